@@ -1,0 +1,58 @@
+# How this project declares its targets: a layer, a test, a benchmark.
+
+option(RIDGE_WERROR "Treat warnings as errors" OFF)
+
+add_library(ridge_options INTERFACE)
+target_compile_features(ridge_options INTERFACE cxx_std_20)
+target_compile_options(ridge_options INTERFACE
+  $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wold-style-cast>
+  # Contraction into fused multiply-adds differs between build types and machines; reports
+  # must not.
+  $<$<COMPILE_LANGUAGE:CXX>:-ffp-contract=off>
+  $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<BOOL:${RIDGE_WERROR}>>:-Werror>)
+
+if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "Build type" FORCE)
+endif()
+set(CMAKE_CXX_EXTENSIONS OFF)
+
+# ridge_layer(<name> [SOURCES ...] [DEPENDS <layer>...] [LIBRARIES <target>...] [PRIVATE_LIBRARIES <target>...])
+#
+# Declares the static library ridge_<name> (alias ridge::<name>) whose public headers live in
+# include/ and whose sources live in src/. DEPENDS names the lower layers it may include.
+function(ridge_layer name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS;LIBRARIES;PRIVATE_LIBRARIES" ${ARGN})
+  add_library(ridge_${name} STATIC ${ARG_SOURCES})
+  add_library(ridge::${name} ALIAS ridge_${name})
+  target_include_directories(ridge_${name} PUBLIC include PRIVATE src)
+  foreach(layer IN LISTS ARG_DEPENDS)
+    target_link_libraries(ridge_${name} PUBLIC ridge::${layer})
+  endforeach()
+  target_link_libraries(ridge_${name}
+    PUBLIC ${ARG_LIBRARIES}
+    PRIVATE ridge_options ${ARG_PRIVATE_LIBRARIES})
+  target_compile_features(ridge_${name} PUBLIC cxx_std_20)
+endfunction()
+
+# ridge_test(<name> SOURCES ... LIBRARIES ...)
+#
+# A GoogleTest executable ridge_test_<name>, its cases registered with CTest one by one.
+function(ridge_test name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LIBRARIES" ${ARGN})
+  add_executable(ridge_test_${name} ${ARG_SOURCES})
+  target_link_libraries(ridge_test_${name} PRIVATE ${ARG_LIBRARIES} GTest::gtest GTest::gmock
+    GTest::gtest_main ridge_options)
+  target_compile_definitions(ridge_test_${name} PRIVATE
+    RIDGE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  gtest_discover_tests(ridge_test_${name} DISCOVERY_TIMEOUT 120 PROPERTIES TIMEOUT 600)
+endfunction()
+
+# ridge_benchmark(<name> SOURCES ... LIBRARIES ...): a Google Benchmark executable.
+function(ridge_benchmark name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LIBRARIES" ${ARGN})
+  add_executable(ridge_bench_${name} ${ARG_SOURCES})
+  target_link_libraries(ridge_bench_${name} PRIVATE ${ARG_LIBRARIES} benchmark::benchmark
+    benchmark::benchmark_main ridge_options)
+  target_compile_definitions(ridge_bench_${name} PRIVATE
+    RIDGE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+endfunction()
