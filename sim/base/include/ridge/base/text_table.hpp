@@ -1,0 +1,35 @@
+// A table of text for people: columns line up, numbers to the right.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace ridge {
+
+enum class Align { left, right };
+
+class TextTable {
+ public:
+  // A header may have several lines, separated by '\n' (the unit goes on the second).
+  void column(std::string header, Align align = Align::right);
+  void row(std::vector<std::string> cells);
+  // A line across the table before the next row.
+  void rule();
+
+  // Two spaces between columns, no trailing spaces, a final newline.
+  [[nodiscard]] std::string text() const;
+
+ private:
+  struct Column {
+    std::vector<std::string> header;
+    Align align;
+  };
+  std::vector<Column> columns_;
+  std::vector<std::vector<std::string>> rows_;
+  std::vector<std::size_t> rules_;  // row indices
+};
+
+// One line of RFC 4180 CSV, without the newline.
+[[nodiscard]] std::string csv_line(const std::vector<std::string>& cells);
+
+}  // namespace ridge

@@ -1,0 +1,107 @@
+#include "ridge/base/file.hpp"
+
+#include "ridge/base/error.hpp"
+
+#include <cerrno>
+#include <cstring>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace ridge {
+namespace {
+
+// A descriptor that closes itself.
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  [[nodiscard]] int get() const { return fd_; }
+  // Closes now; false if the system reports a late write error.
+  bool close() {
+    const int fd = fd_;
+    fd_ = -1;
+    return ::close(fd) == 0;
+  }
+
+ private:
+  int fd_;
+};
+
+bool write_all(int fd, std::string_view contents) {
+  while (!contents.empty()) {
+    const ssize_t written = ::write(fd, contents.data(), contents.size());
+    if (written < 0) {
+      if (errno == EINTR) continue;
+      return false;
+    }
+    contents.remove_prefix(static_cast<std::size_t>(written));
+  }
+  return true;
+}
+
+[[noreturn]] void cannot(std::string_view what, const std::filesystem::path& path, int error) {
+  throw UserError(fmt::format("{}: cannot {}: {}", path.string(), what, std::strerror(error)));
+}
+
+}  // namespace
+
+std::string read_file(const std::filesystem::path& path, std::size_t max_bytes) {
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (file.get() < 0) cannot("read", path, errno);
+  struct stat status {};
+  if (::fstat(file.get(), &status) != 0) cannot("read", path, errno);
+  if (S_ISDIR(status.st_mode)) {
+    throw UserError(fmt::format("{}: expected a file, got a directory", path.string()));
+  }
+  std::string contents;
+  std::string buffer(std::size_t{1} << 16, '\0');
+  for (;;) {
+    const ssize_t got = ::read(file.get(), buffer.data(), buffer.size());
+    if (got < 0) {
+      if (errno == EINTR) continue;
+      cannot("read", path, errno);
+    }
+    if (got == 0) return contents;
+    contents.append(buffer, 0, static_cast<std::size_t>(got));
+    if (contents.size() > max_bytes) {
+      throw UserError(fmt::format("{}: expected a file of at most {} MiB, got a larger one",
+                                  path.string(), max_bytes >> 20U));
+    }
+  }
+}
+
+void write_file(const std::filesystem::path& path, std::string_view contents) {
+  struct stat status {};
+  const bool exists = ::stat(path.c_str(), &status) == 0;
+  if (exists && S_ISDIR(status.st_mode)) {
+    throw UserError(fmt::format("{}: cannot write: it is a directory", path.string()));
+  }
+  if (exists && !S_ISREG(status.st_mode)) {
+    Descriptor file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+    if (file.get() < 0 || !write_all(file.get(), contents) || !file.close()) {
+      cannot("write", path, errno);
+    }
+    return;
+  }
+  std::string temporary = path.string() + ".XXXXXX";
+  Descriptor file(::mkostemp(temporary.data(), O_CLOEXEC));
+  if (file.get() < 0) cannot("write", path, errno);
+  const mode_t mode = exists ? status.st_mode & 07777U : 0644U;
+  const bool written = write_all(file.get(), contents) && ::fchmod(file.get(), mode) == 0 &&
+                       ::fsync(file.get()) == 0 && file.close() &&
+                       ::rename(temporary.c_str(), path.c_str()) == 0;
+  if (!written) {
+    const int error = errno;
+    ::unlink(temporary.c_str());
+    cannot("write", path, error);
+  }
+}
+
+}  // namespace ridge

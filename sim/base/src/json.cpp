@@ -1,0 +1,317 @@
+#include "ridge/base/json.hpp"
+
+#include "ridge/base/file.hpp"
+#include "ridge/base/nearest_name.hpp"
+#include "ridge/base/unit.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+namespace ridge {
+namespace {
+
+using Json = nlohmann::json;
+
+// nlohmann's callback parser tells of every key before its value, which is what it takes to see a
+// key twice; the tree alone keeps only the last.
+class StructureCheck {
+ public:
+  StructureCheck(const std::string& name, std::size_t max_depth)
+      : name_(name), max_depth_(max_depth) {}
+
+  bool operator()(int depth, Json::parse_event_t event, Json& parsed) {
+    switch (event) {
+      case Json::parse_event_t::object_start:
+      case Json::parse_event_t::array_start:
+        if (static_cast<std::size_t>(depth) >= max_depth_) {
+          throw UserError(fmt::format("{}: nested more than {} levels deep", name_, max_depth_));
+        }
+        if (event == Json::parse_event_t::object_start) keys_.emplace_back();
+        break;
+      case Json::parse_event_t::key: {
+        const auto& key = parsed.get_ref<const std::string&>();
+        if (!keys_.back().insert(key).second) {
+          problems_.error(name_, "", fmt::format("key \"{}\" is given twice in one object", key));
+        }
+        break;
+      }
+      case Json::parse_event_t::object_end:
+        keys_.pop_back();
+        break;
+      default:
+        break;
+    }
+    return true;
+  }
+
+  void throw_if_errors() const { problems_.throw_if_errors(); }
+
+ private:
+  const std::string& name_;
+  std::size_t max_depth_;
+  std::vector<std::set<std::string>> keys_;
+  Diagnostics problems_;
+};
+
+// "[json.exception.parse_error.101] parse error at line 1, column 2: ..." without its prefix.
+std::string_view without_prefix(std::string_view what) {
+  const auto end = what.find("] ");
+  return end == std::string_view::npos ? what : what.substr(end + 2);
+}
+
+constexpr std::size_t kShownCharacters = 60;
+
+std::string shown(const Json& value) {
+  if (value.is_object()) return "an object";
+  if (value.is_array()) return "an array";
+  std::string text = value.dump(-1, ' ', false, Json::error_handler_t::replace);
+  if (text.size() > kShownCharacters) {
+    text.resize(kShownCharacters);
+    text += "...";
+  }
+  return text;
+}
+
+std::string number_words(NumberRange range, std::string_view unit, bool whole) {
+  std::string words = whole ? "a whole number" : "a number";
+  if (!unit.empty()) words += fmt::format(" of {}", unit);
+  const bool has_min = range.min > std::numeric_limits<double>::lowest();
+  const bool has_max = range.max < std::numeric_limits<double>::max();
+  if (has_min && has_max) {
+    words += range.open_min ? fmt::format(" above {:g} and at most {:g}", range.min, range.max)
+                            : fmt::format(" from {:g} to {:g}", range.min, range.max);
+  } else if (has_min) {
+    words += fmt::format(" {} {:g}", range.open_min ? "above" : "of at least", range.min);
+  } else if (has_max) {
+    words += fmt::format(" of at most {:g}", range.max);
+  }
+  return words;
+}
+
+// Doubles count exactly up to here, and no count in a model, a chip or a workload comes near.
+constexpr double kLargestWhole = 9007199254740992.0;
+
+}  // namespace
+
+JsonDocument::JsonDocument(std::string name, Json value)
+    : name_(std::move(name)), json_(std::make_shared<Json>(std::move(value))) {}
+
+JsonDocument JsonDocument::parse(std::string_view text, std::string name, JsonLimits limits) {
+  if (text.size() > limits.max_bytes) {
+    throw UserError(fmt::format("{}: expected at most {} MiB of JSON, got more", name,
+                                limits.max_bytes >> 20U));
+  }
+  StructureCheck check(name, limits.max_depth);
+  Json value;
+  try {
+    value = Json::parse(text.begin(), text.end(), std::ref(check));
+  } catch (const Json::exception& e) {
+    throw UserError(fmt::format("{}: not valid JSON: {}", name, without_prefix(e.what())));
+  }
+  check.throw_if_errors();
+  return {std::move(name), std::move(value)};
+}
+
+JsonDocument JsonDocument::read(const std::filesystem::path& path, JsonLimits limits) {
+  return parse(read_file(path, limits.max_bytes), path.string(), limits);
+}
+
+bool NumberBinding::assign(double value) const {
+  if (!std::isfinite(value) || !range.contains(value)) return false;
+  if (integer != nullptr) {
+    if (value != std::floor(value) || std::abs(value) > kLargestWhole) return false;
+    *integer = static_cast<std::int64_t>(value);
+  } else {
+    *real = value * scale;
+  }
+  return true;
+}
+
+std::string escape_pointer_token(std::string_view key) {
+  std::string out;
+  for (const char c : key) {
+    if (c == '~') {
+      out += "~0";
+    } else if (c == '/') {
+      out += "~1";
+    } else {
+      out.push_back(c);
+    }
+  }
+  return out;
+}
+
+void JsonNode::error(std::string_view message) const {
+  context_->diagnostics->error(context_->file, pointer_, message);
+}
+void JsonNode::warning(std::string_view message) const {
+  context_->diagnostics->warning(context_->file, pointer_, message);
+}
+void JsonNode::expected(std::string_view what, std::string_view hint) const {
+  error(fmt::format("expected {}, got {}{}", what, shown(*value_), hint));
+}
+
+bool JsonNode::is_object() const {
+  return value_->is_object();
+}
+bool JsonNode::is_array() const {
+  return value_->is_array();
+}
+bool JsonNode::is_string() const {
+  return value_->is_string();
+}
+bool JsonNode::is_number() const {
+  return value_->is_number();
+}
+
+bool JsonNode::read(bool& out) const {
+  if (!value_->is_boolean()) {
+    expected("true or false");
+    return false;
+  }
+  out = value_->get<bool>();
+  return true;
+}
+
+bool JsonNode::read(std::string& out) const {
+  if (!value_->is_string()) {
+    expected("a string");
+    return false;
+  }
+  out = value_->get<std::string>();
+  return true;
+}
+
+bool JsonNode::read_number(double& out, NumberRange range, double scale,
+                           std::string_view unit) const {
+  if (!value_->is_number() || !range.contains(value_->get<double>())) {
+    expected(number_words(range, unit, false));
+    return false;
+  }
+  out = value_->get<double>() * scale;
+  if (context_->bindings != nullptr) {
+    context_->bindings->push_back(
+        {.pointer = pointer_, .real = &out, .scale = scale, .range = range});
+  }
+  return true;
+}
+
+bool JsonNode::read(double& out, NumberRange range) const {
+  return read_number(out, range, 1.0, {});
+}
+
+bool JsonNode::read_scaled(double& out, NumberRange range) const {
+  const auto slash = pointer_.find_last_of('/');
+  auto unit = unit_of_key(std::string_view(pointer_).substr(slash + 1));
+  if (!unit) {
+    // {"memory_bandwidth_TBps": {"value": 3.35, "source": "..."}}: the unit stands one key up.
+    const auto parent = std::string_view(pointer_).substr(0, slash);
+    unit = unit_of_key(parent.substr(parent.find_last_of('/') + 1));
+  }
+  RIDGE_INVARIANT(unit.has_value(), "a quantity is read from a key that names no unit");
+  return read_number(out, range, unit->scale, unit->words);
+}
+
+bool JsonNode::read(std::int64_t& out, NumberRange range) const {
+  range.min = std::max(range.min, -kLargestWhole);
+  range.max = std::min(range.max, kLargestWhole);
+  const bool whole = value_->is_number() && std::isfinite(value_->get<double>()) &&
+                     value_->get<double>() == std::floor(value_->get<double>());
+  if (!whole || !range.contains(value_->get<double>())) {
+    NumberRange told = range;
+    if (told.max >= kLargestWhole) told.max = std::numeric_limits<double>::max();
+    if (told.min <= -kLargestWhole) told.min = std::numeric_limits<double>::lowest();
+    expected(number_words(told, {}, true));
+    return false;
+  }
+  out = static_cast<std::int64_t>(value_->get<double>());
+  if (context_->bindings != nullptr) {
+    context_->bindings->push_back({.pointer = pointer_, .integer = &out, .range = range});
+  }
+  return true;
+}
+
+std::optional<std::size_t> JsonNode::read_choice(std::span<const std::string> known) const {
+  if (value_->is_string()) {
+    const auto& name = value_->get_ref<const std::string&>();
+    const auto found = std::find(known.begin(), known.end(), name);
+    if (found != known.end()) return static_cast<std::size_t>(found - known.begin());
+    expected(fmt::format("one of {}", fmt::join(known, ", ")), did_you_mean(name, known));
+  } else {
+    expected(fmt::format("one of {}", fmt::join(known, ", ")));
+  }
+  return std::nullopt;
+}
+
+std::vector<JsonNode> JsonNode::elements() const {
+  std::vector<JsonNode> out;
+  if (!value_->is_array()) {
+    expected("an array");
+    return out;
+  }
+  for (std::size_t i = 0; i < value_->size(); ++i) out.push_back(child(i));
+  return out;
+}
+
+std::vector<std::pair<std::string, JsonNode>> JsonNode::members() const {
+  std::vector<std::pair<std::string, JsonNode>> out;
+  if (!value_->is_object()) {
+    expected("an object");
+    return out;
+  }
+  for (const auto& item : value_->items()) out.emplace_back(item.key(), child(item.key()));
+  return out;
+}
+
+JsonNode JsonNode::child(std::size_t index) const {
+  return {value_->at(index), *context_, fmt::format("{}/{}", pointer_, index)};
+}
+
+JsonNode JsonNode::child(const std::string& key) const {
+  return {value_->at(key), *context_, fmt::format("{}/{}", pointer_, escape_pointer_token(key))};
+}
+
+JsonObject::JsonObject(const JsonNode& node) : node_(node), is_object_(node.is_object()) {
+  if (!is_object_) node_.expected("an object");
+}
+
+std::optional<JsonNode> JsonObject::optional(std::string_view key) {
+  known_.emplace_back(key);
+  if (!is_object_ || !node_.json().contains(known_.back())) return std::nullopt;
+  return node_.child(known_.back());
+}
+
+std::optional<JsonNode> JsonObject::required(std::string_view key) {
+  auto member = optional(key);
+  if (!member && is_object_) {
+    const auto unit = unit_of_key(key);
+    node_.error(unit ? fmt::format("missing key \"{}\" (in {})", key, unit->words)
+                     : fmt::format("missing key \"{}\"", key));
+  }
+  return member;
+}
+
+void JsonObject::ignore(std::string_view key) {
+  known_.emplace_back(key);
+}
+
+JsonObject::~JsonObject() {
+  if (!is_object_) return;
+  for (const auto& item : node_.json().items()) {
+    const std::string& key = item.key();
+    if (std::find(known_.begin(), known_.end(), key) != known_.end()) continue;
+    const auto same_stem = std::find_if(
+        known_.begin(), known_.end(),
+        [&](const std::string& known) { return stem_of_key(known) == stem_of_key(key); });
+    const std::string hint = same_stem != known_.end()
+                                 ? fmt::format("; the unit is part of the key: \"{}\"", *same_stem)
+                                 : did_you_mean(key, known_);
+    node_.error(fmt::format("unknown key \"{}\"{}", key, hint));
+  }
+}
+
+}  // namespace ridge
