@@ -1,0 +1,116 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+struct CUstream_st;  // What cudaStream_t points to; keeps this header free of CUDA's.
+
+/// What ridge-bench needs to know of a kernel family. A family is a table entry, see registry.cu;
+/// its grid, cases and plans are host code, its `check` and `prepare` live in a .cu file.
+namespace ridge::kernels::bench {
+
+using Stream = CUstream_st*;
+
+/// Named fields of a shape, in order: integers, reals, words. The names are the field's standard
+/// ones and are listed in docs/measurement-format.md.
+class Shape {
+ public:
+  using Value = std::variant<std::int64_t, double, std::string>;
+  struct Field {
+    std::string name;
+    Value value;
+  };
+
+  Shape() = default;
+  Shape(std::initializer_list<Field> fields) : fields_(fields) {}
+
+  const std::vector<Field>& fields() const { return fields_; }
+  bool has(std::string_view name) const;
+
+  /// Throw std::invalid_argument when the field is missing or of another type.
+  std::int64_t integer(std::string_view name) const;
+  double real(std::string_view name) const;
+  const std::string& word(std::string_view name) const;
+
+  /// "batch=64 context_tokens=8192 kv_dtype=bf16": unique per shape, stable across versions.
+  std::string to_string() const;
+
+ private:
+  const Value* find(std::string_view name) const;
+  std::vector<Field> fields_;
+};
+
+/// The least a launch must move and compute; never what a kernel happens to waste.
+struct Work {
+  double bytes_read = 0;     ///< From device memory, each input once.
+  double bytes_written = 0;  ///< To device memory, each output once.
+  double flop = 0;           ///< A multiply-add counts 2.
+};
+
+/// One thing to measure.
+struct Point {
+  std::string kernel;  ///< Which implementation: "ridge", "simple", "cublaslt", ...
+  Shape shape;
+  Work work;
+};
+
+/// One comparison with the reference.
+struct Case {
+  std::string kernel;
+  std::string name;  ///< A claim, e.g. "a request of length 0 yields zeros and -inf".
+  Shape shape;
+};
+
+/// How large the grid is: --quick or --full.
+enum class Extent { kQuick, kFull };
+
+/// What a case found. `message` says what differed where: enough to start debugging from.
+struct CheckReport {
+  bool passed = false;
+  double relative_error = 0;  ///< ||out - ref|| / ||ref||
+  double tolerance = 0;
+  std::string message;
+};
+
+/// A prepared launch that the timer replays. Inputs are random, resident, and of `sets()`
+/// independent copies that the timer rotates over, enough to exceed twice the L2 unless the shape
+/// is meant to hit it.
+class Workload {
+ public:
+  virtual ~Workload() = default;
+  virtual int sets() const = 0;
+  /// Enqueues one execution over input set `set`; called during graph capture, so it may not
+  /// allocate or synchronise.
+  virtual void launch(int set, Stream stream) = 0;
+};
+
+/// Facts of the device at hand that families size their work by.
+struct DeviceFacts {
+  int sm_count = 0;
+  std::uint64_t l2_bytes = 0;
+  std::uint64_t memory_bytes = 0;
+  std::uint64_t free_bytes = 0;
+};
+
+struct Family {
+  std::string_view name;     ///< As in the measurement file, e.g. "decode_attention".
+  std::string_view summary;  ///< One line for --list.
+
+  /// Points to measure. Host only.
+  std::vector<Point> (*grid)(Extent extent, const DeviceFacts& device);
+  /// The launch plan of a point as text. Host only; works without a GPU.
+  std::string (*explain)(const Point& point, const DeviceFacts& device);
+  /// Comparisons to make. Host only.
+  std::vector<Case> (*cases)(Extent extent);
+  /// Runs one comparison on the device.
+  CheckReport (*check)(const Case& test, const DeviceFacts& device);
+  /// Allocates and fills what a point needs. Throws CudaError if the device cannot.
+  std::unique_ptr<Workload> (*prepare)(const Point& point, const DeviceFacts& device);
+};
+
+}  // namespace ridge::kernels::bench
