@@ -275,6 +275,14 @@ JsonNode JsonNode::child(const std::string& key) const {
   return {value_->at(key), *context_, fmt::format("{}/{}", pointer_, escape_pointer_token(key))};
 }
 
+bool JsonNode::contains_pointer(const std::string& pointer) const {
+  try {
+    return value_->contains(Json::json_pointer(pointer));
+  } catch (const Json::exception&) {
+    return false;
+  }
+}
+
 JsonObject::JsonObject(const JsonNode& node) : node_(node), is_object_(node.is_object()) {
   if (!is_object_) node_.expected("an object");
 }

@@ -142,6 +142,8 @@ class JsonNode {
   // An element of an array or member of an object.
   [[nodiscard]] JsonNode child(std::size_t index) const;
   [[nodiscard]] JsonNode child(const std::string& key) const;
+  // Whether this JSON pointer, counted from here, is well formed and leads to a value.
+  [[nodiscard]] bool contains_pointer(const std::string& pointer) const;
 
  private:
   bool read_scaled(double& out, NumberRange range) const;

@@ -1,0 +1,70 @@
+// The feed-forward kinds and the operators they launch.
+#pragma once
+
+#include "ridge/base/json.hpp"
+#include "ridge/models/attention.hpp"
+#include "ridge/models/operator.hpp"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <variant>
+
+namespace ridge::models {
+
+struct DenseFfn {
+  std::int64_t intermediate = 0;
+  bool gated = true;  // gate and up projections (SwiGLU); otherwise up alone
+};
+
+struct MoeFfn {
+  std::int64_t experts = 0;
+  std::int64_t top_k = 0;
+  std::int64_t expert_intermediate = 0;
+  std::int64_t shared_intermediate = 0;  // all shared experts together; 0 for none
+  bool gated = true;
+  bool biases = false;  // on experts and router
+  Precision router = Precision::bf16;
+};
+
+struct FfnBlock {
+  std::string name;
+  std::variant<DenseFfn, MoeFfn> kind;
+  Precision weights = Precision::bf16;
+  Precision compute = Precision::bf16;
+};
+
+struct FfnShard {
+  std::int64_t tensor_parallel = 1;  // the intermediate dimension split over ranks
+  std::int64_t expert_parallel = 1;  // whole experts split over ranks
+  // Tokens whose dense or shared-expert part this rank computes, over all tokens. 1 where every
+  // rank computes them all (tensor parallel), 1/ranks where each keeps its own (expert parallel).
+  double own_tokens = 1.0;
+  // Rows routed to this rank over the mean of all ranks: expert skew.
+  double load = 1.0;
+};
+
+// Appends the operators of one FFN layer for `tokens` tokens entering the whole (sharded) layer,
+// its input norm and router included.
+void ffn_operators(const FfnBlock& block, const Precisions& precisions, std::int64_t hidden,
+                   double tokens, const FfnShard& shard, OperatorList& out);
+
+struct FfnParameters {
+  double total = 0;
+  double active = 0;  // multiplied with one token
+};
+// Of one layer: experts, router, the input norm.
+[[nodiscard]] FfnParameters ffn_parameters(const FfnBlock& block, std::int64_t hidden);
+
+// Experts out of `experts` that `tokens` tokens reach on average when each picks top_k at random.
+[[nodiscard]] double expected_active_experts(double experts, double top_k_share, double tokens);
+
+[[nodiscard]] std::string_view kind_name(const FfnBlock& block);
+
+// Reads a block. `defaults` fill its precisions.
+void read_ffn(const JsonNode& node, const FfnBlock& defaults, FfnBlock& out);
+
+// Constraints between fields. The reason, or empty.
+[[nodiscard]] std::string ffn_problem(const FfnBlock& block);
+
+}  // namespace ridge::models

@@ -1,0 +1,92 @@
+// An architecture: named attention and FFN blocks, and the order in which layers use them.
+#pragma once
+
+#include "ridge/base/json.hpp"
+#include "ridge/models/attention.hpp"
+#include "ridge/models/ffn.hpp"
+#include "ridge/models/operator.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace ridge::models {
+
+// Indices into ModelSpec::attentions and ModelSpec::ffns.
+struct LayerSpec {
+  std::size_t attention = 0;
+  std::size_t ffn = 0;
+};
+
+// `pattern`, `repeat` times: hybrid models interleave their layers.
+struct LayerRun {
+  std::int64_t repeat = 1;
+  std::vector<LayerSpec> pattern;
+};
+
+// Extra modules that draft further tokens (DeepSeek's MTP): each one layer and a projection.
+struct MultiTokenPrediction {
+  std::int64_t modules = 0;
+  LayerSpec layer;
+};
+
+// What the publisher says of the model, for checking ours against.
+struct Claims {
+  std::optional<double> total_parameters;
+  std::optional<double> active_parameters;
+  std::string source;
+};
+
+struct ModelSpec {
+  std::string name;   // as typed on the command line
+  std::string title;  // as people write it
+  std::int64_t hidden = 0;
+  std::int64_t vocabulary = 0;
+  bool tied_embeddings = false;
+  Precisions precisions;
+  Precision cache = Precision::bf16;              // default of the attention blocks
+  Precision attention_compute = Precision::bf16;  // likewise
+  std::vector<AttentionBlock> attentions;
+  std::vector<FfnBlock> ffns;
+  std::vector<LayerRun> layer_runs;
+  MultiTokenPrediction mtp;
+  Claims claims;
+
+  [[nodiscard]] std::int64_t layers() const;
+  // Layers whose attention (FFN) is block `index`.
+  [[nodiscard]] std::int64_t layers_with_attention(std::size_t index) const;
+  [[nodiscard]] std::int64_t layers_with_ffn(std::size_t index) const;
+  // Every layer in order.
+  [[nodiscard]] std::vector<LayerSpec> layer_sequence() const;
+
+  // Embeddings and LM head included, MTP modules not, as publishers count.
+  [[nodiscard]] double total_parameters() const;
+  // Multiplied with one token: as total, with top_k experts only and without the embedding table.
+  [[nodiscard]] double active_parameters() const;
+  // Held by one sequence of `context` tokens in all layers.
+  [[nodiscard]] Bytes cache_bytes(double context) const;
+  // What one more token adds while no sliding window is full yet; recurrent states do not count.
+  [[nodiscard]] Bytes cache_bytes_per_token() const;
+  // The largest of the attention blocks.
+  [[nodiscard]] std::int64_t effective_rank() const;
+  // Of all weights, at their precisions.
+  [[nodiscard]] Bytes weight_bytes() const;
+};
+
+// Appends the final norm and LM head for `tokens` tokens, the vocabulary split over ranks.
+void head_operators(const ModelSpec& model, double tokens, std::int64_t tensor_parallel,
+                    OperatorList& out);
+
+// Constraints between fields, in words, or empty. Cheap enough for every point of a sweep.
+[[nodiscard]] std::string model_problem(const ModelSpec& model);
+
+// Reads a model file (docs/schema/model.schema.json). Numbers are read in place: `out` must not
+// move while bindings of `node` are in use.
+void read_model(const JsonNode& node, ModelSpec& out);
+
+// The shipped model of this name, or the file at this path. Throws UserError.
+[[nodiscard]] ModelSpec load_model(const std::string& name_or_path);
+[[nodiscard]] std::vector<std::string> model_names();
+
+}  // namespace ridge::models

@@ -1,0 +1,154 @@
+// What a layer launches, with exact shapes, and what each launch asks of a machine. The models emit
+// these, the hardware models time them, the kernel benchmark measures them: prediction and
+// measurement speak of the same thing.
+#pragma once
+
+#include "ridge/base/error.hpp"
+#include "ridge/base/quantity.hpp"
+#include "ridge/models/precision.hpp"
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+#include <variant>
+
+namespace ridge::models {
+
+// The part of a model that an operator belongs to. The paper's cost covers the first three.
+enum class Part : std::uint8_t {
+  attention,         // scores and weighted values over the cache
+  attention_linear,  // projections in and out of the attention
+  ffn,               // dense, routed and shared experts
+  router,
+  elementwise,  // norms, activation functions, rotary embedding, quantisation
+  lm_head,
+  communication,
+};
+inline constexpr std::size_t kParts = 7;
+[[nodiscard]] std::string_view name_of(Part part);
+
+// What one launch asks for. Everything is a total over the launch.
+struct Demand {
+  Flop flop;
+  Precision compute = Precision::bf16;  // of the matrix units that do the flop
+  Bytes weights;                        // read once, whatever the batch
+  Bytes cache_read;                     // KV cache or recurrent state
+  Bytes cache_written;
+  Bytes activations_read;
+  Bytes activations_written;
+  Bytes wire;  // sent by this rank
+
+  [[nodiscard]] Bytes read() const { return weights + cache_read + activations_read; }
+  [[nodiscard]] Bytes written() const { return cache_written + activations_written; }
+  [[nodiscard]] Bytes memory() const { return read() + written(); }
+};
+
+// Attention of one or a few new tokens per sequence over its cache.
+struct DecodeAttention {
+  double sequences = 1;
+  double context = 0;                     // tokens attended per sequence (mean)
+  std::int64_t queries_per_sequence = 1;  // new tokens: 1, or 1 + drafts
+  std::int64_t query_heads = 1;
+  std::int64_t kv_heads = 1;
+  std::int64_t qk_dim = 1;  // per head, of the query-key product
+  std::int64_t v_dim = 1;   // per head, of the probability-value product; 0 for scores alone
+  std::int64_t cache_values_per_token = 2;  // stored: 2 x kv_heads x head_dim; latent + rope in MLA
+  Precision cache = Precision::bf16;
+  Precision compute = Precision::bf16;
+  Precision activations = Precision::bf16;
+};
+
+// One step of a linear attention's recurrent state (heads x key_dim x value_dim per sequence).
+struct StateUpdate {
+  double sequences = 1;
+  std::int64_t queries_per_sequence = 1;
+  std::int64_t heads = 1;
+  std::int64_t key_dim = 1;
+  std::int64_t value_dim = 1;
+  double flop_per_state_value = 0;
+  Precision state = Precision::fp32;
+  Precision compute = Precision::bf16;
+};
+
+// [m, k] x [k, n], `batch` times with weights of their own (absorbed per-head projections).
+struct Gemm {
+  double m = 1;
+  std::int64_t n = 1;
+  std::int64_t k = 1;
+  std::int64_t batch = 1;
+  Precision weights = Precision::bf16;
+  Precision compute = Precision::bf16;
+  Precision input = Precision::bf16;
+  Precision output = Precision::bf16;
+};
+
+// One [rows_e, k] x [k, n] product per expert.
+struct GroupedGemm {
+  double rows = 1;  // token-expert pairs over all experts of this rank
+  std::int64_t experts = 1;
+  double active_experts = 1;  // with at least one row: their weights are read
+  std::int64_t n = 1;
+  std::int64_t k = 1;
+  Precision weights = Precision::bf16;
+  Precision compute = Precision::bf16;
+  Precision input = Precision::bf16;
+  Precision output = Precision::bf16;
+};
+
+struct Elementwise {
+  double values_read = 0;
+  double values_written = 0;
+  Precision input = Precision::bf16;
+  Precision output = Precision::bf16;
+};
+
+struct Collective {
+  enum class Kind : std::uint8_t { all_reduce, all_gather, reduce_scatter, all_to_all };
+  Kind kind = Kind::all_reduce;
+  std::int64_t ranks = 1;
+  // all_gather and reduce_scatter: the whole gathered buffer; all_reduce: the buffer; all_to_all:
+  // what one rank holds.
+  Bytes payload;
+};
+
+struct PointToPoint {
+  Bytes payload;
+};
+
+using Shape = std::variant<DecodeAttention, StateUpdate, Gemm, GroupedGemm, Elementwise, Collective,
+                           PointToPoint>;
+
+struct Operator {
+  std::string_view name;  // "q_down", "expert_gate_up": a literal
+  Part part = Part::elementwise;
+  Shape shape;
+};
+
+[[nodiscard]] Demand demand(const DecodeAttention& op);
+[[nodiscard]] Demand demand(const StateUpdate& op);
+[[nodiscard]] Demand demand(const Gemm& op);
+[[nodiscard]] Demand demand(const GroupedGemm& op);
+[[nodiscard]] Demand demand(const Elementwise& op);
+[[nodiscard]] Demand demand(const Collective& op);
+[[nodiscard]] Demand demand(const PointToPoint& op);
+[[nodiscard]] Demand demand(const Operator& op);
+
+// The operators of a layer, in launch order, without an allocation.
+class OperatorList {
+ public:
+  void add(std::string_view name, Part part, const Shape& shape) {
+    RIDGE_INVARIANT(size_ < items_.size(), "a layer launches more operators than expected");
+    items_[size_++] = Operator{name, part, shape};
+  }
+  void clear() { size_ = 0; }
+  [[nodiscard]] std::size_t size() const { return size_; }
+  [[nodiscard]] const Operator* begin() const { return items_.data(); }
+  [[nodiscard]] const Operator* end() const { return items_.data() + size_; }
+  [[nodiscard]] const Operator& operator[](std::size_t i) const { return items_[i]; }
+
+ private:
+  std::array<Operator, 40> items_;
+  std::size_t size_ = 0;
+};
+
+}  // namespace ridge::models

@@ -1,0 +1,137 @@
+#include "ridge/models/attention.hpp"
+
+#include "attention/kinds.hpp"
+
+#include <array>
+
+#include <fmt/format.h>
+
+namespace ridge::models {
+namespace {
+
+// The kinds by their JSON name. MHA, GQA and MQA are one kind under the three names people know.
+struct KindEntry {
+  std::string_view name;
+  AttentionKind empty;
+};
+const std::array kKinds = {
+    KindEntry{"gqa", GroupedQueryAttention{}},
+    KindEntry{"mqa", GroupedQueryAttention{}},
+    KindEntry{"mha", GroupedQueryAttention{}},
+    KindEntry{"mfa", MultiMatrixFactorizationAttention{}},
+    KindEntry{"mla", MultiHeadLatentAttention{}},
+    KindEntry{"linear_state", LinearStateAttention{}},
+};
+
+constexpr std::array<Named<Window::Kind>, 2> kWindows = {
+    {{"sliding", Window::Kind::sliding}, {"chunked", Window::Kind::chunked}}};
+
+}  // namespace
+
+void AttentionContext::projection(std::string_view name, std::int64_t n, std::int64_t k,
+                                  std::int64_t batch) const {
+  out.add(name, Part::attention_linear,
+          Gemm{.m = shape.tokens(),
+               .n = n,
+               .k = k,
+               .batch = batch,
+               .weights = precisions.weights,
+               .compute = precisions.compute,
+               .input = precisions.compute,
+               .output = precisions.activations});
+}
+
+void AttentionContext::output_projection(std::int64_t width) const {
+  const std::int64_t ranks = shard.output_parallel;
+  // Each of the gathering ranks multiplies everyone's tokens by its slice of the rows.
+  out.add("output", Part::attention_linear,
+          Gemm{.m = shape.tokens() * static_cast<double>(ranks),
+               .n = hidden,
+               .k = width / ranks,
+               .weights = precisions.weights,
+               .compute = precisions.compute,
+               .input = precisions.compute,
+               .output = precisions.activations});
+}
+
+void AttentionContext::elementwise(std::string_view name, std::int64_t values_per_token) const {
+  const double values = shape.tokens() * static_cast<double>(values_per_token);
+  out.add(name, Part::elementwise,
+          Elementwise{.values_read = values,
+                      .values_written = values,
+                      .input = precisions.activations,
+                      .output = precisions.activations});
+}
+
+void attention_operators(const AttentionBlock& block, const Precisions& precisions,
+                         std::int64_t hidden, const DecodeShape& shape, const AttentionShard& shard,
+                         MlaCount mla_count, OperatorList& out) {
+  const AttentionContext context{block, precisions, hidden, shape, shard, mla_count, out};
+  context.elementwise("attention_norm", hidden);
+  std::visit([&](const auto& kind) { emit(kind, context); }, block.kind);
+}
+
+double attention_parameters(const AttentionBlock& block, std::int64_t hidden) {
+  const auto width = static_cast<double>(hidden);
+  // The input norm's weights are this layer's too.
+  return width + std::visit([&](const auto& kind) { return parameters(kind, width); }, block.kind);
+}
+
+Bytes cache_bytes(const AttentionBlock& block, double context) {
+  return std::visit(
+      [&](const auto& kind) {
+        return cache(kind, block.cache, block.window.attended(context), context);
+      },
+      block.kind);
+}
+
+std::int64_t effective_rank(const AttentionBlock& block) {
+  return std::visit([](const auto& kind) { return rank(kind); }, block.kind);
+}
+
+std::string_view kind_name(const AttentionBlock& block) {
+  for (const KindEntry& entry : kKinds) {
+    if (entry.empty.index() == block.kind.index()) return entry.name;
+  }
+  throw InvariantError("an attention kind has no name");
+}
+
+void read_attention(const JsonNode& node, const AttentionBlock& defaults, AttentionBlock& out) {
+  JsonObject object(node);
+  out.cache = defaults.cache;
+  out.compute = defaults.compute;
+  const auto kind = object.required("kind");
+  if (!kind) return;
+  std::vector<std::string> names;
+  for (const KindEntry& entry : kKinds) names.emplace_back(entry.name);
+  const auto index = kind->read_choice(names);
+  if (!index) {
+    // Without its kind the other keys mean nothing, so they are not called unknown.
+    for (const auto& member : node.members()) object.ignore(member.first);
+    return;
+  }
+  out.kind = kKinds[*index].empty;
+  std::visit([&](auto& empty) { read(object, empty); }, out.kind);
+  if (const auto window = object.optional("window")) {
+    JsonObject fields(*window);
+    fields.required("kind", out.window.kind, std::span<const Named<Window::Kind>>(kWindows));
+    fields.required("tokens", out.window.tokens, between(1, 1e9));
+  }
+  object.optional("cache_precision", out.cache, precision_names());
+  object.optional("compute_precision", out.compute, precision_names());
+  if (const auto* grouped = std::get_if<GroupedQueryAttention>(&out.kind)) {
+    if (names[*index] == "mqa" && grouped->kv_heads > 1) {
+      node.error(fmt::format("kind \"mqa\" has one KV head, got kv_heads {}", grouped->kv_heads));
+    }
+    if (names[*index] == "mha" && grouped->kv_heads != grouped->query_heads) {
+      node.error(fmt::format("kind \"mha\" has as many KV heads as query heads, got {} and {}",
+                             grouped->kv_heads, grouped->query_heads));
+    }
+  }
+}
+
+std::string attention_problem(const AttentionBlock& block) {
+  return std::visit([](const auto& kind) { return problem(kind); }, block.kind);
+}
+
+}  // namespace ridge::models

@@ -1,0 +1,64 @@
+#include "kinds.hpp"
+
+#include <fmt/format.h>
+
+namespace ridge::models {
+
+void emit(const MultiMatrixFactorizationAttention& kind, const AttentionContext& c) {
+  const std::int64_t query_heads = kind.query_heads / c.shard.tensor_parallel;
+  const std::int64_t query_values = query_heads * kind.head_dim;
+  // K and V are shared by all heads, so every tensor-parallel rank holds them whole.
+  const std::int64_t kv_values = kind.kv_heads * kind.head_dim;
+  // The query's down-projection and the shared K and V read the same input: one launch.
+  c.projection("q_down_kv", kind.query_rank + 2 * kv_values, c.hidden);
+  c.elementwise("query_norm", kind.query_rank);
+  c.projection("q_up", query_values, kind.query_rank);
+  c.elementwise("rope", query_values + kv_values);
+  c.out.add("attention", Part::attention,
+            DecodeAttention{.sequences = c.shape.sequences,
+                            .context = c.block.window.attended(c.shape.context),
+                            .queries_per_sequence = c.shape.queries_per_sequence,
+                            .query_heads = query_heads,
+                            .kv_heads = kind.kv_heads,
+                            .qk_dim = kind.head_dim,
+                            .v_dim = kind.head_dim,
+                            .cache_values_per_token = 2 * kv_values,
+                            .cache = c.block.cache,
+                            .compute = c.block.compute,
+                            .activations = c.precisions.activations});
+  c.output_projection(query_values);
+}
+
+double parameters(const MultiMatrixFactorizationAttention& kind, double hidden) {
+  const auto query = static_cast<double>(kind.query_heads * kind.head_dim);
+  const auto kv = static_cast<double>(kind.kv_heads * kind.head_dim);
+  const auto rank = static_cast<double>(kind.query_rank);
+  return hidden * (rank + 2.0 * kv + query) + rank * query + rank;
+}
+
+Bytes cache(const MultiMatrixFactorizationAttention& kind, Precision precision, double attended,
+            double /*context*/) {
+  return attended * static_cast<double>(2 * kind.kv_heads * kind.head_dim) *
+         bytes_per_value(precision);
+}
+
+std::int64_t rank(const MultiMatrixFactorizationAttention& kind) {
+  return kind.query_heads * kind.head_dim;
+}
+
+void read(JsonObject& object, MultiMatrixFactorizationAttention& kind) {
+  object.required("query_heads", kind.query_heads, between(1, kMaxHeads));
+  object.optional("kv_heads", kind.kv_heads, between(1, kMaxHeads));
+  object.required("head_dim", kind.head_dim, between(1, kMaxDim));
+  object.required("query_rank", kind.query_rank, between(1, kMaxDim));
+}
+
+std::string problem(const MultiMatrixFactorizationAttention& kind) {
+  if (kind.query_heads % kind.kv_heads != 0) {
+    return fmt::format("query_heads ({}) is not a multiple of kv_heads ({})", kind.query_heads,
+                       kind.kv_heads);
+  }
+  return {};
+}
+
+}  // namespace ridge::models

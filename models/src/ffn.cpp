@@ -1,0 +1,194 @@
+#include "ridge/models/ffn.hpp"
+
+#include <array>
+#include <cmath>
+
+#include <fmt/format.h>
+
+namespace ridge::models {
+namespace {
+
+constexpr double kMaxDim = 16777216;
+constexpr double kMaxExperts = 1048576;
+
+struct Emitter {
+  const FfnBlock& block;
+  const Precisions& precisions;
+  std::int64_t hidden;
+  OperatorList& out;
+
+  void gemm(std::string_view name, double m, std::int64_t n, std::int64_t k, Precision input,
+            Precision output) const {
+    out.add(name, Part::ffn,
+            Gemm{.m = m,
+                 .n = n,
+                 .k = k,
+                 .weights = block.weights,
+                 .compute = block.compute,
+                 .input = input,
+                 .output = output});
+  }
+
+  void grouped(std::string_view name, const GroupedGemm& rows, std::int64_t n, std::int64_t k,
+               Precision input, Precision output) const {
+    GroupedGemm shape = rows;
+    shape.n = n;
+    shape.k = k;
+    shape.weights = block.weights;
+    shape.compute = block.compute;
+    shape.input = input;
+    shape.output = output;
+    out.add(name, Part::ffn, shape);
+  }
+
+  void elementwise(std::string_view name, double read, double written, Precision output) const {
+    out.add(name, Part::elementwise,
+            Elementwise{.values_read = read,
+                        .values_written = written,
+                        .input = precisions.activations,
+                        .output = output});
+  }
+
+  // A dense two-layer network on `tokens` tokens: a dense FFN, or the shared experts.
+  void dense(std::string_view up, std::string_view act, std::string_view down, double tokens,
+             std::int64_t intermediate, bool gated) const {
+    const std::int64_t width = (gated ? 2 : 1) * intermediate;
+    gemm(up, tokens, width, hidden, block.compute, precisions.activations);
+    elementwise(act, tokens * static_cast<double>(width),
+                tokens * static_cast<double>(intermediate), block.compute);
+    gemm(down, tokens, hidden, intermediate, block.compute, precisions.activations);
+  }
+};
+
+void emit(const DenseFfn& ffn, const Emitter& e, double tokens, const FfnShard& shard) {
+  e.dense("gate_up", "activation", "down", tokens * shard.own_tokens,
+          ffn.intermediate / shard.tensor_parallel, ffn.gated);
+}
+
+void emit(const MoeFfn& ffn, const Emitter& e, double tokens, const FfnShard& shard) {
+  const double own = tokens * shard.own_tokens;
+  const auto hidden = static_cast<double>(e.hidden);
+  e.out.add("router", Part::router,
+            Gemm{.m = own,
+                 .n = ffn.experts,
+                 .k = e.hidden,
+                 .weights = ffn.router,
+                 .compute = ffn.router,
+                 .input = e.precisions.activations,
+                 .output = Precision::fp32});
+  e.elementwise("route", own * static_cast<double>(ffn.experts),
+                own * static_cast<double>(ffn.top_k), Precision::fp32);
+
+  const auto top_k = static_cast<double>(ffn.top_k);
+  const auto experts = static_cast<double>(ffn.experts);
+  const std::int64_t local = ffn.experts / shard.expert_parallel;
+  GroupedGemm rows;
+  rows.rows = tokens * top_k / static_cast<double>(shard.expert_parallel) * shard.load;
+  rows.experts = local;
+  rows.active_experts =
+      expected_active_experts(static_cast<double>(local), top_k / experts, tokens);
+  const std::int64_t intermediate = ffn.expert_intermediate / shard.tensor_parallel;
+  const std::int64_t width = (ffn.gated ? 2 : 1) * intermediate;
+  e.elementwise("permute", own * hidden, rows.rows * hidden, e.block.compute);
+  e.grouped("expert_gate_up", rows, width, e.hidden, e.block.compute, e.precisions.activations);
+  e.elementwise("expert_activation", rows.rows * static_cast<double>(width),
+                rows.rows * static_cast<double>(intermediate), e.block.compute);
+  e.grouped("expert_down", rows, e.hidden, intermediate, e.block.compute, e.precisions.activations);
+  if (ffn.shared_intermediate > 0) {
+    e.dense("shared_gate_up", "shared_activation", "shared_down", own,
+            ffn.shared_intermediate / shard.tensor_parallel, ffn.gated);
+  }
+  e.elementwise("combine", rows.rows * hidden, own * hidden, e.precisions.activations);
+}
+
+double dense_parameters(double hidden, std::int64_t intermediate, bool gated) {
+  return (gated ? 3.0 : 2.0) * hidden * static_cast<double>(intermediate);
+}
+
+FfnParameters parameters(const DenseFfn& ffn, double hidden) {
+  const double all = dense_parameters(hidden, ffn.intermediate, ffn.gated);
+  return {all, all};
+}
+
+FfnParameters parameters(const MoeFfn& ffn, double hidden) {
+  const auto experts = static_cast<double>(ffn.experts);
+  double expert = dense_parameters(hidden, ffn.expert_intermediate, ffn.gated);
+  double router = experts * hidden;
+  if (ffn.biases) {
+    expert += (ffn.gated ? 2.0 : 1.0) * static_cast<double>(ffn.expert_intermediate) + hidden;
+    router += experts;
+  }
+  const double shared = dense_parameters(hidden, ffn.shared_intermediate, ffn.gated);
+  return {experts * expert + shared + router,
+          static_cast<double>(ffn.top_k) * expert + shared + router};
+}
+
+}  // namespace
+
+double expected_active_experts(double experts, double top_k_share, double tokens) {
+  if (top_k_share >= 1.0) return tokens > 0.0 ? experts : 0.0;
+  return experts * -std::expm1(tokens * std::log1p(-top_k_share));
+}
+
+void ffn_operators(const FfnBlock& block, const Precisions& precisions, std::int64_t hidden,
+                   double tokens, const FfnShard& shard, OperatorList& out) {
+  const Emitter emitter{block, precisions, hidden, out};
+  const double values = tokens * shard.own_tokens * static_cast<double>(hidden);
+  emitter.elementwise("ffn_norm", values, values, block.compute);
+  std::visit([&](const auto& kind) { emit(kind, emitter, tokens, shard); }, block.kind);
+}
+
+FfnParameters ffn_parameters(const FfnBlock& block, std::int64_t hidden) {
+  const auto width = static_cast<double>(hidden);
+  FfnParameters p =
+      std::visit([&](const auto& kind) { return parameters(kind, width); }, block.kind);
+  p.total += width;
+  p.active += width;
+  return p;
+}
+
+std::string_view kind_name(const FfnBlock& block) {
+  return std::holds_alternative<MoeFfn>(block.kind) ? "moe" : "dense";
+}
+
+void read_ffn(const JsonNode& node, const FfnBlock& defaults, FfnBlock& out) {
+  JsonObject object(node);
+  out.weights = defaults.weights;
+  out.compute = defaults.compute;
+  const auto kind = object.required("kind");
+  const std::array<std::string, 2> names = {"dense", "moe"};
+  const auto index = kind ? kind->read_choice(names) : std::nullopt;
+  if (!index) {
+    for (const auto& member : node.is_object() ? node.members() : decltype(node.members()){}) {
+      object.ignore(member.first);
+    }
+    return;
+  }
+  if (*index == 0) {
+    auto& dense = out.kind.emplace<DenseFfn>();
+    object.required("intermediate", dense.intermediate, between(1, kMaxDim));
+    object.optional("gated", dense.gated);
+  } else {
+    auto& moe = out.kind.emplace<MoeFfn>();
+    object.required("experts", moe.experts, between(1, kMaxExperts));
+    object.required("top_k", moe.top_k, between(1, kMaxExperts));
+    object.required("expert_intermediate", moe.expert_intermediate, between(1, kMaxDim));
+    object.optional("shared_intermediate", moe.shared_intermediate, between(0, kMaxDim));
+    object.optional("gated", moe.gated);
+    object.optional("biases", moe.biases);
+    object.optional("router_precision", moe.router, precision_names());
+  }
+  object.optional("weights_precision", out.weights, precision_names());
+  object.optional("compute_precision", out.compute, precision_names());
+}
+
+std::string ffn_problem(const FfnBlock& block) {
+  if (const auto* moe = std::get_if<MoeFfn>(&block.kind)) {
+    if (moe->top_k > moe->experts) {
+      return fmt::format("top_k ({}) is more than experts ({})", moe->top_k, moe->experts);
+    }
+  }
+  return {};
+}
+
+}  // namespace ridge::models

@@ -1,0 +1,147 @@
+#include "ridge/models/model_spec.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace ridge::models {
+
+std::int64_t ModelSpec::layers() const {
+  std::int64_t count = 0;
+  for (const LayerRun& run : layer_runs) {
+    count += run.repeat * static_cast<std::int64_t>(run.pattern.size());
+  }
+  return count;
+}
+
+namespace {
+
+std::int64_t layers_where(const ModelSpec& model, std::size_t LayerSpec::*block,
+                          std::size_t index) {
+  std::int64_t count = 0;
+  for (const LayerRun& run : model.layer_runs) {
+    for (const LayerSpec& layer : run.pattern) {
+      if (layer.*block == index) count += run.repeat;
+    }
+  }
+  return count;
+}
+
+double embedding_parameters(const ModelSpec& model) {
+  return static_cast<double>(model.vocabulary) * static_cast<double>(model.hidden);
+}
+
+}  // namespace
+
+std::int64_t ModelSpec::layers_with_attention(std::size_t index) const {
+  return layers_where(*this, &LayerSpec::attention, index);
+}
+
+std::int64_t ModelSpec::layers_with_ffn(std::size_t index) const {
+  return layers_where(*this, &LayerSpec::ffn, index);
+}
+
+std::vector<LayerSpec> ModelSpec::layer_sequence() const {
+  std::vector<LayerSpec> sequence;
+  sequence.reserve(static_cast<std::size_t>(layers()));
+  for (const LayerRun& run : layer_runs) {
+    for (std::int64_t i = 0; i < run.repeat; ++i) {
+      sequence.insert(sequence.end(), run.pattern.begin(), run.pattern.end());
+    }
+  }
+  return sequence;
+}
+
+double ModelSpec::total_parameters() const {
+  double total =
+      embedding_parameters(*this) * (tied_embeddings ? 1.0 : 2.0) + static_cast<double>(hidden);
+  for (std::size_t i = 0; i < attentions.size(); ++i) {
+    total +=
+        static_cast<double>(layers_with_attention(i)) * attention_parameters(attentions[i], hidden);
+  }
+  for (std::size_t i = 0; i < ffns.size(); ++i) {
+    total += static_cast<double>(layers_with_ffn(i)) * ffn_parameters(ffns[i], hidden).total;
+  }
+  return total;
+}
+
+double ModelSpec::active_parameters() const {
+  double active = embedding_parameters(*this) + static_cast<double>(hidden);
+  for (std::size_t i = 0; i < attentions.size(); ++i) {
+    active +=
+        static_cast<double>(layers_with_attention(i)) * attention_parameters(attentions[i], hidden);
+  }
+  for (std::size_t i = 0; i < ffns.size(); ++i) {
+    active += static_cast<double>(layers_with_ffn(i)) * ffn_parameters(ffns[i], hidden).active;
+  }
+  return active;
+}
+
+Bytes ModelSpec::cache_bytes(double context) const {
+  Bytes total;
+  for (std::size_t i = 0; i < attentions.size(); ++i) {
+    total +=
+        static_cast<double>(layers_with_attention(i)) * models::cache_bytes(attentions[i], context);
+  }
+  return total;
+}
+
+Bytes ModelSpec::cache_bytes_per_token() const {
+  return cache_bytes(1.0) - cache_bytes(0.0);
+}
+
+std::int64_t ModelSpec::effective_rank() const {
+  std::int64_t rank = 0;
+  for (const AttentionBlock& block : attentions) {
+    rank = std::max(rank, models::effective_rank(block));
+  }
+  return rank;
+}
+
+Bytes ModelSpec::weight_bytes() const {
+  Bytes total = embedding_parameters(*this) * (tied_embeddings ? 1.0 : 2.0) *
+                bytes_per_value(Precision::bf16);
+  for (std::size_t i = 0; i < attentions.size(); ++i) {
+    total += static_cast<double>(layers_with_attention(i)) *
+             attention_parameters(attentions[i], hidden) * bytes_per_value(precisions.weights);
+  }
+  for (std::size_t i = 0; i < ffns.size(); ++i) {
+    total += static_cast<double>(layers_with_ffn(i)) * ffn_parameters(ffns[i], hidden).total *
+             bytes_per_value(ffns[i].weights);
+  }
+  return total;
+}
+
+void head_operators(const ModelSpec& model, double tokens, std::int64_t tensor_parallel,
+                    OperatorList& out) {
+  const double values = tokens * static_cast<double>(model.hidden);
+  const Precision activations = model.precisions.activations;
+  out.add("final_norm", Part::elementwise,
+          Elementwise{.values_read = values,
+                      .values_written = values,
+                      .input = activations,
+                      .output = activations});
+  // Heads stay in BF16 in every published FP8 checkpoint.
+  out.add("lm_head", Part::lm_head,
+          Gemm{.m = tokens,
+               .n = model.vocabulary / tensor_parallel,
+               .k = model.hidden,
+               .input = activations,
+               .output = Precision::fp32});
+}
+
+std::string model_problem(const ModelSpec& model) {
+  for (const AttentionBlock& block : model.attentions) {
+    if (auto problem = attention_problem(block); !problem.empty()) {
+      return fmt::format("attention \"{}\": {}", block.name, problem);
+    }
+  }
+  for (const FfnBlock& block : model.ffns) {
+    if (auto problem = ffn_problem(block); !problem.empty()) {
+      return fmt::format("ffn \"{}\": {}", block.name, problem);
+    }
+  }
+  return {};
+}
+
+}  // namespace ridge::models

@@ -1,0 +1,25 @@
+#include "ridge/models/precision.hpp"
+
+#include <array>
+
+namespace ridge::models {
+namespace {
+
+constexpr std::array<Named<Precision>, kPrecisions> kNames = {{{"fp32", Precision::fp32},
+                                                               {"bf16", Precision::bf16},
+                                                               {"fp8", Precision::fp8},
+                                                               {"int8", Precision::int8},
+                                                               {"fp4", Precision::fp4},
+                                                               {"int4", Precision::int4}}};
+
+}  // namespace
+
+std::string_view name_of(Precision precision) {
+  return kNames[static_cast<std::size_t>(precision)].name;
+}
+
+std::span<const Named<Precision>> precision_names() {
+  return kNames;
+}
+
+}  // namespace ridge::models
