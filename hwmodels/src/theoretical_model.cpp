@@ -1,0 +1,69 @@
+#include "ridge/hwmodels/kernel_model.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace ridge::hw {
+
+std::string_view name_of(Resource resource) {
+  constexpr std::array<std::string_view, 5> kNames = {"none", "compute", "memory", "launch",
+                                                      "link"};
+  return kNames[static_cast<std::size_t>(resource)];
+}
+
+namespace {
+
+class TheoreticalModel final : public KernelModel {
+ public:
+  explicit TheoreticalModel(ChipSpec chip) : chip_(std::move(chip)) {
+    if (!chip_.memory_bandwidth.value) {
+      throw UserError(fmt::format("{}: the roofline needs memory_bandwidth_TBps, which is unknown",
+                                  chip_.name));
+    }
+    for (std::size_t p = 0; p < models::kPrecisions; ++p) {
+      const auto rate = chip_.rate_for(static_cast<Precision>(p));
+      if (!rate) {
+        throw UserError(
+            fmt::format("{}: the roofline needs a BF16 matrix rate, which is unknown", chip_.name));
+      }
+      seconds_per_flop_[p] = 1.0 / *rate;
+    }
+    seconds_per_byte_ = 1.0 / *chip_.memory_bandwidth.value;
+    if (chip_.scale_up_bandwidth.value) {
+      seconds_per_wire_byte_ = 1.0 / *chip_.scale_up_bandwidth.value;
+    }
+  }
+
+  [[nodiscard]] Timing time(const models::Operator& op) const override {
+    const models::Demand d = models::demand(op);
+    const Seconds compute = d.flop * seconds_per_flop_[static_cast<std::size_t>(d.compute)];
+    const Seconds memory = d.memory() * seconds_per_byte_;
+    const Seconds link = d.wire * seconds_per_wire_byte_;
+    Timing timing{.time = compute, .bound = Resource::compute};
+    if (memory > timing.time) timing = {.time = memory, .bound = Resource::memory};
+    if (link > timing.time) timing = {.time = link, .bound = Resource::link};
+    if (timing.time.value() == 0.0) timing.bound = Resource::none;
+    return timing;
+  }
+
+  [[nodiscard]] const ChipSpec& chip() const override { return chip_; }
+  [[nodiscard]] std::string provenance() const override { return "theory"; }
+
+ private:
+  using SecondsPerFlop = decltype(1.0 / FlopPerSecond{});
+  using SecondsPerByte = decltype(1.0 / BytesPerSecond{});
+
+  ChipSpec chip_;
+  std::array<SecondsPerFlop, models::kPrecisions> seconds_per_flop_;
+  SecondsPerByte seconds_per_byte_;
+  SecondsPerByte seconds_per_wire_byte_;
+};
+
+}  // namespace
+
+std::unique_ptr<KernelModel> theoretical_model(ChipSpec chip) {
+  return std::make_unique<TheoreticalModel>(std::move(chip));
+}
+
+}  // namespace ridge::hw
