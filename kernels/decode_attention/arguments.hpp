@@ -1,0 +1,60 @@
+#pragma once
+
+#include "decode_attention/schedule.hpp"
+
+#include <cstdint>
+
+#include <cuda.h>
+#include <cuda_runtime.h>
+
+namespace ridge::kernels::decode {
+
+/// Device pointers of one launch; layouts as in problem.hpp.
+struct Arguments {
+  const std::uint16_t* query = nullptr;
+  const void* key = nullptr;
+  const void* value = nullptr;
+  const float* k_scale = nullptr;  ///< E4M3 only
+  const float* v_scale = nullptr;
+  const std::int32_t* block_table = nullptr;
+  std::int32_t block_table_stride = 0;  ///< Entries per request.
+  std::int64_t cache_pages = 0;         ///< Pages that key and value hold.
+
+  void* output = nullptr;
+  bool output_float = false;  ///< Otherwise BF16.
+  float* lse = nullptr;
+
+  std::int32_t query_heads = 0;
+  std::int32_t kv_heads = 0;
+  float softmax_scale = 0;
+
+  // The schedule, on the device.
+  const Segment* segments = nullptr;
+  const std::int32_t* cta_begin = nullptr;
+  const Merge* merges = nullptr;
+  float* partial_output = nullptr;  ///< [partials][64][head_dim]
+  float* partial_lse = nullptr;     ///< [partials][64], base 2
+};
+
+/// The tensor maps of a BF16 cache; unused for E4M3, whose tiles are contiguous bytes.
+struct CacheMaps {
+  CUtensorMap key;
+  CUtensorMap value;
+};
+
+/// Enqueue the Hopper kernel for one instance of the family. Defined in one .cu file per instance,
+/// so that they compile side by side.
+template <int HeadDim, KvType Type>
+void launch_attention(const CacheMaps& maps, const Arguments& arguments, int ctas,
+                      cudaStream_t stream);
+
+/// Enqueue the merge of split results; starts as a programmatic dependent of the kernel before it.
+/// `most_partials` is the largest number of parts of one merge.
+void launch_combine(int head_dim, const Arguments& arguments, int merges, int most_partials,
+                    cudaStream_t stream);
+
+/// Enqueue the simple version: one warp per (request, query head), no shared memory, no schedule.
+void launch_simple(int head_dim, KvType type, const Arguments& arguments,
+                   const std::int32_t* kv_lengths, int batch, cudaStream_t stream);
+
+}  // namespace ridge::kernels::decode

@@ -1,0 +1,509 @@
+#pragma once
+
+#include "common/async_copy.cuh"
+#include "common/device.hpp"
+#include "common/wgmma.cuh"
+#include "decode_attention/arguments.hpp"
+#include "decode_attention/tile_plan.hpp"
+
+#include <cstdint>
+
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+
+/// The Hopper decode-attention kernel. One CTA per SM works through its segments of the schedule:
+///
+///   producer warp      streams K and V tiles (one page each) through a ring of shared-memory slots
+///   consumer 0 and 1   take alternate tiles: S = Q K^T, online softmax, O += P V, with O in
+///   registers;
+///                      at the end of a segment consumer 1 hands its (m, l, O) to consumer 0, who
+///                      writes
+///
+/// A slot is full when its bytes have landed (one expected transaction) and empty when the four
+/// warps of the one consumer that reads it have arrived. The 64 rows of a tile are the query heads
+/// of one KV head; rows beyond the group are zero and never written.
+namespace ridge::kernels::decode {
+
+namespace named {
+inline constexpr int kConsumersTogether = 1;  // and 2, 3: each consumer alone.
+inline constexpr int kFirstConsumer = 2;
+}  // namespace named
+
+template <int HeadDim, KvType Type>
+struct Attention {
+  static constexpr TilePlan kPlan = tile_plan(HeadDim, Type);
+  static constexpr bool kFp8 = Type == KvType::kE4m3;
+  static constexpr WgmmaType kOperand = kFp8 ? WgmmaType::kF16 : WgmmaType::kBf16;
+  static constexpr int kPanels = HeadDim / 64;
+  static constexpr std::uint32_t kPanelBytes = kPageTokens * kPanelRowBytes;
+  static constexpr int kOutputRegisters = HeadDim / 2;
+  static constexpr int kScoreRegisters = kPageTokens / 2;
+
+  /// What every role needs to know of shared memory, as addresses in the shared window.
+  struct Shared {
+    std::uint32_t origin;
+    unsigned char* generic;  // The same place as an ordinary pointer.
+
+    __device__ std::uint32_t slot(std::uint32_t index) const {
+      return origin + kPlan.slot_offset + index * kPlan.slot_bytes;
+    }
+    __device__ std::uint32_t full(std::uint32_t index) const {
+      return origin + kPlan.barrier_offset + index * 8;
+    }
+    __device__ std::uint32_t empty(std::uint32_t index) const {
+      return origin + kPlan.barrier_offset + (kPlan.slots + index) * 8;
+    }
+  };
+
+  // ---- producer
+  // ------------------------------------------------------------------------------------
+
+  static __device__ void load_tile(const Shared& shared, const CUtensorMap* map, const void* cache,
+                                   std::uint32_t n, std::int64_t tile_row, std::uint64_t policy) {
+    const RingPosition at = ring_position(n, kPlan.slots);
+    mbarrier_wait(shared.empty(at.slot), at.empty_parity);
+    mbarrier_arrive_expect(shared.full(at.slot), kPlan.slot_bytes);
+    if constexpr (kFp8) {
+      bulk_load(shared.slot(at.slot), static_cast<const unsigned char*>(cache) + tile_row * HeadDim,
+                kPlan.slot_bytes, shared.full(at.slot), policy);
+    } else {
+      tensor_load_3d(shared.slot(at.slot), map, shared.full(at.slot), 0,
+                     static_cast<std::int32_t>(tile_row), 0, policy);
+    }
+  }
+
+  static __device__ void produce(const Shared& shared, const CacheMaps& maps,
+                                 const Arguments& arguments, int begin, int end) {
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+    // A KV head of more than 64 query heads is streamed once per row block: keep it in L2.
+    const std::uint64_t policy =
+        arguments.query_heads > kTileRows * arguments.kv_heads ? kEvictNormal : kEvictFirst;
+    std::uint32_t n = 0;
+    for (int index = begin; index < end; ++index) {
+      const Segment segment = arguments.segments[index];
+      const std::int32_t* pages =
+          arguments.block_table +
+          static_cast<std::int64_t>(segment.request) * arguments.block_table_stride +
+          segment.first_tile;
+      std::int32_t my_page = 0;
+      for (int tile = 0; tile < segment.tiles; ++tile) {
+        if (tile % 32 == 0) {
+          // 32 entries at a time: one load latency per 32 tiles. Entries past the end are garbage.
+          my_page = tile + lane < segment.tiles ? pages[tile + lane] : 0;
+        }
+        const std::int64_t page = __shfl_sync(0xffffffffu, my_page, tile % 32);
+        if (lane == 0) {
+          const std::int64_t row = (page * arguments.kv_heads + segment.kv_head) * kPageTokens;
+          load_tile(shared, &maps.key, arguments.key, n, row, policy);
+          load_tile(shared, &maps.value, arguments.value, n + 1, row, policy);
+        }
+        n += 2;
+      }
+    }
+  }
+
+  // ---- consumer
+  // ------------------------------------------------------------------------------------
+
+  static __device__ std::uint32_t pack(float low, float high) {
+    if constexpr (kFp8) {
+      const __half2 pair = __floats2half2_rn(low, high);
+      return *reinterpret_cast<const std::uint32_t*>(&pair);
+    } else {
+      const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
+      return *reinterpret_cast<const std::uint32_t*>(&pair);
+    }
+  }
+
+  static __device__ float exp2_fast(float x) {
+    float y;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+  }
+
+  /// Two BF16 queries as two F16.
+  static __device__ std::uint32_t to_f16_pair(std::uint32_t bf16_pair) {
+    return pack(__uint_as_float(bf16_pair << 16), __uint_as_float(bf16_pair & 0xffff0000u));
+  }
+
+  /// Both consumers copy the segment's query rows into the swizzled tile, zeros below them.
+  static __device__ void load_query(const Shared& shared, const Arguments& arguments,
+                                    const Segment& segment, int first_head, int rows) {
+    constexpr int kPieces = HeadDim / 8;
+    const std::uint16_t* source =
+        arguments.query +
+        (static_cast<std::int64_t>(segment.request) * arguments.query_heads + first_head) * HeadDim;
+    for (int i = static_cast<int>(threadIdx.x); i < kTileRows * kPieces; i += kConsumers * 128) {
+      const int row = i / kPieces;
+      const int piece = i % kPieces;
+      uint4 data = make_uint4(0, 0, 0, 0);
+      if (row < rows) {
+        data = __ldg(reinterpret_cast<const uint4*>(source + row * HeadDim + piece * 8));
+        if constexpr (kFp8) {
+          data = make_uint4(to_f16_pair(data.x), to_f16_pair(data.y), to_f16_pair(data.z),
+                            to_f16_pair(data.w));
+        }
+      }
+      *reinterpret_cast<uint4*>(shared.generic + kPlan.query_offset +
+                                panel_offset(kTileRows, row, piece * 16)) = data;
+    }
+    fence_async_proxy();
+    named_barrier(named::kConsumersTogether, kConsumers * 128);
+  }
+
+  /// Expands an E4M3 tile into this consumer's F16 operand; tokens from `valid` on become zero,
+  /// whatever the cache holds there. Leaves the slot free.
+  static __device__ void convert_tile(const Shared& shared, std::uint32_t slot, int consumer,
+                                      int valid) {
+    constexpr int kSixteenths = HeadDim / 16;
+    const int thread = static_cast<int>(threadIdx.x) % 128;
+    const unsigned char* source = shared.generic + kPlan.slot_offset + slot * kPlan.slot_bytes;
+    unsigned char* target = shared.generic + kPlan.operand_offset + consumer * kPlan.operand_bytes;
+#pragma unroll 4
+    for (int i = thread; i < kPageTokens * kSixteenths; i += 128) {
+      const int row = i / kSixteenths;
+      const uint4 codes = *reinterpret_cast<const uint4*>(source + i * 16);
+      const std::uint32_t words[4] = {codes.x, codes.y, codes.z, codes.w};
+      std::uint32_t halves[8];
+#pragma unroll
+      for (int word = 0; word < 4; ++word) {
+        const std::uint32_t four = row < valid ? words[word] : 0u;
+        asm("{\n.reg .b16 low, high;\nmov.b32 {low, high}, %2;\n"
+            "cvt.rn.f16x2.e4m3x2 %0, low;\ncvt.rn.f16x2.e4m3x2 %1, high;\n}\n"
+            : "=r"(halves[2 * word]), "=r"(halves[2 * word + 1])
+            : "r"(four));
+      }
+      const uint4 low = make_uint4(halves[0], halves[1], halves[2], halves[3]);
+      const uint4 high = make_uint4(halves[4], halves[5], halves[6], halves[7]);
+      const ConversionStore store = conversion_store(row, i % kSixteenths);
+      *reinterpret_cast<uint4*>(target + store.first_piece) = store.high_first ? high : low;
+      *reinterpret_cast<uint4*>(target + store.second_piece) = store.high_first ? low : high;
+    }
+    release(shared, slot);
+    fence_async_proxy();
+    named_barrier(named::kFirstConsumer + consumer, 128);
+  }
+
+  /// Unused tokens of a request's last page may hold anything, NaN included, and 0 x NaN is NaN:
+  /// clear them before P V reads them. K needs none of this, its scores are replaced.
+  static __device__ void clear_values(const Shared& shared, std::uint32_t slot, int consumer,
+                                      int valid) {
+    const int thread = static_cast<int>(threadIdx.x) % 128;
+    unsigned char* tile = shared.generic + kPlan.slot_offset + slot * kPlan.slot_bytes;
+    const int pieces = (kPageTokens - valid) * (HeadDim / 8);
+    for (int i = thread; i < pieces; i += 128) {
+      const int row = valid + i / (HeadDim / 8);
+      *reinterpret_cast<uint4*>(tile + panel_offset(kPageTokens, row, (i % (HeadDim / 8)) * 16)) =
+          make_uint4(0, 0, 0, 0);
+    }
+    fence_async_proxy();
+    named_barrier(named::kFirstConsumer + consumer, 128);
+  }
+
+  /// This warp is done reading the slot.
+  static __device__ void release(const Shared& shared, std::uint32_t slot) {
+    __syncwarp();
+    if (threadIdx.x % 32 == 0) {
+      mbarrier_arrive(shared.empty(slot));
+    }
+  }
+
+  /// Reduces over the four lanes that share a row.
+  static __device__ float quad_max(float x) {
+    x = fmaxf(x, __shfl_xor_sync(0xffffffffu, x, 1));
+    return fmaxf(x, __shfl_xor_sync(0xffffffffu, x, 2));
+  }
+  static __device__ float quad_sum(float x) {
+    x += __shfl_xor_sync(0xffffffffu, x, 1);
+    return x + __shfl_xor_sync(0xffffffffu, x, 2);
+  }
+
+  /// The online softmax's state of this thread's two rows: largest score so far (in log2 units),
+  /// this thread's share of the denominator, and the output tile.
+  struct State {
+    float largest[2];
+    float sum[2];
+    float output[kOutputRegisters];
+  };
+
+  static __device__ void consume_tile(const Shared& shared, State& state, int consumer,
+                                      std::uint32_t n, int valid, float scale_log2) {
+    // S = Q K^T.
+    const RingPosition key = ring_position(n, kPlan.slots);
+    mbarrier_wait(shared.full(key.slot), key.full_parity);
+    const std::uint32_t converted =
+        shared.origin + kPlan.operand_offset + consumer * kPlan.operand_bytes;
+    if constexpr (kFp8) {
+      convert_tile(shared, key.slot, consumer, valid);
+    }
+    const std::uint32_t key_address = kFp8 ? converted : shared.slot(key.slot);
+    const std::uint32_t query_address = shared.origin + kPlan.query_offset;
+    float score[kScoreRegisters];
+    wgmma_fence();
+#pragma unroll
+    for (int k = 0; k < HeadDim / 16; ++k) {
+      const std::uint32_t step = (k / 4) * kPanelBytes + (k % 4) * 32;
+      Wgmma<kOperand, kPageTokens>::shared(score, k_major_descriptor(query_address + step),
+                                           k_major_descriptor(key_address + step), k != 0);
+    }
+    wgmma_commit();
+    wgmma_wait<0>();
+    if constexpr (!kFp8) {
+      release(shared, key.slot);
+    }
+
+    // Online softmax, in base 2. Registers 4j + {0, 1} are of the upper row, 4j + {2, 3} of the
+    // lower.
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+    if (valid < kPageTokens) {
+#pragma unroll
+      for (int i = 0; i < kScoreRegisters; ++i) {
+        const int column = (i / 4) * 8 + (lane % 4) * 2 + i % 2;
+        score[i] = column < valid ? score[i] : -INFINITY;
+      }
+    }
+    std::uint32_t weight[kScoreRegisters / 8][4];
+    float rescale[2];
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      float largest = -INFINITY;
+#pragma unroll
+      for (int j = 0; j < kScoreRegisters / 4; ++j) {
+        largest = fmaxf(largest, fmaxf(score[4 * j + 2 * half], score[4 * j + 2 * half + 1]));
+      }
+      // Every tile has a valid token, so the new maximum is finite and exp2 meets no inf - inf.
+      largest = fmaxf(state.largest[half], quad_max(largest) * scale_log2);
+      rescale[half] = exp2_fast(state.largest[half] - largest);
+      state.largest[half] = largest;
+      float sum = 0;
+#pragma unroll
+      for (int j = 0; j < kScoreRegisters / 4; ++j) {
+        const float p0 = exp2_fast(fmaf(score[4 * j + 2 * half], scale_log2, -largest));
+        const float p1 = exp2_fast(fmaf(score[4 * j + 2 * half + 1], scale_log2, -largest));
+        sum += p0 + p1;
+        // 16 columns of S are one A fragment of P: see wgmma_a_register_index.
+        weight[j / 2][(j % 2) * 2 + half] = pack(p0, p1);
+      }
+      state.sum[half] = state.sum[half] * rescale[half] + sum;
+    }
+#pragma unroll
+    for (int i = 0; i < kOutputRegisters; ++i) {
+      state.output[i] *= rescale[(i / 2) % 2];
+    }
+
+    // O += P V.
+    const RingPosition value = ring_position(n + 1, kPlan.slots);
+    mbarrier_wait(shared.full(value.slot), value.full_parity);
+    if constexpr (kFp8) {
+      // All four warps must be done with K before V takes its place.
+      named_barrier(named::kFirstConsumer + consumer, 128);
+      convert_tile(shared, value.slot, consumer, valid);
+    } else if (valid < kPageTokens) {
+      clear_values(shared, value.slot, consumer, valid);
+    }
+    const std::uint32_t value_address = kFp8 ? converted : shared.slot(value.slot);
+    wgmma_fence();
+#pragma unroll
+    for (int k = 0; k < kPageTokens / 16; ++k) {
+      Wgmma<kOperand, HeadDim>::registers(
+          state.output, weight[k],
+          mn_major_descriptor(value_address + k * 2 * kSwizzleAtomBytes, kPanelBytes));
+    }
+    wgmma_commit();
+    wgmma_wait<0>();
+    if constexpr (kFp8) {
+      // And done with V before the next K does.
+      named_barrier(named::kFirstConsumer + consumer, 128);
+    } else {
+      release(shared, value.slot);
+    }
+  }
+
+  /// Consumer 1 hands over its state through the query tile, which nobody reads any more: it holds
+  /// half of a float output tile, so the hand-over takes two rounds.
+  static __device__ void merge_consumers(const Shared& shared, State& state, int consumer) {
+    constexpr int kHalf = kOutputRegisters / 2;
+    const int thread = static_cast<int>(threadIdx.x) % 128;
+    const int row = (thread / 32) * 16 + (thread % 32) / 4;
+    float* exchange = reinterpret_cast<float*>(shared.generic + kPlan.query_offset);
+    float* stats = reinterpret_cast<float*>(shared.generic + kPlan.stats_offset);
+    float mine[2] = {1, 1};
+    float theirs[2] = {0, 0};
+
+    named_barrier(named::kConsumersTogether, kConsumers * 128);
+#pragma unroll
+    for (int round = 0; round < 2; ++round) {
+      if (consumer == 1) {
+        if (round == 0 && thread % 4 == 0) {
+#pragma unroll
+          for (int half = 0; half < 2; ++half) {
+            stats[row + 8 * half] = state.largest[half];
+            stats[kTileRows + row + 8 * half] = state.sum[half];
+          }
+        }
+#pragma unroll
+        for (int i = 0; i < kHalf; ++i) {
+          exchange[i * 128 + thread] = state.output[round * kHalf + i];
+        }
+      }
+      named_barrier(named::kConsumersTogether, kConsumers * 128);
+      if (consumer == 0) {
+        if (round == 0) {
+#pragma unroll
+          for (int half = 0; half < 2; ++half) {
+            const float other = stats[row + 8 * half];
+            const float largest = fmaxf(state.largest[half], other);
+            mine[half] = exp2_fast(state.largest[half] - largest);
+            theirs[half] = exp2_fast(other - largest);
+            state.largest[half] = largest;
+            state.sum[half] =
+                state.sum[half] * mine[half] + stats[kTileRows + row + 8 * half] * theirs[half];
+          }
+        }
+#pragma unroll
+        for (int i = 0; i < kHalf; ++i) {
+          float& output = state.output[round * kHalf + i];
+          output = output * mine[(i / 2) % 2] + exchange[i * 128 + thread] * theirs[(i / 2) % 2];
+        }
+      }
+      if (round == 0) {
+        named_barrier(named::kConsumersTogether, kConsumers * 128);
+      }
+    }
+  }
+
+  static __device__ void write_result(const Arguments& arguments, const Segment& segment,
+                                      const State& state, int first_head, int rows) {
+    const int thread = static_cast<int>(threadIdx.x) % 128;
+    const int upper = (thread / 32) * 16 + (thread % 32) / 4;
+    const int column = (thread % 4) * 2;
+    const float value_scale = kFp8 ? arguments.v_scale[segment.kv_head] : 1.0f;
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      const int row = upper + 8 * half;
+      if (row >= rows) {
+        continue;
+      }
+      const float sum = state.sum[half];
+      const float factor = sum > 0 ? value_scale / sum : 0.0f;
+      const float lse = sum > 0 ? state.largest[half] + log2f(sum) : -INFINITY;
+      const std::int64_t vector =
+          segment.partial >= 0
+              ? static_cast<std::int64_t>(segment.partial) * kTileRows + row
+              : static_cast<std::int64_t>(segment.request) * arguments.query_heads + first_head +
+                    row;
+      if (thread % 4 == 0) {
+        if (segment.partial >= 0) {
+          arguments.partial_lse[vector] = lse;
+        } else {
+          arguments.lse[vector] = lse * 0.693147180559945f;
+        }
+      }
+      const bool as_float = segment.partial >= 0 || arguments.output_float;
+      float* floats =
+          segment.partial >= 0 ? arguments.partial_output : static_cast<float*>(arguments.output);
+#pragma unroll
+      for (int j = 0; j < HeadDim / 8; ++j) {
+        const float x = state.output[4 * j + 2 * half] * factor;
+        const float y = state.output[4 * j + 2 * half + 1] * factor;
+        const std::int64_t at = vector * HeadDim + j * 8 + column;
+        if (as_float) {
+          *reinterpret_cast<float2*>(floats + at) = make_float2(x, y);
+        } else {
+          *reinterpret_cast<__nv_bfloat162*>(static_cast<__nv_bfloat16*>(arguments.output) + at) =
+              __floats2bfloat162_rn(x, y);
+        }
+      }
+    }
+  }
+
+  static __device__ void consume(const Shared& shared, const Arguments& arguments, int begin,
+                                 int end) {
+    const int consumer = static_cast<int>(threadIdx.x) / 128;
+    const int group = arguments.query_heads / arguments.kv_heads;
+    std::uint32_t n = 0;
+    for (int index = begin; index < end; ++index) {
+      const Segment segment = arguments.segments[index];
+      const int first_head = segment.kv_head * group + segment.row_block * kTileRows;
+      const int rows = min(kTileRows, group - segment.row_block * kTileRows);
+      float scale_log2 = arguments.softmax_scale * 1.44269504088896f;
+      if constexpr (kFp8) {
+        scale_log2 *= arguments.k_scale[segment.kv_head];
+      }
+      load_query(shared, arguments, segment, first_head, rows);
+
+      State state;
+      state.largest[0] = state.largest[1] = -INFINITY;
+      state.sum[0] = state.sum[1] = 0;
+#pragma unroll
+      for (int i = 0; i < kOutputRegisters; ++i) {
+        state.output[i] = 0;
+      }
+      for (int tile = consumer; tile < segment.tiles; tile += kConsumers) {
+        const int left = segment.kv_tokens - (segment.first_tile + tile) * kPageTokens;
+        consume_tile(shared, state, consumer, n + 2 * tile, min(left, kPageTokens), scale_log2);
+      }
+      n += 2 * segment.tiles;
+
+      state.sum[0] = quad_sum(state.sum[0]);
+      state.sum[1] = quad_sum(state.sum[1]);
+      if (segment.tiles > 1) {
+        merge_consumers(shared, state, consumer);
+      }
+      if (consumer == 0) {
+        write_result(arguments, segment, state, first_head, rows);
+      }
+      // Nobody overwrites the query tile before everybody has left it.
+      named_barrier(named::kConsumersTogether, kConsumers * 128);
+    }
+  }
+};
+
+template <int HeadDim, KvType Type>
+__global__ void __launch_bounds__(kThreads, 1)
+    attention_kernel(const __grid_constant__ CacheMaps maps,
+                     const __grid_constant__ Arguments arguments) {
+  using Kernel = Attention<HeadDim, Type>;
+  extern __shared__ unsigned char raw[];
+  const std::uint32_t start = shared_address(raw);
+  const std::uint32_t origin =
+      (start + kSwizzleAtomBytes - 1) / kSwizzleAtomBytes * kSwizzleAtomBytes;
+  const typename Kernel::Shared shared{origin, raw + (origin - start)};
+
+  if (threadIdx.x == 0) {
+    for (int slot = 0; slot < Kernel::kPlan.slots; ++slot) {
+      mbarrier_init(shared.full(slot), 1);
+      mbarrier_init(shared.empty(slot), 4);
+    }
+    mbarrier_init_fence();
+  }
+  __syncthreads();
+  allow_dependent_launch();
+
+  const int begin = arguments.cta_begin[blockIdx.x];
+  const int end = arguments.cta_begin[blockIdx.x + 1];
+  if (threadIdx.x >= kConsumers * 128) {
+    register_budget_decrease<kProducerRegisters>();
+    if (threadIdx.x < kConsumers * 128 + 32) {
+      Kernel::produce(shared, maps, arguments, begin, end);
+    }
+  } else {
+    register_budget_increase<kConsumerRegisters>();
+    Kernel::consume(shared, arguments, begin, end);
+  }
+}
+
+template <int HeadDim, KvType Type>
+void launch_attention(const CacheMaps& maps, const Arguments& arguments, int ctas,
+                      cudaStream_t stream) {
+  constexpr std::uint32_t kBytes = Attention<HeadDim, Type>::kPlan.total_bytes;
+  static_assert(kBytes <= kSharedLimitBytes);
+  const auto kernel = attention_kernel<HeadDim, Type>;
+  static const cudaError_t raised = cudaFuncSetAttribute(
+      kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(kBytes));
+  RIDGE_CUDA_CHECK(raised);
+  kernel<<<ctas, kThreads, kBytes, stream>>>(maps, arguments);
+  RIDGE_CUDA_CHECK(cudaGetLastError());
+}
+
+}  // namespace ridge::kernels::decode

@@ -1,0 +1,38 @@
+#pragma once
+
+#include "common/device.hpp"
+#include "decode_attention/arguments.hpp"
+#include "decode_attention/schedule.hpp"
+
+#include <vector>
+
+#include <cuda_runtime.h>
+
+namespace ridge::kernels::decode {
+
+/// The Hopper kernel made ready for one problem: schedule and scratch memory on the device, tensor
+/// maps encoded. `run` is a pure enqueue and may be captured in a graph.
+class Launch {
+ public:
+  /// `arguments` names the tensors; its schedule and scratch fields are filled in here.
+  Launch(const Problem& problem, const Arguments& arguments, int max_ctas);
+
+  void run(cudaStream_t stream) const;
+
+  const Schedule& schedule() const { return schedule_; }
+
+ private:
+  int head_dim_;
+  KvType kv_type_;
+  Schedule schedule_;
+  int most_partials_ = 0;
+  Arguments arguments_;
+  CacheMaps maps_{};
+  DeviceBuffer<Segment> segments_;
+  DeviceBuffer<std::int32_t> cta_begin_;
+  DeviceBuffer<Merge> merges_;
+  DeviceBuffer<float> partial_output_;
+  DeviceBuffer<float> partial_lse_;
+};
+
+}  // namespace ridge::kernels::decode

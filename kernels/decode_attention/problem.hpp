@@ -1,0 +1,69 @@
+#pragma once
+
+#include "bench/family.hpp"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace ridge::kernels::decode {
+
+/// Tokens of one page of the KV cache, and of one tile of the kernel.
+inline constexpr int kPageTokens = 64;
+
+enum class KvType { kBf16, kE4m3 };
+
+constexpr int kv_element_bytes(KvType type) {
+  return type == KvType::kBf16 ? 2 : 1;
+}
+const char* name(KvType type);
+
+/// One decode step's attention in one layer: one new token per request against its cache.
+///
+/// Layouts, innermost last:
+///   query   [batch][query_heads][head_dim]                    BF16
+///   key     [pages][kv_heads][64 tokens][head_dim]            BF16 or E4M3
+///   value   [pages][kv_heads][64 tokens][head_dim]            BF16 or E4M3
+///   k_scale [kv_heads], v_scale [kv_heads]                    float, E4M3 only; x = code * scale
+///   block_table [batch][pages_per_request]                    int32; entries past the length are
+///   never read output  [batch][query_heads][head_dim]                    BF16 or float lse
+///   [batch][query_heads]                              float: natural log of the softmax's
+///   denominator
+/// Query head h reads KV head h / (query_heads / kv_heads). MFA and MQA are kv_heads = 1.
+/// A request of length 0 yields an output of zeros and an lse of -infinity.
+struct Problem {
+  std::vector<std::int32_t> kv_lengths;  ///< Cached tokens per request.
+  int query_heads = 64;                  ///< 16 .. 128, a multiple of kv_heads.
+  int kv_heads = 1;                      ///< 1 .. 8
+  int head_dim = 256;                    ///< 64, 128 or 256; the same for keys and values.
+  KvType kv_type = KvType::kBf16;
+
+  int batch() const { return static_cast<int>(kv_lengths.size()); }
+  int group() const { return query_heads / kv_heads; }  ///< Query heads per KV head.
+  std::int64_t total_tokens() const;
+  std::int64_t total_pages() const;
+  int max_pages() const;  ///< Of one request; the block table's row length.
+
+  /// Throws std::invalid_argument, saying what was expected, if the kernels do not cover the
+  /// problem.
+  void validate() const;
+
+  /// Compulsory bytes (every cached token, the queries and the outputs once) and FLOP.
+  bench::Work work() const;
+};
+
+/// How the context lengths of a batch scatter around their mean.
+enum class Lengths {
+  kEqual,
+  kRagged,  ///< Uniform on [0, 2 x mean], from a fixed seed, with the mean kept exactly.
+};
+
+std::vector<std::int32_t> make_lengths(int batch, int context_tokens, Lengths lengths);
+
+/// To and from the bench's named fields: batch, context_tokens, kv_lengths ("equal" or "ragged"),
+/// query_heads, kv_heads, head_dim, kv_dtype ("bf16" or "fp8_e4m3").
+bench::Shape make_shape(int batch, int context_tokens, Lengths lengths, int query_heads,
+                        int kv_heads, int head_dim, KvType type);
+Problem problem_from(const bench::Shape& shape);
+
+}  // namespace ridge::kernels::decode

@@ -1,0 +1,186 @@
+#include "decode_attention/reference.hpp"
+
+#include "common/numeric.hpp"
+#include "common/random.hpp"
+
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <utility>
+
+namespace ridge::kernels::decode {
+namespace {
+
+/// Streams of the counter-based generator; the seed's low bits pick the tensor.
+enum Stream : std::uint64_t { kQuery, kKey, kValue, kScales, kPages, kGarbage, kStreams };
+
+std::uint64_t stream(std::uint64_t seed, Stream which) {
+  return seed * kStreams + which;
+}
+
+void store(std::vector<std::uint8_t>& cache, KvType type, std::size_t index, float x) {
+  if (type == KvType::kBf16) {
+    const std::uint16_t bits = to_bf16(x).bits;
+    cache[2 * index] = static_cast<std::uint8_t>(bits & 0xff);
+    cache[2 * index + 1] = static_cast<std::uint8_t>(bits >> 8);
+  } else {
+    cache[index] = to_e4m3(x).bits;
+  }
+}
+
+double load(const std::vector<std::uint8_t>& cache, KvType type, std::size_t index) {
+  if (type == KvType::kBf16) {
+    return to_float(
+        Bf16{static_cast<std::uint16_t>(cache[2 * index] | (cache[2 * index + 1] << 8))});
+  }
+  return to_float(E4m3{cache[index]});
+}
+
+std::size_t cache_index(const Problem& problem, const HostInputs& inputs, int request, int token,
+                        int kv_head) {
+  const auto page = static_cast<std::size_t>(
+      inputs.block_table[static_cast<std::size_t>(request) * inputs.block_table_stride +
+                         token / kPageTokens]);
+  return ((page * problem.kv_heads + kv_head) * kPageTokens + token % kPageTokens) *
+         problem.head_dim;
+}
+
+}  // namespace
+
+HostInputs make_inputs(const Problem& problem, std::uint64_t seed, const Hazards& hazards,
+                       float sharpness) {
+  problem.validate();
+  HostInputs inputs;
+  inputs.softmax_scale = 1.0f / std::sqrt(static_cast<float>(problem.head_dim));
+  inputs.cache_pages = problem.total_pages() + 1;  // One that belongs to nobody.
+  inputs.block_table_stride = problem.max_pages() + 3;
+
+  const std::size_t queries =
+      static_cast<std::size_t>(problem.batch()) * problem.query_heads * problem.head_dim;
+  inputs.query.resize(queries);
+  for (std::size_t i = 0; i < queries; ++i) {
+    inputs.query[i] = to_bf16(sharpness * random_normal(stream(seed, kQuery), i)).bits;
+  }
+
+  // FP8 caches use the format's range through their scales, as a calibrated model would.
+  const bool fp8 = problem.kv_type == KvType::kE4m3;
+  for (int head = 0; fp8 && head < problem.kv_heads; ++head) {
+    inputs.k_scale.push_back(0.01f + 0.02f * random_uniform(stream(seed, kScales), 2 * head));
+    inputs.v_scale.push_back(0.01f + 0.02f * random_uniform(stream(seed, kScales), 2 * head + 1));
+  }
+  const std::size_t page_elements =
+      static_cast<std::size_t>(problem.kv_heads) * kPageTokens * problem.head_dim;
+  const std::size_t elements = static_cast<std::size_t>(inputs.cache_pages) * page_elements;
+  inputs.key.resize(elements * kv_element_bytes(problem.kv_type));
+  inputs.value.resize(inputs.key.size());
+  for (std::size_t i = 0; i < elements; ++i) {
+    const std::size_t head = i / (static_cast<std::size_t>(kPageTokens) * problem.head_dim) %
+                             static_cast<std::size_t>(problem.kv_heads);
+    store(inputs.key, problem.kv_type, i,
+          random_normal(stream(seed, kKey), i) / (fp8 ? inputs.k_scale[head] : 1.0f));
+    store(inputs.value, problem.kv_type, i,
+          random_normal(stream(seed, kValue), i) / (fp8 ? inputs.v_scale[head] : 1.0f));
+  }
+
+  std::vector<std::int32_t> pages(static_cast<std::size_t>(inputs.cache_pages));
+  std::iota(pages.begin(), pages.end(), 0);
+  for (std::size_t i = pages.size() - 1; i > 0; --i) {
+    std::swap(pages[i], pages[random_bits(stream(seed, kPages), i) % (i + 1)]);
+  }
+  inputs.block_table.resize(static_cast<std::size_t>(problem.batch()) * inputs.block_table_stride,
+                            0);
+  std::size_t next = 0;
+  for (int request = 0; request < problem.batch(); ++request) {
+    const std::int32_t length = problem.kv_lengths[request];
+    std::int32_t* row =
+        inputs.block_table.data() + static_cast<std::size_t>(request) * inputs.block_table_stride;
+    const int used = (length + kPageTokens - 1) / kPageTokens;
+    for (int page = 0; page < used; ++page) {
+      row[page] = pages[next++];
+    }
+    for (int page = used; hazards.garbage_page_ids && page < inputs.block_table_stride; ++page) {
+      row[page] = static_cast<std::int32_t>(random_bits(stream(seed, kGarbage), page)) | (1 << 30);
+    }
+    if (hazards.nan_in_unused_slots && length % kPageTokens != 0) {
+      for (int kv_head = 0; kv_head < problem.kv_heads; ++kv_head) {
+        for (int token = length; token < used * kPageTokens; ++token) {
+          const std::size_t at = cache_index(problem, inputs, request, token, kv_head);
+          for (int d = 0; d < problem.head_dim; ++d) {
+            constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+            store(inputs.key, problem.kv_type, at + d, kNan);
+            store(inputs.value, problem.kv_type, at + d, kNan);
+          }
+        }
+      }
+    }
+  }
+  return inputs;
+}
+
+Result reference_attention(const Problem& problem, const HostInputs& inputs) {
+  Result result;
+  const std::size_t vectors = static_cast<std::size_t>(problem.batch()) * problem.query_heads;
+  const auto dim = static_cast<std::size_t>(problem.head_dim);
+  result.output.assign(vectors * dim, 0.0);
+  result.lse.assign(vectors, -std::numeric_limits<double>::infinity());
+  for (int request = 0; request < problem.batch(); ++request) {
+    const int length = problem.kv_lengths[request];
+    if (length == 0) {
+      continue;
+    }
+    for (int head = 0; head < problem.query_heads; ++head) {
+      const int kv_head = head / problem.group();
+      const bool fp8 = problem.kv_type == KvType::kE4m3;
+      const double k_scale = fp8 ? inputs.k_scale[kv_head] : 1.0;
+      const double v_scale = fp8 ? inputs.v_scale[kv_head] : 1.0;
+      const std::size_t vector = static_cast<std::size_t>(request) * problem.query_heads + head;
+      std::vector<double> scores(static_cast<std::size_t>(length));
+      double largest = -std::numeric_limits<double>::infinity();
+      for (int token = 0; token < length; ++token) {
+        const std::size_t at = cache_index(problem, inputs, request, token, kv_head);
+        double score = 0;
+        for (std::size_t d = 0; d < dim; ++d) {
+          score += static_cast<double>(to_float(Bf16{inputs.query[vector * dim + d]})) *
+                   load(inputs.key, problem.kv_type, at + d);
+        }
+        scores[token] = score * k_scale * inputs.softmax_scale;
+        largest = std::max(largest, scores[token]);
+      }
+      double sum = 0;
+      for (double& score : scores) {
+        score = std::exp(score - largest);
+        sum += score;
+      }
+      result.lse[vector] = largest + std::log(sum);
+      for (int token = 0; token < length; ++token) {
+        const std::size_t at = cache_index(problem, inputs, request, token, kv_head);
+        for (std::size_t d = 0; d < dim; ++d) {
+          result.output[vector * dim + d] +=
+              scores[token] / sum * v_scale * load(inputs.value, problem.kv_type, at + d);
+        }
+      }
+    }
+  }
+  return result;
+}
+
+double relative_error(const std::vector<double>& got, const std::vector<double>& want) {
+  if (got.size() != want.size()) {
+    return std::numeric_limits<double>::infinity();
+  }
+  double difference = 0;
+  double norm = 0;
+  for (std::size_t i = 0; i < want.size(); ++i) {
+    if (std::isinf(want[i]) && got[i] == want[i]) {
+      continue;
+    }
+    difference += (got[i] - want[i]) * (got[i] - want[i]);
+    norm += want[i] * want[i];
+  }
+  if (difference == 0) {
+    return 0;
+  }
+  return std::sqrt(difference) / std::sqrt(norm);
+}
+
+}  // namespace ridge::kernels::decode

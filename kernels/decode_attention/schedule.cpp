@@ -1,0 +1,126 @@
+#include "decode_attention/schedule.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+
+namespace ridge::kernels::decode {
+namespace {
+
+std::int64_t tiles_of(std::int32_t tokens) {
+  return (static_cast<std::int64_t>(tokens) + kPageTokens - 1) / kPageTokens;
+}
+
+struct Item {
+  Segment whole;  ///< All tiles of one (request, KV head, row block).
+};
+
+std::vector<Item> list_items(const Problem& problem) {
+  const int row_blocks = (problem.group() + kTileRows - 1) / kTileRows;
+  std::vector<Item> items;
+  items.reserve(static_cast<std::size_t>(problem.batch()) * problem.kv_heads * row_blocks);
+  for (int request = 0; request < problem.batch(); ++request) {
+    const std::int32_t tokens = problem.kv_lengths[request];
+    for (int kv_head = 0; kv_head < problem.kv_heads; ++kv_head) {
+      for (int row_block = 0; row_block < row_blocks; ++row_block) {
+        Segment whole;
+        whole.request = request;
+        whole.kv_head = kv_head;
+        whole.row_block = row_block;
+        whole.tiles = static_cast<std::int32_t>(tiles_of(tokens));
+        whole.kv_tokens = tokens;
+        items.push_back({whole});
+      }
+    }
+  }
+  return items;
+}
+
+/// Payload of CTA `cta` when all of them together are given `total`: differs by at most 1 between
+/// CTAs.
+std::int64_t budget(std::int64_t total, int ctas, int cta) {
+  return (cta + 1) * total / ctas - cta * total / ctas;
+}
+
+/// Deals the items in order, each CTA taking what fits its budget. Calls take(cta, item, first,
+/// tiles). Returns whether everything fitted.
+template <typename Take>
+bool deal(const std::vector<Item>& items, std::int64_t total, int ctas, int segment_cost,
+          Take&& take) {
+  int cta = 0;
+  std::int64_t room = budget(total, ctas, 0);
+  for (const Item& item : items) {
+    std::int64_t first = 0;
+    const std::int64_t tiles = item.whole.tiles;
+    do {
+      const std::int64_t least = segment_cost + (tiles > 0 ? 1 : 0);
+      while (room < least) {
+        if (++cta == ctas) {
+          return false;
+        }
+        room = budget(total, ctas, cta);
+      }
+      const std::int64_t taken = std::min(tiles - first, room - segment_cost);
+      take(cta, item, first, taken);
+      room -= segment_cost + taken;
+      first += taken;
+    } while (first < tiles);
+  }
+  return true;
+}
+
+}  // namespace
+
+Schedule make_schedule(const Problem& problem, int max_ctas, int segment_cost) {
+  problem.validate();
+  if (max_ctas < 1 || segment_cost < 0) {
+    throw std::invalid_argument(
+        "decode attention: a schedule needs at least one CTA and no negative cost");
+  }
+  const std::vector<Item> items = list_items(problem);
+  std::int64_t payload = 0;  // Without the cost of any split.
+  std::int64_t pieces = 0;   // The most segments there can be.
+  for (const Item& item : items) {
+    payload += segment_cost + item.whole.tiles;
+    pieces += std::max(item.whole.tiles, 1);
+  }
+  const int ctas = static_cast<int>(std::min<std::int64_t>(max_ctas, pieces));
+
+  // The smallest total budget that fits. Splits cost extra, at most segment_cost per CTA, and a CTA
+  // wastes at most segment_cost; twice that, and one for rounding, always suffices.
+  std::int64_t low = payload;
+  std::int64_t high = payload + static_cast<std::int64_t>(ctas) * (2 * segment_cost + 2);
+  const auto ignore = [](int, const Item&, std::int64_t, std::int64_t) {};
+  while (low < high) {
+    const std::int64_t middle = low + (high - low) / 2;
+    if (deal(items, middle, ctas, segment_cost, ignore)) {
+      high = middle;
+    } else {
+      low = middle + 1;
+    }
+  }
+
+  Schedule schedule;
+  schedule.cta_begin.assign(static_cast<std::size_t>(ctas) + 1, 0);
+  deal(items, high, ctas, segment_cost,
+       [&](int cta, const Item& item, std::int64_t first, std::int64_t tiles) {
+         Segment segment = item.whole;
+         segment.first_tile = static_cast<std::int32_t>(first);
+         segment.tiles = static_cast<std::int32_t>(tiles);
+         if (tiles != item.whole.tiles) {
+           if (first == 0) {
+             schedule.merges.push_back(
+                 {segment.request, segment.kv_head, segment.row_block, schedule.partials, 0});
+           }
+           segment.partial = schedule.partials++;
+           ++schedule.merges.back().partials;
+         }
+         schedule.segments.push_back(segment);
+         ++schedule.cta_begin[static_cast<std::size_t>(cta) + 1];
+       });
+  for (std::size_t cta = 1; cta < schedule.cta_begin.size(); ++cta) {
+    schedule.cta_begin[cta] += schedule.cta_begin[cta - 1];
+  }
+  return schedule;
+}
+
+}  // namespace ridge::kernels::decode

@@ -1,0 +1,59 @@
+#pragma once
+
+#include "decode_attention/problem.hpp"
+
+#include <cstdint>
+#include <vector>
+
+namespace ridge::kernels::decode {
+
+/// Query rows of one tile: the M of wgmma. A KV head with more query heads than this is processed
+/// as several row blocks, each of which streams the cache again.
+inline constexpr int kTileRows = 64;
+
+/// A run of consecutive tiles of one (request, KV head, row block) that one CTA processes alone.
+struct Segment {
+  std::int32_t request = 0;
+  std::int32_t kv_head = 0;
+  std::int32_t row_block = 0;
+  std::int32_t first_tile = 0;
+  std::int32_t tiles = 0;      ///< 0 only for a request of length 0, whose output is still written.
+  std::int32_t kv_tokens = 0;  ///< The request's whole length: masks the last tile.
+  std::int32_t partial = -1;   ///< Where the unfinished result goes, or -1: this is all of it.
+  std::int32_t padding = 0;    ///< To 32 bytes, so that a segment is two 16-byte loads.
+};
+static_assert(sizeof(Segment) == 32);
+
+/// The partial results of one (request, KV head, row block) that was split over CTAs.
+struct Merge {
+  std::int32_t request = 0;
+  std::int32_t kv_head = 0;
+  std::int32_t row_block = 0;
+  std::int32_t first_partial = 0;
+  std::int32_t partials = 0;
+};
+
+/// Who processes what. Made on the host once per decode step and shared by all layers, since it
+/// depends on nothing but the lengths.
+struct Schedule {
+  std::vector<Segment> segments;        ///< In CTA order.
+  std::vector<std::int32_t> cta_begin;  ///< CTA i runs segments [cta_begin[i], cta_begin[i + 1]).
+  std::vector<Merge> merges;            ///< In the order of their partials.
+  int partials = 0;                     ///< Total over all merges.
+
+  int ctas() const { return static_cast<int>(cta_begin.size()) - 1; }
+};
+
+/// What a segment costs beyond its tiles (loading Q, merging the two consumers, writing the
+/// result), in tiles. An estimate from counting its instructions and bytes; to be replaced by a
+/// measured value.
+inline constexpr int kSegmentCostTiles = 1;
+
+/// Splits the work over at most `max_ctas` CTAs so that each has the same payload: its tiles plus
+/// `segment_cost` per segment. With segment_cost 0 any two CTAs differ by at most one tile;
+/// otherwise a CTA may be up to segment_cost + 1 short, since a segment must have room for one
+/// tile. Order is by request, then KV head, then row block, so the result is a function of its
+/// arguments alone.
+Schedule make_schedule(const Problem& problem, int max_ctas, int segment_cost = kSegmentCostTiles);
+
+}  // namespace ridge::kernels::decode

@@ -1,0 +1,114 @@
+#include "common/device.hpp"
+#include "common/numeric.hpp"
+#include "decode_attention/arguments.hpp"
+
+#include <cuda_bf16.h>
+
+namespace ridge::kernels::decode {
+namespace {
+
+template <KvType Type>
+__device__ float load_cache(const void* cache, std::int64_t index) {
+  if constexpr (Type == KvType::kBf16) {
+    return to_float(Bf16{static_cast<const std::uint16_t*>(cache)[index]});
+  } else {
+    return to_float(E4m3{static_cast<const std::uint8_t*>(cache)[index]});
+  }
+}
+
+/// One warp per (request, query head), one token at a time, everything in float: slow, and short
+/// enough to be checked by reading it. Lane i holds dimensions i, i + 32, ...
+template <int HeadDim, KvType Type>
+__global__ void simple_kernel(const __grid_constant__ Arguments arguments,
+                              const std::int32_t* kv_lengths) {
+  constexpr int kPerLane = HeadDim / 32;
+  const int request = blockIdx.x;
+  const int head = blockIdx.y;
+  const int lane = threadIdx.x;
+  const int kv_head = head / (arguments.query_heads / arguments.kv_heads);
+  const std::int64_t vector = static_cast<std::int64_t>(request) * arguments.query_heads + head;
+  float scale = arguments.softmax_scale;
+  float value_scale = 1;
+  if constexpr (Type == KvType::kE4m3) {
+    scale *= arguments.k_scale[kv_head];
+    value_scale = arguments.v_scale[kv_head];
+  }
+
+  float query[kPerLane];
+  float output[kPerLane] = {};
+  for (int i = 0; i < kPerLane; ++i) {
+    query[i] = to_float(Bf16{arguments.query[vector * HeadDim + i * 32 + lane]});
+  }
+  float largest = -INFINITY;
+  float sum = 0;
+  for (int token = 0; token < kv_lengths[request]; ++token) {
+    const std::int64_t page =
+        arguments.block_table[static_cast<std::int64_t>(request) * arguments.block_table_stride +
+                              token / kPageTokens];
+    const std::int64_t row =
+        ((page * arguments.kv_heads + kv_head) * kPageTokens + token % kPageTokens) * HeadDim;
+    float score = 0;
+    for (int i = 0; i < kPerLane; ++i) {
+      score += query[i] * load_cache<Type>(arguments.key, row + i * 32 + lane);
+    }
+    for (int distance = 16; distance > 0; distance /= 2) {
+      score += __shfl_xor_sync(0xffffffffu, score, distance);
+    }
+    score *= scale;
+    const float previous = largest;
+    largest = fmaxf(largest, score);
+    const float rescale = expf(previous - largest);
+    const float weight = expf(score - largest);
+    sum = sum * rescale + weight;
+    for (int i = 0; i < kPerLane; ++i) {
+      output[i] =
+          output[i] * rescale + weight * load_cache<Type>(arguments.value, row + i * 32 + lane);
+    }
+  }
+  for (int i = 0; i < kPerLane; ++i) {
+    const float result = sum > 0 ? output[i] * value_scale / sum : 0.0f;
+    const std::int64_t at = vector * HeadDim + i * 32 + lane;
+    if (arguments.output_float) {
+      static_cast<float*>(arguments.output)[at] = result;
+    } else {
+      static_cast<std::uint16_t*>(arguments.output)[at] = to_bf16(result).bits;
+    }
+  }
+  if (lane == 0) {
+    arguments.lse[vector] = sum > 0 ? largest + logf(sum) : -INFINITY;
+  }
+}
+
+template <KvType Type>
+void launch(int head_dim, const Arguments& arguments, const std::int32_t* kv_lengths, dim3 grid,
+            cudaStream_t stream) {
+  switch (head_dim) {
+    case 64:
+      simple_kernel<64, Type><<<grid, 32, 0, stream>>>(arguments, kv_lengths);
+      break;
+    case 128:
+      simple_kernel<128, Type><<<grid, 32, 0, stream>>>(arguments, kv_lengths);
+      break;
+    case 256:
+      simple_kernel<256, Type><<<grid, 32, 0, stream>>>(arguments, kv_lengths);
+      break;
+    default:
+      throw CudaError("decode attention: no simple kernel for head_dim " +
+                      std::to_string(head_dim));
+  }
+}
+
+}  // namespace
+
+void launch_simple(int head_dim, KvType type, const Arguments& arguments,
+                   const std::int32_t* kv_lengths, int batch, cudaStream_t stream) {
+  const dim3 grid(static_cast<unsigned>(batch), static_cast<unsigned>(arguments.query_heads));
+  if (type == KvType::kBf16) {
+    launch<KvType::kBf16>(head_dim, arguments, kv_lengths, grid, stream);
+  } else {
+    launch<KvType::kE4m3>(head_dim, arguments, kv_lengths, grid, stream);
+  }
+  RIDGE_CUDA_CHECK(cudaGetLastError());
+}
+
+}  // namespace ridge::kernels::decode

@@ -1,0 +1,101 @@
+#pragma once
+
+#include "common/portable.hpp"
+#include "common/shared_layout.hpp"
+#include "decode_attention/problem.hpp"
+#include "decode_attention/schedule.hpp"
+
+#include <cstdint>
+
+/// How one CTA of the decode-attention kernel lays out its shared memory and walks its ring of
+/// tiles: what the kernel is compiled from, and what the tests and --explain read.
+namespace ridge::kernels::decode {
+
+/// Shared memory a CTA may use on Hopper (CUDA C++ programming guide, table of compute
+/// capabilities).
+inline constexpr std::uint32_t kSharedLimitBytes = 232448;
+inline constexpr int kConsumers = 2;  ///< Consumer warpgroups, taking alternate tiles.
+inline constexpr int kThreads = 384;  ///< Two consumer warpgroups and the producer's.
+inline constexpr int kProducerRegisters = 40;
+inline constexpr int kConsumerRegisters = 232;
+inline constexpr int kMaxSlots = 24;
+
+struct TilePlan {
+  std::uint32_t query_bytes = 0;    ///< The 64 x head_dim query tile, two-byte elements.
+  std::uint32_t operand_bytes = 0;  ///< A K or V tile as wgmma reads it, two-byte elements.
+  std::uint32_t slot_bytes = 0;     ///< A K or V tile as it lies in the cache.
+  int slots = 0;                    ///< Tiles in flight; K and V take one each.
+
+  // Offsets from a 1024-byte aligned origin.
+  std::uint32_t query_offset = 0;
+  std::uint32_t operand_offset = 0;  ///< FP8 only: per consumer, its converted operand.
+  std::uint32_t slot_offset = 0;
+  std::uint32_t stats_offset = 0;    ///< Row maxima and sums handed from consumer 1 to consumer 0.
+  std::uint32_t barrier_offset = 0;  ///< Per slot: full, then per slot: empty.
+  std::uint32_t total_bytes = 0;     ///< What to ask of the launch, alignment slack included.
+};
+
+/// K and V tiles travel through one ring of slots in the order K0 V0 K1 V1 ...; BF16 tiles are used
+/// where they land, E4M3 tiles are expanded to F16 in a buffer of their consumer. F16 holds every
+/// E4M3 value exactly, and E4M3 -> F16 is one instruction for two elements where BF16 would take
+/// several.
+constexpr TilePlan tile_plan(int head_dim, KvType type) {
+  TilePlan plan;
+  const auto dim = static_cast<std::uint32_t>(head_dim);
+  plan.query_bytes = kTileRows * dim * 2;
+  plan.operand_bytes = kPageTokens * dim * 2;
+  plan.slot_bytes = kPageTokens * dim * (type == KvType::kBf16 ? 2 : 1);
+  const std::uint32_t converted = type == KvType::kBf16 ? 0 : kConsumers * plan.operand_bytes;
+  const std::uint32_t stats = kTileRows * 2 * sizeof(float);
+  const std::uint32_t barriers = kMaxSlots * 2 * 8;
+  const std::uint32_t fixed = plan.query_bytes + converted + stats + barriers + kSwizzleAtomBytes;
+  const auto fitting = static_cast<int>((kSharedLimitBytes - fixed) / plan.slot_bytes);
+  plan.slots = (fitting < kMaxSlots ? fitting : kMaxSlots) / 2 * 2;
+  plan.query_offset = 0;
+  plan.operand_offset = plan.query_bytes;
+  plan.slot_offset = plan.operand_offset + converted;
+  plan.stats_offset = plan.slot_offset + static_cast<std::uint32_t>(plan.slots) * plan.slot_bytes;
+  plan.barrier_offset = plan.stats_offset + stats;
+  plan.total_bytes = plan.barrier_offset + barriers + kSwizzleAtomBytes;
+  return plan;
+}
+
+/// The ring's arithmetic: the n-th tile that passes through it uses slot n mod slots for the
+/// (n / slots)-th time. A consumer waits on `full` with `full_parity`; the producer waits on
+/// `empty` with `empty_parity`, which lets the first pass through.
+struct RingPosition {
+  std::uint32_t slot = 0;
+  std::uint32_t full_parity = 0;
+  std::uint32_t empty_parity = 0;
+};
+
+RIDGE_HOST_DEVICE constexpr RingPosition ring_position(std::uint32_t n, std::uint32_t slots) {
+  const std::uint32_t round = n / slots;
+  return {n % slots, round & 1u, (round & 1u) ^ 1u};
+}
+
+/// Where 16 E4M3 codes of the linear tile go in the swizzled F16 operand. A thread reads 16 codes
+/// and writes two 16-byte pieces; odd panels write their second piece first, which keeps the eight
+/// lanes of a store phase on distinct banks.
+struct ConversionStore {
+  std::uint32_t first_piece = 0;  ///< Byte offset of the piece stored first.
+  std::uint32_t second_piece = 0;
+  bool high_first = false;  ///< The piece stored first holds codes 8..15.
+};
+
+RIDGE_HOST_DEVICE constexpr ConversionStore conversion_store(std::uint32_t row,
+                                                             std::uint32_t sixteenth) {
+  const std::uint32_t low = panel_offset(kPageTokens, row, sixteenth * 32);
+  const std::uint32_t high = panel_offset(kPageTokens, row, sixteenth * 32 + 16);
+  const bool high_first = (sixteenth / 4) % 2 == 1;
+  return high_first ? ConversionStore{high, low, true} : ConversionStore{low, high, false};
+}
+
+/// Weight of a partial result whose log2 of the softmax's denominator is `lse`, given the largest
+/// of all. Parts without a token have -infinity and weigh nothing.
+template <typename Exp2>
+RIDGE_HOST_DEVICE constexpr float merge_weight(float lse, float largest, Exp2 exp2) {
+  return lse == largest ? 1.0f : exp2(lse - largest);
+}
+
+}  // namespace ridge::kernels::decode
