@@ -36,8 +36,8 @@ const Price* ChipSpec::price(const std::string& wanted) const {
 
 namespace {
 
-// {"value": 3.35, "source": "..."}, "unconfirmed" where nobody has seen it in a source, or
-// "unknown" as the value.
+// {"value": 3.35, "source": "..."}, "unconfirmed" where nobody has seen it in a source. In place of
+// the number, "none" where the chip has no such unit and "unknown" where nobody knows.
 template <typename T>
 void read_fact(JsonObject& object, std::string_view key, Fact<T>& out, NumberRange range) {
   const auto node = object.required(key);
@@ -50,7 +50,9 @@ void read_fact(JsonObject& object, std::string_view key, Fact<T>& out, NumberRan
   if (value->is_string()) {
     std::string text;
     value->read(text);
-    if (text != "unknown") value->expected("a number or \"unknown\"");
+    if (text != "unknown" && text != "none") {
+      value->expected("a number, \"unknown\" or \"none\"");
+    }
     return;
   }
   // Read in place, so that a binding of a sweep points at the fact itself.

@@ -17,13 +17,13 @@ struct Emitter {
   std::int64_t hidden;
   OperatorList& out;
 
-  void gemm(std::string_view name, double m, std::int64_t n, std::int64_t k, Precision input,
-            Precision output) const {
+  void gemm(std::string_view name, double m, std::int64_t n, std::int64_t k, Precision weights,
+            Precision input, Precision output) const {
     out.add(name, Part::ffn,
             Gemm{.m = m,
                  .n = n,
                  .k = k,
-                 .weights = block.weights,
+                 .weights = weights,
                  .compute = block.compute,
                  .input = input,
                  .output = output});
@@ -51,18 +51,18 @@ struct Emitter {
 
   // A dense two-layer network on `tokens` tokens: a dense FFN, or the shared experts.
   void dense(std::string_view up, std::string_view act, std::string_view down, double tokens,
-             std::int64_t intermediate, bool gated) const {
+             std::int64_t intermediate, bool gated, Precision weights) const {
     const std::int64_t width = (gated ? 2 : 1) * intermediate;
-    gemm(up, tokens, width, hidden, block.compute, precisions.activations);
+    gemm(up, tokens, width, hidden, weights, block.compute, precisions.activations);
     elementwise(act, tokens * static_cast<double>(width),
                 tokens * static_cast<double>(intermediate), block.compute);
-    gemm(down, tokens, hidden, intermediate, block.compute, precisions.activations);
+    gemm(down, tokens, hidden, intermediate, weights, block.compute, precisions.activations);
   }
 };
 
 void emit(const DenseFfn& ffn, const Emitter& e, double tokens, const FfnShard& shard) {
   e.dense("gate_up", "activation", "down", tokens * shard.own_tokens,
-          ffn.intermediate / shard.tensor_parallel, ffn.gated);
+          ffn.intermediate / shard.tensor_parallel, ffn.gated, e.block.weights);
 }
 
 void emit(const MoeFfn& ffn, const Emitter& e, double tokens, const FfnShard& shard) {
@@ -96,7 +96,8 @@ void emit(const MoeFfn& ffn, const Emitter& e, double tokens, const FfnShard& sh
   e.grouped("expert_down", rows, e.hidden, intermediate, e.block.compute, e.precisions.activations);
   if (ffn.shared_intermediate > 0) {
     e.dense("shared_gate_up", "shared_activation", "shared_down", own,
-            ffn.shared_intermediate / shard.tensor_parallel, ffn.gated);
+            ffn.shared_intermediate / shard.tensor_parallel, ffn.gated,
+            ffn.shared_weights.value_or(e.block.weights));
   }
   e.elementwise("combine", rows.rows * hidden, own * hidden, e.precisions.activations);
 }
@@ -147,6 +148,15 @@ FfnParameters ffn_parameters(const FfnBlock& block, std::int64_t hidden) {
   return p;
 }
 
+Bytes ffn_weight_bytes(const FfnBlock& block, std::int64_t hidden) {
+  Bytes total = ffn_parameters(block, hidden).total * bytes_per_value(block.weights);
+  if (const auto* moe = std::get_if<MoeFfn>(&block.kind); moe != nullptr && moe->shared_weights) {
+    total += dense_parameters(static_cast<double>(hidden), moe->shared_intermediate, moe->gated) *
+             (bytes_per_value(*moe->shared_weights) - bytes_per_value(block.weights));
+  }
+  return total;
+}
+
 std::string_view kind_name(const FfnBlock& block) {
   return std::holds_alternative<MoeFfn>(block.kind) ? "moe" : "dense";
 }
@@ -177,6 +187,9 @@ void read_ffn(const JsonNode& node, const FfnBlock& defaults, FfnBlock& out) {
     object.optional("gated", moe.gated);
     object.optional("biases", moe.biases);
     object.optional("router_precision", moe.router, precision_names());
+    if (const auto shared = object.optional("shared_weights_precision")) {
+      shared->read(moe.shared_weights.emplace(), precision_names());
+    }
   }
   object.optional("weights_precision", out.weights, precision_names());
   object.optional("compute_precision", out.compute, precision_names());

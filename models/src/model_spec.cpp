@@ -106,8 +106,7 @@ Bytes ModelSpec::weight_bytes() const {
              attention_parameters(attentions[i], hidden) * bytes_per_value(precisions.weights);
   }
   for (std::size_t i = 0; i < ffns.size(); ++i) {
-    total += static_cast<double>(layers_with_ffn(i)) * ffn_parameters(ffns[i], hidden).total *
-             bytes_per_value(ffns[i].weights);
+    total += static_cast<double>(layers_with_ffn(i)) * ffn_weight_bytes(ffns[i], hidden);
   }
   return total;
 }

@@ -18,7 +18,6 @@ Demand demand(const DecodeAttention& op) {
   d.flop = Flop{2.0 * queries * heads * (qk + v) * op.context};
   d.compute = op.compute;
   d.cache_read = op.sequences * op.context * stored;
-  d.cache_written = queries * stored;
   d.activations_read = queries * heads * qk * bytes_per_value(op.activations);
   d.activations_written = queries * heads * v * bytes_per_value(op.activations);
   return d;

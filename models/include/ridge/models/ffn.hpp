@@ -6,6 +6,7 @@
 #include "ridge/models/operator.hpp"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -25,6 +26,7 @@ struct MoeFfn {
   bool gated = true;
   bool biases = false;  // on experts and router
   Precision router = Precision::bf16;
+  std::optional<Precision> shared_weights;  // of the shared experts, where not FfnBlock::weights
 };
 
 struct FfnBlock {
@@ -55,6 +57,9 @@ struct FfnParameters {
 };
 // Of one layer: experts, router, the input norm.
 [[nodiscard]] FfnParameters ffn_parameters(const FfnBlock& block, std::int64_t hidden);
+
+// Storage of one layer's parameters, each part at its precision.
+[[nodiscard]] Bytes ffn_weight_bytes(const FfnBlock& block, std::int64_t hidden);
 
 // Experts out of `experts` that `tokens` tokens reach on average when each picks top_k at random.
 [[nodiscard]] double expected_active_experts(double experts, double top_k_share, double tokens);

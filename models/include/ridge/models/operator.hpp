@@ -43,7 +43,8 @@ struct Demand {
   [[nodiscard]] Bytes memory() const { return read() + written(); }
 };
 
-// Attention of one or a few new tokens per sequence over its cache.
+// Attention of one or a few new tokens per sequence over its cache. Appending to the cache is the
+// work of the operator that makes the new keys.
 struct DecodeAttention {
   double sequences = 1;
   double context = 0;                     // tokens attended per sequence (mean)

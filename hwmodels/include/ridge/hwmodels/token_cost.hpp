@@ -1,0 +1,81 @@
+// What one decoded token asks for and costs on a chip: theory, as section 4 of the Step-3 report
+// (arXiv 2507.19427) reckons it.
+#pragma once
+
+#include "ridge/base/quantity.hpp"
+#include "ridge/hwmodels/chip_spec.hpp"
+#include "ridge/hwmodels/kernel_model.hpp"
+#include "ridge/models/model_spec.hpp"
+
+#include <array>
+#include <optional>
+#include <string>
+
+namespace ridge::hw {
+
+struct CostAssumptions {
+  models::MlaCount mla_count = models::MlaCount::absorbed;
+  // Tokens that share one reading of the weights. Unlimited where absent: weights then cost
+  // nothing, as the report assumes for a well-fed FFN.
+  std::optional<double> batch;
+};
+
+// Per token, all layers. The LM head, embeddings, router, norms and the writing of activations are
+// left out, as in the report.
+struct TokenDemand {
+  Bytes cache;  // KV read; recurrent state read and written
+  Flop attention;
+  Flop attention_linear;
+  Flop ffn;
+
+  // FLOP per byte of cache; what the ridge point is compared with.
+  [[nodiscard]] FlopPerByte arithmetic_intensity() const { return attention / cache; }
+};
+
+struct TokenCost {
+  TokenDemand demand;
+  UsdPerToken attention;  // with its projections
+  UsdPerToken ffn;
+  Resource attention_bound = Resource::none;  // of the larger part of the attention's own cost
+  [[nodiscard]] UsdPerToken total() const { return attention + ffn; }
+};
+
+// A chip at a price: USD per FLOP and per byte.
+class PricedChip {
+ public:
+  // Throws UserError where bandwidth, a BF16 rate or the price is unknown.
+  PricedChip(const ChipSpec& chip, UsdPerSecond price);
+
+  [[nodiscard]] UsdPerFlop usd_per_flop(models::Precision compute) const {
+    return usd_per_flop_[static_cast<std::size_t>(compute)];
+  }
+  [[nodiscard]] UsdPerByte usd_per_byte() const { return usd_per_byte_; }
+
+ private:
+  std::array<UsdPerFlop, models::kPrecisions> usd_per_flop_;
+  UsdPerByte usd_per_byte_;
+};
+
+// What stops this chip from being priced, in words: "memory bandwidth unknown", "price unknown".
+// Empty if nothing does.
+[[nodiscard]] std::string missing_for_cost(const ChipSpec& chip, const Price* price);
+
+// Reckons costs. Keeps scratch space, so that an evaluation allocates nothing: one per thread.
+class TokenCostModel {
+ public:
+  explicit TokenCostModel(CostAssumptions assumptions = {}) : assumptions_(assumptions) {}
+
+  // context: cached tokens.
+  [[nodiscard]] TokenDemand demand(const models::ModelSpec& model, double context);
+  [[nodiscard]] TokenCost cost(const models::ModelSpec& model, const PricedChip& chip,
+                               double context);
+
+ private:
+  template <typename Visit>
+  void for_each_operator(const models::ModelSpec& model, double context, Visit&& visit);
+
+  CostAssumptions assumptions_;
+  models::OperatorList scratch_;
+};
+
+}  // namespace ridge::hw

@@ -1,0 +1,105 @@
+#include "ridge/hwmodels/token_cost.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace ridge::hw {
+
+std::string missing_for_cost(const ChipSpec& chip, const Price* price) {
+  if (!chip.memory_bandwidth.value) return "memory bandwidth unknown";
+  if (!chip.rate_for(Precision::bf16)) return "matrix rate unknown";
+  if (price == nullptr) return "price unknown";
+  return {};
+}
+
+PricedChip::PricedChip(const ChipSpec& chip, UsdPerSecond price) {
+  const Price named{.name = {}, .rate = price, .source = {}};
+  if (const auto missing = missing_for_cost(chip, &named); !missing.empty()) {
+    throw UserError(fmt::format("{}: cannot reckon a cost: {}", chip.name, missing));
+  }
+  for (std::size_t p = 0; p < models::kPrecisions; ++p) {
+    usd_per_flop_[p] = price / *chip.rate_for(static_cast<Precision>(p));
+  }
+  usd_per_byte_ = price / *chip.memory_bandwidth.value;
+}
+
+// Visits every operator of the first three parts, once per kind of layer, with the number of layers
+// that launch it and the tokens of one launch.
+template <typename Visit>
+void TokenCostModel::for_each_operator(const models::ModelSpec& model, double context,
+                                       Visit&& visit) {
+  const double tokens = assumptions_.batch.value_or(1.0);
+  const models::DecodeShape shape{.sequences = tokens, .context = context};
+  for (std::size_t i = 0; i < model.attentions.size(); ++i) {
+    const auto layers = static_cast<double>(model.layers_with_attention(i));
+    scratch_.clear();
+    models::attention_operators(model.attentions[i], model.precisions, model.hidden, shape, {},
+                                assumptions_.mla_count, scratch_);
+    for (const auto& op : scratch_) visit(op, layers / tokens);
+  }
+  for (std::size_t i = 0; i < model.ffns.size(); ++i) {
+    const auto layers = static_cast<double>(model.layers_with_ffn(i));
+    scratch_.clear();
+    models::ffn_operators(model.ffns[i], model.precisions, model.hidden, tokens, {}, scratch_);
+    for (const auto& op : scratch_) visit(op, layers / tokens);
+  }
+}
+
+namespace {
+
+void add(TokenDemand& total, models::Part part, const models::Demand& d, double times) {
+  switch (part) {
+    case models::Part::attention:
+      total.attention += times * d.flop;
+      total.cache += times * (d.cache_read + d.cache_written);
+      break;
+    case models::Part::attention_linear:
+      total.attention_linear += times * d.flop;
+      break;
+    case models::Part::ffn:
+      total.ffn += times * d.flop;
+      break;
+    default:
+      break;
+  }
+}
+
+}  // namespace
+
+TokenDemand TokenCostModel::demand(const models::ModelSpec& model, double context) {
+  TokenDemand total;
+  for_each_operator(model, context, [&](const models::Operator& op, double times) {
+    if (op.part <= models::Part::ffn) add(total, op.part, models::demand(op), times);
+  });
+  return total;
+}
+
+TokenCost TokenCostModel::cost(const models::ModelSpec& model, const PricedChip& chip,
+                               double context) {
+  TokenCost cost;
+  Usd attention;
+  Usd ffn;
+  Usd bound_by_compute;
+  Usd bound_by_memory;
+  for_each_operator(model, context, [&](const models::Operator& op, double times) {
+    if (op.part > models::Part::ffn) return;
+    const models::Demand d = models::demand(op);
+    add(cost.demand, op.part, d, times);
+    const Bytes memory =
+        d.cache_read + d.cache_written + (assumptions_.batch ? d.weights : Bytes{});
+    const Usd compute_usd = times * (d.flop * chip.usd_per_flop(d.compute));
+    const Usd memory_usd = times * (memory * chip.usd_per_byte());
+    const Usd usd = std::max(compute_usd, memory_usd);
+    (op.part == models::Part::ffn ? ffn : attention) += usd;
+    if (op.part == models::Part::attention) {
+      (compute_usd >= memory_usd ? bound_by_compute : bound_by_memory) += usd;
+    }
+  });
+  cost.attention = attention / Tokens{1.0};
+  cost.ffn = ffn / Tokens{1.0};
+  cost.attention_bound = bound_by_compute >= bound_by_memory ? Resource::compute : Resource::memory;
+  return cost;
+}
+
+}  // namespace ridge::hw

@@ -1,0 +1,14 @@
+// The commands of the ridge program. Each add_*() puts one subcommand on the parser; its work is
+// done in the callback.
+#pragma once
+
+namespace CLI {
+class App;
+}
+
+namespace ridge::tools {
+
+void add_cost_command(CLI::App& app);
+void add_list_command(CLI::App& app);
+
+}  // namespace ridge::tools

@@ -1,0 +1,82 @@
+#include "commands.hpp"
+#include "output.hpp"
+#include "ridge/base/format.hpp"
+#include "ridge/run/cost_report.hpp"
+#include "ridge/run/cost_scenario.hpp"
+
+#include <memory>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+namespace ridge::tools {
+namespace {
+
+struct Options {
+  std::string scenario = run::kDefaultCostScenario;
+  std::string models;
+  std::string chips;
+  std::string contexts;
+  std::string price;
+  double batch = 0.0;
+  bool count_mla_as_step3 = false;
+  OutputOptions output;
+};
+
+void run_cost(const Options& options) {
+  run::CostScenario scenario = run::load_cost_scenario(options.scenario);
+  if (!options.models.empty()) scenario.models = split_list(options.models, "--model");
+  if (!options.chips.empty()) scenario.chips = split_list(options.chips, "--chip");
+  if (!options.contexts.empty()) {
+    scenario.contexts.clear();
+    for (const auto& text : split_list(options.contexts, "--context")) {
+      scenario.contexts.push_back(parse_tokens(text, "--context"));
+    }
+  }
+  run::CostQuestion question;
+  for (const auto& name : scenario.models) question.models.push_back(models::load_model(name));
+  for (const auto& name : scenario.chips) question.chips.push_back(hw::load_chip(name));
+  question.contexts = scenario.contexts;
+  question.price = options.price;
+  if (options.batch > 0.0) question.assumptions.batch = options.batch;
+  if (options.count_mla_as_step3) question.assumptions.mla_count = models::MlaCount::step3;
+  write_output(options.output, run::render(run::answer(question), options.output.format));
+}
+
+}  // namespace
+
+void add_cost_command(CLI::App& app) {
+  auto* command = app.add_subcommand("cost", "What decoding a token costs, by model and chip");
+  auto options = std::make_shared<Options>();
+  command
+      ->add_option("scenario", options->scenario,
+                   "What to compare: a scenario's name or file; the options below override it")
+      ->capture_default_str();
+  command->add_option("-m,--model", options->models, "Models: names (ridge list models) or files")
+      ->type_name("A,B,...");
+  command->add_option("-c,--chip", options->chips, "Chips: names (ridge list chips) or files")
+      ->type_name("A,B,...");
+  command->add_option("--context", options->contexts, "Cached tokens per request")
+      ->type_name("8K,32K,...");
+  command->add_option("--price", options->price,
+                      "Price list to use where a chip has several (see ridge show CHIP)");
+  command
+      ->add_option("--batch", options->batch,
+                   "Tokens that share one reading of the weights (default: unlimited)")
+      ->check(CLI::Range(1.0, 1e9));
+  command->add_flag("--count-mla-as-step3", options->count_mla_as_step3,
+                    "Count MLA's value product over 576 values, as the Step-3 report does");
+  add_output_options(*command, options->output, "table|csv|json");
+  command->footer([] {
+    const ExampleNames names = example_names();
+    return fmt::format(
+        "Examples:\n"
+        "  ridge cost\n"
+        "  ridge cost --model {0} --chip {1},{2} --context 8K,32K,128K\n"
+        "  ridge cost --model my-model.json --chip {1} --batch 256 --format json",
+        names.model, names.chip, names.other_chip);
+  });
+  command->callback([options] { run_cost(*options); });
+}
+
+}  // namespace ridge::tools

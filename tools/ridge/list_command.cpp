@@ -1,0 +1,51 @@
+#include "commands.hpp"
+#include "output.hpp"
+#include "ridge/base/text_table.hpp"
+#include "ridge/hwmodels/chip_spec.hpp"
+#include "ridge/models/model_spec.hpp"
+#include "ridge/run/scenario_files.hpp"
+
+#include <memory>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+namespace ridge::tools {
+namespace {
+
+void list_models() {
+  TextTable table;
+  table.column("model", Align::left);
+  table.column("architecture", Align::left);
+  for (const auto& name : models::model_names()) {
+    table.row({name, models::load_model(name).title});
+  }
+  write_stdout(table.text());
+}
+
+void list_chips() {
+  TextTable table;
+  table.column("chip", Align::left);
+  table.column("accelerator", Align::left);
+  for (const auto& name : hw::chip_names()) table.row({name, hw::load_chip(name).title});
+  write_stdout(table.text());
+}
+
+void list_scenarios() {
+  std::string out;
+  for (const auto& name : run::scenario_names()) out += name + "\n";
+  write_stdout(out);
+}
+
+}  // namespace
+
+void add_list_command(CLI::App& app) {
+  auto* command = app.add_subcommand("list", "What ships with Ridge: models, chips, scenarios");
+  command->require_subcommand(1);
+  command->add_subcommand("models", "The shipped architectures")->callback(list_models);
+  command->add_subcommand("chips", "The shipped accelerators")->callback(list_chips);
+  command->add_subcommand("scenarios", "The shipped scenarios")->callback(list_scenarios);
+  command->footer("Examples:\n  ridge list models\n  ridge list chips");
+}
+
+}  // namespace ridge::tools

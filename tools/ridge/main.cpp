@@ -1,0 +1,73 @@
+// The ridge program. Exit status: 0 done, 2 the user's mistake, 1 ours.
+#include "commands.hpp"
+#include "ridge/base/error.hpp"
+
+#include <array>
+#include <csignal>
+#include <cstdio>
+#include <exception>
+#include <string>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+namespace {
+
+// Every command, in the order that help shows them.
+constexpr std::array kCommands = {
+    ridge::tools::add_cost_command,
+    ridge::tools::add_list_command,
+};
+
+constexpr int kUserMistake = 2;
+constexpr int kOurMistake = 1;
+
+void print_problems(const char* text) {
+  std::string line;
+  for (const char* c = text;; ++c) {
+    if (*c == '\n' || *c == '\0') {
+      fmt::print(stderr, "ridge: {}\n", line);
+      line.clear();
+      if (*c == '\0') break;
+    } else {
+      line.push_back(*c);
+    }
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  // A reader that goes away (`ridge ... | head`) shows as a failed write, with a message.
+  std::signal(SIGPIPE, SIG_IGN);
+  CLI::App app(
+      "Ridge prices and simulates the decoding of large language models: what an architecture asks "
+      "of a machine, how long it takes, and what it costs.");
+  app.name("ridge");
+  app.set_version_flag("--version", "ridge " RIDGE_VERSION);
+  app.require_subcommand(1);
+  app.footer(
+      "Start with:\n"
+      "  ridge cost                     three models on four chips\n"
+      "  ridge list models              what ships with Ridge\n"
+      "  ridge COMMAND --help           options and examples of a command");
+  for (const auto add : kCommands) add(app);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    if (e.get_exit_code() == 0) return app.exit(e);  // --help, --version
+    app.exit(e);
+    return kUserMistake;
+  } catch (const ridge::UserError& e) {
+    print_problems(e.what());
+    return kUserMistake;
+  } catch (const std::exception& e) {
+    fmt::print(stderr,
+               "ridge: internal error: {}\n"
+               "ridge: this is a fault of Ridge; please report it with the command line and the "
+               "files it read\n",
+               e.what());
+    return kOurMistake;
+  }
+  return 0;
+}
