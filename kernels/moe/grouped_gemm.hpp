@@ -1,6 +1,6 @@
 #pragma once
 
-#include "moe/shape.hpp"
+#include "moe/epilogue.hpp"
 
 #include <cstdint>
 
@@ -13,14 +13,6 @@
 /// with E4M3 operands, the inner sum in the matrix unit and the outer one in float registers.
 /// Group offsets are read on the device. The plan of a tile is in moe/schedule.hpp.
 namespace ridge::kernels::moe {
-
-/// What becomes of a tile's sums.
-enum class Epilogue : std::uint8_t {
-  kFloat,   ///< Stored as float.
-  kBf16,    ///< Rounded to BF16.
-  kSwiglu,  ///< Weights are interleaved gate/up; stores silu(gate) * up as E4M3 with 1 x 128
-            ///< scales.
-};
 
 /// Device pointers of one grouped GEMM. Matrices are row-major and 16-byte aligned.
 struct GroupedGemmOperands {
