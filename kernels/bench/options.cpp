@@ -1,0 +1,68 @@
+#include "bench/options.hpp"
+
+namespace ridge::kernels::bench {
+
+std::string usage() {
+  return "usage: ridge-bench [--quick | --full] [--output FILE] [options]\n"
+         "\n"
+         "Checks every kernel against its reference, then measures the machine's ceilings, the\n"
+         "kernels and their baselines, and writes one measurement file "
+         "(docs/measurement-format.md).\n"
+         "An interrupted run continues where it stopped.\n"
+         "\n"
+         "  --quick            a small grid, under 2 minutes (the default)\n"
+         "  --full             the calibration grid, under 8 minutes\n"
+         "  --output FILE      where to write (measurement.json)\n"
+         "  --family NAME      only this family; may be repeated\n"
+         "  --only TEXT        only points and cases whose description contains TEXT\n"
+         "  --fresh            measure again what an interrupted run already has\n"
+         "  --no-check         skip the comparisons with the references before measuring\n"
+         "  --check            only the comparisons; exit 1 if one fails\n"
+         "  --explain          print the launch plans of the grid; needs no GPU\n"
+         "  --list             print the families and the number of their points; needs no GPU\n"
+         "  --help             this text\n"
+         "\n"
+         "Exit status: 0 done, 1 a kernel is wrong or failed, 2 a mistake on the command line, 3 "
+         "no GPU.\n";
+}
+
+Options parse_options(const std::vector<std::string>& arguments) {
+  Options options;
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    const std::string& argument = arguments[i];
+    const auto next = [&](const char* what) -> const std::string& {
+      if (i + 1 >= arguments.size()) {
+        throw UsageError(argument + ": expected " + what + " after it");
+      }
+      return arguments[++i];
+    };
+    if (argument == "--quick") {
+      options.extent = Extent::kQuick;
+    } else if (argument == "--full") {
+      options.extent = Extent::kFull;
+    } else if (argument == "--output") {
+      options.output = next("a file name");
+    } else if (argument == "--family") {
+      options.families.push_back(next("the name of a family (see --list)"));
+    } else if (argument == "--only") {
+      options.only = next("a piece of a point's description");
+    } else if (argument == "--fresh") {
+      options.fresh = true;
+    } else if (argument == "--no-check") {
+      options.skip_check = true;
+    } else if (argument == "--check") {
+      options.action = Action::kCheck;
+    } else if (argument == "--explain") {
+      options.action = Action::kExplain;
+    } else if (argument == "--list") {
+      options.action = Action::kList;
+    } else if (argument == "--help" || argument == "-h") {
+      options.action = Action::kHelp;
+    } else {
+      throw UsageError("unknown argument '" + argument + "'; --help lists what there is");
+    }
+  }
+  return options;
+}
+
+}  // namespace ridge::kernels::bench
