@@ -1,12 +1,16 @@
 #include "bench/registry.hpp"
 
+#include "decode_attention/family.hpp"
+
 // One line here and one below join a family to ridge-bench; its header declares
 // `const bench::Family& <name>_family()`.
 
 namespace ridge::kernels::bench {
 
 const std::vector<Family>& families() {
-  static const std::vector<Family> table = {};
+  static const std::vector<Family> table = {
+      decode::decode_attention_family(),
+  };
   return table;
 }
 

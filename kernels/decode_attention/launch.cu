@@ -44,25 +44,29 @@ Launch::Launch(const Problem& problem, const Arguments& arguments, int max_ctas)
   }
 }
 
-void Launch::run(cudaStream_t stream) const {
+void Launch::run(cudaStream_t stream, const std::int32_t* block_table) const {
+  Arguments arguments = arguments_;
+  if (block_table != nullptr) {
+    arguments.block_table = block_table;
+  }
   const int ctas = schedule_.ctas();
   const bool bf16 = kv_type_ == KvType::kBf16;
   switch (head_dim_) {
     case 64:
-      bf16 ? launch_attention<64, KvType::kBf16>(maps_, arguments_, ctas, stream)
-           : launch_attention<64, KvType::kE4m3>(maps_, arguments_, ctas, stream);
+      bf16 ? launch_attention<64, KvType::kBf16>(maps_, arguments, ctas, stream)
+           : launch_attention<64, KvType::kE4m3>(maps_, arguments, ctas, stream);
       break;
     case 128:
-      bf16 ? launch_attention<128, KvType::kBf16>(maps_, arguments_, ctas, stream)
-           : launch_attention<128, KvType::kE4m3>(maps_, arguments_, ctas, stream);
+      bf16 ? launch_attention<128, KvType::kBf16>(maps_, arguments, ctas, stream)
+           : launch_attention<128, KvType::kE4m3>(maps_, arguments, ctas, stream);
       break;
     default:
-      bf16 ? launch_attention<256, KvType::kBf16>(maps_, arguments_, ctas, stream)
-           : launch_attention<256, KvType::kE4m3>(maps_, arguments_, ctas, stream);
+      bf16 ? launch_attention<256, KvType::kBf16>(maps_, arguments, ctas, stream)
+           : launch_attention<256, KvType::kE4m3>(maps_, arguments, ctas, stream);
       break;
   }
   if (!schedule_.merges.empty()) {
-    launch_combine(head_dim_, arguments_, static_cast<int>(schedule_.merges.size()), most_partials_,
+    launch_combine(head_dim_, arguments, static_cast<int>(schedule_.merges.size()), most_partials_,
                    stream);
   }
 }

@@ -17,7 +17,8 @@ class Launch {
   /// `arguments` names the tensors; its schedule and scratch fields are filled in here.
   Launch(const Problem& problem, const Arguments& arguments, int max_ctas);
 
-  void run(cudaStream_t stream) const;
+  /// Enqueues the launch; `block_table`, if given, takes the place of the one in the arguments.
+  void run(cudaStream_t stream, const std::int32_t* block_table = nullptr) const;
 
   const Schedule& schedule() const { return schedule_; }
 

@@ -3,6 +3,7 @@
 #include "common/numeric.hpp"
 #include "common/random.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -121,42 +122,51 @@ Result reference_attention(const Problem& problem, const HostInputs& inputs) {
   Result result;
   const std::size_t vectors = static_cast<std::size_t>(problem.batch()) * problem.query_heads;
   const auto dim = static_cast<std::size_t>(problem.head_dim);
+  const bool fp8 = problem.kv_type == KvType::kE4m3;
   result.output.assign(vectors * dim, 0.0);
   result.lse.assign(vectors, -std::numeric_limits<double>::infinity());
   for (int request = 0; request < problem.batch(); ++request) {
-    const int length = problem.kv_lengths[request];
-    if (length == 0) {
-      continue;
-    }
-    for (int head = 0; head < problem.query_heads; ++head) {
-      const int kv_head = head / problem.group();
-      const bool fp8 = problem.kv_type == KvType::kE4m3;
-      const double k_scale = fp8 ? inputs.k_scale[kv_head] : 1.0;
-      const double v_scale = fp8 ? inputs.v_scale[kv_head] : 1.0;
-      const std::size_t vector = static_cast<std::size_t>(request) * problem.query_heads + head;
-      std::vector<double> scores(static_cast<std::size_t>(length));
-      double largest = -std::numeric_limits<double>::infinity();
-      for (int token = 0; token < length; ++token) {
-        const std::size_t at = cache_index(problem, inputs, request, token, kv_head);
-        double score = 0;
+    const auto length = static_cast<std::size_t>(problem.kv_lengths[request]);
+    for (int kv_head = 0; length > 0 && kv_head < problem.kv_heads; ++kv_head) {
+      std::vector<double> key(length * dim);
+      std::vector<double> value(length * dim);
+      for (std::size_t token = 0; token < length; ++token) {
+        const std::size_t at =
+            cache_index(problem, inputs, request, static_cast<int>(token), kv_head);
         for (std::size_t d = 0; d < dim; ++d) {
-          score += static_cast<double>(to_float(Bf16{inputs.query[vector * dim + d]})) *
-                   load(inputs.key, problem.kv_type, at + d);
+          key[token * dim + d] =
+              load(inputs.key, problem.kv_type, at + d) * (fp8 ? inputs.k_scale[kv_head] : 1.0);
+          value[token * dim + d] =
+              load(inputs.value, problem.kv_type, at + d) * (fp8 ? inputs.v_scale[kv_head] : 1.0);
         }
-        scores[token] = score * k_scale * inputs.softmax_scale;
-        largest = std::max(largest, scores[token]);
       }
-      double sum = 0;
-      for (double& score : scores) {
-        score = std::exp(score - largest);
-        sum += score;
-      }
-      result.lse[vector] = largest + std::log(sum);
-      for (int token = 0; token < length; ++token) {
-        const std::size_t at = cache_index(problem, inputs, request, token, kv_head);
+      for (int head = kv_head * problem.group(); head < (kv_head + 1) * problem.group(); ++head) {
+        const std::size_t vector = static_cast<std::size_t>(request) * problem.query_heads + head;
+        std::vector<double> query(dim);
         for (std::size_t d = 0; d < dim; ++d) {
-          result.output[vector * dim + d] +=
-              scores[token] / sum * v_scale * load(inputs.value, problem.kv_type, at + d);
+          query[d] = to_float(Bf16{inputs.query[vector * dim + d]});
+        }
+        std::vector<double> weights(length);
+        double largest = -std::numeric_limits<double>::infinity();
+        for (std::size_t token = 0; token < length; ++token) {
+          double score = 0;
+          for (std::size_t d = 0; d < dim; ++d) {
+            score += query[d] * key[token * dim + d];
+          }
+          weights[token] = score * inputs.softmax_scale;
+          largest = std::max(largest, weights[token]);
+        }
+        double sum = 0;
+        for (double& weight : weights) {
+          weight = std::exp(weight - largest);
+          sum += weight;
+        }
+        result.lse[vector] = largest + std::log(sum);
+        for (std::size_t token = 0; token < length; ++token) {
+          const double weight = weights[token] / sum;
+          for (std::size_t d = 0; d < dim; ++d) {
+            result.output[vector * dim + d] += weight * value[token * dim + d];
+          }
         }
       }
     }

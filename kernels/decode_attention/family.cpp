@@ -1,0 +1,164 @@
+#include "decode_attention/family.hpp"
+
+#include "decode_attention/tile_plan.hpp"
+
+#include <algorithm>
+#include <cstdio>
+
+namespace ridge::kernels::decode {
+namespace {
+
+struct Heads {
+  int query_heads;
+  int kv_heads;
+  int head_dim;
+};
+
+/// Bytes of K and V pools that the grid may use: both fit beside each other with room for scratch.
+double cache_budget(const bench::DeviceFacts& device) {
+  return 0.6 * static_cast<double>(device.free_bytes);
+}
+
+}  // namespace
+
+LaunchPlan launch_plan(const Problem& problem, const Schedule& schedule) {
+  LaunchPlan plan;
+  plan.work = problem.work();
+  plan.ctas = schedule.ctas();
+  plan.segments = static_cast<int>(schedule.segments.size());
+  plan.merges = static_cast<int>(schedule.merges.size());
+  plan.least_tiles = plan.ctas > 0 ? static_cast<int>(problem.total_pages() * problem.kv_heads) : 0;
+  double tiles = 0;
+  for (int cta = 0; cta < schedule.ctas(); ++cta) {
+    int mine = 0;
+    for (int i = schedule.cta_begin[cta]; i < schedule.cta_begin[cta + 1]; ++i) {
+      mine += schedule.segments[i].tiles;
+    }
+    plan.most_tiles = std::max(plan.most_tiles, mine);
+    plan.least_tiles = std::min(plan.least_tiles, mine);
+    tiles += mine;
+  }
+  const double tile_elements = static_cast<double>(kPageTokens) * problem.head_dim;
+  plan.fetched_bytes = tiles * tile_elements * 2 * kv_element_bytes(problem.kv_type);
+  plan.partial_bytes = 2.0 * schedule.partials * std::min(problem.group(), kTileRows) *
+                       (problem.head_dim + 1) * sizeof(float);
+  plan.issued_flop = tiles * kTileRows * tile_elements * 2 * 2;
+  return plan;
+}
+
+std::string explain(const bench::Point& point, const bench::DeviceFacts& device) {
+  const Problem problem = problem_from(point.shape);
+  if (point.kernel == "simple") {
+    return "  one warp per (request, query head); no tiles, no splits\n";
+  }
+  const Schedule schedule = make_schedule(problem, device.sm_count);
+  const LaunchPlan plan = launch_plan(problem, schedule);
+  const TilePlan tile = tile_plan(problem.head_dim, problem.kv_type);
+  char text[1024];
+  std::snprintf(
+      text, sizeof(text),
+      "  tile    64 query rows (%d used) x 64 tokens x %d; %d slots of %.0f KiB, %.0f of %.0f KiB "
+      "shared\n"
+      "  threads 384: one producer warp (TMA), two consumer warpgroups; registers %d / %d\n"
+      "  grid    %d CTAs in one wave on %d SMs; %d segments, %d to %d tiles per CTA\n"
+      "  splits  %d of %d results merged from %d parts, %.2f MB of partial results\n"
+      "  bytes   %.2f MB compulsory, %.2f MB fetched (whole pages, once per 64 query heads)\n"
+      "  flop    %.3f GFLOP needed, %.3f GFLOP issued (whole tiles); %.0f flop per compulsory "
+      "byte\n",
+      std::min(problem.group(), kTileRows), problem.head_dim, tile.slots, tile.slot_bytes / 1024.0,
+      tile.total_bytes / 1024.0, kSharedLimitBytes / 1024.0, kProducerRegisters, kConsumerRegisters,
+      plan.ctas, device.sm_count, plan.segments, plan.least_tiles, plan.most_tiles, plan.merges,
+      plan.merges + plan.segments - schedule.partials, schedule.partials, plan.partial_bytes * 1e-6,
+      (plan.work.bytes_read + plan.work.bytes_written) * 1e-6, plan.fetched_bytes * 1e-6,
+      plan.work.flop * 1e-9, plan.issued_flop * 1e-9,
+      plan.work.flop / (plan.work.bytes_read + plan.work.bytes_written));
+  return text;
+}
+
+std::vector<bench::Point> grid(bench::Extent extent, const bench::DeviceFacts& device) {
+  const bool full = extent == bench::Extent::kFull;
+  std::vector<Heads> heads = {{64, 1, 256}, {64, 4, 128}};
+  std::vector<int> batches = {1, 64, 256};
+  std::vector<int> contexts = {2048, 8192, 32768};
+  if (full) {
+    // MFA with more and fewer heads, the common GQA groups, MQA, and the smallest head dimension.
+    heads.insert(
+        heads.end(),
+        {{64, 8, 128}, {32, 8, 128}, {128, 8, 128}, {32, 1, 128}, {128, 1, 256}, {16, 2, 64}});
+    batches = {1, 4, 16, 64, 256, 1024};
+    contexts = {512, 2048, 4096, 8192, 32768, 131072};
+  }
+  std::vector<bench::Point> points;
+  // By cache type outermost: the pools are filled once per type.
+  for (const KvType type : {KvType::kBf16, KvType::kE4m3}) {
+    for (const Heads& h : heads) {
+      for (const int context : contexts) {
+        for (const int batch : batches) {
+          for (const Lengths lengths : {Lengths::kEqual, Lengths::kRagged}) {
+            const double cache =
+                2.0 * batch * context * h.kv_heads * h.head_dim * kv_element_bytes(type);
+            if (cache > cache_budget(device) || cache > 20e9 ||
+                (lengths == Lengths::kRagged && (batch < 64 || context != 8192))) {
+              continue;
+            }
+            bench::Point point{
+                "ridge",
+                make_shape(batch, context, lengths, h.query_heads, h.kv_heads, h.head_dim, type),
+                {}};
+            point.work = problem_from(point.shape).work();
+            points.push_back(point);
+            // The simple version is a baseline where it does not take the whole run's time.
+            if (lengths == Lengths::kEqual && context == 2048 && batch <= 64) {
+              point.kernel = "simple";
+              points.push_back(point);
+            }
+          }
+        }
+      }
+    }
+  }
+  return points;
+}
+
+std::vector<bench::Case> cases(bench::Extent extent) {
+  std::vector<bench::Case> all;
+  const auto add = [&](const char* name, const bench::Shape& shape) {
+    for (const char* kernel : {"simple", "ridge"}) {
+      all.push_back({kernel, name, shape});
+    }
+  };
+  for (const KvType type : {KvType::kBf16, KvType::kE4m3}) {
+    const auto shape = [type](int batch, int context, Lengths lengths, Heads h) {
+      return make_shape(batch, context, lengths, h.query_heads, h.kv_heads, h.head_dim, type);
+    };
+    // From the simplest to the whole: the first failure names the stage that is wrong.
+    add("one full page: one tile, no merge", shape(1, 64, Lengths::kEqual, {64, 1, 256}));
+    add("one partial page: masking, NaN beyond the length",
+        shape(1, 5, Lengths::kEqual, {64, 1, 256}));
+    add("one token", shape(1, 1, Lengths::kEqual, {64, 1, 256}));
+    add("length 0 yields zeros and -inf", shape(3, 0, Lengths::kEqual, {64, 1, 256}));
+    add("as many requests as SMs: the two consumers merge, no split",
+        shape(132, 200, Lengths::kEqual, {64, 1, 256}));
+    add("one long request: split over the chip",
+        shape(1, 4096 + 17, Lengths::kEqual, {64, 1, 256}));
+    add("ragged batch", shape(16, 500, Lengths::kRagged, {64, 1, 256}));
+    add("GQA: 16 of 64 rows used", shape(4, 700, Lengths::kRagged, {64, 4, 128}));
+    add("head_dim 64", shape(4, 700, Lengths::kRagged, {16, 2, 64}));
+    add("128 query heads of one KV head: two row blocks",
+        shape(4, 300, Lengths::kRagged, {128, 1, 256}));
+    if (extent == bench::Extent::kFull) {
+      for (const int length : {63, 65, 127, 128, 129, 1023, 8192}) {
+        add("around page boundaries", shape(2, length, Lengths::kEqual, {64, 1, 256}));
+      }
+      for (const Heads h :
+           {Heads{16, 1, 64}, Heads{128, 1, 64}, Heads{16, 8, 128}, Heads{128, 8, 128},
+            Heads{96, 2, 128}, Heads{48, 3, 256}, Heads{16, 1, 256}}) {
+        add("corners of the family", shape(5, 400, Lengths::kRagged, h));
+      }
+      add("many ragged requests", shape(300, 150, Lengths::kRagged, {64, 1, 256}));
+    }
+  }
+  return all;
+}
+
+}  // namespace ridge::kernels::decode

@@ -1,0 +1,314 @@
+#include "common/device.hpp"
+#include "common/numeric.hpp"
+#include "common/random.hpp"
+#include "decode_attention/family.hpp"
+#include "decode_attention/launch.hpp"
+#include "decode_attention/reference.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <limits>
+#include <memory>
+#include <utility>
+
+namespace ridge::kernels::decode {
+namespace {
+
+// ---- correctness
+// -----------------------------------------------------------------------------------
+
+/// Inputs of a case on the device, and outputs poisoned with NaN.
+struct DeviceCase {
+  DeviceCase(const Problem& problem, const HostInputs& inputs)
+      : query(inputs.query),
+        key(inputs.key),
+        value(inputs.value),
+        k_scale(inputs.k_scale),
+        v_scale(inputs.v_scale),
+        block_table(inputs.block_table),
+        kv_lengths(problem.kv_lengths),
+        output(static_cast<std::size_t>(problem.batch()) * problem.query_heads * problem.head_dim),
+        lse(static_cast<std::size_t>(problem.batch()) * problem.query_heads) {
+    arguments.query = query.data();
+    arguments.key = key.data();
+    arguments.value = value.data();
+    arguments.k_scale = k_scale.data();
+    arguments.v_scale = v_scale.data();
+    arguments.block_table = block_table.data();
+    arguments.block_table_stride = inputs.block_table_stride;
+    arguments.cache_pages = inputs.cache_pages;
+    arguments.output = output.data();
+    arguments.output_float = true;
+    arguments.lse = lse.data();
+    arguments.query_heads = problem.query_heads;
+    arguments.kv_heads = problem.kv_heads;
+    arguments.softmax_scale = inputs.softmax_scale;
+  }
+
+  DeviceBuffer<std::uint16_t> query;
+  DeviceBuffer<std::uint8_t> key;
+  DeviceBuffer<std::uint8_t> value;
+  DeviceBuffer<float> k_scale;
+  DeviceBuffer<float> v_scale;
+  DeviceBuffer<std::int32_t> block_table;
+  DeviceBuffer<std::int32_t> kv_lengths;
+  DeviceBuffer<float> output;
+  DeviceBuffer<float> lse;
+  Arguments arguments;
+};
+
+/// One poisoned, complete execution; outputs come back as the bits that were written.
+struct Outputs {
+  std::vector<float> output;  ///< Raw words; in a BF16 run the first half holds pairs of BF16.
+  std::vector<float> lse;
+};
+
+Outputs execute(const std::string& kernel, const Problem& problem, DeviceCase& device, int sm_count,
+                bool output_float) {
+  device.output.fill_bytes(0xff);
+  device.lse.fill_bytes(0xff);
+  device.arguments.output_float = output_float;
+  if (kernel == "simple") {
+    launch_simple(problem.head_dim, problem.kv_type, device.arguments, device.kv_lengths.data(),
+                  problem.batch(), nullptr);
+    RIDGE_CUDA_CHECK(cudaDeviceSynchronize());
+  } else {
+    const Launch launch(problem, device.arguments, sm_count);
+    launch.run(nullptr);
+    RIDGE_CUDA_CHECK(cudaDeviceSynchronize());
+  }
+  return {device.output.download(), device.lse.download()};
+}
+
+std::string describe_worst(const Problem& problem, const std::vector<double>& got,
+                           const std::vector<double>& want) {
+  std::size_t worst = 0;
+  std::size_t nans = 0;
+  double largest = -1;
+  for (std::size_t i = 0; i < want.size(); ++i) {
+    const double difference =
+        std::isnan(got[i]) ? std::numeric_limits<double>::infinity() : std::abs(got[i] - want[i]);
+    nans += std::isnan(got[i]) ? 1 : 0;
+    if (difference > largest) {
+      largest = difference;
+      worst = i;
+    }
+  }
+  const std::size_t dim = problem.head_dim;
+  const std::size_t vector = worst / dim;
+  char text[256];
+  std::snprintf(
+      text, sizeof(text),
+      "worst at request %zu (length %d), head %zu, dimension %zu: got %g, expected %g; %zu of %zu "
+      "elements are NaN",
+      vector / problem.query_heads, problem.kv_lengths[vector / problem.query_heads],
+      vector % problem.query_heads, worst % dim, got[worst], want[worst], nans, want.size());
+  return text;
+}
+
+bench::CheckReport check(const bench::Case& test, const bench::DeviceFacts& facts) {
+  const Problem problem = problem_from(test.shape);
+  const HostInputs inputs = make_inputs(problem, 20250724);
+  const Result want = reference_attention(problem, inputs);
+  DeviceCase device(problem, inputs);
+  const Outputs first = execute(test.kernel, problem, device, facts.sm_count, true);
+  const Outputs second = execute(test.kernel, problem, device, facts.sm_count, true);
+  const Outputs narrow = execute(test.kernel, problem, device, facts.sm_count, false);
+
+  bench::CheckReport report;
+  // The kernel's own error: output in float, against double. P is rounded to BF16 for a BF16 cache.
+  report.tolerance = problem.kv_type == KvType::kBf16 ? 1e-3 : 2e-3;
+  const std::vector<double> output(first.output.begin(), first.output.end());
+  const std::vector<double> lse(first.lse.begin(), first.lse.end());
+  report.relative_error = relative_error(output, want.output);
+  const double lse_error = relative_error(lse, want.lse);
+  if (!(report.relative_error <= report.tolerance)) {
+    report.message = describe_worst(problem, output, want.output);
+  } else if (!(lse_error <= 1e-5)) {
+    report.message = "log-sum-exp off by " + std::to_string(lse_error) + " relative";
+  } else if (std::memcmp(first.output.data(), second.output.data(), device.output.bytes()) != 0 ||
+             std::memcmp(first.lse.data(), second.lse.data(), device.lse.bytes()) != 0) {
+    report.message = "two runs on the same inputs differ";
+  } else {
+    const auto* bits = reinterpret_cast<const std::uint16_t*>(narrow.output.data());
+    for (std::size_t i = 0; i < first.output.size(); ++i) {
+      if (bits[i] != to_bf16(first.output[i]).bits) {
+        report.message = "the BF16 output is not the float output rounded, first at element " +
+                         std::to_string(i);
+        return report;
+      }
+    }
+    report.passed = true;
+  }
+  return report;
+}
+
+// ---- timing
+// ----------------------------------------------------------------------------------------
+
+__global__ void fill_cache(uint4* cache, std::uint64_t words, KvType type, std::uint64_t seed) {
+  const std::uint64_t stride = static_cast<std::uint64_t>(gridDim.x) * blockDim.x;
+  for (std::uint64_t i = static_cast<std::uint64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+       i < words; i += stride) {
+    std::uint32_t word[4];
+    for (int w = 0; w < 4; ++w) {
+      std::uint32_t bits = 0;
+      const int elements = type == KvType::kBf16 ? 2 : 4;
+      for (int e = 0; e < elements; ++e) {
+        const float x = random_normal(seed, (i * 4 + w) * elements + e);
+        bits |= type == KvType::kBf16 ? static_cast<std::uint32_t>(to_bf16(x).bits) << (16 * e)
+                                      : static_cast<std::uint32_t>(to_e4m3(x * 50).bits) << (8 * e);
+      }
+      word[w] = bits;
+    }
+    cache[i] = make_uint4(word[0], word[1], word[2], word[3]);
+  }
+}
+
+/// Two pools of random cache, shared by all points of a run: filling gigabytes per point would take
+/// longer than timing them. Points differ in which pages their block tables name.
+struct CachePools {
+  DeviceBuffer<uint4> key;
+  DeviceBuffer<uint4> value;
+  KvType type = KvType::kBf16;
+
+  void provide(std::uint64_t bytes_each, KvType wanted) {
+    const std::uint64_t words = bytes_each / sizeof(uint4);
+    if (key.size() >= words && type == wanted) {
+      return;
+    }
+    if (key.size() < words) {
+      key = {};  // Free before allocating: both at once may not fit.
+      value = {};
+      key = DeviceBuffer<uint4>(words);
+      value = DeviceBuffer<uint4>(words);
+    }
+    type = wanted;
+    fill_cache<<<1024, 256>>>(key.data(), key.size(), type, 1);
+    fill_cache<<<1024, 256>>>(value.data(), value.size(), type, 2);
+    RIDGE_CUDA_CHECK(cudaGetLastError());
+    RIDGE_CUDA_CHECK(cudaDeviceSynchronize());
+  }
+};
+
+CachePools& pools() {
+  static CachePools instance;
+  return instance;
+}
+
+class DecodeWorkload : public bench::Workload {
+ public:
+  DecodeWorkload(const Problem& problem, bool simple, const bench::DeviceFacts& facts)
+      : problem_(problem), simple_(simple) {
+    const std::uint64_t page_bytes = static_cast<std::uint64_t>(problem.kv_heads) * kPageTokens *
+                                     problem.head_dim * kv_element_bytes(problem.kv_type);
+    const auto pages = static_cast<std::uint64_t>(problem.total_pages());
+    const std::uint64_t set_bytes = std::max<std::uint64_t>(2 * pages * page_bytes, 1);
+    // Enough sets that a set's bytes have left the L2 when its turn comes again.
+    sets_ =
+        static_cast<int>(std::clamp<std::uint64_t>(2 * facts.l2_bytes / set_bytes + 1, 1, 1024));
+    const std::uint64_t all_pages = pages * sets_;
+    pools().provide(all_pages * page_bytes, problem.kv_type);
+
+    // Pages in a shuffled order, as a serving system's allocator leaves them.
+    std::vector<std::int32_t> order(all_pages);
+    for (std::uint64_t i = 0; i < all_pages; ++i) {
+      order[i] = static_cast<std::int32_t>(i);
+    }
+    for (std::uint64_t i = all_pages; i > 1; --i) {
+      std::swap(order[i - 1], order[random_bits(7, i) % i]);
+    }
+    stride_ = std::max(problem.max_pages(), 1);
+    std::vector<std::int32_t> tables;
+    tables.reserve(static_cast<std::size_t>(sets_) * problem.batch() * stride_);
+    std::size_t next = 0;
+    for (int set = 0; set < sets_; ++set) {
+      for (const std::int32_t length : problem.kv_lengths) {
+        for (int page = 0; page < stride_; ++page) {
+          tables.push_back(page < (length + kPageTokens - 1) / kPageTokens ? order[next++] : -1);
+        }
+      }
+    }
+    block_tables_ = DeviceBuffer<std::int32_t>(tables);
+    const std::size_t vectors = static_cast<std::size_t>(problem.batch()) * problem.query_heads;
+    std::vector<std::uint16_t> query(vectors * problem.head_dim);
+    for (std::size_t i = 0; i < query.size(); ++i) {
+      query[i] = to_bf16(random_normal(3, i)).bits;
+    }
+    query_ = DeviceBuffer<std::uint16_t>(query);
+    output_ = DeviceBuffer<std::uint16_t>(query.size());
+    lse_ = DeviceBuffer<float>(vectors);
+    scales_ =
+        DeviceBuffer<float>(std::vector<float>(static_cast<std::size_t>(problem.kv_heads), 0.02f));
+    lengths_ = DeviceBuffer<std::int32_t>(problem.kv_lengths);
+
+    arguments_.query = query_.data();
+    arguments_.key = pools().key.data();
+    arguments_.value = pools().value.data();
+    arguments_.k_scale = arguments_.v_scale = scales_.data();
+    arguments_.block_table = block_tables_.data();
+    arguments_.block_table_stride = stride_;
+    arguments_.cache_pages = static_cast<std::int64_t>(all_pages);
+    arguments_.output = output_.data();
+    arguments_.lse = lse_.data();
+    arguments_.query_heads = problem.query_heads;
+    arguments_.kv_heads = problem.kv_heads;
+    arguments_.softmax_scale = 1.0f / std::sqrt(static_cast<float>(problem.head_dim));
+    if (!simple) {
+      launch_ = std::make_unique<Launch>(problem, arguments_, facts.sm_count);
+    }
+  }
+
+  int sets() const override { return sets_; }
+
+  void launch(int set, bench::Stream stream) override {
+    const std::int32_t* table =
+        block_tables_.data() + static_cast<std::size_t>(set) * problem_.batch() * stride_;
+    if (simple_) {
+      Arguments arguments = arguments_;
+      arguments.block_table = table;
+      launch_simple(problem_.head_dim, problem_.kv_type, arguments, lengths_.data(),
+                    problem_.batch(), stream);
+    } else {
+      launch_->run(stream, table);
+    }
+  }
+
+ private:
+  Problem problem_;
+  bool simple_;
+  int sets_ = 1;
+  int stride_ = 1;
+  Arguments arguments_;
+  DeviceBuffer<std::int32_t> block_tables_;
+  DeviceBuffer<std::uint16_t> query_;
+  DeviceBuffer<std::uint16_t> output_;
+  DeviceBuffer<float> lse_;
+  DeviceBuffer<float> scales_;
+  DeviceBuffer<std::int32_t> lengths_;
+  std::unique_ptr<Launch> launch_;
+};
+
+std::unique_ptr<bench::Workload> prepare(const bench::Point& point,
+                                         const bench::DeviceFacts& facts) {
+  return std::make_unique<DecodeWorkload>(problem_from(point.shape), point.kernel == "simple",
+                                          facts);
+}
+
+}  // namespace
+
+const bench::Family& decode_attention_family() {
+  static const bench::Family family = {
+      "decode_attention",
+      "one new token per request against a paged KV cache: MFA, MQA, GQA",
+      grid,
+      explain,
+      cases,
+      check,
+      prepare};
+  return family;
+}
+
+}  // namespace ridge::kernels::decode

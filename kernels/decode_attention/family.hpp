@@ -1,0 +1,35 @@
+#pragma once
+
+#include "bench/family.hpp"
+#include "decode_attention/problem.hpp"
+#include "decode_attention/schedule.hpp"
+
+#include <string>
+#include <vector>
+
+namespace ridge::kernels::decode {
+
+/// The family's entry for ridge-bench. Defined in family.cu; the functions below, in family.cpp,
+/// are its host half.
+const bench::Family& decode_attention_family();
+
+std::vector<bench::Point> grid(bench::Extent extent, const bench::DeviceFacts& device);
+std::vector<bench::Case> cases(bench::Extent extent);
+std::string explain(const bench::Point& point, const bench::DeviceFacts& device);
+
+/// A launch in numbers, before it runs.
+struct LaunchPlan {
+  bench::Work work;          ///< Compulsory.
+  double fetched_bytes = 0;  ///< What the kernel reads of K and V: whole pages, once per row block.
+  double partial_bytes = 0;  ///< Written and read again to merge split segments.
+  double issued_flop = 0;  ///< What the matrix units execute: whole tiles of 64 rows and 64 tokens.
+  int ctas = 0;
+  int segments = 0;
+  int merges = 0;
+  int most_tiles = 0;  ///< Of any CTA
+  int least_tiles = 0;
+};
+
+LaunchPlan launch_plan(const Problem& problem, const Schedule& schedule);
+
+}  // namespace ridge::kernels::decode
