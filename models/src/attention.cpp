@@ -79,9 +79,7 @@ double attention_parameters(const AttentionBlock& block, std::int64_t hidden) {
 
 Bytes cache_bytes(const AttentionBlock& block, double context) {
   return std::visit(
-      [&](const auto& kind) {
-        return cache(kind, block.cache, block.window.attended(context), context);
-      },
+      [&](const auto& kind) { return cache(kind, block.cache, block.window.attended(context)); },
       block.kind);
 }
 
@@ -112,12 +110,15 @@ void read_attention(const JsonNode& node, const AttentionBlock& defaults, Attent
   }
   out.kind = kKinds[*index].empty;
   std::visit([&](auto& empty) { read(object, empty); }, out.kind);
-  if (const auto window = object.optional("window")) {
-    JsonObject fields(*window);
-    fields.required("kind", out.window.kind, std::span<const Named<Window::Kind>>(kWindows));
-    fields.required("tokens", out.window.tokens, between(1, 1e9));
+  // A recurrent state sees everything and has a precision of its own.
+  if (!std::holds_alternative<LinearStateAttention>(out.kind)) {
+    if (const auto window = object.optional("window")) {
+      JsonObject fields(*window);
+      fields.required("kind", out.window.kind, std::span<const Named<Window::Kind>>(kWindows));
+      fields.required("tokens", out.window.tokens, between(1, 1e9));
+    }
+    object.optional("cache_precision", out.cache, precision_names());
   }
-  object.optional("cache_precision", out.cache, precision_names());
   object.optional("compute_precision", out.compute, precision_names());
   if (const auto* grouped = std::get_if<GroupedQueryAttention>(&out.kind)) {
     if (names[*index] == "mqa" && grouped->kv_heads > 1) {

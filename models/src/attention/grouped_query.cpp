@@ -40,9 +40,8 @@ double parameters(const GroupedQueryAttention& kind, double hidden) {
          (kind.output_bias ? hidden : 0.0);
 }
 
-Bytes cache(const GroupedQueryAttention& kind, Precision precision, double attended,
-            double /*context*/) {
-  return attended * static_cast<double>(2 * kind.kv_heads * kind.head_dim) *
+Bytes cache(const GroupedQueryAttention& kind, Precision precision, double tokens) {
+  return tokens * static_cast<double>(2 * kind.kv_heads * kind.head_dim) *
          bytes_per_value(precision);
 }
 

@@ -24,12 +24,13 @@ struct AttentionContext {
   void elementwise(std::string_view name, std::int64_t values_per_token) const;
 };
 
-#define RIDGE_ATTENTION_KIND(Kind)                                                     \
-  void emit(const Kind& kind, const AttentionContext& context);                        \
-  double parameters(const Kind& kind, double hidden);                                  \
-  Bytes cache(const Kind& kind, Precision precision, double attended, double context); \
-  std::int64_t rank(const Kind& kind);                                                 \
-  void read(JsonObject& object, Kind& kind);                                           \
+#define RIDGE_ATTENTION_KIND(Kind)                                           \
+  void emit(const Kind& kind, const AttentionContext& context);              \
+  double parameters(const Kind& kind, double hidden);                        \
+  /* Held by one sequence of which a query may attend to `tokens` tokens. */ \
+  Bytes cache(const Kind& kind, Precision precision, double tokens);         \
+  std::int64_t rank(const Kind& kind);                                       \
+  void read(JsonObject& object, Kind& kind);                                 \
   std::string problem(const Kind& kind);
 
 RIDGE_ATTENTION_KIND(GroupedQueryAttention)

@@ -35,8 +35,7 @@ double parameters(const LinearStateAttention& kind, double hidden) {
          static_cast<double>(kind.convolution) * (2.0 * keys + values) + values;
 }
 
-Bytes cache(const LinearStateAttention& kind, Precision /*precision*/, double /*attended*/,
-            double /*context*/) {
+Bytes cache(const LinearStateAttention& kind, Precision /*precision*/, double /*tokens*/) {
   return static_cast<double>(kind.value_heads * kind.key_dim * kind.value_dim) *
          bytes_per_value(kind.state);
 }

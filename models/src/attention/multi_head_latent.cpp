@@ -76,13 +76,12 @@ double parameters(const MultiHeadLatentAttention& kind, double hidden) {
   return total;
 }
 
-Bytes cache(const MultiHeadLatentAttention& kind, Precision precision, double /*attended*/,
-            double context) {
+Bytes cache(const MultiHeadLatentAttention& kind, Precision precision, double tokens) {
   // Sparse attention reads few tokens but keeps them all.
   Bytes total =
-      context * static_cast<double>(kind.kv_rank + kind.rope_head_dim) * bytes_per_value(precision);
+      tokens * static_cast<double>(kind.kv_rank + kind.rope_head_dim) * bytes_per_value(precision);
   if (kind.sparse) {
-    total += context * static_cast<double>(kind.sparse->head_dim) * bytes_per_value(Precision::fp8);
+    total += tokens * static_cast<double>(kind.sparse->head_dim) * bytes_per_value(Precision::fp8);
   }
   return total;
 }

@@ -36,9 +36,8 @@ double parameters(const MultiMatrixFactorizationAttention& kind, double hidden) 
   return hidden * (rank + 2.0 * kv + query) + rank * query + rank;
 }
 
-Bytes cache(const MultiMatrixFactorizationAttention& kind, Precision precision, double attended,
-            double /*context*/) {
-  return attended * static_cast<double>(2 * kind.kv_heads * kind.head_dim) *
+Bytes cache(const MultiMatrixFactorizationAttention& kind, Precision precision, double tokens) {
+  return tokens * static_cast<double>(2 * kind.kv_heads * kind.head_dim) *
          bytes_per_value(precision);
 }
 

@@ -36,6 +36,13 @@ std::size_t distance(const std::string& a, const std::string& b) {
   return d[a.size()][b.size()];
 }
 
+std::size_t common_prefix(const std::string& a, const std::string& b) {
+  const std::size_t shorter = std::min(a.size(), b.size());
+  std::size_t length = 0;
+  while (length < shorter && a[length] == b[length]) ++length;
+  return length;
+}
+
 }  // namespace
 
 std::optional<std::string> nearest_name(std::string_view name, std::span<const std::string> known) {
@@ -44,11 +51,15 @@ std::optional<std::string> nearest_name(std::string_view name, std::span<const s
   const std::string wanted = folded(name);
   const std::string* best = nullptr;
   std::size_t best_distance = 0;
+  std::size_t best_prefix = 0;
   for (const std::string& candidate : known) {
-    const std::size_t d = distance(wanted, folded(candidate));
-    if (best == nullptr || d < best_distance) {
+    const std::string offered = folded(candidate);
+    const std::size_t d = distance(wanted, offered);
+    const std::size_t prefix = common_prefix(wanted, offered);
+    if (best == nullptr || d < best_distance || (d == best_distance && prefix > best_prefix)) {
       best = &candidate;
       best_distance = d;
+      best_prefix = prefix;
     }
   }
   const std::size_t tolerance = std::max<std::size_t>(2, wanted.size() / 3);

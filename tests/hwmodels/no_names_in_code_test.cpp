@@ -1,0 +1,73 @@
+// A new accelerator or architecture is one JSON file and nothing else: no C++ file outside kernels/
+// and tests/ names one.
+#include "ridge/hwmodels/chip_spec.hpp"
+#include "ridge/models/model_spec.hpp"
+#include "source_tree.hpp"
+
+#include <algorithm>
+#include <cctype>
+#include <fstream>
+#include <iterator>
+#include <string>
+
+#include <gtest/gtest.h>
+
+namespace ridge {
+namespace {
+
+std::string lowered(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return text;
+}
+
+// The report that Ridge reproduces is named for its model; naming the report is a citation.
+std::string without_citations(std::string text) {
+  constexpr std::string_view kReport = "step-3 report";
+  for (auto at = text.find(kReport); at != std::string::npos; at = text.find(kReport)) {
+    text.erase(at, kReport.size());
+  }
+  return text;
+}
+
+bool names(const std::string& text, const std::string& name) {
+  const auto in_word = [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_';
+  };
+  for (auto at = text.find(name); at != std::string::npos; at = text.find(name, at + 1)) {
+    const auto end = at + name.size();
+    if ((at == 0 || !in_word(text[at - 1])) && (end == text.size() || !in_word(text[end]))) {
+      return true;
+    }
+  }
+  return false;
+}
+
+TEST(NamesInCode, AreFoundAsWholeWordsOnly) {
+  EXPECT_TRUE(names("load(\"l4\")", "l4"));
+  EXPECT_TRUE(names("l4", "l4"));
+  EXPECT_FALSE(names("model42 ml4 l40s", "l4"));
+  EXPECT_TRUE(names("ml4 l4", "l4"));
+}
+
+TEST(NamesInCode, NoSourceFileNamesAChipOrAModel) {
+  std::vector<std::string> known = models::model_names();
+  for (const auto& chip : hw::chip_names()) known.push_back(chip);
+  ASSERT_GT(known.size(), 30U);
+  int files = 0;
+  for (const char* folder : {"models", "hwmodels", "sim", "tools"}) {
+    for (const auto& path : test::source_files(folder, {".hpp", ".cpp"})) {
+      ++files;
+      std::ifstream file(path);
+      const std::string text = without_citations(
+          lowered({std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()}));
+      for (const std::string& name : known) {
+        EXPECT_FALSE(names(text, name)) << path << " names " << name;
+      }
+    }
+  }
+  EXPECT_GT(files, 30);
+}
+
+}  // namespace
+}  // namespace ridge
