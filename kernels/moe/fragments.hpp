@@ -34,6 +34,15 @@ RIDGE_HOST_DEVICE constexpr TileElement weights_by_tokens_element(int warpgroup,
   return {at.column, warpgroup * 128 + part * 64 + at.row};
 }
 
+/// Byte offsets of wgmma operands within a stage's swizzled panels (128 bytes of K per row).
+RIDGE_HOST_DEVICE constexpr int token_operand_offset(OperandOrder order, int warpgroup) {
+  return order == OperandOrder::kTokensByWeights ? warpgroup * 64 * kScaleBlock : 0;
+}
+RIDGE_HOST_DEVICE constexpr int weight_operand_offset(OperandOrder order, int warpgroup, int part) {
+  return order == OperandOrder::kTokensByWeights ? part * 128 * kScaleBlock
+                                                 : (warpgroup * 128 + part * 64) * kScaleBlock;
+}
+
 /// Gate and up rows alternate in runs of 8, the height of half an accumulator fragment and the
 /// width of its column group: whichever side of the multiply the weights are on, the thread that
 /// holds a gate value also holds the up value it belongs to.

@@ -26,7 +26,6 @@ constexpr int kConsumerBarrier = 1;
 constexpr int kProducerRegisters = 40;
 constexpr int kConsumerRegisters = 232;
 
-constexpr int kHalfRows = 64;  // Rows of one wgmma.
 constexpr int kWgmmaDepth = 32;
 
 // A warp stages 16 rows of 128 bytes for 16-byte stores; the 16 bytes of padding spread the rows
@@ -130,14 +129,15 @@ __device__ __forceinline__ void store_staged(const std::uint8_t* staged, int lan
 /// block lie in the four threads of a quad.
 __device__ __forceinline__ void store_swiglu(Consumer& self, const Tile& tile,
                                              float (&sums)[2][64]) {
-  constexpr int kUp = up_register_distance(OperandOrder::kTokensByWeights);
+  constexpr OperandOrder kOrder = OperandOrder::kTokensByWeights;
+  constexpr int kUp = up_register_distance(kOrder);
   const int lane = self.lane();
   float maximum[2] = {0.0f, 0.0f};
 #pragma unroll
   for (int part = 0; part < 2; ++part) {
 #pragma unroll
     for (int i = 0; i < 64; ++i) {
-      if (holds_up(OperandOrder::kTokensByWeights, i)) continue;
+      if (holds_up(kOrder, i)) continue;
       sums[part][i] = silu(sums[part][i]) * sums[part][i + kUp];
       maximum[i / 2 % 2] = fmaxf(maximum[i / 2 % 2], fabsf(sums[part][i]));
     }
@@ -218,6 +218,7 @@ __device__ __forceinline__ void store_plain(Consumer& self, const Tile& tile,
 template <Epilogue kEpilogue>
 __device__ __forceinline__ void tokens_by_weights(Consumer& self, const Tile& tile) {
   using Mma = Wgmma<WgmmaType::kE4m3, 128>;
+  constexpr OperandOrder kOrder = OperandOrder::kTokensByWeights;
   float sums[2][64];
 #pragma unroll
   for (int i = 0; i < 128; ++i) sums[i / 64][i % 64] = 0.0f;
@@ -233,10 +234,12 @@ __device__ __forceinline__ void tokens_by_weights(Consumer& self, const Tile& ti
     const Stage& stage = self.shared.stages[self.ring.stage];
     const float* const token_scales = self.token_scales(tile);
     const float token_scale[2] = {token_scales[row], token_scales[row + 8]};
-    const std::uint32_t a = shared_address(stage.tokens) + self.warpgroup * kHalfRows * kScaleBlock;
+    const std::uint32_t a =
+        shared_address(stage.tokens) + token_operand_offset(kOrder, self.warpgroup);
 #pragma unroll
     for (int part = 0; part < 2; ++part) {
-      const std::uint32_t b = shared_address(stage.weights) + part * 128 * kScaleBlock;
+      const std::uint32_t b =
+          shared_address(stage.weights) + weight_operand_offset(kOrder, self.warpgroup, part);
       float products[64];
       wgmma_fence();
 #pragma unroll
@@ -247,9 +250,7 @@ __device__ __forceinline__ void tokens_by_weights(Consumer& self, const Tile& ti
       if (part == 1) self.release();
 #pragma unroll
       for (int i = 0; i < 64; ++i) {
-        const bool second = kEpilogue == Epilogue::kSwiglu
-                                ? holds_up(OperandOrder::kTokensByWeights, i)
-                                : part == 1;
+        const bool second = kEpilogue == Epilogue::kSwiglu ? holds_up(kOrder, i) : part == 1;
         sums[part][i] +=
             token_scale[i / 2 % 2] * (second ? weight_scale.y : weight_scale.x) * products[i];
       }
@@ -273,13 +274,14 @@ __device__ __forceinline__ void tokens_by_weights(Consumer& self, const Tile& ti
 template <int kTokens>
 __device__ __forceinline__ void store_swiglu_swapped(Consumer& self, const Tile& tile,
                                                      float (&sums)[2][kTokens / 2]) {
-  constexpr int kUp = up_register_distance(OperandOrder::kWeightsByTokens);
+  constexpr OperandOrder kOrder = OperandOrder::kWeightsByTokens;
+  constexpr int kUp = up_register_distance(kOrder);
   const int lane = self.lane();
   float(&maxima)[kConsumerWarps][kSwapTokens] = self.shared.column_maxima[self.maxima_set];
   self.maxima_set ^= 1;
 #pragma unroll
   for (int i = 0; i < kTokens / 2; ++i) {
-    if (holds_up(OperandOrder::kWeightsByTokens, i)) continue;
+    if (holds_up(kOrder, i)) continue;
     float m = 0.0f;
 #pragma unroll
     for (int part = 0; part < 2; ++part) {
@@ -297,7 +299,7 @@ __device__ __forceinline__ void store_swiglu_swapped(Consumer& self, const Tile&
   const int columns = self.operands.weight_rows / 2;
 #pragma unroll
   for (int i = 0; i < kTokens / 2; ++i) {
-    if (holds_up(OperandOrder::kWeightsByTokens, i)) continue;
+    if (holds_up(kOrder, i)) continue;
     const int token = weights_by_tokens_element(self.warpgroup, 0, self.thread, i).token;
     float m = 0.0f;
 #pragma unroll
@@ -345,6 +347,7 @@ __device__ __forceinline__ void store_plain_swapped(Consumer& self, const Tile& 
 template <Epilogue kEpilogue, int kTokens>
 __device__ __forceinline__ void weights_by_tokens(Consumer& self, const Tile& tile) {
   using Mma = Wgmma<WgmmaType::kE4m3, kTokens>;
+  constexpr OperandOrder kOrder = OperandOrder::kWeightsByTokens;
   constexpr int kRegisters = kTokens / 2;
   float sums[2][kRegisters];
 #pragma unroll
@@ -363,17 +366,17 @@ __device__ __forceinline__ void weights_by_tokens(Consumer& self, const Tile& ti
 #pragma unroll
     for (int i = 0; i < kTokens / 4; ++i)
       token_scale[i] = token_scales[i / 2 * 8 + self.lane() % 4 * 2 + i % 2];
-    const std::uint32_t a =
-        shared_address(stage.weights) + self.warpgroup * 2 * kHalfRows * kScaleBlock;
-    const std::uint32_t b = shared_address(stage.tokens);
+    const std::uint32_t b =
+        shared_address(stage.tokens) + token_operand_offset(kOrder, self.warpgroup);
     float products[2][kRegisters];
     wgmma_fence();
 #pragma unroll
     for (int part = 0; part < 2; ++part) {
+      const std::uint32_t a =
+          shared_address(stage.weights) + weight_operand_offset(kOrder, self.warpgroup, part);
 #pragma unroll
       for (int k = 0; k < kScaleBlock; k += kWgmmaDepth)
-        Mma::shared(products[part], k_major_descriptor(a + part * kHalfRows * kScaleBlock + k),
-                    k_major_descriptor(b + k), k != 0);
+        Mma::shared(products[part], k_major_descriptor(a + k), k_major_descriptor(b + k), k != 0);
     }
     wgmma_commit();
     wgmma_wait<0>();
@@ -385,7 +388,7 @@ __device__ __forceinline__ void weights_by_tokens(Consumer& self, const Tile& ti
       for (int i = 0; i < kRegisters; ++i) {
         float scale = plain_scale;
         if constexpr (kEpilogue == Epilogue::kSwiglu)
-          scale = holds_up(OperandOrder::kWeightsByTokens, i) ? weight_scale.y : weight_scale.x;
+          scale = holds_up(kOrder, i) ? weight_scale.y : weight_scale.x;
         sums[part][i] += token_scale[i / 4 * 2 + i % 2] * scale * products[part][i];
       }
     }
