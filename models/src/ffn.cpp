@@ -68,25 +68,16 @@ void emit(const DenseFfn& ffn, const Emitter& e, double tokens, const FfnShard& 
 void emit(const MoeFfn& ffn, const Emitter& e, double tokens, const FfnShard& shard) {
   const double own = tokens * shard.own_tokens;
   const auto hidden = static_cast<double>(e.hidden);
-  e.out.add("router", Part::router,
-            Gemm{.m = own,
-                 .n = ffn.experts,
-                 .k = e.hidden,
-                 .weights = ffn.router,
-                 .compute = ffn.router,
-                 .input = e.precisions.activations,
-                 .output = Precision::fp32});
-  e.elementwise("route", own * static_cast<double>(ffn.experts),
-                own * static_cast<double>(ffn.top_k), Precision::fp32);
-
   const auto top_k = static_cast<double>(ffn.top_k);
   const auto experts = static_cast<double>(ffn.experts);
-  const std::int64_t local = ffn.experts / shard.expert_parallel;
+  const std::int64_t held =
+      shard.experts ? shard.experts->held : ffn.experts / shard.expert_parallel;
   GroupedGemm rows;
   rows.rows = tokens * top_k / static_cast<double>(shard.expert_parallel) * shard.load;
-  rows.experts = local;
+  rows.experts = held;
   rows.active_experts =
-      expected_active_experts(static_cast<double>(local), top_k / experts, tokens);
+      shard.experts ? shard.experts->active
+                    : expected_active_experts(static_cast<double>(held), top_k / experts, tokens);
   const std::int64_t intermediate = ffn.expert_intermediate / shard.tensor_parallel;
   const std::int64_t width = (ffn.gated ? 2 : 1) * intermediate;
   e.elementwise("permute", own * hidden, rows.rows * hidden, e.block.compute);
@@ -131,11 +122,28 @@ double expected_active_experts(double experts, double top_k_share, double tokens
   return experts * -std::expm1(tokens * std::log1p(-top_k_share));
 }
 
+void routing_operators(const FfnBlock& block, const Precisions& precisions, std::int64_t hidden,
+                       double tokens, OperatorList& out) {
+  const Emitter e{block, precisions, hidden, out};
+  const double values = tokens * static_cast<double>(hidden);
+  e.elementwise("ffn_norm", values, values, block.compute);
+  const auto* moe = std::get_if<MoeFfn>(&block.kind);
+  if (moe == nullptr) return;
+  out.add("router", Part::router,
+          Gemm{.m = tokens,
+               .n = moe->experts,
+               .k = hidden,
+               .weights = moe->router,
+               .compute = moe->router,
+               .input = precisions.activations,
+               .output = Precision::fp32});
+  e.elementwise("route", tokens * static_cast<double>(moe->experts),
+                tokens * static_cast<double>(moe->top_k), Precision::fp32);
+}
+
 void ffn_operators(const FfnBlock& block, const Precisions& precisions, std::int64_t hidden,
                    double tokens, const FfnShard& shard, OperatorList& out) {
   const Emitter emitter{block, precisions, hidden, out};
-  const double values = tokens * shard.own_tokens * static_cast<double>(hidden);
-  emitter.elementwise("ffn_norm", values, values, block.compute);
   std::visit([&](const auto& kind) { emit(kind, emitter, tokens, shard); }, block.kind);
 }
 

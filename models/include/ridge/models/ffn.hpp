@@ -44,10 +44,21 @@ struct FfnShard {
   double own_tokens = 1.0;
   // Rows routed to this rank over the mean of all ranks: expert skew.
   double load = 1.0;
+  // The experts this rank holds (copies of busy ones included) and those of them that get a row,
+  // where they are not an equal share under uniform routing.
+  struct Experts {
+    std::int64_t held = 0;
+    double active = 0;
+  };
+  std::optional<Experts> experts;
 };
 
-// Appends the operators of one FFN layer for `tokens` tokens entering the whole (sharded) layer,
-// its input norm and router included.
+// Appends what runs before the FFN wherever the tokens are: its input norm, and for a MoE the
+// router and the choice of experts.
+void routing_operators(const FfnBlock& block, const Precisions& precisions, std::int64_t hidden,
+                       double tokens, OperatorList& out);
+
+// Appends the operators of one FFN layer for `tokens` tokens entering the whole (sharded) layer.
 void ffn_operators(const FfnBlock& block, const Precisions& precisions, std::int64_t hidden,
                    double tokens, const FfnShard& shard, OperatorList& out);
 
