@@ -82,4 +82,16 @@ RIDGE_HOST_DEVICE constexpr MatrixIndex wgmma_a_register_index(int thread, int i
   return {warp * 16 + lane / 4 + (index % 2) * 8, (index / 2) * 8 + (lane % 4) * 2 + half};
 }
 
+struct FragmentSlot {
+  int step = 0;  ///< Which 16-column K step of the second product.
+  int index = 0;
+  int half = 0;
+};
+
+/// Which A register receives accumulator register `index` when the 64 x N result of one wgmma
+/// becomes the A operand of the next, 16 columns at a time: no thread has to exchange anything.
+RIDGE_HOST_DEVICE constexpr FragmentSlot accumulator_as_a(int index) {
+  return {index / 8, ((index / 4) % 2) * 2 + (index / 2) % 2, index % 2};
+}
+
 }  // namespace ridge::kernels

@@ -59,8 +59,8 @@ struct Attention {
   // ------------------------------------------------------------------------------------
 
   static __device__ void load_tile(const Shared& shared, const CUtensorMap* map, const void* cache,
-                                   std::uint32_t n, std::int64_t tile_row, std::uint64_t policy) {
-    const RingPosition at = ring_position(n, kPlan.slots);
+                                   const RingPosition& at, std::int64_t tile_row,
+                                   std::uint64_t policy) {
     mbarrier_wait(shared.empty(at.slot), at.empty_parity);
     mbarrier_arrive_expect(shared.full(at.slot), kPlan.slot_bytes);
     if constexpr (kFp8) {
@@ -78,7 +78,7 @@ struct Attention {
     // A KV head of more than 64 query heads is streamed once per row block: keep it in L2.
     const std::uint64_t policy =
         arguments.query_heads > kTileRows * arguments.kv_heads ? kEvictNormal : kEvictFirst;
-    std::uint32_t n = 0;
+    std::uint32_t done = 0;  // Tiles of the segments before.
     for (int index = begin; index < end; ++index) {
       const Segment segment = arguments.segments[index];
       const std::int32_t* pages =
@@ -94,11 +94,13 @@ struct Attention {
         const std::int64_t page = __shfl_sync(0xffffffffu, my_page, tile % 32);
         if (lane == 0) {
           const std::int64_t row = (page * arguments.kv_heads + segment.kv_head) * kPageTokens;
-          load_tile(shared, &maps.key, arguments.key, n, row, policy);
-          load_tile(shared, &maps.value, arguments.value, n + 1, row, policy);
+          load_tile(shared, &maps.key, arguments.key,
+                    ring_position(done + tile, Tensor::kKey, kPlan.slots), row, policy);
+          load_tile(shared, &maps.value, arguments.value,
+                    ring_position(done + tile, Tensor::kValue, kPlan.slots), row, policy);
         }
-        n += 2;
       }
+      done += segment.tiles;
     }
   }
 
@@ -227,9 +229,9 @@ struct Attention {
   };
 
   static __device__ void consume_tile(const Shared& shared, State& state, int consumer,
-                                      std::uint32_t n, int valid, float scale_log2) {
+                                      std::uint32_t tile, int valid, float scale_log2) {
     // S = Q K^T.
-    const RingPosition key = ring_position(n, kPlan.slots);
+    const RingPosition key = ring_position(tile, Tensor::kKey, kPlan.slots);
     mbarrier_wait(shared.full(key.slot), key.full_parity);
     const std::uint32_t converted =
         shared.origin + kPlan.operand_offset + consumer * kPlan.operand_bytes;
@@ -254,11 +256,11 @@ struct Attention {
 
     // Online softmax, in base 2. Registers 4j + {0, 1} are of the upper row, 4j + {2, 3} of the
     // lower.
-    const int lane = static_cast<int>(threadIdx.x) % 32;
+    const int thread = static_cast<int>(threadIdx.x) % 128;
     if (valid < kPageTokens) {
 #pragma unroll
       for (int i = 0; i < kScoreRegisters; ++i) {
-        const int column = (i / 4) * 8 + (lane % 4) * 2 + i % 2;
+        const int column = wgmma_accumulator_index(thread, i).column;
         score[i] = column < valid ? score[i] : -INFINITY;
       }
     }
@@ -281,8 +283,8 @@ struct Attention {
         const float p0 = exp2_fast(fmaf(score[4 * j + 2 * half], scale_log2, -largest));
         const float p1 = exp2_fast(fmaf(score[4 * j + 2 * half + 1], scale_log2, -largest));
         sum += p0 + p1;
-        // 16 columns of S are one A fragment of P: see wgmma_a_register_index.
-        weight[j / 2][(j % 2) * 2 + half] = pack(p0, p1);
+        const FragmentSlot slot = accumulator_as_a(4 * j + 2 * half);
+        weight[slot.step][slot.index] = pack(p0, p1);
       }
       state.sum[half] = state.sum[half] * rescale[half] + sum;
     }
@@ -292,7 +294,7 @@ struct Attention {
     }
 
     // O += P V.
-    const RingPosition value = ring_position(n + 1, kPlan.slots);
+    const RingPosition value = ring_position(tile, Tensor::kValue, kPlan.slots);
     mbarrier_wait(shared.full(value.slot), value.full_parity);
     if constexpr (kFp8) {
       // All four warps must be done with K before V takes its place.
@@ -421,7 +423,7 @@ struct Attention {
                                  int end) {
     const int consumer = static_cast<int>(threadIdx.x) / 128;
     const int group = arguments.query_heads / arguments.kv_heads;
-    std::uint32_t n = 0;
+    std::uint32_t done = 0;
     for (int index = begin; index < end; ++index) {
       const Segment segment = arguments.segments[index];
       const int first_head = segment.kv_head * group + segment.row_block * kTileRows;
@@ -439,17 +441,17 @@ struct Attention {
       for (int i = 0; i < kOutputRegisters; ++i) {
         state.output[i] = 0;
       }
-      for (int tile = consumer; tile < segment.tiles; tile += kConsumers) {
+      for (int tile = consumer_of(done + consumer); tile < segment.tiles; tile += kConsumers) {
         const int left = segment.kv_tokens - (segment.first_tile + tile) * kPageTokens;
-        consume_tile(shared, state, consumer, n + 2 * tile, min(left, kPageTokens), scale_log2);
+        consume_tile(shared, state, consumer, done + tile, min(left, kPageTokens), scale_log2);
       }
-      n += 2 * segment.tiles;
-
       state.sum[0] = quad_sum(state.sum[0]);
       state.sum[1] = quad_sum(state.sum[1]);
-      if (segment.tiles > 1) {
+      const bool consumer_1_has_tiles = consumer_of(done + 1) < segment.tiles;
+      if (consumer_1_has_tiles) {
         merge_consumers(shared, state, consumer);
       }
+      done += segment.tiles;
       if (consumer == 0) {
         write_result(arguments, segment, state, first_head, rows);
       }

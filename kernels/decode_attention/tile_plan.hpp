@@ -24,7 +24,7 @@ struct TilePlan {
   std::uint32_t query_bytes = 0;    ///< The 64 x head_dim query tile, two-byte elements.
   std::uint32_t operand_bytes = 0;  ///< A K or V tile as wgmma reads it, two-byte elements.
   std::uint32_t slot_bytes = 0;     ///< A K or V tile as it lies in the cache.
-  int slots = 0;                    ///< Tiles in flight; K and V take one each.
+  int slots = 0;                    ///< K or V tiles in flight, half of them each consumer's.
 
   // Offsets from a 1024-byte aligned origin.
   std::uint32_t query_offset = 0;
@@ -60,18 +60,31 @@ constexpr TilePlan tile_plan(int head_dim, KvType type) {
   return plan;
 }
 
-/// The ring's arithmetic: the n-th tile that passes through it uses slot n mod slots for the
-/// (n / slots)-th time. A consumer waits on `full` with `full_parity`; the producer waits on
-/// `empty` with `empty_parity`, which lets the first pass through.
+/// The ring's arithmetic. Tiles alternate between the consumers over a CTA's whole work, and each
+/// consumer has half of the slots to itself, used in turn by the K and V of its tiles. A shared
+/// ring would let a consumer wait for a use of a slot while the other's use before it has not
+/// landed; parities cannot tell uses two apart, and the wait would pass too early. A consumer waits
+/// on `full` with `full_parity`; the producer waits on `empty` with `empty_parity`, which lets the
+/// first use of a slot through.
 struct RingPosition {
   std::uint32_t slot = 0;
   std::uint32_t full_parity = 0;
   std::uint32_t empty_parity = 0;
 };
 
-RIDGE_HOST_DEVICE constexpr RingPosition ring_position(std::uint32_t n, std::uint32_t slots) {
-  const std::uint32_t round = n / slots;
-  return {n % slots, round & 1u, (round & 1u) ^ 1u};
+enum class Tensor : std::uint32_t { kKey = 0, kValue = 1 };
+
+RIDGE_HOST_DEVICE constexpr int consumer_of(std::uint32_t tile) {
+  return static_cast<int>(tile % kConsumers);
+}
+
+/// Place of the K or V of the CTA's `tile`-th tile.
+RIDGE_HOST_DEVICE constexpr RingPosition ring_position(std::uint32_t tile, Tensor tensor,
+                                                       std::uint32_t slots) {
+  const std::uint32_t own_slots = slots / kConsumers;
+  const std::uint32_t use = tile / kConsumers * 2 + static_cast<std::uint32_t>(tensor);
+  const std::uint32_t round = use / own_slots;
+  return {tile % kConsumers * own_slots + use % own_slots, round & 1u, (round & 1u) ^ 1u};
 }
 
 /// Where 16 E4M3 codes of the linear tile go in the swizzled F16 operand. A thread reads 16 codes

@@ -1,0 +1,189 @@
+#include "common/random.hpp"
+#include "decode_attention/schedule.hpp"
+
+#include <algorithm>
+#include <map>
+#include <stdexcept>
+#include <tuple>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+namespace ridge::kernels::decode {
+namespace {
+
+Problem random_problem(std::uint64_t seed) {
+  std::uint64_t draw = 0;
+  const auto pick = [&](std::uint64_t count) { return random_bits(seed, draw++) % count; };
+  Problem problem;
+  const int kv_heads[] = {1, 1, 2, 4, 8};
+  problem.kv_heads = kv_heads[pick(5)];
+  problem.query_heads = problem.kv_heads * 16;
+  if (problem.kv_heads == 1 && pick(2) == 0) {
+    problem.query_heads = 128;  // Two row blocks.
+  }
+  const std::uint64_t batch = 1 + pick(40);
+  const std::uint64_t longest = std::uint64_t{1} << pick(14);
+  for (std::uint64_t i = 0; i < batch; ++i) {
+    problem.kv_lengths.push_back(pick(4) == 0 ? 0 : static_cast<std::int32_t>(pick(longest + 1)));
+  }
+  return problem;
+}
+
+int tiles_of(int tokens) {
+  return (tokens + 63) / 64;
+}
+
+std::vector<int> payloads(const Schedule& schedule, int segment_cost) {
+  std::vector<int> result;
+  for (int cta = 0; cta < schedule.ctas(); ++cta) {
+    int payload = 0;
+    for (int i = schedule.cta_begin[cta]; i < schedule.cta_begin[cta + 1]; ++i) {
+      payload += segment_cost + schedule.segments[i].tiles;
+    }
+    result.push_back(payload);
+  }
+  return result;
+}
+
+using Key = std::tuple<int, int, int>;  // request, KV head, row block
+
+TEST(SplitSchedule, CoversEveryTileOfAnyRaggedBatchExactlyOnce) {
+  for (std::uint64_t seed = 0; seed < 300; ++seed) {
+    const Problem problem = random_problem(seed);
+    const int max_ctas = 1 + static_cast<int>(random_bits(seed, 1000) % 140);
+    const int cost = static_cast<int>(random_bits(seed, 1001) % 4);
+    const Schedule schedule = make_schedule(problem, max_ctas, cost);
+    ASSERT_LE(schedule.ctas(), max_ctas);
+    ASSERT_EQ(schedule.cta_begin.front(), 0);
+    ASSERT_EQ(schedule.cta_begin.back(), static_cast<int>(schedule.segments.size()));
+
+    std::map<Key, std::vector<Segment>> by_item;
+    for (const Segment& segment : schedule.segments) {
+      by_item[{segment.request, segment.kv_head, segment.row_block}].push_back(segment);
+    }
+    const int row_blocks = (problem.group() + kTileRows - 1) / kTileRows;
+    ASSERT_EQ(by_item.size(),
+              static_cast<std::size_t>(problem.batch() * problem.kv_heads * row_blocks));
+    for (const auto& [key, segments] : by_item) {
+      const int tokens = problem.kv_lengths[std::get<0>(key)];
+      int next = 0;
+      for (const Segment& segment : segments) {
+        ASSERT_EQ(segment.first_tile, next) << "seed " << seed;
+        ASSERT_EQ(segment.kv_tokens, tokens);
+        ASSERT_TRUE(segment.tiles > 0 || tokens == 0);
+        ASSERT_EQ(segment.partial >= 0, segments.size() > 1) << "seed " << seed;
+        next += segment.tiles;
+      }
+      ASSERT_EQ(next, tiles_of(tokens)) << "seed " << seed;
+    }
+  }
+}
+
+TEST(SplitSchedule, WithoutSegmentCostAnyTwoCtasDifferByAtMostOneTile) {
+  for (std::uint64_t seed = 0; seed < 300; ++seed) {
+    Problem problem = random_problem(seed);
+    // Requests of length 0 cost nothing here and would only add empty segments.
+    std::erase(problem.kv_lengths, 0);
+    if (problem.kv_lengths.empty()) {
+      continue;
+    }
+    const int max_ctas = 1 + static_cast<int>(random_bits(seed, 7) % 140);
+    const std::vector<int> payload = payloads(make_schedule(problem, max_ctas, 0), 0);
+    ASSERT_LE(*std::max_element(payload.begin(), payload.end()) -
+                  *std::min_element(payload.begin(), payload.end()),
+              1)
+        << "seed " << seed;
+  }
+}
+
+TEST(SplitSchedule, TheLongestCtaIsWithinTwoSegmentCostsAndATileOfThePerfectSplit) {
+  for (std::uint64_t seed = 0; seed < 300; ++seed) {
+    const Problem problem = random_problem(seed);
+    const int max_ctas = 1 + static_cast<int>(random_bits(seed, 8) % 140);
+    for (const int cost : {1, 3}) {
+      const Schedule schedule = make_schedule(problem, max_ctas, cost);
+      const std::vector<int> payload = payloads(schedule, cost);
+      const int row_blocks = (problem.group() + kTileRows - 1) / kTileRows;
+      double unsplit = 0;
+      for (const int tokens : problem.kv_lengths) {
+        unsplit += (cost + tiles_of(tokens)) * problem.kv_heads * row_blocks;
+      }
+      ASSERT_LE(*std::max_element(payload.begin(), payload.end()),
+                unsplit / schedule.ctas() + 2 * cost + 1)
+          << "seed " << seed << " cost " << cost;
+    }
+  }
+}
+
+TEST(SplitSchedule, UsesEverySmWhenThereAreTilesForThem) {
+  Problem problem;
+  problem.kv_lengths = {133 * 64};
+  const Schedule schedule = make_schedule(problem, 132, 0);
+  EXPECT_EQ(schedule.ctas(), 132);
+  const std::vector<int> payload = payloads(schedule, 0);
+  EXPECT_EQ(*std::min_element(payload.begin(), payload.end()), 1);
+  EXPECT_EQ(*std::max_element(payload.begin(), payload.end()), 2);
+}
+
+TEST(SplitSchedule, PartialsOfAMergeAreConsecutiveAndInTokenOrder) {
+  for (std::uint64_t seed = 0; seed < 100; ++seed) {
+    const Problem problem = random_problem(seed);
+    const Schedule schedule = make_schedule(problem, 132);
+    int next = 0;
+    for (const Merge& merge : schedule.merges) {
+      ASSERT_EQ(merge.first_partial, next);
+      ASSERT_GE(merge.partials, 2);
+      next += merge.partials;
+      int seen = 0;
+      for (const Segment& segment : schedule.segments) {
+        if (segment.partial >= merge.first_partial && segment.partial < next) {
+          ASSERT_EQ(segment.partial, merge.first_partial + seen);
+          ASSERT_EQ(segment.request, merge.request);
+          ASSERT_EQ(segment.kv_head, merge.kv_head);
+          ASSERT_EQ(segment.row_block, merge.row_block);
+          ++seen;
+        }
+      }
+      ASSERT_EQ(seen, merge.partials);
+    }
+    ASSERT_EQ(next, schedule.partials);
+  }
+}
+
+TEST(SplitSchedule, IsAFunctionOfItsArguments) {
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    const Schedule a = make_schedule(random_problem(seed), 132);
+    const Schedule b = make_schedule(random_problem(seed), 132);
+    ASSERT_EQ(a.cta_begin, b.cta_begin);
+    ASSERT_EQ(a.segments.size(), b.segments.size());
+    for (std::size_t i = 0; i < a.segments.size(); ++i) {
+      ASSERT_EQ(a.segments[i].first_tile, b.segments[i].first_tile);
+      ASSERT_EQ(a.segments[i].tiles, b.segments[i].tiles);
+      ASSERT_EQ(a.segments[i].partial, b.segments[i].partial);
+    }
+  }
+}
+
+TEST(SplitSchedule, ABatchOfEmptyRequestsStillWritesEveryOutput) {
+  Problem problem;
+  problem.kv_lengths.assign(5, 0);
+  problem.kv_heads = 4;
+  const Schedule schedule = make_schedule(problem, 132);
+  EXPECT_EQ(schedule.segments.size(), 20u);
+  EXPECT_EQ(schedule.partials, 0);
+}
+
+TEST(SplitSchedule, RefusesWhatTheKernelsDoNotCover) {
+  Problem problem;
+  problem.kv_lengths = {100};
+  EXPECT_THROW(make_schedule(problem, 0), std::invalid_argument);
+  problem.head_dim = 96;
+  EXPECT_THROW(make_schedule(problem, 132), std::invalid_argument);
+  problem.head_dim = 128;
+  problem.kv_heads = 3;  // Does not divide 64.
+  EXPECT_THROW(make_schedule(problem, 132), std::invalid_argument);
+}
+
+}  // namespace
+}  // namespace ridge::kernels::decode
