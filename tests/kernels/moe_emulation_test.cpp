@@ -15,7 +15,7 @@ namespace ridge::kernels::moe {
 namespace {
 
 /// Sizes that make every kind of tile: empty, 16, 32, 64 wide, full, full plus each remainder.
-const std::vector<int> kSizes{0, 1, 20, 0, 64, 65, 128, 130, 150, 0};
+const std::vector<int> kSizes{0, 1, 22, 0, 64, 65, 128, 130, 150, 0};
 
 struct Problem {
   RandomWeights source;
