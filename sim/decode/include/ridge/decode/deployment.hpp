@@ -1,0 +1,91 @@
+// Who holds what: pools of GPUs, how the model is split over them, how many micro-batches are in
+// flight.
+#pragma once
+
+#include "ridge/base/quantity.hpp"
+#include "ridge/hwmodels/chip_spec.hpp"
+#include "ridge/hwmodels/kernel_model.hpp"
+#include "ridge/models/model_spec.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace ridge::decode {
+
+// Instances of equal GPUs that do the same work. An instance is one synchronous group: its GPUs
+// start a stage together and finish it when the slowest is done.
+struct Pool {
+  std::string name;  // "attention", "ffn", "gpus"
+  std::int64_t instances = 1;
+  std::int64_t gpus_per_instance = 8;
+  std::int64_t gpus_per_node = 8;  // that reach each other over scale-up links
+  std::shared_ptr<const hw::KernelModel> kernels;
+  std::optional<UsdPerSecond> price_per_gpu;
+  BytesPerSecond nic_bandwidth;       // per GPU and direction, of the wire
+  BytesPerSecond scale_up_bandwidth;  // per GPU and direction, of the wire
+
+  [[nodiscard]] std::int64_t gpus() const { return instances * gpus_per_instance; }
+};
+
+// What software and protocol take from a wire.
+struct Transport {
+  Seconds overhead;         // of each message
+  double efficiency = 1.0;  // of the wire's bandwidth, for large messages
+  std::string source;
+};
+
+// Where tokens go in attention-FFN disaggregation.
+enum class Dispatch : std::uint8_t {
+  broadcast,  // every token to every FFN instance, as Step-3 deploys it
+  routed,     // to the instances that hold one of its experts or its share of the dense part
+};
+
+struct Drafting {
+  std::int64_t tokens = 0;  // drafted per step by the MTP modules
+  double acceptance = 0.0;  // of each, given that those before it were accepted
+};
+
+struct Deployment {
+  std::string strategy;  // a name of strategy_names()
+  models::ModelSpec model;
+  std::vector<Pool> pools;
+  std::int64_t replicas = 1;       // independent copies behind one router
+  std::int64_t micro_batches = 1;  // in flight at once
+
+  std::int64_t attention_tensor_parallel = 1;  // GPUs that share a request's heads
+  std::int64_t output_parallel = 1;            // GPUs that share the output projection alone
+  std::int64_t ffn_tensor_parallel = 1;
+  std::int64_t ffn_expert_parallel = 1;
+  std::int64_t redundant_experts = 0;  // copies of busy experts, over all ranks
+  Dispatch dispatch = Dispatch::broadcast;
+  bool scale_up_overlaps_compute = true;  // collectives within an instance run beside the kernels
+
+  Seconds step_overhead;  // sampling, scheduling and graph launch, once per step, beside no kernel
+  Transport network;
+  Transport scale_up;
+  Drafting drafting;
+
+  [[nodiscard]] std::int64_t gpus_per_replica() const {
+    std::int64_t gpus = 0;
+    for (const Pool& pool : pools) gpus += pool.gpus();
+    return gpus;
+  }
+  [[nodiscard]] std::int64_t gpus() const { return replicas * gpus_per_replica(); }
+  // Requests live in groups: attention_tensor_parallel GPUs of the first pool that share their
+  // cache.
+  [[nodiscard]] std::int64_t groups_per_instance() const {
+    return pools.front().gpus_per_instance / attention_tensor_parallel;
+  }
+  [[nodiscard]] std::int64_t groups() const {
+    return pools.front().instances * groups_per_instance();
+  }
+  // Tokens that each request puts through a step.
+  [[nodiscard]] std::int64_t queries_per_step() const { return 1 + drafting.tokens; }
+  // Empty unless every GPU has a price.
+  [[nodiscard]] std::optional<UsdPerSecond> price() const;
+};
+
+}  // namespace ridge::decode

@@ -1,0 +1,105 @@
+#include "ridge/decode/step_graph.hpp"
+
+#include "ridge/base/error.hpp"
+
+#include <algorithm>
+#include <array>
+#include <iterator>
+
+#include <boost/graph/adjacency_list.hpp>
+#include <boost/graph/topological_sort.hpp>
+
+namespace ridge::decode {
+
+std::string_view name_of(Stage stage) {
+  constexpr std::array<std::string_view, kStages> kNames = {"attention", "FFN", "network",
+                                                            "in-node links", "LM head"};
+  return kNames[static_cast<std::size_t>(stage)];
+}
+
+des::SimTime StepGraph::longest_path(std::span<const des::SimTime> slot_durations) const {
+  std::vector<des::SimTime> start(tasks_.size());
+  des::SimTime longest;
+  for (TaskId id = 0; id < tasks_.size(); ++id) {
+    const des::SimTime end = start[id] + slot_durations[tasks_[id].slot];
+    longest = std::max(longest, end);
+    for (const TaskId next : successors(id)) start[next] = std::max(start[next], end);
+  }
+  return longest;
+}
+
+struct StepGraphBuilder::Impl {
+  using Graph = boost::adjacency_list<boost::vecS, boost::vecS, boost::directedS, Task>;
+
+  StepGraph parts;  // resources and slots; tasks come from the graph
+  Graph graph;
+
+  TaskId add(const Task& task, std::span<const TaskId> after) {
+    const auto vertex = boost::add_vertex(task, graph);
+    for (const TaskId before : after) boost::add_edge(before, vertex, graph);
+    return static_cast<TaskId>(vertex);
+  }
+};
+
+StepGraphBuilder::StepGraphBuilder() : impl_(std::make_unique<Impl>()) {}
+StepGraphBuilder::~StepGraphBuilder() = default;
+StepGraphBuilder::StepGraphBuilder(StepGraphBuilder&&) noexcept = default;
+StepGraphBuilder& StepGraphBuilder::operator=(StepGraphBuilder&&) noexcept = default;
+
+ResourceId StepGraphBuilder::resource(const ResourceInfo& info) {
+  impl_->parts.resources_.push_back(info);
+  return static_cast<ResourceId>(impl_->parts.resources_.size() - 1);
+}
+
+SlotId StepGraphBuilder::slot(const Slot& slot) {
+  auto& slots = impl_->parts.slots_;
+  const auto found = std::find(slots.begin(), slots.end(), slot);
+  if (found != slots.end()) return static_cast<SlotId>(found - slots.begin());
+  slots.push_back(slot);
+  return static_cast<SlotId>(slots.size() - 1);
+}
+
+TaskId StepGraphBuilder::task(SlotId slot, ResourceId resource, std::uint32_t layer,
+                              std::span<const TaskId> after) {
+  return impl_->add({.slot = slot, .resource = resource, .layer = layer, .on_resource = true},
+                    after);
+}
+
+TaskId StepGraphBuilder::transfer(SlotId slot, std::uint32_t layer, std::span<const TaskId> after) {
+  return impl_->add({.slot = slot, .resource = 0, .layer = layer, .on_resource = false}, after);
+}
+
+StepGraph StepGraphBuilder::compile() const {
+  const auto& graph = impl_->graph;
+  std::vector<TaskId> reverse_order;
+  try {
+    boost::topological_sort(graph, std::back_inserter(reverse_order));
+  } catch (const boost::not_a_dag&) {
+    throw InvariantError("a step graph has a cycle");
+  }
+  StepGraph out = impl_->parts;
+  const std::size_t count = reverse_order.size();
+  // Vertices are added after what they depend on, so their own order is topological already;
+  // keeping it keeps micro-batches in the order in which the strategy wrote them.
+  out.tasks_.resize(count);
+  out.dependencies_.assign(count, 0);
+  out.first_successor_.assign(count + 1, 0);
+  for (TaskId id = 0; id < count; ++id) {
+    out.tasks_[id] = graph[id];
+    std::vector<TaskId> next;
+    for (auto [edge, end] = boost::out_edges(id, graph); edge != end; ++edge) {
+      next.push_back(static_cast<TaskId>(boost::target(*edge, graph)));
+      RIDGE_INVARIANT(next.back() > id, "a task depends on one that was added later");
+    }
+    for (const TaskId successor : next) ++out.dependencies_[successor];
+    out.successors_.insert(out.successors_.end(), next.begin(), next.end());
+    out.first_successor_[id + 1] = static_cast<std::uint32_t>(out.successors_.size());
+    if (next.empty()) ++out.sinks_;
+  }
+  for (TaskId id = 0; id < count; ++id) {
+    if (out.dependencies_[id] == 0) out.roots_.push_back(id);
+  }
+  return out;
+}
+
+}  // namespace ridge::decode

@@ -1,0 +1,160 @@
+// Attention-FFN disaggregation (arXiv 2507.19427 section 5): attention instances keep the requests
+// and their KV, FFN instances keep the experts, and every layer sends the tokens there and back.
+//
+//   attention i --A2F--> [gather] FFN j [scatter] --F2A--> attention i (next layer)
+//
+// A layer's FFN waits for all attention instances, and the next layer's attention for all FFN
+// instances.
+#include "strategies.hpp"
+
+#include <cmath>
+
+#include <fmt/format.h>
+
+namespace ridge::decode {
+namespace {
+
+constexpr std::uint32_t kAttentionPool = 0;
+constexpr std::uint32_t kFfnPool = 1;
+
+// Share of the tokens that an FFN instance receives.
+double routed_share(const Deployment& d, const models::FfnBlock& ffn) {
+  if (d.dispatch == Dispatch::broadcast) return 1.0;
+  const double one = 1.0 / static_cast<double>(d.pools[kFfnPool].instances);
+  // Each instance computes the dense part (or the shared expert) of an equal share of the tokens.
+  const auto* moe = std::get_if<models::MoeFfn>(&ffn.kind);
+  if (moe == nullptr) return one;
+  const double choices =
+      static_cast<double>(moe->top_k) + (moe->shared_intermediate > 0 ? 1.0 : 0.0);
+  return 1.0 - std::pow(1.0 - one, choices);
+}
+
+}  // namespace
+
+void check_attention_ffn_disaggregation(const Deployment& d, Problems& problems) {
+  if (d.pools.size() != 2) {
+    problems.push_back("strategy \"afd\" has two pools, \"attention\" and \"ffn\"");
+    return;
+  }
+  const Pool& ffn = d.pools[kFfnPool];
+  if (d.ffn_tensor_parallel * d.ffn_expert_parallel != ffn.gpus()) {
+    problems.push_back(
+        fmt::format("tensor_parallel x expert_parallel of the FFN ({} x {}) must be "
+                    "its {} GPUs",
+                    d.ffn_tensor_parallel, d.ffn_expert_parallel, ffn.gpus()));
+  }
+  if (ffn.gpus_per_instance % d.ffn_tensor_parallel != 0) {
+    problems.push_back(
+        fmt::format("the FFN's {} tensor-parallel GPUs must lie within an instance "
+                    "of {}",
+                    d.ffn_tensor_parallel, ffn.gpus_per_instance));
+  }
+  if (d.pools[kAttentionPool].gpus_per_instance % d.output_parallel != 0) {
+    problems.push_back(
+        fmt::format("output_parallel ({}) must divide the attention instance's {} "
+                    "GPUs",
+                    d.output_parallel, d.pools[kAttentionPool].gpus_per_instance));
+  }
+}
+
+StepGraph compile_attention_ffn_disaggregation(const Deployment& d, bool layers_differ) {
+  const auto attentions = static_cast<std::uint32_t>(d.pools[kAttentionPool].instances);
+  const auto ffns = static_cast<std::uint32_t>(d.pools[kFfnPool].instances);
+  const auto tp = static_cast<std::uint32_t>(d.ffn_tensor_parallel);
+
+  StepGraphBuilder graph;
+  std::vector<ResourceId> attention_kernels;
+  std::vector<ResourceId> ffn_kernels;
+  std::vector<ResourceId> ffn_links;
+  for (std::uint32_t i = 0; i < attentions; ++i) {
+    attention_kernels.push_back(graph.resource({kAttentionPool, i, true}));
+  }
+  for (std::uint32_t j = 0; j < ffns; ++j) {
+    ffn_kernels.push_back(graph.resource({kFfnPool, j, true}));
+    ffn_links.push_back(d.scale_up_overlaps_compute ? graph.resource({kFfnPool, j, false})
+                                                    : ffn_kernels.back());
+  }
+
+  // The tasks that attention instance i waits for.
+  std::vector<std::vector<TaskId>> before(attentions);
+  std::uint32_t partials = 0;
+  std::uint32_t number = 0;
+  for (const StepLayer& layer : step_layers(d)) {
+    const auto& ffn = d.model.ffns[layer.blocks.ffn];
+    const double share = routed_share(d, ffn);
+    const double queries = layer.queries;
+    const double out_bytes = dispatch_bytes_per_token(d.model, ffn) * share * queries;
+    const double back_bytes = combine_bytes_per_token(d.model) * share * queries;
+
+    std::vector<TaskId> attention(attentions);
+    for (std::uint32_t i = 0; i < attentions; ++i) {
+      const SlotId slot = graph.slot({.stage = Stage::attention,
+                                      .pool = kAttentionPool,
+                                      .instance = i,
+                                      .block = static_cast<std::uint32_t>(layer.blocks.attention),
+                                      .next_block = static_cast<std::uint32_t>(layer.blocks.ffn),
+                                      .partials = partials,
+                                      .queries = layer.queries});
+      attention[i] = graph.task(slot, attention_kernels[i], number, before[i]);
+      before[i].clear();
+    }
+    for (std::uint32_t j = 0; j < ffns; ++j) {
+      std::vector<TaskId> arrived;
+      for (std::uint32_t i = 0; i < attentions; ++i) {
+        const SlotId slot = graph.slot({.stage = Stage::network,
+                                        .pool = kAttentionPool,
+                                        .instance = i,
+                                        .bytes_per_token = out_bytes,
+                                        .tokens_of = i,
+                                        .to_pool = kFfnPool,
+                                        .to_instance = j});
+        arrived.push_back(graph.transfer(slot, number, std::array{attention[i]}));
+      }
+      const auto collective = [&](Slot::Pattern pattern, double bytes) {
+        return graph.slot({.stage = Stage::scale_up,
+                           .pool = kFfnPool,
+                           .instance = j,
+                           .bytes_per_token = bytes,
+                           .pattern = pattern,
+                           .ranks = tp});
+      };
+      if (tp > 1) {
+        arrived = {graph.task(collective(Slot::Pattern::all_gather, out_bytes), ffn_links[j],
+                              number, arrived)};
+      }
+      const SlotId work = graph.slot({.stage = Stage::ffn,
+                                      .pool = kFfnPool,
+                                      .instance = j,
+                                      .block = static_cast<std::uint32_t>(layer.blocks.ffn),
+                                      .layer = layers_differ ? number : 0,
+                                      .queries = layer.queries});
+      TaskId done = graph.task(work, ffn_kernels[j], number, arrived);
+      if (tp > 1) {
+        done = graph.task(collective(Slot::Pattern::reduce_scatter, back_bytes), ffn_links[j],
+                          number, std::array{done});
+      }
+      for (std::uint32_t i = 0; i < attentions; ++i) {
+        const SlotId slot = graph.slot({.stage = Stage::network,
+                                        .pool = kFfnPool,
+                                        .instance = j,
+                                        .bytes_per_token = back_bytes,
+                                        .tokens_of = i,
+                                        .to_pool = kAttentionPool,
+                                        .to_instance = i});
+        before[i].push_back(graph.transfer(slot, number, std::array{done}));
+      }
+    }
+    partials = ffns;
+    ++number;
+  }
+  for (std::uint32_t i = 0; i < attentions; ++i) {
+    const SlotId head = graph.slot({.stage = Stage::head,
+                                    .pool = kAttentionPool,
+                                    .instance = i,
+                                    .queries = static_cast<std::uint32_t>(d.queries_per_step())});
+    graph.task(head, attention_kernels[i], number, before[i]);
+  }
+  return graph.compile();
+}
+
+}  // namespace ridge::decode

@@ -1,0 +1,78 @@
+// Tensor parallelism within a node: every GPU holds a slice of every layer, and each half layer
+// ends in an all-reduce over the scale-up links.
+#include "strategies.hpp"
+
+#include <array>
+
+#include <fmt/format.h>
+
+namespace ridge::decode {
+
+void check_tensor_parallel(const Deployment& d, Problems& problems) {
+  if (d.pools.size() != 1) {
+    problems.push_back("strategy \"tensor_parallel\" has one pool, \"gpus\"");
+    return;
+  }
+  const Pool& gpus = d.pools[0];
+  if (gpus.instances != 1) {
+    problems.push_back("strategy \"tensor_parallel\" is one synchronous group: instances is 1");
+  }
+  if (gpus.gpus_per_instance > gpus.gpus_per_node) {
+    problems.push_back(
+        fmt::format("strategy \"tensor_parallel\" stays within a node of {} GPUs, "
+                    "got {}",
+                    gpus.gpus_per_node, gpus.gpus_per_instance));
+  }
+  if (d.attention_tensor_parallel != gpus.gpus_per_instance) {
+    problems.push_back(
+        fmt::format("strategy \"tensor_parallel\" splits attention over all {} GPUs, "
+                    "got tensor_parallel {}",
+                    gpus.gpus_per_instance, d.attention_tensor_parallel));
+  }
+  if (d.ffn_tensor_parallel * d.ffn_expert_parallel != gpus.gpus_per_instance) {
+    problems.push_back(
+        fmt::format("tensor_parallel x expert_parallel of the FFN ({} x {}) must be "
+                    "its {} GPUs",
+                    d.ffn_tensor_parallel, d.ffn_expert_parallel, gpus.gpus_per_instance));
+  }
+}
+
+StepGraph compile_tensor_parallel(const Deployment& d, bool layers_differ) {
+  StepGraphBuilder graph;
+  const ResourceId kernels = graph.resource({0, 0, true});
+  const ResourceId links = d.scale_up_overlaps_compute ? graph.resource({0, 0, false}) : kernels;
+  const auto ranks = static_cast<std::uint32_t>(d.pools[0].gpus_per_instance);
+
+  std::vector<TaskId> before;
+  std::uint32_t number = 0;
+  for (const StepLayer& layer : step_layers(d)) {
+    const auto block = static_cast<std::uint32_t>(layer.blocks.ffn);
+    const double hidden_bytes = static_cast<double>(d.model.hidden) *
+                                bytes_per_value(d.model.precisions.activations).value() *
+                                layer.queries;
+    const auto stage = [&](const Slot& slot) {
+      before = {graph.task(graph.slot(slot), kernels, number, before)};
+      if (ranks == 1) return;
+      const SlotId sum = graph.slot({.stage = Stage::scale_up,
+                                     .bytes_per_token = hidden_bytes,
+                                     .pattern = Slot::Pattern::all_reduce,
+                                     .ranks = ranks});
+      before = {graph.task(sum, links, number, before)};
+    };
+    stage({.stage = Stage::attention,
+           .block = static_cast<std::uint32_t>(layer.blocks.attention),
+           .next_block = block,
+           .queries = layer.queries});
+    stage({.stage = Stage::ffn,
+           .block = block,
+           .layer = layers_differ ? number : 0,
+           .queries = layer.queries});
+    ++number;
+  }
+  const SlotId head = graph.slot(
+      {.stage = Stage::head, .queries = static_cast<std::uint32_t>(d.queries_per_step())});
+  graph.task(head, kernels, number, before);
+  return graph.compile();
+}
+
+}  // namespace ridge::decode

@@ -1,0 +1,72 @@
+// Wide expert parallelism (DeepSeek-V3's deployment): every GPU keeps its own requests and a few
+// experts; each MoE layer sends the tokens to their experts and back, all GPUs to all. With two
+// micro-batches the messages of one overlap the kernels of the other (two-batch overlap).
+#include "strategies.hpp"
+
+#include <array>
+
+#include <fmt/format.h>
+
+namespace ridge::decode {
+
+void check_wide_expert_parallel(const Deployment& d, Problems& problems) {
+  if (d.pools.size() != 1) {
+    problems.push_back("strategy \"wide_expert_parallel\" has one pool, \"gpus\"");
+    return;
+  }
+  if (d.pools[0].instances != 1) {
+    problems.push_back(
+        "strategy \"wide_expert_parallel\" is one synchronous group: instances is 1");
+  }
+  if (d.ffn_expert_parallel != d.pools[0].gpus_per_instance || d.ffn_tensor_parallel != 1) {
+    problems.push_back(
+        fmt::format("strategy \"wide_expert_parallel\" splits experts over all {} "
+                    "GPUs and nothing else: expert_parallel {}, tensor_parallel {}",
+                    d.pools[0].gpus_per_instance, d.ffn_expert_parallel, d.ffn_tensor_parallel));
+  }
+}
+
+StepGraph compile_wide_expert_parallel(const Deployment& d, bool layers_differ) {
+  StepGraphBuilder graph;
+  const ResourceId kernels = graph.resource({0, 0, true});
+  const ResourceId links = graph.resource({0, 0, false});
+  const auto ranks = static_cast<std::uint32_t>(d.pools[0].gpus_per_instance);
+
+  std::vector<TaskId> before;
+  std::uint32_t number = 0;
+  for (const StepLayer& layer : step_layers(d)) {
+    const auto& ffn = d.model.ffns[layer.blocks.ffn];
+    const auto block = static_cast<std::uint32_t>(layer.blocks.ffn);
+    const auto* moe = std::get_if<models::MoeFfn>(&ffn.kind);
+    const SlotId attention =
+        graph.slot({.stage = Stage::attention,
+                    .block = static_cast<std::uint32_t>(layer.blocks.attention),
+                    .next_block = block,
+                    .queries = layer.queries});
+    TaskId done = graph.task(attention, kernels, number, before);
+    const auto exchange = [&](double bytes_per_token) {
+      // A copy of the token for each expert it chose.
+      const double copies = static_cast<double>(moe->top_k) * layer.queries;
+      const SlotId slot = graph.slot({.stage = Stage::network,
+                                      .bytes_per_token = bytes_per_token * copies,
+                                      .pattern = Slot::Pattern::all_to_all,
+                                      .ranks = ranks});
+      done = graph.task(slot, links, number, std::array{done});
+    };
+    if (moe != nullptr && ranks > 1) exchange(dispatch_bytes_per_token(d.model, ffn));
+    const SlotId work = graph.slot({.stage = Stage::ffn,
+                                    .block = block,
+                                    .layer = layers_differ ? number : 0,
+                                    .queries = layer.queries});
+    done = graph.task(work, kernels, number, std::array{done});
+    if (moe != nullptr && ranks > 1) exchange(combine_bytes_per_token(d.model));
+    before = {done};
+    ++number;
+  }
+  const SlotId head = graph.slot(
+      {.stage = Stage::head, .queries = static_cast<std::uint32_t>(d.queries_per_step())});
+  graph.task(head, kernels, number, before);
+  return graph.compile();
+}
+
+}  // namespace ridge::decode

@@ -1,0 +1,132 @@
+#include "ridge/decode/strategy.hpp"
+
+#include "ridge/base/error.hpp"
+#include "strategies/strategies.hpp"
+
+#include <array>
+
+#include <fmt/format.h>
+
+namespace ridge::decode {
+namespace {
+
+struct Strategy {
+  std::string_view name;
+  void (*check)(const Deployment&, Problems&);
+  StepGraph (*compile)(const Deployment&, bool layers_differ);
+};
+
+constexpr std::array kStrategies = {
+    Strategy{"afd", check_attention_ffn_disaggregation, compile_attention_ffn_disaggregation},
+    Strategy{"wide_expert_parallel", check_wide_expert_parallel, compile_wide_expert_parallel},
+    Strategy{"tensor_parallel", check_tensor_parallel, compile_tensor_parallel},
+};
+
+const Strategy& strategy_of(const Deployment& deployment) {
+  for (const Strategy& strategy : kStrategies) {
+    if (strategy.name == deployment.strategy) return strategy;
+  }
+  throw InvariantError("a deployment names a strategy that does not exist");
+}
+
+void require_divides(std::int64_t parts, std::int64_t whole, std::string_view parts_words,
+                     std::string_view whole_words, Problems& problems) {
+  if (whole % parts != 0) {
+    problems.push_back(
+        fmt::format("{} {} do not divide over {} {}", whole, whole_words, parts, parts_words));
+  }
+}
+
+void check_heads(const Deployment& d, Problems& problems) {
+  for (const auto& block : d.model.attentions) {
+    const std::int64_t heads = std::visit(
+        [](const auto& kind) {
+          if constexpr (requires { kind.query_heads; }) {
+            return kind.query_heads;
+          } else {
+            return kind.key_heads;
+          }
+        },
+        block.kind);
+    require_divides(d.attention_tensor_parallel, heads, "attention tensor-parallel GPUs",
+                    fmt::format("heads of \"{}\"", block.name), problems);
+  }
+}
+
+void check_ffn(const Deployment& d, Problems& problems) {
+  for (const auto& block : d.model.ffns) {
+    if (const auto* moe = std::get_if<models::MoeFfn>(&block.kind)) {
+      require_divides(
+          d.ffn_expert_parallel, moe->experts + d.redundant_experts, "expert-parallel ranks",
+          fmt::format("experts of \"{}\" (redundant copies included)", block.name), problems);
+      require_divides(d.ffn_tensor_parallel, moe->expert_intermediate, "FFN tensor-parallel GPUs",
+                      fmt::format("intermediate values of \"{}\"", block.name), problems);
+    } else {
+      require_divides(d.ffn_tensor_parallel, std::get<models::DenseFfn>(block.kind).intermediate,
+                      "FFN tensor-parallel GPUs",
+                      fmt::format("intermediate values of \"{}\"", block.name), problems);
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<StepLayer> step_layers(const Deployment& d) {
+  std::vector<StepLayer> layers;
+  for (const auto& blocks : d.model.layer_sequence()) {
+    layers.push_back({blocks, static_cast<std::uint32_t>(d.queries_per_step())});
+  }
+  // Each drafting module looks at the one token that the step before it settled on.
+  for (std::int64_t i = 0; i < d.drafting.tokens; ++i) layers.push_back({d.model.mtp.layer, 1});
+  return layers;
+}
+
+double dispatch_bytes_per_token(const models::ModelSpec& model, const models::FfnBlock& ffn) {
+  constexpr double kScaleBlock = 128.0;
+  constexpr double kScaleBytes = 4.0;
+  constexpr double kBytesPerChoice = 8.0;  // expert number and weight
+  const auto hidden = static_cast<double>(model.hidden);
+  const models::Precision precision = model.precisions.wire_dispatch;
+  double bytes = hidden * bytes_per_value(precision).value();
+  if (precision == models::Precision::fp8 || precision == models::Precision::int8) {
+    bytes += hidden / kScaleBlock * kScaleBytes;
+  }
+  if (const auto* moe = std::get_if<models::MoeFfn>(&ffn.kind)) {
+    bytes += static_cast<double>(moe->top_k) * kBytesPerChoice;
+  }
+  return bytes;
+}
+
+double combine_bytes_per_token(const models::ModelSpec& model) {
+  return static_cast<double>(model.hidden) * bytes_per_value(model.precisions.wire_combine).value();
+}
+
+std::vector<std::string> strategy_names() {
+  std::vector<std::string> names;
+  for (const Strategy& strategy : kStrategies) names.emplace_back(strategy.name);
+  return names;
+}
+
+std::vector<std::string> deployment_problems(const Deployment& deployment) {
+  Problems problems;
+  const Pool& first = deployment.pools.front();
+  require_divides(deployment.attention_tensor_parallel, first.gpus_per_instance,
+                  "attention tensor-parallel GPUs",
+                  fmt::format("GPUs of a \"{}\" instance", first.name), problems);
+  check_heads(deployment, problems);
+  check_ffn(deployment, problems);
+  if (deployment.drafting.tokens > deployment.model.mtp.modules) {
+    problems.push_back(
+        fmt::format("{} drafted tokens need as many multi-token-prediction modules; "
+                    "the model has {}",
+                    deployment.drafting.tokens, deployment.model.mtp.modules));
+  }
+  strategy_of(deployment).check(deployment, problems);
+  return problems;
+}
+
+StepGraph compile(const Deployment& deployment, bool layers_differ) {
+  return strategy_of(deployment).compile(deployment, layers_differ);
+}
+
+}  // namespace ridge::decode
