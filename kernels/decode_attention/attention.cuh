@@ -34,7 +34,7 @@ struct Attention {
   static constexpr TilePlan kPlan = tile_plan(HeadDim, Type);
   static constexpr bool kFp8 = Type == KvType::kE4m3;
   static constexpr WgmmaType kOperand = kFp8 ? WgmmaType::kF16 : WgmmaType::kBf16;
-  static constexpr int kPanels = HeadDim / 64;
+  static constexpr int kValuePasses = value_passes(Type);
   static constexpr std::uint32_t kPanelBytes = kPageTokens * kPanelRowBytes;
   static constexpr int kOutputRegisters = HeadDim / 2;
   static constexpr int kScoreRegisters = kPageTokens / 2;
@@ -244,7 +244,7 @@ struct Attention {
     wgmma_fence();
 #pragma unroll
     for (int k = 0; k < HeadDim / 16; ++k) {
-      const std::uint32_t step = (k / 4) * kPanelBytes + (k % 4) * 32;
+      const std::uint32_t step = head_dim_step(k);
       Wgmma<kOperand, kPageTokens>::shared(score, k_major_descriptor(query_address + step),
                                            k_major_descriptor(key_address + step), k != 0);
     }
@@ -264,7 +264,7 @@ struct Attention {
         score[i] = column < valid ? score[i] : -INFINITY;
       }
     }
-    std::uint32_t weight[kScoreRegisters / 8][4];
+    std::uint32_t weight[kValuePasses][kScoreRegisters / 8][4];
     float rescale[2];
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
@@ -284,7 +284,12 @@ struct Attention {
         const float p1 = exp2_fast(fmaf(score[4 * j + 2 * half + 1], scale_log2, -largest));
         sum += p0 + p1;
         const FragmentSlot slot = accumulator_as_a(4 * j + 2 * half);
-        weight[slot.step][slot.index] = pack(p0, p1);
+        const std::uint32_t pair = pack(p0, p1);
+        weight[0][slot.step][slot.index] = pair;
+        if constexpr (kValuePasses == 2) {
+          weight[1][slot.step][slot.index] =
+              pack(p0 - __uint_as_float(pair << 16), p1 - __uint_as_float(pair & 0xffff0000u));
+        }
       }
       state.sum[half] = state.sum[half] * rescale[half] + sum;
     }
@@ -307,9 +312,11 @@ struct Attention {
     wgmma_fence();
 #pragma unroll
     for (int k = 0; k < kPageTokens / 16; ++k) {
-      Wgmma<kOperand, HeadDim>::registers(
-          state.output, weight[k],
-          mn_major_descriptor(value_address + k * 2 * kSwizzleAtomBytes, kPanelBytes));
+      const std::uint64_t tokens = mn_major_descriptor(value_address + token_step(k), kPanelBytes);
+#pragma unroll
+      for (int pass = 0; pass < kValuePasses; ++pass) {
+        Wgmma<kOperand, HeadDim>::registers(state.output, weight[pass][k], tokens);
+      }
     }
     wgmma_commit();
     wgmma_wait<0>();

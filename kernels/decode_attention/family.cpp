@@ -42,7 +42,7 @@ LaunchPlan launch_plan(const Problem& problem, const Schedule& schedule) {
   plan.fetched_bytes = tiles * tile_elements * 2 * kv_element_bytes(problem.kv_type);
   plan.partial_bytes = 2.0 * schedule.partials * std::min(problem.group(), kTileRows) *
                        (problem.head_dim + 1) * sizeof(float);
-  plan.issued_flop = tiles * kTileRows * tile_elements * 2 * 2;
+  plan.issued_flop = tiles * kTileRows * tile_elements * 2 * (1 + value_passes(problem.kv_type));
   return plan;
 }
 

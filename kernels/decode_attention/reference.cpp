@@ -100,7 +100,8 @@ HostInputs make_inputs(const Problem& problem, std::uint64_t seed, const Hazards
       row[page] = pages[next++];
     }
     for (int page = used; hazards.garbage_page_ids && page < inputs.block_table_stride; ++page) {
-      row[page] = static_cast<std::int32_t>(random_bits(stream(seed, kGarbage), page)) | (1 << 30);
+      row[page] =
+          static_cast<std::int32_t>((random_bits(stream(seed, kGarbage), page) >> 34) | (1u << 30));
     }
     if (hazards.nan_in_unused_slots && length % kPageTokens != 0) {
       for (int kv_head = 0; kv_head < problem.kv_heads; ++kv_head) {
