@@ -88,6 +88,7 @@ std::int64_t effective_rank(const AttentionBlock& block) {
 }
 
 std::string_view kind_name(const AttentionBlock& block) {
+  if (!block.declared_kind.empty()) return block.declared_kind;
   for (const KindEntry& entry : kKinds) {
     if (entry.empty.index() == block.kind.index()) return entry.name;
   }
@@ -108,6 +109,7 @@ void read_attention(const JsonNode& node, const AttentionBlock& defaults, Attent
     for (const auto& member : node.members()) object.ignore(member.first);
     return;
   }
+  out.declared_kind = kKinds[*index].name;
   out.kind = kKinds[*index].empty;
   std::visit([&](auto& empty) { read(object, empty); }, out.kind);
   // A recurrent state sees everything and has a precision of its own.
@@ -120,18 +122,18 @@ void read_attention(const JsonNode& node, const AttentionBlock& defaults, Attent
     object.optional("cache_precision", out.cache, precision_names());
   }
   object.optional("compute_precision", out.compute, precision_names());
-  if (const auto* grouped = std::get_if<GroupedQueryAttention>(&out.kind)) {
-    if (names[*index] == "mqa" && grouped->kv_heads > 1) {
-      node.error(fmt::format("kind \"mqa\" has one KV head, got kv_heads {}", grouped->kv_heads));
-    }
-    if (names[*index] == "mha" && grouped->kv_heads != grouped->query_heads) {
-      node.error(fmt::format("kind \"mha\" has as many KV heads as query heads, got {} and {}",
-                             grouped->kv_heads, grouped->query_heads));
-    }
-  }
 }
 
 std::string attention_problem(const AttentionBlock& block) {
+  if (const auto* grouped = std::get_if<GroupedQueryAttention>(&block.kind)) {
+    if (block.declared_kind == "mqa" && grouped->kv_heads != 1) {
+      return fmt::format("kind \"mqa\" has one KV head, got kv_heads {}", grouped->kv_heads);
+    }
+    if (block.declared_kind == "mha" && grouped->kv_heads != grouped->query_heads) {
+      return fmt::format("kind \"mha\" has as many KV heads as query heads, got {} and {}",
+                         grouped->kv_heads, grouped->query_heads);
+    }
+  }
   return std::visit([](const auto& kind) { return problem(kind); }, block.kind);
 }
 

@@ -99,7 +99,7 @@ double dense_parameters(double hidden, std::int64_t intermediate, bool gated) {
 
 FfnParameters parameters(const DenseFfn& ffn, double hidden) {
   const double all = dense_parameters(hidden, ffn.intermediate, ffn.gated);
-  return {all, all};
+  return {.total = all, .active = all, .routed = 0.0};
 }
 
 FfnParameters parameters(const MoeFfn& ffn, double hidden) {
@@ -111,8 +111,9 @@ FfnParameters parameters(const MoeFfn& ffn, double hidden) {
     router += experts;
   }
   const double shared = dense_parameters(hidden, ffn.shared_intermediate, ffn.gated);
-  return {experts * expert + shared + router,
-          static_cast<double>(ffn.top_k) * expert + shared + router};
+  return {.total = experts * expert + shared + router,
+          .active = static_cast<double>(ffn.top_k) * expert + shared + router,
+          .routed = experts * expert};
 }
 
 }  // namespace

@@ -55,7 +55,10 @@ void read_precisions(const JsonNode& node, ModelSpec& out) {
 }
 
 void read_claims(const JsonNode& node, Claims& out) {
-  JsonObject object(node);
+  // The numbers pass through a local on their way, so there is no place of theirs to record.
+  JsonContext context = node.context();
+  context.bindings = nullptr;
+  JsonObject object(JsonNode(node.json(), context, node.pointer()));
   double billions = 0;
   if (object.optional("total_parameters_billion", billions, positive(1e6))) {
     out.total_parameters = billions * 1e9;
@@ -132,16 +135,26 @@ const Catalog& catalog() {
   static const Catalog models("the name of a model", "models/data");
   return models;
 }
-}  // namespace
 
-ModelSpec load_model(const std::string& name_or_path) {
-  const JsonDocument document = JsonDocument::read(catalog().resolve(name_or_path));
+ModelSpec checked(const JsonDocument& document) {
   Diagnostics diagnostics;
   const JsonContext context{.file = document.name(), .diagnostics = &diagnostics};
   ModelSpec model;
   read_model(JsonNode(document.json(), context), model);
   diagnostics.throw_if_errors();
   return model;
+}
+
+}  // namespace
+
+ModelSpec load_model(const std::string& name_or_path) {
+  return checked(JsonDocument::read(catalog().resolve(name_or_path)));
+}
+
+JsonDocument model_document(const std::string& name_or_path) {
+  JsonDocument document = JsonDocument::read(catalog().resolve(name_or_path));
+  (void)checked(document);
+  return document;
 }
 
 std::vector<std::string> model_names() {

@@ -1,6 +1,7 @@
 #include "ridge/decode/stage_timer.hpp"
 
 #include <algorithm>
+#include <numeric>
 
 namespace ridge::decode {
 namespace {
@@ -195,6 +196,7 @@ void StageTimer::time(std::span<const GroupBatch> groups, StepTimes& times) {
   const auto slots = graph_.slots();
   times.rank_seconds.resize(first_rank_.back());
   times.slowest.resize(slots.size());
+  times.rank_sum.resize(slots.size());
   times.payload_bytes.resize(slots.size());
 
   double all = 0.0;

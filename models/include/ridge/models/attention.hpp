@@ -86,6 +86,9 @@ struct AttentionBlock {
   Window window;
   Precision cache = Precision::bf16;
   Precision compute = Precision::bf16;  // of the attention itself
+  // The word the file used, where several name one kind: "mha" and "mqa" promise a number of KV
+  // heads, which a sweep must not break unseen.
+  std::string_view declared_kind = {};
 };
 
 // Number formats of a model's matrix products and messages.

@@ -65,6 +65,7 @@ void ffn_operators(const FfnBlock& block, const Precisions& precisions, std::int
 struct FfnParameters {
   double total = 0;
   double active = 0;  // multiplied with one token
+  double routed = 0;  // of total: the routed experts
 };
 // Of one layer: experts, router, the input norm.
 [[nodiscard]] FfnParameters ffn_parameters(const FfnBlock& block, std::int64_t hidden);

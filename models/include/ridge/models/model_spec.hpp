@@ -87,6 +87,8 @@ void read_model(const JsonNode& node, ModelSpec& out);
 
 // The shipped model of this name, or the file at this path. Throws UserError.
 [[nodiscard]] ModelSpec load_model(const std::string& name_or_path);
+// Its JSON, which read_model() accepts.
+[[nodiscard]] JsonDocument model_document(const std::string& name_or_path);
 [[nodiscard]] std::vector<std::string> model_names();
 
 }  // namespace ridge::models

@@ -32,6 +32,7 @@ struct SlowGpu {
 struct StepTimes {
   std::vector<double> rank_seconds;   // of slot s: [first_rank(s), first_rank(s + 1))
   std::vector<des::SimTime> slowest;  // per slot: what the stage takes without jitter
+  std::vector<double> rank_sum;       // per slot: seconds, over its ranks
   std::vector<double> payload_bytes;  // per slot: network between instances, whole instances
 };
 

@@ -1,0 +1,35 @@
+// Turns the config.json of a Hugging Face checkpoint into a Ridge model. What the families of
+// checkpoints call their keys, and how they lay out their layers, is data:
+// models/data/huggingface/. A key that changes nothing about cost is known by name; any other that
+// is not understood is refused, since a guess would be a wrong cost.
+#pragma once
+
+#include "ridge/base/json.hpp"
+#include "ridge/models/precision.hpp"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace ridge::models {
+
+struct ImportOptions {
+  std::string name;  // of the new model
+  // The number format to serve in: weights (unless the checkpoint's are narrower), matrix products,
+  // KV cache and attention. Nothing: as the checkpoint ships, with a BF16 cache.
+  std::optional<Precision> serve_in = Precision::fp8;
+};
+
+struct ImportResult {
+  std::string model_json;                // as read_model reads it
+  std::vector<std::string> assumptions;  // what the configuration does not say, one sentence each
+};
+
+// Throws UserError with everything that is missing, contradictory or not understood.
+[[nodiscard]] ImportResult import_huggingface(const JsonDocument& config,
+                                              const ImportOptions& options);
+
+// The values of "model_type" that it understands, sorted.
+[[nodiscard]] std::vector<std::string> importable_model_types();
+
+}  // namespace ridge::models

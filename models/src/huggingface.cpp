@@ -1,0 +1,182 @@
+#include "ridge/models/huggingface.hpp"
+
+#include "huggingface/config.hpp"
+#include "huggingface/layout.hpp"
+#include "huggingface/serving.hpp"
+#include "ridge/models/model_spec.hpp"
+
+#include <filesystem>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+namespace ridge::models {
+namespace {
+
+using nlohmann::json;
+using Ordered = nlohmann::ordered_json;
+
+// A block with its kind first, as people write it.
+Ordered ordered_block(const json& block) {
+  Ordered out;
+  out["kind"] = block.value("kind", "");
+  for (const auto& item : block.items()) {
+    if (item.key() != "kind") out[item.key()] = Ordered(item.value());
+  }
+  return out;
+}
+
+class Importer {
+ public:
+  Importer(const JsonDocument& document, const ImportOptions& options)
+      : document_(document),
+        options_(options),
+        context_{.file = document.name(), .diagnostics = &problems_},
+        assume_([this](std::string text) { assumptions_.push_back(std::move(text)); }),
+        config_(JsonNode(document.json(), context_), assume_) {}
+
+  ImportResult run() {
+    if (config_.family() == nullptr) problems_.throw_if_errors();
+    const auto layout = lay_out(config_, assume_);
+    if (layout) fill(*layout);
+    problems_.throw_if_errors();
+    RIDGE_INVARIANT(layout.has_value(), "a configuration has no layers and no problem either");
+    check();
+    model_["comment"] = assumptions_;
+    return {.model_json = model_.dump(2) + "\n", .assumptions = assumptions_};
+  }
+
+ private:
+  void fill(const Layout& layout) {
+    const Family& family = *config_.family();
+    model_["name"] = options_.name;
+    model_["title"] = options_.name;
+    model_["comment"] = Ordered::array();
+    for (const char* key : {"hidden", "vocabulary", "tied_embeddings"}) {
+      model_[key] = Ordered(config_.evaluate(family.model->child(key), fmt::format("/{}", key)));
+    }
+    auto used = layout.layers;
+    if (layout.drafts > 0) used.push_back(layout.draft);
+    std::map<std::string, json> attentions;
+    std::map<std::string, json> ffns;
+    FfnParts parts;
+    for (const auto& [attention, ffn] : used) {
+      if (!attentions.contains(attention)) {
+        attentions[attention] = config_.evaluate(family.attention->child(attention),
+                                                 fmt::format("/attention/{}", attention));
+      }
+      if (!ffns.contains(ffn)) {
+        ffns[ffn] = config_.evaluate(family.ffn->child(ffn), fmt::format("/ffn/{}", ffn));
+        note_parts(ffns[ffn], parts);
+      }
+    }
+    serving_ = serving(config_, options_, parts, assume_);
+    model_["precision"] = precision();
+    for (const auto& [name, block] : attentions) model_["attention"][name] = ordered_block(block);
+    for (auto& [name, block] : ffns) {
+      set_precisions(block);
+      model_["ffn"][name] = ordered_block(block);
+    }
+    const auto layer = [](const Layout::Layer& blocks) {
+      return Ordered{{"attention", blocks.first}, {"ffn", blocks.second}};
+    };
+    for (const Layout::Run& run : layout.runs()) {
+      Ordered pattern = Ordered::array();
+      for (const auto& blocks : run.pattern) pattern.push_back(layer(blocks));
+      model_["layers"].push_back(Ordered{{"repeat", run.repeat}, {"pattern", std::move(pattern)}});
+    }
+    if (layout.drafts > 0) {
+      model_["multi_token_prediction"] =
+          Ordered{{"modules", layout.drafts}, {"layer", layer(layout.draft)}};
+    }
+    model_["sources"] = sources();
+  }
+
+  [[nodiscard]] Ordered precision() const {
+    const auto name = [](Precision p) { return std::string(name_of(p)); };
+    return {{"weights", name(serving_.attention.weights)},
+            {"compute", name(serving_.attention.compute)},
+            {"cache", name(serving_.cache)},
+            {"attention_compute", name(serving_.attention_compute)},
+            {"activations", name(serving_.activations)},
+            {"wire_dispatch", name(serving_.wire_dispatch)},
+            {"wire_combine", name(serving_.wire_combine)}};
+  }
+
+  static void note_parts(const json& ffn, FfnParts& parts) {
+    const bool moe = ffn.value("kind", "") == "moe";
+    (moe ? parts.routed : parts.dense) = true;
+    parts.shared = parts.shared || has_shared(ffn);
+  }
+
+  static bool has_shared(const json& ffn) { return ffn.value("shared_intermediate", json(0)) != 0; }
+
+  void set_precisions(json& ffn) const {
+    if (ffn.value("kind", "") == "dense") {
+      differ(ffn, serving_.dense_ffn);
+      return;
+    }
+    differ(ffn, serving_.routed_experts);
+    if (!has_shared(ffn)) return;
+    if (serving_.shared_experts.weights != serving_.routed_experts.weights) {
+      ffn["shared_weights_precision"] = name_of(serving_.shared_experts.weights);
+    }
+    if (serving_.shared_experts.compute != serving_.routed_experts.compute) {
+      config_.root().error(
+          "shared and routed experts multiply in different precisions, which is not understood");
+    }
+  }
+
+  // Writes down where an FFN's precisions are not the model's.
+  void differ(json& block, const Serving::Part& part) const {
+    if (part.weights != serving_.attention.weights) {
+      block["weights_precision"] = name_of(part.weights);
+    }
+    if (part.compute != serving_.attention.compute) {
+      block["compute_precision"] = name_of(part.compute);
+    }
+  }
+
+  Ordered sources() {
+    Ordered out;
+    const std::string file = std::filesystem::path(document_.name()).filename().string();
+    out[""] = fmt::format("imported from the Hugging Face configuration {}", file);
+    out["/precision"] = serving_.source;
+    if (const auto& stated = config_.family()->assumptions) {
+      for (const auto& [pointer, text] : stated->members()) {
+        if (!model_.contains(Ordered::json_pointer(pointer))) continue;
+        out[pointer] = text.json().get<std::string>();
+        assume_(fmt::format("{}: {}", pointer, text.json().get<std::string>()));
+      }
+    }
+    return out;
+  }
+
+  // The model's own reader has the last word; what it says is told of the key it came from.
+  void check() {
+    const JsonDocument made(document_.name(), json(model_));
+    const JsonContext context{
+        .file = document_.name(), .diagnostics = &problems_, .origins = &config_.origins()};
+    ModelSpec model;
+    read_model(JsonNode(made.json(), context), model);
+    problems_.throw_if_errors();
+  }
+
+  const JsonDocument& document_;
+  const ImportOptions& options_;
+  Diagnostics problems_;
+  JsonContext context_;
+  std::vector<std::string> assumptions_;
+  std::function<void(std::string)> assume_;
+  Config config_;
+  Serving serving_;
+  Ordered model_;
+};
+
+}  // namespace
+
+ImportResult import_huggingface(const JsonDocument& config, const ImportOptions& options) {
+  return Importer(config, options).run();
+}
+
+}  // namespace ridge::models

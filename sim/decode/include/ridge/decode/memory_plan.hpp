@@ -1,0 +1,33 @@
+// What each GPU holds, and whether it fits.
+#pragma once
+
+#include "ridge/base/quantity.hpp"
+#include "ridge/decode/deployment.hpp"
+#include "ridge/decode/workload.hpp"
+
+#include <string>
+#include <vector>
+
+namespace ridge::decode {
+
+struct PoolMemory {
+  std::string pool;
+  Bytes capacity;   // of one GPU
+  Bytes weights;    // on one GPU
+  Bytes kv_budget;  // left for KV on one GPU at the allowed utilisation; 0 where it keeps none
+};
+
+struct MemoryPlan {
+  std::vector<PoolMemory> pools;
+  // What does not fit and by how much, in words.
+  std::vector<std::string> problems;
+};
+
+// Throws UserError where a chip's memory is unknown.
+[[nodiscard]] MemoryPlan plan_memory(const Deployment& deployment, const Admission& admission);
+
+// KV of one request of `tokens` tokens on each GPU of its group, whole pages.
+[[nodiscard]] Bytes request_kv_bytes(const Deployment& deployment, const Admission& admission,
+                                     std::int64_t tokens);
+
+}  // namespace ridge::decode

@@ -1,0 +1,58 @@
+// Who asks for tokens: a fixed batch, Poisson arrivals, or a recorded trace. Prefill happens
+// elsewhere: a request arrives with its context in the KV cache.
+#pragma once
+
+#include "ridge/base/quantity.hpp"
+#include "ridge/base/random.hpp"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace ridge::decode {
+
+// A number of tokens.
+struct LengthDistribution {
+  enum class Kind : std::uint8_t { fixed, uniform, lognormal };
+  Kind kind = Kind::fixed;
+  double tokens = 1;  // fixed: the value; lognormal: the median
+  double sigma = 0;   // lognormal: standard deviation of the logarithm
+  double min = 1;     // uniform, lognormal: inclusive bounds
+  double max = 1;
+
+  [[nodiscard]] std::int64_t sample(Random& random) const;
+};
+
+struct TraceRequest {
+  Seconds arrival;
+  std::int64_t context_tokens = 1;
+  std::int64_t output_tokens = 1;
+};
+
+struct Workload {
+  enum class Kind : std::uint8_t { closed_loop, poisson, trace };
+  Kind kind = Kind::closed_loop;
+
+  // closed_loop: always this many requests per GPU of the first pool, over all its micro-batches.
+  std::int64_t requests_per_gpu = 0;
+  // closed_loop: contexts neither grow nor end, as papers measure; otherwise a request that ends is
+  // replaced at once.
+  bool steady = false;
+
+  double requests_per_second = 0.0;  // poisson
+  LengthDistribution context;        // closed_loop, poisson
+  LengthDistribution output;         // closed_loop (unless steady), poisson
+  std::vector<TraceRequest> trace;   // by arrival
+};
+
+// Among the groups of a micro-batch (and the replicas), who gets a new request.
+enum class Routing : std::uint8_t { round_robin, least_load, least_kv };
+
+struct Admission {
+  Routing routing = Routing::least_kv;
+  std::int64_t max_requests_per_gpu = 0;  // over all micro-batches; 0: memory alone decides
+  std::int64_t page_tokens = 64;
+  double memory_utilization = 0.9;  // of a GPU's memory, for weights and KV together
+};
+
+}  // namespace ridge::decode

@@ -1,0 +1,93 @@
+#include "ridge/decode/memory_plan.hpp"
+
+#include "ridge/base/error.hpp"
+#include "ridge/base/format.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace ridge::decode {
+namespace {
+
+// Attention of all layers, and the embedding table and LM head split over a node.
+Bytes attention_weights(const Deployment& d) {
+  const models::ModelSpec& model = d.model;
+  Bytes total = 2.0 * static_cast<double>(model.vocabulary) * static_cast<double>(model.hidden) *
+                bytes_per_value(models::Precision::bf16) /
+                static_cast<double>(std::min(d.pools[0].gpus_per_node, d.pools[0].gpus()));
+  for (std::size_t i = 0; i < model.attentions.size(); ++i) {
+    total += static_cast<double>(model.layers_with_attention(i)) *
+             models::attention_parameters(model.attentions[i], model.hidden) *
+             bytes_per_value(model.precisions.weights) /
+             static_cast<double>(d.attention_tensor_parallel);
+  }
+  return total;
+}
+
+Bytes ffn_weights(const Deployment& d) {
+  const models::ModelSpec& model = d.model;
+  Bytes total;
+  for (std::size_t i = 0; i < model.ffns.size(); ++i) {
+    const auto& block = model.ffns[i];
+    const auto parameters = models::ffn_parameters(block, model.hidden);
+    double held = parameters.total;
+    if (const auto* moe = std::get_if<models::MoeFfn>(&block.kind)) {
+      const double copies = static_cast<double>(moe->experts + d.redundant_experts) /
+                            static_cast<double>(moe->experts);
+      held = parameters.total - parameters.routed +
+             parameters.routed * copies / static_cast<double>(d.ffn_expert_parallel);
+    }
+    total += static_cast<double>(model.layers_with_ffn(i)) * held * bytes_per_value(block.weights) /
+             static_cast<double>(d.ffn_tensor_parallel);
+  }
+  return total;
+}
+
+}  // namespace
+
+MemoryPlan plan_memory(const Deployment& d, const Admission& admission) {
+  MemoryPlan plan;
+  for (std::size_t p = 0; p < d.pools.size(); ++p) {
+    const Pool& pool = d.pools[p];
+    const auto& capacity = pool.kernels->chip().memory.value;
+    if (!capacity) {
+      throw UserError(
+          fmt::format("{}: memory_GB is unknown, so whether the model fits cannot be told",
+                      pool.kernels->chip().name));
+    }
+    PoolMemory memory{.pool = pool.name, .capacity = *capacity, .weights = {}, .kv_budget = {}};
+    const bool keeps_kv = p == 0;
+    if (keeps_kv) memory.weights += attention_weights(d);
+    if (p + 1 == d.pools.size()) memory.weights += ffn_weights(d);
+    const Bytes left = admission.memory_utilization * memory.capacity - memory.weights;
+    if (left.value() <= 0.0) {
+      plan.problems.push_back(fmt::format(
+          "pool \"{}\": {} of weights per GPU do not fit {:.0f} % of its {}: {} too much",
+          pool.name, si(memory.weights.value(), "B"), 100.0 * admission.memory_utilization,
+          si(memory.capacity.value(), "B"), si(-left.value(), "B")));
+    } else if (keeps_kv) {
+      memory.kv_budget = left;
+    }
+    plan.pools.push_back(std::move(memory));
+  }
+  return plan;
+}
+
+Bytes request_kv_bytes(const Deployment& d, const Admission& admission, std::int64_t tokens) {
+  const std::int64_t pages = (tokens + admission.page_tokens - 1) / admission.page_tokens;
+  Bytes total;
+  for (std::size_t i = 0; i < d.model.attentions.size(); ++i) {
+    const auto& block = d.model.attentions[i];
+    // Heads of K and V split over the group's GPUs; a shared head or latent is kept by each.
+    const auto* grouped = std::get_if<models::GroupedQueryAttention>(&block.kind);
+    const std::int64_t split =
+        grouped != nullptr ? std::min(d.attention_tensor_parallel, grouped->kv_heads) : 1;
+    total += static_cast<double>(d.model.layers_with_attention(i)) *
+             models::cache_bytes(block, static_cast<double>(pages * admission.page_tokens)) /
+             static_cast<double>(split);
+  }
+  return total;
+}
+
+}  // namespace ridge::decode

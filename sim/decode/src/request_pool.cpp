@@ -1,0 +1,46 @@
+#include "request_pool.hpp"
+
+namespace ridge::decode {
+
+RequestPool::RequestPool(std::size_t groups, std::size_t micro_batches, const GroupLimits& limits,
+                         Routing routing)
+    : groups_(groups),
+      limits_(limits),
+      routing_(routing),
+      requests_(groups * micro_batches),
+      batches_(groups * micro_batches),
+      active_in_(micro_batches),
+      kv_used_(groups) {}
+
+void RequestPool::place(std::size_t micro_batch, std::size_t group, const ActiveRequest& request) {
+  requests_[micro_batch * groups_ + group].push_back(request);
+  GroupBatch& batch = batches_[micro_batch * groups_ + group];
+  ++batch.requests;
+  batch.cached_tokens += request.context;
+  ++active_in_[micro_batch];
+  ++active_;
+  kv_used_[group] += request.kv_bytes;
+}
+
+std::size_t RequestPool::choose(std::size_t micro_batch, double kv_bytes) {
+  std::size_t best = kNone;
+  for (std::size_t step = 0; step < groups_; ++step) {
+    const std::size_t g = (next_group_ + step) % groups_;
+    const std::int64_t requests = batches_[micro_batch * groups_ + g].requests;
+    if (requests >= limits_.requests_per_micro_batch) continue;
+    if (kv_used_[g] + kv_bytes > limits_.kv_bytes) continue;
+    if (best == kNone) {
+      best = g;
+      if (routing_ == Routing::round_robin) break;
+      continue;
+    }
+    const bool better = routing_ == Routing::least_load
+                            ? requests < batches_[micro_batch * groups_ + best].requests
+                            : kv_used_[g] < kv_used_[best];
+    if (better) best = g;
+  }
+  if (best != kNone) next_group_ = (best + 1) % groups_;
+  return best;
+}
+
+}  // namespace ridge::decode
