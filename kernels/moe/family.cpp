@@ -1,12 +1,11 @@
 #include "moe/family.hpp"
 
+#include "moe/bench_shape.hpp"
 #include "moe/permutation.hpp"
 #include "moe/plan.hpp"
 
 #include <algorithm>
-#include <array>
 #include <stdexcept>
-#include <utility>
 
 namespace ridge::kernels::moe {
 namespace {
@@ -16,21 +15,14 @@ constexpr Routing kUniform{RoutingKind::kUniform};
 constexpr Routing kMildPowerLaw{RoutingKind::kPowerLaw, 1.01};
 constexpr Routing kSteepPowerLaw{RoutingKind::kPowerLaw, 1.2};
 constexpr Routing kHotExpert{RoutingKind::kHotExpert};
-constexpr std::array kRoutings{kBalanced, kUniform, kMildPowerLaw, kSteepPowerLaw, kHotExpert};
 
-constexpr std::array<std::pair<Operation, const char*>, 3> kOperationNames{
-    {{Operation::kLayer, "moe_layer"},
-     {Operation::kGateUp, "moe_gate_up"},
-     {Operation::kDown, "moe_down"}}};
-
-/// Layer shapes of published models and of slices of them; hidden x intermediate, experts, top_k,
-/// shared experts.
-struct Model {
-  LayerShape layer;
+/// Layers of published models and slices of them. Token counts are filled in by the grids.
+struct GridLayer {
+  LayerShape shape;
   bool quick;  ///< Part of the quick grid.
 };
 
-std::vector<Model> models() {
+std::vector<GridLayer> grid_layers() {
   const LayerShape step3 = whole_layer(1, 7168, 5120, 48, 3, 1);
   const LayerShape deepseek_v3 = whole_layer(1, 7168, 2048, 256, 8, 1);
   const LayerShape qwen3_235b = whole_layer(1, 4096, 1536, 128, 8, 0);
@@ -49,123 +41,56 @@ LayerPlan plan_of(const LayerShape& shape, const Routing& routing, int sm_count)
   return plan_layer(shape, permutation.group_offsets, sm_count);
 }
 
-bench::Work work_of(Operation operation, const LayerPlan& plan) {
-  const auto of_gemm = [](const GemmPlan& gemm) {
-    return bench::Work{gemm.weight_bytes + gemm.token_bytes, gemm.output_bytes, gemm.flop};
-  };
-  switch (operation) {
-    case Operation::kLayer:
-      return {plan.compulsory_bytes_read(), plan.compulsory_bytes_written(), plan.flop()};
-    case Operation::kGateUp:
-      return of_gemm(plan.gate_up);
-    case Operation::kDown:
-      return of_gemm(plan.down);
-  }
-  throw std::logic_error("unknown operation");
+bench::Work work_of(const LayerPlan& plan) {
+  return {plan.compulsory_bytes_read(), plan.compulsory_bytes_written(), plan.flop()};
+}
+
+bench::Work work_of(const GemmPlan& plan) {
+  return {plan.weight_bytes + plan.token_bytes, plan.output_bytes, plan.flop};
+}
+
+const GemmPlan& plan_of(Gemm gemm, const LayerPlan& plan) {
+  return gemm == Gemm::kGateUp ? plan.gate_up : plan.down;
 }
 
 /// Bytes on the device that a point takes, roughly: weights, rows and intermediates.
 double footprint(const LayerShape& shape) {
   const double weights = 3.0 * shape.groups() * shape.hidden * shape.intermediate;
   const double rows = shape.row_capacity();
-  return weights + rows * (3.0 * shape.hidden + shape.intermediate);
+  return weights + rows * (5.0 * shape.hidden + 5.0 * shape.intermediate);
 }
 
-}  // namespace
-
-bench::Shape to_bench_shape(Operation operation, const LayerShape& shape, const Routing& routing) {
-  const char* op = nullptr;
-  for (const auto& [known, text] : kOperationNames)
-    if (known == operation) op = text;
-  return {{"op", std::string(op)},
-          {"tokens", std::int64_t{shape.tokens}},
-          {"hidden", std::int64_t{shape.hidden}},
-          {"intermediate", std::int64_t{shape.intermediate}},
-          {"experts", std::int64_t{shape.experts}},
-          {"local_experts", std::int64_t{shape.local_experts}},
-          {"top_k", std::int64_t{shape.top_k}},
-          {"shared_experts", std::int64_t{shape.shared_experts}},
-          {"routing", name(routing)}};
-}
-
-Operation operation_of(const bench::Shape& shape) {
-  for (const auto& [operation, text] : kOperationNames)
-    if (shape.word("op") == text) return operation;
-  throw std::invalid_argument("unknown MoE operation '" + shape.word("op") + "'");
-}
-
-LayerShape layer_shape_of(const bench::Shape& shape) {
-  const auto field = [&](const char* key) { return static_cast<int>(shape.integer(key)); };
-  const LayerShape layer{.tokens = field("tokens"),
-                         .hidden = field("hidden"),
-                         .intermediate = field("intermediate"),
-                         .experts = field("experts"),
-                         .top_k = field("top_k"),
-                         .shared_experts = field("shared_experts"),
-                         .first_expert = 0,
-                         .local_experts = field("local_experts")};
-  if (const char* problem = problem_with(layer)) throw std::invalid_argument(problem);
-  return layer;
-}
-
-Routing routing_of(const bench::Shape& shape) {
-  for (const Routing& routing : kRoutings)
-    if (shape.word("routing") == name(routing)) return routing;
-  throw std::invalid_argument("unknown routing '" + shape.word("routing") + "'");
-}
-
-std::string explain(const bench::Point& point, const bench::DeviceFacts& device) {
-  const LayerShape shape = layer_shape_of(point.shape);
-  const Routing routing = routing_of(point.shape);
-  if (point.kernel == "simple")
-    return "  one warp per output element of each GEMM; SwiGLU, rounding and rows in kernels of "
-           "their own\n";
-  return explain(plan_of(shape, routing, device.sm_count), routing,
-                 expected_active_experts(shape, routing, kRoutingSeed));
-}
-
-std::vector<bench::Point> grid(bench::Extent extent, const bench::DeviceFacts& device) {
+/// Calls `visit(shape)` for each layer and token count of a grid that fits the device.
+template <typename Visit>
+void each_shape(bench::Extent extent, const bench::DeviceFacts& device, Visit visit) {
   const bool full = extent == bench::Extent::kFull;
   const std::vector<int> token_counts =
       full ? std::vector{1, 8, 32, 128, 512, 2048, 8192} : std::vector{128, 2048};
-  std::vector<bench::Point> points;
-  for (const Model& model : models()) {
-    if (!full && !model.quick) continue;
+  for (const GridLayer& layer : grid_layers()) {
+    if (!full && !layer.quick) continue;
     for (const int tokens : token_counts) {
-      LayerShape shape = model.layer;
+      LayerShape shape = layer.shape;
       shape.tokens = tokens;
-      if (footprint(shape) > 0.8 * static_cast<double>(device.free_bytes)) continue;
-      const auto add = [&](const char* kernel, Operation operation, const Routing& routing) {
-        const bench::Work work = work_of(operation, plan_of(shape, routing, device.sm_count));
-        // One token may well pick none of a rank's experts: nothing to measure.
-        if (work.flop > 0)
-          points.push_back({kernel, to_bench_shape(operation, shape, routing), work});
-      };
-      for (const Operation operation : {Operation::kLayer, Operation::kGateUp, Operation::kDown})
-        add("ridge", operation, kBalanced);
-      const bool skewed = full ? tokens == 8 || tokens == 128 || tokens == 2048 : tokens == 2048;
-      for (const Routing& routing : kRoutings) {
-        if (!skewed || routing == kBalanced) continue;
-        if (full || routing == kMildPowerLaw) add("ridge", Operation::kLayer, routing);
-      }
-      // Seconds per run on large shapes, where its slowness is known anyway.
-      if (tokens <= 128 && shape.row_capacity() <= 1024 && (full || model.quick))
-        add("simple", Operation::kLayer, kBalanced);
+      if (footprint(shape) <= 0.8 * static_cast<double>(device.free_bytes)) visit(shape);
     }
   }
-  return points;
 }
 
-std::vector<bench::Case> cases(bench::Extent extent) {
-  std::vector<bench::Case> all;
-  const auto add = [&](const char* claim, const LayerShape& shape, const Routing& routing) {
-    for (const char* kernel : {"simple", "ridge"})
-      all.push_back({kernel, claim, to_bench_shape(Operation::kLayer, shape, routing)});
-  };
-  // From the simplest to the whole: the first failure names the stage that is wrong. A hidden size
-  // of 640 is an odd number of 128-row blocks: the last weight tile of `down` is half empty.
+/// The simple version takes seconds where many rows meet a large layer.
+bool simple_is_quick_enough(const LayerShape& shape) {
+  return shape.tokens <= 128;
+}
+
+/// From the simplest to the whole: the first failure names the stage that is wrong.
+template <typename Add>
+void each_case(bench::Extent extent, Add add) {
+  // A hidden size of 640 is an odd number of 128-row blocks: the last weight tile of `down` is half
+  // empty.
   const auto small = [](int tokens) { return whole_layer(tokens, 640, 384, 8, 2, 1); };
   const auto one_expert = [](int tokens) { return whole_layer(tokens, 256, 128, 4, 1, 0); };
+  const auto step3_slice = [](int tokens) {
+    return slice(whole_layer(tokens, 7168, 5120, 48, 3, 1), 8, 24, 0);
+  };
   add("one token of one expert: one narrow tile", one_expert(1), kHotExpert);
   add("a full tile of one expert", one_expert(128), kHotExpert);
   add("no tokens at all", small(0), kBalanced);
@@ -178,15 +103,94 @@ std::vector<bench::Case> cases(bench::Extent extent) {
   add("a tensor-parallel slice of 640", slice(whole_layer(40, 1024, 5120, 6, 3, 1), 8, 1, 0),
       kUniform);
   add("more groups than multiprocessors", whole_layer(40, 256, 128, 256, 8, 1), kSteepPowerLaw);
-  add("the accumulation length of a real model",
-      slice(whole_layer(24, 7168, 5120, 48, 3, 1), 8, 24, 0), kUniform);
-  if (extent == bench::Extent::kFull) {
+  add("the accumulation length of a real model", step3_slice(24), kUniform);
+  if (extent == bench::Extent::kFull)
     for (const Routing& routing : {kSteepPowerLaw, kHotExpert}) {
       add("many tokens: several bands and waves", whole_layer(2500, 256, 128, 4, 2, 1), routing);
-      add("a real model's slice", slice(whole_layer(200, 7168, 5120, 48, 3, 1), 8, 24, 0), routing);
+      add("a real model's slice", step3_slice(200), routing);
     }
-  }
+}
+
+}  // namespace
+
+std::vector<bench::Point> layer_grid(bench::Extent extent, const bench::DeviceFacts& device) {
+  const bool full = extent == bench::Extent::kFull;
+  std::vector<bench::Point> points;
+  each_shape(extent, device, [&](const LayerShape& shape) {
+    const auto add = [&](const char* kernel, const Routing& routing) {
+      const bench::Work work = work_of(plan_of(shape, routing, device.sm_count));
+      // One token may well pick none of a rank's experts: nothing to measure.
+      if (work.flop > 0) points.push_back({kernel, layer_fields(shape, routing), work});
+    };
+    if (simple_is_quick_enough(shape)) add("simple", kBalanced);
+    const bool skewed = full && (shape.tokens == 8 || shape.tokens == 128 || shape.tokens == 2048);
+    for (const Routing& routing : kRoutings)
+      if (routing == kBalanced || skewed || (routing == kMildPowerLaw && shape.tokens == 2048))
+        add("ridge", routing);
+  });
+  return points;
+}
+
+std::vector<bench::Point> gemm_grid(bench::Extent extent, const bench::DeviceFacts& device) {
+  std::vector<bench::Point> points;
+  each_shape(extent, device, [&](const LayerShape& shape) {
+    const LayerPlan plan = plan_of(shape, kBalanced, device.sm_count);
+    for (const Gemm gemm : {Gemm::kGateUp, Gemm::kDown}) {
+      const GemmPlan& gemm_plan = plan_of(gemm, plan);
+      if (gemm_plan.rows == 0) continue;
+      bench::Point point{"", gemm_fields(gemm, shape, kBalanced), work_of(gemm_plan)};
+      const auto add = [&](const char* kernel) {
+        point.kernel = kernel;
+        points.push_back(point);
+      };
+      if (shape.tokens == 128 || shape.tokens == 2048) {
+        add("cublaslt_per_expert");
+        add("cublaslt_dense");
+      }
+      add("ridge");
+    }
+  });
+  return points;
+}
+
+std::vector<bench::Case> layer_cases(bench::Extent extent) {
+  std::vector<bench::Case> all;
+  each_case(extent, [&](const char* claim, const LayerShape& shape, const Routing& routing) {
+    for (const char* kernel : {"simple", "ridge"})
+      all.push_back({kernel, claim, layer_fields(shape, routing)});
+  });
   return all;
+}
+
+std::vector<bench::Case> gemm_cases(bench::Extent extent) {
+  std::vector<bench::Case> all;
+  each_case(extent, [&](const char* claim, const LayerShape& shape, const Routing& routing) {
+    for (const char* kernel : {"simple", "ridge"})
+      all.push_back({kernel, claim, gemm_fields(Gemm::kDown, shape, routing)});
+  });
+  return all;
+}
+
+std::string explain_layer(const bench::Point& point, const bench::DeviceFacts& device) {
+  if (point.kernel == "simple")
+    return "  one warp per output element of each GEMM; SwiGLU, rounding and rows in kernels of "
+           "their own\n";
+  const LayerShape shape = layer_shape_of(point.shape);
+  const Routing routing = routing_of(point.shape);
+  return explain(plan_of(shape, routing, device.sm_count),
+                 expected_active_experts(shape, routing, kRoutingSeed));
+}
+
+std::string explain_gemm(const bench::Point& point, const bench::DeviceFacts& device) {
+  if (point.kernel == "cublaslt_per_expert")
+    return "  one cuBLASLt block-scaled FP8 GEMM per active expert, tokens padded to 16, BF16 out; "
+           "the host knows the routing\n";
+  if (point.kernel == "cublaslt_dense")
+    return "  one cuBLASLt block-scaled FP8 GEMM of all rows with one expert's weights: the same "
+           "FLOP, the least bytes\n";
+  const LayerPlan plan =
+      plan_of(layer_shape_of(point.shape), routing_of(point.shape), device.sm_count);
+  return explain(plan_of(gemm_of(point.shape), plan));
 }
 
 }  // namespace ridge::kernels::moe

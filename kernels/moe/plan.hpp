@@ -1,7 +1,6 @@
 #pragma once
 
 #include "moe/epilogue.hpp"
-#include "moe/routing.hpp"
 #include "moe/scale_layout.hpp"
 #include "moe/schedule.hpp"
 #include "moe/shape.hpp"
@@ -113,7 +112,8 @@ constexpr LayerPlan plan_layer(const LayerShape& shape, std::span<const std::int
   return plan;
 }
 
-/// The plan as text, for `--explain`.
-std::string explain(const LayerPlan& plan, const Routing& routing, double expected_active_experts);
+/// Plans as text, for `--explain`.
+std::string explain(const GemmPlan& plan);
+std::string explain(const LayerPlan& plan, double expected_active_experts);
 
 }  // namespace ridge::kernels::moe

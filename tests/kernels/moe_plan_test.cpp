@@ -122,10 +122,9 @@ TEST(MoePlan, OfNoTokensDoesNothing) {
 }
 
 TEST(MoePlan, ExplainsItselfInWords) {
-  const Routing routing{RoutingKind::kPowerLaw, 1.01};
-  const std::string text = explain(plan_of(step3(128), routing), routing, 40.3);
-  for (const char* part : {"128 tokens, top-3 of 48 experts", "power_law_1.01",
-                           "40.3 local experts", "swap-AB", "waves", "padding", "TFLOP", "combine"})
+  const std::string text = explain(plan_of(step3(128), {RoutingKind::kPowerLaw, 1.01}), 40.25);
+  for (const char* part : {"of 49 local and shared active here; 41.2 expected", "swap-AB", "waves",
+                           "padding", "TFLOP", "combine"})
     EXPECT_NE(text.find(part), std::string::npos) << part << " missing in\n" << text;
 }
 
