@@ -48,16 +48,18 @@ class KeyCheck {
     if (!wanted) return absent;
     for (const auto& [path, value] : wanted->members()) {
       const auto found = find_path(object, path);
+      const nlohmann::json* understood = &value.json();
+      const bool refers =
+          understood->is_string() && understood->get_ref<const std::string&>().starts_with('$');
       if (!found) {
         if (!may_be_absent) object.error(fmt::format("missing key \"{}\"", path));
-        if (!value.json().is_null()) {
-          absent.push_back(fmt::format("\"{}\" as {}", path, value.json().dump()));
+        if (!refers && !understood->is_null()) {
+          absent.push_back(fmt::format("\"{}\" as {}", path, understood->dump()));
         }
         continue;
       }
-      const nlohmann::json* understood = &value.json();
       std::string also;
-      if (understood->is_string() && understood->get_ref<const std::string&>().starts_with('$')) {
+      if (refers) {
         const std::string other = understood->get_ref<const std::string&>().substr(1);
         const auto same = find_path(object, other);
         if (!same) continue;
@@ -71,6 +73,7 @@ class KeyCheck {
             "; any other is not understood");
       }
     }
+    return absent;
   }
 
  private:

@@ -76,24 +76,38 @@ std::string shown(const Json& value) {
   return text;
 }
 
+// 1048576, not 1.04858e+06.
+std::string shown_bound(double x) {
+  return x == std::floor(x) && std::abs(x) < 1e15 ? fmt::format("{:.0f}", x)
+                                                  : fmt::format("{:g}", x);
+}
+
 std::string number_words(NumberRange range, std::string_view unit, bool whole) {
   std::string words = whole ? "a whole number" : "a number";
   if (!unit.empty()) words += fmt::format(" of {}", unit);
   const bool has_min = range.min > std::numeric_limits<double>::lowest();
   const bool has_max = range.max < std::numeric_limits<double>::max();
   if (has_min && has_max) {
-    words += range.open_min ? fmt::format(" above {:g} and at most {:g}", range.min, range.max)
-                            : fmt::format(" from {:g} to {:g}", range.min, range.max);
+    words += fmt::format("{}{}{}{}", range.open_min ? " above " : " from ", shown_bound(range.min),
+                         range.open_min ? " and at most " : " to ", shown_bound(range.max));
   } else if (has_min) {
-    words += fmt::format(" {} {:g}", range.open_min ? "above" : "of at least", range.min);
+    words +=
+        fmt::format(" {} {}", range.open_min ? "above" : "of at least", shown_bound(range.min));
   } else if (has_max) {
-    words += fmt::format(" of at most {:g}", range.max);
+    words += fmt::format(" of at most {}", shown_bound(range.max));
   }
   return words;
 }
 
 // Doubles count exactly up to here, and no count in a model, a chip or a workload comes near.
 constexpr double kLargestWhole = 9007199254740992.0;
+
+// That limit goes without saying.
+std::string whole_number_words(NumberRange range) {
+  if (range.max >= kLargestWhole) range.max = std::numeric_limits<double>::max();
+  if (range.min <= -kLargestWhole) range.min = std::numeric_limits<double>::lowest();
+  return number_words(range, {}, true);
+}
 
 }  // namespace
 
@@ -131,6 +145,10 @@ bool NumberBinding::assign(double value) const {
   return true;
 }
 
+std::string NumberBinding::expectation() const {
+  return integer != nullptr ? whole_number_words(range) : number_words(range, {}, false);
+}
+
 std::string escape_pointer_token(std::string_view key) {
   std::string out;
   for (const char c : key) {
@@ -146,10 +164,15 @@ std::string escape_pointer_token(std::string_view key) {
 }
 
 void JsonNode::error(std::string_view message) const {
-  context_->diagnostics->error(context_->file, pointer_, message);
+  context_->diagnostics->error(context_->file, told_pointer(), message);
 }
 void JsonNode::warning(std::string_view message) const {
-  context_->diagnostics->warning(context_->file, pointer_, message);
+  context_->diagnostics->warning(context_->file, told_pointer(), message);
+}
+const std::string& JsonNode::told_pointer() const {
+  if (context_->origins == nullptr) return pointer_;
+  const auto origin = context_->origins->find(pointer_);
+  return origin == context_->origins->end() ? pointer_ : origin->second;
 }
 void JsonNode::expected(std::string_view what, std::string_view hint) const {
   error(fmt::format("expected {}, got {}{}", what, shown(*value_), hint));
@@ -222,10 +245,7 @@ bool JsonNode::read(std::int64_t& out, NumberRange range) const {
   const bool whole = value_->is_number() && std::isfinite(value_->get<double>()) &&
                      value_->get<double>() == std::floor(value_->get<double>());
   if (!whole || !range.contains(value_->get<double>())) {
-    NumberRange told = range;
-    if (told.max >= kLargestWhole) told.max = std::numeric_limits<double>::max();
-    if (told.min <= -kLargestWhole) told.min = std::numeric_limits<double>::lowest();
-    expected(number_words(told, {}, true));
+    expected(whole_number_words(range));
     return false;
   }
   out = static_cast<std::int64_t>(value_->get<double>());

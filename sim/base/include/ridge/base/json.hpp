@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <limits>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -76,6 +77,8 @@ struct NumberBinding {
 
   // Writes `value` (in units of the key). False if it is out of range or not whole.
   [[nodiscard]] bool assign(double value) const;
+  // What assign() takes, in words: "a whole number from 1 to 65536".
+  [[nodiscard]] std::string expectation() const;
 };
 
 // What every node of one document shares.
@@ -83,6 +86,8 @@ struct JsonContext {
   std::string file;
   Diagnostics* diagnostics = nullptr;
   std::vector<NumberBinding>* bindings = nullptr;  // recorded into, unless null
+  // For a document made from another: its pointers -> those of the file that people know.
+  const std::map<std::string, std::string>* origins = nullptr;
 };
 
 template <typename E>
@@ -146,6 +151,8 @@ class JsonNode {
   [[nodiscard]] bool contains_pointer(const std::string& pointer) const;
 
  private:
+  // Where people look for this value.
+  [[nodiscard]] const std::string& told_pointer() const;
   bool read_scaled(double& out, NumberRange range) const;
   bool read_number(double& out, NumberRange range, double scale, std::string_view unit) const;
 
