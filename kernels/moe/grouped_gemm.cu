@@ -6,6 +6,7 @@
 #include "moe/fragments.hpp"
 #include "moe/grouped_gemm.hpp"
 #include "moe/quantize.hpp"
+#include "moe/ring.hpp"
 #include "moe/scale_layout.hpp"
 #include "moe/schedule.hpp"
 
@@ -54,33 +55,20 @@ static_assert(sizeof(Stage) % kSwizzleAtomBytes == 0, "stages must keep the swiz
 static_assert(sizeof(float[scale_copy_floats(kTileTokens)]) % 16 == 0, "bulk copy destinations");
 static_assert(sizeof(Shared) <= 232448, "more shared memory than a Hopper thread block can have");
 
-/// Position in the ring of stages.
-struct Ring {
-  int stage = 0;
-  std::uint32_t phase = 0;
-
-  __device__ void advance() {
-    if (++stage == kStages) {
-      stage = 0;
-      phase ^= 1u;
-    }
-  }
-};
-
 /// What the matrix warps carry from tile to tile.
 struct Consumer {
   Shared& shared;
   const GroupedGemmOperands& operands;
   int warpgroup;
   int thread;  // Within the warpgroup.
-  Ring ring{};
+  Ring<kStages> ring{};
   int maxima_set = 0;
 
   __device__ int warp() const { return warpgroup * 4 + thread / 32; }
   __device__ int lane() const { return thread % 32; }
 
   __device__ void wait_full() const {
-    mbarrier_wait(shared_address(&shared.full[ring.stage]), ring.phase);
+    mbarrier_wait(shared_address(&shared.full[ring.stage]), ring.full_parity());
   }
   /// Once per warp: hands the stage back to the copies.
   __device__ void release() {
@@ -414,7 +402,7 @@ __device__ void produce(Shared& shared, const GroupedGemmOperands& operands,
   const int k_blocks = operands.depth / kScaleBlock;
   TileCursor cursor(shared.group_offsets, operands.groups, weight_blocks(operands.weight_rows),
                     static_cast<int>(blockIdx.x), static_cast<int>(gridDim.x));
-  Ring ring;
+  Ring<kStages> ring;
   Tile tile;
   while (cursor.next(tile)) {
     const int padded = padded_tokens(tile.tokens);
@@ -428,7 +416,7 @@ __device__ void produce(Shared& shared, const GroupedGemmOperands& operands,
     for (int block = 0; block < k_blocks; ++block) {
       Stage& stage = shared.stages[ring.stage];
       const std::uint32_t full = shared_address(&shared.full[ring.stage]);
-      mbarrier_wait(shared_address(&shared.empty[ring.stage]), ring.phase ^ 1u);
+      mbarrier_wait(shared_address(&shared.empty[ring.stage]), ring.empty_parity());
       mbarrier_arrive_expect(full, bytes);
       const int k = block * kScaleBlock;
       tensor_load_3d(shared_address(stage.weights), &weights, full, k,
