@@ -87,6 +87,8 @@ class Workload {
   /// Enqueues one execution over input set `set`; called during graph capture, so it may not
   /// allocate or synchronise.
   virtual void launch(int set, Stream stream) = 0;
+  /// Whether launches are timed as replays of a graph; otherwise they are enqueued one by one.
+  virtual bool in_graph() const { return true; }
 };
 
 /// Facts of the device at hand that families size their work by.

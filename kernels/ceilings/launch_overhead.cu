@@ -1,0 +1,72 @@
+#include "ceilings/family.hpp"
+#include "common/async_copy.cuh"
+#include "common/device.hpp"
+
+#include <memory>
+
+namespace ridge::kernels::ceilings {
+namespace {
+
+__global__ void empty_kernel() {}
+
+/// Lets its successor start at once, and itself waits for its predecessor, as a real kernel of a
+/// chain of programmatic dependents would before it touches data.
+__global__ void empty_dependent_kernel() {
+  allow_dependent_launch();
+  wait_for_prerequisites();
+}
+
+class LaunchWorkload : public bench::Workload {
+ public:
+  explicit LaunchWorkload(const bench::Point& point)
+      : kernel_(point.kernel), ctas_(static_cast<unsigned>(point.shape.integer("ctas"))) {}
+
+  /// A chain long enough that the graph's own launch vanishes.
+  int sets() const override { return 200; }
+  bool in_graph() const override { return kernel_ != "stream_launch"; }
+
+  void launch(int, bench::Stream stream) override {
+    if (kernel_ == "dependent_launch") {
+      cudaLaunchAttribute attribute{};
+      attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+      attribute.val.programmaticStreamSerializationAllowed = 1;
+      cudaLaunchConfig_t config{};
+      config.gridDim = dim3(ctas_);
+      config.blockDim = dim3(128);
+      config.stream = stream;
+      config.attrs = &attribute;
+      config.numAttrs = 1;
+      RIDGE_CUDA_CHECK(cudaLaunchKernelEx(&config, empty_dependent_kernel));
+    } else {
+      empty_kernel<<<ctas_, 128, 0, stream>>>();
+      RIDGE_CUDA_CHECK(cudaGetLastError());
+    }
+  }
+
+ private:
+  std::string kernel_;
+  unsigned ctas_;
+};
+
+std::unique_ptr<bench::Workload> prepare(const bench::Point& point, const bench::DeviceFacts&) {
+  return std::make_unique<LaunchWorkload>(point);
+}
+
+bench::CheckReport nothing_to_check(const bench::Case&, const bench::DeviceFacts&) {
+  return {};
+}
+
+}  // namespace
+
+const bench::Family& launch_overhead_family() {
+  static const bench::Family family = {"launch_overhead",
+                                       "ceilings: what an empty kernel costs",
+                                       launch_overhead_grid,
+                                       explain,
+                                       cases,
+                                       nothing_to_check,
+                                       prepare};
+  return family;
+}
+
+}  // namespace ridge::kernels::ceilings

@@ -1,0 +1,213 @@
+#include "common/device.hpp"
+#include "common/fill.hpp"
+#include "common/numeric.hpp"
+#include "common/random.hpp"
+#include "elementwise/family.hpp"
+#include "elementwise/reference.hpp"
+
+#include <cmath>
+#include <cstdio>
+#include <memory>
+#include <vector>
+
+namespace ridge::kernels::elementwise {
+namespace {
+
+constexpr int kThreads = 256;
+constexpr int kVector = 8;  // BF16 elements of a 16-byte load
+constexpr int kLanesPerGroup = kQuantGroup / kVector;
+constexpr int kMostVectors = 4;  // Per thread: hidden up to 8192
+
+__device__ void unpack(const uint4& packed, float (&x)[kVector]) {
+  const std::uint32_t words[4] = {packed.x, packed.y, packed.z, packed.w};
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    x[2 * i] = __uint_as_float(words[i] << 16);
+    x[2 * i + 1] = __uint_as_float(words[i] & 0xffff0000u);
+  }
+}
+
+__device__ std::uint32_t four_codes(float a, float b, float c, float d) {
+  std::uint32_t codes;
+  asm("{\n.reg .b16 low, high;\n"
+      "cvt.rn.satfinite.e4m3x2.f32 low, %2, %1;\n"
+      "cvt.rn.satfinite.e4m3x2.f32 high, %4, %3;\n"
+      "mov.b32 %0, {low, high};\n}\n"
+      : "=r"(codes)
+      : "f"(a), "f"(b), "f"(c), "f"(d));
+  return codes;
+}
+
+/// One CTA per token; a group of 128 elements is 16 neighbouring lanes.
+__global__ void __launch_bounds__(kThreads)
+    rms_norm_quantise_kernel(const uint4* x, const uint4* weight, uint2* codes, float* scales,
+                             int hidden) {
+  __shared__ float warp_squares[kThreads / 32];
+  const int vectors = hidden / kVector;
+  const uint4* row = x + static_cast<std::int64_t>(blockIdx.x) * vectors;
+  float values[kMostVectors][kVector];
+  float squares = 0;
+#pragma unroll
+  for (int v = 0; v < kMostVectors; ++v) {
+    const int at = v * kThreads + static_cast<int>(threadIdx.x);
+    unpack(at < vectors ? row[at] : make_uint4(0, 0, 0, 0), values[v]);
+#pragma unroll
+    for (int i = 0; i < kVector; ++i) {
+      squares += values[v][i] * values[v][i];
+    }
+  }
+#pragma unroll
+  for (int distance = 16; distance > 0; distance /= 2) {
+    squares += __shfl_xor_sync(0xffffffffu, squares, distance);
+  }
+  if (threadIdx.x % 32 == 0) {
+    warp_squares[threadIdx.x / 32] = squares;
+  }
+  __syncthreads();
+  squares = 0;
+#pragma unroll
+  for (int warp = 0; warp < kThreads / 32; ++warp) {
+    squares += warp_squares[warp];
+  }
+  const float factor = rsqrtf(squares / static_cast<float>(hidden) + kRmsEpsilon);
+
+#pragma unroll
+  for (int v = 0; v < kMostVectors; ++v) {
+    const int at = v * kThreads + static_cast<int>(threadIdx.x);
+    float gain[kVector];
+    unpack(at < vectors ? weight[at] : make_uint4(0, 0, 0, 0), gain);
+    float largest = 0;
+#pragma unroll
+    for (int i = 0; i < kVector; ++i) {
+      values[v][i] *= factor * gain[i];
+      largest = fmaxf(largest, fabsf(values[v][i]));
+    }
+#pragma unroll
+    for (int distance = kLanesPerGroup / 2; distance > 0; distance /= 2) {
+      largest = fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, distance));
+    }
+    if (at >= vectors) {
+      continue;
+    }
+    const float scale = largest / kE4m3Max;
+    const float inverse = largest > 0 ? 1.0f / scale : 0.0f;
+    const float* y = values[v];
+    codes[static_cast<std::int64_t>(blockIdx.x) * vectors + at] =
+        make_uint2(four_codes(y[0] * inverse, y[1] * inverse, y[2] * inverse, y[3] * inverse),
+                   four_codes(y[4] * inverse, y[5] * inverse, y[6] * inverse, y[7] * inverse));
+    if (threadIdx.x % kLanesPerGroup == 0) {
+      scales[(static_cast<std::int64_t>(blockIdx.x) * vectors + at) / kLanesPerGroup] = scale;
+    }
+  }
+}
+
+struct Buffers {
+  Buffers(int token_count, int width, int set_count)
+      : tokens(token_count),
+        hidden(width),
+        x(static_cast<std::size_t>(tokens) * hidden * set_count),
+        weight(hidden),
+        codes(x.size()),
+        scales(x.size() / kQuantGroup) {
+    if (hidden % kQuantGroup != 0 || hidden > kMostVectors * kThreads * kVector) {
+      throw CudaError(
+          "rms_norm_quantise: expected hidden as a multiple of 128, at most 8192, got " +
+          std::to_string(hidden));
+    }
+    fill_normal(x.data(), x.size(), Element::kBf16, 1);
+    fill_normal(weight.data(), weight.size(), Element::kBf16, 2);
+    RIDGE_CUDA_CHECK(cudaDeviceSynchronize());
+  }
+
+  void launch(int set, cudaStream_t stream) {
+    const std::size_t at = static_cast<std::size_t>(set) * tokens * hidden;
+    rms_norm_quantise_kernel<<<tokens, kThreads, 0, stream>>>(
+        reinterpret_cast<const uint4*>(x.data() + at),
+        reinterpret_cast<const uint4*>(weight.data()), reinterpret_cast<uint2*>(codes.data() + at),
+        scales.data() + at / kQuantGroup, hidden);
+    RIDGE_CUDA_CHECK(cudaGetLastError());
+  }
+
+  int tokens;
+  int hidden;
+  DeviceBuffer<std::uint16_t> x;
+  DeviceBuffer<std::uint16_t> weight;
+  DeviceBuffer<std::uint8_t> codes;
+  DeviceBuffer<float> scales;
+};
+
+/// Codes may differ from the reference's by one step, where float and double fall on either side of
+/// a tie, but in no more than one element of a thousand.
+bench::CheckReport check(const bench::Case& test, const bench::DeviceFacts&) {
+  Buffers buffers(static_cast<int>(test.shape.integer("tokens")),
+                  static_cast<int>(test.shape.integer("hidden")), 1);
+  buffers.codes.fill_bytes(0xff);
+  buffers.scales.fill_bytes(0xff);
+  buffers.launch(0, nullptr);
+  RIDGE_CUDA_CHECK(cudaDeviceSynchronize());
+  const std::vector<std::uint8_t> codes = buffers.codes.download();
+  const std::vector<float> scales = buffers.scales.download();
+  const Quantised want = rms_norm_quantise(buffers.x.download(), buffers.weight.download(),
+                                           buffers.tokens, buffers.hidden);
+
+  bench::CheckReport report;
+  report.tolerance = 1e-3;
+  std::size_t off = 0;
+  for (std::size_t i = 0; i < codes.size(); ++i) {
+    const double scale = want.scale[i / kQuantGroup];
+    const double scale_error = std::abs(scales[i / kQuantGroup] - scale);
+    const auto expected = to_e4m3(static_cast<float>(want.normalised[i] / scale));
+    const int steps =
+        std::abs(static_cast<int>(codes[i] & 0x7f) - static_cast<int>(expected.bits & 0x7f));
+    if (!(scale_error <= 1e-5 * scale) || steps > 1 ||
+        (codes[i] & 0x80) != (expected.bits & 0x80)) {
+      char text[160];
+      std::snprintf(text, sizeof(text),
+                    "token %zu, element %zu: code %02x with scale %g, expected %02x with %g",
+                    i / buffers.hidden, i % buffers.hidden, codes[i], scales[i / kQuantGroup],
+                    expected.bits, scale);
+      report.message = text;
+      report.relative_error = 1;
+      return report;
+    }
+    off += steps;
+  }
+  report.relative_error = static_cast<double>(off) / static_cast<double>(codes.size());
+  report.passed = report.relative_error <= report.tolerance;
+  report.message = "too many codes are a step off";
+  return report;
+}
+
+class NormWorkload : public bench::Workload {
+ public:
+  NormWorkload(const bench::Point& point, const bench::DeviceFacts& facts)
+      : sets_(rotating_sets(point.work.bytes_read, facts)),
+        buffers_(static_cast<int>(point.shape.integer("tokens")),
+                 static_cast<int>(point.shape.integer("hidden")), sets_) {}
+  int sets() const override { return sets_; }
+  void launch(int set, bench::Stream stream) override { buffers_.launch(set, stream); }
+
+ private:
+  int sets_;
+  Buffers buffers_;
+};
+
+std::unique_ptr<bench::Workload> prepare(const bench::Point& point,
+                                         const bench::DeviceFacts& facts) {
+  return std::make_unique<NormWorkload>(point, facts);
+}
+
+}  // namespace
+
+const bench::Family& rms_norm_quantise_family() {
+  static const bench::Family family = {"rms_norm_quantise",
+                                       "RMSNorm, then e4m3 with a scale per 128 elements",
+                                       rms_norm_quantise_grid,
+                                       rms_norm_quantise_explain,
+                                       rms_norm_quantise_cases,
+                                       check,
+                                       prepare};
+  return family;
+}
+
+}  // namespace ridge::kernels::elementwise
