@@ -23,6 +23,11 @@ std::string located(std::string_view file, std::string_view pointer, std::string
 }  // namespace
 
 void Diagnostics::error(std::string_view file, std::string_view pointer, std::string_view message) {
+  constexpr std::size_t kTold = 100;
+  if (errors_.size() == kTold) {
+    ++further_errors_;
+    return;
+  }
   errors_.push_back(located(file, pointer, message));
 }
 
@@ -33,7 +38,9 @@ void Diagnostics::warning(std::string_view file, std::string_view pointer,
 
 void Diagnostics::throw_if_errors() const {
   if (!errors_.empty()) {
-    throw UserError(fmt::format("{}", fmt::join(errors_, "\n")));
+    const std::string rest =
+        further_errors_ > 0 ? fmt::format("\nand {} more problems", further_errors_) : "";
+    throw UserError(fmt::format("{}{}", fmt::join(errors_, "\n"), rest));
   }
 }
 

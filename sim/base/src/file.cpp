@@ -23,12 +23,6 @@ class Descriptor {
     if (fd_ >= 0) ::close(fd_);
   }
   [[nodiscard]] int get() const { return fd_; }
-  // Closes now; false if the system reports a late write error.
-  bool close() {
-    const int fd = fd_;
-    fd_ = -1;
-    return ::close(fd) == 0;
-  }
 
  private:
   int fd_;
@@ -77,31 +71,48 @@ std::string read_file(const std::filesystem::path& path, std::size_t max_bytes) 
   }
 }
 
-void write_file(const std::filesystem::path& path, std::string_view contents) {
+FileWriter::FileWriter(std::filesystem::path path) : path_(std::move(path)) {
   struct stat status {};
-  const bool exists = ::stat(path.c_str(), &status) == 0;
+  const bool exists = ::stat(path_.c_str(), &status) == 0;
   if (exists && S_ISDIR(status.st_mode)) {
-    throw UserError(fmt::format("{}: cannot write: it is a directory", path.string()));
+    throw UserError(fmt::format("{}: cannot write: it is a directory", path_.string()));
   }
   if (exists && !S_ISREG(status.st_mode)) {
-    Descriptor file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
-    if (file.get() < 0 || !write_all(file.get(), contents) || !file.close()) {
-      cannot("write", path, errno);
-    }
-    return;
+    fd_ = ::open(path_.c_str(), O_WRONLY | O_CLOEXEC);
+  } else {
+    mode_ = exists ? status.st_mode & 07777U : 0644U;
+    std::string name = path_.string() + ".XXXXXX";
+    fd_ = ::mkostemp(name.data(), O_CLOEXEC);
+    if (fd_ >= 0) temporary_ = std::move(name);
   }
-  std::string temporary = path.string() + ".XXXXXX";
-  Descriptor file(::mkostemp(temporary.data(), O_CLOEXEC));
-  if (file.get() < 0) cannot("write", path, errno);
-  const mode_t mode = exists ? status.st_mode & 07777U : 0644U;
-  const bool written = write_all(file.get(), contents) && ::fchmod(file.get(), mode) == 0 &&
-                       ::fsync(file.get()) == 0 && file.close() &&
-                       ::rename(temporary.c_str(), path.c_str()) == 0;
-  if (!written) {
-    const int error = errno;
-    ::unlink(temporary.c_str());
-    cannot("write", path, error);
-  }
+  if (fd_ < 0) cannot("write", path_, errno);
+}
+
+FileWriter::~FileWriter() {
+  if (fd_ >= 0) ::close(fd_);
+  if (!temporary_.empty()) ::unlink(temporary_.c_str());
+}
+
+void FileWriter::write(std::string_view contents) {
+  if (!write_all(fd_, contents)) cannot("write", path_, errno);
+}
+
+void FileWriter::finish() {
+  if (!temporary_.empty() && (::fchmod(fd_, mode_) != 0 || ::fsync(fd_) != 0))
+    cannot("write", path_, errno);
+  const int fd = fd_;
+  fd_ = -1;
+  // Network file systems report a full disk as late as here.
+  if (::close(fd) != 0) cannot("write", path_, errno);
+  if (temporary_.empty()) return;
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) cannot("write", path_, errno);
+  temporary_.clear();
+}
+
+void write_file(const std::filesystem::path& path, std::string_view contents) {
+  FileWriter file(path);
+  file.write(contents);
+  file.finish();
 }
 
 }  // namespace ridge

@@ -63,6 +63,8 @@ void read_chip(const JsonNode& node, ChipSpec& out);
 
 // The shipped chip of this name, or the file at this path. Throws UserError.
 [[nodiscard]] ChipSpec load_chip(const std::string& name_or_path);
+// Its JSON, which read_chip() accepts.
+[[nodiscard]] JsonDocument chip_document(const std::string& name_or_path);
 [[nodiscard]] std::vector<std::string> chip_names();
 
 }  // namespace ridge::hw

@@ -2,6 +2,7 @@
 // listed; a broken invariant of ours ends with 1.
 #pragma once
 
+#include <cstddef>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -29,7 +30,8 @@ namespace detail {
 [[noreturn]] void invariant_failed(std::string_view message, const char* file, int line);
 }
 
-// Collects every problem in a file before giving up, so that one run shows them all.
+// Collects every problem in a file before giving up, so that one run shows them all: the first
+// hundred in words, the rest as their number.
 class Diagnostics {
  public:
   // `pointer` is a JSON pointer into `file`; the empty pointer is the whole document.
@@ -45,6 +47,7 @@ class Diagnostics {
 
  private:
   std::vector<std::string> errors_;
+  std::size_t further_errors_ = 0;
   std::vector<std::string> warnings_;
 };
 

@@ -12,9 +12,27 @@ namespace ridge {
 // than `max_bytes`.
 [[nodiscard]] std::string read_file(const std::filesystem::path& path, std::size_t max_bytes);
 
-// Writes through a temporary file in the same folder and renames it, so that a reader, a full disk
-// or an interrupt never leaves half a file. Devices and pipes are written in place. Throws
-// UserError.
+// Writes a file in pieces, through a temporary file in the same folder that takes the name at the
+// end, so that a reader, a full disk or an interrupt never meets half a file. Devices and pipes are
+// written in place. Every member throws UserError.
+class FileWriter {
+ public:
+  explicit FileWriter(std::filesystem::path path);
+  FileWriter(const FileWriter&) = delete;
+  FileWriter& operator=(const FileWriter&) = delete;
+  ~FileWriter();  // without finish(), the file is as it was before
+
+  void write(std::string_view contents);
+  void finish();
+
+ private:
+  std::filesystem::path path_;
+  std::string temporary_;  // empty where written in place, or once renamed
+  unsigned mode_ = 0;
+  int fd_ = -1;
+};
+
+// The same for contents that are at hand.
 void write_file(const std::filesystem::path& path, std::string_view contents);
 
 }  // namespace ridge

@@ -1,0 +1,90 @@
+#include "commands.hpp"
+#include "output.hpp"
+#include "ridge/base/error.hpp"
+#include "ridge/base/file.hpp"
+#include "ridge/run/sweep.hpp"
+#include "ridge/run/sweep_output.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <csignal>
+#include <cstdio>
+#include <memory>
+#include <thread>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+namespace ridge::tools {
+namespace {
+
+constexpr unsigned kMaxThreads = 1024;
+
+std::atomic<bool> stop{false};
+static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler raises it");
+
+struct Options {
+  std::string scenario;
+  unsigned threads = 0;
+  OutputOptions output;
+};
+
+void tell(const run::SweepResult& result) {
+  if (result.invalid() > 0) {
+    warn(fmt::format("{} of {} points left out as invalid", result.invalid(), result.points()));
+  }
+  if (result.kept() == 0) warn("no point passed the filters");
+  for (const auto& note : result.notes()) warn(note);
+}
+
+void run_sweep(const Options& options) {
+  const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
+  const run::SweepOptions how{.threads = options.threads > 0 ? options.threads : cores,
+                              .stop = &stop};
+  // An interrupt ends the sweep between two points, so that nothing is left half-written.
+  std::signal(SIGINT, [](int) { stop = true; });
+  try {
+    const run::SweepResult result = run::run_sweep(run::load_sweep(options.scenario), how);
+    tell(result);
+    if (options.output.path.empty()) {
+      run::write_sweep(result, options.output.format, how, write_stdout);
+    } else {
+      FileWriter file(options.output.path);
+      run::write_sweep(result, options.output.format, how,
+                       [&](std::string_view text) { file.write(text); });
+      file.finish();
+    }
+  } catch (const run::Interrupted&) {
+    fmt::print(stderr, "ridge: interrupted\n");
+    // Whoever waits for this process sees the signal, as without a handler.
+    std::signal(SIGINT, SIG_DFL);
+    std::raise(SIGINT);
+  }
+  std::signal(SIGINT, SIG_DFL);
+}
+
+}  // namespace
+
+void add_sweep_command(CLI::App& app) {
+  auto* command =
+      app.add_subcommand("sweep", "Ask one question along axes: costs of a family of designs");
+  auto options = std::make_shared<Options>();
+  command
+      ->add_option("scenario", options->scenario,
+                   "A sweep scenario: a name (ridge list scenarios) or a file")
+      ->required();
+  command
+      ->add_option("--threads", options->threads,
+                   "Threads (default: one per core); the answer is the same for any number")
+      ->check(CLI::Range(1U, kMaxThreads))
+      ->type_name("N");
+  add_output_options(*command, options->output, "csv|json|table");
+  command->footer(
+      "Examples:\n"
+      "  ridge sweep sweep-mfa-heads --format table\n"
+      "  ridge sweep my-sweep.json --threads 2 -o designs.csv\n"
+      "docs/sweeps.md tells how to write a scenario.");
+  command->callback([options] { run_sweep(*options); });
+}
+
+}  // namespace ridge::tools
