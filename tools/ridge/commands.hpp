@@ -10,6 +10,7 @@ namespace ridge::tools {
 
 void add_cost_command(CLI::App& app);
 void add_list_command(CLI::App& app);
+void add_reproduce_command(CLI::App& app);
 void add_sweep_command(CLI::App& app);
 
 }  // namespace ridge::tools

@@ -17,6 +17,7 @@ namespace {
 constexpr std::array kCommands = {
     ridge::tools::add_cost_command,
     ridge::tools::add_list_command,
+    ridge::tools::add_reproduce_command,
     ridge::tools::add_sweep_command,
 };
 
