@@ -138,16 +138,21 @@ std::vector<bench::Point> gemm_grid(bench::Extent extent, const bench::DeviceFac
     for (const Gemm gemm : {Gemm::kGateUp, Gemm::kDown}) {
       const GemmPlan& gemm_plan = plan_of(gemm, plan);
       if (gemm_plan.rows == 0) continue;
-      bench::Point point{"", gemm_fields(gemm, shape, kBalanced), work_of(gemm_plan)};
-      const auto add = [&](const char* kernel) {
-        point.kernel = kernel;
-        points.push_back(point);
+      const bench::Shape fields = gemm_fields(gemm, shape, kBalanced);
+      const auto add = [&](const char* kernel, const bench::Work& work) {
+        points.push_back({kernel, fields, work});
       };
       if (shape.tokens == 128 || shape.tokens == 2048) {
-        add("cublaslt_per_expert");
-        add("cublaslt_dense");
+        // The library has no SwiGLU epilogue: it writes all N columns, as BF16.
+        bench::Work library = work_of(gemm_plan);
+        library.bytes_written =
+            gemm_plan.rows * output_row_bytes(gemm_plan.weight_rows, Epilogue::kBf16);
+        add("cublaslt_per_expert", library);
+        library.bytes_read =
+            gemm_plan.token_bytes + gemm_plan.weight_bytes / gemm_plan.active_groups;
+        add("cublaslt_dense", library);
       }
-      add("ridge");
+      add("ridge", work_of(gemm_plan));
     }
   });
   return points;
