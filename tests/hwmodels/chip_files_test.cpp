@@ -1,11 +1,10 @@
 // The shipped accelerators: their schema and their sources.
+#include "identifier.hpp"
 #include "json_schema.hpp"
 #include "mutation.hpp"
 #include "ridge/hwmodels/chip_spec.hpp"
 #include "source_tree.hpp"
 
-#include <algorithm>
-#include <cctype>
 #include <string>
 
 #include <gtest/gtest.h>
@@ -31,14 +30,8 @@ std::vector<std::string> problems(const json& document) {
 
 class ShippedChip : public testing::TestWithParam<std::string> {};
 
-std::string test_name(const testing::TestParamInfo<std::string>& info) {
-  std::string name = info.param;
-  std::replace_if(
-      name.begin(), name.end(), [](char c) { return std::isalnum(c) == 0; }, '_');
-  return name;
-}
-
-INSTANTIATE_TEST_SUITE_P(Catalog, ShippedChip, testing::ValuesIn(chip_names()), test_name);
+INSTANTIATE_TEST_SUITE_P(Catalog, ShippedChip, testing::ValuesIn(chip_names()),
+                         [](const auto& param) { return test::identifier_of(param.param); });
 
 TEST_P(ShippedChip, IsValidByItsSchemaAndItsReader) {
   static const test::JsonSchema schema("chip");

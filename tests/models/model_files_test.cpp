@@ -1,10 +1,10 @@
 // The shipped model files: their schema, their sources, and the publishers' parameter counts.
+#include "identifier.hpp"
 #include "json_schema.hpp"
 #include "mutation.hpp"
 #include "ridge/models/model_spec.hpp"
 #include "source_tree.hpp"
 
-#include <cmath>
 #include <map>
 #include <string>
 
@@ -31,14 +31,8 @@ std::vector<std::string> problems(const json& document) {
 
 class ShippedModel : public testing::TestWithParam<std::string> {};
 
-std::string test_name(const testing::TestParamInfo<std::string>& info) {
-  std::string name = info.param;
-  std::replace_if(
-      name.begin(), name.end(), [](char c) { return std::isalnum(c) == 0; }, '_');
-  return name;
-}
-
-INSTANTIATE_TEST_SUITE_P(Catalog, ShippedModel, testing::ValuesIn(model_names()), test_name);
+INSTANTIATE_TEST_SUITE_P(Catalog, ShippedModel, testing::ValuesIn(model_names()),
+                         [](const auto& param) { return test::identifier_of(param.param); });
 
 TEST_P(ShippedModel, IsValidByItsSchemaAndItsReader) {
   static const test::JsonSchema schema("model");

@@ -1,0 +1,163 @@
+// Importing a checkpoint's configuration gives the model that Ridge ships for it.
+#include "huggingface_configs.hpp"
+#include "identifier.hpp"
+#include "json_schema.hpp"
+#include "model_text.hpp"
+#include "mutation.hpp"
+#include "ridge/models/huggingface.hpp"
+#include "source_tree.hpp"
+
+#include <algorithm>
+#include <set>
+#include <string>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace ridge::models {
+namespace {
+
+using nlohmann::json;
+using testing::Contains;
+using testing::HasSubstr;
+
+ImportResult import(const json& config, std::optional<Precision> serve_in = Precision::fp8) {
+  return import_huggingface(JsonDocument("config.json", config),
+                            {.name = "imported", .serve_in = serve_in});
+}
+
+class Checkpoint : public testing::TestWithParam<CheckpointConfig> {};
+
+INSTANTIATE_TEST_SUITE_P(Configs, Checkpoint, testing::ValuesIn(checkpoint_configs()),
+                         [](const auto& param) { return test::identifier_of(param.param.model); });
+
+TEST_P(Checkpoint, ImportsToTheSameOperatorsAsTheShippedModel) {
+  const ImportResult result = import(GetParam().config);
+  EXPECT_EQ(text_of(model_of(result.model_json)), text_of(load_model(GetParam().model)));
+}
+
+TEST_P(Checkpoint, ImportsToAValidModelFileThatSaysWhatWasAssumed) {
+  static const test::JsonSchema schema("model");
+  const ImportResult result = import(GetParam().config);
+  const json model = json::parse(result.model_json);
+  EXPECT_EQ(schema.violations(model), "");
+  EXPECT_EQ(model.at("name"), "imported");
+  EXPECT_EQ(model.at("comment").get<std::vector<std::string>>(), result.assumptions);
+  EXPECT_TRUE(model.at("sources").contains(""));
+  EXPECT_TRUE(model.at("sources").contains("/precision"));
+}
+
+TEST_P(Checkpoint, ServedAsItShipsKeepsItsArchitecture) {
+  const ModelSpec served = model_of(import(GetParam().config).model_json);
+  const ModelSpec shipped = model_of(import(GetParam().config, std::nullopt).model_json);
+  EXPECT_EQ(served.total_parameters(), shipped.total_parameters());
+  EXPECT_LE(served.weight_bytes(), shipped.weight_bytes());
+  EXPECT_EQ(shipped.cache, Precision::bf16);
+}
+
+// Whatever is wrong, it is said or it is harmless: never a crash, and never another exception.
+TEST_P(Checkpoint, EverySmallMistakeIsRefusedOrTold) {
+  int refused = 0;
+  for (const auto& [description, document] : test::mutations(GetParam().config)) {
+    try {
+      (void)import(document);
+    } catch (const UserError& e) {
+      ++refused;
+      EXPECT_THAT(e.what(), testing::StartsWith("config.json: ")) << description;
+    }
+  }
+  EXPECT_GT(refused, 100);
+}
+
+TEST(HuggingFaceImport, CoversEveryShippedModel) {
+  std::set<std::string> covered;
+  for (const auto& checkpoint : checkpoint_configs()) covered.insert(checkpoint.model);
+  for (const auto& name : model_names()) EXPECT_TRUE(covered.contains(name)) << name;
+}
+
+TEST(HuggingFaceImport, AnnouncesTheLayoutThatLlama4DoesNotGive) {
+  const auto assumptions = import(checkpoint_config("llama-4-maverick")).assumptions;
+  EXPECT_THAT(assumptions, Contains(HasSubstr("every 4th layer")));
+  EXPECT_THAT(assumptions, Contains(HasSubstr("\"moe_layers\" is not given")));
+}
+
+TEST(HuggingFaceImport, TakesTheLayoutThatLlama4GivesOverTheAssumedOne) {
+  json config = checkpoint_config("llama-4-maverick");
+  json moe_layers = json::array();
+  json no_rope_layers = json::array();
+  for (int i = 0; i < 48; ++i) {
+    if (i % 2 == 1) moe_layers.push_back(i);
+    no_rope_layers.push_back((i + 1) % 4 == 0 ? 0 : 1);
+  }
+  config["text_config"]["moe_layers"] = moe_layers;
+  config["text_config"]["no_rope_layers"] = no_rope_layers;
+  const ImportResult result = import(config);
+  EXPECT_EQ(text_of(model_of(result.model_json)), text_of(load_model("llama-4-maverick")));
+  EXPECT_THAT(result.assumptions, Not(Contains(HasSubstr("every 4th layer"))));
+  EXPECT_THAT(result.assumptions, Not(Contains(HasSubstr("moe_layers"))));
+}
+
+TEST(HuggingFaceImport, AnnouncesEveryDefaultItTakes) {
+  json config = checkpoint_config("llama-3.1-8b");
+  EXPECT_THAT(import(config).assumptions,
+              Contains("\"head_dim\" is not given; taken as 128: hidden_size / "
+                       "num_attention_heads"));
+  config["head_dim"] = 64;
+  config.erase("torch_dtype");
+  config.erase("hidden_act");
+  const auto assumptions = import(config).assumptions;
+  EXPECT_THAT(assumptions, Not(Contains(HasSubstr("head_dim"))));
+  EXPECT_THAT(assumptions, Contains(HasSubstr("\"torch_dtype\" is not given")));
+  EXPECT_THAT(assumptions, Contains("not given and taken: \"hidden_act\" as \"silu\""));
+}
+
+TEST(HuggingFaceImport, ServedAsItShipsAnFp8CheckpointMultipliesInFp8OverABf16Cache) {
+  const ModelSpec model =
+      model_of(import(checkpoint_config("deepseek-v3"), std::nullopt).model_json);
+  EXPECT_EQ(model.precisions.weights, Precision::fp8);
+  EXPECT_EQ(model.precisions.compute, Precision::fp8);
+  EXPECT_EQ(model.attention_compute, Precision::bf16);
+  EXPECT_EQ(model.cache, Precision::bf16);
+}
+
+TEST(HuggingFaceImport, ServedAsItShipsMxfp4ExpertsMultiplyInBf16BesideBf16Attention) {
+  const ModelSpec model =
+      model_of(import(checkpoint_config("gpt-oss-20b"), std::nullopt).model_json);
+  EXPECT_EQ(model.precisions.weights, Precision::bf16);
+  EXPECT_EQ(model.ffns.front().weights, Precision::fp4);
+  EXPECT_EQ(model.ffns.front().compute, Precision::bf16);
+}
+
+TEST(HuggingFaceImport, KeepsInt4ExpertsButNotTheSharedOnesThatTheCheckpointLeavesAlone) {
+  const json config = checkpoint_config("kimi-k2.5");
+  for (const auto& [serve_in, shared] : {std::pair(std::optional(Precision::fp8), Precision::fp8),
+                                         std::pair(std::optional<Precision>(), Precision::bf16)}) {
+    const ModelSpec model = model_of(import(config, serve_in).model_json);
+    const auto moe = std::find_if(model.ffns.begin(), model.ffns.end(),
+                                  [](const auto& block) { return kind_name(block) == "moe"; });
+    EXPECT_EQ(moe->weights, Precision::int4);
+    EXPECT_EQ(std::get<MoeFfn>(moe->kind).shared_weights, shared);
+  }
+}
+
+TEST(HuggingFaceImport, NamesTheModelTypesItUnderstands) {
+  const auto types = importable_model_types();
+  EXPECT_TRUE(std::is_sorted(types.begin(), types.end()));
+  EXPECT_EQ(std::set(types.begin(), types.end()).size(), types.size()) << "a type in two families";
+  EXPECT_THAT(types, Contains("deepseek_v3"));
+}
+
+TEST(HuggingFaceFamilies, AreValidBySchema) {
+  const test::JsonSchema schema("huggingface_family");
+  int files = 0;
+  for (const auto& path : test::source_files("models/data/huggingface/families", {".json"})) {
+    ++files;
+    const json family = json::parse(
+        test::source_text(std::filesystem::relative(path, test::source_path(".")).string()));
+    EXPECT_EQ(schema.violations(family), "") << path;
+  }
+  EXPECT_GE(files, 14);
+}
+
+}  // namespace
+}  // namespace ridge::models

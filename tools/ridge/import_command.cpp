@@ -1,0 +1,86 @@
+#include "commands.hpp"
+#include "output.hpp"
+#include "ridge/models/huggingface.hpp"
+
+#include <filesystem>
+#include <memory>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+namespace ridge::tools {
+namespace {
+
+constexpr const char* kAsShipped = "checkpoint";
+
+struct Options {
+  std::string config;
+  std::string name;
+  std::string precision = std::string(models::name_of(*models::ImportOptions{}.serve_in));
+  OutputOptions output;
+};
+
+std::vector<std::string> precision_choices() {
+  std::vector<std::string> choices = {kAsShipped};
+  for (const auto& named : models::precision_names()) choices.emplace_back(named.name);
+  return choices;
+}
+
+void run_import(const Options& options) {
+  models::ImportOptions import;
+  import.name = options.name;
+  if (import.name.empty()) {
+    const std::filesystem::path named =
+        options.output.path.empty() ? options.config : options.output.path;
+    import.name = named.stem().string();
+  }
+  import.serve_in.reset();
+  for (const auto& named : models::precision_names()) {
+    if (named.name == options.precision) import.serve_in = named.value;
+  }
+  const auto result = models::import_huggingface(JsonDocument::read(options.config), import);
+  write_output(options.output, result.model_json);
+  for (const auto& assumption : result.assumptions) {
+    fmt::print(stderr, "ridge: assumed: {}\n", assumption);
+  }
+}
+
+}  // namespace
+
+void add_import_command(CLI::App& app) {
+  auto* command =
+      app.add_subcommand("import", "A Hugging Face config.json turned into a Ridge model");
+  auto options = std::make_shared<Options>();
+  command->add_option("config", options->config, "The config.json of a checkpoint")
+      ->type_name("CONFIG.json")
+      ->required();
+  command->add_option("--name", options->name,
+                      "The model's name (default: that of the written or the read file)");
+  command
+      ->add_option("--precision", options->precision,
+                   fmt::format("Number format to serve in: weights unless narrower, matrix "
+                               "products, KV cache, attention ({}); \"{}\" keeps its own",
+                               fmt::join(precision_choices(), ", "), kAsShipped))
+      ->check(CLI::IsMember(precision_choices()))
+      ->type_name("FORMAT")
+      ->capture_default_str();
+  command
+      ->add_option("-o,--output", options->output.path,
+                   "Write to this file instead of standard output")
+      ->type_name("FILE");
+  command->footer([] {
+    return fmt::format(
+        "What the configuration does not say is assumed, and told on standard error and in the\n"
+        "model's \"comment\". What is not understood is refused: a guess would be a wrong cost.\n"
+        "Understood are the model types\n"
+        "  {}\n\n"
+        "Examples:\n"
+        "  ridge import config.json -o my-model.json\n"
+        "  ridge import config.json --precision {} | ridge show /dev/stdin",
+        fmt::join(models::importable_model_types(), "\n  "), kAsShipped);
+  });
+  command->callback([options] { run_import(*options); });
+}
+
+}  // namespace ridge::tools
