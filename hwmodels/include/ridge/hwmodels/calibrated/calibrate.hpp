@@ -1,0 +1,40 @@
+// The whole of a calibration: every series of a measurement set fitted, on all cores.
+#pragma once
+
+#include "ridge/hwmodels/calibrated/calibration.hpp"
+#include "ridge/hwmodels/calibrated/fit.hpp"
+
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace ridge::hw::calibrated {
+
+struct CalibrateOptions {
+  std::string name;
+  std::string source;                  // of the measurements, in words
+  std::vector<std::string> preferred;  // kernels to use first
+  // A calibration of this chip or, transferred, of another of its generation: where the fits
+  // expect their parameters, and what fills the slots without measurements.
+  const Calibration* base = nullptr;
+  int threads = 0;  // 0: as many as the machine has
+  FitOptions fit;
+  std::function<void()> progress;  // after each curve, from any thread
+};
+
+struct CalibrateResult {
+  Calibration calibration;
+  std::vector<std::pair<CurveKey, std::vector<HeldOutPoint>>> held_out;  // for plots
+  std::vector<std::string> refused;  // series that could not be fitted, and why
+};
+
+// The same result on any number of threads. Throws UserError where nothing could be fitted, with
+// all reasons.
+[[nodiscard]] CalibrateResult calibrate(const MeasurementSet& set, const ChipSpec& chip,
+                                        const CalibrateOptions& options);
+
+// The ledger: a line per curve, its held-out error beside what it was measured on.
+[[nodiscard]] std::string ledger(const Calibration& calibration);
+
+}  // namespace ridge::hw::calibrated

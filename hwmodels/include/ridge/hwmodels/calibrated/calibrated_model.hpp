@@ -1,0 +1,28 @@
+// The kernel model that answers from a calibration.
+#pragma once
+
+#include "ridge/hwmodels/calibrated/calibration.hpp"
+#include "ridge/hwmodels/kernel_model.hpp"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace ridge::hw {
+
+// Times operators by the calibration's curves. If the calibration was made on another chip of the
+// same generation it is transferred first. Throws UserError where neither holds.
+//
+// An operator without a curve of its own takes the nearest one (the next larger head size, another
+// number format), else the roofline behind a launch; both widen the error and count as outside the
+// range.
+[[nodiscard]] std::unique_ptr<KernelModel> calibrated_model(
+    ChipSpec chip, const calibrated::Calibration& calibration);
+
+// One sentence for every operator that the model answered outside its range, none twice: what was
+// asked, and the error that stands beside the answer.
+[[nodiscard]] std::vector<std::string> range_warnings(const KernelModel& model,
+                                                      const models::Operator* begin,
+                                                      const models::Operator* end);
+
+}  // namespace ridge::hw

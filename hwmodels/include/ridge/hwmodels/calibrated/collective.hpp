@@ -1,0 +1,43 @@
+// Collectives within a scale-up domain: a launch, a latency per hop, and the faster of a
+// low-latency and a high-bandwidth protocol (an alpha-beta model with two protocols).
+#pragma once
+
+#include "ridge/hwmodels/calibrated/form.hpp"
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace ridge::hw::calibrated {
+
+struct CollectiveForm {
+  struct Shape {
+    double ranks = 2;
+    double wire_MB = 0;  // sent by each rank
+  };
+
+  struct Choice {
+    bool hops_grow_linearly = false;  // ranks - 1 hops (a ring), against log2(ranks) (a tree)
+    friend bool operator==(const Choice&, const Choice&) = default;
+  };
+
+  enum Index : std::uint8_t {
+    launch_us,
+    hop_us,
+    low_latency_GBps,
+    protocol_us,
+    bandwidth_GBps,
+    few_ranks,
+    softness,
+    kParameterCount
+  };
+  using Parameters = std::array<double, kParameterCount>;
+
+  [[nodiscard]] static std::span<const ParameterInfo> parameters();
+  [[nodiscard]] static std::vector<Choice> choices();
+  [[nodiscard]] static Estimate time(const Machine& machine, const Choice& choice,
+                                     const Parameters& p, const Shape& s);
+};
+
+}  // namespace ridge::hw::calibrated

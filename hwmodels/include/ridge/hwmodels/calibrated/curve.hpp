@@ -1,0 +1,105 @@
+// One fitted curve: a form, its parameters, and everything needed to know how far to trust it.
+#pragma once
+
+#include "ridge/base/random.hpp"
+#include "ridge/hwmodels/calibrated/measurement.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace ridge::hw::calibrated {
+
+template <typename Form>
+struct Fitted {
+  using FormType = Form;
+  typename Form::Choice choice;
+  typename Form::Parameters p{};
+};
+
+using FittedForm =
+    std::variant<Fitted<DecodeAttentionForm>, Fitted<GemmForm>, Fitted<GroupedGemmForm>,
+                 Fitted<CollectiveForm>, Fitted<ExpertExchangeForm>, Fitted<ElementwiseForm>>;
+
+// Between which values of a quantity of the shape there were measurements.
+struct Range {
+  std::string name;  // "context", "m", ...
+  double min = 0;
+  double max = 0;
+};
+
+// Error of predictions of shapes that the fit had not seen, |predicted / measured - 1|.
+struct HeldOutError {
+  double p50 = 0;
+  double p90 = 0;
+  double worst = 0;
+  double in_sample_p50 = 0;
+  std::int64_t measurements = 0;
+  std::int64_t groups = 0;
+  std::int64_t folds = 0;
+  bool by_shape = true;  // false: too few shapes, so a shape's batch sizes were left out in turn
+};
+
+struct Outlier {
+  std::string where;  // "gemm.csv:123"
+  double measured_us = 0;
+  double predicted_us = 0;
+};
+
+struct Provenance {
+  std::string file;
+  std::int64_t rows = 0;
+};
+
+// Where a curve was not fitted on its chip.
+struct Borrowed {
+  std::string from;        // "h100", or words
+  double added_error = 0;  // relative, on top of the held-out error
+};
+
+struct Curve {
+  CurveKey key;
+  FittedForm fitted;
+  // Lower Cholesky factor of the covariance of ln(parameters), row-major; empty if unknown.
+  std::vector<double> spread;
+  std::vector<Range> ranges;
+  HeldOutError held_out;
+  std::vector<Outlier> outliers;  // the worst; there are `outlier_count`
+  std::int64_t outlier_count = 0;
+  std::vector<Provenance> sources;
+  std::optional<Borrowed> borrowed;
+  // What the curve's times are multiplied by: 1, but in a resample, where it stands for the part of
+  // the held-out error that hits all shapes of a deployment alike.
+  double factor = 1.0;
+
+  // Relative standard error of one prediction within the range: such that nine of ten held-out
+  // predictions lie within 1.645 of it, as in a normal distribution.
+  [[nodiscard]] double standard_error() const;
+
+  // Quantities of a shape, in the order of `ranges`.
+  static constexpr std::size_t kMaxRanges = 8;
+  // Doublings by which `values` leave the ranges, summed; 0 inside.
+  [[nodiscard]] double octaves_outside(std::span<const double> values) const;
+};
+
+[[nodiscard]] std::span<const ParameterInfo> parameters_of(const FittedForm& fitted);
+[[nodiscard]] std::span<double> values_of(FittedForm& fitted);
+[[nodiscard]] std::span<const double> values_of(const FittedForm& fitted);
+
+// A curve as it might have come out of another set of measurements of the same kind: parameters
+// drawn from their covariance, and a common factor from the held-out error.
+[[nodiscard]] Curve resampled(const Curve& curve, Random& random);
+
+// The quantities of a shape that a range is kept for; returns how many were written.
+std::size_t range_values(const DecodeAttentionForm::Shape& s, std::span<double> out);
+std::size_t range_values(const GemmForm::Shape& s, std::span<double> out);
+std::size_t range_values(const GroupedGemmForm::Shape& s, std::span<double> out);
+std::size_t range_values(const CollectiveForm::Shape& s, std::span<double> out);
+std::size_t range_values(const ExpertExchangeForm::Shape& s, std::span<double> out);
+std::size_t range_values(const ElementwiseForm::Shape& s, std::span<double> out);
+[[nodiscard]] std::span<const std::string_view> range_names(const FittedForm& fitted);
+
+}  // namespace ridge::hw::calibrated

@@ -1,0 +1,47 @@
+// Dispatch and combine of wide expert parallelism (DeepEP's low-latency kernels): messages to
+// experts on this server over the scale-up link, to others over the network card.
+#pragma once
+
+#include "ridge/hwmodels/calibrated/form.hpp"
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace ridge::hw::calibrated {
+
+struct ExpertExchangeForm {
+  struct Shape {
+    double servers = 1;
+    double ranks_per_server = 8;
+    double tokens = 1;  // of this rank
+    double top_k = 1;
+    double experts = 1;          // of the whole layer
+    double bytes_per_token = 1;  // one message: activations and their scales
+  };
+
+  struct Choice {
+    friend bool operator==(const Choice&, const Choice&) = default;
+  };
+
+  enum Index : std::uint8_t {
+    launch_us,
+    server_us,
+    expert_us,
+    message_ns,
+    scale_up_GBps,
+    network_GBps,
+    expert_GBps,
+    softness,
+    kParameterCount
+  };
+  using Parameters = std::array<double, kParameterCount>;
+
+  [[nodiscard]] static std::span<const ParameterInfo> parameters();
+  [[nodiscard]] static std::vector<Choice> choices();
+  [[nodiscard]] static Estimate time(const Machine& machine, const Choice& choice,
+                                     const Parameters& p, const Shape& s);
+};
+
+}  // namespace ridge::hw::calibrated

@@ -1,0 +1,51 @@
+// The operator families a calibration knows, and what tells two fitted curves of one family apart.
+#pragma once
+
+#include "ridge/models/precision.hpp"
+
+#include <compare>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace ridge::hw::calibrated {
+
+enum class Family : std::uint8_t {
+  decode_attention,
+  latent_attention,  // MLA, absorbed
+  gemm,
+  grouped_gemm,  // one launch
+  moe_layer,     // permutation, both products, activation
+  all_reduce,
+  all_gather,
+  reduce_scatter,
+  all_to_all,
+  expert_dispatch,
+  expert_combine,
+  elementwise,
+};
+inline constexpr std::size_t kFamilies = 12;
+[[nodiscard]] std::string_view name_of(Family family);
+[[nodiscard]] std::span<const Named<Family>> family_names();
+
+// Number format of the matrix product or of the cache.
+enum class Format : std::uint8_t { any, bf16, fp8, fp8_block };
+[[nodiscard]] std::string_view name_of(Format format);
+[[nodiscard]] std::span<const Named<Format>> format_names();
+[[nodiscard]] double bytes_of(Format format);
+
+// One kernel's curve: what a fit is made for. Kernels are compiled per head size, so a head size is
+// part of the key.
+struct CurveKey {
+  Family family = Family::gemm;
+  Format format = Format::any;
+  std::int64_t head_dim = 0;  // attention only
+  std::string kernel;         // as the measurements name it; may be empty
+
+  friend auto operator<=>(const CurveKey&, const CurveKey&) = default;
+  // "decode_attention bf16 head_dim 128".
+  [[nodiscard]] std::string slot() const;
+};
+
+}  // namespace ridge::hw::calibrated

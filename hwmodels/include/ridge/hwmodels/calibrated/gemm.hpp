@@ -1,0 +1,72 @@
+// Dense matrix products [m, k] x [k, n]: output tiles in waves over the compute units, the tile and
+// the split of k that are fastest for the shape, a smooth corner to the memory roof.
+#pragma once
+
+#include "ridge/hwmodels/calibrated/form.hpp"
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace ridge::hw::calibrated {
+
+struct Tile {
+  double m;
+  double n;
+};
+
+// Which tiles and splits a library's kernels offer.
+enum class TileMenu : std::uint8_t {
+  library,      // 64 to 256 wide, k split up to 16 ways (cuBLAS)
+  library_fp8,  // the same without the widest, up to 8 ways
+  fine,         // 16 to 160 wide in steps, never split (DeepGEMM)
+};
+
+struct GemmForm {
+  struct Shape {
+    double m = 1;
+    double n = 1;
+    double k = 1;
+    double batch = 1;  // products with weights of their own in one launch
+    double input_bytes = 2;
+    double weight_bytes = 2;
+  };
+
+  struct Choice {
+    TileMenu menu = TileMenu::library;
+    // The call quantises its BF16 input first: it reads two bytes per value, writes one, reads it
+    // again.
+    bool quantises = false;
+    friend bool operator==(const Choice&, const Choice&) = default;
+  };
+
+  enum Index : std::uint8_t {
+    launch_us,
+    wave_us,
+    tile_us,
+    step_us,
+    unit_TFLOPps,
+    unit_TBps,
+    memory_TBps,
+    small_TBps,
+    small_MB,
+    softness,
+    split_us,
+    split_TBps,
+    throttle,
+    throttle_us,
+    quantise_TBps,
+    quantise_small_TBps,
+    kParameterCount
+  };
+  using Parameters = std::array<double, kParameterCount>;
+
+  [[nodiscard]] static std::span<const ParameterInfo> parameters();
+  [[nodiscard]] static std::vector<Choice> choices(bool eight_bit);
+
+  [[nodiscard]] static Estimate time(const Machine& machine, const Choice& choice,
+                                     const Parameters& p, const Shape& s);
+};
+
+}  // namespace ridge::hw::calibrated

@@ -1,0 +1,68 @@
+// One product per expert in one launch, and the mixture-of-experts layer made of two of them.
+#pragma once
+
+#include "ridge/hwmodels/calibrated/form.hpp"
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace ridge::hw::calibrated {
+
+// How unevenly rows fall on the experts that have any: mean load of each eighth of them, in units
+// of the overall mean, rising. Even routing is one class of 1.
+struct LoadProfile {
+  static constexpr std::size_t kClasses = 8;
+  std::array<float, kClasses> load{1.0F};
+  std::uint8_t classes = 1;
+};
+
+struct GroupedGemmForm {
+  struct Shape {
+    double rows = 1;         // token-expert pairs on this rank
+    double routed_rows = 1;  // token-expert pairs of the tokens it was given, on any rank
+    double experts = 1;      // held by this rank
+    double active_experts = 1;
+    double n = 1;
+    double k = 1;
+    double n2 = 0;  // with k2: a second product over the same rows; 0 if there is none
+    double k2 = 0;
+    double input_bytes = 2;
+    double weight_bytes = 2;
+    LoadProfile profile;
+  };
+
+  struct Choice {
+    double tile_n = 128;
+    double smallest_tile_m = 16;  // then 32, 64, 128: the fastest is taken
+    bool persistent = true;       // blocks take tiles as they finish, against whole waves
+    friend bool operator==(const Choice&, const Choice&) = default;
+  };
+
+  enum Index : std::uint8_t {
+    launch_us,
+    expert_us,
+    wave_us,
+    tile_us,
+    step_us,
+    unit_TFLOPps,
+    unit_TBps,
+    memory_TBps,
+    softness,
+    row_TBps,
+    routed_TBps,
+    throttle,
+    kParameterCount
+  };
+  using Parameters = std::array<double, kParameterCount>;
+
+  [[nodiscard]] static std::span<const ParameterInfo> parameters();
+  [[nodiscard]] static std::vector<Choice> choices();
+
+  // A layer is the sum of its two products; launch, permutation and activation count half to each.
+  [[nodiscard]] static Estimate time(const Machine& machine, const Choice& choice,
+                                     const Parameters& p, const Shape& s);
+};
+
+}  // namespace ridge::hw::calibrated

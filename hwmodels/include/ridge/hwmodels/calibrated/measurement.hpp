@@ -1,0 +1,73 @@
+// Measured latencies, sorted into series: one series for every curve that can be fitted.
+#pragma once
+
+#include "ridge/hwmodels/calibrated/collective.hpp"
+#include "ridge/hwmodels/calibrated/decode_attention.hpp"
+#include "ridge/hwmodels/calibrated/elementwise.hpp"
+#include "ridge/hwmodels/calibrated/expert_exchange.hpp"
+#include "ridge/hwmodels/calibrated/family.hpp"
+#include "ridge/hwmodels/calibrated/gemm.hpp"
+#include "ridge/hwmodels/calibrated/grouped_gemm.hpp"
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace ridge::hw::calibrated {
+
+// The shapes of one series, all of one form.
+using Shapes =
+    std::variant<std::vector<DecodeAttentionForm::Shape>, std::vector<GemmForm::Shape>,
+                 std::vector<GroupedGemmForm::Shape>, std::vector<CollectiveForm::Shape>,
+                 std::vector<ExpertExchangeForm::Shape>, std::vector<ElementwiseForm::Shape>>;
+
+struct Origin {
+  std::uint32_t file = 0;  // index into MeasurementSet::files
+  std::uint32_t line = 0;  // CSV line; index of the measurement in JSON
+};
+
+struct Series {
+  Shapes shapes;
+  std::vector<double> us;
+  // Rows of one shape (heads, dimensions, n x k, model, ...) share a number: cross-validation
+  // leaves out whole shapes, never single rows.
+  std::vector<std::uint32_t> shape_group;
+  // Finer: the shape and its batch. Used where a series holds too few shapes to leave one out.
+  std::vector<std::uint32_t> batch_group;
+  std::vector<Origin> origin;
+
+  [[nodiscard]] std::size_t size() const { return us.size(); }
+};
+
+struct MeasurementFile {
+  std::string path;    // as given
+  std::string device;  // as the file names it; empty where it does not
+  std::size_t rows = 0;
+};
+
+struct MeasurementSet {
+  std::vector<MeasurementFile> files;
+  std::map<CurveKey, Series> series;
+  // Points of the kernel benchmark that no curve is made of, by family: to be told, not hidden.
+  std::map<std::string, std::size_t> skipped;
+
+  [[nodiscard]] std::size_t rows() const;
+  // The one device of all files that name one; empty if none does. Throws UserError, naming the
+  // files, where they name several.
+  [[nodiscard]] std::string device() const;
+};
+
+// Reads CSV (by its columns) and the kernel benchmark's JSON (by extension ".json"). Throws
+// UserError with every problem: unknown or missing columns, words for numbers, latencies that are
+// not positive. docs/calibration.md lists the columns.
+[[nodiscard]] MeasurementSet read_measurements(std::span<const std::filesystem::path> files);
+
+// The parts of it, for callers with the text at hand.
+void read_measurement_csv(std::string_view text, const std::string& name, MeasurementSet& into);
+void read_measurement_json(std::string_view text, const std::string& name, MeasurementSet& into);
+
+}  // namespace ridge::hw::calibrated

@@ -1,0 +1,158 @@
+#include "ridge/hwmodels/calibrated/calibrate.hpp"
+
+#include "ridge/base/error.hpp"
+#include "ridge/base/text_table.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <exception>
+#include <filesystem>
+#include <thread>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+namespace ridge::hw::calibrated {
+
+namespace {
+
+// "h100/gemm.csv" of a longer path: what identifies a file on another machine.
+std::string last_two_parts(const std::string& path) {
+  const std::filesystem::path p(path);
+  const std::filesystem::path folder = p.parent_path().filename();
+  return folder.empty() ? p.filename().string() : (folder / p.filename()).string();
+}
+
+const Curve* prior_for(const Calibration* base, const CurveKey& key, const FittedForm& form) {
+  if (base == nullptr) return nullptr;
+  const Curve* curve = base->find(key.family, key.format, key.head_dim);
+  return curve != nullptr && curve->fitted.index() == form.index() ? curve : nullptr;
+}
+
+FittedForm form_of(const Series& series) {
+  switch (series.shapes.index()) {
+    case 0:
+      return Fitted<DecodeAttentionForm>{};
+    case 1:
+      return Fitted<GemmForm>{};
+    case 2:
+      return Fitted<GroupedGemmForm>{};
+    case 3:
+      return Fitted<CollectiveForm>{};
+    case 4:
+      return Fitted<ExpertExchangeForm>{};
+    default:
+      return Fitted<ElementwiseForm>{};
+  }
+}
+
+}  // namespace
+
+CalibrateResult calibrate(const MeasurementSet& set, const ChipSpec& chip,
+                          const CalibrateOptions& options) {
+  CalibrateResult result;
+  result.calibration.name = options.name;
+  result.calibration.chip = chip.name;
+  result.calibration.machine = machine_of(chip);
+  result.calibration.source = options.source;
+
+  // Paths as another machine would know them, and as outliers are to be named.
+  MeasurementSet named;
+  named.files = set.files;
+  for (MeasurementFile& file : named.files) file.path = last_two_parts(file.path);
+
+  std::vector<const std::pair<const CurveKey, Series>*> work;
+  for (const auto& entry : set.series) {
+    if (std::string reason = refusal(entry.first, entry.second); !reason.empty()) {
+      result.refused.push_back(std::move(reason));
+      if (options.progress) options.progress();
+    } else {
+      work.push_back(&entry);
+    }
+  }
+  if (work.empty()) {
+    throw UserError(result.refused.empty()
+                        ? std::string("there are no measurements to calibrate with")
+                        : fmt::format("{}", fmt::join(result.refused, "\n")));
+  }
+  // The longest first, so that no core is left with it at the end.
+  std::stable_sort(work.begin(), work.end(), [](const auto* a, const auto* b) {
+    return a->second.size() > b->second.size();
+  });
+
+  std::vector<FitResult> fits(work.size());
+  std::vector<std::exception_ptr> failures(work.size());
+  std::atomic<std::size_t> next{0};
+  const auto run = [&] {
+    for (std::size_t i = next++; i < work.size(); i = next++) {
+      try {
+        FitOptions fit_options = options.fit;
+        fit_options.prior = prior_for(options.base, work[i]->first, form_of(work[i]->second));
+        fits[i] =
+            fit(work[i]->first, work[i]->second, result.calibration.machine, named, fit_options);
+      } catch (...) {
+        failures[i] = std::current_exception();
+      }
+      if (options.progress) options.progress();
+    }
+  };
+  const unsigned wanted = options.threads > 0 ? static_cast<unsigned>(options.threads)
+                                              : std::max(1U, std::thread::hardware_concurrency());
+  {
+    std::vector<std::jthread> helpers;
+    for (std::size_t t = 1; t < std::min<std::size_t>(wanted, work.size()); ++t) {
+      helpers.emplace_back(run);
+    }
+    run();
+  }
+  for (const std::exception_ptr& failure : failures) {
+    if (failure) std::rethrow_exception(failure);
+  }
+
+  for (std::size_t i = 0; i < fits.size(); ++i) {
+    result.held_out.emplace_back(fits[i].curve.key, std::move(fits[i].points));
+    result.calibration.curves.push_back(std::move(fits[i].curve));
+  }
+  if (options.base != nullptr) complete(result.calibration, *options.base);
+  order_curves(result.calibration, options.preferred);
+  borrow_elementwise(result.calibration);
+  return result;
+}
+
+std::string ledger(const Calibration& calibration) {
+  TextTable table;
+  table.column("operator", Align::left);
+  table.column("kernel", Align::left);
+  table.column("measured");
+  table.column("left out", Align::left);
+  table.column("held-out\np50");
+  table.column("error\np90");
+  table.column("\nworst");
+  table.column("in-sample\np50");
+  table.column("outliers");
+  table.column("", Align::left);
+  const auto percent = [](double x) { return fmt::format("{:.1f} %", 100.0 * x); };
+  const Curve* last = nullptr;
+  for (const Curve& curve : calibration.curves) {
+    const bool alternative = last != nullptr && last->key.slot() == curve.key.slot();
+    if (last != nullptr && last->key.family != curve.key.family) table.rule();
+    last = &curve;
+    const HeldOutError& e = curve.held_out;
+    std::string note = alternative ? "alternative" : "";
+    if (curve.borrowed) {
+      note += fmt::format("{}borrowed ({}), + {:.0f} %", note.empty() ? "" : ", ",
+                          curve.borrowed->from, 100.0 * curve.borrowed->added_error);
+    }
+    if (e.measurements == 0) {
+      table.row({curve.key.slot(), curve.key.kernel, "0", "", "", "", "", "", "", note});
+      continue;
+    }
+    table.row({curve.key.slot(), curve.key.kernel, fmt::format("{}", e.measurements),
+               fmt::format("{} {}", e.groups, e.by_shape ? "shapes" : "batch sizes"),
+               percent(e.p50), percent(e.p90), percent(e.worst), percent(e.in_sample_p50),
+               fmt::format("{}", curve.outlier_count), note});
+  }
+  return table.text();
+}
+
+}  // namespace ridge::hw::calibrated

@@ -1,0 +1,326 @@
+#include "ridge/hwmodels/calibrated/calibrated_model.hpp"
+
+#include "ridge/base/error.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include <fmt/format.h>
+
+namespace ridge::hw {
+
+namespace {
+
+using calibrated::bytes_of;
+using calibrated::Calibration;
+using calibrated::CollectiveForm;
+using calibrated::Curve;
+using calibrated::DecodeAttentionForm;
+using calibrated::ElementwiseForm;
+using calibrated::Estimate;
+using calibrated::ExpertExchangeForm;
+using calibrated::Family;
+using calibrated::Fitted;
+using calibrated::Format;
+using calibrated::GemmForm;
+using calibrated::GroupedGemmForm;
+using calibrated::Machine;
+
+// Relative errors for answers that no curve gives; stated, not measured.
+constexpr double kErrorPerOctave = 0.10;     // outside the range a curve was fitted on
+constexpr double kErrorOfNeighbour = 0.15;   // another head size or format
+constexpr double kErrorOfRoofline = 0.50;    // no curve at all
+constexpr double kRooflineEfficiency = 0.7;  // what such an answer assumes of either roof
+
+// What DeepEP's measurements were mostly made with, for exchanges that only say their bytes.
+constexpr double kUsualTopK = 8.0;
+constexpr double kUsualExperts = 256.0;
+constexpr double kUsualMessageBytes = 7168.0 * (1.0 + 4.0 / 128.0);
+
+double stored_bytes(Precision precision) {
+  return models::bytes_per_value(precision).value();
+}
+
+bool eight_bits_or_less(Precision precision) {
+  return stored_bytes(precision) <= 1.0;
+}
+
+class CalibratedModel final : public KernelModel {
+ public:
+  CalibratedModel(ChipSpec chip, Calibration calibration)
+      : chip_(std::move(chip)), calibration_(std::move(calibration)) {
+    for (const Curve& curve : calibration_.curves) {
+      if (curve.key.family == Family::decode_attention ||
+          curve.key.family == Family::latent_attention) {
+        attention_.push_back(&curve);
+      }
+    }
+    // Stable: of curves for one head size the preferred one stays first.
+    std::stable_sort(attention_.begin(), attention_.end(), [](const Curve* a, const Curve* b) {
+      return a->key.head_dim < b->key.head_dim;
+    });
+    gemm_ = {first({{Family::gemm, Format::bf16}}),
+             first({{Family::gemm, Format::fp8_block}, {Family::gemm, Format::fp8}})};
+    grouped_ = {first({{Family::grouped_gemm, Format::bf16}, {Family::moe_layer, Format::bf16}}),
+                first({{Family::grouped_gemm, Format::fp8_block},
+                       {Family::moe_layer, Format::fp8_block},
+                       {Family::grouped_gemm, Format::fp8},
+                       {Family::moe_layer, Format::fp8}})};
+    using Kind = models::Collective::Kind;
+    collective_[static_cast<std::size_t>(Kind::all_reduce)] = first({{Family::all_reduce}});
+    collective_[static_cast<std::size_t>(Kind::all_gather)] = first({{Family::all_gather}});
+    collective_[static_cast<std::size_t>(Kind::reduce_scatter)] = first({{Family::reduce_scatter}});
+    collective_[static_cast<std::size_t>(Kind::all_to_all)] = first({{Family::all_to_all}});
+    exchange_ = first({{Family::expert_dispatch}});
+    elementwise_ = first({{Family::elementwise}});
+    launch_us_ =
+        elementwise_ == nullptr ? 0.0 : values_of(elementwise_->fitted)[ElementwiseForm::launch_us];
+    ranks_per_server_ = chip_.chips_per_server.value.value_or(8);
+  }
+
+  [[nodiscard]] Timing time(const models::Operator& op) const override {
+    return std::visit([this](const auto& shape) { return time(shape); }, op.shape);
+  }
+
+  [[nodiscard]] const ChipSpec& chip() const override { return chip_; }
+
+  [[nodiscard]] std::string provenance() const override {
+    double least = 1.0;
+    double most = 0.0;
+    bool borrowed = false;
+    for (const Curve& curve : calibration_.curves) {
+      if (curve.held_out.measurements == 0 ||
+          calibration_.find(curve.key.family, curve.key.format, curve.key.head_dim) != &curve) {
+        continue;
+      }
+      least = std::min(least, curve.held_out.p50);
+      most = std::max(most, curve.held_out.p50);
+      borrowed = borrowed || curve.borrowed.has_value();
+    }
+    return fmt::format("calibrated:{} (held-out error {:.0f}-{:.0f} % median by operator{})",
+                       calibration_.name, 100.0 * least, 100.0 * most,
+                       borrowed ? ", partly transferred" : "");
+  }
+
+ private:
+  struct Slot {
+    Family family;
+    Format format = Format::any;
+  };
+
+  // The first slot that was fitted here; else the first that was borrowed.
+  const Curve* first(std::initializer_list<Slot> slots) const {
+    const Curve* fallback = nullptr;
+    for (const Slot& slot : slots) {
+      const Curve* curve = calibration_.find(slot.family, slot.format);
+      if (curve == nullptr) continue;
+      if (!curve->borrowed) return curve;
+      if (fallback == nullptr) fallback = curve;
+    }
+    return fallback;
+  }
+
+  template <typename Form>
+  [[nodiscard]] Timing answer(const Curve& curve, const typename Form::Shape& shape,
+                              double added_error = 0.0) const {
+    const auto* fitted = std::get_if<Fitted<Form>>(&curve.fitted);
+    const Estimate estimate = Form::time(calibration_.machine, fitted->choice, fitted->p, shape);
+    std::array<double, Curve::kMaxRanges> values;
+    const std::size_t count = calibrated::range_values(shape, values);
+    const double octaves = curve.octaves_outside(std::span(values).first(count));
+    return {.time = Seconds{estimate.us * curve.factor * 1e-6},
+            .bound = estimate.bound,
+            .error = curve.standard_error() + kErrorPerOctave * octaves + added_error,
+            .within_range = octaves == 0.0 && added_error == 0.0};
+  }
+
+  // No curve: the roofline at an assumed efficiency, behind a launch.
+  [[nodiscard]] Timing roofline(const models::Demand& d) const {
+    const Machine& m = calibration_.machine;
+    const double rate = eight_bits_or_less(d.compute) ? m.fp8_TFLOPps : m.bf16_TFLOPps;
+    const double compute = 1e-6 * d.flop.value() / (kRooflineEfficiency * rate);
+    const double memory = 1e-6 * d.memory().value() / (kRooflineEfficiency * m.memory_TBps);
+    const double work = std::max(compute, memory);
+    return {.time = Seconds{1e-6 * (launch_us_ + work)},
+            .bound = launch_us_ > work   ? Resource::launch
+                     : memory >= compute ? Resource::memory
+                                         : Resource::compute,
+            .error = kErrorOfRoofline,
+            .within_range = false};
+  }
+
+  [[nodiscard]] Timing time(const models::DecodeAttention& op) const {
+    if (op.sequences <= 0.0) return {};
+    const auto kv_heads = static_cast<double>(op.kv_heads);
+    const auto qk = static_cast<double>(op.qk_dim);
+    const auto v = static_cast<double>(op.v_dim);
+    const auto stored = static_cast<double>(op.cache_values_per_token);
+    const Family family =
+        stored < kv_heads * (qk + v) ? Family::latent_attention : Family::decode_attention;
+    const Format format = eight_bits_or_less(op.cache) ? Format::fp8 : Format::bf16;
+    // The kernel for this head size, else for the next larger, else for the largest; better the
+    // right format than the right size.
+    const Curve* chosen = nullptr;
+    bool exact = false;
+    for (const Curve* curve : attention_) {
+      if (curve->key.family != family) continue;
+      const bool fits = curve->key.format == format;
+      const bool same = fits && curve->key.head_dim == op.qk_dim;
+      if (exact) break;
+      if (same) {
+        chosen = curve;
+        exact = true;
+      } else if (chosen == nullptr || (chosen->key.format != format && fits) ||
+                 (fits && chosen->key.head_dim < op.qk_dim &&
+                  curve->key.head_dim > chosen->key.head_dim)) {
+        chosen = curve;
+      }
+    }
+    if (chosen == nullptr) return roofline(models::demand(op));
+    return answer<DecodeAttentionForm>(
+        *chosen,
+        {.sequences = op.sequences,
+         .context = std::max(op.context, 1.0),
+         .query_rows = static_cast<double>(op.query_heads * op.queries_per_sequence),
+         .kv_heads = kv_heads,
+         .qk_dim = qk,
+         .v_dim = v,
+         .values_per_token = stored,
+         .bytes_per_value = stored_bytes(op.cache)},
+        exact ? 0.0 : kErrorOfNeighbour);
+  }
+
+  [[nodiscard]] Timing time(const models::Gemm& op) const {
+    if (op.m <= 0.0) return {};
+    const bool narrow = eight_bits_or_less(op.compute);
+    const Curve* curve = gemm_[narrow ? 1 : 0];
+    const bool exact = curve != nullptr;
+    if (curve == nullptr) curve = gemm_[narrow ? 0 : 1];
+    if (curve == nullptr) return roofline(models::demand(op));
+    const double usual = bytes_of(curve->key.format);
+    return answer<GemmForm>(*curve,
+                            {.m = op.m,
+                             .n = static_cast<double>(op.n),
+                             .k = static_cast<double>(op.k),
+                             .batch = static_cast<double>(op.batch),
+                             .input_bytes = usual,
+                             .weight_bytes = stored_bytes(op.weights)},
+                            exact ? 0.0 : kErrorOfNeighbour);
+  }
+
+  [[nodiscard]] Timing time(const models::GroupedGemm& op) const {
+    if (op.rows <= 0.0) return {};
+    const bool narrow = eight_bits_or_less(op.compute);
+    const Curve* curve = grouped_[narrow ? 1 : 0];
+    const bool exact = curve != nullptr;
+    if (curve == nullptr) curve = grouped_[narrow ? 0 : 1];
+    if (curve == nullptr) return roofline(models::demand(op));
+    return answer<GroupedGemmForm>(*curve,
+                                   {.rows = op.rows,
+                                    .routed_rows = op.rows,
+                                    .experts = static_cast<double>(op.experts),
+                                    .active_experts = std::min(op.active_experts, op.rows),
+                                    .n = static_cast<double>(op.n),
+                                    .k = static_cast<double>(op.k),
+                                    .input_bytes = bytes_of(curve->key.format),
+                                    .weight_bytes = stored_bytes(op.weights),
+                                    .profile = {}},
+                                   exact ? 0.0 : kErrorOfNeighbour);
+  }
+
+  [[nodiscard]] Timing time(const models::Elementwise& op) const {
+    const models::Demand d = models::demand(op);
+    if (d.memory().value() <= 0.0) return {};
+    if (elementwise_ == nullptr) return roofline(d);
+    return answer<ElementwiseForm>(*elementwise_, {.MB = 1e-6 * d.memory().value()});
+  }
+
+  [[nodiscard]] Timing time(const models::StateUpdate& op) const {
+    return roofline(models::demand(op));
+  }
+
+  [[nodiscard]] Timing time(const models::Collective& op) const {
+    if (op.ranks <= 1) return {};
+    const auto ranks = static_cast<double>(op.ranks);
+    const double wire = models::demand(op).wire.value();
+    const bool far = op.ranks > ranks_per_server_;
+    if (far && op.kind == models::Collective::Kind::all_to_all && exchange_ != nullptr) {
+      const auto here = static_cast<double>(ranks_per_server_);
+      return answer<ExpertExchangeForm>(
+          *exchange_, {.servers = ranks / here,
+                       .ranks_per_server = here,
+                       .tokens = op.payload.value() / (kUsualTopK * kUsualMessageBytes),
+                       .top_k = kUsualTopK,
+                       .experts = std::max(kUsualExperts, ranks),
+                       .bytes_per_token = kUsualMessageBytes});
+    }
+    const Curve* curve = collective_[static_cast<std::size_t>(op.kind)];
+    Timing timing;
+    if (curve == nullptr) {
+      const double us = chip_.scale_up_bandwidth.value
+                            ? 1e6 * wire / chip_.scale_up_bandwidth.value->value()
+                            : 0.0;
+      timing = {.time = Seconds{1e-6 * (launch_us_ + us)},
+                .bound = Resource::link,
+                .error = kErrorOfRoofline,
+                .within_range = false};
+    } else {
+      timing = answer<CollectiveForm>(*curve, {.ranks = ranks, .wire_MB = 1e-6 * wire});
+    }
+    // Across servers the network card is the least that must be waited for.
+    if (far && chip_.nic_bandwidth.value) {
+      const Seconds network = Bytes{wire} / *chip_.nic_bandwidth.value;
+      if (network > timing.time) timing.time = network;
+      timing.within_range = false;
+    }
+    return timing;
+  }
+
+  [[nodiscard]] Timing time(const models::PointToPoint& op) const {
+    const Seconds wire =
+        chip_.scale_up_bandwidth.value ? op.payload / *chip_.scale_up_bandwidth.value : Seconds{};
+    return {
+        .time = wire, .bound = Resource::link, .error = kErrorOfRoofline, .within_range = false};
+  }
+
+  ChipSpec chip_;
+  Calibration calibration_;
+  std::vector<const Curve*> attention_;
+  std::array<const Curve*, 2> gemm_{};     // BF16, FP8
+  std::array<const Curve*, 2> grouped_{};  // BF16, FP8
+  std::array<const Curve*, 4> collective_{};
+  const Curve* exchange_ = nullptr;
+  const Curve* elementwise_ = nullptr;
+  double launch_us_ = 0.0;
+  std::int64_t ranks_per_server_ = 8;
+};
+
+}  // namespace
+
+std::unique_ptr<KernelModel> calibrated_model(ChipSpec chip, const Calibration& calibration) {
+  if (chip.name == calibration.chip) {
+    return std::make_unique<CalibratedModel>(std::move(chip), calibration);
+  }
+  Calibration moved = transferred(calibration, load_chip(calibration.chip), chip);
+  return std::make_unique<CalibratedModel>(std::move(chip), std::move(moved));
+}
+
+std::vector<std::string> range_warnings(const KernelModel& model, const models::Operator* begin,
+                                        const models::Operator* end) {
+  std::vector<std::string> warnings;
+  for (const models::Operator* op = begin; op != end; ++op) {
+    const Timing timing = model.time(*op);
+    if (timing.within_range) continue;
+    std::string words = fmt::format(
+        "{}: outside what the calibration was measured on; its error is widened to "
+        "{:.0f} %",
+        op->name, 100.0 * timing.error);
+    if (std::find(warnings.begin(), warnings.end(), words) == warnings.end()) {
+      warnings.push_back(std::move(words));
+    }
+  }
+  return warnings;
+}
+
+}  // namespace ridge::hw

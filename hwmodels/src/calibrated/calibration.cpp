@@ -1,0 +1,198 @@
+#include "ridge/hwmodels/calibrated/calibration.hpp"
+
+#include "ridge/base/catalog.hpp"
+#include "ridge/base/error.hpp"
+
+#include <algorithm>
+#include <tuple>
+
+#include <fmt/format.h>
+
+namespace ridge::hw::calibrated {
+
+namespace {
+
+// How a parameter moves from one chip to another of its generation, by the unit in its name.
+struct Ratios {
+  double memory = 1.0;
+  double l2 = 1.0;
+  double unit_rate = 1.0;  // matrix rate of one compute unit
+  double scale_up = 1.0;
+  double network = 1.0;
+};
+
+template <typename T>
+double ratio(const Fact<T>& to, const Fact<T>& from) {
+  if constexpr (std::is_same_v<T, std::int64_t>) {
+    return to.value && from.value
+               ? static_cast<double>(*to.value) / static_cast<double>(*from.value)
+               : 1.0;
+  } else {
+    return to.value && from.value ? *to.value / *from.value : 1.0;
+  }
+}
+
+double ratio_of(std::string_view parameter, Family family, const Ratios& r) {
+  const bool on_the_wire = family >= Family::all_reduce && family <= Family::expert_combine;
+  if (on_the_wire) {
+    if (parameter == "network_GBps") return r.network;
+    if (parameter == "bandwidth_GBps" || parameter == "low_latency_GBps" ||
+        parameter == "scale_up_GBps" || parameter == "expert_GBps") {
+      return r.scale_up;
+    }
+    return 1.0;
+  }
+  if (parameter == "unit_TFLOPps" || parameter == "block_TFLOPps") return r.unit_rate;
+  if (parameter == "l2_MB" || parameter == "small_MB") return r.l2;
+  // What one compute unit draws, and what L2 gives, does not follow the memory's bandwidth.
+  if (parameter == "unit_TBps" || parameter == "l2_TBps" || parameter == "block_GBps") return 1.0;
+  if (parameter.ends_with("_TBps")) return r.memory;
+  return 1.0;
+}
+
+std::size_t shapes_of(const Curve& curve) {
+  return static_cast<std::size_t>(curve.held_out.by_shape ? curve.held_out.groups : 1);
+}
+
+auto slot_of(const Curve& curve) {
+  return std::make_tuple(curve.key.family, curve.key.format, curve.key.head_dim);
+}
+
+const Catalog& catalog() {
+  static const Catalog kCatalog("a calibration", "hwmodels/data/calibrations");
+  return kCatalog;
+}
+
+}  // namespace
+
+const Curve* Calibration::find(Family family, Format format, std::int64_t head_dim) const {
+  for (const Curve& curve : curves) {
+    if (curve.key.family == family && curve.key.format == format &&
+        curve.key.head_dim == head_dim) {
+      return &curve;
+    }
+  }
+  return nullptr;
+}
+
+Machine machine_of(const ChipSpec& chip) {
+  if (!chip.compute_units.value) {
+    throw UserError(
+        fmt::format("{}: a calibration needs compute_units, which is unknown", chip.name));
+  }
+  if (!chip.memory_bandwidth.value) {
+    throw UserError(
+        fmt::format("{}: a calibration needs memory_bandwidth_TBps, which is unknown", chip.name));
+  }
+  const auto bf16 = chip.rate_for(Precision::bf16);
+  if (!bf16) {
+    throw UserError(
+        fmt::format("{}: a calibration needs a BF16 matrix rate, which is unknown", chip.name));
+  }
+  return {.compute_units = static_cast<double>(*chip.compute_units.value),
+          .memory_TBps = chip.memory_bandwidth.value->value() * 1e-12,
+          .bf16_TFLOPps = bf16->value() * 1e-12,
+          .fp8_TFLOPps = chip.rate_for(Precision::fp8)->value() * 1e-12};
+}
+
+void order_curves(Calibration& calibration, const std::vector<std::string>& preferred) {
+  const auto rank = [&](const Curve& curve) {
+    const auto at = std::find(preferred.begin(), preferred.end(), curve.key.kernel);
+    return static_cast<std::size_t>(at - preferred.begin());
+  };
+  std::stable_sort(calibration.curves.begin(), calibration.curves.end(),
+                   [&](const Curve& a, const Curve& b) {
+                     if (slot_of(a) != slot_of(b)) return slot_of(a) < slot_of(b);
+                     if (rank(a) != rank(b)) return rank(a) < rank(b);
+                     if (a.borrowed.has_value() != b.borrowed.has_value()) {
+                       return b.borrowed.has_value();
+                     }
+                     if (shapes_of(a) != shapes_of(b)) return shapes_of(a) > shapes_of(b);
+                     return a.held_out.p50 < b.held_out.p50;
+                   });
+}
+
+Calibration transferred(const Calibration& calibration, const ChipSpec& from, const ChipSpec& to) {
+  if (from.generation.empty() || from.generation != to.generation) {
+    throw UserError(fmt::format(
+        "the calibration \"{}\" was made on {} ({}); {} is of another generation ({}), whose "
+        "kernels differ by more than data-sheet ratios",
+        calibration.name, from.name, from.generation, to.name, to.generation));
+  }
+  Ratios ratios;
+  ratios.memory = ratio(to.memory_bandwidth, from.memory_bandwidth);
+  ratios.l2 = ratio(to.l2_cache, from.l2_cache);
+  ratios.scale_up = ratio(to.scale_up_bandwidth, from.scale_up_bandwidth);
+  ratios.network = ratio(to.nic_bandwidth, from.nic_bandwidth);
+  const auto bf16 = static_cast<std::size_t>(Precision::bf16);
+  ratios.unit_rate = ratio(to.matrix_rate[bf16], from.matrix_rate[bf16]) /
+                     ratio(to.compute_units, from.compute_units);
+
+  Calibration result = calibration;
+  result.chip = to.name;
+  result.machine = machine_of(to);
+  for (Curve& curve : result.curves) {
+    const auto info = parameters_of(curve.fitted);
+    const auto values = values_of(curve.fitted);
+    for (std::size_t j = 0; j < values.size(); ++j) {
+      values[j] *= ratio_of(info[j].name, curve.key.family, ratios);
+    }
+    const double before = curve.borrowed ? curve.borrowed->added_error : 0.0;
+    curve.borrowed = Borrowed{.from = curve.borrowed ? curve.borrowed->from : from.name,
+                              .added_error = std::max(before, kTransferError)};
+  }
+  return result;
+}
+
+void complete(Calibration& calibration, const Calibration& other) {
+  std::vector<Curve> missing;
+  for (const Curve& curve : other.curves) {
+    if (calibration.find(curve.key.family, curve.key.format, curve.key.head_dim) == nullptr) {
+      missing.push_back(curve);
+    }
+  }
+  calibration.curves.insert(calibration.curves.end(), missing.begin(), missing.end());
+}
+
+void borrow_elementwise(Calibration& calibration) {
+  if (calibration.find(Family::elementwise, Format::any) != nullptr) return;
+  const Curve* gemm = calibration.find(Family::gemm, Format::bf16);
+  if (gemm == nullptr) gemm = calibration.find(Family::gemm, Format::fp8_block);
+  if (gemm == nullptr) return;
+  // A mixed stream reaches about nine tenths of what a data sheet promises.
+  constexpr double kStream = 0.9;
+  Fitted<ElementwiseForm> fitted;
+  fitted.p[ElementwiseForm::launch_us] = values_of(gemm->fitted)[GemmForm::launch_us];
+  fitted.p[ElementwiseForm::memory_TBps] = kStream * calibration.machine.memory_TBps;
+  Curve curve;
+  curve.key = {.family = Family::elementwise, .format = Format::any, .kernel = ""};
+  curve.fitted = fitted;
+  curve.borrowed = Borrowed{.from = "no measurement: launch of the GEMM, 0.9 of the data sheet",
+                            .added_error = 0.3};
+  calibration.curves.push_back(curve);
+}
+
+Calibration resampled(const Calibration& calibration, std::uint64_t seed) {
+  Calibration drawn = calibration;
+  for (std::size_t i = 0; i < drawn.curves.size(); ++i) {
+    Random random(seed, i);
+    drawn.curves[i] = resampled(calibration.curves[i], random);
+  }
+  return drawn;
+}
+
+Calibration load_calibration(const std::string& name_or_path) {
+  const JsonDocument document = JsonDocument::read(catalog().resolve(name_or_path));
+  Diagnostics diagnostics;
+  const JsonContext context{.file = document.name(), .diagnostics = &diagnostics};
+  Calibration calibration;
+  read_calibration(JsonNode(document.json(), context), calibration);
+  diagnostics.throw_if_errors();
+  return calibration;
+}
+
+std::vector<std::string> calibration_names() {
+  return catalog().names();
+}
+
+}  // namespace ridge::hw::calibrated

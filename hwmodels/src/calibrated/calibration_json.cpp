@@ -1,0 +1,318 @@
+#include "ridge/base/error.hpp"
+#include "ridge/hwmodels/calibrated/calibration.hpp"
+
+#include <cmath>
+#include <type_traits>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <nlohmann/json.hpp>
+
+namespace ridge::hw::calibrated {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::array<Named<SplitPolicy>, 2> kSplitNames = {
+    {{"balanced", SplitPolicy::balanced}, {"fill", SplitPolicy::fill}}};
+constexpr std::array<Named<TileMenu>, 3> kMenuNames = {{{"library", TileMenu::library},
+                                                        {"library_fp8", TileMenu::library_fp8},
+                                                        {"fine", TileMenu::fine}}};
+
+template <typename E>
+std::string_view name_in(std::span<const Named<E>> names, E value) {
+  for (const auto& n : names) {
+    if (n.value == value) return n.name;
+  }
+  return {};
+}
+
+// ---- Writing ----------------------------------------------------------------------------------
+
+// What a fit knows, and no digits beyond.
+double rounded(double x, int digits) {
+  return std::stod(fmt::format("{:.{}g}", x, digits));
+}
+
+Json choice_json(const DecodeAttentionForm::Choice& c) {
+  return {{"tile_tokens", c.tile_tokens},
+          {"tile_rows", c.tile_rows},
+          {"min_tiles", c.min_tiles},
+          {"split", name_in<SplitPolicy>(kSplitNames, c.split)}};
+}
+Json choice_json(const GemmForm::Choice& c) {
+  return {{"tiles", name_in<TileMenu>(kMenuNames, c.menu)}, {"quantises", c.quantises}};
+}
+Json choice_json(const GroupedGemmForm::Choice& c) {
+  return {
+      {"tile_n", c.tile_n}, {"smallest_tile_m", c.smallest_tile_m}, {"persistent", c.persistent}};
+}
+Json choice_json(const CollectiveForm::Choice& c) {
+  return {{"hops_grow_linearly", c.hops_grow_linearly}};
+}
+Json choice_json(const ExpertExchangeForm::Choice&) {
+  return Json::object();
+}
+Json choice_json(const ElementwiseForm::Choice&) {
+  return Json::object();
+}
+
+Json curve_json(const Curve& curve) {
+  Json json;
+  json["family"] = name_of(curve.key.family);
+  if (curve.key.format != Format::any) json["format"] = name_of(curve.key.format);
+  if (curve.key.head_dim > 0) json["head_dim"] = curve.key.head_dim;
+  json["kernel"] = curve.key.kernel;
+  json["choice"] = std::visit([](const auto& f) { return choice_json(f.choice); }, curve.fitted);
+  Json& parameters = json["parameters"] = Json::object();
+  const auto info = parameters_of(curve.fitted);
+  const auto values = values_of(curve.fitted);
+  for (std::size_t j = 0; j < values.size(); ++j) {
+    parameters[std::string(info[j].name)] = rounded(values[j], 6);
+  }
+  if (!curve.spread.empty()) {
+    Json& spread = json["spread"] = Json::array();
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      for (std::size_t j = 0; j <= i; ++j) {
+        spread.push_back(rounded(curve.spread[i * values.size() + j], 3));
+      }
+    }
+  }
+  Json& ranges = json["ranges"] = Json::object();
+  for (const Range& range : curve.ranges) {
+    ranges[range.name] = {rounded(range.min, 6), rounded(range.max, 6)};
+  }
+  if (curve.held_out.measurements > 0) {
+    const HeldOutError& e = curve.held_out;
+    json["held_out_error"] = {{"p50", rounded(e.p50, 3)},
+                              {"p90", rounded(e.p90, 3)},
+                              {"worst", rounded(e.worst, 3)},
+                              {"in_sample_p50", rounded(e.in_sample_p50, 3)},
+                              {"measurements", e.measurements},
+                              {"groups", e.groups},
+                              {"folds", e.folds},
+                              {"left_out", e.by_shape ? "shapes" : "batch sizes"}};
+    Json worst = Json::array();
+    for (const Outlier& outlier : curve.outliers) {
+      worst.push_back({{"where", outlier.where},
+                       {"measured_us", rounded(outlier.measured_us, 4)},
+                       {"predicted_us", rounded(outlier.predicted_us, 4)}});
+    }
+    json["outliers"] = {{"count", curve.outlier_count}, {"worst", worst}};
+  }
+  Json sources = Json::array();
+  for (const Provenance& source : curve.sources) {
+    sources.push_back({{"file", source.file}, {"rows", source.rows}});
+  }
+  json["measurements"] = sources;
+  if (curve.borrowed) {
+    json["borrowed"] = {{"from", curve.borrowed->from},
+                        {"added_error", curve.borrowed->added_error}};
+  }
+  return json;
+}
+
+// ---- Reading ----------------------------------------------------------------------------------
+
+void read_choice(JsonObject& o, DecodeAttentionForm::Choice& c) {
+  o.required("tile_tokens", c.tile_tokens, positive(1e6));
+  o.required("tile_rows", c.tile_rows, positive(1e6));
+  o.required("min_tiles", c.min_tiles, at_least(0));
+  o.required("split", c.split, std::span<const Named<SplitPolicy>>(kSplitNames));
+}
+void read_choice(JsonObject& o, GemmForm::Choice& c) {
+  o.required("tiles", c.menu, std::span<const Named<TileMenu>>(kMenuNames));
+  o.required("quantises", c.quantises);
+}
+void read_choice(JsonObject& o, GroupedGemmForm::Choice& c) {
+  o.required("tile_n", c.tile_n, positive(1e6));
+  o.required("smallest_tile_m", c.smallest_tile_m, between(1, 128));
+  o.required("persistent", c.persistent);
+}
+void read_choice(JsonObject& o, CollectiveForm::Choice& c) {
+  o.required("hops_grow_linearly", c.hops_grow_linearly);
+}
+void read_choice(JsonObject&, ExpertExchangeForm::Choice&) {}
+void read_choice(JsonObject&, ElementwiseForm::Choice&) {}
+
+FittedForm empty_form(Family family) {
+  switch (family) {
+    case Family::decode_attention:
+    case Family::latent_attention:
+      return Fitted<DecodeAttentionForm>{};
+    case Family::gemm:
+      return Fitted<GemmForm>{};
+    case Family::grouped_gemm:
+    case Family::moe_layer:
+      return Fitted<GroupedGemmForm>{};
+    case Family::all_reduce:
+    case Family::all_gather:
+    case Family::reduce_scatter:
+    case Family::all_to_all:
+      return Fitted<CollectiveForm>{};
+    case Family::expert_dispatch:
+    case Family::expert_combine:
+      return Fitted<ExpertExchangeForm>{};
+    case Family::elementwise:
+      break;
+  }
+  return Fitted<ElementwiseForm>{};
+}
+
+void read_held_out(const JsonNode& node, HeldOutError& out) {
+  JsonObject object(node);
+  object.required("p50", out.p50, at_least(0));
+  object.required("p90", out.p90, at_least(0));
+  object.required("worst", out.worst, at_least(0));
+  object.required("in_sample_p50", out.in_sample_p50, at_least(0));
+  object.required("measurements", out.measurements, at_least(1));
+  object.required("groups", out.groups, at_least(1));
+  object.required("folds", out.folds, at_least(1));
+  constexpr std::array<Named<bool>, 2> kLeftOut = {{{"shapes", true}, {"batch sizes", false}}};
+  object.required("left_out", out.by_shape, std::span<const Named<bool>>(kLeftOut));
+}
+
+void read_outliers(const JsonNode& node, Curve& curve) {
+  JsonObject object(node);
+  object.required("count", curve.outlier_count, at_least(0));
+  if (const auto worst = object.required("worst")) {
+    for (const JsonNode& entry : worst->elements()) {
+      JsonObject outlier(entry);
+      Outlier& out = curve.outliers.emplace_back();
+      outlier.required("where", out.where);
+      outlier.required("measured_us", out.measured_us, positive());
+      outlier.required("predicted_us", out.predicted_us, positive());
+    }
+  }
+}
+
+void read_spread(const JsonNode& node, std::size_t n, std::vector<double>& out) {
+  const std::vector<JsonNode> entries = node.elements();
+  if (entries.size() != n * (n + 1) / 2) {
+    node.error(fmt::format("expected the {} entries of a lower triangle of {} parameters, got {}",
+                           n * (n + 1) / 2, n, entries.size()));
+    return;
+  }
+  out.assign(n * n, 0.0);
+  std::size_t at = 0;
+  for (std::size_t i = 0; i < n; ++i) {
+    for (std::size_t j = 0; j <= i; ++j) entries[at++].read(out[i * n + j]);
+  }
+}
+
+void read_ranges(const JsonNode& node, const FittedForm& form, std::vector<Range>& out) {
+  JsonObject object(node);
+  for (const std::string_view name : range_names(form)) {
+    const auto member = object.optional(name);
+    if (!member) continue;
+    const std::vector<JsonNode> ends = member->elements();
+    Range& range = out.emplace_back(Range{.name = std::string(name)});
+    if (ends.size() != 2) {
+      member->expected("[least, greatest]");
+      continue;
+    }
+    ends[0].read(range.min, at_least(0));
+    ends[1].read(range.max, at_least(range.min));
+  }
+  // Each range belongs to its place in the shape: all of them or none.
+  if (!out.empty() && out.size() != range_names(form).size()) {
+    node.error(fmt::format("expected a range for each of {}, or none",
+                           fmt::join(range_names(form), ", ")));
+  }
+}
+
+void read_curve(const JsonNode& node, Curve& out) {
+  JsonObject object(node);
+  object.required("family", out.key.family, family_names());
+  object.optional("format", out.key.format, format_names());
+  object.optional("head_dim", out.key.head_dim, at_least(1));
+  object.required("kernel", out.key.kernel);
+  out.fitted = empty_form(out.key.family);
+  if (const auto member = object.required("choice")) {
+    JsonObject choice(*member);
+    std::visit([&](auto& fitted) { read_choice(choice, fitted.choice); }, out.fitted);
+  }
+  if (const auto member = object.required("parameters")) {
+    JsonObject parameters(*member);
+    const auto info = parameters_of(out.fitted);
+    const auto values = values_of(out.fitted);
+    for (std::size_t j = 0; j < values.size(); ++j) {
+      parameters.required(info[j].name, values[j], positive());
+    }
+  }
+  if (const auto member = object.optional("spread")) {
+    read_spread(*member, values_of(out.fitted).size(), out.spread);
+  }
+  if (const auto member = object.required("ranges")) read_ranges(*member, out.fitted, out.ranges);
+  if (const auto member = object.optional("held_out_error")) read_held_out(*member, out.held_out);
+  if (const auto member = object.optional("outliers")) read_outliers(*member, out);
+  if (const auto member = object.required("measurements")) {
+    for (const JsonNode& entry : member->elements()) {
+      JsonObject source(entry);
+      Provenance& provenance = out.sources.emplace_back();
+      source.required("file", provenance.file);
+      source.required("rows", provenance.rows, at_least(1));
+    }
+  }
+  if (const auto member = object.optional("borrowed")) {
+    JsonObject borrowed(*member);
+    out.borrowed.emplace();
+    borrowed.required("from", out.borrowed->from);
+    borrowed.required("added_error", out.borrowed->added_error, at_least(0));
+  }
+}
+
+}  // namespace
+
+std::string to_json(const Calibration& calibration) {
+  // One line per curve's member: a reader sees the parameters, and a diff shows what moved.
+  const auto text = [](const Json& json) { return json.dump(); };
+  std::string out = "{\n";
+  out += "  \"$schema\": \"../../../docs/schema/calibration.schema.json\",\n";
+  out += fmt::format("  \"name\": {},\n", text(calibration.name));
+  out += fmt::format("  \"chip\": {},\n", text(calibration.chip));
+  const Json machine = {{"compute_units", calibration.machine.compute_units},
+                        {"memory_bandwidth_TBps", rounded(calibration.machine.memory_TBps, 6)},
+                        {"bf16_TFLOPps", rounded(calibration.machine.bf16_TFLOPps, 6)},
+                        {"fp8_TFLOPps", rounded(calibration.machine.fp8_TFLOPps, 6)}};
+  out += fmt::format("  \"machine\": {},\n", text(machine));
+  out += fmt::format("  \"source\": {},\n", text(calibration.source));
+  out += "  \"curves\": [";
+  const char* separator = "\n";
+  for (const Curve& curve : calibration.curves) {
+    out += separator;
+    separator = ",\n";
+    out += "    {\n";
+    const Json json = curve_json(curve);
+    const char* comma = "";
+    for (const auto& [key, value] : json.items()) {
+      out += fmt::format("{}      \"{}\": {}", comma, key, text(value));
+      comma = ",\n";
+    }
+    out += "\n    }";
+  }
+  out += "\n  ]\n}\n";
+  return out;
+}
+
+void read_calibration(const JsonNode& node, Calibration& out) {
+  JsonObject object(node);
+  object.ignore("$schema");
+  object.ignore("comment");
+  object.required("name", out.name);
+  object.required("chip", out.chip);
+  if (const auto member = object.required("machine")) {
+    JsonObject machine(*member);
+    machine.required("compute_units", out.machine.compute_units, positive(1e6));
+    machine.required("memory_bandwidth_TBps", out.machine.memory_TBps, positive(1e6));
+    machine.required("bf16_TFLOPps", out.machine.bf16_TFLOPps, positive(1e9));
+    machine.required("fp8_TFLOPps", out.machine.fp8_TFLOPps, positive(1e9));
+  }
+  object.required("source", out.source);
+  if (const auto curves = object.required("curves")) {
+    for (const JsonNode& entry : curves->elements()) read_curve(entry, out.curves.emplace_back());
+  }
+}
+
+}  // namespace ridge::hw::calibrated

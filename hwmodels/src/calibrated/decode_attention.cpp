@@ -1,0 +1,46 @@
+#include "ridge/hwmodels/calibrated/decode_attention.hpp"
+
+namespace ridge::hw::calibrated {
+
+std::span<const ParameterInfo> DecodeAttentionForm::parameters() {
+  static constexpr std::array<ParameterInfo, kParameterCount> kInfo = {{
+      {"launch_us", "launch, first loads, last store", 1.0, 8.0, 60.0},
+      {"block_us", "start and end of one block, per wave", 0.05, 2.0, 20.0},
+      {"sequence_us", "scheduling and page table of one sequence", 1e-4, 0.01, 0.3},
+      {"tile_us", "latency of one tile's loop iteration", 1e-3, 0.1, 5.0},
+      {"block_GBps", "bytes that one block draws into its compute unit", 2.0, 60.0, 5000.0},
+      {"block_TFLOPps", "matrix rate of one compute unit inside the loop", 0.3, 3.0, 10.0},
+      {"combine_us", "merging the splits: the second kernel", 0.05, 2.0, 20.0},
+      {"combine_TBps", "bandwidth for the partial results", 0.3, 4.0, 30.0},
+      {"memory_TBps", "bandwidth for a cache that comes from memory", 0.2, 3.0, 100.0},
+      {"l2_TBps", "bandwidth for a cache that stays in L2", 0.5, 6.0, 20.0},
+      {"l2_MB", "largest cache that stays in L2 from launch to launch", 4.0, 36.0, 100.0},
+      {"softness", "imperfect overlap of loads and arithmetic", 1e-3, 0.4, 1.0},
+      {"reread", "share of the cache read again by each further tile of rows", 1e-4, 0.1, 1.0},
+      {"row_TBps", "bandwidth for queries and outputs", 0.1, 2.0, 100.0},
+  }};
+  return kInfo;
+}
+
+std::vector<DecodeAttentionForm::Choice> DecodeAttentionForm::choices(bool latent) {
+  std::vector<Choice> all;
+  const std::vector<double> tokens =
+      latent ? std::vector<double>{64, 128} : std::vector<double>{64, 80, 96, 128, 160, 192, 224};
+  const std::vector<double> min_tiles =
+      latent ? std::vector<double>{1, 2, 4} : std::vector<double>{4};
+  for (const SplitPolicy split : {SplitPolicy::balanced, SplitPolicy::fill}) {
+    for (const double tile_tokens : tokens) {
+      for (const double tile_rows : {64.0, 128.0}) {
+        for (const double least : min_tiles) {
+          all.push_back({.tile_tokens = tile_tokens,
+                         .tile_rows = tile_rows,
+                         .min_tiles = least,
+                         .split = split});
+        }
+      }
+    }
+  }
+  return all;
+}
+
+}  // namespace ridge::hw::calibrated

@@ -1,0 +1,40 @@
+#include "ridge/hwmodels/calibrated/expert_exchange.hpp"
+
+#include <cmath>
+
+namespace ridge::hw::calibrated {
+
+std::span<const ParameterInfo> ExpertExchangeForm::parameters() {
+  static constexpr std::array<ParameterInfo, kParameterCount> kInfo = {{
+      {"launch_us", "launch, and the handshake within a server", 0.5, 9.0, 100.0},
+      {"server_us", "each doubling of the servers", 1e-2, 5.0, 50.0},
+      {"expert_us", "each expert held: counters to poll", 1e-4, 0.05, 1.0},
+      {"message_ns", "issuing one message to one expert", 0.01, 2.0, 200.0},
+      {"scale_up_GBps", "bandwidth within the server, each rank and direction", 5.0, 200.0, 1000.0},
+      {"network_GBps", "bandwidth to other servers, each rank and direction", 1.0, 44.0, 400.0},
+      {"expert_GBps", "bandwidth into the rows of one expert", 1.0, 25.0, 1000.0},
+      {"softness", "how far the two limits add up", 1e-3, 0.3, 1.0},
+  }};
+  return kInfo;
+}
+
+std::vector<ExpertExchangeForm::Choice> ExpertExchangeForm::choices() {
+  return {{}};
+}
+
+Estimate ExpertExchangeForm::time(const Machine& /*machine*/, const Choice& /*choice*/,
+                                  const Parameters& p, const Shape& s) {
+  const double messages = s.tokens * s.top_k;
+  const double KB = 1e-3 * messages * s.bytes_per_token;
+  const double ranks = s.servers * s.ranks_per_server;
+  const double far = (s.servers - 1.0) / s.servers;
+  const double link = KB * ((1.0 - far) / p[scale_up_GBps] + far / p[network_GBps]);
+  // Evenly routed, this rank's experts receive as many messages as it sends.
+  const double held = std::max(1.0, s.experts / ranks);
+  const double expert = KB / held / p[expert_GBps];
+  const double fixed = p[launch_us] + p[server_us] * std::log2(s.servers) + p[expert_us] * held;
+  const double work = 1e-3 * p[message_ns] * messages + soft_max(link, expert, p[softness]);
+  return {.us = fixed + work, .bound = fixed > work ? Resource::launch : Resource::link};
+}
+
+}  // namespace ridge::hw::calibrated

@@ -1,0 +1,371 @@
+#include "ridge/hwmodels/calibrated/fit.hpp"
+
+#include "ridge/base/error.hpp"
+#include "ridge/hwmodels/calibrated/least_squares.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <set>
+#include <type_traits>
+
+#include <Eigen/Dense>
+#include <fmt/format.h>
+
+namespace ridge::hw::calibrated {
+
+namespace {
+
+constexpr double kOutlier = 0.5;  // |ln(predicted / measured)| beyond which a row is named
+constexpr std::size_t kNamedOutliers = 10;
+
+template <typename Form>
+std::vector<typename Form::Choice> choices_for(const CurveKey& key) {
+  if constexpr (std::is_same_v<Form, DecodeAttentionForm>) {
+    return Form::choices(key.family == Family::latent_attention);
+  } else if constexpr (std::is_same_v<Form, GemmForm>) {
+    return Form::choices(bytes_of(key.format) < 2.0);
+  } else {
+    return Form::choices();
+  }
+}
+
+// Evenly random rows, in order; all of them if there are no more than `count`.
+std::vector<std::size_t> sample(std::vector<std::size_t> rows, std::size_t count, Random& random) {
+  if (rows.size() <= count) return rows;
+  for (std::size_t i = 0; i < count; ++i) {
+    std::swap(rows[i], rows[i + random.below(rows.size() - i)]);
+  }
+  rows.resize(count);
+  std::sort(rows.begin(), rows.end());
+  return rows;
+}
+
+double quantile(std::vector<double> values, double q) {
+  if (values.empty()) return 0.0;
+  const auto rank = static_cast<std::size_t>(q * static_cast<double>(values.size() - 1) + 0.5);
+  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(rank),
+                   values.end());
+  return values[rank];
+}
+
+std::size_t distinct(const std::vector<std::uint32_t>& groups) {
+  return std::set<std::uint32_t>(groups.begin(), groups.end()).size();
+}
+
+// Below this many shapes, leaving one out leaves too little; its batch sizes are left out in turn.
+constexpr std::size_t kLeastShapes = 4;
+
+template <typename Form>
+class Fitter {
+ public:
+  Fitter(const CurveKey& key, const Series& series, const Machine& machine,
+         const FitOptions& options)
+      : series_(series),
+        shapes_(std::get<std::vector<typename Form::Shape>>(series.shapes)),
+        machine_(machine),
+        options_(options),
+        choices_(choices_for<Form>(key)),
+        random_(options.seed) {
+    for (const ParameterInfo& info : Form::parameters()) {
+      double lower = info.lower;
+      double upper = info.upper;
+      // No rate above the data sheet, no bandwidth from L2 below the memory's.
+      if (info.name == "memory_TBps") upper = machine.memory_TBps;
+      if (info.name == "l2_TBps") {
+        lower = machine.memory_TBps;
+        upper = std::max(upper, 2.0 * lower);
+      }
+      if (info.name == "unit_TFLOPps" || info.name == "block_TFLOPps") {
+        upper = (bytes_of(key.format) < 2.0 ? machine.fp8_TFLOPps : machine.bf16_TFLOPps) /
+                machine.compute_units;
+        lower = std::min(lower, 0.1 * upper);
+      }
+      problem_.lower.push_back(lower);
+      problem_.upper.push_back(upper);
+      problem_.start.push_back(std::clamp(info.initial, lower, upper));
+    }
+    if (options.prior != nullptr) {
+      const std::span<const double> expected = values_of(options.prior->fitted);
+      RIDGE_INVARIANT(options.prior->fitted.index() == FittedForm{Fitted<Form>{}}.index(),
+                      "a prior is of the form that is fitted");
+      for (std::size_t j = 0; j < problem_.start.size(); ++j) {
+        problem_.start[j] = std::clamp(expected[j], problem_.lower[j], problem_.upper[j]);
+      }
+    }
+    log_us_.reserve(series.size());
+    for (const double us : series.us) log_us_.push_back(std::log(us));
+  }
+
+  FitResult run(Curve curve) {
+    std::vector<std::size_t> all(series_.size());
+    std::iota(all.begin(), all.end(), std::size_t{0});
+
+    std::vector<std::size_t> candidates(choices_.size());
+    std::iota(candidates.begin(), candidates.end(), std::size_t{0});
+    candidates = best_choices(all, std::move(candidates), 3);
+    const Fitted<Form> full = solve(all, candidates);
+    curve.fitted = full;
+
+    FitResult result;
+    cross_validate(all, candidates, curve, result.points);
+    curve.held_out.in_sample_p50 = in_sample(full);
+    name_outliers(full, curve);
+    curve.spread = spread(all, full);
+    curve.ranges = ranges();
+    result.curve = std::move(curve);
+    return result;
+  }
+
+ private:
+  [[nodiscard]] double predict(const Fitted<Form>& fitted, std::size_t row) const {
+    return Form::time(machine_, fitted.choice, fitted.p, shapes_[row]).us;
+  }
+
+  LeastSquaresProblem problem(const std::vector<std::size_t>& rows, std::size_t choice) const {
+    LeastSquaresProblem p = problem_;
+    p.residuals = rows.size();
+    p.evaluate = [this, &rows, choice](std::span<const double> values, std::span<double> r) {
+      Fitted<Form> fitted{.choice = choices_[choice]};
+      std::copy(values.begin(), values.end(), fitted.p.begin());
+      for (std::size_t i = 0; i < rows.size(); ++i) {
+        r[i] = std::log(predict(fitted, rows[i])) - log_us_[rows[i]];
+      }
+    };
+    return p;
+  }
+
+  // The `keep` choices with the least cost after a short fit on few rows.
+  std::vector<std::size_t> best_choices(const std::vector<std::size_t>& rows,
+                                        std::vector<std::size_t> candidates, std::size_t keep) {
+    if (candidates.size() <= keep) return candidates;
+    const std::vector<std::size_t> few = sample(rows, options_.search_rows, random_);
+    LeastSquaresOptions quick;
+    quick.iterations = 8;
+    std::vector<std::pair<double, std::size_t>> cost;
+    for (const std::size_t c : candidates) {
+      cost.emplace_back(minimise(problem(few, c), quick).cost, c);
+    }
+    std::sort(cost.begin(), cost.end());
+    cost.resize(keep);
+    std::vector<std::size_t> best;
+    for (const auto& [value, c] : cost) best.push_back(c);
+    return best;
+  }
+
+  // Fits each candidate choice from a few starts on few rows and finishes the best on more.
+  Fitted<Form> solve(const std::vector<std::size_t>& rows,
+                     const std::vector<std::size_t>& candidates) {
+    const std::vector<std::size_t> few = sample(rows, options_.search_rows, random_);
+    const std::vector<std::size_t> many = sample(rows, options_.fit_rows, random_);
+    LeastSquaresOptions medium;
+    medium.iterations = 20;
+    double least = std::numeric_limits<double>::infinity();
+    std::size_t choice = candidates.front();
+    std::vector<double> start;
+    constexpr int kStarts = 2;
+    for (const std::size_t c : candidates) {
+      LeastSquaresProblem p = problem(few, c);
+      for (int s = 0; s < kStarts; ++s) {
+        if (s > 0) {
+          for (std::size_t j = 0; j < p.start.size(); ++j) {
+            p.start[j] =
+                std::clamp(problem_.start[j] * random_.lognormal(0.7), p.lower[j], p.upper[j]);
+          }
+        }
+        const LeastSquaresResult attempt = minimise(p, medium);
+        if (attempt.cost < least) {
+          least = attempt.cost;
+          choice = c;
+          start = attempt.p;
+        }
+      }
+    }
+    LeastSquaresProblem p = problem(many, choice);
+    p.start = start;
+    const LeastSquaresResult best = minimise(p);
+    Fitted<Form> fitted{.choice = choices_[choice]};
+    std::copy(best.p.begin(), best.p.end(), fitted.p.begin());
+    return fitted;
+  }
+
+  void cross_validate(const std::vector<std::size_t>& all,
+                      const std::vector<std::size_t>& candidates, Curve& curve,
+                      std::vector<HeldOutPoint>& points) {
+    const bool by_shape = distinct(series_.shape_group) >= kLeastShapes;
+    const std::vector<std::uint32_t>& group = by_shape ? series_.shape_group : series_.batch_group;
+    std::vector<std::uint32_t> groups(group);
+    std::sort(groups.begin(), groups.end());
+    groups.erase(std::unique(groups.begin(), groups.end()), groups.end());
+    for (std::size_t i = groups.size(); i > 1; --i) {
+      std::swap(groups[i - 1], groups[random_.below(i)]);
+    }
+    // A small series has the time for more folds, and loses less to each.
+    constexpr std::size_t kSmall = 600;
+    const std::size_t folds =
+        std::min(groups.size(), series_.size() < kSmall ? std::size_t{10}
+                                                        : static_cast<std::size_t>(options_.folds));
+    std::vector<double> predicted(series_.size());
+    for (std::size_t fold = 0; fold < folds; ++fold) {
+      std::set<std::uint32_t> left_out;
+      for (std::size_t g = fold; g < groups.size(); g += folds) left_out.insert(groups[g]);
+      std::vector<std::size_t> seen;
+      std::vector<std::size_t> unseen;
+      for (const std::size_t row : all) {
+        (left_out.contains(group[row]) ? unseen : seen).push_back(row);
+      }
+      const Fitted<Form> fitted = solve(seen, candidates);
+      for (const std::size_t row : unseen) predicted[row] = predict(fitted, row);
+    }
+    std::vector<double> error(series_.size());
+    for (const std::size_t row : all) {
+      error[row] = std::abs(predicted[row] / series_.us[row] - 1.0);
+      points.push_back({.measured_us = series_.us[row], .predicted_us = predicted[row]});
+    }
+    curve.held_out.p50 = quantile(error, 0.5);
+    curve.held_out.p90 = quantile(error, 0.9);
+    curve.held_out.worst = *std::max_element(error.begin(), error.end());
+    curve.held_out.measurements = static_cast<std::int64_t>(series_.size());
+    curve.held_out.groups = static_cast<std::int64_t>(groups.size());
+    curve.held_out.folds = static_cast<std::int64_t>(folds);
+    curve.held_out.by_shape = by_shape;
+  }
+
+  [[nodiscard]] double in_sample(const Fitted<Form>& fitted) const {
+    std::vector<double> error(series_.size());
+    for (std::size_t row = 0; row < series_.size(); ++row) {
+      error[row] = std::abs(predict(fitted, row) / series_.us[row] - 1.0);
+    }
+    return quantile(std::move(error), 0.5);
+  }
+
+  void name_outliers(const Fitted<Form>& fitted, Curve& curve) {
+    std::vector<std::pair<double, std::size_t>> wild;
+    for (std::size_t row = 0; row < series_.size(); ++row) {
+      const double off = std::abs(std::log(predict(fitted, row)) - log_us_[row]);
+      if (off > kOutlier) wild.emplace_back(-off, row);
+    }
+    std::sort(wild.begin(), wild.end());
+    curve.outlier_count = static_cast<std::int64_t>(wild.size());
+    wild.resize(std::min(wild.size(), kNamedOutliers));
+    for (const auto& [off, row] : wild) {
+      const Origin origin = series_.origin[row];
+      curve.outliers.push_back(
+          {.where = fmt::format("{}:{}", curve.sources[origin.file].file, origin.line),
+           .measured_us = series_.us[row],
+           .predicted_us = predict(fitted, row)});
+    }
+  }
+
+  // Lower Cholesky factor of the covariance of ln(parameters).
+  std::vector<double> spread(const std::vector<std::size_t>& all, const Fitted<Form>& fitted) {
+    const std::vector<std::size_t> rows = sample(all, options_.fit_rows, random_);
+    std::size_t choice = 0;
+    for (std::size_t c = 0; c < choices_.size(); ++c) {
+      if (choices_[c] == fitted.choice) choice = c;
+    }
+    std::vector<unsigned> group;
+    for (const std::size_t row : rows) group.push_back(series_.shape_group[row]);
+    const std::vector<double> values(fitted.p.begin(), fitted.p.end());
+    std::vector<double> flat = covariance(problem(rows, choice), values, group);
+    const auto n = static_cast<Eigen::Index>(values.size());
+    Eigen::Map<Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>> matrix(
+        flat.data(), n, n);
+    // Eigenvalues are clipped to what a fit can still be said to know: a factor of e either way.
+    Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(matrix);
+    const Eigen::VectorXd clipped = solver.eigenvalues().cwiseMax(1e-12).cwiseMin(1.0);
+    Eigen::MatrixXd bounded =
+        solver.eigenvectors() * clipped.asDiagonal() * solver.eigenvectors().transpose();
+    const Eigen::MatrixXd factor = bounded.llt().matrixL();
+    matrix = factor;
+    return flat;
+  }
+
+  std::vector<Range> ranges() const {
+    std::vector<Range> result;
+    std::array<double, Curve::kMaxRanges> values{};
+    const Fitted<Form> any{};
+    const auto names = range_names(FittedForm{any});
+    for (std::size_t row = 0; row < shapes_.size(); ++row) {
+      const std::size_t count = range_values(shapes_[row], values);
+      if (row == 0) {
+        for (std::size_t i = 0; i < count; ++i) {
+          result.push_back({.name = std::string(names[i]), .min = values[i], .max = values[i]});
+        }
+      }
+      for (std::size_t i = 0; i < count; ++i) {
+        result[i].min = std::min(result[i].min, values[i]);
+        result[i].max = std::max(result[i].max, values[i]);
+      }
+    }
+    return result;
+  }
+
+  const Series& series_;
+  const std::vector<typename Form::Shape>& shapes_;
+  const Machine& machine_;
+  const FitOptions& options_;
+  std::vector<typename Form::Choice> choices_;
+  Random random_;
+  LeastSquaresProblem problem_;
+  std::vector<double> log_us_;
+};
+
+template <typename Visitor>
+auto with_form(const Shapes& shapes, Visitor&& visit) {
+  switch (shapes.index()) {
+    case 0:
+      return visit(std::type_identity<DecodeAttentionForm>{});
+    case 1:
+      return visit(std::type_identity<GemmForm>{});
+    case 2:
+      return visit(std::type_identity<GroupedGemmForm>{});
+    case 3:
+      return visit(std::type_identity<CollectiveForm>{});
+    case 4:
+      return visit(std::type_identity<ExpertExchangeForm>{});
+    default:
+      return visit(std::type_identity<ElementwiseForm>{});
+  }
+}
+
+}  // namespace
+
+std::string refusal(const CurveKey& key, const Series& series) {
+  const std::size_t parameters = with_form(
+      series.shapes, []<typename F>(std::type_identity<F>) { return F::parameters().size(); });
+  const std::size_t least = 2 * parameters;
+  if (series.size() < least) {
+    return fmt::format(
+        "{}: {} measurements are too few to fit {} parameters; at least {} are "
+        "needed",
+        key.slot(), series.size(), parameters, least);
+  }
+  const std::size_t groups = std::max(distinct(series.shape_group), distinct(series.batch_group));
+  if (groups < kLeastShapes) {
+    return fmt::format(
+        "{}: the {} measurements cover {} {}; nothing could be left out to test the "
+        "fit, so at least {} shapes or batch sizes are needed",
+        key.slot(), series.size(), groups, groups == 1 ? "shape" : "shapes", kLeastShapes);
+  }
+  return {};
+}
+
+FitResult fit(const CurveKey& key, const Series& series, const Machine& machine,
+              const MeasurementSet& set, const FitOptions& options) {
+  if (const std::string reason = refusal(key, series); !reason.empty()) throw UserError(reason);
+  Curve curve;
+  curve.key = key;
+  std::vector<std::int64_t> rows(set.files.size());
+  for (const Origin& origin : series.origin) ++rows[origin.file];
+  for (std::size_t f = 0; f < set.files.size(); ++f) {
+    curve.sources.push_back({.file = set.files[f].path, .rows = rows[f]});
+  }
+  FitResult result = with_form(series.shapes, [&]<typename F>(std::type_identity<F>) {
+    return Fitter<F>(key, series, machine, options).run(std::move(curve));
+  });
+  std::erase_if(result.curve.sources, [](const Provenance& p) { return p.rows == 0; });
+  return result;
+}
+
+}  // namespace ridge::hw::calibrated

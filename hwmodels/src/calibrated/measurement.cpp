@@ -1,0 +1,92 @@
+#include "ridge/hwmodels/calibrated/measurement.hpp"
+
+#include "ridge/base/error.hpp"
+#include "ridge/base/file.hpp"
+#include "series_builder.hpp"
+
+#include <functional>
+
+#include <fmt/format.h>
+
+namespace ridge::hw::calibrated {
+
+namespace {
+
+constexpr std::size_t kMaxFileBytes = std::size_t{256} << 20U;
+
+// FNV-1a: groups are told apart by the hash of their name, equal in every file and run.
+std::uint32_t hash(std::string_view text) {
+  std::uint32_t h = 2166136261U;
+  for (const char c : text) h = (h ^ static_cast<unsigned char>(c)) * 16777619U;
+  return h;
+}
+
+}  // namespace
+
+SeriesBuilder::SeriesBuilder(MeasurementSet& set, const std::string& file)
+    : set_(set), file_(static_cast<std::uint32_t>(set.files.size())) {
+  set_.files.push_back({.path = file, .device = {}, .rows = 0});
+}
+
+void SeriesBuilder::append(Series& series, double us, const std::string& shape_group,
+                           const std::string& batch, std::uint32_t line) {
+  series.us.push_back(us);
+  series.shape_group.push_back(hash(shape_group));
+  series.batch_group.push_back(hash(shape_group + '|' + batch));
+  series.origin.push_back({.file = file_, .line = line});
+  ++set_.files[file_].rows;
+}
+
+void SeriesBuilder::device(const std::string& name, std::uint32_t line) {
+  MeasurementFile& file = set_.files[file_];
+  if (file.device.empty()) {
+    file.device = name;
+  } else if (file.device != name) {
+    throw UserError(
+        fmt::format("{}: line {}: measurements of {} and of {} in one file; a "
+                    "calibration is of one device",
+                    file.path, line, file.device, name));
+  }
+}
+
+std::size_t MeasurementSet::rows() const {
+  std::size_t sum = 0;
+  for (const MeasurementFile& file : files) sum += file.rows;
+  return sum;
+}
+
+std::string MeasurementSet::device() const {
+  const MeasurementFile* first = nullptr;
+  for (const MeasurementFile& file : files) {
+    if (file.device.empty()) continue;
+    if (first != nullptr && file.device != first->device) {
+      throw UserError(fmt::format("{} was measured on {}, {} on {}; a calibration is of one device",
+                                  first->path, first->device, file.path, file.device));
+    }
+    if (first == nullptr) first = &file;
+  }
+  return first == nullptr ? std::string() : first->device;
+}
+
+MeasurementSet read_measurements(std::span<const std::filesystem::path> files) {
+  MeasurementSet set;
+  std::string problems;
+  for (const std::filesystem::path& path : files) {
+    try {
+      const std::string text = read_file(path, kMaxFileBytes);
+      if (path.extension() == ".json") {
+        read_measurement_json(text, path.string(), set);
+      } else {
+        read_measurement_csv(text, path.string(), set);
+      }
+    } catch (const UserError& error) {
+      if (!problems.empty()) problems += '\n';
+      problems += error.what();
+    }
+  }
+  if (!problems.empty()) throw UserError(problems);
+  (void)set.device();
+  return set;
+}
+
+}  // namespace ridge::hw::calibrated
