@@ -228,6 +228,19 @@ TEST(NetworkMaxMin, ADegradedLinkSlowsOnlyWhatCrossesIt) {
   EXPECT_EQ(arrivals.at(1), us(3 + 10));
 }
 
+TEST(NetworkMaxMin, OvertakenWakesDoNotMultiply) {
+  const Topology topology = build_topology(rails(4, 4, 2));
+  Random random(3);
+  Network network(topology, Sharing::max_min);
+  network.add_transport({});
+  const auto traffic = random_traffic(network, random, 1000);
+  std::uint64_t wakes = 0;
+  run(network, traffic, &wakes);
+  // One for each instant in which transfers start, one for each in which one ends, and those
+  // that a start has overtaken.
+  EXPECT_LE(wakes, 3 * traffic.size());
+}
+
 TEST(NetworkAtPorts, MessagesOfOneSourceLeaveOneAfterAnother) {
   const Topology topology = build_topology(rails(3, 1, 0));
   Network network(topology, Sharing::at_ports);

@@ -70,7 +70,8 @@ ClusterSpec random_cluster(Random& random) {
   return spec;
 }
 
-std::map<std::uint64_t, SimTime> run(Network& network, std::span<const Sent> traffic) {
+std::map<std::uint64_t, SimTime> run(Network& network, std::span<const Sent> traffic,
+                                     std::uint64_t* wakes) {
   des::Engine<Event> engine;
   for (std::size_t i = 0; i < traffic.size(); ++i) {
     engine.at(traffic[i].at, Priority::start, {Kind::send, i});
@@ -83,6 +84,7 @@ std::map<std::uint64_t, SimTime> run(Network& network, std::span<const Sent> tra
         network.start(engine.now(), traffic[event.data].transfer, sink);
         break;
       case Kind::wake:
+        if (wakes != nullptr) ++*wakes;
         network.wake(engine.now(), sink);
         break;
       case Kind::deliver:

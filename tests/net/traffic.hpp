@@ -33,8 +33,10 @@ struct Sent {
   Transfer transfer;
 };
 
-// Runs the transfers to their end and returns when each arrived, by tag.
-std::map<std::uint64_t, des::SimTime> run(Network& network, std::span<const Sent> traffic);
+// Runs the transfers to their end and returns when each arrived, by tag. Counts the times that
+// the network was woken, if asked to.
+std::map<std::uint64_t, des::SimTime> run(Network& network, std::span<const Sent> traffic,
+                                          std::uint64_t* wakes = nullptr);
 
 // Transfers between random GPUs, tags 0 to count-1, in order of time.
 std::vector<Sent> random_traffic(Network& network, Random& random, std::uint32_t count);

@@ -53,9 +53,7 @@ Router::Router(const Topology& topology, std::uint32_t ways)
 RouteId Router::route(GpuId from, GpuId to, std::uint64_t flow) {
   Pair& entry = pair(from, to);
   if (entry.ways == 1) return route_of_way_[entry.first_way];
-  // The two ends are part of the hash, as in a switch: flow 0 of each pair need not collide.
-  const std::uint64_t ends = std::uint64_t{from} << 32U | to;
-  const auto way = static_cast<std::uint32_t>(mix(mix(flow) ^ ends) & (entry.ways - 1));
+  const auto way = static_cast<std::uint32_t>(mix(flow) & (entry.ways - 1));
   RouteId& route = route_of_way_[entry.first_way + way];
   if (route == kUnresolved) {
     bool unique = false;
@@ -119,6 +117,7 @@ RouteId Router::walk(GpuId from, GpuId to, std::uint32_t way, bool& unique) {
   const auto index = boost::get(boost::edge_index, graph);
   const LinkSet& set = shortest_paths_to(to);
   const VertexId target = topology_.gpu(to);
+  // The two ends are part of the hash, as in a switch: flow 0 of each pair need not collide.
   const std::uint64_t seed = mix((std::uint64_t{from} << 32U | to) ^ mix(way));
 
   unique = true;
