@@ -74,7 +74,9 @@ JsonWriter& JsonWriter::key(std::string_view name) {
   }
   levels_.back().empty = false;
   new_line();
-  text_ += '"' + escape(name) + "\": ";
+  text_ += '"';
+  text_ += escape(name);
+  text_ += "\": ";
   after_key_ = true;
   return *this;
 }

@@ -48,7 +48,11 @@ const std::string& Shape::word(std::string_view name) const {
 std::string Shape::to_string() const {
   std::string text;
   for (const Field& field : fields_) {
-    text += (text.empty() ? "" : " ") + field.name + "=";
+    if (!text.empty()) {
+      text += ' ';
+    }
+    text += field.name;
+    text += '=';
     if (const auto* integer = std::get_if<std::int64_t>(&field.value)) {
       text += std::to_string(*integer);
     } else if (const auto* real = std::get_if<double>(&field.value)) {

@@ -137,8 +137,9 @@ TEST(MeasurementFile, SaysNullWhereTheClocksAreUnknown) {
 class JournalFile : public testing::Test {
  protected:
   void SetUp() override {
-    path_ = testing::TempDir() + "ridge_journal_" +
-            testing::UnitTest::GetInstance()->current_test_info()->name();
+    path_ = testing::TempDir();
+    path_ += "ridge_journal_";
+    path_ += testing::UnitTest::GetInstance()->current_test_info()->name();
     std::filesystem::remove(path_);
   }
   void TearDown() override { std::filesystem::remove(path_); }
