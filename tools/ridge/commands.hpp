@@ -8,7 +8,10 @@ class App;
 
 namespace ridge::tools {
 
+void add_calibrate_command(CLI::App& app);
 void add_cost_command(CLI::App& app);
+void add_simulate_command(CLI::App& app);
+void add_import_command(CLI::App& app);
 void add_list_command(CLI::App& app);
 void add_reproduce_command(CLI::App& app);
 void add_sweep_command(CLI::App& app);

@@ -16,9 +16,12 @@ namespace {
 // Every command, in the order that help shows them.
 constexpr std::array kCommands = {
     ridge::tools::add_cost_command,
+    ridge::tools::add_simulate_command,
+    ridge::tools::add_import_command,
     ridge::tools::add_list_command,
-    ridge::tools::add_reproduce_command,
     ridge::tools::add_sweep_command,
+    ridge::tools::add_reproduce_command,
+    ridge::tools::add_calibrate_command,
 };
 
 constexpr int kUserMistake = 2;

@@ -1,0 +1,56 @@
+// What a simulated deployment delivers, and why.
+#pragma once
+
+#include "ridge/decode/simulation.hpp"
+#include "ridge/run/output_format.hpp"
+#include "ridge/run/simulation_scenario.hpp"
+
+#include <atomic>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace ridge::run {
+
+struct SimulationReport {
+  std::string name;
+  std::string title;
+  std::string provenance;  // of the kernel times: "theory", or a calibration with its error
+  std::vector<std::string> pool_titles;
+  std::vector<std::int64_t> pool_gpus;
+  std::int64_t gpus = 0;
+  std::int64_t micro_batches = 0;
+  std::optional<Seconds> sla_tpot;
+  std::optional<UsdPerSecond> price;
+  decode::MemoryPlan memory;
+  decode::SimulationResult result;
+  // The same deployment with roofline kernels and ideal links, never waiting: closed loop only.
+  std::optional<Seconds> theoretical_floor;
+  double wall_seconds = 0.0;
+  std::vector<std::string> warnings;
+
+  [[nodiscard]] double tokens_per_second() const;
+  [[nodiscard]] double tokens_per_second_per_gpu() const;
+  [[nodiscard]] double tokens_per_second_per_user() const;
+  [[nodiscard]] std::optional<double> usd_per_million_tokens() const;
+};
+
+struct RunOptions {
+  std::optional<std::uint64_t> seed;
+  const std::atomic<bool>* stop = nullptr;
+  std::function<void(double share_done)> progress;
+  std::string trace_path;  // writes a Chrome trace of the measurement there, unless empty
+};
+
+// Throws UserError.
+[[nodiscard]] SimulationReport simulate(SimulationScenario scenario,
+                                        const RunOptions& options = {});
+
+[[nodiscard]] std::string render(const SimulationReport& report, OutputFormat format);
+// Two deployments side by side, the second in terms of the first.
+[[nodiscard]] std::string render_comparison(const SimulationReport& report,
+                                            const SimulationReport& other, OutputFormat format);
+
+}  // namespace ridge::run

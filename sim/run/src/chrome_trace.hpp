@@ -1,0 +1,17 @@
+// A run as Chrome trace JSON, which Perfetto (ui.perfetto.dev) and chrome://tracing open.
+#pragma once
+
+#include "ridge/run/simulation_report.hpp"
+
+#include <string>
+
+namespace ridge::run {
+
+// One process per instance; its kernels, collectives and sending NICs as threads; each task a
+// slice, and each micro-batch of each layer a flow through the slices it passes. Times are
+// microseconds from the start of the measurement. `otherData` repeats the report's key figures.
+[[nodiscard]] std::string chrome_trace(const decode::StepGraph& graph,
+                                       const decode::Deployment& deployment,
+                                       const SimulationReport& report);
+
+}  // namespace ridge::run

@@ -1,0 +1,197 @@
+#include "commands.hpp"
+#include "output.hpp"
+#include "ridge/base/file.hpp"
+#include "ridge/base/progress.hpp"
+#include "ridge/hwmodels/calibrated/calibrate.hpp"
+#include "ridge/hwmodels/calibrated/residual_plot.hpp"
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+namespace ridge::tools {
+namespace {
+
+namespace fs = std::filesystem;
+using namespace hw::calibrated;
+
+struct Options {
+  std::vector<std::string> measurements;
+  std::string chip;
+  std::string name;
+  std::string source;
+  std::string base;
+  std::vector<std::string> prefer;
+  std::string output;
+  std::string plots;
+  bool force = false;
+  int threads = 0;
+  std::uint64_t seed = 1;
+};
+
+// Folders stand for the CSV and JSON files in them.
+std::vector<fs::path> measurement_files(const std::vector<std::string>& named) {
+  std::vector<fs::path> files;
+  for (const std::string& name : named) {
+    std::error_code failure;
+    if (!fs::is_directory(name, failure)) {
+      files.emplace_back(name);
+      continue;
+    }
+    std::vector<fs::path> found;
+    for (const auto& entry : fs::directory_iterator(name)) {
+      const fs::path extension = entry.path().extension();
+      if (extension == ".csv" || extension == ".json") found.push_back(entry.path());
+    }
+    if (found.empty()) throw UserError(fmt::format("{}: no .csv or .json file in it", name));
+    std::sort(found.begin(), found.end());
+    files.insert(files.end(), found.begin(), found.end());
+  }
+  return files;
+}
+
+// "decode_attention bf16 head_dim 128", "sglang:fa3" -> a name that any file system takes.
+std::string plot_name(const CurveKey& key) {
+  std::string name = key.slot() + (key.kernel.empty() ? "" : " " + key.kernel);
+  for (char& c : name) {
+    if (std::isalnum(static_cast<unsigned char>(c)) == 0 && c != '_') c = '-';
+  }
+  return name + ".svg";
+}
+
+void draw_plots(const fs::path& folder, const CalibrateResult& result) {
+  std::error_code failure;
+  fs::create_directories(folder, failure);
+  if (failure) {
+    throw UserError(
+        fmt::format("{}: cannot make the folder: {}", folder.string(), failure.message()));
+  }
+  for (const auto& [key, points] : result.held_out) {
+    const std::string title = key.slot() + (key.kernel.empty() ? "" : ", " + key.kernel);
+    write_file(folder / plot_name(key), residual_plot(title, points));
+  }
+}
+
+// A device's own name ("<vendor> <CHIP> 80GB HBM3") has the chip's in it.
+bool names_chip(std::string device, std::string chip) {
+  const auto plain = [](std::string& text) {
+    std::erase_if(text, [](char c) { return std::isalnum(static_cast<unsigned char>(c)) == 0; });
+    for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  };
+  plain(device);
+  plain(chip);
+  return device.find(chip) != std::string::npos;
+}
+
+void run_calibrate(const Options& options) {
+  const hw::ChipSpec chip = hw::load_chip(options.chip);
+  std::error_code ignored;
+  if (!options.force && fs::exists(options.output, ignored)) {
+    throw UserError(fmt::format("{}: exists already; --force overwrites it", options.output));
+  }
+
+  const MeasurementSet set = read_measurements(measurement_files(options.measurements));
+  if (const std::string device = set.device(); !device.empty() && !names_chip(device, chip.name)) {
+    throw UserError(fmt::format("the measurements are of \"{}\", --chip is {}", device, chip.name));
+  }
+  for (const auto& [family, points] : set.skipped) {
+    warn(fmt::format("{} points of the family \"{}\" are left aside: no curve is made of them",
+                     points, family));
+  }
+
+  std::optional<Calibration> base;
+  if (!options.base.empty()) {
+    base = load_calibration(options.base);
+    if (base->chip != chip.name) base = transferred(*base, hw::load_chip(base->chip), chip);
+  }
+
+  CalibrateResult result;
+  {
+    Progress progress("fitting curves", set.series.size());
+    CalibrateOptions calibrate_options;
+    calibrate_options.name =
+        options.name.empty() ? fs::path(options.output).stem().string() : options.name;
+    calibrate_options.source = options.source;
+    calibrate_options.preferred = options.prefer;
+    calibrate_options.base = base ? &*base : nullptr;
+    calibrate_options.threads = options.threads;
+    calibrate_options.fit.seed = options.seed;
+    calibrate_options.progress = [&progress] { progress.add(1); };
+    result = calibrate(set, chip, calibrate_options);
+  }
+  for (const std::string& reason : result.refused) warn(reason);
+  for (const Curve& curve : result.calibration.curves) {
+    for (const Outlier& outlier : curve.outliers) {
+      const bool last = &outlier == &curve.outliers.back();
+      fmt::print(stderr, "ridge: outlier: {}: {} measured {:.4g} us, predicted {:.4g} us{}\n",
+                 outlier.where, curve.key.slot(), outlier.measured_us, outlier.predicted_us,
+                 last && curve.outlier_count > static_cast<std::int64_t>(curve.outliers.size())
+                     ? fmt::format(" ({} like it)", curve.outlier_count)
+                     : "");
+    }
+  }
+
+  write_file(options.output, to_json(result.calibration));
+  if (!options.plots.empty()) draw_plots(options.plots, result);
+  write_stdout(ledger(result.calibration));
+}
+
+}  // namespace
+
+void add_calibrate_command(CLI::App& app) {
+  auto* command = app.add_subcommand(
+      "calibrate",
+      "Kernel models fitted to measurements, with the error of what they have not seen");
+  auto options = std::make_shared<Options>();
+  command
+      ->add_option("measurements", options->measurements,
+                   "CSV files, ridge-bench's JSON, or folders of them")
+      ->type_name("MEASUREMENTS...")
+      ->required();
+  command->add_option("--chip", options->chip, "What they were measured on")
+      ->type_name("CHIP")
+      ->required();
+  command->add_option("-o,--output", options->output, "The calibration to write")
+      ->type_name("FILE.json")
+      ->required();
+  command->add_flag("--force", options->force, "Overwrite the output");
+  command->add_option("--name", options->name, "Name of the calibration (default: the file's)")
+      ->type_name("NAME");
+  command->add_option("--source", options->source, "Where the measurements come from, in words")
+      ->type_name("WORDS");
+  command
+      ->add_option("--base", options->base,
+                   "A calibration of the same generation: where the fits start, and what fills the "
+                   "operators without measurements, with a larger error")
+      ->type_name("CALIBRATION");
+  command
+      ->add_option("--prefer", options->prefer,
+                   "Kernel to use where several were measured for one operator; may be repeated")
+      ->type_name("KERNEL")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  command
+      ->add_option("--plots", options->plots, "Draw the residuals of each curve into this folder")
+      ->type_name("FOLDER");
+  command->add_option("--threads", options->threads, "Threads to fit with (default: all)")
+      ->check(CLI::Range(1, 1024))
+      ->type_name("N");
+  command->add_option("--seed", options->seed, "Of folds and starts")->capture_default_str();
+  command->footer([] {
+    const std::string chip = example_names().chip;
+    return fmt::format(
+        "Whole shapes are left out in turn (heads, n x k, model), never single rows, and the\n"
+        "error is that of the shapes left out. docs/calibration.md lists the columns of the CSV\n"
+        "files, what each parameter means and how to read the ledger.\n\n"
+        "Examples:\n"
+        "  ridge calibrate bench.json --chip {0} -o my-{0}.json --plots residuals\n"
+        "  ridge calibrate bench.json --chip {0} -o my-{0}.json --base {0}",
+        chip);
+  });
+  command->callback([options] { run_calibrate(*options); });
+}
+
+}  // namespace ridge::tools

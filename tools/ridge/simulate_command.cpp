@@ -1,0 +1,90 @@
+#include "commands.hpp"
+#include "output.hpp"
+#include "ridge/base/progress.hpp"
+#include "ridge/run/simulation_report.hpp"
+
+#include <atomic>
+#include <csignal>
+#include <memory>
+#include <optional>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+namespace ridge::tools {
+namespace {
+
+std::atomic<bool> interrupted{false};
+
+void on_interrupt(int) {
+  interrupted.store(true, std::memory_order_relaxed);
+}
+
+struct Options {
+  std::string scenario;
+  std::string compare;
+  std::string trace;
+  std::optional<std::uint64_t> seed;
+  OutputOptions output;
+};
+
+run::SimulationReport run_one(const std::string& name, const Options& options,
+                              const std::string& trace) {
+  auto scenario = run::load_simulation(name);
+  constexpr std::uint64_t kParts = 1000;
+  Progress progress(scenario.name, kParts);
+  std::uint64_t told = 0;
+  auto report = run::simulate(std::move(scenario),
+                              {.seed = options.seed,
+                               .stop = &interrupted,
+                               .progress =
+                                   [&](double share) {
+                                     const auto now = static_cast<std::uint64_t>(share * kParts);
+                                     if (now > told) progress.add(now - told);
+                                     told = std::max(now, told);
+                                   },
+                               .trace_path = trace});
+  for (const auto& warning : report.warnings) warn(warning);
+  return report;
+}
+
+void run_simulate(const Options& options) {
+  // Ctrl-C ends the run with the statistics so far.
+  std::signal(SIGINT, on_interrupt);
+  const auto report = run_one(options.scenario, options, options.trace);
+  const auto format = options.output.format;
+  if (options.compare.empty()) {
+    write_output(options.output, run::render(report, format));
+    return;
+  }
+  const auto other = run_one(options.compare, options, {});
+  write_output(options.output, run::render_comparison(report, other, format));
+}
+
+}  // namespace
+
+void add_simulate_command(CLI::App& app) {
+  auto* command = app.add_subcommand("simulate", "What a deployment delivers, event by event");
+  auto options = std::make_shared<Options>();
+  command
+      ->add_option("scenario", options->scenario,
+                   "A scenario's name (ridge list scenarios) or file")
+      ->required();
+  command->add_option("--compare", options->compare, "A second scenario to set beside it")
+      ->type_name("OTHER");
+  command
+      ->add_option("--trace", options->trace,
+                   "Write a trace of the measurement, for ui.perfetto.dev")
+      ->type_name("FILE");
+  command->add_option("--seed", options->seed, "Seed of all randomness (default: the scenario's)");
+  add_output_options(*command, options->output, "table|json");
+  command->footer(
+      "Examples:\n"
+      "  ridge list scenarios\n"
+      "  ridge simulate my-scenario.json --trace trace.json\n"
+      "  ridge simulate my-scenario.json --compare other.json --format json\n"
+      "Ctrl-C ends a run with the statistics so far, marked as partial.");
+  command->callback([options] { run_simulate(*options); });
+}
+
+}  // namespace ridge::tools
