@@ -40,6 +40,7 @@ std::vector<double> dequantize(const Quantized& q) {
 
 std::vector<ExpertWeights> materialize(const RandomWeights& random, int groups) {
   std::vector<ExpertWeights> out;
+  out.reserve(static_cast<std::size_t>(groups));
   for (int group = 0; group < groups; ++group)
     out.push_back({.gate = materialize(random, group, Projection::kGate),
                    .up = materialize(random, group, Projection::kUp),
