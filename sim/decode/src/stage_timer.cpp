@@ -250,6 +250,7 @@ void StageTimer::time(std::span<const GroupBatch> groups, StepTimes& times) {
           static_cast<std::size_t>(deployment_.pools[slot.pool].gpus_per_instance);
       ranks[slow.gpu * ranks.size() / gpus] *= slow.factor;
     }
+    times.rank_sum[s] = std::accumulate(ranks.begin(), ranks.end(), 0.0);
     times.slowest[s] = des::SimTime::from(Seconds{*std::max_element(ranks.begin(), ranks.end())});
   }
 }
