@@ -2,6 +2,7 @@
 // double where a rate belongs, does not compile (tests/compile_fail proves it).
 #pragma once
 
+#include <compare>
 #include <type_traits>
 
 namespace ridge {
