@@ -16,7 +16,7 @@ namespace ridge::hw::calibrated {
 
 namespace {
 
-// "h100/gemm.csv" of a longer path: what identifies a file on another machine.
+// "folder/gemm.csv" of a longer path: what identifies a file on another machine.
 std::string last_two_parts(const std::string& path) {
   const std::filesystem::path p(path);
   const std::filesystem::path folder = p.parent_path().filename();
@@ -135,7 +135,8 @@ std::string ledger(const Calibration& calibration) {
   const Curve* last = nullptr;
   for (const Curve& curve : calibration.curves) {
     const bool alternative = last != nullptr && last->key.slot() == curve.key.slot();
-    if (last != nullptr && last->key.family != curve.key.family) table.rule();
+    const bool on_the_wire = last != nullptr && last->key.family >= Family::all_reduce;
+    if (last != nullptr && last->key.family != curve.key.family && !on_the_wire) table.rule();
     last = &curve;
     const HeldOutError& e = curve.held_out;
     std::string note = alternative ? "alternative" : "";

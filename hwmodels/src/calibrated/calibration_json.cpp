@@ -35,6 +35,8 @@ double rounded(double x, int digits) {
   return std::stod(fmt::format("{:.{}g}", x, digits));
 }
 
+constexpr double kNegligibleSpread = 1e-6;  // of ln(parameter): rounding of the linear algebra
+
 Json choice_json(const DecodeAttentionForm::Choice& c) {
   return {{"tile_tokens", c.tile_tokens},
           {"tile_rows", c.tile_rows},
@@ -75,7 +77,8 @@ Json curve_json(const Curve& curve) {
     Json& spread = json["spread"] = Json::array();
     for (std::size_t i = 0; i < values.size(); ++i) {
       for (std::size_t j = 0; j <= i; ++j) {
-        spread.push_back(rounded(curve.spread[i * values.size() + j], 3));
+        const double entry = curve.spread[i * values.size() + j];
+        spread.push_back(std::abs(entry) < kNegligibleSpread ? 0.0 : rounded(entry, 3));
       }
     }
   }

@@ -141,7 +141,7 @@ void read_decode_attention(Row& row, SeriesBuilder& out) {
 }
 
 void read_latent_attention(Row& row, SeriesBuilder& out) {
-  // DeepSeek's latent and rotary key, the shape every public MLA measurement has.
+  // The latent and rotary key of arXiv 2405.04434, which every public measurement has.
   const double latent = row.has("kv_rank") ? row.positive("kv_rank") : 512.0;
   const double rotary = row.has("rope_dim") ? row.positive("rope_dim") : 64.0;
   const Format format = read_format(row, "kv_dtype", row.text("kv_dtype"));

@@ -13,14 +13,14 @@ namespace ridge::hw::calibrated {
 
 struct CalibrateOptions {
   std::string name;
-  std::string source;                  // of the measurements, in words
-  std::vector<std::string> preferred;  // kernels to use first
+  std::string source{};                  // of the measurements, in words
+  std::vector<std::string> preferred{};  // kernels to use first
   // A calibration of this chip or, transferred, of another of its generation: where the fits
   // expect their parameters, and what fills the slots without measurements.
   const Calibration* base = nullptr;
   int threads = 0;  // 0: as many as the machine has
-  FitOptions fit;
-  std::function<void()> progress;  // after each curve, from any thread
+  FitOptions fit{};
+  std::function<void()> progress{};  // after each curve, from any thread
 };
 
 struct CalibrateResult {

@@ -56,7 +56,7 @@ struct Provenance {
 
 // Where a curve was not fitted on its chip.
 struct Borrowed {
-  std::string from;        // "h100", or words
+  std::string from;        // a chip, or words
   double added_error = 0;  // relative, on top of the held-out error
 };
 
