@@ -1,6 +1,6 @@
 #include "ridge/decode/simulation.hpp"
 
-#include "port_network.hpp"
+#include "fabric.hpp"
 #include "request_pool.hpp"
 #include "ridge/base/error.hpp"
 #include "ridge/base/format.hpp"
@@ -25,6 +25,7 @@ using des::SimTime;
 enum class EventKind : std::uint16_t {
   task_end,     // id: task
   sender_free,  // id: port
+  network_wakes,
   arrival,
   measurement_begins,
   measurement_ends,
@@ -86,7 +87,6 @@ struct Simulation::Impl {
         graph(compile(input.deployment, layers_differ(input))),
         timer(input.deployment, graph, input.noise.experts, input.noise.slow_gpus, input.seed),
         memory(plan_memory(input.deployment, input.admission)),
-        network(ports()),
         arrivals(input.seed, kArrivals),
         lengths(input.seed, kLengths),
         drafting(input.seed, kDrafting),
@@ -97,10 +97,8 @@ struct Simulation::Impl {
     const Deployment& d = input.deployment;
     replicas = static_cast<std::size_t>(d.replicas);
     micro_batches = static_cast<std::size_t>(d.micro_batches);
-    for (const Pool& pool : d.pools) {
-      first_port.push_back(ports_per_replica);
-      ports_per_replica += static_cast<std::uint32_t>(pool.instances);
-    }
+    // Strategies of one pool send no messages between instances.
+    if (d.pools.size() > 1) fabric.emplace(d, input.network_model, input.noise.slow_links);
     servers.resize(replicas * graph.resources().size());
     for (std::size_t s = 0; s < servers.size(); ++s) {
       servers[s].random = Random(input.seed, kFirstServer + s);
@@ -132,12 +130,6 @@ struct Simulation::Impl {
 
   static bool layers_differ(const SimulationInput& in) {
     return in.noise.experts.kind != ExpertPopularity::Kind::uniform;
-  }
-
-  std::size_t ports() const {
-    std::int64_t instances = 0;
-    for (const Pool& pool : input.deployment.pools) instances += pool.instances;
-    return static_cast<std::size_t>(instances * input.deployment.replicas);
   }
 
   // Per group; all of them where nothing but memory limits a batch.
@@ -380,11 +372,6 @@ struct Simulation::Impl {
     return servers[lane_id / micro_batches * graph.resources().size() + resource];
   }
 
-  std::uint32_t port(std::size_t lane_id, std::uint32_t pool, std::uint32_t instance) const {
-    return static_cast<std::uint32_t>(lane_id / micro_batches) * ports_per_replica +
-           first_port[pool] + instance;
-  }
-
   void task_ready(std::size_t lane_id, TaskId task, TaskId enabled_by) {
     Lane& lane = lanes[lane_id];
     const SimTime now = engine.now();
@@ -433,49 +420,48 @@ struct Simulation::Impl {
   }
 
   void send(std::size_t lane_id, TaskId task) {
-    const Task& info = graph.tasks()[task];
-    const Slot& slot = graph.slots()[info.slot];
-    const Lane& lane = lanes[lane_id];
-    const Deployment& d = input.deployment;
-    const double bytes = lane.times.payload_bytes[info.slot];
-    const auto wire = [&](std::uint32_t pool, std::uint32_t instance) {
-      const Pool& p = d.pools[pool];
-      double seconds = bytes / (static_cast<double>(p.gpus_per_instance) * p.nic_bandwidth.value() *
-                                d.network.efficiency);
-      for (const SlowLink& slow : input.noise.slow_links) {
-        if (slow.pool == pool && slow.instance == instance) seconds *= slow.factor;
-      }
-      return SimTime::from(Seconds{seconds});
-    };
-    PortNetwork::Message message{.lane = static_cast<std::uint32_t>(lane_id),
-                                 .task = task,
-                                 .from = port(lane_id, slot.pool, slot.instance),
-                                 .to = port(lane_id, slot.to_pool, slot.to_instance),
-                                 .send_time = wire(slot.pool, slot.instance),
-                                 .receive_time = wire(slot.to_pool, slot.to_instance),
-                                 .latency = {}};
-    if (bytes > 0.0) {
-      double latency = d.network.overhead.value();
-      if (input.noise.network_jitter > 0.0) {
-        const double factor = network_noise.lognormal(input.noise.network_jitter);
-        latency += std::max(factor - 1.0, 0.0) *
-                   (latency + std::max(message.send_time, message.receive_time).seconds().value());
-      }
-      message.latency = SimTime::from(Seconds{latency});
-      if (measuring) bytes_sent += bytes;
+    const Slot& slot = graph.slots()[graph.tasks()[task].slot];
+    const double bytes = lanes[lane_id].times.payload_bytes[graph.tasks()[task].slot];
+    const auto replica = static_cast<std::uint32_t>(lane_id / micro_batches);
+    if (bytes == 0.0) {
+      begin(tag_of(lane_id, task));
+      deliver(engine.now(), tag_of(lane_id, task));
+      return;
     }
-    if (const auto started = network.send(engine.now(), message)) message_started(*started);
+    Fabric::Message message{.tag = tag_of(lane_id, task),
+                            .from = {replica, slot.pool, slot.instance},
+                            .to = {replica, slot.to_pool, slot.to_instance},
+                            .bytes = bytes};
+    if (input.noise.network_jitter > 0.0) {
+      // A message can be held up, but the wire is never faster than it is.
+      const double factor = network_noise.lognormal(input.noise.network_jitter);
+      message.delay = SimTime::from(std::max(factor - 1.0, 0.0) * timer.message_time(slot, bytes));
+    }
+    fabric->send(engine.now(), message, *this);
   }
 
-  void message_started(const PortNetwork::Started& started) {
-    const PortNetwork::Message& message = started.message;
-    lanes[message.lane].begin[message.task] = started.begin;
-    lanes[message.lane].last_begun = message.task;
-    engine.at(started.sender_free, Priority::complete,
-              {.kind = EventKind::sender_free, .lane = message.lane, .id = message.from});
-    engine.at(started.arrival, Priority::deliver,
-              {.kind = EventKind::task_end, .lane = message.lane, .id = message.task});
+  static std::uint64_t tag_of(std::size_t lane_id, TaskId task) {
+    return static_cast<std::uint64_t>(lane_id) << 32U | task;
   }
+
+  // What the fabric tells (see Fabric::send).
+  friend class Fabric;
+  void begin(std::uint64_t tag) {
+    Lane& lane = lanes[tag >> 32U];
+    const auto task = static_cast<TaskId>(tag);
+    lane.begin[task] = engine.now();
+    lane.last_begun = task;
+  }
+  void deliver(SimTime when, std::uint64_t tag) {
+    engine.at(when, Priority::deliver,
+              {.kind = EventKind::task_end,
+               .lane = static_cast<std::uint32_t>(tag >> 32U),
+               .id = static_cast<TaskId>(tag)});
+  }
+  void sender_free(SimTime when, std::uint32_t port) {
+    engine.at(when, Priority::complete, {.kind = EventKind::sender_free, .id = port});
+  }
+  void wake(SimTime when) { engine.at(when, Priority::settle, {.kind = EventKind::network_wakes}); }
 
   void on_task_end(std::size_t lane_id, TaskId task) {
     Lane& lane = lanes[lane_id];
@@ -588,7 +574,7 @@ struct Simulation::Impl {
     measuring = true;
     measurement_begin = engine.now();
     for (Server& s : servers) s.queue.restart(engine.now());
-    network.restart(engine.now());
+    if (fabric) fabric->restart(engine.now());
     kv_used.restart(engine.now());
     active.restart(engine.now());
   }
@@ -644,17 +630,11 @@ struct Simulation::Impl {
 
   void link_use(std::size_t pool, SimTime now) {
     const Pool& info = input.deployment.pools[pool];
-    double nic = 0.0;
-    for (std::size_t r = 0; r < replicas; ++r) {
-      for (std::uint32_t i = 0; i < static_cast<std::uint32_t>(info.instances); ++i) {
-        nic += network.use(port(r * micro_batches, static_cast<std::uint32_t>(pool), i), now)
-                   .utilisation();
-      }
-    }
     const double instances = static_cast<double>(info.instances) * static_cast<double>(replicas);
-    if (input.deployment.pools.size() > 1) {
+    if (fabric) {
       result.links.push_back(
-          {.name = fmt::format("{} NICs, sending", info.name), .utilization = nic / instances});
+          {.name = fmt::format("{} NICs, sending", info.name),
+           .utilization = fabric->sending_utilization(static_cast<std::uint32_t>(pool), now)});
     }
     double links = 0.0;
     bool any = false;
@@ -673,8 +653,14 @@ struct Simulation::Impl {
   // From the times of the first replica's last steps.
   void floors() {
     std::vector<SimTime> busy(graph.resources().size());
-    std::vector<SimTime> sending(ports_per_replica);
-    std::vector<SimTime> receiving(ports_per_replica);
+    std::vector<std::size_t> first_port;
+    std::size_t ports = 0;
+    for (const Pool& pool : input.deployment.pools) {
+      first_port.push_back(ports);
+      ports += static_cast<std::size_t>(pool.instances);
+    }
+    std::vector<SimTime> sending(ports);
+    std::vector<SimTime> receiving(ports);
     for (std::size_t m = 0; m < micro_batches; ++m) {
       const Lane& lane = lanes[m];
       if (lane.times.slowest.empty()) continue;
@@ -711,7 +697,10 @@ struct Simulation::Impl {
         on_task_end(event.lane, event.id);
         break;
       case EventKind::sender_free:
-        if (const auto next = network.sender_free(engine.now(), event.id)) message_started(*next);
+        fabric->sender_free(engine.now(), event.id, *this);
+        break;
+      case EventKind::network_wakes:
+        fabric->wake(engine.now(), *this);
         break;
       case EventKind::arrival:
         on_arrival();
@@ -768,18 +757,16 @@ struct Simulation::Impl {
   StepGraph graph;
   StageTimer timer;
   MemoryPlan memory;
-  PortNetwork network;
+  std::optional<Fabric> fabric;
   Random arrivals;
   Random lengths;
   Random drafting;
   Random network_noise;
   std::size_t replicas = 1;
   std::size_t micro_batches = 1;
-  std::uint32_t ports_per_replica = 0;
-  std::vector<std::uint32_t> first_port;  // per pool
-  std::vector<Server> servers;            // [replica][resource]
-  std::vector<Lane> lanes;                // [replica][micro-batch]
-  std::vector<RequestPool> requests;      // [replica]
+  std::vector<Server> servers;        // [replica][resource]
+  std::vector<Lane> lanes;            // [replica][micro-batch]
+  std::vector<RequestPool> requests;  // [replica]
   des::Engine<Event> engine;
   std::atomic<bool> halt{false};
   std::size_t next_in_trace = 0;
@@ -790,7 +777,6 @@ struct Simulation::Impl {
   SimTime measurement_begin;
   double share_done = 0.0;
   double tpot_sum = 0.0;
-  double bytes_sent = 0.0;
   des::TimeAverage kv_used;
   des::TimeAverage active;
   SimulationResult result;

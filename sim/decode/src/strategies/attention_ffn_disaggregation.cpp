@@ -7,6 +7,7 @@
 // instances.
 #include "strategies.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include <fmt/format.h>
@@ -48,6 +49,14 @@ void check_attention_ffn_disaggregation(const Deployment& d, Problems& problems)
         fmt::format("the FFN's {} tensor-parallel GPUs must lie within an instance "
                     "of {}",
                     d.ffn_tensor_parallel, ffn.gpus_per_instance));
+  }
+  const auto [fewer, more] =
+      std::minmax(d.pools[kAttentionPool].gpus_per_instance, ffn.gpus_per_instance);
+  if (more % fewer != 0) {
+    problems.push_back(
+        fmt::format("GPUs of an attention and an FFN instance pair up, so {} and {} "
+                    "GPUs must be multiples of each other",
+                    d.pools[kAttentionPool].gpus_per_instance, ffn.gpus_per_instance));
   }
   if (d.pools[kAttentionPool].gpus_per_instance % d.output_parallel != 0) {
     problems.push_back(
@@ -98,9 +107,11 @@ StepGraph compile_attention_ffn_disaggregation(const Deployment& d, bool layers_
       attention[i] = graph.task(slot, attention_kernels[i], number, before[i]);
       before[i].clear();
     }
-    for (std::uint32_t j = 0; j < ffns; ++j) {
-      std::vector<TaskId> arrived;
+    // Each instance begins with another partner, so that no receiver is crowded while others idle.
+    std::vector<std::vector<TaskId>> arrivals(ffns);
+    for (std::uint32_t k = 0; k < ffns; ++k) {
       for (std::uint32_t i = 0; i < attentions; ++i) {
+        const std::uint32_t j = (i + k) % ffns;
         const SlotId slot = graph.slot({.stage = Stage::network,
                                         .pool = kAttentionPool,
                                         .instance = i,
@@ -108,8 +119,12 @@ StepGraph compile_attention_ffn_disaggregation(const Deployment& d, bool layers_
                                         .tokens_of = i,
                                         .to_pool = kFfnPool,
                                         .to_instance = j});
-        arrived.push_back(graph.transfer(slot, number, std::array{attention[i]}));
+        arrivals[j].push_back(graph.transfer(slot, number, std::array{attention[i]}));
       }
+    }
+    std::vector<TaskId> results(ffns);
+    for (std::uint32_t j = 0; j < ffns; ++j) {
+      std::vector<TaskId> arrived = arrivals[j];
       const auto collective = [&](Slot::Pattern pattern, double bytes) {
         return graph.slot({.stage = Stage::scale_up,
                            .pool = kFfnPool,
@@ -133,7 +148,11 @@ StepGraph compile_attention_ffn_disaggregation(const Deployment& d, bool layers_
         done = graph.task(collective(Slot::Pattern::reduce_scatter, back_bytes), ffn_links[j],
                           number, std::array{done});
       }
-      for (std::uint32_t i = 0; i < attentions; ++i) {
+      results[j] = done;
+    }
+    for (std::uint32_t k = 0; k < attentions; ++k) {
+      for (std::uint32_t j = 0; j < ffns; ++j) {
+        const std::uint32_t i = (j + k) % attentions;
         const SlotId slot = graph.slot({.stage = Stage::network,
                                         .pool = kFfnPool,
                                         .instance = j,
@@ -141,7 +160,7 @@ StepGraph compile_attention_ffn_disaggregation(const Deployment& d, bool layers_
                                         .tokens_of = i,
                                         .to_pool = kAttentionPool,
                                         .to_instance = i});
-        before[i].push_back(graph.transfer(slot, number, std::array{done}));
+        before[i].push_back(graph.transfer(slot, number, std::array{results[j]}));
       }
     }
     partials = ffns;

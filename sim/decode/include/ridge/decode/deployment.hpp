@@ -6,6 +6,7 @@
 #include "ridge/hwmodels/chip_spec.hpp"
 #include "ridge/hwmodels/kernel_model.hpp"
 #include "ridge/models/model_spec.hpp"
+#include "ridge/net/cluster_spec.hpp"
 
 #include <cstdint>
 #include <memory>
@@ -65,6 +66,7 @@ struct Deployment {
 
   Seconds step_overhead;  // sampling, scheduling and graph launch, once per step, beside no kernel
   Transport network;
+  net::Fabric fabric;  // between the instances' nodes; one switch unless told otherwise
   Transport scale_up;
   Drafting drafting;
 
