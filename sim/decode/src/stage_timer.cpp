@@ -21,6 +21,23 @@ std::size_t rank_count(const Deployment& d, const Slot& slot) {
   return 1;
 }
 
+models::Collective::Kind kind_of(Slot::Pattern pattern) {
+  using Kind = models::Collective::Kind;
+  switch (pattern) {
+    case Slot::Pattern::all_gather:
+      return Kind::all_gather;
+    case Slot::Pattern::reduce_scatter:
+      return Kind::reduce_scatter;
+    case Slot::Pattern::all_reduce:
+      return Kind::all_reduce;
+    case Slot::Pattern::all_to_all:
+      return Kind::all_to_all;
+    case Slot::Pattern::point_to_point:
+      break;
+  }
+  throw InvariantError("a message between two instances is no collective");
+}
+
 }  // namespace
 
 StageTimer::StageTimer(const Deployment& deployment, const StepGraph& graph,
@@ -164,6 +181,14 @@ Seconds StageTimer::collective_time(const Slot& slot, double tokens, double busi
   const Pool& pool = deployment_.pools[slot.pool];
   const Transport& inside = deployment_.scale_up;
   const auto ranks = static_cast<double>(slot.ranks);
+  if (deployment_.collectives == CollectiveTiming::kernel_model) {
+    const bool everyone = slot.pattern == Slot::Pattern::all_to_all;
+    const models::Collective shape{
+        .kind = kind_of(slot.pattern),
+        .ranks = slot.ranks,
+        .payload = Bytes{slot.bytes_per_token * (everyone ? busiest : tokens)}};
+    return pool.kernels->time({"collective", models::Part::communication, shape}).time;
+  }
   if (slot.pattern == Slot::Pattern::all_to_all) {
     // Each GPU sends its own tokens; those for its node's GPUs take the scale-up links, at once
     // with the others. All wait for the GPU that sends most.

@@ -37,6 +37,7 @@ std::optional<Seconds> floor_of(decode::SimulationInput input) {
     pool.kernels = hw::theoretical_model(pool.kernels->chip());
   }
   input.deployment.step_overhead = {};
+  input.deployment.collectives = decode::CollectiveTiming::links;
   input.deployment.network = {.overhead = {}, .efficiency = 1.0, .source = "theory"};
   input.deployment.scale_up = input.deployment.network;
   input.noise = {};
@@ -209,7 +210,9 @@ std::string pools_table(const SimulationReport& report) {
     const double all =
         report.result.elapsed.seconds().value() * static_cast<double>(report.pool_gpus[p]);
     const auto share = [&](double seconds) {
-      return all > 0.0 ? fmt::format("{:.1f}", 100.0 * seconds / all) : std::string("-");
+      // Rounding can leave a zero a few attoseconds short.
+      return all > 0.0 ? fmt::format("{:.1f}", std::max(0.0, 100.0 * seconds / all))
+                       : std::string("-");
     };
     std::vector<std::string> row = {report.pool_titles[p], share(times.busy),
                                     share(times.slowest_rank)};

@@ -22,6 +22,9 @@ constexpr double kMaxGpus = 1e6;
 
 constexpr std::array<Named<decode::Dispatch>, 2> kDispatches = {
     {{"broadcast", decode::Dispatch::broadcast}, {"routed", decode::Dispatch::routed}}};
+constexpr std::array<Named<decode::CollectiveTiming>, 2> kCollectives = {
+    {{"links", decode::CollectiveTiming::links},
+     {"kernel_model", decode::CollectiveTiming::kernel_model}}};
 constexpr std::array<Named<decode::Routing>, 3> kRoutings = {
     {{"round_robin", decode::Routing::round_robin},
      {"least_load", decode::Routing::least_load},
@@ -132,13 +135,25 @@ void read_pool(const JsonNode& node, std::string name, Deployment& d, bool holds
 }
 
 void read_transport(const JsonNode& node, decode::Transport& out,
-                    decode::NetworkModel* model = nullptr) {
+                    decode::NetworkModel* model = nullptr, net::Fabric* fabric = nullptr) {
   JsonObject object(node);
   object.required("overhead_us", out.overhead, at_least(0));
   object.required("efficiency", out.efficiency, positive(1.0));
   object.required("source", out.source);
   if (model != nullptr) {
     object.required("model", *model, std::span<const Named<decode::NetworkModel>>(kNetworkModels));
+  }
+  if (fabric == nullptr) return;
+  if (const auto node_fabric = object.optional("fabric")) {
+    JsonObject fields(*node_fabric);
+    const auto count = [&](std::string_view key, int& value, double min) {
+      std::int64_t number = 0;
+      if (fields.required(key, number, between(min, 1e6))) value = static_cast<int>(number);
+    };
+    count("nodes_per_leaf", fabric->nodes_per_leaf, 1);
+    count("spines", fabric->spines, 1);
+    fields.required("oversubscription", fabric->oversubscription, between(1, 1000));
+    fields.required("hop_latency_us", fabric->hop_latency, at_least(0));
   }
 }
 
@@ -162,6 +177,8 @@ void read_deployment(const JsonNode& node, Deployment& d) {
   object.required("micro_batches", d.micro_batches, between(1, 64));
   object.optional("replicas", d.replicas, between(1, 65536));
   object.optional("dispatch", d.dispatch, std::span<const Named<decode::Dispatch>>(kDispatches));
+  object.optional("collectives", d.collectives,
+                  std::span<const Named<decode::CollectiveTiming>>(kCollectives));
   object.optional("scale_up_overlaps_compute", d.scale_up_overlaps_compute);
   object.optional("step_overhead_us", d.step_overhead, at_least(0));
   if (const auto precision = object.optional("attention_precision")) {
@@ -318,7 +335,7 @@ void read_simulation(const JsonNode& node, SimulationScenario& out) {
   const auto deployment = object.required("deployment");
   if (deployment) read_deployment(*deployment, d);
   if (const auto network = object.required("network")) {
-    read_transport(*network, d.network, &in.network_model);
+    read_transport(*network, d.network, &in.network_model, &d.fabric);
   }
   if (const auto scale_up = object.required("scale_up")) read_transport(*scale_up, d.scale_up);
   if (const auto workload = object.required("workload")) read_workload(*workload, in.workload);

@@ -44,6 +44,12 @@ enum class Dispatch : std::uint8_t {
   routed,     // to the instances that hold one of its experts or its share of the dense part
 };
 
+// What times the collectives: all-gathers and the like within a node, all-to-alls across nodes.
+enum class CollectiveTiming : std::uint8_t {
+  links,         // bytes over the links' bandwidth, and the transports' overheads and efficiencies
+  kernel_model,  // the pool's kernel model, from measured collectives where it is calibrated
+};
+
 struct Drafting {
   std::int64_t tokens = 0;  // drafted per step by the MTP modules
   double acceptance = 0.0;  // of each, given that those before it were accepted
@@ -62,6 +68,7 @@ struct Deployment {
   std::int64_t ffn_expert_parallel = 1;
   std::int64_t redundant_experts = 0;  // copies of busy experts, over all ranks
   Dispatch dispatch = Dispatch::broadcast;
+  CollectiveTiming collectives = CollectiveTiming::links;
   bool scale_up_overlaps_compute = true;  // collectives within an instance run beside the kernels
 
   Seconds step_overhead;  // sampling, scheduling and graph launch, once per step, beside no kernel
