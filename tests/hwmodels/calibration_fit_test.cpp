@@ -1,0 +1,245 @@
+// The fit recovers what made the data, says how wrong it is, and refuses what cannot be fitted.
+#include "ridge/base/error.hpp"
+#include "ridge/base/random.hpp"
+#include "ridge/hwmodels/calibrated/calibrate.hpp"
+#include "ridge/hwmodels/calibrated/least_squares.hpp"
+
+#include <cmath>
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace ridge::hw::calibrated {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr Machine kMachine{
+    .compute_units = 100, .memory_TBps = 3.0, .bf16_TFLOPps = 900, .fp8_TFLOPps = 1800};
+
+ChipSpec made_up_chip() {
+  ChipSpec chip;
+  chip.name = "testchip";
+  chip.generation = "test";
+  chip.compute_units.value = 100;
+  chip.memory_bandwidth.value = BytesPerSecond{3.0e12};
+  chip.matrix_rate[static_cast<std::size_t>(Precision::bf16)].value = FlopPerSecond{900e12};
+  chip.matrix_rate[static_cast<std::size_t>(Precision::fp8)].value = FlopPerSecond{1800e12};
+  return chip;
+}
+
+DecodeAttentionForm::Parameters attention_truth() {
+  DecodeAttentionForm::Parameters p{};
+  p[DecodeAttentionForm::launch_us] = 7.0;
+  p[DecodeAttentionForm::block_us] = 2.0;
+  p[DecodeAttentionForm::sequence_us] = 0.01;
+  p[DecodeAttentionForm::tile_us] = 0.1;
+  p[DecodeAttentionForm::block_GBps] = 60.0;
+  p[DecodeAttentionForm::block_TFLOPps] = 5.0;
+  p[DecodeAttentionForm::combine_us] = 2.5;
+  p[DecodeAttentionForm::combine_TBps] = 6.0;
+  p[DecodeAttentionForm::memory_TBps] = 2.7;
+  p[DecodeAttentionForm::l2_TBps] = 6.0;
+  p[DecodeAttentionForm::l2_MB] = 35.0;
+  p[DecodeAttentionForm::softness] = 0.4;
+  p[DecodeAttentionForm::reread] = 0.15;
+  p[DecodeAttentionForm::row_TBps] = 2.0;
+  return p;
+}
+
+// CSV of attention latencies that a known curve made, with lognormal noise.
+std::string attention_csv(double noise, std::uint64_t seed = 7) {
+  const DecodeAttentionForm::Choice choice{.tile_tokens = 128, .tile_rows = 64};
+  const auto truth = attention_truth();
+  Random random(seed);
+  std::string csv = "kernel,batch,kv_len,heads,kv_heads,head_dim,kv_dtype,latency_us\n";
+  for (const auto& [heads, kv_heads] :
+       {std::pair{8, 1}, {16, 1}, {32, 4}, {32, 8}, {64, 4}, {64, 8}, {96, 8}, {64, 1}, {128, 1}}) {
+    for (int batch = 1; batch <= 512; batch *= 4) {
+      for (int context = 128; context <= 65536; context *= 2) {
+        const DecodeAttentionForm::Shape shape{.sequences = static_cast<double>(batch),
+                                               .context = static_cast<double>(context),
+                                               .query_rows = static_cast<double>(heads),
+                                               .kv_heads = static_cast<double>(kv_heads),
+                                               .qk_dim = 128,
+                                               .v_dim = 128,
+                                               .values_per_token = 256.0 * kv_heads,
+                                               .bytes_per_value = 2};
+        const double us =
+            DecodeAttentionForm::time(kMachine, choice, truth, shape).us * random.lognormal(noise);
+        csv += fmt::format("made-up,{},{},{},{},128,bf16,{:.4f}\n", batch, context, heads, kv_heads,
+                           us);
+      }
+    }
+  }
+  return csv;
+}
+
+MeasurementSet read(const std::string& csv, const std::string& name = "made_up.csv") {
+  MeasurementSet set;
+  read_measurement_csv(csv, name, set);
+  return set;
+}
+
+std::string refusal_of(const MeasurementSet& set) {
+  try {
+    (void)calibrate(set, made_up_chip(), {.name = "x"});
+  } catch (const UserError& error) {
+    return error.what();
+  }
+  return "not refused";
+}
+
+TEST(LeastSquares, FindsTheMinimumOfARobustSumWithAnOutlier) {
+  // y = a x^b with one measurement a hundred times too large.
+  std::vector<double> x;
+  std::vector<double> y;
+  for (int i = 1; i <= 40; ++i) {
+    x.push_back(i);
+    y.push_back(3.0 * std::pow(i, 1.7));
+  }
+  y[20] *= 100.0;
+  LeastSquaresProblem problem;
+  problem.residuals = x.size();
+  problem.lower = {0.01, 0.1};
+  problem.upper = {100.0, 5.0};
+  problem.start = {1.0, 1.0};
+  problem.evaluate = [&](std::span<const double> p, std::span<double> r) {
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      r[i] = std::log(p[0] * std::pow(x[i], p[1]) / y[i]);
+    }
+  };
+  const auto result = minimise(problem, {.prior_weight = 1e-3});
+  EXPECT_NEAR(result.p[0], 3.0, 0.05);
+  EXPECT_NEAR(result.p[1], 1.7, 0.01);
+}
+
+TEST(LeastSquares, CovarianceGrowsWithTheNoiseAndVanishesAtABound) {
+  const auto spread_of = [](double noise) {
+    Random random(3);
+    std::vector<double> y;
+    std::vector<unsigned> group;
+    for (unsigned i = 0; i < 400; ++i) {
+      y.push_back(5.0 * random.lognormal(noise));
+      group.push_back(i / 4);
+    }
+    LeastSquaresProblem problem;
+    problem.residuals = y.size();
+    problem.lower = {0.1, 1.0};
+    problem.upper = {100.0, 2.0};
+    problem.start = {1.0, 1.0};  // the second never leaves its bound: nothing depends on it
+    problem.evaluate = [y](std::span<const double> p, std::span<double> r) {
+      for (std::size_t i = 0; i < y.size(); ++i) r[i] = std::log(p[0] / y[i]);
+    };
+    const auto fit = minimise(problem);
+    return covariance(problem, fit.p, group);
+  };
+  const auto quiet = spread_of(0.01);
+  const auto loud = spread_of(0.04);
+  EXPECT_GT(loud[0], 4.0 * quiet[0]);
+  EXPECT_NEAR(std::sqrt(quiet[0]), 0.01 / 20.0, 0.0003);  // sigma / sqrt(n)
+  EXPECT_EQ(quiet[3], 0.0);
+}
+
+TEST(CalibrationFit, RecoversTheCurveThatMadeTheMeasurements) {
+  const MeasurementSet set = read(attention_csv(0.01));
+  const CalibrateResult result = calibrate(set, made_up_chip(), {.name = "made-up"});
+  const Curve* curve = result.calibration.find(Family::decode_attention, Format::bf16, 128);
+  ASSERT_NE(curve, nullptr);
+  EXPECT_LT(curve->held_out.p50, 0.015);
+  EXPECT_LT(curve->held_out.p90, 0.05);
+  EXPECT_EQ(curve->held_out.groups, 9);
+  EXPECT_TRUE(curve->held_out.by_shape);
+  const auto p = values_of(curve->fitted);
+  EXPECT_NEAR(p[DecodeAttentionForm::launch_us], 7.0, 0.5);
+  EXPECT_NEAR(p[DecodeAttentionForm::memory_TBps], 2.7, 0.1);
+}
+
+TEST(CalibrationFit, IsTheSameOnAnyNumberOfThreads) {
+  MeasurementSet set = read(attention_csv(0.03));
+  std::string gemms = "dtype,m,n,k,latency_us\n";
+  for (int m = 1; m <= 4096; m *= 2) {
+    for (const int n : {512, 2048, 7168}) {
+      for (const int k : {512, 4096}) {
+        gemms += fmt::format("bf16,{},{},{},{:.4f}\n", m, n, k, 5.0 + 3e-9 * m * n * k);
+      }
+    }
+  }
+  read_measurement_csv(gemms, "gemm.csv", set);
+  const auto text = [&](int threads) {
+    return to_json(calibrate(set, made_up_chip(), {.name = "x", .threads = threads}).calibration);
+  };
+  EXPECT_EQ(text(1), text(3));
+}
+
+TEST(CalibrationFit, HeldOutErrorIsLargerThanInSampleErrorWhereShapesDiffer) {
+  // Each shape is off by a factor of its own: what a fit cannot know of a shape it has not seen.
+  std::string csv = "dtype,m,n,k,latency_us\n";
+  Random random(11);
+  for (const int n : {512, 1024, 2048, 4096, 8192}) {
+    for (const int k : {512, 1024, 2048, 4096, 8192}) {
+      const double own = random.lognormal(0.3);
+      for (int m = 1; m <= 8192; m *= 2) {
+        csv += fmt::format("bf16,{},{},{},{:.4f}\n", m, n, k, own * (5.0 + 3e-9 * m * n * k));
+      }
+    }
+  }
+  const CalibrateResult result = calibrate(read(csv), made_up_chip(), {.name = "x"});
+  const HeldOutError& e = result.calibration.curves.front().held_out;
+  EXPECT_GT(e.p50, 0.08);
+  EXPECT_GE(e.p90, e.p50);
+  EXPECT_GE(e.worst, e.p90);
+}
+
+TEST(CalibrationFit, NamesTheOutlierByFileAndLine) {
+  std::string csv = attention_csv(0.01);
+  csv += "made-up,8,4096,64,4,128,bf16,900000\n";
+  const auto lines = std::count(csv.begin(), csv.end(), '\n');
+  const CalibrateResult result = calibrate(read(csv), made_up_chip(), {.name = "x"});
+  const Curve& curve = result.calibration.curves.front();
+  ASSERT_EQ(curve.outlier_count, 1);
+  EXPECT_EQ(curve.outliers.front().where, fmt::format("made_up.csv:{}", lines));
+  EXPECT_DOUBLE_EQ(curve.outliers.front().measured_us, 900000);
+  EXPECT_LT(curve.held_out.p50, 0.015) << "one wild row does not bend the curve";
+}
+
+TEST(CalibrationFit, RefusesTooFewPoints) {
+  EXPECT_THAT(refusal_of(read("dtype,m,n,k,latency_us\nbf16,1,512,512,5\nbf16,2,512,512,5\n")),
+              HasSubstr("gemm bf16: 2 measurements are too few"));
+}
+
+TEST(CalibrationFit, RefusesMeasurementsOfOneShape) {
+  std::string csv = "dtype,m,n,k,latency_us\n";
+  for (int i = 0; i < 100; ++i) csv += fmt::format("bf16,64,512,512,{}\n", 5.0 + 0.01 * i);
+  EXPECT_THAT(refusal_of(read(csv)), HasSubstr("cover 1 shape"));
+}
+
+TEST(CalibrationFit, FallsBackToLeavingBatchSizesOutAndSaysSo) {
+  std::string csv = "dtype,m,n,k,latency_us\n";
+  for (int m = 1; m <= 16384; m += m < 64 ? 3 : m / 8) {
+    csv += fmt::format("bf16,{},7168,2048,{:.4f}\n", m, 5.0 + 3e-9 * m * 7168 * 2048);
+  }
+  const CalibrateResult result = calibrate(read(csv), made_up_chip(), {.name = "x"});
+  EXPECT_FALSE(result.calibration.curves.front().held_out.by_shape);
+}
+
+TEST(CalibrationFit, NoFittedRateExceedsTheDataSheet) {
+  // Twice as fast as the chip can be.
+  std::string csv = "dtype,m,n,k,latency_us\n";
+  for (int m = 64; m <= 16384; m *= 2) {
+    for (const int n : {1024, 2048, 4096, 8192}) {
+      for (const int k : {1024, 4096, 8192}) {
+        const double flop = 2.0 * m * n * k;
+        csv += fmt::format("bf16,{},{},{},{:.6f}\n", m, n, k, 1.0 + flop / 1800e6);
+      }
+    }
+  }
+  const CalibrateResult result = calibrate(read(csv), made_up_chip(), {.name = "x"});
+  const auto p = values_of(result.calibration.curves.front().fitted);
+  EXPECT_LE(p[GemmForm::memory_TBps], 3.0 * (1 + 1e-9));
+  EXPECT_LE(p[GemmForm::unit_TFLOPps], 9.0 * (1 + 1e-9));
+}
+
+}  // namespace
+}  // namespace ridge::hw::calibrated

@@ -1,0 +1,213 @@
+// Reading measurements: the columns people bring, and the mistakes in them.
+#include "ridge/base/error.hpp"
+#include "ridge/hwmodels/calibrated/measurement.hpp"
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace ridge::hw::calibrated {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+MeasurementSet read_csv(const std::string& text, const std::string& name = "measured.csv") {
+  MeasurementSet set;
+  read_measurement_csv(text, name, set);
+  return set;
+}
+
+MeasurementSet read_json(const std::string& text) {
+  MeasurementSet set;
+  read_measurement_json(text, "bench.json", set);
+  return set;
+}
+
+template <typename Read>
+std::string complaint(Read&& read) {
+  try {
+    (void)read();
+  } catch (const UserError& error) {
+    return error.what();
+  }
+  return "no complaint";
+}
+
+template <typename Form>
+const typename Form::Shape& only_shape(const MeasurementSet& set) {
+  EXPECT_EQ(set.series.size(), 1U);
+  return std::get<std::vector<typename Form::Shape>>(set.series.begin()->second.shapes).front();
+}
+
+TEST(MeasurementCsv, AttentionCacheHoldsKeysAndValuesOfEveryKvHead) {
+  const auto set = read_csv(
+      "kernel,batch,kv_len,heads,kv_heads,head_dim,kv_dtype,latency_us\nk,4,1024,32,8,128,fp8,"
+      "20\n");
+  const auto& shape = only_shape<DecodeAttentionForm>(set);
+  EXPECT_EQ(shape.values_per_token, 2 * 8 * 128);
+  EXPECT_EQ(shape.bytes_per_value, 1);
+  EXPECT_EQ(set.series.begin()->first.head_dim, 128);
+}
+
+TEST(MeasurementCsv, LatentAttentionCachesOneLatentForAllHeads) {
+  const auto set = read_csv("kv_dtype,heads,batch,kv_len,latency_us\nbf16,128,2,4096,30\n");
+  const auto& shape = only_shape<DecodeAttentionForm>(set);
+  EXPECT_EQ(shape.values_per_token, 576);
+  EXPECT_EQ(shape.qk_dim, 576);
+  EXPECT_EQ(shape.v_dim, 512);
+  EXPECT_EQ(set.series.begin()->first.family, Family::latent_attention);
+}
+
+TEST(MeasurementCsv, FormatStandsInAColumnOrInTheFileName) {
+  const std::string text = "m,n,k,latency_us\n16,512,512,5\n";
+  EXPECT_EQ(read_csv(text, "runs/gemm_fp8_block.csv").series.begin()->first.format,
+            Format::fp8_block);
+  EXPECT_EQ(read_csv(text, "gemm_bf16.csv").series.begin()->first.format, Format::bf16);
+  EXPECT_THAT(complaint([&] { return read_csv(text, "gemm.csv"); }),
+              HasSubstr("the file's name says no format"));
+}
+
+TEST(MeasurementCsv, MoeLayerDividesExpertsOverRanksAndWidthOverSlices) {
+  const auto set = read_csv(
+      "kernel,dtype,tokens,hidden,intermediate,top_k,experts,tp,ep,routing,latency_us\n"
+      "k,fp8_block,512,7168,2048,8,256,2,4,balanced,300\n");
+  const auto& shape = only_shape<GroupedGemmForm>(set);
+  EXPECT_EQ(shape.experts, 64);
+  EXPECT_EQ(shape.rows, 512 * 8 / 4);
+  EXPECT_EQ(shape.active_experts, 64);
+  EXPECT_EQ(shape.routed_rows, 512 * 8);
+  EXPECT_EQ(shape.n, 2 * 1024);
+  EXPECT_EQ(shape.k2, 1024);
+}
+
+TEST(MeasurementCsv, SkewedRoutingLoadsTheBusiestRankAboveTheMean) {
+  const std::string header =
+      "kernel,dtype,tokens,hidden,intermediate,top_k,experts,tp,ep,routing,latency_us\n";
+  const auto skewed = read_csv(header + "k,bf16,1024,4096,1024,8,128,1,8,power_law_1.2,300\n");
+  const auto even = read_csv(header + "k,bf16,1024,4096,1024,8,128,1,8,balanced,300\n");
+  const auto& s = only_shape<GroupedGemmForm>(skewed);
+  EXPECT_GT(s.rows, 1.2 * only_shape<GroupedGemmForm>(even).rows);
+  double mean = 0;
+  for (int c = 0; c < s.profile.classes; ++c) {
+    mean += s.profile.load[static_cast<std::size_t>(c)] / s.profile.classes;
+    if (c > 0) {
+      EXPECT_GE(s.profile.load[static_cast<std::size_t>(c)],
+                s.profile.load[static_cast<std::size_t>(c - 1)]);
+    }
+  }
+  EXPECT_NEAR(mean, 1.0, 1e-5);
+}
+
+TEST(MeasurementCsv, OfACollectiveGivenTwiceTheFasterHadElementsOfOneByte) {
+  const auto set = read_csv(
+      "collective,gpus,elements_2_bytes_each,latency_us\n"
+      "all_reduce,8,1000000,30\nall_reduce,8,1000000,20\nall_reduce,8,2000000,40\n");
+  const auto& series = set.series.begin()->second;
+  const auto& shapes = std::get<std::vector<CollectiveForm::Shape>>(series.shapes);
+  ASSERT_EQ(shapes.size(), 3U);
+  for (std::size_t i = 0; i < 3; ++i) {
+    const double elements = series.us[i] == 40 ? 2e6 : 1e6;
+    const double bytes = series.us[i] == 20 ? 1 : 2;
+    EXPECT_NEAR(shapes[i].wire_MB, 1e-6 * 2 * 7.0 / 8 * elements * bytes, 1e-9);
+  }
+}
+
+TEST(MeasurementCsv, UnknownColumnsAreNamedWithTheNearestKind) {
+  EXPECT_THAT(complaint([] { return read_csv("m,n,k,colour,latency_ms\n1,2,3,4,5\n", "x.csv"); }),
+              AllOf(HasSubstr("x.csv: line 1"), HasSubstr("GEMM"), HasSubstr("missing latency_us"),
+                    HasSubstr("unknown colour, latency_ms")));
+}
+
+TEST(MeasurementCsv, LatenciesThatAreNotPositiveNumbersAreErrorsByLine) {
+  for (const char* bad : {"0", "-3", "nan", "inf", "fast", "", "5us"}) {
+    const std::string text =
+        fmt::format("dtype,m,n,k,latency_us\nbf16,1,2,3,4\nbf16,1,2,3,{}\n", bad);
+    EXPECT_THAT(complaint([&] { return read_csv(text, "x.csv"); }),
+                AllOf(HasSubstr("x.csv: line 3: latency_us: expected a positive number"),
+                      HasSubstr(fmt::format("got \"{}\"", bad))));
+  }
+}
+
+TEST(MeasurementCsv, EveryBadLineIsToldNotOnlyTheFirst) {
+  const std::string said = complaint(
+      [] { return read_csv("dtype,m,n,k,latency_us\nbf16,0,2,3,4\nbf16,1,2,3,-1\n", "x.csv"); });
+  EXPECT_THAT(said, AllOf(HasSubstr("line 2: m"), HasSubstr("line 3: latency_us")));
+}
+
+TEST(MeasurementCsv, RaggedRowsAndEmptyFilesAreRefused) {
+  EXPECT_THAT(complaint([] { return read_csv("dtype,m,n,k,latency_us\nbf16,1,2\n"); }),
+              HasSubstr("3 cells under 5 columns"));
+  EXPECT_THAT(complaint([] { return read_csv(""); }), HasSubstr("empty"));
+  EXPECT_THAT(complaint([] { return read_csv("dtype,m,n,k,latency_us\n"); }),
+              HasSubstr("no measurements"));
+}
+
+TEST(MeasurementCsv, TwoDevicesInOneFileOrTwoAreRefused) {
+  EXPECT_THAT(complaint([] {
+                return read_csv("dtype,m,n,k,device,latency_us\nbf16,1,2,3,A,4\nbf16,1,2,3,B,4\n");
+              }),
+              HasSubstr("measurements of A and of B"));
+  MeasurementSet set;
+  read_measurement_csv("dtype,m,n,k,device,latency_us\nbf16,1,2,3,A,4\n", "a.csv", set);
+  read_measurement_csv("dtype,m,n,k,device,latency_us\nbf16,1,2,3,B,4\n", "b.csv", set);
+  EXPECT_THAT(complaint([&] { return set.device(); }),
+              AllOf(HasSubstr("a.csv was measured on A"), HasSubstr("b.csv on B")));
+}
+
+constexpr const char* kBench = R"({
+  "format": "ridge-measurement", "format_version": 1, "tool": "t", "command": "c",
+  "date_utc": "2025-01-01T00:00:00Z", "device": {"name": "Some Device"}, "software": {},
+  "clocks": {}, "timing": {},
+  "points": [
+    {"family": "decode_attention", "kernel": "ridge",
+     "shape": {"batch": 64, "context_tokens": 8192, "kv_lengths": "equal", "query_heads": 64,
+               "kv_heads": 1, "head_dim": 256, "kv_dtype": "fp8_e4m3"},
+     "bytes_read": 1, "bytes_written": 1, "flop": 1, "median_us": 100, "p10_us": 99,
+     "p90_us": 101, "samples": 50},
+    {"family": "grouped_gemm", "kernel": "ridge",
+     "shape": {"projection": "down", "tokens": 128, "hidden": 7168, "intermediate": 2048,
+               "experts": 256, "local_experts": 32, "top_k": 8, "shared_experts": 1,
+               "routing": "balanced"},
+     "bytes_read": 1, "bytes_written": 1, "flop": 1, "median_us": 100, "p10_us": 99,
+     "p90_us": 101, "samples": 50},
+    {"family": "launch_overhead", "kernel": "graph_node", "shape": {"ctas": 1},
+     "bytes_read": 0, "bytes_written": 0, "flop": 0, "median_us": 2, "p10_us": 2, "p90_us": 2,
+     "samples": 50}
+  ]})";
+
+TEST(MeasurementJson, ReadsTheBenchmarksPointsAndTellsWhatItLeavesAside) {
+  const auto set = read_json(kBench);
+  EXPECT_EQ(set.device(), "Some Device");
+  EXPECT_EQ(set.rows(), 2U);
+  EXPECT_EQ(set.skipped.at("launch_overhead"), 1U);
+  const CurveKey attention{.family = Family::decode_attention,
+                           .format = Format::fp8,
+                           .head_dim = 256,
+                           .kernel = "ridge"};
+  ASSERT_TRUE(set.series.contains(attention));
+  const CurveKey down{
+      .family = Family::grouped_gemm, .format = Format::fp8_block, .kernel = "ridge"};
+  const auto& shape =
+      std::get<std::vector<GroupedGemmForm::Shape>>(set.series.at(down).shapes).front();
+  EXPECT_EQ(shape.experts, 33) << "the shared expert is one more";
+  EXPECT_EQ(shape.rows, 128 * 8 / 8 + 128);
+  EXPECT_EQ(shape.k, 2048);
+}
+
+TEST(MeasurementJson, NamesThePointerOfAMistake) {
+  std::string text = kBench;
+  text.replace(text.find("\"median_us\": 100"), 16, "\"median_us\": 0.0");
+  EXPECT_THAT(complaint([&] { return read_json(text); }),
+              HasSubstr("bench.json: /points/0/median_us"));
+  text = kBench;
+  text.replace(text.find("\"format_version\": 1"), 19, "\"format_version\": 9");
+  EXPECT_THAT(complaint([&] { return read_json(text); }), HasSubstr("/format_version"));
+}
+
+}  // namespace
+}  // namespace ridge::hw::calibrated

@@ -1,0 +1,364 @@
+// What a calibration answers: from its curve within the range, with a wider error outside, and
+// never less for more work where physics forbids it.
+#include "json_schema.hpp"
+#include "ridge/base/error.hpp"
+#include "ridge/hwmodels/calibrated/calibrated_model.hpp"
+#include "ridge/hwmodels/calibrated/residual_plot.hpp"
+
+#include <cmath>
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+namespace ridge::hw::calibrated {
+namespace {
+
+using ::testing::HasSubstr;
+
+ChipSpec chip_named(const std::string& name, double memory_TBps = 3.0, double bf16_TFLOPps = 900) {
+  ChipSpec chip;
+  chip.name = name;
+  chip.generation = "test";
+  chip.compute_units.value = 100;
+  chip.memory_bandwidth.value = BytesPerSecond{memory_TBps * 1e12};
+  chip.scale_up_bandwidth.value = BytesPerSecond{450e9};
+  chip.nic_bandwidth.value = BytesPerSecond{50e9};
+  chip.chips_per_server.value = 8;
+  chip.matrix_rate[static_cast<std::size_t>(Precision::bf16)].value =
+      FlopPerSecond{bf16_TFLOPps * 1e12};
+  chip.matrix_rate[static_cast<std::size_t>(Precision::fp8)].value =
+      FlopPerSecond{2 * bf16_TFLOPps * 1e12};
+  return chip;
+}
+
+template <typename Form>
+Curve curve_of(Family family, Format format, std::int64_t head_dim = 0) {
+  Fitted<Form> fitted;
+  for (std::size_t j = 0; j < fitted.p.size(); ++j) fitted.p[j] = Form::parameters()[j].initial;
+  Curve curve;
+  curve.key = {.family = family, .format = format, .head_dim = head_dim, .kernel = "made-up"};
+  curve.fitted = fitted;
+  curve.held_out = {.p50 = 0.04,
+                    .p90 = 0.12,
+                    .worst = 0.4,
+                    .in_sample_p50 = 0.03,
+                    .measurements = 1000,
+                    .groups = 20,
+                    .folds = 5,
+                    .by_shape = true};
+  curve.spread.assign(fitted.p.size() * fitted.p.size(), 0.0);
+  for (std::size_t j = 0; j < fitted.p.size(); ++j) curve.spread[j * fitted.p.size() + j] = 0.02;
+  curve.sources = {{.file = "folder/made_up.csv", .rows = 1000}};
+  curve.outliers = {{.where = "folder/made_up.csv:7", .measured_us = 10, .predicted_us = 20}};
+  curve.outlier_count = 3;
+  return curve;
+}
+
+Calibration whole() {
+  Calibration c;
+  c.name = "made-up";
+  c.chip = "testchip";
+  c.machine = machine_of(chip_named("testchip"));
+  c.source = "made up";
+  for (const std::int64_t head_dim : {64, 128, 256}) {
+    for (const Format format : {Format::bf16, Format::fp8}) {
+      Curve curve = curve_of<DecodeAttentionForm>(Family::decode_attention, format, head_dim);
+      curve.ranges = {{"sequences", 1, 1024},
+                      {"context", 2, 131072},
+                      {"query_rows", 1, 128},
+                      {"kv_heads", 1, 64}};
+      c.curves.push_back(curve);
+    }
+  }
+  c.curves.push_back(curve_of<DecodeAttentionForm>(Family::latent_attention, Format::bf16, 576));
+  for (const Format format : {Format::bf16, Format::fp8_block}) {
+    Curve gemm = curve_of<GemmForm>(Family::gemm, format);
+    gemm.ranges = {{"m", 1, 8192}, {"n", 32, 65536}, {"k", 32, 65536}, {"batch", 1, 1}};
+    c.curves.push_back(gemm);
+    c.curves.push_back(curve_of<GroupedGemmForm>(Family::moe_layer, format));
+  }
+  c.curves.push_back(curve_of<CollectiveForm>(Family::all_reduce, Format::any));
+  c.curves.push_back(curve_of<CollectiveForm>(Family::all_to_all, Format::any));
+  c.curves.push_back(curve_of<ExpertExchangeForm>(Family::expert_dispatch, Format::any));
+  c.curves.push_back(curve_of<ElementwiseForm>(Family::elementwise, Format::any));
+  return c;
+}
+
+models::DecodeAttention attention(double sequences, double context) {
+  return {.sequences = sequences,
+          .context = context,
+          .query_heads = 64,
+          .kv_heads = 4,
+          .qk_dim = 128,
+          .v_dim = 128,
+          .cache_values_per_token = 2 * 4 * 128};
+}
+
+std::vector<models::Operator> one_of_each() {
+  return {
+      {.name = "attention", .shape = attention(64, 8192)},
+      {.name = "mla",
+       .shape = models::DecodeAttention{.sequences = 32,
+                                        .context = 4096,
+                                        .query_heads = 128,
+                                        .kv_heads = 1,
+                                        .qk_dim = 576,
+                                        .v_dim = 512,
+                                        .cache_values_per_token = 576}},
+      {.name = "gemm", .shape = models::Gemm{.m = 128, .n = 4096, .k = 7168}},
+      {.name = "grouped",
+       .shape =
+           models::GroupedGemm{
+               .rows = 1024, .experts = 32, .active_experts = 30, .n = 4096, .k = 7168}},
+      {.name = "norm", .shape = models::Elementwise{.values_read = 1e6, .values_written = 1e6}},
+      {.name = "state",
+       .shape = models::StateUpdate{.sequences = 8, .heads = 32, .key_dim = 128, .value_dim = 128}},
+      {.name = "all_reduce", .shape = models::Collective{.ranks = 8, .payload = Bytes{1e6}}},
+      {.name = "dispatch",
+       .shape =
+           models::Collective{
+               .kind = models::Collective::Kind::all_to_all, .ranks = 64, .payload = Bytes{7e6}}},
+      {.name = "send", .shape = models::PointToPoint{.payload = Bytes{1e6}}},
+  };
+}
+
+models::Operator op(const models::Shape& shape) {
+  return {.name = "op", .shape = shape};
+}
+
+TEST(CalibratedModel, EveryOperatorTakesAPositiveTimeWithAnError) {
+  const auto model = calibrated_model(chip_named("testchip"), whole());
+  for (const auto& each : one_of_each()) {
+    const Timing timing = model->time(each);
+    EXPECT_GT(timing.time.value(), 0.0) << each.name;
+    EXPECT_LT(timing.time.value(), 1.0) << each.name;
+    EXPECT_GT(timing.error, 0.0) << each.name;
+  }
+}
+
+TEST(CalibratedModel, LongerContextAndMoreSequencesNeverTakeLessOnALoadedChip) {
+  const auto model = calibrated_model(chip_named("testchip"), whole());
+  double last = 0.0;
+  for (double context = 8192; context <= 131072; context += 1000) {
+    const double us = model->time(op(attention(128, context))).time.value();
+    EXPECT_GE(us, last) << context;
+    last = us;
+  }
+  last = 0.0;
+  for (double sequences = 33; sequences <= 1024; sequences += 1) {
+    const double us = model->time(op(attention(sequences, 8192))).time.value();
+    EXPECT_GE(us, last) << sequences;
+    last = us;
+  }
+}
+
+TEST(CalibratedModel, WiderAndDeeperProductsNeverTakeLess) {
+  const auto model = calibrated_model(chip_named("testchip"), whole());
+  for (const Precision compute : {Precision::bf16, Precision::fp8}) {
+    models::Gemm gemm{.m = 1, .n = 512, .k = 512, .weights = compute, .compute = compute};
+    const auto rises = [&](auto&& grow, const char* what) {
+      gemm.m = 100;
+      gemm.n = 512;
+      gemm.k = 512;
+      double last = 0.0;
+      for (int i = 0; i < 400; ++i) {
+        const double us = model->time(op(gemm)).time.value();
+        EXPECT_GE(us, last * (1 - 1e-12)) << what << " step " << i;
+        last = us;
+        grow();
+      }
+    };
+    rises([&] { gemm.m += 17; }, "m");
+    rises([&] { gemm.n += 64; }, "n");
+    rises([&] { gemm.k += 64; }, "k");
+  }
+}
+
+TEST(CalibratedModel, NeverFasterThanTheDataSheet) {
+  const auto model = calibrated_model(chip_named("testchip"), whole());
+  const auto theory = theoretical_model(chip_named("testchip"));
+  // Beyond what caches hold.
+  for (const auto& shape :
+       {op(attention(512, 16384)), op(models::Gemm{.m = 8192, .n = 8192, .k = 8192}),
+        op(models::Elementwise{.values_read = 1e9, .values_written = 1e9})}) {
+    EXPECT_GE(model->time(shape).time, theory->time(shape).time);
+  }
+}
+
+TEST(CalibratedModel, OutsideItsRangeItSaysSoAndWidensTheError) {
+  const auto model = calibrated_model(chip_named("testchip"), whole());
+  const Timing inside = model->time(op(attention(64, 8192)));
+  const Timing outside = model->time(op(attention(64, 4 * 131072)));
+  EXPECT_TRUE(inside.within_range);
+  EXPECT_NEAR(inside.error, 0.12 / 1.645, 1e-9);
+  EXPECT_FALSE(outside.within_range);
+  EXPECT_NEAR(outside.error, inside.error + 2 * 0.10, 1e-9) << "two octaves of context too many";
+
+  const auto operators = std::vector{op(attention(64, 8192)), op(attention(64, 4 * 131072)),
+                                     op(attention(64, 4 * 131072))};
+  const auto warnings =
+      range_warnings(*model, operators.data(), operators.data() + operators.size());
+  ASSERT_EQ(warnings.size(), 1U);
+  EXPECT_THAT(warnings.front(), HasSubstr("outside what the calibration was measured on"));
+}
+
+TEST(CalibratedModel, AnUnknownHeadSizeTakesTheNextLargerKernelWithAWiderError) {
+  const auto model = calibrated_model(chip_named("testchip"), whole());
+  models::DecodeAttention odd = attention(64, 8192);
+  odd.qk_dim = odd.v_dim = 96;
+  odd.cache_values_per_token = 2 * 4 * 96;
+  const Timing timing = model->time(op(odd));
+  EXPECT_FALSE(timing.within_range);
+  EXPECT_GT(timing.error, 0.2);
+}
+
+TEST(CalibratedModel, NoWorkTakesNoTime) {
+  const auto model = calibrated_model(chip_named("testchip"), whole());
+  EXPECT_EQ(model->time(op(attention(0, 8192))).time.value(), 0.0);
+  EXPECT_EQ(model->time(op(models::Gemm{.m = 0, .n = 5, .k = 5})).time.value(), 0.0);
+  EXPECT_EQ(model->time(op(models::Collective{.ranks = 1, .payload = Bytes{1e6}})).time.value(),
+            0.0);
+}
+
+TEST(CalibratedModel, SaysHowWrongItIs) {
+  const auto model = calibrated_model(chip_named("testchip"), whole());
+  EXPECT_EQ(model->provenance(), "calibrated:made-up (held-out error 4-4 % median by operator)");
+}
+
+TEST(CalibrationTransfer, ScalesBandwidthButNotOverheadAndAddsToTheError) {
+  const ChipSpec from = chip_named("testchip");
+  const ChipSpec to = chip_named("otherchip", 4.5, 450);
+  const Calibration before = whole();
+  const Calibration after = transferred(before, from, to);
+  EXPECT_EQ(after.chip, "otherchip");
+  const auto p = [](const Calibration& c, Family family, std::size_t index) {
+    return values_of(c.find(family, Format::bf16, family == Family::gemm ? 0 : 128)->fitted)[index];
+  };
+  EXPECT_DOUBLE_EQ(p(after, Family::decode_attention, DecodeAttentionForm::memory_TBps),
+                   1.5 * p(before, Family::decode_attention, DecodeAttentionForm::memory_TBps));
+  EXPECT_DOUBLE_EQ(p(after, Family::decode_attention, DecodeAttentionForm::launch_us),
+                   p(before, Family::decode_attention, DecodeAttentionForm::launch_us));
+  EXPECT_DOUBLE_EQ(p(after, Family::gemm, GemmForm::unit_TFLOPps),
+                   0.5 * p(before, Family::gemm, GemmForm::unit_TFLOPps));
+  EXPECT_GT(after.curves.front().standard_error(), before.curves.front().standard_error());
+  EXPECT_GE(after.curves.front().standard_error(), kTransferError);
+  EXPECT_THAT(to_json(after), HasSubstr("\"borrowed\": {\"from\":\"testchip\""));
+}
+
+TEST(CalibrationTransfer, RefusesAnotherGeneration) {
+  ChipSpec other = chip_named("otherchip");
+  other.generation = "later";
+  try {
+    (void)transferred(whole(), chip_named("testchip"), other);
+    FAIL();
+  } catch (const UserError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("of another generation (later)"));
+  }
+}
+
+TEST(CalibrationResample, SameSeedSameDrawAndDrawsSpreadAsTheErrorSays) {
+  const Calibration c = whole();
+  EXPECT_EQ(to_json(resampled(c, 5)), to_json(resampled(c, 5)));
+  EXPECT_NE(to_json(resampled(c, 5)), to_json(resampled(c, 6)));
+  double sum = 0.0;
+  double squares = 0.0;
+  constexpr int kDraws = 400;
+  const double centre =
+      calibrated_model(chip_named("testchip"), c)->time(op(attention(64, 8192))).time.value();
+  for (int seed = 0; seed < kDraws; ++seed) {
+    const auto model =
+        calibrated_model(chip_named("testchip"), resampled(c, static_cast<std::uint64_t>(seed)));
+    const double x = std::log(model->time(op(attention(64, 8192))).time.value() / centre);
+    sum += x;
+    squares += x * x;
+  }
+  const double sigma = std::sqrt(squares / kDraws);
+  EXPECT_NEAR(sum / kDraws, 0.0, 0.02);
+  EXPECT_GT(sigma, 0.04 / 0.6745 * 0.85) << "at least the common part of the held-out error";
+  EXPECT_LT(sigma, 0.15);
+}
+
+TEST(CalibrationFile, RoundTripsAndFitsItsSchema) {
+  const Calibration c = whole();
+  const std::string text = to_json(c);
+  EXPECT_EQ(test::JsonSchema("calibration").violations(nlohmann::json::parse(text)), "");
+  const JsonDocument document = JsonDocument::parse(text, "c.json");
+  Diagnostics diagnostics;
+  const JsonContext context{.file = "c.json", .diagnostics = &diagnostics};
+  Calibration again;
+  read_calibration(JsonNode(document.json(), context), again);
+  diagnostics.throw_if_errors();
+  EXPECT_EQ(to_json(again), text);
+}
+
+TEST(CalibrationFile, AMissingParameterIsNamedByItsPointer) {
+  std::string text = to_json(whole());
+  const auto at = text.find("\"launch_us\"");
+  text.replace(at, 11, "\"lunch_us\"");
+  const JsonDocument document = JsonDocument::parse(text, "c.json");
+  Diagnostics diagnostics;
+  const JsonContext context{.file = "c.json", .diagnostics = &diagnostics};
+  Calibration again;
+  read_calibration(JsonNode(document.json(), context), again);
+  ASSERT_FALSE(diagnostics.ok());
+  EXPECT_THAT(fmt::format("{}", diagnostics.errors().front()),
+              HasSubstr("c.json: /curves/0/parameters"));
+}
+
+TEST(CalibrationOrder, ThePreferredKernelComesFirstElseTheOneMeasuredOnMostShapes) {
+  Calibration c;
+  for (const auto& [kernel, groups] : {std::pair{"few", 3}, {"many", 30}, {"some", 10}}) {
+    Curve curve = curve_of<GemmForm>(Family::gemm, Format::bf16);
+    curve.key.kernel = kernel;
+    curve.held_out.groups = groups;
+    c.curves.push_back(curve);
+  }
+  order_curves(c);
+  EXPECT_EQ(c.find(Family::gemm, Format::bf16)->key.kernel, "many");
+  order_curves(c, {"few"});
+  EXPECT_EQ(c.find(Family::gemm, Format::bf16)->key.kernel, "few");
+}
+
+TEST(ShippedCalibrations, LoadFitTheirSchemaAndNameAShippedChip) {
+  for (const std::string& name : calibration_names()) {
+    const Calibration c = load_calibration(name);
+    EXPECT_EQ(c.name, name);
+    EXPECT_FALSE(c.source.empty()) << name;
+    const ChipSpec chip = load_chip(c.chip);
+    EXPECT_EQ(c.machine.compute_units, static_cast<double>(*chip.compute_units.value));
+    for (const Curve& curve : c.curves) {
+      const auto info = parameters_of(curve.fitted);
+      const auto p = values_of(curve.fitted);
+      for (std::size_t j = 0; j < p.size(); ++j) {
+        EXPECT_GT(p[j], 0.0) << name << ' ' << curve.key.slot() << ' ' << info[j].name;
+        EXPECT_TRUE(std::isfinite(p[j]));
+        if (info[j].name == "memory_TBps") {
+          EXPECT_LE(p[j], c.machine.memory_TBps * 1.001);
+        }
+      }
+    }
+    const auto document = JsonDocument::read(std::string(RIDGE_SOURCE_DIR) +
+                                             "/hwmodels/data/calibrations/" + name + ".json");
+    EXPECT_EQ(test::JsonSchema("calibration").violations(document.json()), "") << name;
+    // Every operator of a decode step is answered.
+    const auto model = calibrated_model(chip, c);
+    for (const auto& each : one_of_each()) EXPECT_GT(model->time(each).time.value(), 0.0);
+  }
+  EXPECT_GE(calibration_names().size(), 2U);
+}
+
+TEST(ResidualPlot, HasADotForEveryPointAndEscapesItsTitle) {
+  const std::vector<HeldOutPoint> points = {{10, 11}, {100, 90}, {1000, 5000}};
+  const std::string svg = residual_plot("a < b", points);
+  std::size_t dots = 0;
+  for (auto at = svg.find("<circle"); at != std::string::npos; at = svg.find("<circle", at + 1)) {
+    ++dots;
+  }
+  EXPECT_EQ(dots, 3U);
+  EXPECT_THAT(svg, HasSubstr("a &lt; b"));
+}
+
+}  // namespace
+}  // namespace ridge::hw::calibrated
