@@ -65,7 +65,7 @@ HostInputs make_inputs(const Problem& problem, std::uint64_t seed, const Hazards
 
   // FP8 caches use the format's range through their scales, as a calibrated model would.
   const bool fp8 = problem.kv_type == KvType::kE4m3;
-  for (int head = 0; fp8 && head < problem.kv_heads; ++head) {
+  for (std::uint64_t head = 0; fp8 && head < static_cast<std::uint64_t>(problem.kv_heads); ++head) {
     inputs.k_scale.push_back(0.01f + 0.02f * random_uniform(stream(seed, kScales), 2 * head));
     inputs.v_scale.push_back(0.01f + 0.02f * random_uniform(stream(seed, kScales), 2 * head + 1));
   }

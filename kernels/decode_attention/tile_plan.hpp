@@ -46,7 +46,7 @@ constexpr TilePlan tile_plan(int head_dim, KvType type) {
   plan.operand_bytes = kPageTokens * dim * 2;
   plan.slot_bytes = kPageTokens * dim * (type == KvType::kBf16 ? 2 : 1);
   const std::uint32_t converted = type == KvType::kBf16 ? 0 : kConsumers * plan.operand_bytes;
-  const std::uint32_t stats = kTileRows * 2 * sizeof(float);
+  const std::uint32_t stats = kTileRows * 2u * sizeof(float);
   const std::uint32_t barriers = kMaxSlots * 2 * 8;
   const std::uint32_t fixed = plan.query_bytes + converted + stats + barriers + kSwizzleAtomBytes;
   const auto fitting = static_cast<int>((kSharedLimitBytes - fixed) / plan.slot_bytes);
