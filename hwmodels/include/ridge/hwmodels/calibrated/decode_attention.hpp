@@ -81,7 +81,8 @@ struct DecodeAttentionForm {
                                      const Parameters& p, const Shape& s) {
     const double group = s.query_rows / s.kv_heads;
     const double row_tiles = round_up(group / choice.tile_rows);
-    const double rows = std::min(group, choice.tile_rows);
+    // The matrix units work on whole tiles: a group that fills half of one costs as much.
+    const double rows = choice.tile_rows;
     const double blocks = row_tiles * s.sequences * s.kv_heads;
     const double tiles = std::max(1.0, round_up(s.context / choice.tile_tokens));
     const double split = splits(machine, choice, blocks, tiles);
