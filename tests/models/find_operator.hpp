@@ -1,0 +1,19 @@
+// An operator of a layer by its name.
+#pragma once
+
+#include "ridge/models/operator.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+#include <string>
+
+namespace ridge::models {
+
+[[nodiscard]] inline const Operator& find(const OperatorList& list, std::string_view name) {
+  const auto* found =
+      std::find_if(list.begin(), list.end(), [&](const Operator& op) { return op.name == name; });
+  if (found == list.end()) throw std::out_of_range("no operator " + std::string(name));
+  return *found;
+}
+
+}  // namespace ridge::models
