@@ -25,6 +25,7 @@ struct Options {
   std::string compare;
   std::string trace;
   std::optional<std::uint64_t> seed;
+  std::optional<int> samples;
   OutputOptions output;
 };
 
@@ -44,6 +45,13 @@ run::SimulationReport run_one(const std::string& name, const Options& options,
                                      told = std::max(now, told);
                                    },
                                .trace_path = trace});
+  // Closed-loop scenarios run in milliseconds; others only when asked.
+  constexpr int kUsualSamples = 20;
+  const bool quick = report.theoretical_floor.has_value();
+  const int samples = options.samples.value_or(quick ? kUsualSamples : 0);
+  if (samples > 0 && !report.result.partial) {
+    report.uncertainty = run::uncertainty_of(name, samples, &interrupted);
+  }
   for (const auto& warning : report.warnings) warn(warning);
   return report;
 }
@@ -77,6 +85,11 @@ void add_simulate_command(CLI::App& app) {
                    "Write a trace of the measurement, for ui.perfetto.dev")
       ->type_name("FILE");
   command->add_option("--seed", options->seed, "Seed of all randomness (default: the scenario's)");
+  command
+      ->add_option("--samples", options->samples,
+                   "Further runs with calibrations and seeds drawn anew, for an interval (default: "
+                   "20 in closed loop, else 0)")
+      ->check(CLI::Range(0, 10000));
   add_output_options(*command, options->output, "table|json");
   command->footer(
       "Examples:\n"

@@ -135,6 +135,17 @@ std::string tpot_words(const SimulationReport& report) {
   return out;
 }
 
+// "  (49.1 to 53.2 ms in nine of ten draws of calibration and seed)".
+std::string uncertainty_words(const SimulationReport& report) {
+  if (!report.uncertainty || report.uncertainty->samples == 0) return {};
+  const Uncertainty& u = *report.uncertainty;
+  return fmt::format(
+      "  uncertainty    TPOT {} to {}, {:.0f} to {:.0f} tokens/s/GPU: nine of ten of {} runs\n"
+      "                 with calibrations drawn anew within their error, and other seeds\n",
+      ms(u.tpot_seconds.low), ms(u.tpot_seconds.high), u.tokens_per_second_per_gpu.low,
+      u.tokens_per_second_per_gpu.high, u.samples);
+}
+
 std::string throughput_words(const SimulationReport& report) {
   const auto usd = report.usd_per_million_tokens();
   return fmt::format(
@@ -259,8 +270,8 @@ std::string table(const SimulationReport& report) {
     out += "PARTIAL: stopped before the measurement was over; the figures cover what ran.\n";
   }
   out += fmt::format("Simulated; kernel times: {}\n\n", report.provenance);
-  out += tpot_words(report) + throughput_words(report) + floor_words(report) +
-         request_words(report) + memory_words(report);
+  out += tpot_words(report) + throughput_words(report) + uncertainty_words(report) +
+         floor_words(report) + request_words(report) + memory_words(report);
   for (const auto& link : r.links) {
     out +=
         fmt::format("  links          {}: {} of the time\n", link.name, percent(link.utilization));
@@ -310,6 +321,15 @@ Json json_of(const SimulationReport& report) {
     links.push_back({{"name", link.name}, {"utilization", link.utilization}});
   }
   const double per_step = r.critical_steps > 0 ? 1e3 / static_cast<double>(r.critical_steps) : 0.0;
+  Json uncertainty;
+  if (report.uncertainty && report.uncertainty->samples > 0) {
+    const Uncertainty& u = *report.uncertainty;
+    uncertainty = {{"samples", u.samples},
+                   {"share", 0.9},
+                   {"tpot_ms", {u.tpot_seconds.low * 1e3, u.tpot_seconds.high * 1e3}},
+                   {"tokens_per_s_per_gpu",
+                    {u.tokens_per_second_per_gpu.low, u.tokens_per_second_per_gpu.high}}};
+  }
   Json out{
       {"scenario", report.name},
       {"title", report.title},
@@ -322,6 +342,7 @@ Json json_of(const SimulationReport& report) {
       {"tokens_per_s", report.tokens_per_second()},
       {"tokens_per_s_per_gpu", report.tokens_per_second_per_gpu()},
       {"tokens_per_s_per_user", report.tokens_per_second_per_user()},
+      {"uncertainty", uncertainty},
       {"usd_per_Mtok", usd ? Json(*usd) : Json(nullptr)},
       {"sla_tpot_ms", report.sla_tpot ? Json(report.sla_tpot->value() * 1e3) : Json(nullptr)},
       {"sla_met",

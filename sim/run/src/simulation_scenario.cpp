@@ -64,13 +64,16 @@ bool read_spec(const JsonNode& node, Spec& out, void (*read)(const JsonNode&, Sp
 }
 
 std::shared_ptr<const hw::KernelModel> kernels_for(const JsonNode& node, const std::string& which,
-                                                   const hw::ChipSpec& chip) {
+                                                   const hw::ChipSpec& chip,
+                                                   std::optional<CalibrationDraw> draw) {
   constexpr std::string_view kCalibrated = "calibrated:";
   try {
     if (which == "theoretical") return hw::theoretical_model(chip);
     if (which.starts_with(kCalibrated)) {
       const auto name = reference_from(node.file(), which.substr(kCalibrated.size()));
-      return hw::calibrated_model(chip, hw::calibrated::load_calibration(name));
+      auto calibration = hw::calibrated::load_calibration(name);
+      if (draw) calibration = hw::calibrated::resampled(calibration, draw->seed);
+      return hw::calibrated_model(chip, calibration);
     }
     node.expected("\"theoretical\" or \"calibrated:NAME\" with the name or path of a calibration");
   } catch (const UserError& e) {
@@ -93,7 +96,7 @@ void or_from_chip(JsonObject& object, std::string_view key, T& out, const hw::Fa
 }
 
 void read_pool(const JsonNode& node, std::string name, Deployment& d, bool holds_attention,
-               bool holds_ffn) {
+               bool holds_ffn, std::optional<CalibrationDraw> draw) {
   JsonObject object(node);
   Pool pool;
   pool.name = std::move(name);
@@ -114,7 +117,7 @@ void read_pool(const JsonNode& node, std::string name, Deployment& d, bool holds
     }
     if (const auto kernels = object.required("kernel_model")) {
       std::string which;
-      if (kernels->read(which)) pool.kernels = kernels_for(*kernels, which, chip);
+      if (kernels->read(which)) pool.kernels = kernels_for(*kernels, which, chip, draw);
     }
   } else {
     for (const auto* key : {"nic_bandwidth_GBps", "scale_up_bandwidth_GBps", "gpus_per_node",
@@ -168,7 +171,7 @@ void read_attention_precision(const JsonNode& node, models::ModelSpec& model) {
   }
 }
 
-void read_deployment(const JsonNode& node, Deployment& d) {
+void read_deployment(const JsonNode& node, Deployment& d, std::optional<CalibrationDraw> draw) {
   JsonObject object(node);
   const auto names = decode::strategy_names();
   const auto strategy = object.required("strategy");
@@ -192,12 +195,12 @@ void read_deployment(const JsonNode& node, Deployment& d) {
   if (const auto pools = object.required("pools")) {
     JsonObject by_name(*pools);
     if (const auto all = by_name.optional("gpus")) {
-      read_pool(*all, "gpus", d, true, true);
+      read_pool(*all, "gpus", d, true, true, draw);
     } else {
       if (const auto attention = by_name.required("attention")) {
-        read_pool(*attention, "attention", d, true, false);
+        read_pool(*attention, "attention", d, true, false, draw);
       }
-      if (const auto ffn = by_name.required("ffn")) read_pool(*ffn, "ffn", d, false, true);
+      if (const auto ffn = by_name.required("ffn")) read_pool(*ffn, "ffn", d, false, true, draw);
     }
   }
 }
@@ -321,7 +324,8 @@ void read_measurement(const JsonNode& node, bool closed_loop, decode::Measuremen
 
 }  // namespace
 
-void read_simulation(const JsonNode& node, SimulationScenario& out) {
+void read_simulation(const JsonNode& node, SimulationScenario& out,
+                     std::optional<CalibrationDraw> draw) {
   JsonObject object(node);
   object.ignore("$schema");
   object.ignore("comment");
@@ -333,7 +337,7 @@ void read_simulation(const JsonNode& node, SimulationScenario& out) {
     read_spec(*model, d.model, models::read_model, models::load_model);
   }
   const auto deployment = object.required("deployment");
-  if (deployment) read_deployment(*deployment, d);
+  if (deployment) read_deployment(*deployment, d, draw);
   if (const auto network = object.required("network")) {
     read_transport(*network, d.network, &in.network_model, &d.fabric);
   }
@@ -354,13 +358,14 @@ void read_simulation(const JsonNode& node, SimulationScenario& out) {
   }
 }
 
-SimulationScenario load_simulation(const std::string& name_or_path) {
+SimulationScenario load_simulation(const std::string& name_or_path,
+                                   std::optional<CalibrationDraw> draw) {
   const JsonDocument document = JsonDocument::read(scenario_path(name_or_path));
   Diagnostics diagnostics;
   const JsonContext context{.file = document.name(), .diagnostics = &diagnostics};
   SimulationScenario scenario;
   scenario.name = std::filesystem::path(document.name()).stem().string();
-  read_simulation(JsonNode(document.json(), context), scenario);
+  read_simulation(JsonNode(document.json(), context), scenario, draw);
   diagnostics.throw_if_errors();
   return scenario;
 }

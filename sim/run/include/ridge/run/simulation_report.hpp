@@ -14,6 +14,18 @@
 
 namespace ridge::run {
 
+// Where nine of ten predictions fall when calibrations and seeds are drawn again.
+struct Interval {
+  double low = 0;
+  double high = 0;
+};
+
+struct Uncertainty {
+  int samples = 0;
+  Interval tpot_seconds;  // of the mean
+  Interval tokens_per_second_per_gpu;
+};
+
 struct SimulationReport {
   std::string name;
   std::string title;
@@ -28,6 +40,7 @@ struct SimulationReport {
   decode::SimulationResult result;
   // The same deployment with roofline kernels and ideal links, never waiting: closed loop only.
   std::optional<Seconds> theoretical_floor;
+  std::optional<Uncertainty> uncertainty;
   double wall_seconds = 0.0;
   std::vector<std::string> warnings;
 
@@ -47,6 +60,10 @@ struct RunOptions {
 // Throws UserError.
 [[nodiscard]] SimulationReport simulate(SimulationScenario scenario,
                                         const RunOptions& options = {});
+
+// Runs the scenario `samples` times more, each with calibrations drawn again and a seed of its own.
+[[nodiscard]] Uncertainty uncertainty_of(const std::string& name_or_path, int samples,
+                                         const std::atomic<bool>* stop = nullptr);
 
 [[nodiscard]] std::string render(const SimulationReport& report, OutputFormat format);
 // Two deployments side by side, the second in terms of the first.
