@@ -103,8 +103,45 @@ SimulationReport simulate(SimulationScenario scenario, const RunOptions& options
   return report;
 }
 
-// ---- table
-// ------------------------------------------------------------------------------------------
+namespace {
+
+// The 5th and 95th percentile, between order statistics.
+Interval interval_of(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const auto at = [&](double q) {
+    const double position = q * static_cast<double>(values.size() - 1);
+    const auto below = static_cast<std::size_t>(position);
+    const std::size_t above = std::min(below + 1, values.size() - 1);
+    return values[below] + (position - static_cast<double>(below)) * (values[above] - values[below]);
+  };
+  return {.low = at(0.05), .high = at(0.95)};
+}
+
+}  // namespace
+
+Uncertainty uncertainty_of(const std::string& name_or_path, int samples,
+                           const std::atomic<bool>* stop) {
+  Uncertainty uncertainty;
+  std::vector<double> tpot;
+  std::vector<double> throughput;
+  for (int i = 1; i <= samples; ++i) {
+    const auto seed = static_cast<std::uint64_t>(i);
+    auto scenario = load_simulation(name_or_path, CalibrationDraw{seed});
+    scenario.input.seed += seed;
+    const auto gpus = static_cast<double>(scenario.input.deployment.gpus());
+    const auto result = decode::Simulation(std::move(scenario.input)).run(stop);
+    if (result.partial || result.tokens == 0) break;
+    tpot.push_back(result.mean_tpot.value());
+    throughput.push_back(static_cast<double>(result.tokens) / result.elapsed.seconds().value() /
+                         gpus);
+    ++uncertainty.samples;
+  }
+  if (uncertainty.samples > 0) {
+    uncertainty.tpot_seconds = interval_of(std::move(tpot));
+    uncertainty.tokens_per_second_per_gpu = interval_of(std::move(throughput));
+  }
+  return uncertainty;
+}
 
 namespace {
 
