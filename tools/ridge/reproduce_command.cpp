@@ -1,5 +1,7 @@
 #include "commands.hpp"
 #include "output.hpp"
+#include "ridge/base/file.hpp"
+#include "ridge/run/ledger.hpp"
 #include "ridge/run/reproduction.hpp"
 
 #include <memory>
@@ -13,10 +15,27 @@ namespace {
 
 struct Options {
   std::string reproduction;
+  bool measured = false;
+  std::string page;
+  int samples = 20;
   OutputOptions output;
 };
 
+void run_ledger(const Options& options) {
+  const run::Ledger ledger = run::predict_ledger(options.reproduction, options.samples);
+  if (!options.page.empty()) {
+    write_file(options.page, run::ledger_page(ledger, fmt::format("ridge reproduce {} --measured "
+                                                                  "--page docs/accuracy.md",
+                                                                  options.reproduction)));
+  }
+  write_output(options.output, run::render(ledger, options.output.format));
+}
+
 void run_reproduce(const Options& options) {
+  if (options.measured) {
+    run_ledger(options);
+    return;
+  }
   const run::Reproduction reproduction = run::reproduce(options.reproduction);
   write_output(options.output, run::render(reproduction, options.output.format));
 }
@@ -32,12 +51,22 @@ void add_reproduce_command(CLI::App& app) {
                    fmt::format("The report: {}, or the path of a reproduction file",
                                fmt::join(run::reproduction_names(), ", ")))
       ->required();
+  command->add_flag("--measured", options->measured,
+                    "What was measured, not reckoned: our predictions beside it, and their errors");
+  command->add_option("--page", options->page, "With --measured: also write the ledger as a page")
+      ->type_name("FILE");
+  command
+      ->add_option("--samples", options->samples,
+                   "With --measured: draws of the calibrations behind each interval")
+      ->check(CLI::Range(0, 10000))
+      ->capture_default_str();
   add_output_options(*command, options->output, "table|json|csv");
   command->footer([] {
     return fmt::format(
         "Examples:\n"
         "  ridge reproduce {0}\n"
-        "  ridge reproduce {0} --format json -o cells.json",
+        "  ridge reproduce {0} --format json -o cells.json\n"
+        "  ridge reproduce {0} --measured",
         run::reproduction_names().front());
   });
   command->callback([options] { run_reproduce(*options); });

@@ -21,15 +21,6 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::size_t kTraceRecords = 2'000'000;
 
-std::string provenance_of(const decode::Deployment& d) {
-  std::vector<std::string> all;
-  for (const auto& pool : d.pools) {
-    auto words = pool.kernels->provenance();
-    if (std::find(all.begin(), all.end(), words) == all.end()) all.push_back(std::move(words));
-  }
-  return fmt::format("{}", fmt::join(all, "; "));
-}
-
 // Roofline kernels, links without overheads: what no implementation of this deployment beats.
 std::optional<Seconds> floor_of(decode::SimulationInput input) {
   if (input.workload.kind != decode::Workload::Kind::closed_loop) return std::nullopt;
@@ -48,6 +39,15 @@ std::optional<Seconds> floor_of(decode::SimulationInput input) {
 }
 
 }  // namespace
+
+std::string kernel_provenance(const decode::Deployment& d) {
+  std::vector<std::string> all;
+  for (const auto& pool : d.pools) {
+    auto words = pool.kernels->provenance();
+    if (std::find(all.begin(), all.end(), words) == all.end()) all.push_back(std::move(words));
+  }
+  return fmt::format("{}", fmt::join(all, "; "));
+}
 
 double SimulationReport::tokens_per_second() const {
   const double seconds = result.elapsed.seconds().value();
@@ -74,7 +74,7 @@ SimulationReport simulate(SimulationScenario scenario, const RunOptions& options
   report.title = scenario.title;
   report.sla_tpot = scenario.sla_tpot;
   report.warnings = scenario.warnings;
-  report.provenance = provenance_of(input.deployment);
+  report.provenance = kernel_provenance(input.deployment);
   report.gpus = input.deployment.gpus();
   report.micro_batches = input.deployment.micro_batches;
   report.price = input.deployment.price();
@@ -103,21 +103,17 @@ SimulationReport simulate(SimulationScenario scenario, const RunOptions& options
   return report;
 }
 
-namespace {
-
-// The 5th and 95th percentile, between order statistics.
-Interval interval_of(std::vector<double> values) {
+Interval central_interval(std::vector<double> values) {
   std::sort(values.begin(), values.end());
   const auto at = [&](double q) {
     const double position = q * static_cast<double>(values.size() - 1);
     const auto below = static_cast<std::size_t>(position);
     const std::size_t above = std::min(below + 1, values.size() - 1);
-    return values[below] + (position - static_cast<double>(below)) * (values[above] - values[below]);
+    return values[below] +
+           (position - static_cast<double>(below)) * (values[above] - values[below]);
   };
   return {.low = at(0.05), .high = at(0.95)};
 }
-
-}  // namespace
 
 Uncertainty uncertainty_of(const std::string& name_or_path, int samples,
                            const std::atomic<bool>* stop) {
@@ -137,8 +133,8 @@ Uncertainty uncertainty_of(const std::string& name_or_path, int samples,
     ++uncertainty.samples;
   }
   if (uncertainty.samples > 0) {
-    uncertainty.tpot_seconds = interval_of(std::move(tpot));
-    uncertainty.tokens_per_second_per_gpu = interval_of(std::move(throughput));
+    uncertainty.tpot_seconds = central_interval(std::move(tpot));
+    uncertainty.tokens_per_second_per_gpu = central_interval(std::move(throughput));
   }
   return uncertainty;
 }

@@ -3,8 +3,6 @@
 #include "request_trace.hpp"
 #include "ridge/base/format.hpp"
 #include "ridge/decode/strategy.hpp"
-#include "ridge/hwmodels/calibrated/calibrated_model.hpp"
-#include "ridge/hwmodels/calibrated/calibration.hpp"
 #include "ridge/run/scenario_files.hpp"
 
 #include <algorithm>
@@ -66,16 +64,8 @@ bool read_spec(const JsonNode& node, Spec& out, void (*read)(const JsonNode&, Sp
 std::shared_ptr<const hw::KernelModel> kernels_for(const JsonNode& node, const std::string& which,
                                                    const hw::ChipSpec& chip,
                                                    std::optional<CalibrationDraw> draw) {
-  constexpr std::string_view kCalibrated = "calibrated:";
   try {
-    if (which == "theoretical") return hw::theoretical_model(chip);
-    if (which.starts_with(kCalibrated)) {
-      const auto name = reference_from(node.file(), which.substr(kCalibrated.size()));
-      auto calibration = hw::calibrated::load_calibration(name);
-      if (draw) calibration = hw::calibrated::resampled(calibration, draw->seed);
-      return hw::calibrated_model(chip, calibration);
-    }
-    node.expected("\"theoretical\" or \"calibrated:NAME\" with the name or path of a calibration");
+    return choose_kernels(which, chip, node.file(), draw);
   } catch (const UserError& e) {
     node.error(e.what());
   }
@@ -324,8 +314,8 @@ void read_measurement(const JsonNode& node, bool closed_loop, decode::Measuremen
 
 }  // namespace
 
-void read_simulation(const JsonNode& node, SimulationScenario& out,
-                     std::optional<CalibrationDraw> draw) {
+void read_possible_simulation(const JsonNode& node, SimulationScenario& out,
+                              std::optional<CalibrationDraw> draw) {
   JsonObject object(node);
   object.ignore("$schema");
   object.ignore("comment");
@@ -336,8 +326,7 @@ void read_simulation(const JsonNode& node, SimulationScenario& out,
   if (const auto model = object.required("model")) {
     read_spec(*model, d.model, models::read_model, models::load_model);
   }
-  const auto deployment = object.required("deployment");
-  if (deployment) read_deployment(*deployment, d, draw);
+  if (const auto deployment = object.required("deployment")) read_deployment(*deployment, d, draw);
   if (const auto network = object.required("network")) {
     read_transport(*network, d.network, &in.network_model, &d.fabric);
   }
@@ -353,8 +342,14 @@ void read_simulation(const JsonNode& node, SimulationScenario& out,
   if (object.optional("sla_tpot_ms", tpot)) out.sla_tpot = tpot;
   std::int64_t seed = 1;
   if (object.optional("seed", seed, at_least(0))) in.seed = static_cast<std::uint64_t>(seed);
-  if (node.context().diagnostics->ok()) {
-    for (const auto& problem : decode::deployment_problems(d)) deployment->error(problem);
+}
+
+void read_simulation(const JsonNode& node, SimulationScenario& out,
+                     std::optional<CalibrationDraw> draw) {
+  read_possible_simulation(node, out, draw);
+  if (!node.context().diagnostics->ok()) return;
+  for (const auto& problem : decode::deployment_problems(out.input.deployment)) {
+    node.child("deployment").error(problem);
   }
 }
 

@@ -20,6 +20,9 @@ struct Interval {
   double high = 0;
 };
 
+// From the 5th to the 95th percentile of `values`, which must not be empty.
+[[nodiscard]] Interval central_interval(std::vector<double> values);
+
 struct Uncertainty {
   int samples = 0;
   Interval tpot_seconds;  // of the mean
@@ -49,6 +52,9 @@ struct SimulationReport {
   [[nodiscard]] double tokens_per_second_per_user() const;
   [[nodiscard]] std::optional<double> usd_per_million_tokens() const;
 };
+
+// Of a deployment's kernel times: "theory", or a calibration with its error, each once.
+[[nodiscard]] std::string kernel_provenance(const decode::Deployment& deployment);
 
 struct RunOptions {
   std::optional<std::uint64_t> seed;

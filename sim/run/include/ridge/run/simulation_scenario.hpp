@@ -3,6 +3,7 @@
 
 #include "ridge/base/json.hpp"
 #include "ridge/decode/simulation.hpp"
+#include "ridge/run/kernel_choice.hpp"
 
 #include <optional>
 #include <string>
@@ -17,16 +18,14 @@ struct SimulationScenario {
   std::vector<std::string> warnings;
 };
 
-// Draws other parameters for every calibrated curve, within what their fits leave open; the same
-// seed gives the same draw.
-struct CalibrationDraw {
-  std::uint64_t seed = 0;
-};
-
 // Reads a scenario. Models and chips are names, paths or objects. Problems go to the node's
 // diagnostics; a calibration that cannot serve a chip throws UserError.
 void read_simulation(const JsonNode& node, SimulationScenario& out,
                      std::optional<CalibrationDraw> draw = {});
+// The same, but a deployment that reads well and that its strategy cannot run is left for the
+// simulation to refuse: of many deployments, some may be impossible.
+void read_possible_simulation(const JsonNode& node, SimulationScenario& out,
+                              std::optional<CalibrationDraw> draw = {});
 
 // The shipped scenario of this name, or the file at this path. Throws UserError.
 [[nodiscard]] SimulationScenario load_simulation(const std::string& name_or_path,
