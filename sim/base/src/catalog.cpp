@@ -41,14 +41,26 @@ Catalog::Catalog(std::string what, fs::path folder)
   std::sort(names_.begin(), names_.end());
 }
 
+namespace {
+
+// A few are enough to show what a name looks like; all of them would bury the rest of the message.
+std::string some_names(const std::vector<std::string>& names) {
+  constexpr std::size_t kShown = 4;
+  const auto end = names.begin() + static_cast<std::ptrdiff_t>(std::min(names.size(), kShown));
+  return fmt::format("{}{}", fmt::join(names.begin(), end, ", "),
+                     names.size() > kShown ? ", ..." : "");
+}
+
+}  // namespace
+
 fs::path Catalog::resolve(std::string_view name_or_path) const {
   if (name_or_path.ends_with(".json") || name_or_path.find('/') != std::string_view::npos) {
     return name_or_path;
   }
   if (std::find(names_.begin(), names_.end(), name_or_path) == names_.end()) {
-    const auto nearest = did_you_mean(name_or_path, names_);
     throw UserError(fmt::format("expected {} ({}) or the path of a JSON file, got \"{}\"{}", what_,
-                                fmt::join(names_, ", "), name_or_path, nearest));
+                                some_names(names_), name_or_path,
+                                did_you_mean(name_or_path, names_)));
   }
   return folder_ / (std::string(name_or_path) + ".json");
 }

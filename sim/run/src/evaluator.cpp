@@ -1,6 +1,7 @@
 #include "ridge/run/evaluator.hpp"
 
 #include "cost_evaluator.hpp"
+#include "simulation_evaluator.hpp"
 
 #include <algorithm>
 #include <array>
@@ -21,7 +22,7 @@ std::vector<std::string> LabelTable::names() const {
 }
 
 std::span<const EvaluatorKind* const> evaluator_kinds() {
-  static const std::array kKinds = {&cost_evaluator()};
+  static const std::array kKinds = {&cost_evaluator(), &simulation_evaluator()};
   return kKinds;
 }
 
