@@ -75,7 +75,12 @@ SimulationReport simulate(SimulationScenario scenario, const RunOptions& options
   report.sla_tpot = scenario.sla_tpot;
   report.warnings = scenario.warnings;
   report.provenance = kernel_provenance(input.deployment);
-  report.gpus = input.deployment.gpus();
+  const auto& d = input.deployment;
+  report.link_provenance =
+      d.network.source == d.scale_up.source
+          ? d.network.source
+          : fmt::format("{}; within a node: {}", d.network.source, d.scale_up.source);
+  report.gpus = d.gpus();
   report.micro_batches = input.deployment.micro_batches;
   report.price = input.deployment.price();
   for (const auto& pool : input.deployment.pools) {
@@ -243,27 +248,35 @@ std::string memory_words(const SimulationReport& report) {
 std::string pools_table(const SimulationReport& report) {
   TextTable table;
   table.column("where GPU time goes", Align::left);
-  table.column("busy\n%");
-  table.column("slowest\nGPU %");
-  for (std::size_t s = 0; s < decode::kStages; ++s) {
-    table.column(fmt::format("wait for\n{} %", name_of(static_cast<Stage>(s))));
+  for (const auto& title : report.pool_titles) {
+    // "attention (2 x 8 h800)": the pool above, what it is made of below.
+    const std::size_t bracket = title.find(" (");
+    table.column(title.substr(0, bracket) + "\n" +
+                 title.substr(bracket + 2, title.size() - bracket - 3));
   }
-  table.column("empty\n%");
-  for (std::size_t p = 0; p < report.pool_titles.size(); ++p) {
-    const auto& times = report.result.pools[p];
-    const double all =
-        report.result.elapsed.seconds().value() * static_cast<double>(report.pool_gpus[p]);
-    const auto share = [&](double seconds) {
+  const auto row = [&](const std::string& what, auto&& seconds_of) {
+    std::vector<std::string> cells = {what};
+    for (std::size_t p = 0; p < report.pool_titles.size(); ++p) {
+      const double all =
+          report.result.elapsed.seconds().value() * static_cast<double>(report.pool_gpus[p]);
       // Rounding can leave a zero a few attoseconds short.
-      return all > 0.0 ? fmt::format("{:.1f}", std::max(0.0, 100.0 * seconds / all))
-                       : std::string("-");
-    };
-    std::vector<std::string> row = {report.pool_titles[p], share(times.busy),
-                                    share(times.slowest_rank)};
-    for (const double seconds : times.waiting_for) row.push_back(share(seconds));
-    row.push_back(share(times.empty));
-    table.row(row);
+      const double share =
+          all > 0.0 ? std::max(0.0, seconds_of(report.result.pools[p]) / all) : 0.0;
+      cells.push_back(percent(share));
+    }
+    table.row(cells);
+  };
+  row("kernels", [](const auto& times) { return times.busy; });
+  row("waiting for the slowest GPU of the instance",
+      [](const auto& times) { return times.slowest_rank; });
+  for (std::size_t s = 0; s < decode::kStages; ++s) {
+    const bool any = std::any_of(report.result.pools.begin(), report.result.pools.end(),
+                                 [&](const auto& times) { return times.waiting_for[s] > 0.0; });
+    if (!any) continue;
+    row(fmt::format("waiting for {}", name_of(static_cast<Stage>(s))),
+        [&](const auto& times) { return times.waiting_for[s]; });
   }
+  row("no requests", [](const auto& times) { return times.empty; });
   return table.text();
 }
 
@@ -302,7 +315,8 @@ std::string table(const SimulationReport& report) {
   if (r.partial) {
     out += "PARTIAL: stopped before the measurement was over; the figures cover what ran.\n";
   }
-  out += fmt::format("Simulated; kernel times: {}\n\n", report.provenance);
+  out += fmt::format("Simulated; kernel times: {}\nlinks: {}\n\n", report.provenance,
+                     report.link_provenance);
   out += tpot_words(report) + throughput_words(report) + uncertainty_words(report) +
          floor_words(report) + request_words(report) + memory_words(report);
   for (const auto& link : r.links) {
@@ -367,6 +381,7 @@ Json json_of(const SimulationReport& report) {
       {"scenario", report.name},
       {"title", report.title},
       {"provenance", fmt::format("simulated; kernel times: {}", report.provenance)},
+      {"link_provenance", report.link_provenance},
       {"partial", r.partial},
       {"gpus", report.gpus},
       {"micro_batches", report.micro_batches},

@@ -32,7 +32,8 @@ struct Uncertainty {
 struct SimulationReport {
   std::string name;
   std::string title;
-  std::string provenance;  // of the kernel times: "theory", or a calibration with its error
+  std::string provenance;       // of the kernel times: "theory", or a calibration with its error
+  std::string link_provenance;  // of the messages' overheads and efficiencies, as the scenario says
   std::vector<std::string> pool_titles;
   std::vector<std::int64_t> pool_gpus;
   std::int64_t gpus = 0;
