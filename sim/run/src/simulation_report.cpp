@@ -4,6 +4,7 @@
 #include "ridge/base/file.hpp"
 #include "ridge/base/format.hpp"
 #include "ridge/base/text_table.hpp"
+#include "ridge/hwmodels/calibrated/calibrated_model.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -20,6 +21,57 @@ using decode::Stage;
 using Json = nlohmann::ordered_json;
 
 constexpr std::size_t kTraceRecords = 2'000'000;
+
+// The context that a request typically brings.
+double usual_context(const decode::Workload& workload) {
+  using Kind = decode::LengthDistribution::Kind;
+  if (workload.kind == decode::Workload::Kind::trace) {
+    double sum = 0.0;
+    for (const auto& request : workload.trace) sum += static_cast<double>(request.context_tokens);
+    return sum / static_cast<double>(workload.trace.size());
+  }
+  const auto& context = workload.context;
+  return context.kind == Kind::uniform ? 0.5 * (context.min + context.max) : context.tokens;
+}
+
+// What the calibrations were asked beyond the shapes they were fitted on, at the mean batch of the
+// run.
+std::vector<std::string> range_warnings_of(const decode::SimulationInput& input,
+                                           const decode::SimulationResult& result) {
+  const decode::Deployment& d = input.deployment;
+  const double requests =
+      result.mean_requests / static_cast<double>(d.replicas * d.groups() * d.micro_batches);
+  const models::DecodeShape shape{.sequences = std::max(1.0, requests),
+                                  .context = usual_context(input.workload),
+                                  .queries_per_sequence = d.queries_per_step()};
+  const double tokens = shape.tokens() * static_cast<double>(d.groups());
+  std::vector<std::string> warnings;
+  const auto ask = [&](const decode::Pool& pool, const models::OperatorList& operators) {
+    for (auto& warning : hw::range_warnings(*pool.kernels, operators.begin(), operators.end())) {
+      if (std::find(warnings.begin(), warnings.end(), warning) == warnings.end()) {
+        warnings.push_back(std::move(warning));
+      }
+    }
+  };
+  for (const auto& block : d.model.attentions) {
+    models::OperatorList operators;
+    models::attention_operators(
+        block, d.model.precisions, d.model.hidden, shape,
+        {.tensor_parallel = d.attention_tensor_parallel, .output_parallel = d.output_parallel},
+        models::MlaCount::absorbed, operators);
+    ask(d.pools.front(), operators);
+  }
+  for (const auto& block : d.model.ffns) {
+    models::OperatorList operators;
+    models::ffn_operators(block, d.model.precisions, d.model.hidden, tokens,
+                          {.tensor_parallel = d.ffn_tensor_parallel,
+                           .expert_parallel = d.ffn_expert_parallel,
+                           .own_tokens = 1.0 / static_cast<double>(d.ffn_expert_parallel)},
+                          operators);
+    ask(d.pools.back(), operators);
+  }
+  return warnings;
+}
 
 // Roofline kernels, links without overheads: what no implementation of this deployment beats.
 std::optional<Seconds> floor_of(decode::SimulationInput input) {
@@ -97,6 +149,9 @@ SimulationReport simulate(SimulationScenario scenario, const RunOptions& options
   report.result = simulation.run(options.stop, options.progress);
   report.wall_seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  for (auto& warning : range_warnings_of(input, report.result)) {
+    report.warnings.push_back(std::move(warning));
+  }
   if (!options.trace_path.empty()) {
     write_file(options.trace_path, chrome_trace(simulation.graph(), input.deployment, report));
     if (report.result.trace_full) {
