@@ -59,15 +59,25 @@ class Assembly {
     return node(context_).contains_pointer(pointer);
   }
 
+  // Whether there is a value, or an object that may take one: an axis may move a key that the base
+  // leaves out.
+  [[nodiscard]] bool has_room_for(const std::string& pointer) const {
+    if (leads_somewhere(pointer)) return true;
+    const std::string parent = pointer.substr(0, pointer.find_last_of('/'));
+    return leads_somewhere(parent) && json_.at(Json::json_pointer(parent)).is_object();
+  }
+
+  void put(const std::string& pointer, const AxisValue& value) {
+    json_[Json::json_pointer(pointer)] = std::visit([](const auto& v) { return Json(v); }, value);
+  }
+
   template <typename Wanted>
   void put_values(Wanted&& wanted) {
     for (const std::size_t a : plan_.order().first(plan_.rereading())) {
       const Axis& axis = plan_.scenario().axes[a];
       for (std::size_t p = 0; p < axis.pointers.size(); ++p) {
         const std::string& pointer = axis.pointers[p];
-        if (!wanted(pointer) || !leads_somewhere(pointer)) continue;
-        json_[Json::json_pointer(pointer)] =
-            std::visit([](const auto& value) { return Json(value); }, axis.at(positions_[a], p));
+        if (wanted(pointer) && has_room_for(pointer)) put(pointer, axis.at(positions_[a], p));
       }
     }
   }
@@ -85,11 +95,18 @@ class Assembly {
 
   void check_pointers() {
     if (!diagnostics_.ok()) return;  // a document is missing, and with it whatever is in it
-    for (const Axis& axis : plan_.scenario().axes) {
-      for (const auto& pointer : axis.pointers) {
+    for (std::size_t a = 0; a < plan_.scenario().axes.size(); ++a) {
+      const Axis& axis = plan_.scenario().axes[a];
+      for (std::size_t p = 0; p < axis.pointers.size(); ++p) {
+        const std::string& pointer = axis.pointers[p];
         if (leads_somewhere(pointer)) continue;
+        if (has_room_for(pointer)) {
+          put(pointer, axis.at(positions_[a], p));
+          continue;
+        }
         std::vector<std::string> known;
-        for (const auto& item : json_.flatten().items()) known.push_back(item.key());
+        const Json leaves = json_.flatten();
+        for (const auto& item : leaves.items()) known.push_back(item.key());
         diagnostics_.error(context_.file, axis.location,
                            fmt::format("there is no \"{}\" in the base{}{}", pointer, combination(),
                                        did_you_mean(pointer, known)));
