@@ -10,6 +10,18 @@
 namespace ridge::decode {
 namespace {
 
+// Layers that keep weights and KV of this attention (FFN) block: the model's own, and those of the
+// drafting modules in use.
+double attention_layers(const Deployment& d, std::size_t block) {
+  const bool drafts = d.model.mtp.layer.attention == block;
+  return static_cast<double>(d.model.layers_with_attention(block) +
+                             (drafts ? d.drafting.tokens : 0));
+}
+double ffn_layers(const Deployment& d, std::size_t block) {
+  const bool drafts = d.model.mtp.layer.ffn == block;
+  return static_cast<double>(d.model.layers_with_ffn(block) + (drafts ? d.drafting.tokens : 0));
+}
+
 // Attention of all layers, and the embedding table and LM head split over a node.
 Bytes attention_weights(const Deployment& d) {
   const models::ModelSpec& model = d.model;
@@ -17,7 +29,7 @@ Bytes attention_weights(const Deployment& d) {
                 bytes_per_value(models::Precision::bf16) /
                 static_cast<double>(std::min(d.pools[0].gpus_per_node, d.pools[0].gpus()));
   for (std::size_t i = 0; i < model.attentions.size(); ++i) {
-    total += static_cast<double>(model.layers_with_attention(i)) *
+    total += attention_layers(d, i) *
              models::attention_parameters(model.attentions[i], model.hidden) *
              bytes_per_value(model.precisions.weights) /
              static_cast<double>(d.attention_tensor_parallel);
@@ -30,16 +42,15 @@ Bytes ffn_weights(const Deployment& d) {
   Bytes total;
   for (std::size_t i = 0; i < model.ffns.size(); ++i) {
     const auto& block = model.ffns[i];
-    const auto parameters = models::ffn_parameters(block, model.hidden);
-    double held = parameters.total;
+    Bytes held = models::ffn_weight_bytes(block, model.hidden);
     if (const auto* moe = std::get_if<models::MoeFfn>(&block.kind)) {
       const double copies = static_cast<double>(moe->experts + d.redundant_experts) /
                             static_cast<double>(moe->experts);
-      held = parameters.total - parameters.routed +
-             parameters.routed * copies / static_cast<double>(d.ffn_expert_parallel);
+      const Bytes routed =
+          models::ffn_parameters(block, model.hidden).routed * bytes_per_value(block.weights);
+      held += routed * (copies / static_cast<double>(d.ffn_expert_parallel) - 1.0);
     }
-    total += static_cast<double>(model.layers_with_ffn(i)) * held * bytes_per_value(block.weights) /
-             static_cast<double>(d.ffn_tensor_parallel);
+    total += ffn_layers(d, i) * held / static_cast<double>(d.ffn_tensor_parallel);
   }
   return total;
 }
@@ -80,10 +91,13 @@ Bytes request_kv_bytes(const Deployment& d, const Admission& admission, std::int
   for (std::size_t i = 0; i < d.model.attentions.size(); ++i) {
     const auto& block = d.model.attentions[i];
     // Heads of K and V split over the group's GPUs; a shared head or latent is kept by each.
-    const auto* grouped = std::get_if<models::GroupedQueryAttention>(&block.kind);
-    const std::int64_t split =
-        grouped != nullptr ? std::min(d.attention_tensor_parallel, grouped->kv_heads) : 1;
-    total += static_cast<double>(d.model.layers_with_attention(i)) *
+    std::int64_t split = 1;
+    if (const auto* grouped = std::get_if<models::GroupedQueryAttention>(&block.kind)) {
+      split = std::min(d.attention_tensor_parallel, grouped->kv_heads);
+    } else if (std::holds_alternative<models::LinearStateAttention>(block.kind)) {
+      split = d.attention_tensor_parallel;
+    }
+    total += attention_layers(d, i) *
              models::cache_bytes(block, static_cast<double>(pages * admission.page_tokens)) /
              static_cast<double>(split);
   }
