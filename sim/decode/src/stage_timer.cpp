@@ -112,6 +112,15 @@ void StageTimer::time_attention(const Slot& slot, std::span<const GroupBatch> gr
     models::routing_operators(model.ffns[slot.next_block], model.precisions, model.hidden,
                               shape.tokens(), scratch_);
     Seconds time = total(kernels);
+    if (slot.ranks > 1) {
+      // The GPUs that share a request's heads each hold a part of every sum.
+      const Slot sum{.pool = slot.pool,
+                     .bytes_per_token = static_cast<double>(model.hidden) *
+                                        bytes_per_value(model.precisions.activations).value(),
+                     .pattern = Slot::Pattern::all_reduce,
+                     .ranks = slot.ranks};
+      time += collective_time(sum, shape.tokens(), 0.0);
+    }
     if (d.output_parallel > 1) {
       // The ranks that share the output projection gather each other's attention results and
       // scatter the sums, on the critical path of the stage.
@@ -173,7 +182,14 @@ void StageTimer::time_head(const Slot& slot, std::span<const GroupBatch> groups,
   const double node_tokens = tokens * static_cast<double>(node) / static_cast<double>(ranks.size());
   scratch_.clear();
   models::head_operators(deployment_.model, node_tokens, node, scratch_);
-  const Seconds time = total(*deployment_.pools[slot.pool].kernels) + deployment_.step_overhead;
+  const hw::KernelModel& kernels = *deployment_.pools[slot.pool].kernels;
+  Seconds time = total(kernels) + deployment_.step_overhead;
+  if (const std::int64_t drafts = deployment_.drafting.tokens; drafts > 0) {
+    // Each drafting module proposes one token of each sequence, through the same head.
+    scratch_.clear();
+    models::head_operators(deployment_.model, node_tokens / slot.queries, node, scratch_);
+    time += static_cast<double>(drafts) * total(kernels);
+  }
   std::fill(ranks.begin(), ranks.end(), tokens > 0.0 ? time.value() : 0.0);
 }
 
@@ -191,8 +207,10 @@ Seconds StageTimer::collective_time(const Slot& slot, double tokens, double busi
   }
   if (slot.pattern == Slot::Pattern::all_to_all) {
     // Each GPU sends its own tokens; those for its node's GPUs take the scale-up links, at once
-    // with the others. All wait for the GPU that sends most.
-    const double bytes = slot.bytes_per_token * busiest;
+    // with the others. All wait for the GPU that sends most; GPUs that share requests send a part
+    // each.
+    const double bytes =
+        slot.bytes_per_token * busiest / static_cast<double>(deployment_.attention_tensor_parallel);
     const double node = std::min(static_cast<double>(pool.gpus_per_node), ranks);
     const Bytes outside{bytes * (ranks - node) / ranks};
     const Bytes within{bytes * (node - 1.0) / ranks};

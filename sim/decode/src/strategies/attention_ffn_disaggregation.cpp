@@ -69,6 +69,7 @@ void check_attention_ffn_disaggregation(const Deployment& d, Problems& problems)
 StepGraph compile_attention_ffn_disaggregation(const Deployment& d, bool layers_differ) {
   const auto attentions = static_cast<std::uint32_t>(d.pools[kAttentionPool].instances);
   const auto ffns = static_cast<std::uint32_t>(d.pools[kFfnPool].instances);
+  const auto attention_tp = static_cast<std::uint32_t>(d.attention_tensor_parallel);
   const auto tp = static_cast<std::uint32_t>(d.ffn_tensor_parallel);
 
   StepGraphBuilder graph;
@@ -103,7 +104,8 @@ StepGraph compile_attention_ffn_disaggregation(const Deployment& d, bool layers_
                                       .block = static_cast<std::uint32_t>(layer.blocks.attention),
                                       .next_block = static_cast<std::uint32_t>(layer.blocks.ffn),
                                       .partials = partials,
-                                      .queries = layer.queries});
+                                      .queries = layer.queries,
+                                      .ranks = attention_tp});
       attention[i] = graph.task(slot, attention_kernels[i], number, before[i]);
       before[i].clear();
     }

@@ -42,7 +42,8 @@ StepGraph compile_wide_expert_parallel(const Deployment& d, bool layers_differ) 
         graph.slot({.stage = Stage::attention,
                     .block = static_cast<std::uint32_t>(layer.blocks.attention),
                     .next_block = block,
-                    .queries = layer.queries});
+                    .queries = layer.queries,
+                    .ranks = static_cast<std::uint32_t>(d.attention_tensor_parallel)});
     TaskId done = graph.task(attention, kernels, number, before);
     const auto exchange = [&](double bytes_per_token) {
       // A copy of the token for each expert it chose.

@@ -66,7 +66,9 @@ struct Slot {
     all_to_all
   };
   Pattern pattern = Pattern::point_to_point;
-  std::uint32_t ranks = 1;  // GPUs that take part in a collective
+  // GPUs that take part in a collective. attention: those whose partial results are added up within
+  // the stage.
+  std::uint32_t ranks = 1;
 
   friend bool operator==(const Slot&, const Slot&) = default;
 };
