@@ -36,7 +36,10 @@ std::vector<net::LinkId> sending_links(const net::Topology& topology) {
 }  // namespace
 
 Fabric::Fabric(const Deployment& d, NetworkModel model, std::span<const SlowLink> slow_links)
-    : model_(model), topology_(topology_of(d)), sending_links_(sending_links(topology_)) {
+    : model_(model),
+      efficiency_(d.network.efficiency),
+      topology_(topology_of(d)),
+      sending_links_(sending_links(topology_)) {
   std::uint32_t ports = 0;
   for (const Pool& pool : d.pools) {
     first_port_.push_back(ports);
@@ -68,13 +71,15 @@ void Fabric::restart(des::SimTime now) {
   network_->restart(now);
 }
 
-double Fabric::sending_utilization(std::uint32_t pool, des::SimTime now) const {
+Fabric::Sent Fabric::sent(std::uint32_t pool, des::SimTime now) const {
   const std::vector<net::LinkUse> use = network_->use(now);
-  double sum = 0.0;
+  Sent sent;
   for (std::uint32_t port = first_port_[pool]; port < first_port_[pool + 1]; ++port) {
-    sum += use[sending_links_[port]].utilisation;
+    sent.utilization += use[sending_links_[port]].utilisation;
+    sent.payload += Bytes{use[sending_links_[port]].wire_bytes * efficiency_ * gpus_[pool]};
   }
-  return sum / static_cast<double>(first_port_[pool + 1] - first_port_[pool]);
+  sent.utilization /= static_cast<double>(first_port_[pool + 1] - first_port_[pool]);
+  return sent;
 }
 
 }  // namespace ridge::decode

@@ -65,9 +65,12 @@ class Fabric {
   }
 
   void restart(des::SimTime now);
-  // Share of the time that a pool's NICs send, mean over its instances.
-  [[nodiscard]] double sending_utilization(std::uint32_t pool, des::SimTime now) const;
-  [[nodiscard]] std::uint64_t payload_bytes() const { return network_->bytes(); }
+  struct Sent {
+    double utilization = 0;  // share of the time that a pool's NICs send, mean over its instances
+    Bytes payload;           // of all instances
+  };
+  // Since the last restart.
+  [[nodiscard]] Sent sent(std::uint32_t pool, des::SimTime now) const;
 
  private:
   template <class Sink>
@@ -117,6 +120,7 @@ class Fabric {
   std::vector<std::uint32_t> instances_;
   std::vector<std::uint32_t> first_port_;  // per pool, and the number of all
   std::vector<double> port_rate_;          // per pool: bytes/s of payload on one NIC direction
+  double efficiency_;                      // payload bytes per byte on the wire
   std::vector<double> slowness_;           // per port
   std::vector<des::Resource<Message>> senders_;
   net::Topology topology_;

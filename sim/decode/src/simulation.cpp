@@ -49,6 +49,8 @@ struct Lane {
   std::vector<TaskId> enabled_by;  // per task: that last dependency
   std::size_t sinks_left = 0;
   SimTime step_begin;
+  TaskId last_task = kNoTask;  // of the step before, which ended at step_end
+  SimTime step_end;
   std::uint64_t steps = 0;
   bool idle = true;     // no requests
   bool changed = true;  // its batch, since `times`
@@ -158,6 +160,16 @@ struct Simulation::Impl {
   void fill_closed_loop() {
     const Workload& w = input.workload;
     const std::int64_t each = requests_per_micro_batch();
+    const double budget = memory.pools.front().kv_budget.value();
+    const std::int64_t longest = w.context.largest() + (w.steady ? 0 : w.output.largest());
+    if (const double need = kv_bytes(longest); need > budget) {
+      throw UserError(
+          fmt::format("memory: pool \"{}\": a request of {} tokens, the longest context and "
+                      "output, needs {} of "
+                      "KV on a GPU, {} more than the {} left beside its weights",
+                      memory.pools.front().pool, longest, si(need, "B"), si(need - budget, "B"),
+                      si(budget, "B")));
+    }
     for (RequestPool& pool : requests) {
       const auto groups = static_cast<std::size_t>(input.deployment.groups());
       for (std::size_t m = 0; m < micro_batches; ++m) {
@@ -179,7 +191,6 @@ struct Simulation::Impl {
         }
       }
       const double fullest = *std::max_element(pool.kv_used().begin(), pool.kv_used().end());
-      const double budget = memory.pools.front().kv_budget.value();
       if (fullest > budget) {
         throw UserError(fmt::format(
             "memory: pool \"{}\": the requests of a GPU need {} of KV, {} more than the {} left "
@@ -250,7 +261,11 @@ struct Simulation::Impl {
     requests[replica].enqueue(request);
     result.longest_queue =
         std::max<std::uint64_t>(result.longest_queue, requests[replica].waiting().size());
-    for (std::size_t m = 0; m < micro_batches; ++m) {
+    wake_idle(replica);
+  }
+
+  void wake_idle(std::size_t replica) {
+    for (std::size_t m = 0; m < micro_batches && !requests[replica].waiting().empty(); ++m) {
       const std::size_t lane = replica * micro_batches + m;
       if (lanes[lane].idle) begin_step(lane);
     }
@@ -305,6 +320,9 @@ struct Simulation::Impl {
     const SimTime now = engine.now();
     const double seconds = (now - lane.step_begin).seconds().value();
     ++lane.steps;
+    lane.last_task = last;
+    lane.step_end = now;
+    bool left = false;
     if (measuring) {
       ++result.steps;
       if (result.steps % kStepsPerPath == 1) follow_critical_path(lane, last);
@@ -312,7 +330,6 @@ struct Simulation::Impl {
     if (steady() && input.deployment.drafting.tokens == 0) {
       count_tokens(seconds, 1, pool.active_in(m));
     } else {
-      bool left = false;
       std::array<std::int64_t, kMaxDrafts + 2> by_tokens{};
       pool.step(
           m,
@@ -346,7 +363,10 @@ struct Simulation::Impl {
       }
     }
     if (lane_id == 0) count_measured_steps(lane.steps);
-    if (!finished) begin_step(lane_id);
+    if (finished) return;
+    begin_step(lane_id);
+    // The memory that was freed may be what a request waits for that another micro-batch can take.
+    if (left) wake_idle(lane_id / micro_batches);
   }
 
   std::int64_t accepted_tokens() {
@@ -394,7 +414,9 @@ struct Simulation::Impl {
     const ResourceInfo& resource = graph.resources()[info.resource];
     lane.begin[what.task] = now;
     lane.last_begun = what.task;
-    if (resource.compute && s.idle_since < now) blame(s, resource, what);
+    if (resource.compute && s.idle_since < now) {
+      blame(s, resource, lane, lane.enabled_by[what.task], lane.ready[what.task]);
+    }
     s.running = what;
     s.begin = now;
     const SimTime duration = draw_duration(s, lane, info);
@@ -500,34 +522,39 @@ struct Simulation::Impl {
     PoolTimes& times = result.pools[resource.pool];
     // A collective on the kernels' stream keeps every GPU of the instance.
     const bool all_busy = slot.stage == Stage::scale_up || slot.stage == Stage::network;
-    const double busy =
-        all_busy ? gpus * counted : s.rank_seconds * (gpus / ranks) * counted / span;
+    const double busy = all_busy ? gpus * counted
+                                 // The span is whole picoseconds, the ranks' seconds are not.
+                                 : std::min(s.rank_seconds * (gpus / ranks) / span, gpus) * counted;
     times.busy += busy;
     times.slowest_rank += gpus * counted - busy;
   }
 
-  // Says what the kernels of an instance were waiting for since they fell idle: backwards from the
-  // task that starts now, each span belongs to the stage that was then on its way (running, or in a
-  // queue).
-  void blame(const Server& s, const ResourceInfo& resource, const WaitingTask& next) {
+  // Says what the kernels of an instance were waiting for between falling idle and `until`:
+  // backwards from task `t`, the last one that was on its way, each span belongs to the stage that
+  // was then on its way (running, or in a queue).
+  void blame(const Server& s, const ResourceInfo& resource, const Lane& lane, TaskId t,
+             SimTime until) {
     if (!measuring) return;
-    const Lane& lane = lanes[next.lane];
     const auto gpus = static_cast<double>(input.deployment.pools[resource.pool].gpus_per_instance);
     PoolTimes& times = result.pools[resource.pool];
     const SimTime from = std::max(s.idle_since, measurement_begin);
-    SimTime until = lane.ready[next.task];
-    for (TaskId t = lane.enabled_by[next.task]; until > from; t = lane.enabled_by[t]) {
-      if (t == kNoTask) {
-        // The step itself began within the idle time: the micro-batch had nothing to do before.
-        times.empty += gpus * (until - from).seconds().value();
-        return;
-      }
-      const SimTime begin = std::max(lane.ready[t], from);
-      if (begin < until) {
-        times.waiting_for[stage_of(t)] += gpus * (until - begin).seconds().value();
-        until = begin;
-      }
+    const auto wait_from = [&](SimTime begin, double& cause) {
+      begin = std::max(begin, from);
+      if (begin >= until) return;
+      cause += gpus * (until - begin).seconds().value();
+      until = begin;
+    };
+    for (; t != kNoTask && until > from; t = lane.enabled_by[t]) {
+      wait_from(lane.ready[t], times.waiting_for[stage_of(t)]);
     }
+    // Before this step the micro-batch had nothing to do, and before that it ran the step before.
+    wait_from(lane.last_task == kNoTask ? from : lane.step_end, times.empty);
+    for (t = lane.last_task; t != kNoTask && until > from; t = lane.enabled_by[t]) {
+      // What this step has already overwritten had begun before all that is left to explain.
+      const bool overwritten = lane.ready[t] > until;
+      wait_from(overwritten ? from : lane.ready[t], times.waiting_for[stage_of(t)]);
+    }
+    wait_from(from, times.empty);
   }
 
   std::size_t stage_of(TaskId task) const {
@@ -545,7 +572,8 @@ struct Simulation::Impl {
   }
 
   void record(std::size_t lane_id, TaskId task) {
-    if (!measuring || input.max_trace_records == 0) return;
+    const SimTime begin = std::max(lanes[lane_id].begin[task], measurement_begin);
+    if (!measuring || input.max_trace_records == 0 || begin >= engine.now()) return;
     if (result.trace.size() == input.max_trace_records) {
       result.trace_full = true;
       return;
@@ -553,7 +581,7 @@ struct Simulation::Impl {
     result.trace.push_back({.replica = static_cast<std::uint32_t>(lane_id / micro_batches),
                             .micro_batch = static_cast<std::uint32_t>(lane_id % micro_batches),
                             .task = task,
-                            .begin = std::max(lanes[lane_id].begin[task], measurement_begin),
+                            .begin = begin,
                             .end = engine.now()});
   }
 
@@ -590,9 +618,13 @@ struct Simulation::Impl {
     for (std::size_t i = 0; measuring && i < servers.size(); ++i) {
       const ResourceInfo& resource = graph.resources()[i % graph.resources().size()];
       Server& s = servers[i];
-      if (!resource.compute) continue;
+      if (!resource.compute) {
+        if (s.queue.busy()) record(s.running.lane, s.running.task);
+        continue;
+      }
       if (s.queue.busy()) {
         count_busy(s, resource, now);
+        record(s.running.lane, s.running.task);
       } else {
         blame_open_wait(s, resource, i / graph.resources().size());
       }
@@ -603,6 +635,10 @@ struct Simulation::Impl {
                                           static_cast<double>(input.deployment.groups()) *
                                           static_cast<double>(replicas));
     result.mean_requests = active.mean(now);
+    for (const RequestPool& pool : requests) {
+      result.requests_in_decode += static_cast<std::uint64_t>(pool.active());
+      result.requests_waiting += pool.waiting().size();
+    }
     for (std::size_t p = 0; p < input.deployment.pools.size(); ++p) {
       link_use(p, now);
     }
@@ -613,28 +649,26 @@ struct Simulation::Impl {
 
   // Idle when measurement ended: it waits for whatever its replica had begun last.
   void blame_open_wait(const Server& s, const ResourceInfo& resource, std::size_t replica) {
-    const SimTime from = std::max(s.idle_since, measurement_begin);
-    const double seconds =
-        (engine.now() - from).seconds().value() *
-        static_cast<double>(input.deployment.pools[resource.pool].gpus_per_instance);
-    PoolTimes& times = result.pools[resource.pool];
     for (std::size_t m = 0; m < micro_batches; ++m) {
       const Lane& lane = lanes[replica * micro_batches + m];
-      if (!lane.idle && lane.last_begun != kNoTask) {
-        times.waiting_for[stage_of(lane.last_begun)] += seconds;
-        return;
-      }
+      if (lane.idle || lane.last_begun == kNoTask) continue;
+      blame(s, resource, lane, lane.last_begun, engine.now());
+      return;
     }
-    times.empty += seconds;
+    const SimTime from = std::max(s.idle_since, measurement_begin);
+    result.pools[resource.pool].empty +=
+        (engine.now() - from).seconds().value() *
+        static_cast<double>(input.deployment.pools[resource.pool].gpus_per_instance);
   }
 
   void link_use(std::size_t pool, SimTime now) {
     const Pool& info = input.deployment.pools[pool];
     const double instances = static_cast<double>(info.instances) * static_cast<double>(replicas);
     if (fabric) {
-      result.links.push_back(
-          {.name = fmt::format("{} NICs, sending", info.name),
-           .utilization = fabric->sending_utilization(static_cast<std::uint32_t>(pool), now)});
+      const Fabric::Sent sent = fabric->sent(static_cast<std::uint32_t>(pool), now);
+      result.links.push_back({.name = fmt::format("{} NICs, sending", info.name),
+                              .utilization = sent.utilization,
+                              .bytes = sent.payload});
     }
     double links = 0.0;
     bool any = false;
@@ -722,7 +756,12 @@ struct Simulation::Impl {
       for (std::size_t lane = 0; lane < lanes.size(); ++lane) begin_step(lane);
     } else {
       const SimTime begin = SimTime::from(input.measurement.warmup);
-      engine.at(begin, Priority::observe, {.kind = EventKind::measurement_begins});
+      if (begin == SimTime()) {
+        // Before the requests that arrive in the first instant.
+        begin_measurement();
+      } else {
+        engine.at(begin, Priority::observe, {.kind = EventKind::measurement_begins});
+      }
       engine.at(begin + SimTime::from(input.measurement.duration), Priority::finish,
                 {.kind = EventKind::measurement_ends});
       schedule_arrival();

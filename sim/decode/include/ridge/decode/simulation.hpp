@@ -82,7 +82,7 @@ struct PoolTimes {
 struct LinkUse {
   std::string name;
   double utilization = 0;  // of time
-  Bytes bytes;
+  Bytes bytes;             // payload, of messages between instances
 };
 
 struct SimulationResult {
@@ -95,7 +95,9 @@ struct SimulationResult {
   double mean_requests = 0;     // in decode, over time
   std::uint64_t requests_finished = 0;
   std::uint64_t requests_arrived = 0;
-  std::uint64_t requests_refused = 0;  // larger than a GPU's whole KV memory
+  std::uint64_t requests_refused = 0;    // larger than a GPU's whole KV memory
+  std::uint64_t requests_in_decode = 0;  // when the measurement ended
+  std::uint64_t requests_waiting = 0;    // likewise
   std::uint64_t longest_queue = 0;
   QuantileSketch queueing;  // seconds from arrival to admission, of those that waited
   std::vector<PoolTimes> pools;

@@ -21,6 +21,10 @@ struct LengthDistribution {
   double max = 1;
 
   [[nodiscard]] std::int64_t sample(Random& random) const;
+  // No sample is larger.
+  [[nodiscard]] std::int64_t largest() const {
+    return static_cast<std::int64_t>(kind == Kind::fixed ? tokens : max);
+  }
 };
 
 struct TraceRequest {
