@@ -1,0 +1,141 @@
+#include "ridge/decode/expert_load.hpp"
+
+#include "ridge/base/error.hpp"
+#include "ridge/base/random.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <rapidcheck.h>
+
+namespace ridge::decode {
+namespace {
+
+using Kind = ExpertPopularity::Kind;
+
+models::MoeFfn experts(std::int64_t count, std::int64_t top_k) {
+  return {.experts = count, .top_k = top_k, .expert_intermediate = 1};
+}
+
+double busiest(const std::vector<RankLoad>& ranks) {
+  return std::max_element(ranks.begin(), ranks.end(),
+                          [](const auto& a, const auto& b) { return a.load < b.load; })
+      ->load;
+}
+
+TEST(ExpertLoad, UniformRanksAreAlike) {
+  for (const RankLoad& rank : rank_loads(experts(48, 3), {}, 8, 0, 1, 0)) {
+    EXPECT_DOUBLE_EQ(rank.load, 1.0);
+    EXPECT_EQ(rank.experts_held, 6);
+    EXPECT_THAT(rank.token_share, testing::Each(testing::DoubleEq(3.0 / 48)));
+  }
+}
+
+TEST(ExpertLoad, LoadsSumToTheRanksAndNoTokenChoosesAnExpertTwice) {
+  EXPECT_TRUE(rc::check([] {
+    const std::int64_t ranks = *rc::gen::inRange(1, 9);
+    const std::int64_t held = *rc::gen::inRange(1, 9);
+    const std::int64_t redundant = *rc::gen::inRange<std::int64_t>(0, ranks * held);
+    const std::int64_t count = ranks * held - redundant;
+    const std::int64_t top_k = *rc::gen::inRange<std::int64_t>(1, count + 1);
+    const ExpertPopularity popularity{.kind = Kind::power_law,
+                                      .exponent = *rc::gen::inRange(0, 300) / 100.0};
+    const auto loads = rank_loads(experts(count, top_k), popularity, ranks, redundant,
+                                  *rc::gen::inRange(1, 99), 3);
+    double load = 0.0;
+    double chosen = 0.0;
+    for (const RankLoad& rank : loads) {
+      load += rank.load;
+      RC_ASSERT(rank.experts_held == held);
+      for (const double share : rank.token_share) {
+        RC_ASSERT(share >= 0.0);
+        RC_ASSERT(share <= 1.0 + 1e-9);
+        chosen += share;
+      }
+      RC_ASSERT(std::abs(rank.load -
+                         std::accumulate(rank.token_share.begin(), rank.token_share.end(), 0.0) *
+                             static_cast<double>(ranks) / static_cast<double>(top_k)) < 1e-9);
+    }
+    RC_ASSERT(std::abs(load - static_cast<double>(ranks)) < 1e-9 * static_cast<double>(ranks));
+    RC_ASSERT(std::abs(chosen - static_cast<double>(top_k)) < 1e-9 * static_cast<double>(count));
+  }));
+}
+
+TEST(ExpertLoad, APopularExpertIsChosenByEveryTokenAtMostOnce) {
+  ExpertPopularity popularity{.kind = Kind::shares, .shares = {97, 1, 1, 1}};
+  const auto loads = rank_loads(experts(4, 2), popularity, 4, 0, 1, 0);
+  // The first expert gets every token, which is half of the choices; the others share the rest.
+  std::vector<double> shares;
+  for (const RankLoad& rank : loads) shares.push_back(rank.token_share.at(0));
+  std::sort(shares.begin(), shares.end());
+  EXPECT_THAT(shares,
+              testing::Pointwise(testing::DoubleNear(1e-9), {1.0 / 3, 1.0 / 3, 1.0 / 3, 1.0}));
+}
+
+TEST(ExpertLoad, CopiesOfBusyExpertsEvenOutTheRanks) {
+  const ExpertPopularity popularity{.kind = Kind::power_law, .exponent = 1.0};
+  for (std::uint64_t layer = 0; layer < 20; ++layer) {
+    const double without = busiest(rank_loads(experts(256, 8), popularity, 32, 0, 1, layer));
+    const double with = busiest(rank_loads(experts(256, 8), popularity, 32, 32, 1, layer));
+    EXPECT_LT(with, without);
+    EXPECT_LT(with, 1.3);
+    EXPECT_GT(without, 1.5);
+  }
+}
+
+TEST(ExpertLoad, ASteeperLawLoadsTheBusiestRankMore) {
+  double last = 1.0;
+  for (const double exponent : {0.25, 0.5, 1.0}) {
+    double mean = 0.0;
+    for (std::uint64_t layer = 0; layer < 32; ++layer) {
+      const ExpertPopularity popularity{.kind = Kind::power_law, .exponent = exponent};
+      mean += busiest(rank_loads(experts(64, 4), popularity, 8, 0, 1, layer)) / 32;
+    }
+    EXPECT_GT(mean, last);
+    last = mean;
+  }
+}
+
+TEST(ExpertLoad, WhoIsPopularDependsOnSeedAndLayer) {
+  const ExpertPopularity popularity{.kind = Kind::power_law, .exponent = 1.0};
+  const auto load = [&](std::uint64_t seed, std::uint64_t layer) {
+    return rank_loads(experts(64, 4), popularity, 8, 0, seed, layer)[0].load;
+  };
+  EXPECT_EQ(load(1, 1), load(1, 1));
+  EXPECT_NE(load(1, 1), load(1, 2));
+  EXPECT_NE(load(1, 1), load(2, 1));
+}
+
+TEST(ExpertLoad, AnExpertIsActiveIfAnyTokenChoosesIt) {
+  const RankLoad rank{.token_share = {0.5, 0.25, 1.0, 0.0}};
+  EXPECT_DOUBLE_EQ(rank.active_experts(0), 0.0);
+  EXPECT_NEAR(rank.active_experts(2), 0.75 + (1 - 0.75 * 0.75) + 1.0, 1e-12);
+}
+
+// Expected number of distinct experts against a simulation of the choices.
+TEST(ExpertLoad, ActiveExpertsAreThoseOfRandomTokens) {
+  const RankLoad rank{.token_share = {0.02, 0.1, 0.3}};
+  Random random(3);
+  constexpr int kTrials = 20000;
+  constexpr int kTokens = 8;
+  int active = 0;
+  for (int trial = 0; trial < kTrials; ++trial) {
+    for (const double share : rank.token_share) {
+      bool any = false;
+      for (int token = 0; token < kTokens; ++token) any = (random.uniform() < share) || any;
+      active += any ? 1 : 0;
+    }
+  }
+  EXPECT_NEAR(static_cast<double>(active) / kTrials, rank.active_experts(kTokens), 0.02);
+}
+
+TEST(ExpertLoad, CopiesThatDoNotDivideAreAnErrorThatSaysWhatWould) {
+  EXPECT_THAT([] { (void)rank_loads(experts(48, 3), {}, 32, 0, 1, 0); },
+              testing::ThrowsMessage<UserError>(testing::HasSubstr("16 redundant experts would")));
+}
+
+}  // namespace
+}  // namespace ridge::decode

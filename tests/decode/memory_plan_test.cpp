@@ -1,0 +1,112 @@
+#include "ridge/decode/memory_plan.hpp"
+
+#include "ridge/base/error.hpp"
+#include "synthetic.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace ridge::decode {
+namespace {
+
+using testing::HasSubstr;
+
+// Four 128 x 128 projections and a norm of 128, in BF16.
+constexpr double kAttentionLayer = 2 * (4 * 128 * 128 + 128);
+// Embedding table and LM head in BF16.
+constexpr double kVocabulary = 2 * 2 * 1024 * 128;
+// Eight experts of three 128 x 256 products; router and norm.
+constexpr double kExperts = 2.0 * 8 * 3 * 128 * 256;
+constexpr double kRest = 2 * (8 * 128 + 128);
+
+TEST(MemoryPlan, WeightsAreThoseCountedByHand) {
+  const auto input = test::two_to_two(10, 1, {});
+  const auto plan = plan_memory(input.deployment, input.admission);
+  ASSERT_EQ(plan.pools.size(), 2U);
+  EXPECT_DOUBLE_EQ(plan.pools[0].weights.value(), 10 * kAttentionLayer + kVocabulary / 4);
+  EXPECT_DOUBLE_EQ(plan.pools[1].weights.value(), 10 * (kRest + kExperts / 2) / 4);
+  EXPECT_DOUBLE_EQ(plan.pools[0].kv_budget.value(), 0.9 * 1e12 - plan.pools[0].weights.value());
+  EXPECT_EQ(plan.pools[1].kv_budget.value(), 0.0);
+  EXPECT_THAT(plan.problems, testing::IsEmpty());
+}
+
+TEST(MemoryPlan, ASharedPoolHoldsBothParts) {
+  auto input = test::two_to_two(10, 1, {});
+  Deployment& d = input.deployment;
+  d.strategy = "wide_expert_parallel";
+  d.pools.resize(1);
+  d.pools[0].instances = 1;
+  d.ffn_tensor_parallel = 1;
+  d.ffn_expert_parallel = 4;
+  const auto plan = plan_memory(d, input.admission);
+  EXPECT_DOUBLE_EQ(plan.pools.at(0).weights.value(),
+                   10 * (kAttentionLayer + kRest + kExperts / 4) + kVocabulary / 4);
+}
+
+TEST(MemoryPlan, RedundantExpertsTakeMemory) {
+  auto input = test::two_to_two(10, 1, {});
+  const auto without = plan_memory(input.deployment, input.admission);
+  input.deployment.redundant_experts = 8;
+  const auto with = plan_memory(input.deployment, input.admission);
+  EXPECT_DOUBLE_EQ((with.pools[1].weights - without.pools[1].weights).value(),
+                   10 * kExperts / 2 / 4);
+}
+
+TEST(MemoryPlan, DraftingModulesTakeMemory) {
+  auto input = test::two_to_two(10, 1, {});
+  input.deployment.model.mtp.modules = 1;
+  const auto without = plan_memory(input.deployment, input.admission);
+  const auto kv_without = request_kv_bytes(input.deployment, input.admission, 64);
+  input.deployment.drafting.tokens = 1;
+  const auto with = plan_memory(input.deployment, input.admission);
+  EXPECT_DOUBLE_EQ((with.pools[0].weights - without.pools[0].weights).value(), kAttentionLayer);
+  EXPECT_DOUBLE_EQ((with.pools[1].weights - without.pools[1].weights).value(),
+                   (kRest + kExperts / 2) / 4);
+  EXPECT_DOUBLE_EQ(request_kv_bytes(input.deployment, input.admission, 64) / kv_without, 1.1);
+}
+
+TEST(MemoryPlan, SharedExpertsKeepTheirOwnPrecision) {
+  auto input = test::two_to_two(1, 1, {});
+  auto& moe = std::get<models::MoeFfn>(input.deployment.model.ffns[0].kind);
+  moe.shared_intermediate = 256;
+  const auto bf16 = plan_memory(input.deployment, input.admission);
+  moe.shared_weights = models::Precision::fp32;
+  const auto fp32 = plan_memory(input.deployment, input.admission);
+  EXPECT_DOUBLE_EQ((fp32.pools[1].weights - bf16.pools[1].weights).value(),
+                   2.0 * 3 * 128 * 256 / 4);
+}
+
+TEST(MemoryPlan, KvComesInPages) {
+  const auto input = test::two_to_two(10, 1, {});
+  const double page = 10 * test::kKvBytesPerTokenAndLayer * 64;
+  const auto kv = [&](std::int64_t tokens) {
+    return request_kv_bytes(input.deployment, input.admission, tokens).value();
+  };
+  EXPECT_DOUBLE_EQ(kv(1), page);
+  EXPECT_DOUBLE_EQ(kv(64), page);
+  EXPECT_DOUBLE_EQ(kv(65), 2 * page);
+}
+
+TEST(MemoryPlan, KvHeadsAreSplitOverTheGroup) {
+  auto input = test::two_to_two(10, 1, {});
+  const auto alone = request_kv_bytes(input.deployment, input.admission, 64);
+  input.deployment.attention_tensor_parallel = 4;
+  EXPECT_DOUBLE_EQ(request_kv_bytes(input.deployment, input.admission, 64) / alone, 0.25);
+}
+
+TEST(MemoryPlan, WhatDoesNotFitSaysByHowMuch) {
+  auto input = test::two_to_two(10, 1, {});
+  // 4 MB x 0.9 hold 3.6 MB; the FFN's share is 1.97 MB and fits, attention's 1.44 MB too.
+  input.deployment.pools[1].kernels = test::fixed_kernels({}, 2e6);
+  const auto plan = plan_memory(input.deployment, input.admission);
+  const double weights = 10 * (kRest + kExperts / 2) / 4;
+  ASSERT_EQ(plan.problems.size(), 1U);
+  EXPECT_NEAR(weights - 0.9 * 2e6, 171840, 1);
+  EXPECT_THAT(plan.problems[0], testing::AllOf(HasSubstr("\"ffn\""), HasSubstr("1.97 MB"),
+                                               HasSubstr("2.00 MB"), HasSubstr("172 kB too much")));
+  EXPECT_THAT([&] { Simulation simulation(input); },
+              testing::ThrowsMessage<UserError>(HasSubstr("172 kB too much")));
+}
+
+}  // namespace
+}  // namespace ridge::decode
