@@ -58,10 +58,11 @@ void add_import_command(CLI::App& app) {
   command->add_option("--name", options->name,
                       "The model's name (default: that of the written or the read file)");
   command
-      ->add_option("--precision", options->precision,
-                   fmt::format("Number format to serve in: weights unless narrower, matrix "
-                               "products, KV cache, attention ({}); \"{}\" keeps its own",
-                               fmt::join(precision_choices(), ", "), kAsShipped))
+      ->add_option(
+          "--precision", options->precision,
+          fmt::format("Number format to serve in: weights unless narrower, matrix products, KV "
+                      "cache, attention; \"{}\" keeps the checkpoint's own",
+                      kAsShipped))
       ->check(CLI::IsMember(precision_choices()))
       ->type_name("FORMAT")
       ->capture_default_str();
