@@ -9,11 +9,15 @@ class App;
 namespace ridge::tools {
 
 void add_calibrate_command(CLI::App& app);
+void add_check_command(CLI::App& app);
 void add_cost_command(CLI::App& app);
-void add_simulate_command(CLI::App& app);
+void add_fit_command(CLI::App& app);
 void add_import_command(CLI::App& app);
 void add_list_command(CLI::App& app);
 void add_reproduce_command(CLI::App& app);
+void add_show_command(CLI::App& app);
+void add_simulate_command(CLI::App& app);
+void add_sparsity_command(CLI::App& app);
 void add_sweep_command(CLI::App& app);
 
 }  // namespace ridge::tools

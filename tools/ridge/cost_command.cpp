@@ -1,4 +1,5 @@
 #include "commands.hpp"
+#include "names.hpp"
 #include "output.hpp"
 #include "ridge/base/format.hpp"
 #include "ridge/run/cost_report.hpp"
@@ -34,8 +35,9 @@ void run_cost(const Options& options) {
     }
   }
   run::CostQuestion question;
-  for (const auto& name : scenario.models) question.models.push_back(models::load_model(name));
-  for (const auto& name : scenario.chips) question.chips.push_back(hw::load_chip(name));
+  question.models =
+      load_models(scenario.models, options.models.empty() ? options.scenario : "--model");
+  question.chips = load_chips(scenario.chips, options.chips.empty() ? options.scenario : "--chip");
   question.contexts = scenario.contexts;
   question.price = options.price;
   if (options.batch > 0.0) question.assumptions.batch = options.batch;

@@ -1,0 +1,99 @@
+#include "commands.hpp"
+#include "names.hpp"
+#include "output.hpp"
+#include "ridge/base/error.hpp"
+#include "ridge/base/format.hpp"
+#include "ridge/run/cost_scenario.hpp"
+#include "ridge/run/sparsity_report.hpp"
+
+#include <memory>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+namespace ridge::tools {
+namespace {
+
+struct Options {
+  std::string model;
+  std::string chips;
+  std::int64_t hidden = 0;
+  std::int64_t layers = 0;
+  double tpot_ms = 50.0;
+  int stages = 3;
+  double stage_ms = 0.0;
+  double nic_GBps = 0.0;
+  std::int64_t nics = 0;
+  OutputOptions output;
+};
+
+run::FfnTraffic traffic_of(const Options& options, const run::CostScenario& defaults) {
+  if (options.hidden == 0 && options.layers == 0) {
+    const std::string model = options.model.empty() ? defaults.models.front() : options.model;
+    return run::ffn_traffic(load_models({model}, "--model").front());
+  }
+  if (options.hidden == 0 || options.layers == 0) {
+    throw UserError("--hidden and --layers: expected both or neither");
+  }
+  if (!options.model.empty()) {
+    throw UserError("--model: expected a model, or --hidden with --layers, got both");
+  }
+  return run::FfnTraffic{.model = fmt::format("hidden {}, {} layers, FP8 there and BF16 back",
+                                              options.hidden, options.layers),
+                         .hidden = options.hidden,
+                         .layers = options.layers};
+}
+
+void run_sparsity(const Options& options) {
+  const run::CostScenario defaults = run::load_cost_scenario(run::kDefaultCostScenario);
+  run::SparsityQuestion question;
+  question.traffic = traffic_of(options, defaults);
+  question.chips = load_chips(
+      options.chips.empty() ? defaults.chips : split_list(options.chips, "--chip"), "--chip");
+  question.stage_budget = Seconds{
+      (options.stage_ms > 0.0 ? options.stage_ms : options.tpot_ms / options.stages) * 1e-3};
+  if (options.nic_GBps > 0.0) question.nic_bandwidth = BytesPerSecond{options.nic_GBps * 1e9};
+  if (options.nics > 0) question.nics_per_server = options.nics;
+  write_output(options.output, run::render(run::answer(question), options.output.format));
+}
+
+}  // namespace
+
+void add_sparsity_command(CLI::App& app) {
+  auto* command = app.add_subcommand(
+      "sparsity", "How sparse experts may be before their servers starve for tokens");
+  auto options = std::make_shared<Options>();
+  command->add_option("-m,--model", options->model, "A model: its name or its file")
+      ->type_name("MODEL");
+  command->add_option("--hidden", options->hidden, "Without a model: the hidden size")
+      ->check(CLI::Range(1, 1048576));
+  command->add_option("--layers", options->layers, "Without a model: the number of layers")
+      ->check(CLI::Range(1, 10000));
+  command->add_option("-c,--chip", options->chips, "Chips: names (ridge list chips) or files")
+      ->type_name("A,B,...");
+  command->add_option("--tpot-ms", options->tpot_ms, "Time per output token")
+      ->check(CLI::Range(0.001, 1e6))
+      ->capture_default_str();
+  command->add_option("--stages", options->stages, "Pipeline stages that share it")
+      ->check(CLI::Range(1, 64))
+      ->capture_default_str();
+  command->add_option("--stage-ms", options->stage_ms, "A stage's time, in place of these two")
+      ->check(CLI::Range(0.001, 1e6));
+  command->add_option("--nic-GBps", options->nic_GBps, "NIC bandwidth in place of each chip's own")
+      ->check(CLI::Range(0.001, 1e6));
+  command->add_option("--nics", options->nics, "NICs per server in place of one per chip")
+      ->check(CLI::Range(1, 1000));
+  add_output_options(*command, options->output, "table|csv|json");
+  command->footer([] {
+    const ExampleNames names = example_names();
+    return fmt::format(
+        "Examples:\n"
+        "  ridge sparsity\n"
+        "  ridge sparsity --model {0} --chip {1},{2} --nic-GBps 40\n"
+        "  ridge sparsity --hidden 8192 --layers 80 --chip {1} --stages 4",
+        names.other_model, names.chip, names.other_chip);
+  });
+  command->callback([options] { run_sparsity(*options); });
+}
+
+}  // namespace ridge::tools
