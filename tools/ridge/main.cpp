@@ -55,12 +55,13 @@ int main(int argc, char** argv) {
   app.name("ridge");
   app.set_version_flag("--version", "ridge " RIDGE_VERSION);
   app.require_subcommand(1);
+  for (const auto add : kCommands) add(app);
+  // Last, or every command would inherit it.
   app.footer(
       "Start with:\n"
       "  ridge cost                     three models on four chips\n"
       "  ridge list models              what ships with Ridge\n"
       "  ridge COMMAND --help           options and examples of a command");
-  for (const auto add : kCommands) add(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
