@@ -41,6 +41,22 @@ void AttentionContext::projection(std::string_view name, std::int64_t n, std::in
                .output = precisions.activations});
 }
 
+void AttentionContext::grouped_attention(std::int64_t query_heads, std::int64_t kv_heads,
+                                         std::int64_t head_dim) const {
+  out.add("attention", Part::attention,
+          DecodeAttention{.sequences = shape.sequences,
+                          .context = block.window.attended(shape.context),
+                          .queries_per_sequence = shape.queries_per_sequence,
+                          .query_heads = query_heads,
+                          .kv_heads = kv_heads,
+                          .qk_dim = head_dim,
+                          .v_dim = head_dim,
+                          .cache_values_per_token = 2 * kv_heads * head_dim,
+                          .cache = block.cache,
+                          .compute = block.compute,
+                          .activations = precisions.activations});
+}
+
 void AttentionContext::output_projection(std::int64_t width) const {
   const std::int64_t ranks = shard.output_parallel;
   // Each of the gathering ranks multiplies everyone's tokens by its slice of the rows.

@@ -13,18 +13,7 @@ void emit(const GroupedQueryAttention& kind, const AttentionContext& c) {
   const std::int64_t kv_values = kv_heads * kind.head_dim;
   c.projection("qkv", query_values + 2 * kv_values, c.hidden);
   c.elementwise("rope", query_values + kv_values);
-  c.out.add("attention", Part::attention,
-            DecodeAttention{.sequences = c.shape.sequences,
-                            .context = c.block.window.attended(c.shape.context),
-                            .queries_per_sequence = c.shape.queries_per_sequence,
-                            .query_heads = query_heads,
-                            .kv_heads = kv_heads,
-                            .qk_dim = kind.head_dim,
-                            .v_dim = kind.head_dim,
-                            .cache_values_per_token = 2 * kv_values,
-                            .cache = c.block.cache,
-                            .compute = c.block.compute,
-                            .activations = c.precisions.activations});
+  c.grouped_attention(query_heads, kv_heads, kind.head_dim);
   if (kind.output_gate_values > 0) {
     c.projection("output_gate", std::max<std::int64_t>(kind.output_gate_values / tp, 1), c.hidden);
     c.elementwise("gate", query_values);

@@ -18,6 +18,9 @@ struct AttentionContext {
   // [tokens, k] x [k, n], `batch` times.
   void projection(std::string_view name, std::int64_t n, std::int64_t k,
                   std::int64_t batch = 1) const;
+  // Query heads in groups over KV heads of the same width, over the tokens that the window leaves.
+  void grouped_attention(std::int64_t query_heads, std::int64_t kv_heads,
+                         std::int64_t head_dim) const;
   // The projection of `width` attention values (of this rank's heads) back to the hidden size.
   void output_projection(std::int64_t width) const;
   // Reads and writes tokens x values_per_token in the activation precision.

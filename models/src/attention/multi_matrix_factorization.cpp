@@ -14,18 +14,7 @@ void emit(const MultiMatrixFactorizationAttention& kind, const AttentionContext&
   c.elementwise("query_norm", kind.query_rank);
   c.projection("q_up", query_values, kind.query_rank);
   c.elementwise("rope", query_values + kv_values);
-  c.out.add("attention", Part::attention,
-            DecodeAttention{.sequences = c.shape.sequences,
-                            .context = c.block.window.attended(c.shape.context),
-                            .queries_per_sequence = c.shape.queries_per_sequence,
-                            .query_heads = query_heads,
-                            .kv_heads = kind.kv_heads,
-                            .qk_dim = kind.head_dim,
-                            .v_dim = kind.head_dim,
-                            .cache_values_per_token = 2 * kv_values,
-                            .cache = c.block.cache,
-                            .compute = c.block.compute,
-                            .activations = c.precisions.activations});
+  c.grouped_attention(query_heads, kind.kv_heads, kind.head_dim);
   c.output_projection(query_values);
 }
 
