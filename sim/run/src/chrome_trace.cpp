@@ -90,8 +90,11 @@ class Writer {
   void slice(const decode::TraceRecord& record) {
     const decode::Task& task = graph_.tasks()[record.task];
     const decode::Slot& slot = graph_.slots()[task.slot];
-    const bool on_kernels = task.on_resource && graph_.resources()[task.resource].compute;
-    const Track track = on_kernels ? kKernels : task.on_resource ? kCollectives : kSending;
+    if (!task.on_resource) {
+      message(record, task, slot);
+      return;
+    }
+    const Track track = graph_.resources()[task.resource].compute ? kKernels : kCollectives;
     const std::uint64_t pid = process(record.replica, slot.pool, slot.instance);
     const double start = (record.begin - begin_).seconds().value() * 1e6;
     const double length = (record.end - record.begin).seconds().value() * 1e6;
@@ -107,9 +110,24 @@ class Writer {
         static_cast<int>(track), start));
   }
 
+  // Messages of one sender overlap (one is still arriving while the next leaves), which slices of a
+  // thread must not: asynchronous events may.
+  void message(const decode::TraceRecord& record, const decode::Task& task,
+               const decode::Slot& slot) {
+    ++messages_;
+    for (const auto& [phase, when] : {std::pair{'b', record.begin}, std::pair{'e', record.end}}) {
+      event(fmt::format(
+          R"json("ph":"{}","name":"to {} {}","cat":"message","id":{},"pid":{},"tid":{},"ts":{:.6f},"args":{{"layer":{},"micro_batch":{}}})json",
+          phase, deployment_.pools[slot.to_pool].name, slot.to_instance, messages_,
+          process(record.replica, slot.pool, slot.instance), static_cast<int>(kSending),
+          (when - begin_).seconds().value() * 1e6, task.layer, record.micro_batch));
+    }
+  }
+
   const decode::StepGraph& graph_;
   const decode::Deployment& deployment_;
   const SimulationReport& report_;
+  std::uint64_t messages_ = 0;
   std::string out_;
   des::SimTime begin_;
   std::set<std::uint64_t> flows_seen_;

@@ -7,9 +7,10 @@
 
 namespace ridge::run {
 
-// One process per instance; its kernels, collectives and sending NICs as threads; each task a
-// slice, and each micro-batch of each layer a flow through the slices it passes. Times are
-// microseconds from the start of the measurement. `otherData` repeats the report's key figures.
+// One process per instance; its kernels and collectives as threads; each task a slice, each message
+// an asynchronous event of its sender, and each micro-batch a flow through the slices it passes.
+// Times are microseconds from the start of the measurement. `otherData` repeats the report's key
+// figures.
 [[nodiscard]] std::string chrome_trace(const decode::StepGraph& graph,
                                        const decode::Deployment& deployment,
                                        const SimulationReport& report);
