@@ -14,6 +14,7 @@ namespace ridge::run {
 namespace {
 
 constexpr std::size_t kMaxTraceBytes = std::size_t{1} << 30U;
+constexpr std::int64_t kMaxTokens = 1'000'000'000;
 
 [[noreturn]] void wrong_line(const std::string& file, std::size_t line, std::string_view expected,
                              std::string_view got) {
@@ -32,6 +33,11 @@ std::optional<double> parse_timestamp(std::string_view text) {
                   &time.tm_hour, &time.tm_min, &time.tm_sec, &end) != 6) {
     return std::nullopt;
   }
+  const bool in_range = time.tm_mon >= 1 && time.tm_mon <= 12 && time.tm_mday >= 1 &&
+                        time.tm_mday <= 31 && time.tm_hour >= 0 && time.tm_hour <= 23 &&
+                        time.tm_min >= 0 && time.tm_min <= 59 && time.tm_sec >= 0 &&
+                        time.tm_sec <= 60;
+  if (!in_range) return std::nullopt;
   time.tm_year -= 1900;
   time.tm_mon -= 1;
   double fraction = 0.0;
@@ -46,7 +52,10 @@ std::optional<double> parse_timestamp(std::string_view text) {
 std::optional<std::int64_t> parse_count(std::string_view text) {
   std::int64_t value = 0;
   const auto [stop, failure] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (failure != std::errc() || stop != text.data() + text.size() || value < 0) return std::nullopt;
+  if (failure != std::errc() || stop != text.data() + text.size() || value < 0 ||
+      value > kMaxTokens) {
+    return std::nullopt;
+  }
   return value;
 }
 
@@ -78,7 +87,8 @@ Line parse_json(const std::string& file, std::size_t number, std::string_view li
   if (!value.is_object()) wrong_line(file, number, kExpected, line);
   const auto count = [&](const char* key) {
     const auto member = value.find(key);
-    if (member == value.end() || !member->is_number_integer() || *member < 0) {
+    if (member == value.end() || !member->is_number_integer() || *member < 0 ||
+        *member > kMaxTokens) {
       wrong_line(file, number, kExpected, line);
     }
     return member->get<std::int64_t>();
