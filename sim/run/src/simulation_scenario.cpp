@@ -7,6 +7,8 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
+#include <type_traits>
 
 #include <fmt/format.h>
 
@@ -77,7 +79,11 @@ template <typename T>
 void or_from_chip(JsonObject& object, std::string_view key, T& out, const hw::Fact<T>& fact,
                   const hw::ChipSpec& chip) {
   if (const auto member = object.optional(key)) {
-    member->read(out);
+    if constexpr (std::is_same_v<T, std::int64_t>) {
+      member->read(out, between(1, kMaxGpus));
+    } else {
+      member->read(out);
+    }
   } else if (fact.value) {
     out = *fact.value;
   } else {
@@ -271,6 +277,20 @@ void read_slow(const JsonNode& node, const Deployment& d, std::vector<Slow>& out
   }
 }
 
+void read_shares(const JsonNode& node, const models::ModelSpec& model, std::vector<double>& out) {
+  for (const JsonNode& share : node.elements()) share.read(out.emplace_back(), at_least(0));
+  for (const auto& block : model.ffns) {
+    const auto* moe = std::get_if<models::MoeFfn>(&block.kind);
+    if (moe != nullptr && out.size() != static_cast<std::size_t>(moe->experts)) {
+      node.error(fmt::format("expected one share for each of the {} experts of \"{}\", got {}",
+                             moe->experts, block.name, out.size()));
+    }
+  }
+  if (std::none_of(out.begin(), out.end(), [](double share) { return share > 0.0; })) {
+    node.error("expected at least one share above 0");
+  }
+}
+
 void read_experts(const JsonNode& node, const models::ModelSpec& model,
                   decode::ExpertPopularity& out) {
   using Kind = decode::ExpertPopularity::Kind;
@@ -280,14 +300,18 @@ void read_experts(const JsonNode& node, const models::ModelSpec& model,
   if (out.kind != Kind::shares) return;
   const auto shares = object.required("shares");
   if (!shares) return;
-  for (const JsonNode& share : shares->elements()) {
-    share.read(out.shares.emplace_back(), at_least(0));
-  }
-  for (const auto& block : model.ffns) {
-    const auto* moe = std::get_if<models::MoeFfn>(&block.kind);
-    if (moe != nullptr && out.shares.size() != static_cast<std::size_t>(moe->experts)) {
-      shares->error(fmt::format("expected one share for each of the {} experts of \"{}\", got {}",
-                                moe->experts, block.name, out.shares.size()));
+  std::string reference;
+  if (!shares->is_string()) {
+    read_shares(*shares, model, out.shares);
+  } else if (shares->read(reference)) {
+    try {
+      const auto path = std::filesystem::path(shares->file()).parent_path() / reference;
+      const JsonDocument document = JsonDocument::read(path);
+      const JsonContext context{.file = document.name(),
+                                .diagnostics = shares->context().diagnostics};
+      read_shares(JsonNode(document.json(), context), model, out.shares);
+    } catch (const UserError& e) {
+      shares->error(e.what());
     }
   }
 }
