@@ -93,6 +93,7 @@ void expect_row_is(const json& row, const json& alone) {
   EXPECT_EQ(row["requests"], alone["requests"]["mean_in_decode"]);
   EXPECT_EQ(row["floor_ms"], alone["floor_ms"]["theory"]);
   EXPECT_EQ(row["kv_peak"], alone["kv"]["peak"]);
+  EXPECT_EQ(row["warnings"], alone["warnings"].size());
   EXPECT_DOUBLE_EQ(row["attention_busy"], alone["pools"].front()["busy"]);
   EXPECT_DOUBLE_EQ(row["ffn_busy"], alone["pools"].back()["busy"]);
 }
@@ -174,6 +175,10 @@ TEST(SimulationSweep, FilesNamedByAScenarioAreFoundFromItsOwnFolder) {
     pool["kernel_model"] = "calibrated:./kernels.json";
   }
   scenario["workload"] = {{"kind", "trace"}, {"file", "trace.csv"}};
+  std::vector<double> shares(48, 1.0);
+  shares[0] = 20.0;
+  write("shares.json", json(shares).dump());
+  scenario["noise"]["experts"] = {{"popularity", "shares"}, {"shares", "shares.json"}};
   scenario["measurement"] = {{"warmup_s", 0}, {"duration_s", 4}};
   write("scenario.json", scenario.dump());
   const json rows =

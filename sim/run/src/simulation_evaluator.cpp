@@ -73,6 +73,9 @@ constexpr std::array kColumns = {
            [](const SimulationReport& r) { return busy_share(r, r.result.pools.size() - 1); }},
     Column{{"kv_peak", "share of the KV memory that the fullest GPUs used at most"},
            [](const SimulationReport& r) { return r.result.kv_peak; }},
+    // Which operators these are, `ridge simulate` tells.
+    Column{{"warnings", "warnings about the point, such as of operators outside their calibration"},
+           [](const SimulationReport& r) { return static_cast<double>(r.warnings.size()); }},
     Column{{"events", "events simulated"},
            [](const SimulationReport& r) { return static_cast<double>(r.result.events); }}};
 
@@ -153,10 +156,12 @@ void settle_references(const std::string& file, Json& scenario) {
       kernels = fmt::format("{}{}", kCalibrated, std::filesystem::absolute(path).string());
     }
   }
-  Json& workload = scenario.at("workload");
-  if (const auto trace = workload.find("file"); trace != workload.end()) {
-    const auto path = std::filesystem::path(file).parent_path() / trace->get<std::string>();
-    *trace = std::filesystem::absolute(path).string();
+  for (const char* place : {"/workload/file", "/noise/experts/shares"}) {
+    const Json::json_pointer pointer(place);
+    if (!scenario.contains(pointer) || !scenario.at(pointer).is_string()) continue;
+    Json& reference = scenario.at(pointer);
+    const auto path = std::filesystem::path(file).parent_path() / reference.get<std::string>();
+    reference = std::filesystem::absolute(path).string();
   }
 }
 
