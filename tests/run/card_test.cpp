@@ -1,0 +1,80 @@
+// ridge show: its derived quantities agree with the cost model.
+#include "identifier.hpp"
+#include "ridge/hwmodels/token_cost.hpp"
+#include "ridge/run/chip_card.hpp"
+#include "ridge/run/model_card.hpp"
+
+#include <string>
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+namespace ridge::run {
+namespace {
+
+using nlohmann::json;
+
+class ModelCard : public testing::TestWithParam<std::string> {};
+
+INSTANTIATE_TEST_SUITE_P(Catalog, ModelCard, testing::ValuesIn(models::model_names()),
+                         [](const auto& param) { return test::identifier_of(param.param); });
+
+TEST_P(ModelCard, OperatorsAddUpToTheDemandOfAToken) {
+  const models::ModelSpec model = models::load_model(GetParam());
+  const double context = 5000;
+  const json card =
+      json::parse(model_card(model, {.context = context, .batch = 1}, OutputFormat::json));
+  double attention = 0;
+  double linear = 0;
+  double ffn = 0;
+  double cache = 0;
+  for (const char* part : {"attention", "ffn"}) {
+    for (const auto& block : card[part]) {
+      const double layers = block["layers"];
+      for (const auto& op : block["operators"]) {
+        const double flop = layers * op["flop"].get<double>();
+        if (op["part"] == "attention") attention += flop;
+        if (op["part"] == "attention linear") linear += flop;
+        if (op["part"] == "FFN") ffn += flop;
+        cache += layers *
+                 (op["cache_read_bytes"].get<double>() + op["cache_written_bytes"].get<double>());
+      }
+    }
+  }
+  const hw::TokenDemand demand = hw::TokenCostModel().demand(model, context);
+  EXPECT_NEAR(attention, demand.attention.value(), 1e-9 * attention);
+  EXPECT_NEAR(linear, demand.attention_linear.value(), 1e-9 * linear);
+  EXPECT_NEAR(ffn, demand.ffn.value(), 1e-9 * ffn);
+  EXPECT_NEAR(cache, demand.cache.value(), 1e-9 * cache);
+}
+
+TEST_P(ModelCard, HoldsTheDerivedQuantities) {
+  const models::ModelSpec model = models::load_model(GetParam());
+  const json card = json::parse(model_card(model, {}, OutputFormat::json));
+  EXPECT_EQ(card["kind"], "model");
+  EXPECT_EQ(card["total_parameters"], model.total_parameters());
+  EXPECT_EQ(card["active_parameters"], model.active_parameters());
+  EXPECT_EQ(card["kv_bytes_per_token"], model.cache_bytes_per_token().value());
+  EXPECT_EQ(card["effective_rank"], model.effective_rank());
+  EXPECT_EQ(card["layers"], model.layers());
+}
+
+TEST(ChipCard, MarksWhatIsUnknownOrUnconfirmed) {
+  hw::ChipSpec chip = hw::load_chip("l20");
+  chip.memory.value.reset();
+  const json card = json::parse(chip_card(chip, OutputFormat::json));
+  EXPECT_TRUE(card["facts"]["memory_GB"]["value"].is_null());
+  EXPECT_EQ(card["facts"]["nic_bandwidth_GBps"]["unconfirmed"], true);
+  EXPECT_TRUE(card["prices"].empty());
+}
+
+TEST(ChipCard, PricesAFlopAtTheRateThatDoesIt) {
+  const json card = json::parse(chip_card(hw::load_chip("a800"), OutputFormat::json));
+  // No FP8 units: BF16 arithmetic, so both cost the same.
+  const auto& prices = card["prices"][0]["usd_per_flop"];
+  EXPECT_EQ(prices["fp8"], prices["bf16"]);
+  EXPECT_NEAR(prices["bf16"].get<double>(), 0.75 / 3600 / 312e12, 1e-24);
+}
+
+}  // namespace
+}  // namespace ridge::run
