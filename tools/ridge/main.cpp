@@ -1,30 +1,29 @@
 // The ridge program. Exit status: 0 done, 2 the user's mistake, 1 ours.
 #include "commands.hpp"
 #include "ridge/base/error.hpp"
+#include "ridge/base/nearest_name.hpp"
 
+#include <algorithm>
 #include <array>
 #include <csignal>
 #include <cstdio>
 #include <exception>
 #include <string>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 namespace {
 
 // Every command, in the order that help shows them.
 constexpr std::array kCommands = {
-    ridge::tools::add_cost_command,
-    ridge::tools::add_simulate_command,
-    ridge::tools::add_sweep_command,
-    ridge::tools::add_sparsity_command,
-    ridge::tools::add_fit_command,
-    ridge::tools::add_reproduce_command,
-    ridge::tools::add_calibrate_command,
-    ridge::tools::add_show_command,
-    ridge::tools::add_check_command,
-    ridge::tools::add_list_command,
+    ridge::tools::add_cost_command,      ridge::tools::add_simulate_command,
+    ridge::tools::add_sweep_command,     ridge::tools::add_sparsity_command,
+    ridge::tools::add_fit_command,       ridge::tools::add_reproduce_command,
+    ridge::tools::add_calibrate_command, ridge::tools::add_show_command,
+    ridge::tools::add_check_command,     ridge::tools::add_list_command,
     ridge::tools::add_import_command,
 };
 
@@ -42,6 +41,19 @@ void print_problems(const char* text) {
       line.push_back(*c);
     }
   }
+}
+
+// CLI11 says only that a command is missing when it does not know the one it got.
+void refuse_unknown_command(const CLI::App& app, int argc, char** argv) {
+  if (argc < 2 || argv[1][0] == '-') return;
+  const std::string command = argv[1];
+  std::vector<std::string> known;
+  for (const CLI::App* subcommand : app.get_subcommands({}))
+    known.push_back(subcommand->get_name());
+  if (std::find(known.begin(), known.end(), command) != known.end()) return;
+  throw ridge::UserError(fmt::format("expected a command ({}), got \"{}\"{}",
+                                     fmt::join(known, ", "), command,
+                                     ridge::did_you_mean(command, known)));
 }
 
 }  // namespace
@@ -63,6 +75,7 @@ int main(int argc, char** argv) {
       "  ridge list models              what ships with Ridge\n"
       "  ridge COMMAND --help           options and examples of a command");
   try {
+    refuse_unknown_command(app, argc, argv);
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() == 0) return app.exit(e);  // --help, --version

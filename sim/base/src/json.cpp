@@ -295,6 +295,15 @@ JsonNode JsonNode::child(const std::string& key) const {
   return {value_->at(key), *context_, fmt::format("{}/{}", pointer_, escape_pointer_token(key))};
 }
 
+bool is_json_pointer(const std::string& text) {
+  try {
+    const Json::json_pointer parsed(text);
+    return true;
+  } catch (const Json::exception&) {
+    return false;
+  }
+}
+
 bool JsonNode::contains_pointer(const std::string& pointer) const {
   try {
     return value_->contains(Json::json_pointer(pointer));

@@ -88,7 +88,7 @@ std::string table(const hw::ChipSpec& chip) {
   text.column("", Align::left);
   text.column("source", Align::left);
   for (const auto& fact : facts(chip)) {
-    text.row({fact.words, fact.value ? fmt::format("{:g}", *fact.value) : "unknown",
+    text.row({fact.words, fact.value ? fmt::format("{:g}", *fact.value) : "-",
               fact.value ? fact.unit : "", fact.unconfirmed ? "unconfirmed" : "", fact.source});
   }
   out += text.text();

@@ -6,6 +6,7 @@
 #include "ridge/hwmodels/chip_spec.hpp"
 #include "ridge/models/model_spec.hpp"
 #include "ridge/run/cost_scenario.hpp"
+#include "ridge/run/ledger.hpp"
 #include "ridge/run/reproduction.hpp"
 #include "ridge/run/simulation_scenario.hpp"
 #include "ridge/run/sweep_scenario.hpp"
@@ -80,6 +81,8 @@ const std::array kKinds = {
     FileKind{"reproduction", "reproduction",
              [](const Json& d) { return scenario_of(d, "reproduction"); },
              [](const std::string& path) { (void)reproduce(path); }},
+    FileKind{"ledger", "ledger", [](const Json& d) { return scenario_of(d, "ledger"); },
+             [](const std::string& path) { (void)predict_ledger(path, 0); }},
 };
 
 // "../docs/schema/model.schema.json" is "model".
@@ -124,8 +127,8 @@ FileCheck check_file(const std::filesystem::path& path) {
       std::vector<std::string_view> names;
       for (const auto& known : kKinds) names.push_back(known.name);
       throw UserError(fmt::format(
-          "{}: cannot tell what kind of file this is: expected a {}, told by \"$schema\" or by its "
-          "keys",
+          "{}: cannot tell what kind of file this is, by its \"$schema\" or its keys; expected one "
+          "of: {}",
           path.string(), fmt::join(names, ", ")));
     }
     result.kind = kind->name;

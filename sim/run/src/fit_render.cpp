@@ -53,7 +53,7 @@ std::string attention_table(const FitReport& report) {
 std::string ffn_table(const FitReport& report) {
   std::string out = fmt::format(
       "\nFFN: cards that read all weights in {:.0f} % of the stage, in whole servers, and the\n"
-      "micro-batch they can take\n\n",
+      "micro-batch that each resource of theirs allows\n\n",
       100.0 * report.assumptions.weights_share);
   TextTable text;
   text.column("chip", Align::left);

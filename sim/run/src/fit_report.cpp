@@ -130,8 +130,13 @@ FfnFit fit_ffn(const models::ModelSpec& model, const hw::ChipSpec& chip,
   fit.server_share = fit.card_share * static_cast<double>(per_server);
   const double cards_to_read = fit.weights / fit.card_share;
   const double cards_to_hold = chip.memory.value ? fit.weights / *chip.memory.value : 0.0;
-  fit.bound = cards_to_hold > cards_to_read ? "memory capacity" : "memory bandwidth";
-  fit.servers = whole_servers(std::max(cards_to_read, cards_to_hold), per_server);
+  const double asked = assumptions.micro_batch.value_or(1.0);
+  const double cards_to_multiply = asked * (arithmetic / stage);
+  const double cards = std::max({cards_to_read, cards_to_hold, cards_to_multiply});
+  fit.bound = cards == cards_to_read   ? "memory bandwidth"
+              : cards == cards_to_hold ? "memory capacity"
+                                       : "arithmetic";
+  fit.servers = whole_servers(cards, per_server);
   fit.cards = fit.servers * per_server;
 
   fit.limits.push_back({"arithmetic", static_cast<double>(fit.cards) * (stage / arithmetic)});
@@ -149,7 +154,6 @@ FfnFit fit_ffn(const models::ModelSpec& model, const hw::ChipSpec& chip,
   const FfnTraffic traffic = ffn_traffic(model);
   fit.wanted_batch = (models::bytes_per_value(traffic.weights) / *chip.memory_bandwidth.value) /
                      (Flop{2.0} / *chip.rate_for(traffic.compute)) / traffic.sparsity();
-  const double asked = assumptions.micro_batch.value_or(1.0);
   fit.fits = fit.micro_batch >= asked;
   if (!fit.fits) {
     fit.why_not = fmt::format("{} allows {:.0f} of {:.0f} tokens", fit.micro_batch_bound,

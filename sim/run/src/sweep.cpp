@@ -169,7 +169,8 @@ void refuse_invalid(const SweepResult& result, const std::vector<ChunkReport>& r
   std::size_t told = 0;
   for (const ChunkReport& report : reports) {
     for (const InvalidPoint& invalid : report.first_invalid) {
-      if (told++ == kToldInvalidPoints) return;
+      if (told == kToldInvalidPoints) break;
+      ++told;
       words += fmt::format("\n  {}: {}", point_words(result, invalid.point), invalid.problem);
     }
   }
@@ -339,6 +340,14 @@ void SweepResult::flag_references() {
         chunk.pareto.push_back(known && !beaten);
       }
     }
+  }
+}
+
+void check_sweep(const SweepScenario& scenario) {
+  const auto labels = std::make_shared<LabelTable>();
+  (void)SweepResult(scenario, labels);
+  for (const std::string& reference : scenario.references) {
+    (void)SweepResult(reference_scenario(scenario, reference), labels);
   }
 }
 

@@ -51,8 +51,11 @@ void read_pointers(JsonObject& object, Axis& axis) {
   for (const JsonNode& entry : entries) {
     std::string pointer;
     if (!entry.read(pointer)) continue;
-    if (!pointer.starts_with('/') || pointer.size() < 2) {
+    // The root itself is the whole question.
+    if (pointer.empty() || !is_json_pointer(pointer)) {
       entry.expected("a JSON pointer into the base, such as \"/context_tokens\"");
+    } else if (pointer == "/kind") {
+      entry.error("the kind of the question is the same at every point");
     }
     axis.pointers.push_back(std::move(pointer));
   }

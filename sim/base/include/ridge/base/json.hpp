@@ -195,6 +195,9 @@ class JsonObject {
   std::vector<std::string> known_;
 };
 
+// Whether this is a JSON pointer at all (RFC 6901).
+[[nodiscard]] bool is_json_pointer(const std::string& text);
+
 // RFC 6901: "~" and "/" inside a key.
 [[nodiscard]] std::string escape_pointer_token(std::string_view key);
 

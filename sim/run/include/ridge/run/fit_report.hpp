@@ -56,9 +56,9 @@ struct FfnFit {
   Bytes layer_share;  // read by one card in one layer's share of the stage
   Bytes card_share;   // over all layers
   Bytes server_share;
-  std::int64_t servers = 0;  // to read all weights in time and to hold them
+  std::int64_t servers = 0;  // to read, hold and multiply with all weights in time
   std::int64_t cards = 0;
-  std::string bound;             // "memory bandwidth" or "memory capacity"
+  std::string bound;             // "memory bandwidth", "memory capacity" or "arithmetic"
   std::vector<FitLimit> limits;  // on the micro-batch of that many cards
   double micro_batch = 0;        // the least of them
   std::string micro_batch_bound;

@@ -74,6 +74,10 @@ class SweepResult {
   std::vector<SweepResult> references_;
 };
 
+// Resolves documents, pointers and values, and reckons nothing: throws UserError for what
+// read_sweep() alone cannot see. Only points that are no architecture are left for the sweep.
+void check_sweep(const SweepScenario& scenario);
+
 // Throws UserError for mistakes in the scenario, Interrupted after `options.stop`.
 [[nodiscard]] SweepResult run_sweep(SweepScenario scenario, const SweepOptions& options);
 

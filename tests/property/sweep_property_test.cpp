@@ -1,0 +1,198 @@
+// A sweep writes numbers into a question that was read once. It must never show.
+#include "property.hpp"
+#include "ridge/hwmodels/token_cost.hpp"
+#include "ridge/run/pareto.hpp"
+#include "ridge/run/sweep.hpp"
+#include "ridge/run/sweep_output.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <map>
+#include <optional>
+#include <set>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+namespace ridge::run {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::array kColumns = {"total_parameters", "active_parameters", "weight_bytes",
+                                 "layers",           "effective_rank",    "kv_bytes_per_token",
+                                 "kv_bytes",         "attention_flop",    "linear_flop",
+                                 "ffn_flop",         "total_usd_per_Mtok"};
+
+// One point, read from a file of its own. Nothing where the reader or the model refuses it.
+std::optional<std::vector<double>> alone(const json& model_json, const json& chip_json,
+                                         double context) {
+  Diagnostics diagnostics;
+  const JsonContext context_of_file{.file = "alone", .diagnostics = &diagnostics};
+  models::ModelSpec model;
+  read_model(JsonNode(model_json, context_of_file), model);
+  hw::ChipSpec chip;
+  read_chip(JsonNode(chip_json, context_of_file), chip);
+  if (!diagnostics.ok()) return std::nullopt;
+  const hw::TokenCost cost =
+      hw::TokenCostModel().cost(model, hw::PricedChip(chip, chip.price()->rate), context);
+  return std::vector<double>{model.total_parameters(),
+                             model.active_parameters(),
+                             model.weight_bytes().value(),
+                             static_cast<double>(model.layers()),
+                             static_cast<double>(model.effective_rank()),
+                             model.cache_bytes_per_token().value(),
+                             cost.demand.cache.value(),
+                             cost.demand.attention.value(),
+                             cost.demand.attention_linear.value(),
+                             cost.demand.ffn.value(),
+                             cost.total().value() * 1e6};
+}
+
+// Every number that the readers know of, with the values it may take.
+std::vector<NumberBinding> numbers_of(const json& base) {
+  Diagnostics diagnostics;
+  std::vector<NumberBinding> bindings;
+  const JsonContext context{.file = "x", .diagnostics = &diagnostics, .bindings = &bindings};
+  models::ModelSpec model;
+  read_model(JsonNode(base.at("model"), context, "/model"), model);
+  hw::ChipSpec chip;
+  read_chip(JsonNode(base.at("chip"), context, "/chip"), chip);
+  for (NumberBinding& binding : bindings) {  // what they point at is about to go
+    binding.real = nullptr;
+    binding.integer = nullptr;
+  }
+  return bindings;
+}
+
+double any_value(const NumberBinding& binding, double now) {
+  const double low = std::max(binding.range.min, 1.0);
+  const double high = std::min(binding.range.max, 2.0 * std::max(now, 4.0));
+  return *rc::gen::inRange(static_cast<std::int64_t>(low), static_cast<std::int64_t>(high) + 1);
+}
+
+TEST(Sweep, EveryPointEqualsTheSamePointAloneToTheLastBit) {
+  const auto names = models::model_names();
+  test::expect_property("a sweep's point equals the same point alone", [&] {
+    const auto name = names[*rc::gen::inRange<std::size_t>(0, names.size())];
+    json base = {{"kind", "cost"},
+                 {"context_tokens", 8192},
+                 {"model", models::model_document(name).json()},
+                 {"chip", hw::chip_document("h800").json()}};
+    const auto numbers = numbers_of(base);
+    json scenario = {{"kind", "sweep"},
+                     {"title", "t"},
+                     {"base", base},
+                     {"invalid_points", "skip"},
+                     {"columns", kColumns}};
+    std::set<std::string> chosen;
+    std::vector<std::pair<json::json_pointer, std::vector<double>>> axes;
+    const auto count = *rc::gen::inRange<std::size_t>(1, 4);
+    while (axes.size() < count) {
+      const auto& binding = numbers[*rc::gen::inRange<std::size_t>(0, numbers.size())];
+      if (!chosen.insert(binding.pointer).second) continue;
+      const json::json_pointer pointer(binding.pointer);
+      std::vector<double> values;
+      for (int i = 0; i < 3; ++i) values.push_back(any_value(binding, base[pointer].get<double>()));
+      scenario["axes"].push_back({{"pointer", binding.pointer}, {"values", values}});
+      axes.emplace_back(pointer, values);
+    }
+    RC_LOG(name + " " + scenario["axes"].dump());
+
+    const SweepResult result = run_sweep(read_sweep(JsonDocument("x", scenario)), {});
+    std::map<std::uint64_t, std::vector<double>> rows;
+    for (const SweepChunk& chunk : result.chunks()) {
+      for (std::size_t row = 0; row < chunk.offsets.size(); ++row) {
+        const auto begin =
+            chunk.values.begin() + static_cast<std::ptrdiff_t>(row * kColumns.size());
+        rows[chunk.first + chunk.offsets[row]] = {begin, begin + kColumns.size()};
+      }
+    }
+    for (std::uint64_t point = 0; point < result.points(); ++point) {
+      json same = base;
+      for (std::size_t a = 0; a < axes.size(); ++a) {
+        same[axes[a].first] = axes[a].second[result.position(point, a)];
+      }
+      const auto expected = alone(same["model"], same["chip"], 8192);
+      const auto found = rows.find(point);
+      RC_ASSERT(expected.has_value() == (found != rows.end()));
+      if (expected) RC_ASSERT(found->second == *expected);
+    }
+  });
+}
+
+std::string written(const SweepScenario& scenario, OutputFormat format, unsigned threads) {
+  const SweepOptions options{.threads = threads};
+  std::string text;
+  write_sweep(run_sweep(scenario, options), format, options,
+              [&](std::string_view piece) { text += piece; });
+  return text;
+}
+
+TEST(Sweep, IsTheSameTextOnAnyNumberOfThreads) {
+  // Several chunks, invalid points, a filter, a front, names and references.
+  const SweepScenario scenario = read_sweep(JsonDocument::parse(R"({
+    "kind": "sweep", "title": "t", "invalid_points": "skip",
+    "base": {"kind": "cost", "model": "qwen3-235b-a22b", "chip": "h800",
+             "afd_chips": ["h800", "h20"], "context_tokens": 8192},
+    "axes": [
+      {"pointer": "/context_tokens", "from": 1024, "to": 65536, "step": 1024},
+      {"pointer": "/model/attention/gqa/kv_heads", "from": 1, "to": 16, "step": 1},
+      {"pointer": "/model/attention/gqa/head_dim", "from": 16, "to": 256, "step": 16},
+      {"pointer": "/chip", "values": ["h800", "a800"]}],
+    "filters": [{"column": "kv_bytes_per_token", "max": 200000}],
+    "pareto": {"minimise": ["afd_usd_per_Mtok", "kv_bytes"], "maximise": ["effective_rank"],
+               "within": ["/context_tokens", "/chip"]},
+    "references": ["step-3"]})",
+                                                                "x.json"));
+  for (const auto format : {OutputFormat::csv, OutputFormat::json, OutputFormat::table}) {
+    const std::string one = written(scenario, format, 1);
+    EXPECT_GT(one.size(), 1000U);
+    for (const unsigned threads : {2U, 3U, 7U}) {
+      EXPECT_TRUE(written(scenario, format, threads) == one) << threads;
+    }
+  }
+}
+
+TEST(Sweep, FlagsItsFrontAsAComparisonOfAllRowsWould) {
+  const SweepResult result = run_sweep(read_sweep(JsonDocument::parse(R"({
+    "kind": "sweep", "title": "t",
+    "base": {"kind": "cost", "model": "step-3", "chip": "h800", "context_tokens": 8192},
+    "columns": ["total_usd_per_Mtok", "kv_bytes_per_token", "effective_rank"],
+    "axes": [
+      {"pointer": "/context_tokens", "values": [8192, 32768]},
+      {"pointer": "/model/attention/mfa/query_heads", "from": 1, "to": 90, "step": 1},
+      {"pointer": "/model/attention/mfa/head_dim", "from": 8, "to": 512, "step": 8}],
+    "pareto": {"minimise": ["total_usd_per_Mtok", "kv_bytes_per_token"],
+               "maximise": ["effective_rank"], "within": ["/context_tokens"]}})",
+                                                                      "x.json")),
+                                       {.threads = 2});
+  ASSERT_GT(result.chunks().size(), 2U);
+  struct Row {
+    std::size_t context;
+    double usd, kv, rank;
+    bool flag;
+  };
+  std::vector<Row> rows;
+  for (const SweepChunk& chunk : result.chunks()) {
+    for (std::size_t i = 0; i < chunk.offsets.size(); ++i) {
+      rows.push_back({result.position(chunk.first + chunk.offsets[i], 0), chunk.values[3 * i],
+                      chunk.values[3 * i + 1], chunk.values[3 * i + 2], chunk.pareto[i]});
+    }
+  }
+  std::size_t on_front = 0;
+  for (const Row& a : rows) {
+    const bool beaten = std::any_of(rows.begin(), rows.end(), [&](const Row& b) {
+      return b.context == a.context && b.usd <= a.usd && b.kv <= a.kv && b.rank >= a.rank &&
+             (b.usd < a.usd || b.kv < a.kv || b.rank > a.rank);
+    });
+    ASSERT_EQ(a.flag, !beaten) << a.context << " " << a.rank;
+    on_front += a.flag ? 1 : 0;
+  }
+  EXPECT_GT(on_front, 10U);
+  EXPECT_LT(on_front, rows.size() / 2);
+}
+
+}  // namespace
+}  // namespace ridge::run

@@ -1,0 +1,17 @@
+// Runs the ridge program.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace ridge::test {
+
+struct Outcome {
+  int status = 0;
+  std::string out;
+  std::string err;
+};
+
+[[nodiscard]] Outcome ridge(const std::vector<std::string>& arguments);
+
+}  // namespace ridge::test
