@@ -9,7 +9,7 @@
 #include "ridge/run/ledger.hpp"
 #include "ridge/run/reproduction.hpp"
 #include "ridge/run/simulation_scenario.hpp"
-#include "ridge/run/sweep_scenario.hpp"
+#include "ridge/run/sweep.hpp"
 
 #include <algorithm>
 #include <array>
@@ -66,7 +66,7 @@ const std::array kKinds = {
              check_cost},
     FileKind{"sweep scenario", "sweep-scenario",
              [](const Json& d) { return scenario_of(d, "sweep"); },
-             [](const std::string& path) { (void)load_sweep(path); }},
+             [](const std::string& path) { check_sweep(load_sweep(path)); }},
     FileKind{"simulate scenario", "simulate-scenario",
              [](const Json& d) { return scenario_of(d, "simulate"); },
              [](const std::string& path) { (void)load_simulation(path); }},
