@@ -98,7 +98,7 @@ TEST(Mla, WithoutQueryCompressionQueriesComeStraightFromTheHiddenState) {
 
 TEST(Mla, SparseAttentionScoresEveryTokenAndReadsTheBest) {
   auto kind = kLatent;
-  kind.sparse = MultiHeadLatentAttention::SparseIndex{.top_k = 2048, .heads = 64, .head_dim = 128};
+  kind.sparse = SparseIndex{.top_k = 2048, .heads = 64, .head_dim = 128};
   const AttentionBlock block = fp8_block(kind);
   const OperatorList list = operators(block, 7168);
   EXPECT_EQ(demand(find(list, "index_scores")).flop.value(), 2.0 * 64 * 128 * 8192);

@@ -33,6 +33,13 @@ struct MultiMatrixFactorizationAttention {
   std::int64_t query_rank = 0;
 };
 
+// DeepSeek sparse attention: a light indexer scores every token, attention reads the best.
+struct SparseIndex {
+  std::int64_t top_k = 0;
+  std::int64_t heads = 0;
+  std::int64_t head_dim = 0;
+};
+
 // MLA (arXiv 2405.04434) in its absorbed decode form: heads attend over one latent of kv_rank
 // values plus one shared rotary key.
 struct MultiHeadLatentAttention {
@@ -42,12 +49,6 @@ struct MultiHeadLatentAttention {
   std::int64_t nope_head_dim = 0;
   std::int64_t rope_head_dim = 0;
   std::int64_t v_head_dim = 0;
-  // DeepSeek sparse attention: a light indexer scores every token, attention reads the best.
-  struct SparseIndex {
-    std::int64_t top_k = 0;
-    std::int64_t heads = 0;
-    std::int64_t head_dim = 0;
-  };
   std::optional<SparseIndex> sparse;
 };
 
