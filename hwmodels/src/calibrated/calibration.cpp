@@ -37,7 +37,7 @@ double ratio_of(std::string_view parameter, Family family, const Ratios& r) {
   if (on_the_wire) {
     if (parameter == "network_GBps") return r.network;
     if (parameter == "bandwidth_GBps" || parameter == "low_latency_GBps" ||
-        parameter == "scale_up_GBps" || parameter == "expert_GBps") {
+        parameter == "scale_up_GBps" || parameter == "connection_GBps") {
       return r.scale_up;
     }
     return 1.0;

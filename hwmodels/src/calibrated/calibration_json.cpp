@@ -98,7 +98,9 @@ Json curve_json(const Curve& curve) {
                               {"measurements", e.measurements},
                               {"groups", e.groups},
                               {"folds", e.folds},
-                              {"left_out", e.by_shape ? "shapes" : "batch sizes"}};
+                              {"left_out", e.by_shape ? "shapes" : "batch sizes"},
+                              {"draw_sigma", rounded(e.draw_sigma, 3)},
+                              {"coverage_90", rounded(e.coverage_90, 3)}};
     Json worst = Json::array();
     for (const Outlier& outlier : curve.outliers) {
       worst.push_back({{"where", outlier.where},
@@ -177,6 +179,8 @@ void read_held_out(const JsonNode& node, HeldOutError& out) {
   object.required("folds", out.folds, at_least(1));
   constexpr std::array<Named<bool>, 2> kLeftOut = {{{"shapes", true}, {"batch sizes", false}}};
   object.required("left_out", out.by_shape, std::span<const Named<bool>>(kLeftOut));
+  object.required("draw_sigma", out.draw_sigma, at_least(0));
+  object.required("coverage_90", out.coverage_90, between(0, 1));
 }
 
 void read_outliers(const JsonNode& node, Curve& curve) {

@@ -116,10 +116,15 @@ class Fitter {
     curve.fitted = full;
 
     FitResult result;
-    cross_validate(all, candidates, curve, result.points);
+    const HeldOut held_out = cross_validate(all, candidates, curve);
+    for (const std::size_t row : all) {
+      result.points.push_back(
+          {.measured_us = series_.us[row], .predicted_us = held_out.predicted[row]});
+    }
     curve.held_out.in_sample_p50 = in_sample(full);
     name_outliers(full, curve);
     curve.spread = spread(all, full);
+    set_draws(curve, held_out);
     curve.ranges = ranges();
     result.curve = std::move(curve);
     return result;
@@ -197,9 +202,14 @@ class Fitter {
     return fitted;
   }
 
-  void cross_validate(const std::vector<std::size_t>& all,
-                      const std::vector<std::size_t>& candidates, Curve& curve,
-                      std::vector<HeldOutPoint>& points) {
+  // By row: what the fold that had not seen it predicts, and which fold that is.
+  struct HeldOut {
+    std::vector<double> predicted;
+    std::vector<std::size_t> fold;
+  };
+
+  HeldOut cross_validate(const std::vector<std::size_t>& all,
+                         const std::vector<std::size_t>& candidates, Curve& curve) {
     const bool by_shape = distinct(series_.shape_group) >= kLeastShapes;
     const std::vector<std::uint32_t>& group = by_shape ? series_.shape_group : series_.batch_group;
     std::vector<std::uint32_t> groups(group);
@@ -213,7 +223,8 @@ class Fitter {
     const std::size_t folds =
         std::min(groups.size(), series_.size() < kSmall ? std::size_t{10}
                                                         : static_cast<std::size_t>(options_.folds));
-    std::vector<double> predicted(series_.size());
+    HeldOut result{.predicted = std::vector<double>(series_.size()),
+                   .fold = std::vector<std::size_t>(series_.size())};
     for (std::size_t fold = 0; fold < folds; ++fold) {
       std::set<std::uint32_t> left_out;
       for (std::size_t g = fold; g < groups.size(); g += folds) left_out.insert(groups[g]);
@@ -223,12 +234,14 @@ class Fitter {
         (left_out.contains(group[row]) ? unseen : seen).push_back(row);
       }
       const Fitted<Form> fitted = solve(seen, candidates);
-      for (const std::size_t row : unseen) predicted[row] = predict(fitted, row);
+      for (const std::size_t row : unseen) {
+        result.predicted[row] = predict(fitted, row);
+        result.fold[row] = fold;
+      }
     }
     std::vector<double> error(series_.size());
     for (const std::size_t row : all) {
-      error[row] = std::abs(predicted[row] / series_.us[row] - 1.0);
-      points.push_back({.measured_us = series_.us[row], .predicted_us = predicted[row]});
+      error[row] = std::abs(result.predicted[row] / series_.us[row] - 1.0);
     }
     curve.held_out.p50 = quantile(error, 0.5);
     curve.held_out.p90 = quantile(error, 0.9);
@@ -237,6 +250,55 @@ class Fitter {
     curve.held_out.groups = static_cast<std::int64_t>(groups.size());
     curve.held_out.folds = static_cast<std::int64_t>(folds);
     curve.held_out.by_shape = by_shape;
+    return result;
+  }
+
+  // How far the common factor must be drawn for nine of ten held-out measurements to lie within
+  // nine of ten draws, and how many do where the other folds decide.
+  void set_draws(Curve& curve, const HeldOut& held_out) {
+    constexpr double kNinetyPercent = 1.645;
+    std::vector<std::size_t> rows(series_.size());
+    std::iota(rows.begin(), rows.end(), std::size_t{0});
+    rows = sample(std::move(rows), options_.fit_rows, random_);
+    const std::vector<double> variance = drawn_variance(curve, rows);
+    // The sigma at which each measurement would just be covered.
+    std::vector<double> needed;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      const double off =
+          std::log(held_out.predicted[rows[i]] / series_.us[rows[i]]) / kNinetyPercent;
+      needed.push_back(std::sqrt(std::max(0.0, off * off - variance[i])));
+    }
+    curve.held_out.draw_sigma = quantile(needed, 0.9);
+    std::size_t covered = 0;
+    for (std::size_t fold = 0; fold < static_cast<std::size_t>(curve.held_out.folds); ++fold) {
+      std::vector<double> others;
+      for (std::size_t i = 0; i < rows.size(); ++i) {
+        if (held_out.fold[rows[i]] != fold) others.push_back(needed[i]);
+      }
+      const double sigma = quantile(std::move(others), 0.9);
+      for (std::size_t i = 0; i < rows.size(); ++i) {
+        covered += held_out.fold[rows[i]] == fold && needed[i] <= sigma ? 1 : 0;
+      }
+    }
+    curve.held_out.coverage_90 = static_cast<double>(covered) / static_cast<double>(rows.size());
+  }
+
+  // Variance of the logarithm of each row's time when the parameters are drawn again.
+  [[nodiscard]] std::vector<double> drawn_variance(const Curve& curve,
+                                                   const std::vector<std::size_t>& rows) const {
+    constexpr int kDraws = 32;
+    std::vector<double> variance(rows.size());
+    const auto& centre = std::get<Fitted<Form>>(curve.fitted);
+    for (int draw = 0; draw < kDraws; ++draw) {
+      Random random(options_.seed, static_cast<std::uint64_t>(draw));
+      const Curve drawn = resampled(curve, random);
+      const auto& fitted = std::get<Fitted<Form>>(drawn.fitted);
+      for (std::size_t i = 0; i < rows.size(); ++i) {
+        const double shift = std::log(predict(fitted, rows[i]) / predict(centre, rows[i]));
+        variance[i] += shift * shift / kDraws;
+      }
+    }
+    return variance;
   }
 
   [[nodiscard]] double in_sample(const Fitted<Form>& fitted) const {
