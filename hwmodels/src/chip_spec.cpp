@@ -53,6 +53,7 @@ void read_fact(JsonObject& object, std::string_view key, Fact<T>& out, NumberRan
     if (text != "unknown" && text != "none") {
       value->expected("a number, \"unknown\" or \"none\"");
     }
+    out.absent = text == "none";
     return;
   }
   // Read in place, so that a binding of a sweep points at the fact itself.

@@ -61,6 +61,9 @@ TEST(QuantileSketch, IsWithinItsBoundOfTheSampleQuantileForAnySamples) {
       const double exact = exact_quantile(samples, q);
       RC_ASSERT(std::abs(sketch.quantile(q) / exact - 1.0) <= 0.0005);
     }
+    // The range is exact, so that equal samples have no quantile beside their mean.
+    RC_ASSERT(sketch.quantile(1.0) <= *std::max_element(samples.begin(), samples.end()));
+    RC_ASSERT(sketch.quantile(0.0) >= *std::min_element(samples.begin(), samples.end()));
   }));
 }
 

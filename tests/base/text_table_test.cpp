@@ -32,6 +32,21 @@ TEST(TextTable, CountsCharactersAndNotBytes) {
             "x          1\n");
 }
 
+TEST(TextTable, FitsALineByContinuingItsLastColumnBelow) {
+  TextTable table;
+  table.column("a");
+  table.column("source", Align::left);
+  table.fit(24);
+  table.row({"1", "a book of twenty pages and more"});
+  table.row({"22", "anunbreakablewordoftwentyfiveletters"});
+  EXPECT_EQ(table.text(),
+            " a  source\n"
+            "--  --------------------\n"
+            " 1  a book of twenty\n"
+            "    pages and more\n"
+            "22  anunbreakablewordoftwentyfiveletters\n");
+}
+
 TEST(TextTable, HasNoTrailingSpaces) {
   TextTable table;
   table.column("a", Align::left);

@@ -14,8 +14,9 @@ using test::StageSeconds;
 
 constexpr double kPicosecond = 1e-12;
 
+// Of every order of magnitude, so that one stage can dwarf another or equal it.
 double nanoseconds(int least, int most) {
-  return *rc::gen::inRange(least, most) * 1e-9;
+  return *rc::gen::oneOf(rc::gen::inRange(least, least + 10), rc::gen::inRange(least, most)) * 1e-9;
 }
 
 TEST(AfdPipeline, TpotIsLayersTimesSlowestStageTimesMicroBatches) {

@@ -94,6 +94,22 @@ TEST(MemoryPlan, KvHeadsAreSplitOverTheGroup) {
   EXPECT_DOUBLE_EQ(request_kv_bytes(input.deployment, input.admission, 64) / alone, 0.25);
 }
 
+TEST(MemoryPlan, StatesOfLinearAttentionAreSplitOverTheGroupAndASharedHeadIsNot) {
+  auto input = test::two_to_two(10, 1, {});
+  auto& kind = input.deployment.model.attentions[0].kind;
+  const auto split_of = [&] {
+    input.deployment.attention_tensor_parallel = 1;
+    const auto alone = request_kv_bytes(input.deployment, input.admission, 64);
+    input.deployment.attention_tensor_parallel = 4;
+    return request_kv_bytes(input.deployment, input.admission, 64) / alone;
+  };
+  kind = models::LinearStateAttention{
+      .key_heads = 8, .value_heads = 8, .key_dim = 16, .value_dim = 16};
+  EXPECT_DOUBLE_EQ(split_of(), 0.25);
+  kind = models::MultiMatrixFactorizationAttention{.query_heads = 8, .head_dim = 16};
+  EXPECT_DOUBLE_EQ(split_of(), 1.0);
+}
+
 TEST(MemoryPlan, WhatDoesNotFitSaysByHowMuch) {
   auto input = test::two_to_two(10, 1, {});
   // 4 MB x 0.9 hold 3.6 MB; the FFN's share is 1.97 MB and fits, attention's 1.44 MB too.

@@ -75,6 +75,17 @@ TEST(WideExpertParallel, WithinANodeOnlyScaleUpLinksCarryMessages) {
   EXPECT_LT(test::run(input).mean_tpot.value(), 1e-3);
 }
 
+TEST(WideExpertParallel, GpusThatShareHeadsSendAPartOfTheirTokensEach) {
+  auto input = wide_expert_parallel(6, 1);
+  const auto alone = test::run(input);
+  input.deployment.attention_tensor_parallel = 4;
+  const auto shared = test::run(input);
+  // A group of four GPUs holds the requests of four: the same tokens leave each GPU as before, and
+  // only the all-reduce of its node is new.
+  const double reduce = 2 * 16 * test::kWireBytesPerToken * 3 / 4 / 5e9;
+  EXPECT_NEAR((shared.mean_tpot - alone.mean_tpot).value(), 6 * reduce, 1e-9);
+}
+
 TEST(TensorParallel, OneMicroBatchTakesTheSumOfItsStages) {
   const auto result = test::run(tensor_parallel(6, 1));
   // 16 requests; an all-reduce sends three quarters of the buffer twice.

@@ -64,6 +64,8 @@ TEST(ChipCard, MarksWhatIsUnknownOrUnconfirmed) {
   chip.memory.value.reset();
   const json card = json::parse(chip_card(chip, OutputFormat::json));
   EXPECT_TRUE(card["facts"]["memory_GB"]["value"].is_null());
+  EXPECT_EQ(card["facts"]["memory_GB"]["absent"], false);
+  EXPECT_EQ(card["facts"]["fp4_TFLOPps"]["absent"], true);
   EXPECT_EQ(card["facts"]["nic_bandwidth_GBps"]["unconfirmed"], true);
   EXPECT_TRUE(card["prices"].empty());
 }

@@ -49,7 +49,7 @@ function(ridge_test name)
   target_compile_definitions(ridge_test_${name} PRIVATE
     RIDGE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   # Properties draw the same cases on every run; RC_PARAMS="seed=N max_success=M" tries others by hand.
-  gtest_discover_tests(ridge_test_${name} DISCOVERY_TIMEOUT 120
+  gtest_discover_tests(ridge_test_${name} NO_PRETTY_VALUES DISCOVERY_TIMEOUT 120
     PROPERTIES TIMEOUT 600 ENVIRONMENT "RC_PARAMS=seed=20250725")
 endfunction()
 

@@ -41,8 +41,12 @@ void run_sweep(const Options& options) {
   const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
   const run::SweepOptions how{.threads = options.threads > 0 ? options.threads : cores,
                               .stop = &stop};
-  // An interrupt ends the sweep between two points, so that nothing is left half-written.
-  std::signal(SIGINT, [](int) { stop = true; });
+  // An interrupt ends the sweep between two points, so that nothing is left half-written. A second
+  // one does not wait for the point under way, which may be a deployment that takes a minute.
+  std::signal(SIGINT, [](int) {
+    stop = true;
+    std::signal(SIGINT, SIG_DFL);
+  });
   try {
     const run::SweepResult result = run::run_sweep(run::load_sweep(options.scenario), how);
     tell(result);

@@ -48,6 +48,9 @@ double middle_of(std::int64_t bucket) {
 
 void QuantileSketch::add(double x, std::uint64_t times) {
   RIDGE_INVARIANT(x > 0.0 && std::isfinite(x), "a quantile sketch takes positive finite samples");
+  if (times == 0) return;
+  least_ = count_ == 0 ? x : std::min(least_, x);
+  largest_ = count_ == 0 ? x : std::max(largest_, x);
   const std::int64_t bucket = bucket_of(x);
   if (buckets_.empty()) first_bucket_ = bucket;
   if (bucket < first_bucket_) {
@@ -67,7 +70,9 @@ double QuantileSketch::quantile(double q) const {
   std::uint64_t seen = 0;
   for (std::size_t i = 0; i < buckets_.size(); ++i) {
     seen += buckets_[i];
-    if (seen >= rank) return middle_of(first_bucket_ + static_cast<std::int64_t>(i));
+    if (seen >= rank) {
+      return std::clamp(middle_of(first_bucket_ + static_cast<std::int64_t>(i)), least_, largest_);
+    }
   }
   throw InvariantError("a quantile sketch lost samples");
 }

@@ -19,6 +19,25 @@ void append_cell(std::string& line, const std::string& cell, std::size_t to, Ali
   line += align == Align::left ? cell + padding : padding + cell;
 }
 
+// Pieces of at most `limit`, cut at spaces; a longer word stays whole.
+std::vector<std::string> wrapped(const std::string& text, std::size_t limit) {
+  std::vector<std::string> lines(1);
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t end = std::min(text.find(' ', begin), text.size());
+    const std::string word = text.substr(begin, end - begin);
+    std::string& line = lines.back();
+    if (line.empty()) {
+      line = word;
+    } else if (width(line) + 1 + width(word) <= limit) {
+      line += ' ' + word;
+    } else {
+      lines.push_back(word);
+    }
+    begin = end + 1;
+  }
+  return lines;
+}
+
 void end_line(std::string& text, std::string line) {
   line.erase(line.find_last_not_of(' ') + 1);
   text += line;
@@ -47,6 +66,10 @@ void TextTable::rule() {
   rules_.push_back(rows_.size());
 }
 
+void TextTable::fit(std::size_t line_width) {
+  line_width_ = line_width;
+}
+
 std::string TextTable::text() const {
   std::vector<std::size_t> widths;
   std::size_t header_lines = 0;
@@ -57,6 +80,11 @@ std::string TextTable::text() const {
     widths.push_back(w);
     header_lines = std::max(header_lines, columns_[c].header.size());
   }
+  std::size_t before_last = 0;
+  for (std::size_t c = 0; c + 1 < widths.size(); ++c) before_last += widths[c] + 2;
+  constexpr std::size_t kNarrowest = 20;
+  const std::size_t room = std::max(kNarrowest, line_width_ - std::min(line_width_, before_last));
+  if (!widths.empty()) widths.back() = std::min(widths.back(), room);
   std::string rule;
   for (std::size_t c = 0; c < widths.size(); ++c) {
     rule += (c == 0 ? "" : "  ") + std::string(widths[c], '-');
@@ -75,12 +103,17 @@ std::string TextTable::text() const {
   end_line(out, rule);
   for (std::size_t r = 0; r < rows_.size(); ++r) {
     if (std::find(rules_.begin(), rules_.end(), r) != rules_.end()) end_line(out, rule);
+    const auto last = wrapped(rows_[r].back(), room);
     std::string line;
-    for (std::size_t c = 0; c < columns_.size(); ++c) {
-      if (c > 0) line += "  ";
+    for (std::size_t c = 0; c + 1 < columns_.size(); ++c) {
       append_cell(line, rows_[r][c], widths[c], columns_[c].align);
+      line += "  ";
     }
+    append_cell(line, last.front(), widths.back(), columns_.back().align);
     end_line(out, line);
+    for (std::size_t i = 1; i < last.size(); ++i) {
+      end_line(out, std::string(before_last, ' ') + last[i]);
+    }
   }
   return out;
 }

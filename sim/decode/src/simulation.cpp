@@ -402,9 +402,22 @@ struct Simulation::Impl {
       send(lane_id, task);
       return;
     }
+    if (!needs_resource(lane, info)) {
+      begin(tag_of(lane_id, task));
+      engine.after(
+          SimTime(), Priority::complete,
+          {.kind = EventKind::task_end, .lane = static_cast<std::uint32_t>(lane_id), .id = task});
+      return;
+    }
     Server& s = server(lane_id, info.resource);
     const WaitingTask waiting{static_cast<std::uint32_t>(lane_id), task};
     if (s.queue.request(now, waiting)) begin_task(s, waiting);
+  }
+
+  // A task without work (an output head that a deployment does not price, say) is over at once: in
+  // the queue it would wait for other micro-batches' kernels only to occupy nothing.
+  static bool needs_resource(const Lane& lane, const Task& task) {
+    return task.on_resource && lane.times.slowest[task.slot] > SimTime();
   }
 
   void begin_task(Server& s, const WaitingTask& what) {
@@ -490,7 +503,7 @@ struct Simulation::Impl {
     const Task& info = graph.tasks()[task];
     const SimTime now = engine.now();
     record(lane_id, task);
-    if (info.on_resource) {
+    if (needs_resource(lane, info)) {
       Server& s = server(lane_id, info.resource);
       count_busy(s, graph.resources()[info.resource], now);
       s.idle_since = now;

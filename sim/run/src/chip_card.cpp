@@ -3,6 +3,8 @@
 #include "ridge/base/format.hpp"
 #include "ridge/base/text_table.hpp"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -18,6 +20,7 @@ struct Line {
   std::string unit;
   std::optional<double> value;  // in `unit`
   std::string source;
+  bool absent = false;
   bool unconfirmed = false;
 };
 
@@ -29,6 +32,7 @@ Line line(std::string key, std::string words, std::string unit, double scale,
            .unit = std::move(unit),
            .value = {},
            .source = fact.source,
+           .absent = fact.absent,
            .unconfirmed = fact.unconfirmed};
   if (fact.value) {
     if constexpr (std::is_same_v<T, std::int64_t>) {
@@ -85,13 +89,18 @@ std::string table(const hw::ChipSpec& chip) {
   text.column("", Align::left);
   text.column("figure");
   text.column("", Align::left);
-  text.column("", Align::left);
   text.column("source", Align::left);
+  text.fit(80);
   for (const auto& fact : facts(chip)) {
-    text.row({fact.words, fact.value ? fmt::format("{:g}", *fact.value) : "-",
-              fact.value ? fact.unit : "", fact.unconfirmed ? "unconfirmed" : "", fact.source});
+    std::string figure = fact.absent ? "none" : "unknown";
+    if (fact.value) figure = fmt::format("{:g}{}", *fact.value, fact.unconfirmed ? "?" : "");
+    text.row({fact.words, figure, fact.value ? fact.unit : "", fact.source});
   }
   out += text.text();
+  const auto shown = facts(chip);
+  if (std::any_of(shown.begin(), shown.end(), [](const Line& fact) { return fact.unconfirmed; })) {
+    out += "?: unconfirmed, nobody has seen it in a source that can be trusted\n";
+  }
   out += "\nRidge points: an operator below them waits for memory, one above for arithmetic\n";
   for (const auto& unit : ridge_points(chip)) {
     out += fmt::format(
@@ -121,6 +130,7 @@ std::string json(const hw::ChipSpec& chip) {
   for (const auto& fact : facts(chip)) {
     figures[fact.key] = {{"value", fact.value ? Json(*fact.value) : Json(nullptr)},
                          {"source", fact.source},
+                         {"absent", fact.absent},
                          {"unconfirmed", fact.unconfirmed}};
   }
   Json ridge = Json::object();

@@ -4,9 +4,36 @@
 #include "ridge/hwmodels/calibrated/calibration.hpp"
 #include "ridge/run/scenario_files.hpp"
 
+#include <algorithm>
+#include <map>
+#include <mutex>
+
 #include <fmt/format.h>
 
 namespace ridge::run {
+namespace {
+
+using hw::calibrated::Calibration;
+
+// A sweep asks for the same calibrations at each of its points, and reading one takes as long as
+// simulating a small deployment. Shipped ones do not change while a program runs; a user's own file
+// may, and is read each time.
+Calibration read_once(const std::string& name_or_path) {
+  const std::vector<std::string> shipped = hw::calibrated::calibration_names();
+  if (std::find(shipped.begin(), shipped.end(), name_or_path) == shipped.end()) {
+    return hw::calibrated::load_calibration(name_or_path);
+  }
+  static std::mutex mutex;
+  static std::map<std::string, Calibration> read;
+  const std::lock_guard lock(mutex);
+  auto found = read.find(name_or_path);
+  if (found == read.end()) {
+    found = read.emplace(name_or_path, hw::calibrated::load_calibration(name_or_path)).first;
+  }
+  return found->second;
+}
+
+}  // namespace
 
 std::unique_ptr<hw::KernelModel> choose_kernels(const std::string& which, const hw::ChipSpec& chip,
                                                 const std::string& scenario_file,
@@ -19,8 +46,7 @@ std::unique_ptr<hw::KernelModel> choose_kernels(const std::string& which, const 
                     "path of a calibration, got \"{}\"",
                     which));
   }
-  auto calibration = hw::calibrated::load_calibration(
-      reference_from(scenario_file, which.substr(kCalibrated.size())));
+  auto calibration = read_once(reference_from(scenario_file, which.substr(kCalibrated.size())));
   if (draw) calibration = hw::calibrated::resampled(calibration, draw->seed);
   return hw::calibrated_model(chip, calibration);
 }

@@ -19,6 +19,7 @@ template <typename T>
 struct Fact {
   std::optional<T> value;
   std::string source;
+  bool absent = false;       // the chip has no such thing; a value is missing otherwise if unknown
   bool unconfirmed = false;  // nobody has seen it in a source that can be trusted
 };
 

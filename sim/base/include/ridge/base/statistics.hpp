@@ -27,7 +27,8 @@ class Moments {
 };
 
 // Quantiles of positive samples from a histogram with 1,024 buckets per octave: within 0.05 % of
-// the true sample quantile, and at most 8 KiB per octave spanned, however many samples come.
+// the true sample quantile, never outside the samples' range, and at most 8 KiB per octave spanned,
+// however many samples come.
 class QuantileSketch {
  public:
   // x must be positive and finite.
@@ -39,6 +40,8 @@ class QuantileSketch {
 
  private:
   std::uint64_t count_ = 0;
+  double least_ = 0.0;
+  double largest_ = 0.0;
   std::int64_t first_bucket_ = 0;
   std::vector<std::uint64_t> buckets_;
 };

@@ -1,6 +1,7 @@
 // A table of text for people: columns line up, numbers to the right.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,9 @@ class TextTable {
   // A line across the table before the next row.
   void rule();
 
+  // The last column's text goes on below itself, between words, where a line would be longer.
+  void fit(std::size_t line_width);
+
   // Two spaces between columns, no trailing spaces, a final newline.
   [[nodiscard]] std::string text() const;
 
@@ -27,6 +31,7 @@ class TextTable {
   std::vector<Column> columns_;
   std::vector<std::vector<std::string>> rows_;
   std::vector<std::size_t> rules_;  // row indices
+  std::size_t line_width_ = static_cast<std::size_t>(-1);
 };
 
 // One line of RFC 4180 CSV, without the newline.
