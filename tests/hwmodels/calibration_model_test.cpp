@@ -309,6 +309,18 @@ TEST(CalibratedModel, TheWayBackFromTheExpertsHasACurveOfItsOwn) {
   EXPECT_GT(model->time(op(exchange)).time.value(), out + 30e-6);
 }
 
+TEST(CalibratedModel, TokensForExpertsTakeTheExchangesCurveWithinAServerToo) {
+  const auto model = calibrated_model(chip_named("testchip"), whole());
+  models::Collective inside{
+      .kind = models::Collective::Kind::all_to_all, .ranks = 8, .payload = Bytes{7392.0 * 1024}};
+  const Seconds plain = model->time(op(inside)).time;
+  inside.copies = 1024;
+  inside.experts = 256;
+  EXPECT_NE(model->time(op(inside)).time, plain);
+  inside.payload = Bytes{2 * 7392.0 * 1024};
+  EXPECT_GT(model->time(op(inside)).time, plain);
+}
+
 TEST(CalibratedModel, AnExchangeDoesNotSlowDownWithoutBoundAsRanksGrow) {
   const auto model = calibrated_model(chip_named("testchip"), whole());
   const auto us = [&](std::int64_t ranks) {
@@ -323,7 +335,8 @@ TEST(CalibratedModel, AnExchangeDoesNotSlowDownWithoutBoundAsRanksGrow) {
   EXPECT_GT(us(32), us(16));
   // Nearly all tokens leave their server from eight servers on: what is left is the handshake.
   const double step = ExpertExchangeForm::parameters()[ExpertExchangeForm::server_us].initial;
-  EXPECT_LT(us(256) - us(128), 1.5 * step);
+  EXPECT_LT(us(256) - us(128), us(32) - us(16));
+  EXPECT_LT(us(1024) - us(512), 1.5 * step);
 }
 
 TEST(CalibratedModel, WhatALayersCurveIncludesIsNotCountedAgain) {

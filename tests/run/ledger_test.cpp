@@ -75,13 +75,17 @@ TEST(Ledger, AnAttentionLaunchIsToldByWhatKeepsItFromTheRoofline) {
   EXPECT_GT(value("roofline"), 0.0);
 }
 
-// The bands of docs/accuracy.md for kernels on chips, and exchanges on clusters, that no
+// The bands of docs/calibration.md for kernels on chips, and exchanges on clusters, that no
 // calibration was fitted to.
-TEST(Ledger, TransfersPredictKernelsThatNobodyFitted) {
+TEST(Ledger, TransfersPredictWhatNobodyFitted) {
   const Ledger ledger = predict_ledger("transfer", 0);
+  const auto limit = [](const std::string& figure) {
+    if (figure.starts_with("FlashMLA")) return 0.05;
+    if (figure.find("prompt") != std::string::npos) return 0.30;  // no decode at all
+    return figure.ends_with(", 8 GPUs") ? 0.25 : 0.20;
+  };
   for (const LedgerRow& each : ledger.rows) {
-    const bool decode = each.figure.starts_with("FlashMLA") || each.figure.starts_with("DeepEP");
-    EXPECT_LT(std::abs(each.error()), decode ? 0.20 : 0.35) << each.figure;
+    EXPECT_LT(std::abs(each.error()), limit(each.figure)) << each.figure;
   }
 }
 

@@ -303,8 +303,11 @@ class CalibratedModel final : public KernelModel {
     const double wire = models::demand(op).wire.value();
     const bool far = op.ranks > ranks_per_server_;
     const Curve* exchange = exchange_[op.returning ? 1 : 0];
-    if (far && op.kind == models::Collective::Kind::all_to_all && exchange != nullptr) {
-      const auto here = static_cast<double>(ranks_per_server_);
+    // Between tokens and experts, or in any case where it crosses servers.
+    const bool expert_exchange = op.kind == models::Collective::Kind::all_to_all &&
+                                 exchange != nullptr && (far || op.copies > 0.0);
+    if (expert_exchange) {
+      const double here = std::min(ranks, static_cast<double>(ranks_per_server_));
       const double payload = op.payload.value();
       const double bytes = op.copies > 0.0 ? payload / op.copies : kUsualMessageBytes;
       return answer<ExpertExchangeForm>(

@@ -19,9 +19,8 @@ namespace {
 
 constexpr double kOutlier = 0.5;  // |ln(predicted / measured)| beyond which a row is named
 constexpr std::size_t kNamedOutliers = 10;
-// Share of the data sheet that attention kernels reach where arithmetic decides: 580 to 660 of 989
-// TFLOP/s (FlashMLA's README, the FlashAttention-3 paper). Expected where the measurements, waiting
-// for memory, do not say.
+// Where an attention's matrix rate is expected, as a share of the most it can be, while the
+// measurements, waiting for memory, do not say.
 constexpr double kUsualMatrixShare = 0.65;
 
 template <typename Form>

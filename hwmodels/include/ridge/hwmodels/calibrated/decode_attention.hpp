@@ -152,7 +152,7 @@ struct DecodeAttentionForm {
     const double rounds = std::max(1.0, round_up(columns / units));
     const double payload = round_up(sequences * (tiles + kSeam) / parts) + kSeam;
     const double pieces = round_up(payload / (tiles + kSeam));
-    const double run = std::clamp(payload - kSeam * pieces, 1.0, sequences * tiles);
+    const double run = std::max(payload - kSeam * pieces, round_up(sequences * tiles / parts));
     return {.splits = std::max(1.0, tiles / run), .blocks = rounds * pieces, .tiles = rounds * run};
   }
 
