@@ -1,6 +1,7 @@
 #include "ridge/base/scatter_plot.hpp"
 
 #include "ridge/base/format.hpp"
+#include "ridge/base/svg.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -13,6 +14,8 @@
 namespace ridge {
 namespace {
 
+using svg::escaped;
+
 constexpr double kWidth = 720.0;
 constexpr double kHeight = 480.0;
 constexpr double kLeft = 70.0;
@@ -22,26 +25,6 @@ constexpr double kBottom = 44.0;
 constexpr double kLegend = 58.0;
 constexpr double kLetter = 6.2;  // width, of the small font
 constexpr int kTicks = 6;
-
-std::string escaped(const std::string& text) {
-  std::string out;
-  for (const char c : text) {
-    switch (c) {
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '&':
-        out += "&amp;";
-        break;
-      default:
-        out += c;
-    }
-  }
-  return out;
-}
 
 std::string tick_text(double value) {
   if (std::abs(value) < 1e5) return fmt::format("{:g}", value);
@@ -201,13 +184,11 @@ std::string ScatterPlot::svg() const {
     return AxisMap(std::move(span), y_scale, kHeight - kBottom, kTop);
   }();
 
-  std::string out = fmt::format(
-      "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {0} {1}\" "
-      "font-family=\"sans-serif\" font-size=\"11\">\n"
-      "<rect width=\"{0}\" height=\"{1}\" fill=\"white\"/>\n"
-      "<text x=\"{2}\" y=\"20\" font-size=\"14\">{3}</text>\n"
-      "<text x=\"{2}\" y=\"38\" fill=\"#555\">{4}</text>\n",
-      kWidth, kHeight, kLeft, escaped(title), escaped(subtitle));
+  std::string out = svg::opening(kWidth, kHeight);
+  out += fmt::format(
+      "<text x=\"{0}\" y=\"20\" font-size=\"14\">{1}</text>\n"
+      "<text x=\"{0}\" y=\"38\" fill=\"#555\">{2}</text>\n",
+      kLeft, escaped(title), escaped(subtitle));
   for (const double tick : x.ticks()) {
     out += fmt::format(
         "<line x1=\"{0:.1f}\" x2=\"{0:.1f}\" y1=\"{1}\" y2=\"{2}\" stroke=\"#ddd\"/>\n"

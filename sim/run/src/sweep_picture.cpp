@@ -2,9 +2,9 @@
 
 #include "ridge/base/error.hpp"
 #include "ridge/base/scatter_plot.hpp"
+#include "ridge/base/svg.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <limits>
 #include <map>
@@ -14,10 +14,6 @@
 
 namespace ridge::run {
 namespace {
-
-// Told apart by people who see few colours, too (after Okabe and Ito).
-constexpr std::array kColors = {"#0072b2", "#d55e00", "#009e73", "#cc79a7",
-                                "#56b4e9", "#e69f00", "#000000"};
 
 // "context_tokens = 8192, chip = h800": where a point stands on some of the axes.
 std::string words(const SweepResult& part, std::uint64_t point,
@@ -91,7 +87,7 @@ std::string sweep_picture(const SweepResult& result) {
   const auto group_named = [&](const std::string& name) -> Group& {
     const auto [found, is_new] = numbers.emplace(name, groups.size());
     if (is_new) {
-      const char* color = kColors[groups.size() % kColors.size()];
+      const char* color = svg::kColors[groups.size() % svg::kColors.size()];
       groups.push_back({.designs = {.color = color, .opacity = 0.2, .radius = 2.0},
                         .front = {.name = name.empty() ? "Pareto front" : name,
                                   .color = color,
