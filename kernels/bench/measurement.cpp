@@ -95,7 +95,7 @@ std::string point_key(std::string_view family, const Point& point) {
   return std::string(family) + " " + point.kernel + " " + point.shape.to_string();
 }
 
-Journal::Journal(std::string path, std::string identity) : path_(std::move(path)) {
+Journal::Journal(std::string path, const std::string& identity) : path_(std::move(path)) {
   std::ostringstream content;
   if (std::ifstream file(path_, std::ios::binary); file) {
     content << file.rdbuf();

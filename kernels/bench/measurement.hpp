@@ -61,7 +61,7 @@ class Journal {
  public:
   /// Reads what an earlier run left, if its first line equals `identity`; otherwise starts afresh.
   /// A last line that was cut off is dropped.
-  Journal(std::string path, std::string identity);
+  Journal(std::string path, const std::string& identity);
 
   /// The JSON of a measured point, or null.
   const std::string* find(const std::string& key) const;

@@ -43,8 +43,9 @@ bench::Work Problem::work() const {
   bench::Work work;
   work.bytes_read = (static_cast<double>(m) * k + static_cast<double>(n) * k) * element;
   if (fp8) {
-    work.bytes_read += 4.0 * (static_cast<double>(m) * (k / 128) +
-                              static_cast<double>((n + 127) / 128) * (k / 128));
+    const auto k_blocks = k / 128;
+    const auto n_blocks = (n + 127) / 128;
+    work.bytes_read += 4.0 * (static_cast<double>(m) + n_blocks) * k_blocks;
   }
   work.bytes_written = static_cast<double>(m) * n * 2;
   work.flop = 2.0 * m * n * k;

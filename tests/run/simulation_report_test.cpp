@@ -8,6 +8,7 @@
 #include <map>
 #include <sstream>
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -17,6 +18,7 @@ namespace {
 
 using nlohmann::json;
 using testing::HasSubstr;
+using testing::Not;
 
 std::string scenario(const std::string& name) {
   return test::source_path("scenarios/" + name + ".json").string();
@@ -88,6 +90,27 @@ TEST(SimulationReport, ASeedGivenWinsOverTheFile) {
   const auto other = simulate(noisy, {.seed = noisy.input.seed + 1});
   EXPECT_EQ(of_file.result.checksum, same.result.checksum);
   EXPECT_NE(of_file.result.checksum, other.result.checksum);
+}
+
+TEST(PipelinePicture, ShowsEveryPoolsRowsAndMicroBatchesInTheMiddleOfAStep) {
+  auto input = load_simulation(scenario("step3-2a2f-4k-fp8"));
+  input.input.measurement.steps = 2;
+  const test::TemporaryFile file("pipeline.svg", "");
+  (void)simulate(std::move(input), {.picture_path = file.path()});
+  std::ifstream in(file.path());
+  std::stringstream text;
+  text << in.rdbuf();
+  const std::string svg = text.str();
+  for (const char* row : {"attention 0: kernels", "ffn 0: kernels", "ffn 0: collectives",
+                          "attention 0: NICs, sending", "micro-batch 2</text>"}) {
+    EXPECT_THAT(svg, HasSubstr(row));
+  }
+  // Layer 30 of 61 is the middle, and all micro-batches pass it.
+  for (const int m : {0, 1, 2}) {
+    EXPECT_THAT(svg, HasSubstr(fmt::format("<title>FFN of layer 31, micro-batch {}: ", m)));
+  }
+  EXPECT_THAT(svg, Not(HasSubstr("of layer 0,")));
+  EXPECT_THAT(svg, testing::EndsWith("</svg>\n"));
 }
 
 class ChromeTrace : public testing::TestWithParam<decode::NetworkModel> {

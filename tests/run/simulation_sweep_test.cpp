@@ -137,7 +137,7 @@ TEST(SimulationSweep, ANumberInsideAChipReachesItsKernels) {
   EXPECT_GT(rows[0]["tpot_ms"], rows[1]["tpot_ms"]);
   for (const json& row : rows) {
     json chip = hw::chip_document("h800").json();
-    chip["memory_bandwidth_TBps"]["value"] = row[pointer];
+    chip["memory_bandwidth_TBps"]["value"] = row["memory_bandwidth_TBps"];
     expect_row_is(row, simulated(scenario, {{"/deployment/pools/attention/chip", chip}}));
   }
 }

@@ -52,6 +52,23 @@ TEST(Sweep, ProductTurnsTheLastAxisFastest) {
                           "2,10,20", "2,20,40", "2,30,60"));
 }
 
+TEST(Sweep, HeadersAreTheShortestEndsThatTellAxesApart) {
+  const auto result = sweep(R"("columns": ["effective_rank"], "axes": [
+    {"pointer": "/model/attention/mfa/head_dim", "values": [64]},
+    {"pointer": "/model/ffn/moe/experts", "values": [48]},
+    {"pointer": "/chip/memory_bandwidth_TBps/value", "values": [2]},
+    {"pointer": "/chip/nic_bandwidth_GBps/value", "values": [50]}])");
+  EXPECT_EQ(lines(written(result, OutputFormat::csv))[0],
+            "head_dim,experts,memory_bandwidth_TBps,nic_bandwidth_GBps,effective_rank");
+}
+
+TEST(Sweep, ATableShowsWholeNumbersWhole) {
+  const auto result = sweep(R"("columns": ["effective_rank", "total_usd_per_Mtok"], "axes": [
+    {"pointer": "/model/attention/mfa/query_heads", "values": [1]},
+    {"pointer": "/model/attention/mfa/head_dim", "values": [8]}])");
+  EXPECT_THAT(written(result, OutputFormat::table), testing::ContainsRegex(" 8 +8 +0\\.0"));
+}
+
 TEST(Sweep, ZipTakesTheValuesOfAllAxesSideBySide) {
   const auto result = sweep(R"("combine": "zip", "columns": ["effective_rank"], "axes": [
     {"pointer": "/model/attention/mfa/query_heads", "values": [1, 2, 3]},
@@ -166,7 +183,7 @@ TEST(Sweep, ANumberOfAChipMovesItsCost) {
   EXPECT_GT(v[1], v[5]);
   EXPECT_DOUBLE_EQ(2.0 * v[1], v[3]);
   EXPECT_THAT(lines(written(result, OutputFormat::csv))[0],
-              "/chip/memory_bandwidth_TBps/value,rate_USD_per_hour,ridge_point,"
+              "memory_bandwidth_TBps,rate_USD_per_hour,ridge_point,"
               "total_usd_per_Mtok");
 }
 

@@ -189,6 +189,21 @@ TEST_F(Mistake, AnUnwritableOutputIsNamed) {
   }
 }
 
+TEST_F(Mistake, APictureNeedsTwoObjectivesAndAPlace) {
+  json sweep = json::parse(source_text("scenarios/sweep-mla-heads.json"));
+  sweep.erase("pareto");
+  const std::string scenario = write("sweep.json", sweep.dump());
+  const Outcome flat =
+      shell("sweep '" + scenario + "' --picture '" + path("p.svg") + "' >/dev/null");
+  EXPECT_EQ(flat.status, 2);
+  EXPECT_THAT(flat.err, HasSubstr("sweep.json: /pareto: a picture needs two objectives"));
+  EXPECT_EQ(files(), (std::vector<std::string>{"err", "sweep.json"}));
+  const Outcome nowhere =
+      shell("sweep sweep-mla-heads --picture '" + path("no/p.svg") + "' >/dev/null");
+  EXPECT_EQ(nowhere.status, 2);
+  EXPECT_THAT(nowhere.err, HasSubstr("no/p.svg: cannot write: No such file or directory"));
+}
+
 TEST_F(Mistake, LeavesAnEarlierOutputAsItWas) {
   const std::string out = write("out.csv", "precious");
   json sweep = json::parse(source_text("scenarios/sweep-mla-heads.json"));

@@ -24,13 +24,13 @@ struct Options {
   std::string scenario;
   std::string compare;
   std::string trace;
+  std::string picture;
   std::optional<std::uint64_t> seed;
   std::optional<int> samples;
   OutputOptions output;
 };
 
-run::SimulationReport run_one(const std::string& name, const Options& options,
-                              const std::string& trace) {
+run::SimulationReport run_one(const std::string& name, const Options& options, bool compared) {
   auto scenario = run::load_simulation(name);
   constexpr std::uint64_t kParts = 1000;
   Progress progress(scenario.name, kParts);
@@ -44,7 +44,8 @@ run::SimulationReport run_one(const std::string& name, const Options& options,
                                      if (now > told) progress.add(now - told);
                                      told = std::max(now, told);
                                    },
-                               .trace_path = trace});
+                               .trace_path = compared ? "" : options.trace,
+                               .picture_path = compared ? "" : options.picture});
   // Closed-loop scenarios run in milliseconds; others only when asked.
   constexpr int kUsualSamples = 20;
   const bool quick = report.theoretical_floor.has_value();
@@ -59,13 +60,13 @@ run::SimulationReport run_one(const std::string& name, const Options& options,
 void run_simulate(const Options& options) {
   // Ctrl-C ends the run with the statistics so far.
   std::signal(SIGINT, on_interrupt);
-  const auto report = run_one(options.scenario, options, options.trace);
+  const auto report = run_one(options.scenario, options, false);
   const auto format = options.output.format;
   if (options.compare.empty()) {
     write_output(options.output, run::render(report, format));
     return;
   }
-  const auto other = run_one(options.compare, options, {});
+  const auto other = run_one(options.compare, options, true);
   write_output(options.output, run::render_comparison(report, other, format));
 }
 
@@ -84,6 +85,10 @@ void add_simulate_command(CLI::App& app) {
       ->add_option("--trace", options->trace,
                    "Write a trace of the measurement, for ui.perfetto.dev")
       ->type_name("FILE");
+  command
+      ->add_option("--picture", options->picture,
+                   "Draw a few layers of the measurement as an SVG file: who computes, who waits")
+      ->type_name("FILE.svg");
   command->add_option("--seed", options->seed, "Seed of all randomness (default: the scenario's)");
   command
       ->add_option("--samples", options->samples,
@@ -95,6 +100,7 @@ void add_simulate_command(CLI::App& app) {
       "Examples:\n"
       "  ridge list scenarios\n"
       "  ridge simulate my-scenario.json --trace trace.json\n"
+      "  ridge simulate step3-2a2f-4k-fp8 --picture pipeline.svg\n"
       "  ridge simulate my-scenario.json --compare other.json --format json\n"
       "Ctrl-C ends a run with the statistics so far, marked as partial.");
   command->callback([options] { run_simulate(*options); });

@@ -4,6 +4,7 @@
 #include "ridge/base/file.hpp"
 #include "ridge/run/sweep.hpp"
 #include "ridge/run/sweep_output.hpp"
+#include "ridge/run/sweep_picture.hpp"
 
 #include <algorithm>
 #include <atomic>
@@ -26,6 +27,7 @@ static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler raises i
 struct Options {
   std::string scenario;
   unsigned threads = 0;
+  std::string picture;
   OutputOptions output;
 };
 
@@ -48,8 +50,15 @@ void run_sweep(const Options& options) {
     std::signal(SIGINT, SIG_DFL);
   });
   try {
-    const run::SweepResult result = run::run_sweep(run::load_sweep(options.scenario), how);
+    run::SweepScenario scenario = run::load_sweep(options.scenario);
+    if (!options.picture.empty()) run::check_picture(scenario);
+    const run::SweepResult result = run::run_sweep(std::move(scenario), how);
     tell(result);
+    if (!options.picture.empty()) {
+      FileWriter file(options.picture);
+      file.write(run::sweep_picture(result));
+      file.finish();
+    }
     if (options.output.path.empty()) {
       run::write_sweep(result, options.output.format, how, write_stdout);
     } else {
@@ -82,10 +91,15 @@ void add_sweep_command(CLI::App& app) {
                    "Threads (default: one per core); the answer is the same for any number")
       ->check(CLI::Range(1U, kMaxThreads))
       ->type_name("N");
+  command
+      ->add_option("--picture", options->picture,
+                   "Also draw the designs and their Pareto front as an SVG file")
+      ->type_name("FILE.svg");
   add_output_options(*command, options->output, "csv|json|table");
   command->footer(
       "Examples:\n"
       "  ridge sweep sweep-mfa-heads --format table\n"
+      "  ridge sweep sweep-afd-ratio --format table --picture front.svg\n"
       "  ridge sweep my-sweep.json --threads 2 -o designs.csv\n"
       "docs/sweeps.md tells how to write a scenario.");
   command->callback([options] { run_sweep(*options); });

@@ -1,6 +1,7 @@
 #include "ridge/run/simulation_report.hpp"
 
 #include "chrome_trace.hpp"
+#include "pipeline_picture.hpp"
 #include "ridge/base/file.hpp"
 #include "ridge/base/format.hpp"
 #include "ridge/base/text_table.hpp"
@@ -119,7 +120,9 @@ std::optional<double> SimulationReport::usd_per_million_tokens() const {
 SimulationReport simulate(SimulationScenario scenario, const RunOptions& options) {
   decode::SimulationInput& input = scenario.input;
   if (options.seed) input.seed = *options.seed;
-  if (!options.trace_path.empty()) input.max_trace_records = kTraceRecords;
+  if (!options.trace_path.empty() || !options.picture_path.empty()) {
+    input.max_trace_records = kTraceRecords;
+  }
 
   SimulationReport report;
   report.name = scenario.name;
@@ -151,6 +154,10 @@ SimulationReport simulate(SimulationScenario scenario, const RunOptions& options
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   for (auto& warning : range_warnings_of(input, report.result)) {
     report.warnings.push_back(std::move(warning));
+  }
+  if (!options.picture_path.empty()) {
+    write_file(options.picture_path,
+               pipeline_picture(simulation.graph(), input.deployment, report));
   }
   if (!options.trace_path.empty()) {
     write_file(options.trace_path, chrome_trace(simulation.graph(), input.deployment, report));

@@ -234,6 +234,7 @@ constexpr std::size_t kTableRows = 40;
 
 // "attention_usd_per_Mtok" over three lines, so that a dozen columns fit a terminal.
 std::string broken_header(std::string header) {
+  std::replace(header.begin(), header.end(), '/', '\n');
   for (const char* unit : {"_usd_per_Mtok", "_per_token"}) {
     if (const auto at = header.find(unit); at != std::string::npos) header[at] = '\n';
   }
@@ -256,6 +257,9 @@ class SweepTable {
       table_.column(broken_header(std::string(scenario.column(c).name)));
     }
     if (!scenario.pareto.objectives.empty()) table_.column("pareto", Align::left);
+    whole_.assign(scenario.columns.size(), true);
+    note_fractions(sweep);
+    for (const SweepResult& reference : sweep.references()) note_fractions(reference);
   }
 
   // Up to `limit` rows; only those on the front where `front`. Returns how many there were in all.
@@ -273,6 +277,14 @@ class SweepTable {
   [[nodiscard]] std::string text() const { return table_.text(); }
 
  private:
+  void note_fractions(const SweepResult& part) {
+    for (const SweepChunk& chunk : part.chunks()) {
+      for (std::size_t i = 0; i < chunk.values.size(); ++i) {
+        if (chunk.values[i] != std::floor(chunk.values[i])) whole_[i % whole_.size()] = false;
+      }
+    }
+  }
+
   void add_row(const SweepResult& part, const SweepChunk& chunk, std::size_t row) {
     const SweepScenario& scenario = sweep_.scenario();
     std::vector<std::string> cells;
@@ -293,7 +305,9 @@ class SweepTable {
         cells.push_back(sweep_.labels().names()[static_cast<std::size_t>(value)]);
       } else {
         // Counts of a few digits are exact (ranks, layers), large ones are magnitudes.
-        cells.push_back(std::abs(value) >= 1e6 ? si(value, "") : significant(value, 3));
+        cells.push_back(std::abs(value) >= 1e6 ? si(value, "")
+                        : whole_[c]            ? fmt::format("{:.0f}", value)
+                                               : significant(value, 3));
       }
     }
     if (!chunk.pareto.empty()) cells.emplace_back(chunk.pareto[row] ? "yes" : "");
@@ -301,6 +315,7 @@ class SweepTable {
   }
 
   const SweepResult& sweep_;
+  std::vector<bool> whole_;  // columns that hold whole numbers only
   TextTable table_;
 };
 

@@ -144,26 +144,41 @@ void read_axis(const JsonNode& node, Axis& axis) {
   }
 }
 
-// The last key of each pointer, or the whole pointer where that would stand twice or says nothing
-// ("/chip/memory_bandwidth_TBps/value").
+// The shortest end of each pointer that no other pointer and no column shares and that is no mere
+// index: "requests_per_gpu", "attention/instances". The "value" of a fact goes by the fact's name.
 void name_headers(SweepScenario& scenario) {
-  std::map<std::string, int> uses;
-  for (const std::size_t column : scenario.columns) {
-    ++uses[std::string(scenario.kind->columns()[column].name)];
-  }
-  const auto last_key = [](const std::string& pointer) {
-    return pointer.substr(pointer.find_last_of('/') + 1);
+  const auto named_part = [](std::string_view pointer) {
+    constexpr std::string_view kValue = "/value";
+    if (pointer.ends_with(kValue)) pointer.remove_suffix(kValue.size());
+    return pointer;
   };
-  for (const Axis& axis : scenario.axes) {
-    for (const auto& pointer : axis.pointers) ++uses[last_key(pointer)];
-  }
+  const auto uses = [&](std::string_view end) {
+    std::int64_t count = 0;
+    for (const std::size_t column : scenario.columns) {
+      if (scenario.kind->columns()[column].name == end) ++count;
+    }
+    for (const Axis& axis : scenario.axes) {
+      count += std::count_if(axis.pointers.begin(), axis.pointers.end(), [&](const std::string& p) {
+        return named_part(p).ends_with("/" + std::string(end));
+      });
+    }
+    return count;
+  };
+  const auto is_index = [](std::string_view end) {
+    const auto key = end.substr(0, end.find('/'));
+    return std::all_of(key.begin(), key.end(),
+                       [](unsigned char c) { return std::isdigit(c) != 0; });
+  };
   for (Axis& axis : scenario.axes) {
     for (const auto& pointer : axis.pointers) {
-      const std::string key = last_key(pointer);
-      const bool says_nothing =
-          key == "value" ||
-          std::all_of(key.begin(), key.end(), [](unsigned char c) { return std::isdigit(c) != 0; });
-      axis.headers.push_back(uses[key] == 1 && !says_nothing ? key : pointer);
+      const auto name = named_part(pointer);
+      std::size_t slash = name.find_last_of('/');
+      while (slash != 0 && slash != std::string_view::npos &&
+             (uses(name.substr(slash + 1)) > 1 || is_index(name.substr(slash + 1)))) {
+        slash = name.find_last_of('/', slash - 1);
+      }
+      const auto end = name.substr(slash + 1);
+      axis.headers.emplace_back(uses(end) == 1 ? end : std::string_view(pointer));
     }
   }
 }

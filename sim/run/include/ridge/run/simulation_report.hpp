@@ -61,7 +61,8 @@ struct RunOptions {
   std::optional<std::uint64_t> seed;
   const std::atomic<bool>* stop = nullptr;
   std::function<void(double share_done)> progress;
-  std::string trace_path;  // writes a Chrome trace of the measurement there, unless empty
+  std::string trace_path;    // writes a Chrome trace of the measurement there, unless empty
+  std::string picture_path;  // draws a few layers of it there as SVG, unless empty
 };
 
 // Throws UserError.
