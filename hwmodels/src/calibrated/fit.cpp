@@ -47,7 +47,8 @@ std::vector<std::size_t> sample(std::vector<std::size_t> rows, std::size_t count
 
 double quantile(std::vector<double> values, double q) {
   if (values.empty()) return 0.0;
-  const auto rank = static_cast<std::size_t>(q * static_cast<double>(values.size() - 1) + 0.5);
+  const auto rank =
+      static_cast<std::size_t>(std::lround(q * static_cast<double>(values.size() - 1)));
   std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(rank),
                    values.end());
   return values[rank];
