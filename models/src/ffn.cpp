@@ -49,6 +49,16 @@ struct Emitter {
                         .output = output});
   }
 
+  // Permutation and activation, which a kernel for the whole layer of experts includes.
+  void around_experts(std::string_view name, double read, double written) const {
+    out.add(name, Part::elementwise,
+            Elementwise{.values_read = read,
+                        .values_written = written,
+                        .input = precisions.activations,
+                        .output = block.compute,
+                        .around_experts = block.compute});
+  }
+
   // A dense two-layer network on `tokens` tokens: a dense FFN, or the shared experts.
   void dense(std::string_view up, std::string_view act, std::string_view down, double tokens,
              std::int64_t intermediate, bool gated, Precision weights) const {
@@ -80,10 +90,10 @@ void emit(const MoeFfn& ffn, const Emitter& e, double tokens, const FfnShard& sh
                     : expected_active_experts(static_cast<double>(held), top_k / experts, tokens);
   const std::int64_t intermediate = ffn.expert_intermediate / shard.tensor_parallel;
   const std::int64_t width = (ffn.gated ? 2 : 1) * intermediate;
-  e.elementwise("permute", own * hidden, rows.rows * hidden, e.block.compute);
+  e.around_experts("permute", own * hidden, rows.rows * hidden);
   e.grouped("expert_gate_up", rows, width, e.hidden, e.block.compute, e.precisions.activations);
-  e.elementwise("expert_activation", rows.rows * static_cast<double>(width),
-                rows.rows * static_cast<double>(intermediate), e.block.compute);
+  e.around_experts("expert_activation", rows.rows * static_cast<double>(width),
+                   rows.rows * static_cast<double>(intermediate));
   e.grouped("expert_down", rows, e.hidden, intermediate, e.block.compute, e.precisions.activations);
   if (ffn.shared_intermediate > 0) {
     e.dense("shared_gate_up", "shared_activation", "shared_down", own,

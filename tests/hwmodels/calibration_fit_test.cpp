@@ -4,6 +4,7 @@
 #include "ridge/hwmodels/calibrated/calibrate.hpp"
 #include "ridge/hwmodels/calibrated/least_squares.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include <fmt/format.h>
@@ -50,7 +51,7 @@ DecodeAttentionForm::Parameters attention_truth() {
 
 // CSV of attention latencies that a known curve made, with lognormal noise.
 std::string attention_csv(double noise, std::uint64_t seed = 7) {
-  const DecodeAttentionForm::Choice choice{.tile_tokens = 128, .tile_rows = 64};
+  const DecodeAttentionForm::Choice choice{.tile_tokens = 128, .tile_rows = {64, 0, 0}};
   const auto truth = attention_truth();
   Random random(seed);
   std::string csv = "kernel,batch,kv_len,heads,kv_heads,head_dim,kv_dtype,latency_us\n";
@@ -213,6 +214,51 @@ TEST(CalibrationFit, RefusesMeasurementsOfOneShape) {
   std::string csv = "dtype,m,n,k,latency_us\n";
   for (int i = 0; i < 100; ++i) csv += fmt::format("bf16,64,512,512,{}\n", 5.0 + 0.01 * i);
   EXPECT_THAT(refusal_of(read(csv)), HasSubstr("cover 1 shape"));
+}
+
+// Every shape errs by a factor of its own, as libraries' tile choices do: draws must be as wide.
+TEST(CalibrationFit, NineOfTenDrawsCoverNineOfTenMeasurementsOfUnseenShapes) {
+  Random random(11);
+  const auto csv_of = [&](int first, int last) {
+    std::string csv = "dtype,m,n,k,latency_us\n";
+    for (int shape = first; shape < last; ++shape) {
+      const int n = 1024 + 256 * (shape % 13);
+      const int k = 1024 + 512 * (shape % 11);
+      const double factor = random.lognormal(0.15);
+      for (int m = 64; m <= 8192; m *= 2) {
+        csv += fmt::format("bf16,{},{},{},{:.4f}\n", m, n, k,
+                           (4.0 + 2.5e-9 * m * n * k) * factor * random.lognormal(0.02));
+      }
+    }
+    return csv;
+  };
+  const CalibrateResult result = calibrate(read(csv_of(0, 100)), made_up_chip(), {.name = "x"});
+  const HeldOutError& e = result.calibration.curves.front().held_out;
+  EXPECT_NEAR(e.coverage_90, 0.9, 0.04);
+  EXPECT_NEAR(e.draw_sigma, 0.15, 0.05);
+
+  // Measurements that came afterwards, by drawing.
+  const MeasurementSet later = read(csv_of(100, 143));
+  const Series& series = later.series.begin()->second;
+  const auto& shapes = std::get<std::vector<GemmForm::Shape>>(series.shapes);
+  constexpr std::uint64_t kDraws = 60;
+  std::vector<std::vector<double>> drawn(series.size());
+  for (std::uint64_t seed = 0; seed < kDraws; ++seed) {
+    const Calibration c = resampled(result.calibration, seed);
+    const auto& fitted = std::get<Fitted<GemmForm>>(c.curves.front().fitted);
+    for (std::size_t i = 0; i < series.size(); ++i) {
+      drawn[i].push_back(c.curves.front().factor *
+                         GemmForm::time(c.machine, fitted.choice, fitted.p, shapes[i]).us);
+    }
+  }
+  std::size_t covered = 0;
+  for (std::size_t i = 0; i < series.size(); ++i) {
+    std::sort(drawn[i].begin(), drawn[i].end());
+    const double low = drawn[i][kDraws / 20];
+    const double high = drawn[i][kDraws - 1 - kDraws / 20];
+    covered += series.us[i] >= low && series.us[i] <= high ? 1 : 0;
+  }
+  EXPECT_NEAR(static_cast<double>(covered) / static_cast<double>(series.size()), 0.9, 0.08);
 }
 
 TEST(CalibrationFit, FallsBackToLeavingBatchSizesOutAndSaysSo) {

@@ -47,7 +47,9 @@ Curve curve_of(Family family, Format format, std::int64_t head_dim = 0) {
                     .measurements = 1000,
                     .groups = 20,
                     .folds = 5,
-                    .by_shape = true};
+                    .by_shape = true,
+                    .draw_sigma = 0.06,
+                    .coverage_90 = 0.9};
   curve.spread.assign(fitted.p.size() * fitted.p.size(), 0.0);
   for (std::size_t j = 0; j < fitted.p.size(); ++j) curve.spread[j * fitted.p.size() + j] = 0.02;
   curve.sources = {{.file = "folder/made_up.csv", .rows = 1000}};
@@ -240,11 +242,149 @@ TEST(CalibrationTransfer, ScalesBandwidthButNotOverheadAndAddsToTheError) {
                    1.5 * p(before, Family::decode_attention, DecodeAttentionForm::memory_TBps));
   EXPECT_DOUBLE_EQ(p(after, Family::decode_attention, DecodeAttentionForm::launch_us),
                    p(before, Family::decode_attention, DecodeAttentionForm::launch_us));
-  EXPECT_DOUBLE_EQ(p(after, Family::gemm, GemmForm::unit_TFLOPps),
-                   0.5 * p(before, Family::gemm, GemmForm::unit_TFLOPps));
   EXPECT_GT(after.curves.front().standard_error(), before.curves.front().standard_error());
   EXPECT_GE(after.curves.front().standard_error(), kTransferError);
   EXPECT_THAT(to_json(after), HasSubstr("\"borrowed\": {\"from\":\"testchip\""));
+}
+
+// A seventh of the matrix rate on fewer units: what a kernel does beside its products takes as long
+// per unit as before, so that it reaches a larger share of the smaller rate.
+TEST(CalibrationTransfer, OnlyTheMatrixUnitsPartOfAMatrixRateFollowsTheDataSheet) {
+  ChipSpec from = chip_named("testchip");  // 9 TFLOP/s per unit
+  ChipSpec to = chip_named("otherchip", 3.0, 90.0);
+  to.compute_units.value = 50;  // 1.8 per unit
+  Calibration before = whole();
+  const auto rate = [](Calibration& c) -> double& {
+    for (Curve& curve : c.curves) {
+      if (curve.key.family == Family::gemm && curve.key.format == Format::bf16) {
+        return values_of(curve.fitted)[GemmForm::unit_TFLOPps];
+      }
+    }
+    throw InvariantError("no such curve");
+  };
+  rate(before) = 6.0;  // two thirds of the sheet's
+  Calibration after = transferred(before, from, to);
+  EXPECT_NEAR(rate(after), 1.0 / (1.0 / 1.8 + (1.0 / 6.0 - 1.0 / 9.0)), 1e-12);
+  EXPECT_GT(rate(after) / 1.8, 0.9);
+
+  // And back again it is what it was.
+  Calibration again = transferred(after, to, from);
+  EXPECT_NEAR(rate(again), 6.0, 1e-9);
+
+  // At the sheet's rate there is nothing beside.
+  rate(before) = 9.0;
+  after = transferred(before, from, to);
+  EXPECT_NEAR(rate(after), 1.8, 1e-12);
+}
+
+TEST(CalibrationTransfer, AChipThatAsksForLessPowerForEachWattIsNotThrottled) {
+  ChipSpec from = chip_named("testchip");
+  ChipSpec to = chip_named("otherchip", 3.0, 90.0);
+  from.power.value = Watts{700};
+  to.power.value = Watts{400};
+  const auto throttle = [](const Calibration& c) {
+    return values_of(c.find(Family::gemm, Format::bf16)->fitted)[GemmForm::throttle];
+  };
+  const Calibration before = whole();
+  EXPECT_NEAR(throttle(transferred(before, from, to)),
+              GemmForm::parameters()[GemmForm::throttle].lower, 1e-12);
+  ChipSpec twin = from;
+  twin.name = "twin";
+  EXPECT_NEAR(throttle(transferred(before, from, twin)), throttle(before), 1e-12);
+}
+
+TEST(CalibratedModel, TheWayBackFromTheExpertsHasACurveOfItsOwn) {
+  Calibration c = whole();
+  Curve combine = curve_of<ExpertExchangeForm>(Family::expert_combine, Format::any);
+  values_of(combine.fitted)[ExpertExchangeForm::launch_us] = 50.0;
+  c.curves.push_back(combine);
+  const auto model = calibrated_model(chip_named("testchip"), c);
+  models::Collective exchange{.kind = models::Collective::Kind::all_to_all,
+                              .ranks = 64,
+                              .payload = Bytes{7392.0 * 1024},
+                              .copies = 1024,
+                              .experts = 256};
+  const double out = model->time(op(exchange)).time.value();
+  exchange.returning = true;
+  EXPECT_GT(model->time(op(exchange)).time.value(), out + 30e-6);
+}
+
+TEST(CalibratedModel, TokensForExpertsTakeTheExchangesCurveWithinAServerToo) {
+  const auto model = calibrated_model(chip_named("testchip"), whole());
+  models::Collective inside{
+      .kind = models::Collective::Kind::all_to_all, .ranks = 8, .payload = Bytes{7392.0 * 1024}};
+  const Seconds plain = model->time(op(inside)).time;
+  inside.copies = 1024;
+  inside.experts = 256;
+  EXPECT_NE(model->time(op(inside)).time, plain);
+  inside.payload = Bytes{2 * 7392.0 * 1024};
+  EXPECT_GT(model->time(op(inside)).time, plain);
+}
+
+TEST(CalibratedModel, AnExchangeDoesNotSlowDownWithoutBoundAsRanksGrow) {
+  const auto model = calibrated_model(chip_named("testchip"), whole());
+  const auto us = [&](std::int64_t ranks) {
+    return 1e6 * model
+                     ->time(op(models::Collective{.kind = models::Collective::Kind::all_to_all,
+                                                  .ranks = ranks,
+                                                  .payload = Bytes{7392.0 * 1024},
+                                                  .copies = 1024,
+                                                  .experts = 256}))
+                     .time.value();
+  };
+  EXPECT_GT(us(32), us(16));
+  // Nearly all tokens leave their server from eight servers on: what is left is the handshake.
+  const double step = ExpertExchangeForm::parameters()[ExpertExchangeForm::server_us].initial;
+  EXPECT_LT(us(256) - us(128), us(32) - us(16));
+  EXPECT_LT(us(1024) - us(512), 1.5 * step);
+}
+
+TEST(CalibratedModel, WhatALayersCurveIncludesIsNotCountedAgain) {
+  const models::Elementwise around{
+      .values_read = 1e8, .values_written = 1e8, .around_experts = models::Precision::bf16};
+  models::Elementwise elsewhere = around;
+  elsewhere.around_experts.reset();
+  Calibration c = whole();  // its experts' curves are of whole layers
+  const auto layers = calibrated_model(chip_named("testchip"), c);
+  EXPECT_EQ(layers->time(op(around)).time.value(), 0.0);
+  EXPECT_GT(layers->time(op(elsewhere)).time.value(), 0.0);
+  for (Curve& curve : c.curves) {
+    if (curve.key.family == Family::moe_layer) curve.key.family = Family::grouped_gemm;
+  }
+  const auto products = calibrated_model(chip_named("testchip"), c);
+  EXPECT_EQ(products->time(op(around)).time, products->time(op(elsewhere)).time);
+  const auto theory = theoretical_model(chip_named("testchip"));
+  EXPECT_EQ(theory->time(op(around)).time, theory->time(op(elsewhere)).time);
+}
+
+TEST(CalibratedModel, ThePartsOfAnAttentionLaunchAddUpToItsTime) {
+  const auto model = calibrated_model(chip_named("testchip"), whole());
+  for (const double context : {512.0, 8192.0, 65536.0}) {
+    const models::DecodeAttention shape = attention(64, context);
+    Seconds sum;
+    for (const TimePart& part : attention_parts(*model, shape)) sum += part.time;
+    EXPECT_NEAR(sum.value(), model->time(op(shape)).time.value(), 1e-12) << context;
+  }
+  const auto theory = theoretical_model(chip_named("testchip"));
+  EXPECT_TRUE(attention_parts(*theory, attention(64, 8192)).empty());
+}
+
+TEST(CalibratedModel, PaddingIsToldWhereArithmeticDecides) {
+  const auto cost_of_padding = [](double query_heads) {
+    Calibration c = whole();
+    for (Curve& curve : c.curves) {
+      if (auto* f = std::get_if<Fitted<DecodeAttentionForm>>(&curve.fitted)) {
+        f->choice.tile_rows = {64, 0, 0};
+        f->p[DecodeAttentionForm::block_TFLOPps] = 0.3;
+      }
+    }
+    const auto model = calibrated_model(chip_named("testchip"), c);
+    models::DecodeAttention shape = attention(64, 8192);
+    shape.query_heads = static_cast<std::int64_t>(query_heads);
+    return attention_parts(*model, shape).front().time / model->time(op(shape)).time;
+  };
+  EXPECT_NEAR(cost_of_padding(4 * 64), 0.0, 1e-12) << "tiles are full";
+  EXPECT_GT(cost_of_padding(4 * 8), 0.5) << "seven of eight rows are padding";
 }
 
 TEST(CalibrationTransfer, RefusesAnotherGeneration) {
@@ -276,7 +416,7 @@ TEST(CalibrationResample, SameSeedSameDrawAndDrawsSpreadAsTheErrorSays) {
   }
   const double sigma = std::sqrt(squares / kDraws);
   EXPECT_NEAR(sum / kDraws, 0.0, 0.02);
-  EXPECT_GT(sigma, 0.04 / 0.6745 * 0.85) << "at least the common part of the held-out error";
+  EXPECT_GT(sigma, 0.06 * 0.9) << "at least the common factor";
   EXPECT_LT(sigma, 0.15);
 }
 
@@ -334,6 +474,8 @@ TEST(ShippedCalibrations, LoadFitTheirSchemaAndNameAShippedChip) {
       for (std::size_t j = 0; j < p.size(); ++j) {
         EXPECT_GT(p[j], 0.0) << name << ' ' << curve.key.slot() << ' ' << info[j].name;
         EXPECT_TRUE(std::isfinite(p[j]));
+        EXPECT_GT(curve.held_out.measurements == 0 ? 1.0 : curve.held_out.coverage_90, 0.8)
+            << name << ' ' << curve.key.slot();
         if (info[j].name == "memory_TBps") {
           EXPECT_LE(p[j], c.machine.memory_TBps * 1.001);
         }

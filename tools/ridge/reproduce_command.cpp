@@ -4,6 +4,7 @@
 #include "ridge/run/ledger.hpp"
 #include "ridge/run/reproduction.hpp"
 
+#include <filesystem>
 #include <memory>
 
 #include <CLI/CLI.hpp>
@@ -24,9 +25,10 @@ struct Options {
 void run_ledger(const Options& options) {
   const run::Ledger ledger = run::predict_ledger(options.reproduction, options.samples);
   if (!options.page.empty()) {
-    write_file(options.page, run::ledger_page(ledger, fmt::format("ridge reproduce {} --measured "
-                                                                  "--page docs/accuracy.md",
-                                                                  options.reproduction)));
+    const std::string name = std::filesystem::path(options.page).filename().string();
+    write_file(options.page,
+               run::ledger_page(ledger, fmt::format("ridge reproduce {} --measured --page docs/{}",
+                                                    options.reproduction, name)));
   }
   write_output(options.output, run::render(ledger, options.output.format));
 }
@@ -48,7 +50,8 @@ void add_reproduce_command(CLI::App& app) {
   auto options = std::make_shared<Options>();
   command
       ->add_option("report", options->reproduction,
-                   fmt::format("The report: {}, or the path of a reproduction file",
+                   fmt::format("The report: {}, or the path of a reproduction file; with "
+                               "--measured, a ledger",
                                fmt::join(run::reproduction_names(), ", ")))
       ->required();
   command->add_flag("--measured", options->measured,

@@ -129,6 +129,7 @@ std::string ledger(const Calibration& calibration) {
   table.column("error\np90");
   table.column("\nworst");
   table.column("in-sample\np50");
+  table.column("within\n9 of 10");
   table.column("outliers");
   table.column("", Align::left);
   const auto percent = [](double x) { return fmt::format("{:.1f} %", 100.0 * x); };
@@ -145,12 +146,13 @@ std::string ledger(const Calibration& calibration) {
                           curve.borrowed->from, 100.0 * curve.borrowed->added_error);
     }
     if (e.measurements == 0) {
-      table.row({curve.key.slot(), curve.key.kernel, "0", "", "", "", "", "", "", note});
+      table.row({curve.key.slot(), curve.key.kernel, "0", "", "", "", "", "", "", "", note});
       continue;
     }
     table.row({curve.key.slot(), curve.key.kernel, fmt::format("{}", e.measurements),
                fmt::format("{} {}", e.groups, e.by_shape ? "shapes" : "batch sizes"),
                percent(e.p50), percent(e.p90), percent(e.worst), percent(e.in_sample_p50),
+               fmt::format("{:.0f} %", 100.0 * e.coverage_90),
                fmt::format("{}", curve.outlier_count), note});
   }
   return table.text();

@@ -26,6 +26,7 @@ using calibrated::Format;
 using calibrated::GemmForm;
 using calibrated::GroupedGemmForm;
 using calibrated::Machine;
+using calibrated::round_up;
 
 // Relative errors for answers that no curve gives; stated, not measured.
 constexpr double kErrorPerOctave = 0.10;     // outside the range a curve was fitted on
@@ -33,7 +34,7 @@ constexpr double kErrorOfNeighbour = 0.15;   // another head size or format
 constexpr double kErrorOfRoofline = 0.50;    // no curve at all
 constexpr double kRooflineEfficiency = 0.7;  // what such an answer assumes of either roof
 
-// What DeepEP's measurements were mostly made with, for exchanges that only say their bytes.
+// What exchanges were mostly measured with, for those that only say their bytes.
 constexpr double kUsualTopK = 8.0;
 constexpr double kUsualExperts = 256.0;
 constexpr double kUsualMessageBytes = 7168.0 * (1.0 + 4.0 / 128.0);
@@ -72,7 +73,7 @@ class CalibratedModel final : public KernelModel {
     collective_[static_cast<std::size_t>(Kind::all_gather)] = first({{Family::all_gather}});
     collective_[static_cast<std::size_t>(Kind::reduce_scatter)] = first({{Family::reduce_scatter}});
     collective_[static_cast<std::size_t>(Kind::all_to_all)] = first({{Family::all_to_all}});
-    exchange_ = first({{Family::expert_dispatch}});
+    exchange_ = {first({{Family::expert_dispatch}}), first({{Family::expert_combine}})};
     elementwise_ = first({{Family::elementwise}});
     launch_us_ =
         elementwise_ == nullptr ? 0.0 : values_of(elementwise_->fitted)[ElementwiseForm::launch_us];
@@ -84,6 +85,44 @@ class CalibratedModel final : public KernelModel {
   }
 
   [[nodiscard]] const ChipSpec& chip() const override { return chip_; }
+
+  [[nodiscard]] std::vector<TimePart> parts(const models::DecodeAttention& op) const {
+    const Curve* curve = op.sequences > 0.0 ? curve_for(op).curve : nullptr;
+    if (curve == nullptr) return {};
+    const Machine& machine = calibration_.machine;
+    Fitted<DecodeAttentionForm> fitted = std::get<Fitted<DecodeAttentionForm>>(curve->fitted);
+    const DecodeAttentionForm::Shape shape = shape_of(op);
+    const auto now = [&] {
+      return DecodeAttentionForm::time(machine, fitted.choice, fitted.p, shape).us * curve->factor;
+    };
+    std::vector<TimePart> parts;
+    double left = now();
+    const auto without = [&](std::string_view what) {
+      const double less = now();
+      parts.push_back({what, Seconds{(left - less) * 1e-6}});
+      left = less;
+    };
+    // The tile that the group would just fill, in as many tiles as it takes.
+    const double group = shape.query_rows / shape.kv_heads;
+    const double tiles = round_up(group / DecodeAttentionForm::tile_height(fitted.choice, group));
+    fitted.choice.tile_rows = {group / tiles, 0, 0};
+    without("query rows that pad the kernel's tile");
+    const double sheet =
+        (curve->key.format == Format::fp8 ? machine.fp8_TFLOPps : machine.bf16_TFLOPps) /
+        machine.compute_units;
+    fitted.p[DecodeAttentionForm::block_TFLOPps] = sheet;
+    without("arithmetic below the data sheet's rate");
+    fitted.p[DecodeAttentionForm::memory_TBps] = machine.memory_TBps;
+    fitted.p[DecodeAttentionForm::softness] = 1e-9;
+    without("memory below the data sheet's bandwidth, and its imperfect overlap");
+    const double roof =
+        std::max(1e6 * models::demand(op).memory().value() / (machine.memory_TBps * 1e12),
+                 1e-6 * models::demand(op).flop.value() / (sheet * machine.compute_units));
+    parts.push_back(
+        {"launch, whole waves of blocks, merging of splits", Seconds{(left - roof) * 1e-6}});
+    parts.push_back({"roofline", Seconds{roof * 1e-6}});
+    return parts;
+  }
 
   [[nodiscard]] std::string provenance() const override {
     double least = 1.0;
@@ -150,45 +189,51 @@ class CalibratedModel final : public KernelModel {
             .within_range = false};
   }
 
-  [[nodiscard]] Timing time(const models::DecodeAttention& op) const {
-    if (op.sequences <= 0.0) return {};
-    const auto kv_heads = static_cast<double>(op.kv_heads);
-    const auto qk = static_cast<double>(op.qk_dim);
-    const auto v = static_cast<double>(op.v_dim);
-    const auto stored = static_cast<double>(op.cache_values_per_token);
-    const Family family =
-        stored < kv_heads * (qk + v) ? Family::latent_attention : Family::decode_attention;
-    const Format format = eight_bits_or_less(op.cache) ? Format::fp8 : Format::bf16;
-    // The kernel for this head size, else for the next larger, else for the largest; better the
-    // right format than the right size.
-    const Curve* chosen = nullptr;
+  struct AttentionCurve {
+    const Curve* curve = nullptr;
     bool exact = false;
+  };
+
+  // The kernel for this head size, else for the next larger, else for the largest; better the
+  // right format than the right size.
+  [[nodiscard]] AttentionCurve curve_for(const models::DecodeAttention& op) const {
+    const auto per_head = static_cast<double>(op.qk_dim + op.v_dim);
+    const Family family =
+        static_cast<double>(op.cache_values_per_token) < static_cast<double>(op.kv_heads) * per_head
+            ? Family::latent_attention
+            : Family::decode_attention;
+    const Format format = eight_bits_or_less(op.cache) ? Format::fp8 : Format::bf16;
+    const Curve* chosen = nullptr;
     for (const Curve* curve : attention_) {
       if (curve->key.family != family) continue;
       const bool fits = curve->key.format == format;
-      const bool same = fits && curve->key.head_dim == op.qk_dim;
-      if (exact) break;
-      if (same) {
-        chosen = curve;
-        exact = true;
-      } else if (chosen == nullptr || (chosen->key.format != format && fits) ||
-                 (fits && chosen->key.head_dim < op.qk_dim &&
-                  curve->key.head_dim > chosen->key.head_dim)) {
+      if (fits && curve->key.head_dim == op.qk_dim) return {curve, true};
+      if (chosen == nullptr || (chosen->key.format != format && fits) ||
+          (fits && chosen->key.head_dim < op.qk_dim &&
+           curve->key.head_dim > chosen->key.head_dim)) {
         chosen = curve;
       }
     }
-    if (chosen == nullptr) return roofline(models::demand(op));
-    return answer<DecodeAttentionForm>(
-        *chosen,
-        {.sequences = op.sequences,
-         .context = std::max(op.context, 1.0),
-         .query_rows = static_cast<double>(op.query_heads * op.queries_per_sequence),
-         .kv_heads = kv_heads,
-         .qk_dim = qk,
-         .v_dim = v,
-         .values_per_token = stored,
-         .bytes_per_value = stored_bytes(op.cache)},
-        exact ? 0.0 : kErrorOfNeighbour);
+    return {chosen, false};
+  }
+
+  static DecodeAttentionForm::Shape shape_of(const models::DecodeAttention& op) {
+    return {.sequences = op.sequences,
+            .context = std::max(op.context, 1.0),
+            .query_rows = static_cast<double>(op.query_heads * op.queries_per_sequence),
+            .kv_heads = static_cast<double>(op.kv_heads),
+            .qk_dim = static_cast<double>(op.qk_dim),
+            .v_dim = static_cast<double>(op.v_dim),
+            .values_per_token = static_cast<double>(op.cache_values_per_token),
+            .bytes_per_value = stored_bytes(op.cache)};
+  }
+
+  [[nodiscard]] Timing time(const models::DecodeAttention& op) const {
+    if (op.sequences <= 0.0) return {};
+    const AttentionCurve chosen = curve_for(op);
+    if (chosen.curve == nullptr) return roofline(models::demand(op));
+    return answer<DecodeAttentionForm>(*chosen.curve, shape_of(op),
+                                       chosen.exact ? 0.0 : kErrorOfNeighbour);
   }
 
   [[nodiscard]] Timing time(const models::Gemm& op) const {
@@ -209,12 +254,23 @@ class CalibratedModel final : public KernelModel {
                             exact ? 0.0 : kErrorOfNeighbour);
   }
 
+  // The curve for experts' products in this precision, or the other format's.
+  [[nodiscard]] const Curve* grouped_curve(bool narrow) const {
+    const Curve* curve = grouped_[narrow ? 1 : 0];
+    return curve != nullptr ? curve : grouped_[narrow ? 0 : 1];
+  }
+  // Whether that curve was measured with permutation and activation, half of which it counts to
+  // each product.
+  [[nodiscard]] bool covers_layer(Precision compute) const {
+    const Curve* curve = grouped_curve(eight_bits_or_less(compute));
+    return curve != nullptr && curve->key.family == Family::moe_layer;
+  }
+
   [[nodiscard]] Timing time(const models::GroupedGemm& op) const {
     if (op.rows <= 0.0) return {};
     const bool narrow = eight_bits_or_less(op.compute);
-    const Curve* curve = grouped_[narrow ? 1 : 0];
-    const bool exact = curve != nullptr;
-    if (curve == nullptr) curve = grouped_[narrow ? 0 : 1];
+    const Curve* curve = grouped_curve(narrow);
+    const bool exact = grouped_[narrow ? 1 : 0] != nullptr;
     if (curve == nullptr) return roofline(models::demand(op));
     return answer<GroupedGemmForm>(*curve,
                                    {.rows = op.rows,
@@ -232,6 +288,7 @@ class CalibratedModel final : public KernelModel {
   [[nodiscard]] Timing time(const models::Elementwise& op) const {
     const models::Demand d = models::demand(op);
     if (d.memory().value() <= 0.0) return {};
+    if (op.around_experts && covers_layer(*op.around_experts)) return {};
     if (elementwise_ == nullptr) return roofline(d);
     return answer<ElementwiseForm>(*elementwise_, {.MB = 1e-6 * d.memory().value()});
   }
@@ -245,15 +302,22 @@ class CalibratedModel final : public KernelModel {
     const auto ranks = static_cast<double>(op.ranks);
     const double wire = models::demand(op).wire.value();
     const bool far = op.ranks > ranks_per_server_;
-    if (far && op.kind == models::Collective::Kind::all_to_all && exchange_ != nullptr) {
-      const auto here = static_cast<double>(ranks_per_server_);
+    const Curve* exchange = exchange_[op.returning ? 1 : 0];
+    // Between tokens and experts, or in any case where it crosses servers.
+    const bool expert_exchange = op.kind == models::Collective::Kind::all_to_all &&
+                                 exchange != nullptr && (far || op.copies > 0.0);
+    if (expert_exchange) {
+      const double here = std::min(ranks, static_cast<double>(ranks_per_server_));
+      const double payload = op.payload.value();
+      const double bytes = op.copies > 0.0 ? payload / op.copies : kUsualMessageBytes;
       return answer<ExpertExchangeForm>(
-          *exchange_, {.servers = ranks / here,
-                       .ranks_per_server = here,
-                       .tokens = op.payload.value() / (kUsualTopK * kUsualMessageBytes),
-                       .top_k = kUsualTopK,
-                       .experts = std::max(kUsualExperts, ranks),
-                       .bytes_per_token = kUsualMessageBytes});
+          *exchange, {.servers = ranks / here,
+                      .ranks_per_server = here,
+                      .tokens = payload / (kUsualTopK * bytes),
+                      .top_k = kUsualTopK,
+                      .experts = std::max(
+                          op.experts > 0 ? static_cast<double>(op.experts) : kUsualExperts, ranks),
+                      .bytes_per_token = bytes});
     }
     const Curve* curve = collective_[static_cast<std::size_t>(op.kind)];
     Timing timing;
@@ -290,7 +354,7 @@ class CalibratedModel final : public KernelModel {
   std::array<const Curve*, 2> gemm_{};     // BF16, FP8
   std::array<const Curve*, 2> grouped_{};  // BF16, FP8
   std::array<const Curve*, 4> collective_{};
-  const Curve* exchange_ = nullptr;
+  std::array<const Curve*, 2> exchange_{};  // to the experts, back
   const Curve* elementwise_ = nullptr;
   double launch_us_ = 0.0;
   std::int64_t ranks_per_server_ = 8;
@@ -304,6 +368,12 @@ std::unique_ptr<KernelModel> calibrated_model(ChipSpec chip, const Calibration& 
   }
   Calibration moved = transferred(calibration, load_chip(calibration.chip), chip);
   return std::make_unique<CalibratedModel>(std::move(chip), std::move(moved));
+}
+
+std::vector<TimePart> attention_parts(const KernelModel& model,
+                                      const models::DecodeAttention& attention) {
+  const auto* calibrated = dynamic_cast<const CalibratedModel*>(&model);
+  return calibrated == nullptr ? std::vector<TimePart>{} : calibrated->parts(attention);
 }
 
 std::vector<std::string> range_warnings(const KernelModel& model, const models::Operator* begin,

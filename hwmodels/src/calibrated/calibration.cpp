@@ -16,7 +16,7 @@ namespace {
 struct Ratios {
   double memory = 1.0;
   double l2 = 1.0;
-  double unit_rate = 1.0;  // matrix rate of one compute unit
+  double power_demand = 1.0;  // matrix rate for each watt of the power limit
   double scale_up = 1.0;
   double network = 1.0;
 };
@@ -37,17 +37,36 @@ double ratio_of(std::string_view parameter, Family family, const Ratios& r) {
   if (on_the_wire) {
     if (parameter == "network_GBps") return r.network;
     if (parameter == "bandwidth_GBps" || parameter == "low_latency_GBps" ||
-        parameter == "scale_up_GBps" || parameter == "expert_GBps") {
+        parameter == "scale_up_GBps" || parameter == "connection_GBps") {
       return r.scale_up;
     }
     return 1.0;
   }
-  if (parameter == "unit_TFLOPps" || parameter == "block_TFLOPps") return r.unit_rate;
   if (parameter == "l2_MB" || parameter == "small_MB") return r.l2;
   // What one compute unit draws, and what L2 gives, does not follow the memory's bandwidth.
   if (parameter == "unit_TBps" || parameter == "l2_TBps" || parameter == "block_GBps") return 1.0;
   if (parameter.ends_with("_TBps")) return r.memory;
   return 1.0;
+}
+
+// A matrix rate below the data sheet's is two times in one: that of the matrix units at the sheet's
+// rate, and that of the work beside them (exponentials, issue slots, shared memory, the ends of
+// pipelines), which a compute unit of the same generation takes as long for. Only the first follows
+// the data sheets. All rates are those of one compute unit; clocks are taken as equal.
+double moved_matrix_rate(double rate, double from_sheet, double to_sheet) {
+  const double beside = std::max(0.0, 1.0 / rate - 1.0 / from_sheet);
+  return 1.0 / (1.0 / to_sheet + beside);
+}
+
+double unit_matrix_rate(const Machine& machine, Format format) {
+  return (bytes_of(format) < 2.0 ? machine.fp8_TFLOPps : machine.bf16_TFLOPps) /
+         machine.compute_units;
+}
+
+// Slowdown 1 + throttle is how far the power that is asked for exceeds the limit; the matrix units
+// ask for it in proportion to their rate.
+double moved_throttle(double throttle, double power_demand, double lower) {
+  return std::max(lower, (1.0 + throttle) * power_demand - 1.0);
 }
 
 std::size_t shapes_of(const Curve& curve) {
@@ -125,17 +144,26 @@ Calibration transferred(const Calibration& calibration, const ChipSpec& from, co
   ratios.scale_up = ratio(to.scale_up_bandwidth, from.scale_up_bandwidth);
   ratios.network = ratio(to.nic_bandwidth, from.nic_bandwidth);
   const auto bf16 = static_cast<std::size_t>(Precision::bf16);
-  ratios.unit_rate = ratio(to.matrix_rate[bf16], from.matrix_rate[bf16]) /
-                     ratio(to.compute_units, from.compute_units);
+  ratios.power_demand =
+      ratio(to.matrix_rate[bf16], from.matrix_rate[bf16]) / ratio(to.power, from.power);
+  const Machine here = machine_of(from);
+  const Machine there = machine_of(to);
 
   Calibration result = calibration;
   result.chip = to.name;
-  result.machine = machine_of(to);
+  result.machine = there;
   for (Curve& curve : result.curves) {
     const auto info = parameters_of(curve.fitted);
     const auto values = values_of(curve.fitted);
     for (std::size_t j = 0; j < values.size(); ++j) {
-      values[j] *= ratio_of(info[j].name, curve.key.family, ratios);
+      if (info[j].name == "unit_TFLOPps" || info[j].name == "block_TFLOPps") {
+        values[j] = moved_matrix_rate(values[j], unit_matrix_rate(here, curve.key.format),
+                                      unit_matrix_rate(there, curve.key.format));
+      } else if (info[j].name == "throttle") {
+        values[j] = moved_throttle(values[j], ratios.power_demand, info[j].lower);
+      } else {
+        values[j] *= ratio_of(info[j].name, curve.key.family, ratios);
+      }
     }
     const double before = curve.borrowed ? curve.borrowed->added_error : 0.0;
     curve.borrowed = Borrowed{.from = curve.borrowed ? curve.borrowed->from : from.name,

@@ -1,5 +1,6 @@
 #include "ridge/base/error.hpp"
 #include "ridge/hwmodels/calibrated/calibration.hpp"
+#include "ridge/hwmodels/calibrated/kernel_facts.hpp"
 
 #include <cmath>
 #include <type_traits>
@@ -14,8 +15,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::array<Named<SplitPolicy>, 2> kSplitNames = {
-    {{"balanced", SplitPolicy::balanced}, {"fill", SplitPolicy::fill}}};
 constexpr std::array<Named<TileMenu>, 3> kMenuNames = {{{"library", TileMenu::library},
                                                         {"library_fp8", TileMenu::library_fp8},
                                                         {"fine", TileMenu::fine}}};
@@ -38,10 +37,14 @@ double rounded(double x, int digits) {
 constexpr double kNegligibleSpread = 1e-6;  // of ln(parameter): rounding of the linear algebra
 
 Json choice_json(const DecodeAttentionForm::Choice& c) {
+  Json rows = Json::array();
+  for (const double height : c.tile_rows) {
+    if (height > 0.0) rows.push_back(height);
+  }
   return {{"tile_tokens", c.tile_tokens},
-          {"tile_rows", c.tile_rows},
+          {"tile_rows", rows},
           {"min_tiles", c.min_tiles},
-          {"split", name_in<SplitPolicy>(kSplitNames, c.split)}};
+          {"split", name_in<SplitPolicy>(split_names(), c.split)}};
 }
 Json choice_json(const GemmForm::Choice& c) {
   return {{"tiles", name_in<TileMenu>(kMenuNames, c.menu)}, {"quantises", c.quantises}};
@@ -95,7 +98,9 @@ Json curve_json(const Curve& curve) {
                               {"measurements", e.measurements},
                               {"groups", e.groups},
                               {"folds", e.folds},
-                              {"left_out", e.by_shape ? "shapes" : "batch sizes"}};
+                              {"left_out", e.by_shape ? "shapes" : "batch sizes"},
+                              {"draw_sigma", rounded(e.draw_sigma, 3)},
+                              {"coverage_90", rounded(e.coverage_90, 3)}};
     Json worst = Json::array();
     for (const Outlier& outlier : curve.outliers) {
       worst.push_back({{"where", outlier.where},
@@ -120,9 +125,9 @@ Json curve_json(const Curve& curve) {
 
 void read_choice(JsonObject& o, DecodeAttentionForm::Choice& c) {
   o.required("tile_tokens", c.tile_tokens, positive(1e6));
-  o.required("tile_rows", c.tile_rows, positive(1e6));
+  if (const auto rows = o.required("tile_rows")) read_tile_rows(*rows, c.tile_rows);
   o.required("min_tiles", c.min_tiles, at_least(0));
-  o.required("split", c.split, std::span<const Named<SplitPolicy>>(kSplitNames));
+  o.required("split", c.split, split_names());
 }
 void read_choice(JsonObject& o, GemmForm::Choice& c) {
   o.required("tiles", c.menu, std::span<const Named<TileMenu>>(kMenuNames));
@@ -174,6 +179,8 @@ void read_held_out(const JsonNode& node, HeldOutError& out) {
   object.required("folds", out.folds, at_least(1));
   constexpr std::array<Named<bool>, 2> kLeftOut = {{{"shapes", true}, {"batch sizes", false}}};
   object.required("left_out", out.by_shape, std::span<const Named<bool>>(kLeftOut));
+  object.required("draw_sigma", out.draw_sigma, at_least(0));
+  object.required("coverage_90", out.coverage_90, between(0, 1));
 }
 
 void read_outliers(const JsonNode& node, Curve& curve) {

@@ -54,9 +54,8 @@ Curve resampled(const Curve& curve, Random& random) {
   }
   // The held-out error of a shape is mostly the same at all its batch sizes, and a deployment asks
   // for one shape again and again: it does not average out.
-  constexpr double kMedianOfNormal = 0.6745;
   const double added = curve.borrowed ? curve.borrowed->added_error : 0.0;
-  const double common = curve.held_out.p50 / kMedianOfNormal;
+  const double common = curve.held_out.draw_sigma;
   drawn.factor *= random.lognormal(std::sqrt(common * common + added * added));
   return drawn;
 }

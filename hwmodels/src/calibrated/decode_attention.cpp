@@ -15,7 +15,7 @@ std::span<const ParameterInfo> DecodeAttentionForm::parameters() {
       {"memory_TBps", "bandwidth for a cache that comes from memory", 0.2, 3.0, 100.0},
       {"l2_TBps", "bandwidth for a cache that stays in L2", 0.5, 6.0, 20.0},
       {"l2_MB", "largest cache that stays in L2 from launch to launch", 4.0, 36.0, 100.0},
-      {"softness", "imperfect overlap of loads and arithmetic", 1e-3, 0.4, 1.0},
+      {"softness", "imperfect overlap of loads and arithmetic", 1e-3, 0.2, 1.0},
       {"reread", "share of the cache read again by each further tile of rows", 1e-4, 0.1, 1.0},
       {"row_TBps", "bandwidth for queries and outputs", 0.1, 2.0, 100.0},
   }};
@@ -33,7 +33,7 @@ std::vector<DecodeAttentionForm::Choice> DecodeAttentionForm::choices(bool laten
       for (const double tile_rows : {64.0, 128.0}) {
         for (const double least : min_tiles) {
           all.push_back({.tile_tokens = tile_tokens,
-                         .tile_rows = tile_rows,
+                         .tile_rows = {tile_rows, 0, 0},
                          .min_tiles = least,
                          .split = split});
         }

@@ -12,7 +12,8 @@ std::span<const ParameterInfo> ExpertExchangeForm::parameters() {
       {"message_ns", "issuing one message to one expert", 0.01, 2.0, 200.0},
       {"scale_up_GBps", "bandwidth within the server, each rank and direction", 5.0, 200.0, 1000.0},
       {"network_GBps", "bandwidth to other servers, each rank and direction", 1.0, 44.0, 400.0},
-      {"expert_GBps", "bandwidth into the rows of one expert", 1.0, 25.0, 1000.0},
+      {"connection_GBps", "bandwidth of one connection: to one expert on one peer", 0.01, 1.0,
+       1000.0},
       {"softness", "how far the two limits add up", 1e-3, 0.3, 1.0},
   }};
   return kInfo;
@@ -29,11 +30,12 @@ Estimate ExpertExchangeForm::time(const Machine& /*machine*/, const Choice& /*ch
   const double ranks = s.servers * s.ranks_per_server;
   const double far = (s.servers - 1.0) / s.servers;
   const double link = KB * ((1.0 - far) / p[scale_up_GBps] + far / p[network_GBps]);
-  // Evenly routed, this rank's experts receive as many messages as it sends.
+  // DeepEP opens a queue pair for every expert on every peer, so that each carries an equal share:
+  // the limit does not tighten as the same experts spread over more ranks.
   const double held = std::max(1.0, s.experts / ranks);
-  const double expert = KB / held / p[expert_GBps];
+  const double connection = KB / (held * ranks) / p[connection_GBps];
   const double fixed = p[launch_us] + p[server_us] * std::log2(s.servers) + p[expert_us] * held;
-  const double work = 1e-3 * p[message_ns] * messages + soft_max(link, expert, p[softness]);
+  const double work = 1e-3 * p[message_ns] * messages + soft_max(link, connection, p[softness]);
   return {.us = fixed + work, .bound = fixed > work ? Resource::launch : Resource::link};
 }
 

@@ -1,6 +1,7 @@
 #include "ridge/hwmodels/calibrated/fit.hpp"
 
 #include "ridge/base/error.hpp"
+#include "ridge/hwmodels/calibrated/kernel_facts.hpp"
 #include "ridge/hwmodels/calibrated/least_squares.hpp"
 
 #include <algorithm>
@@ -18,11 +19,14 @@ namespace {
 
 constexpr double kOutlier = 0.5;  // |ln(predicted / measured)| beyond which a row is named
 constexpr std::size_t kNamedOutliers = 10;
+// Where an attention's matrix rate is expected, as a share of the most it can be, while the
+// measurements, waiting for memory, do not say.
+constexpr double kUsualMatrixShare = 0.65;
 
 template <typename Form>
 std::vector<typename Form::Choice> choices_for(const CurveKey& key) {
   if constexpr (std::is_same_v<Form, DecodeAttentionForm>) {
-    return Form::choices(key.family == Family::latent_attention);
+    return attention_facts(key).choices;
   } else if constexpr (std::is_same_v<Form, GemmForm>) {
     return Form::choices(bytes_of(key.format) < 2.0);
   } else {
@@ -43,7 +47,8 @@ std::vector<std::size_t> sample(std::vector<std::size_t> rows, std::size_t count
 
 double quantile(std::vector<double> values, double q) {
   if (values.empty()) return 0.0;
-  const auto rank = static_cast<std::size_t>(q * static_cast<double>(values.size() - 1) + 0.5);
+  const auto rank =
+      static_cast<std::size_t>(std::lround(q * static_cast<double>(values.size() - 1)));
   std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(rank),
                    values.end());
   return values[rank];
@@ -79,11 +84,14 @@ class Fitter {
       if (info.name == "unit_TFLOPps" || info.name == "block_TFLOPps") {
         upper = (bytes_of(key.format) < 2.0 ? machine.fp8_TFLOPps : machine.bf16_TFLOPps) /
                 machine.compute_units;
+        if (info.name == "block_TFLOPps") upper *= attention_facts(key).matrix_share;
         lower = std::min(lower, 0.1 * upper);
       }
+      double start = info.initial;
+      if (info.name == "block_TFLOPps") start = kUsualMatrixShare * upper;
       problem_.lower.push_back(lower);
       problem_.upper.push_back(upper);
-      problem_.start.push_back(std::clamp(info.initial, lower, upper));
+      problem_.start.push_back(std::clamp(start, lower, upper));
     }
     if (options.prior != nullptr) {
       const std::span<const double> expected = values_of(options.prior->fitted);
@@ -108,10 +116,15 @@ class Fitter {
     curve.fitted = full;
 
     FitResult result;
-    cross_validate(all, candidates, curve, result.points);
+    const HeldOut held_out = cross_validate(all, candidates, curve);
+    for (const std::size_t row : all) {
+      result.points.push_back(
+          {.measured_us = series_.us[row], .predicted_us = held_out.predicted[row]});
+    }
     curve.held_out.in_sample_p50 = in_sample(full);
     name_outliers(full, curve);
     curve.spread = spread(all, full);
+    set_draws(curve, held_out);
     curve.ranges = ranges();
     result.curve = std::move(curve);
     return result;
@@ -189,9 +202,14 @@ class Fitter {
     return fitted;
   }
 
-  void cross_validate(const std::vector<std::size_t>& all,
-                      const std::vector<std::size_t>& candidates, Curve& curve,
-                      std::vector<HeldOutPoint>& points) {
+  // By row: what the fold that had not seen it predicts, and which fold that is.
+  struct HeldOut {
+    std::vector<double> predicted;
+    std::vector<std::size_t> fold;
+  };
+
+  HeldOut cross_validate(const std::vector<std::size_t>& all,
+                         const std::vector<std::size_t>& candidates, Curve& curve) {
     const bool by_shape = distinct(series_.shape_group) >= kLeastShapes;
     const std::vector<std::uint32_t>& group = by_shape ? series_.shape_group : series_.batch_group;
     std::vector<std::uint32_t> groups(group);
@@ -205,7 +223,8 @@ class Fitter {
     const std::size_t folds =
         std::min(groups.size(), series_.size() < kSmall ? std::size_t{10}
                                                         : static_cast<std::size_t>(options_.folds));
-    std::vector<double> predicted(series_.size());
+    HeldOut result{.predicted = std::vector<double>(series_.size()),
+                   .fold = std::vector<std::size_t>(series_.size())};
     for (std::size_t fold = 0; fold < folds; ++fold) {
       std::set<std::uint32_t> left_out;
       for (std::size_t g = fold; g < groups.size(); g += folds) left_out.insert(groups[g]);
@@ -215,12 +234,14 @@ class Fitter {
         (left_out.contains(group[row]) ? unseen : seen).push_back(row);
       }
       const Fitted<Form> fitted = solve(seen, candidates);
-      for (const std::size_t row : unseen) predicted[row] = predict(fitted, row);
+      for (const std::size_t row : unseen) {
+        result.predicted[row] = predict(fitted, row);
+        result.fold[row] = fold;
+      }
     }
     std::vector<double> error(series_.size());
     for (const std::size_t row : all) {
-      error[row] = std::abs(predicted[row] / series_.us[row] - 1.0);
-      points.push_back({.measured_us = series_.us[row], .predicted_us = predicted[row]});
+      error[row] = std::abs(result.predicted[row] / series_.us[row] - 1.0);
     }
     curve.held_out.p50 = quantile(error, 0.5);
     curve.held_out.p90 = quantile(error, 0.9);
@@ -229,6 +250,55 @@ class Fitter {
     curve.held_out.groups = static_cast<std::int64_t>(groups.size());
     curve.held_out.folds = static_cast<std::int64_t>(folds);
     curve.held_out.by_shape = by_shape;
+    return result;
+  }
+
+  // How far the common factor must be drawn for nine of ten held-out measurements to lie within
+  // nine of ten draws, and how many do where the other folds decide.
+  void set_draws(Curve& curve, const HeldOut& held_out) {
+    constexpr double kNinetyPercent = 1.645;
+    std::vector<std::size_t> rows(series_.size());
+    std::iota(rows.begin(), rows.end(), std::size_t{0});
+    rows = sample(std::move(rows), options_.fit_rows, random_);
+    const std::vector<double> variance = drawn_variance(curve, rows);
+    // The sigma at which each measurement would just be covered.
+    std::vector<double> needed;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      const double off =
+          std::log(held_out.predicted[rows[i]] / series_.us[rows[i]]) / kNinetyPercent;
+      needed.push_back(std::sqrt(std::max(0.0, off * off - variance[i])));
+    }
+    curve.held_out.draw_sigma = quantile(needed, 0.9);
+    std::size_t covered = 0;
+    for (std::size_t fold = 0; fold < static_cast<std::size_t>(curve.held_out.folds); ++fold) {
+      std::vector<double> others;
+      for (std::size_t i = 0; i < rows.size(); ++i) {
+        if (held_out.fold[rows[i]] != fold) others.push_back(needed[i]);
+      }
+      const double sigma = quantile(std::move(others), 0.9);
+      for (std::size_t i = 0; i < rows.size(); ++i) {
+        covered += held_out.fold[rows[i]] == fold && needed[i] <= sigma ? 1 : 0;
+      }
+    }
+    curve.held_out.coverage_90 = static_cast<double>(covered) / static_cast<double>(rows.size());
+  }
+
+  // Variance of the logarithm of each row's time when the parameters are drawn again.
+  [[nodiscard]] std::vector<double> drawn_variance(const Curve& curve,
+                                                   const std::vector<std::size_t>& rows) const {
+    constexpr int kDraws = 32;
+    std::vector<double> variance(rows.size());
+    const auto& centre = std::get<Fitted<Form>>(curve.fitted);
+    for (int draw = 0; draw < kDraws; ++draw) {
+      Random random(options_.seed, static_cast<std::uint64_t>(draw));
+      const Curve drawn = resampled(curve, random);
+      const auto& fitted = std::get<Fitted<Form>>(drawn.fitted);
+      for (std::size_t i = 0; i < rows.size(); ++i) {
+        const double shift = std::log(predict(fitted, rows[i]) / predict(centre, rows[i]));
+        variance[i] += shift * shift / kDraws;
+      }
+    }
+    return variance;
   }
 
   [[nodiscard]] double in_sample(const Fitted<Form>& fitted) const {

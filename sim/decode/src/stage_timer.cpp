@@ -199,10 +199,15 @@ Seconds StageTimer::collective_time(const Slot& slot, double tokens, double busi
   const auto ranks = static_cast<double>(slot.ranks);
   if (deployment_.collectives == CollectiveTiming::kernel_model) {
     const bool everyone = slot.pattern == Slot::Pattern::all_to_all;
+    // GPUs that share requests send a part each.
+    const double own = busiest / static_cast<double>(deployment_.attention_tensor_parallel);
     const models::Collective shape{
         .kind = kind_of(slot.pattern),
         .ranks = slot.ranks,
-        .payload = Bytes{slot.bytes_per_token * (everyone ? busiest : tokens)}};
+        .payload = Bytes{slot.bytes_per_token * (everyone ? own : tokens)},
+        .copies = slot.copies * own,
+        .experts = slot.experts,
+        .returning = slot.returning};
     return pool.kernels->time({"collective", models::Part::communication, shape}).time;
   }
   if (slot.pattern == Slot::Pattern::all_to_all) {

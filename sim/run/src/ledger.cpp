@@ -3,6 +3,7 @@
 #include "ridge/base/catalog.hpp"
 #include "ridge/base/format.hpp"
 #include "ridge/base/text_table.hpp"
+#include "ridge/hwmodels/calibrated/calibrated_model.hpp"
 #include "ridge/hwmodels/link_spec.hpp"
 #include "ridge/models/attention.hpp"
 #include "ridge/run/kernel_choice.hpp"
@@ -18,10 +19,34 @@
 namespace ridge::run {
 namespace {
 
-enum class Kind : std::uint8_t { simulation, attention_layer, message };
-constexpr std::array<Named<Kind>, 3> kKinds = {{{"simulation", Kind::simulation},
+enum class Kind : std::uint8_t {
+  simulation,
+  attention_layer,
+  decode_attention,
+  expert_exchange,
+  message
+};
+constexpr std::array<Named<Kind>, 5> kKinds = {{{"simulation", Kind::simulation},
                                                 {"attention_layer", Kind::attention_layer},
+                                                {"decode_attention", Kind::decode_attention},
+                                                {"expert_exchange", Kind::expert_exchange},
                                                 {"message", Kind::message}}};
+
+// The critical path of a step by stage, and what waited before it.
+void stage_parts(const SimulationReport& report, LedgerRow& row) {
+  const decode::SimulationResult& r = report.result;
+  if (r.critical_steps == 0) return;
+  row.parts_unit = "ms of a step's critical path";
+  const auto add = [&](const std::array<double, decode::kStages>& seconds, const char* suffix) {
+    for (std::size_t stage = 0; stage < decode::kStages; ++stage) {
+      if (seconds[stage] <= 0.0) continue;
+      row.parts.push_back({fmt::format("{}{}", name_of(static_cast<decode::Stage>(stage)), suffix),
+                           1e3 * seconds[stage] / static_cast<double>(r.critical_steps)});
+    }
+  };
+  add(r.critical_service, "");
+  add(r.critical_queue, ": waiting for it");
+}
 
 // A deployment's throughput or TPOT.
 void predict_simulation(JsonObject& entry, const std::string& file, int samples, LedgerRow& row) {
@@ -36,6 +61,7 @@ void predict_simulation(JsonObject& entry, const std::string& file, int samples,
   const SimulationReport report = simulate(load_simulation(reference));
   const Uncertainty uncertainty = uncertainty_of(reference, samples);
   row.provenance = report.provenance;
+  stage_parts(report, row);
   if (*chosen == 0) {
     row.unit = "tok/s/GPU";
     row.predicted = report.tokens_per_second_per_gpu();
@@ -50,23 +76,74 @@ void predict_simulation(JsonObject& entry, const std::string& file, int samples,
   }
 }
 
-double layer_microseconds(const hw::KernelModel& kernels, const models::OperatorList& operators) {
+// Operators that one kernel model is to time, as the ledger names it.
+struct Timed {
+  std::string which;
+  hw::ChipSpec chip;
+  models::OperatorList operators;
+};
+
+double microseconds(const hw::KernelModel& kernels, const models::OperatorList& operators) {
   Seconds total;
   for (const auto& op : operators) total += kernels.time(op).time;
   return total.value() * 1e6;
 }
 
+// By operator; attention launches by what keeps them from the roofline.
+void operator_parts(const hw::KernelModel& kernels, const models::OperatorList& operators,
+                    LedgerRow& row) {
+  row.parts_unit = "us";
+  double elementwise = 0.0;
+  for (const auto& op : operators) {
+    const double us = kernels.time(op).time.value() * 1e6;
+    const auto* attention = std::get_if<models::DecodeAttention>(&op.shape);
+    const auto parts = attention == nullptr ? std::vector<hw::TimePart>{}
+                                            : hw::attention_parts(kernels, *attention);
+    if (std::holds_alternative<models::Elementwise>(op.shape)) {
+      elementwise += us;
+    } else if (parts.empty()) {
+      row.parts.push_back({std::string(op.name), us});
+    }
+    for (const hw::TimePart& part : parts) {
+      row.parts.push_back({fmt::format("{}: {}", op.name, part.what), part.time.value() * 1e6});
+    }
+  }
+  if (elementwise > 0.0) row.parts.push_back({"element-wise operators", elementwise});
+}
+
+void predict_operators(const Timed& timed, const std::string& file, int samples, LedgerRow& row) {
+  const auto kernels = choose_kernels(timed.which, timed.chip, file);
+  row.unit = "us";
+  row.provenance = kernels->provenance();
+  row.predicted = microseconds(*kernels, timed.operators);
+  operator_parts(*kernels, timed.operators, row);
+  if (samples == 0 || timed.which == "theoretical") return;
+  std::vector<double> drawn;
+  for (int i = 1; i <= samples; ++i) {
+    const CalibrationDraw draw{static_cast<std::uint64_t>(i)};
+    drawn.push_back(
+        microseconds(*choose_kernels(timed.which, timed.chip, file, draw), timed.operators));
+  }
+  row.interval = central_interval(std::move(drawn));
+}
+
+bool read_kernels(JsonObject& entry, const std::string& file, Timed& out) {
+  std::string chip;
+  const bool named = entry.required("chip", chip);
+  if (!entry.required("kernel_model", out.which) || !named) return false;
+  out.chip = hw::load_chip(reference_from(file, chip));
+  return true;
+}
+
 // One attention layer with the projections before and after it.
 void predict_layer(JsonObject& entry, const std::string& file, int samples, LedgerRow& row) {
   std::string model_name;
-  std::string chip_name;
-  std::string which;
+  Timed timed;
   models::DecodeShape shape;
   models::AttentionShard shard;
   models::Precision precision = models::Precision::bf16;
   bool complete = entry.required("model", model_name);
-  complete = entry.required("chip", chip_name) && complete;
-  complete = entry.required("kernel_model", which) && complete;
+  complete = read_kernels(entry, file, timed) && complete;
   complete = entry.required("context_tokens", shape.context, between(1, 1e9)) && complete;
   complete = entry.required("sequences", shape.sequences, between(1, 1e6)) && complete;
   complete = entry.required("tensor_parallel", shard.tensor_parallel, between(1, 1024)) && complete;
@@ -74,24 +151,57 @@ void predict_layer(JsonObject& entry, const std::string& file, int samples, Ledg
       entry.required("attention_precision", precision, models::precision_names()) && complete;
   if (!complete) return;
   const models::ModelSpec model = models::load_model(reference_from(file, model_name));
-  const hw::ChipSpec chip = hw::load_chip(reference_from(file, chip_name));
   models::AttentionBlock block = model.attentions.front();
   block.cache = precision;
   block.compute = precision;
-  models::OperatorList operators;
   models::attention_operators(block, model.precisions, model.hidden, shape, shard,
-                              models::MlaCount::absorbed, operators);
-  const auto kernels = choose_kernels(which, chip, file);
-  row.unit = "us";
-  row.provenance = kernels->provenance();
-  row.predicted = layer_microseconds(*kernels, operators);
-  if (samples == 0 || which == "theoretical") return;
-  std::vector<double> drawn;
-  for (int i = 1; i <= samples; ++i) {
-    const CalibrationDraw draw{static_cast<std::uint64_t>(i)};
-    drawn.push_back(layer_microseconds(*choose_kernels(which, chip, file, draw), operators));
-  }
-  row.interval = central_interval(std::move(drawn));
+                              models::MlaCount::absorbed, timed.operators);
+  predict_operators(timed, file, samples, row);
+}
+
+// One launch of an attention kernel.
+void predict_attention(JsonObject& entry, const std::string& file, int samples, LedgerRow& row) {
+  Timed timed;
+  models::DecodeAttention shape;
+  bool complete = read_kernels(entry, file, timed);
+  complete = entry.required("sequences", shape.sequences, between(1, 1e6)) && complete;
+  complete = entry.required("context_tokens", shape.context, between(1, 1e9)) && complete;
+  complete = entry.required("queries_per_sequence", shape.queries_per_sequence, between(1, 1e6)) &&
+             complete;
+  complete = entry.required("query_heads", shape.query_heads, between(1, 1e6)) && complete;
+  complete = entry.required("kv_heads", shape.kv_heads, between(1, 1e6)) && complete;
+  complete = entry.required("qk_dim", shape.qk_dim, between(1, 1e6)) && complete;
+  complete = entry.required("v_dim", shape.v_dim, between(1, 1e6)) && complete;
+  complete =
+      entry.required("cache_values_per_token", shape.cache_values_per_token, between(1, 1e9)) &&
+      complete;
+  complete =
+      entry.required("attention_precision", shape.cache, models::precision_names()) && complete;
+  if (!complete) return;
+  shape.compute = shape.cache;
+  timed.operators.add("attention", models::Part::attention, shape);
+  predict_operators(timed, file, samples, row);
+}
+
+// Tokens on their way to the experts of other GPUs, or back.
+void predict_exchange(JsonObject& entry, const std::string& file, int samples, LedgerRow& row) {
+  Timed timed;
+  models::Collective shape{.kind = models::Collective::Kind::all_to_all};
+  std::int64_t tokens = 0;
+  std::int64_t top_k = 0;
+  double bytes_per_copy = 0.0;
+  bool complete = read_kernels(entry, file, timed);
+  complete = entry.required("gpus", shape.ranks, between(2, 1e6)) && complete;
+  complete = entry.required("tokens_per_gpu", tokens, between(1, 1e6)) && complete;
+  complete = entry.required("top_k", top_k, between(1, 1e4)) && complete;
+  complete = entry.required("experts", shape.experts, between(1, 1e6)) && complete;
+  complete = entry.required("bytes_per_copy", bytes_per_copy, between(1, 1e9)) && complete;
+  complete = entry.required("returning", shape.returning) && complete;
+  if (!complete) return;
+  shape.copies = static_cast<double>(tokens * top_k);
+  shape.payload = Bytes{shape.copies * bytes_per_copy};
+  timed.operators.add("exchange", models::Part::communication, shape);
+  predict_operators(timed, file, samples, row);
 }
 
 void predict_message(JsonObject& entry, LedgerRow& row) {
@@ -122,6 +232,12 @@ LedgerRow predict(const JsonNode& node, int samples) {
         break;
       case Kind::attention_layer:
         predict_layer(entry, node.file(), samples, row);
+        break;
+      case Kind::decode_attention:
+        predict_attention(entry, node.file(), samples, row);
+        break;
+      case Kind::expert_exchange:
+        predict_exchange(entry, node.file(), samples, row);
         break;
       case Kind::message:
         predict_message(entry, row);
@@ -191,6 +307,10 @@ std::string json(const Ledger& ledger) {
   using Json = nlohmann::ordered_json;
   Json rows = Json::array();
   for (const LedgerRow& row : ledger.rows) {
+    Json parts = Json::array();
+    for (const LedgerPart& part : row.parts) {
+      parts.push_back({{"what", part.what}, {"value", part.value}});
+    }
     rows.push_back(
         {{"figure", row.figure},
          {"unit", row.unit},
@@ -200,7 +320,9 @@ std::string json(const Ledger& ledger) {
          {"interval", row.interval ? Json{row.interval->low, row.interval->high} : Json(nullptr)},
          {"provenance", row.provenance},
          {"source", row.source},
-         {"explanation", row.explanation}});
+         {"explanation", row.explanation},
+         {"parts_unit", row.parts_unit},
+         {"parts", parts}});
   }
   return Json{{"title", ledger.title}, {"rows", rows}}.dump(2) + "\n";
 }
@@ -216,8 +338,8 @@ Ledger predict_ledger(const std::string& name_or_path, int samples) {
   {
     JsonObject object(JsonNode(document.json(), context));
     object.ignore("$schema");
-    object.ignore("comment");
     require_kind(object, "ledger");
+    object.required("comment", ledger.comment);
     object.required("title", ledger.title);
     if (const auto entries = object.required("entries")) {
       for (const JsonNode& entry : entries->elements()) {
@@ -242,17 +364,40 @@ std::string render(const Ledger& ledger, OutputFormat format) {
   return table(ledger);
 }
 
+namespace {
+
+// What a prediction is made of, greatest part first.
+std::string parts_table(const LedgerRow& row) {
+  std::vector<LedgerPart> parts = row.parts;
+  std::stable_sort(parts.begin(), parts.end(), [](const LedgerPart& a, const LedgerPart& b) {
+    return std::abs(a.value) > std::abs(b.value);
+  });
+  double total = 0.0;
+  for (const LedgerPart& part : parts) total += part.value;
+  std::string out = fmt::format(
+      "\n### {}\n\nMeasured {} {}, predicted {} ({:+.1f} %).\n\n"
+      "| part | {} | share |\n| --- | ---: | ---: |\n",
+      row.figure, significant(row.measured, 4), row.unit, significant(row.predicted, 4),
+      100.0 * row.error(), row.parts_unit);
+  for (const LedgerPart& part : parts) {
+    if (std::abs(part.value) < 0.0005 * total) continue;
+    out += fmt::format("| {} | {} | {:.1f} % |\n", part.what, significant(part.value, 3),
+                       100.0 * part.value / total);
+  }
+  return out;
+}
+
+}  // namespace
+
 std::string ledger_page(const Ledger& ledger, const std::string& command) {
   std::string out = fmt::format(
-      "# How far off is Ridge?\n\n"
-      "{}. None of them was used in fitting: kernels and links are calibrated from kernel- and\n"
-      "link-level measurements alone. This page is made by\n\n    {}\n\n"
+      "# {}\n\n{}\n\nThis page is made by\n\n    {}\n\n"
       "*Nine of ten draws*: where 90 % of the predictions fall when every calibrated curve is "
-      "drawn\n"
-      "again within what its fit leaves open.\n\n"
+      "drawn\nagain: its parameters within what the fit leaves open, and a common factor, as wide "
+      "as nine of ten\nheld-out measurements need.\n\n"
       "| figure | measured | predicted | error | nine of ten draws | kernel times |\n"
       "| --- | ---: | ---: | ---: | ---: | --- |\n",
-      ledger.title, command);
+      ledger.title, ledger.comment, command);
   for (const LedgerRow& row : ledger.rows) {
     out += fmt::format("| {} | {} {} | {} | {:+.1f} % | {} | {} |\n", row.figure,
                        significant(row.measured, 4), row.unit, significant(row.predicted, 4),
@@ -262,6 +407,17 @@ std::string ledger_page(const Ledger& ledger, const std::string& command) {
   for (const LedgerRow& row : ledger.rows) {
     out += fmt::format("- **{}** ({}; {:+.1f} %): {}\n", row.figure, row.source,
                        100.0 * row.error(), row.explanation);
+  }
+  out += fmt::format(
+      "\n## What the predictions are made of\n\n"
+      "Of every figure that is more than {:.0f} % off: the predicted time by part, computed by the "
+      "models.\nAn attention launch is told by what keeps it from the roofline: how much shorter "
+      "it "
+      "would be, first\nwithout the query rows that pad the kernel's tile, then with arithmetic at "
+      "the data sheet's rate,\nthen with memory at its bandwidth.\n",
+      100.0 * kExplainedInParts);
+  for (const LedgerRow& row : ledger.rows) {
+    if (std::abs(row.error()) > kExplainedInParts && row.parts.size() > 1) out += parts_table(row);
   }
   return out;
 }

@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <variant>
 
@@ -101,6 +102,9 @@ struct Elementwise {
   double values_written = 0;
   Precision input = Precision::bf16;
   Precision output = Precision::bf16;
+  // Permutation and activation around the products of routed experts: the precision that these
+  // compute in. A kernel for the whole layer of experts does them as well.
+  std::optional<Precision> around_experts{};
 };
 
 struct Collective {
@@ -110,6 +114,11 @@ struct Collective {
   // all_gather and reduce_scatter: the whole gathered buffer; all_reduce: the buffer; all_to_all:
   // what one rank holds.
   Bytes payload;
+  // all_to_all between tokens and their experts: how many copies of tokens the payload is, and of
+  // how many experts; 0 where unknown. `returning` from the experts.
+  double copies = 0;
+  std::int64_t experts = 0;
+  bool returning = false;
 };
 
 struct PointToPoint {

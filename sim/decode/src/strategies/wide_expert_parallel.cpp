@@ -45,22 +45,25 @@ StepGraph compile_wide_expert_parallel(const Deployment& d, bool layers_differ) 
                     .queries = layer.queries,
                     .ranks = static_cast<std::uint32_t>(d.attention_tensor_parallel)});
     TaskId done = graph.task(attention, kernels, number, before);
-    const auto exchange = [&](double bytes_per_token) {
+    const auto exchange = [&](double bytes_per_token, bool returning) {
       // A copy of the token for each expert it chose.
-      const double copies = static_cast<double>(moe->top_k) * layer.queries;
+      const auto copies = static_cast<std::uint32_t>(moe->top_k * layer.queries);
       const SlotId slot = graph.slot({.stage = Stage::network,
                                       .bytes_per_token = bytes_per_token * copies,
                                       .pattern = Slot::Pattern::all_to_all,
+                                      .copies = copies,
+                                      .experts = static_cast<std::uint32_t>(moe->experts),
+                                      .returning = returning,
                                       .ranks = ranks});
       done = graph.task(slot, links, number, std::array{done});
     };
-    if (moe != nullptr && ranks > 1) exchange(dispatch_bytes_per_token(d.model, ffn));
+    if (moe != nullptr && ranks > 1) exchange(dispatch_bytes_per_token(d.model, ffn), false);
     const SlotId work = graph.slot({.stage = Stage::ffn,
                                     .block = block,
                                     .layer = layers_differ ? number : 0,
                                     .queries = layer.queries});
     done = graph.task(work, kernels, number, std::array{done});
-    if (moe != nullptr && ranks > 1) exchange(combine_bytes_per_token(d.model));
+    if (moe != nullptr && ranks > 1) exchange(combine_bytes_per_token(d.model), true);
     before = {done};
     ++number;
   }

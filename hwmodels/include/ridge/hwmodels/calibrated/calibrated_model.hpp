@@ -6,6 +6,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace ridge::hw {
@@ -18,6 +19,17 @@ namespace ridge::hw {
 // range.
 [[nodiscard]] std::unique_ptr<KernelModel> calibrated_model(
     ChipSpec chip, const calibrated::Calibration& calibration);
+
+// Where the time of an attention launch goes, largest idealisation last: what padding of the
+// kernel's tiles costs, then arithmetic below the data sheet's rate, then memory below its
+// bandwidth, then everything else above the roofline; the parts add up to the time. Empty for a
+// model without a curve to ask.
+struct TimePart {
+  std::string_view what;
+  Seconds time;
+};
+[[nodiscard]] std::vector<TimePart> attention_parts(const KernelModel& model,
+                                                    const models::DecodeAttention& attention);
 
 // One sentence for every operator that the model answered outside its range, none twice: what was
 // asked, and the error that stands beside the answer.

@@ -28,9 +28,11 @@ struct Calibration {
 // measured on most shapes, then the smallest held-out error.
 void order_curves(Calibration& calibration, const std::vector<std::string>& preferred = {});
 
-// The same kernels on another chip of the generation: bandwidths and rates by the ratio of the
-// data sheets, overheads as they are, every error widened by `kTransferError`. Throws UserError
-// where the generations differ.
+// The same kernels on another chip of the generation: bandwidths by the ratio of the data sheets;
+// of a matrix rate, the part that the matrix units take by that ratio and the rest as it is;
+// slowdown by the power limit by rate over power; overheads as they are; every error widened by
+// `kTransferError`. A figure that either chip's file does not know counts as equal on both. Throws
+// UserError where the generations differ.
 [[nodiscard]] Calibration transferred(const Calibration& calibration, const ChipSpec& from,
                                       const ChipSpec& to);
 inline constexpr double kTransferError = 0.10;

@@ -41,6 +41,11 @@ struct HeldOutError {
   std::int64_t groups = 0;
   std::int64_t folds = 0;
   bool by_shape = true;  // false: too few shapes, so a shape's batch sizes were left out in turn
+  // Standard deviation of the logarithm of the common factor of a resample: such that nine of ten
+  // held-out measurements lie between the 5th and the 95th percentile of the draws.
+  double draw_sigma = 0;
+  // The share that does, each fold judged by the draw_sigma of the others.
+  double coverage_90 = 0;
 };
 
 struct Outlier {

@@ -17,6 +17,7 @@ namespace ridge::hw::calibrated {
 enum class SplitPolicy : std::uint8_t {
   balanced,  // all tiles of the launch spread evenly, as a scheduler that knows the lengths does
   fill,      // as many splits as there are idle compute units
+  dealt,     // persistent blocks are dealt equal runs of tiles, across the ends of sequences
 };
 
 struct DecodeAttentionForm {
@@ -31,11 +32,14 @@ struct DecodeAttentionForm {
     double bytes_per_value = 2;
   };
 
-  // Facts of a kernel that are whole numbers, found by trying.
+  // Facts of a kernel that are whole numbers: stated where its source is public (kernel_facts.hpp),
+  // found by trying otherwise.
   struct Choice {
     double tile_tokens = 128;  // cache tokens per step of a block
-    double tile_rows = 64;     // query rows that share one reading of the cache
-    double min_tiles = 4;      // no split at or below this many tiles
+    // Query rows that share one reading of the cache: the heights offered, rising, 0 for none. A
+    // group takes the first that holds it, or several of the last.
+    std::array<double, 3> tile_rows{64, 0, 0};
+    double min_tiles = 4;  // no split at or below this many tiles
     SplitPolicy split = SplitPolicy::balanced;
     friend bool operator==(const Choice&, const Choice&) = default;
   };
@@ -62,17 +66,39 @@ struct DecodeAttentionForm {
   [[nodiscard]] static std::span<const ParameterInfo> parameters();
   [[nodiscard]] static std::vector<Choice> choices(bool latent);
 
-  [[nodiscard]] static double splits(const Machine& machine, const Choice& choice, double blocks,
-                                     double tiles) {
-    if (tiles <= choice.min_tiles) return 1.0;
-    if (choice.split == SplitPolicy::fill) {
-      return std::clamp(
-          static_cast<double>(static_cast<std::int64_t>(machine.compute_units / blocks)), 1.0,
-          std::min(tiles, kMaxSplits));
+  // Height of the row tile that `group` rows of one KV head take.
+  [[nodiscard]] static double tile_height(const Choice& choice, double group) {
+    double rows = choice.tile_rows[0];
+    if (group > rows && choice.tile_rows[1] > 0.0) rows = choice.tile_rows[1];
+    if (group > rows && choice.tile_rows[2] > 0.0) rows = choice.tile_rows[2];
+    return rows;
+  }
+
+  // How the launch is cut: `splits` of each sequence; the busiest compute unit runs `blocks` blocks
+  // one after the other, `tiles` tiles in all.
+  struct Cut {
+    double splits = 1;
+    double blocks = 1;
+    double tiles = 1;
+  };
+  // `columns`: row tiles of one sequence, over all KV heads; `tiles` of one sequence's cache.
+  [[nodiscard]] static Cut cut(const Machine& machine, const Choice& choice, double sequences,
+                               double columns, double tiles) {
+    const double blocks = sequences * columns;
+    const double units = machine.compute_units;
+    if (choice.split == SplitPolicy::dealt) return deal(units, sequences, columns, tiles);
+    double splits = 1.0;
+    if (tiles > choice.min_tiles) {
+      if (choice.split == SplitPolicy::fill) {
+        splits = std::clamp(static_cast<double>(static_cast<std::int64_t>(units / blocks)), 1.0,
+                            std::min(tiles, kMaxSplits));
+      } else {
+        const double tiles_per_block = round_up(kSlack * blocks * tiles / units);
+        splits = std::min(round_up(tiles / tiles_per_block), kMaxSplits);
+      }
     }
-    if (blocks >= kFull * machine.compute_units) return 1.0;
-    const double tiles_per_block = round_up(kSlack * blocks * tiles / machine.compute_units);
-    return std::min(round_up(tiles / tiles_per_block), kMaxSplits);
+    const double waves = round_up(blocks * splits / units);
+    return {.splits = splits, .blocks = waves, .tiles = waves * round_up(tiles / splits)};
   }
 
   // launch + sequences + queries and outputs + [split] combine
@@ -80,12 +106,11 @@ struct DecodeAttentionForm {
   [[nodiscard]] static Estimate time(const Machine& machine, const Choice& choice,
                                      const Parameters& p, const Shape& s) {
     const double group = s.query_rows / s.kv_heads;
-    const double row_tiles = round_up(group / choice.tile_rows);
     // The matrix units work on whole tiles: a group that fills half of one costs as much.
-    const double rows = choice.tile_rows;
-    const double blocks = row_tiles * s.sequences * s.kv_heads;
+    const double rows = tile_height(choice, group);
+    const double row_tiles = round_up(group / rows);
     const double tiles = std::max(1.0, round_up(s.context / choice.tile_tokens));
-    const double split = splits(machine, choice, blocks, tiles);
+    const Cut parts = cut(machine, choice, s.sequences, row_tiles * s.kv_heads, tiles);
 
     // The first reading comes from memory or, where the whole cache of the launch fits, from L2;
     // further row tiles read partly what the first left in L2.
@@ -99,14 +124,15 @@ struct DecodeAttentionForm {
     const double tile_KB =
         choice.tile_tokens * s.values_per_token / s.kv_heads * s.bytes_per_value * 1e-3;
     const double tile_MFLOP = 2.0 * rows * choice.tile_tokens * (s.qk_dim + s.v_dim) * 1e-6;
-    const double tile = p[tile_us] + tile_KB / p[block_GBps] + tile_MFLOP / p[block_TFLOPps];
-    const double waves = round_up(blocks * split / machine.compute_units);
-    const double core = waves * (p[block_us] + round_up(tiles / split) * tile);
+    // Copies into shared memory run beside the matrix units: a tile takes the longer of the two.
+    const double tile =
+        p[tile_us] + std::max(tile_KB / p[block_GBps], tile_MFLOP / p[block_TFLOPps]);
+    const double core = parts.blocks * p[block_us] + parts.tiles * tile;
 
     const double rows_MB = s.sequences * s.query_rows * (s.qk_dim + s.v_dim) * 2e-6;
     double fixed = p[launch_us] + p[sequence_us] * s.sequences + rows_MB / p[row_TBps];
-    if (split > 1.0) {
-      const double partial_MB = 2.0 * split * s.sequences * s.query_rows * s.v_dim * 4e-6;
+    if (parts.splits > 1.0) {
+      const double partial_MB = 2.0 * parts.splits * s.sequences * s.query_rows * s.v_dim * 4e-6;
       fixed += p[combine_us] + partial_MB / p[combine_TBps];
     }
     const double work = soft_max(core, memory, p[softness]);
@@ -117,10 +143,22 @@ struct DecodeAttentionForm {
   }
 
  private:
+  // As FlashMLA's tile scheduler deals: every part gets the same payload of tiles, the end of a
+  // sequence costing as much as kSeam of them.
+  [[nodiscard]] static Cut deal(double units, double sequences, double columns, double tiles) {
+    constexpr double kSeam = 5.0;
+    const double parts =
+        std::max(1.0, static_cast<double>(static_cast<std::int64_t>(units / columns)));
+    const double rounds = std::max(1.0, round_up(columns / units));
+    const double payload = round_up(sequences * (tiles + kSeam) / parts) + kSeam;
+    const double pieces = round_up(payload / (tiles + kSeam));
+    const double run = std::max(payload - kSeam * pieces, round_up(sequences * tiles / parts));
+    return {.splits = std::max(1.0, tiles / run), .blocks = rounds * pieces, .tiles = rounds * run};
+  }
+
   static constexpr double kMaxSplits = 128.0;
-  // A launch that nearly fills the chip is not split; a little slack keeps the splits from
-  // spilling into another wave (both as FlashAttention's scheduler has it).
-  static constexpr double kFull = 0.8;
+  // A little slack keeps the splits from spilling into another wave, as FlashAttention's scheduler
+  // has it (hopper/flash_prepare_scheduler.cu).
   static constexpr double kSlack = 1.1;
 };
 

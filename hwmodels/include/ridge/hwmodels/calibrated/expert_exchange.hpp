@@ -32,7 +32,7 @@ struct ExpertExchangeForm {
     message_ns,
     scale_up_GBps,
     network_GBps,
-    expert_GBps,
+    connection_GBps,
     softness,
     kParameterCount
   };

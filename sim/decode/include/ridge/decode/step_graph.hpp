@@ -66,6 +66,11 @@ struct Slot {
     all_to_all
   };
   Pattern pattern = Pattern::point_to_point;
+  // all_to_all between tokens and experts: copies of each token of tokens_of, of how many experts,
+  // and whether they come back.
+  std::uint32_t copies = 0;
+  std::uint32_t experts = 0;
+  bool returning = false;
   // GPUs that take part in a collective. attention: those whose partial results are added up within
   // the stage.
   std::uint32_t ranks = 1;

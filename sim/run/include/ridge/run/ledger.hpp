@@ -11,6 +11,12 @@
 
 namespace ridge::run {
 
+// A share of a prediction: an operator, a stage, or what one imperfection of a kernel costs.
+struct LedgerPart {
+  std::string what;
+  double value = 0;  // in the unit of `parts_unit`
+};
+
 struct LedgerRow {
   std::string figure;
   std::string unit;
@@ -20,6 +26,9 @@ struct LedgerRow {
   std::string provenance;            // "theory", "calibrated:h800"
   std::string source;                // of the measured figure
   std::string explanation;
+  // What the predicted time is made of, by the models; the values add up to it.
+  std::vector<LedgerPart> parts;
+  std::string parts_unit;
 
   // (predicted - measured) / measured.
   [[nodiscard]] double error() const { return predicted / measured - 1.0; }
@@ -27,6 +36,7 @@ struct LedgerRow {
 
 struct Ledger {
   std::string title;
+  std::string comment;  // what the figures have in common
   std::vector<LedgerRow> rows;
 };
 
@@ -35,7 +45,9 @@ struct Ledger {
 [[nodiscard]] Ledger predict_ledger(const std::string& name_or_path, int samples);
 
 [[nodiscard]] std::string render(const Ledger& ledger, OutputFormat format);
-// The page docs/accuracy.md.
+// The figures as a page, with the parts of every prediction that is more than
+// kExplainedInParts off.
+inline constexpr double kExplainedInParts = 0.10;
 [[nodiscard]] std::string ledger_page(const Ledger& ledger, const std::string& command);
 
 }  // namespace ridge::run

@@ -1,0 +1,128 @@
+#include "ridge/hwmodels/calibrated/kernel_facts.hpp"
+
+#include "ridge/base/catalog.hpp"
+#include "ridge/base/error.hpp"
+
+#include <algorithm>
+#include <optional>
+#include <string>
+
+namespace ridge::hw::calibrated {
+
+namespace {
+
+struct Tiles {
+  std::int64_t head_dim = 0;
+  Format format = Format::any;
+  std::array<double, 3> rows{};
+  std::optional<double> tokens;
+  double matrix_share = 1.0;
+};
+
+struct KernelFacts {
+  std::vector<std::string> names;  // as measurements name the kernel
+  std::string source;
+  std::optional<SplitPolicy> split;
+  std::vector<Tiles> tiles;
+};
+
+void read_tiles(const JsonNode& node, Tiles& out) {
+  JsonObject object(node);
+  object.required("head_dim", out.head_dim, at_least(1));
+  object.required("format", out.format, format_names());
+  if (const auto rows = object.required("tile_rows")) read_tile_rows(*rows, out.rows);
+  double tokens = 0.0;
+  if (object.optional("tile_tokens", tokens, positive(1e6))) out.tokens = tokens;
+  object.optional("matrix_share", out.matrix_share, positive(1.0));
+}
+
+void read_kernel(const JsonNode& node, KernelFacts& out) {
+  JsonObject object(node);
+  if (const auto names = object.required("kernels")) {
+    for (const JsonNode& name : names->elements()) name.read(out.names.emplace_back());
+  }
+  object.required("source", out.source);
+  SplitPolicy split{};
+  if (object.optional("split", split, split_names())) out.split = split;
+  if (const auto tiles = object.required("tiles")) {
+    for (const JsonNode& entry : tiles->elements()) read_tiles(entry, out.tiles.emplace_back());
+  }
+}
+
+std::vector<KernelFacts> load() {
+  const JsonDocument document =
+      JsonDocument::read(data_root() / "hwmodels/data/kernels/decode_attention.json");
+  Diagnostics diagnostics;
+  const JsonContext context{.file = document.name(), .diagnostics = &diagnostics};
+  std::vector<KernelFacts> facts;
+  {
+    JsonObject object(JsonNode(document.json(), context));
+    object.ignore("$schema");
+    object.ignore("comment");
+    if (const auto kernels = object.required("kernels")) {
+      for (const JsonNode& entry : kernels->elements()) {
+        read_kernel(entry, facts.emplace_back());
+      }
+    }
+  }
+  diagnostics.throw_if_errors();
+  return facts;
+}
+
+const std::vector<KernelFacts>& known_kernels() {
+  static const std::vector<KernelFacts> kFacts = load();
+  return kFacts;
+}
+
+}  // namespace
+
+AttentionFacts attention_facts(const CurveKey& key) {
+  AttentionFacts result;
+  std::vector<DecodeAttentionForm::Choice> choices =
+      DecodeAttentionForm::choices(key.family == Family::latent_attention);
+  for (const KernelFacts& facts : known_kernels()) {
+    if (std::find(facts.names.begin(), facts.names.end(), key.kernel) == facts.names.end()) {
+      continue;
+    }
+    for (const Tiles& tiles : facts.tiles) {
+      if (tiles.head_dim != key.head_dim || tiles.format != key.format) continue;
+      result.matrix_share = tiles.matrix_share;
+      for (DecodeAttentionForm::Choice& choice : choices) {
+        choice.tile_rows = tiles.rows;
+        if (tiles.tokens) choice.tile_tokens = *tiles.tokens;
+        if (facts.split) choice.split = *facts.split;
+      }
+    }
+  }
+  // What a fact settles leaves copies behind.
+  for (const DecodeAttentionForm::Choice& choice : choices) {
+    if (std::find(result.choices.begin(), result.choices.end(), choice) == result.choices.end()) {
+      result.choices.push_back(choice);
+    }
+  }
+  return result;
+}
+
+std::span<const Named<SplitPolicy>> split_names() {
+  static constexpr std::array<Named<SplitPolicy>, 3> kNames = {{{"balanced", SplitPolicy::balanced},
+                                                                {"fill", SplitPolicy::fill},
+                                                                {"dealt", SplitPolicy::dealt}}};
+  return kNames;
+}
+
+void read_tile_rows(const JsonNode& node, std::array<double, 3>& out) {
+  const std::vector<JsonNode> heights = node.elements();
+  if (heights.empty() || heights.size() > out.size()) {
+    node.expected("one to three tile heights");
+    return;
+  }
+  out.fill(0.0);
+  double before = 0.5;
+  for (std::size_t i = 0; i < heights.size(); ++i) {
+    heights[i].read(out[i], at_least(1.0));
+    if (out[i] <= before) heights[i].expected("a greater height than the one before");
+    before = out[i];
+  }
+}
+
+}  // namespace ridge::hw::calibrated

@@ -1,0 +1,162 @@
+// What kernels' sources state is not fitted, and the form does with it what the kernels do.
+#include "ridge/hwmodels/calibrated/kernel_facts.hpp"
+
+#include "json_schema.hpp"
+#include "ridge/base/error.hpp"
+
+#include <cmath>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+namespace ridge::hw::calibrated {
+namespace {
+
+using Form = DecodeAttentionForm;
+using ::testing::Each;
+using ::testing::Field;
+using ::testing::SizeIs;
+
+constexpr Machine kMachine{
+    .compute_units = 132, .memory_TBps = 3.35, .bf16_TFLOPps = 989, .fp8_TFLOPps = 1979};
+
+Form::Parameters parameters() {
+  Form::Parameters p{};
+  for (std::size_t j = 0; j < p.size(); ++j) p[j] = Form::parameters()[j].initial;
+  return p;
+}
+
+double time_us(const Form::Choice& choice, const Form::Shape& shape) {
+  return Form::time(kMachine, choice, parameters(), shape).us;
+}
+
+Form::Shape latent(double sequences, double context, double rows) {
+  return {.sequences = sequences,
+          .context = context,
+          .query_rows = rows,
+          .kv_heads = 1,
+          .qk_dim = 576,
+          .v_dim = 512,
+          .values_per_token = 576,
+          .bytes_per_value = 2};
+}
+
+TEST(KernelFacts, TheShippedFileFitsItsSchema) {
+  const auto document = JsonDocument::read(std::string(RIDGE_SOURCE_DIR) +
+                                           "/hwmodels/data/kernels/decode_attention.json");
+  EXPECT_EQ(test::JsonSchema("attention-kernels").violations(document.json()), "");
+}
+
+TEST(KernelFacts, AStatedTileIsTheOnlyOneTried) {
+  const AttentionFacts facts = attention_facts({.family = Family::decode_attention,
+                                                .format = Format::bf16,
+                                                .head_dim = 256,
+                                                .kernel = "sglang:fa3"});
+  ASSERT_THAT(facts.choices, SizeIs(1));
+  EXPECT_EQ(facts.choices[0].tile_rows, (std::array<double, 3>{128, 0, 0}));
+  EXPECT_EQ(facts.choices[0].tile_tokens, 80);
+  EXPECT_EQ(facts.choices[0].split, SplitPolicy::balanced);
+  EXPECT_DOUBLE_EQ(facts.matrix_share, 0.75);
+}
+
+TEST(KernelFacts, WhatIsNotStatedIsStillTried) {
+  const AttentionFacts facts = attention_facts({.family = Family::decode_attention,
+                                                .format = Format::bf16,
+                                                .head_dim = 128,
+                                                .kernel = "flashinfer/fa3"});
+  EXPECT_GT(facts.choices.size(), 5U);
+  EXPECT_THAT(facts.choices,
+              Each(Field(&Form::Choice::tile_rows, std::array<double, 3>{16, 64, 128})));
+}
+
+TEST(KernelFacts, AnUnknownKernelIsFittedFreely) {
+  const CurveKey key{.family = Family::decode_attention,
+                     .format = Format::bf16,
+                     .head_dim = 128,
+                     .kernel = "nobody's"};
+  EXPECT_EQ(attention_facts(key).choices, Form::choices(false));
+  EXPECT_EQ(attention_facts(key).matrix_share, 1.0);
+}
+
+TEST(KernelFacts, TileHeightsMustRise) {
+  for (const char* text : {"[64, 64]", "[128, 64]", "[]", "[1, 2, 3, 4]", "[0]"}) {
+    const JsonDocument document = JsonDocument::parse(text, "x.json");
+    Diagnostics diagnostics;
+    const JsonContext context{.file = "x.json", .diagnostics = &diagnostics};
+    std::array<double, 3> rows{};
+    read_tile_rows(JsonNode(document.json(), context), rows);
+    EXPECT_FALSE(diagnostics.ok()) << text;
+  }
+}
+
+TEST(AttentionTiles, AGroupTakesTheFirstHeightThatHoldsIt) {
+  const Form::Choice choice{.tile_rows = {16, 64, 128}};
+  for (const auto& [group, height] : {std::pair{1.0, 16.0},
+                                      {16.0, 16.0},
+                                      {17.0, 64.0},
+                                      {64.0, 64.0},
+                                      {65.0, 128.0},
+                                      {300.0, 128.0}}) {
+    EXPECT_EQ(Form::tile_height(choice, group), height) << group;
+  }
+}
+
+TEST(AttentionTiles, AHalfFilledTileCostsAsMuchArithmeticAsAFullOne) {
+  const Form::Choice choice{.tile_rows = {128, 0, 0}};
+  Form::Parameters p = parameters();
+  p[Form::block_TFLOPps] = 0.5;  // arithmetic decides
+  p[Form::row_TBps] = 1e9;
+  p[Form::combine_TBps] = 1e9;
+  const auto us = [&](double rows) {
+    return Form::time(kMachine, choice, p, latent(64, 8192, rows)).us;
+  };
+  EXPECT_NEAR(us(64), us(128), 1e-3 * us(128));
+  EXPECT_GT(us(129), 1.8 * us(128));
+}
+
+TEST(AttentionTiles, CopiesHideBehindArithmeticWithinATile) {
+  const Form::Choice choice{.tile_rows = {64, 0, 0}, .split = SplitPolicy::dealt};
+  Form::Parameters p = parameters();
+  p[Form::block_TFLOPps] = 0.5;
+  const double hidden = Form::time(kMachine, choice, p, latent(64, 8192, 64)).us;
+  p[Form::block_GBps] *= 0.8;
+  EXPECT_DOUBLE_EQ(Form::time(kMachine, choice, p, latent(64, 8192, 64)).us, hidden);
+}
+
+// 84 requests on 132 units: FlashAttention's scheduler cuts each sequence in two.
+TEST(AttentionSplits, BalancedSplitsLeaveATenthOfSlack) {
+  const Form::Choice choice{.tile_tokens = 80, .tile_rows = {128, 0, 0}};
+  const double tiles = std::ceil(4096.0 / 80.0);
+  for (const auto& [sequences, splits] :
+       {std::pair{64.0, 2.0}, {84.0, 2.0}, {110.0, 2.0}, {120.0, 1.0}, {128.0, 1.0}}) {
+    EXPECT_EQ(Form::cut(kMachine, choice, sequences, 1, tiles).splits, splits) << sequences;
+  }
+}
+
+TEST(AttentionSplits, DealtTilesLeaveNoUnitBehind) {
+  const Form::Choice choice{
+      .tile_tokens = 64, .tile_rows = {64, 0, 0}, .split = SplitPolicy::dealt};
+  for (double sequences = 1; sequences <= 512; sequences += 1) {
+    const double tiles = 128;
+    const auto cut = Form::cut(kMachine, choice, sequences, 2, tiles);
+    const double parts = 66;  // two row tiles each
+    EXPECT_GE(cut.tiles * parts, sequences * tiles - 1e-9) << "all tiles are dealt";
+    // No more than the seams, a payload's rounding and one seam's worth above an even share.
+    EXPECT_LE(cut.tiles, sequences * tiles / parts + 5.0 * sequences / parts + 11.0) << sequences;
+  }
+}
+
+TEST(AttentionSplits, MoreDealtSequencesNeverTakeLess) {
+  const Form::Choice choice{
+      .tile_tokens = 64, .tile_rows = {64, 0, 0}, .split = SplitPolicy::dealt};
+  double last = 0.0;
+  for (double sequences = 66; sequences <= 1024; sequences += 33) {
+    const double us = time_us(choice, latent(sequences, 4096, 128));
+    EXPECT_GE(us, last) << sequences;
+    last = us;
+  }
+}
+
+}  // namespace
+}  // namespace ridge::hw::calibrated
