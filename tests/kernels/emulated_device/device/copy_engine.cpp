@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace ridge::emulated {
 namespace {
@@ -19,6 +20,9 @@ constexpr std::uint64_t kPolicies[] = {0x1000000000000000ull, 0x12f0000000000000
 void CopyEngine::issue(const Copy& copy, std::uint64_t policy) {
   if (std::find(std::begin(kPolicies), std::end(kPolicies), policy) == std::end(kPolicies)) {
     fail("a bulk copy with the unknown L2 policy %#llx", static_cast<unsigned long long>(policy));
+  }
+  if (!std::exchange(used_, true)) {
+    scheduler_.add(*this);
   }
   barriers_.require_for_copies(copy.barrier);
   shared_.engine_poison(copy.destination, copy.bytes);

@@ -43,6 +43,7 @@ class CopyEngine : public Engine {
   SharedMemory& shared_;
   TransactionBarriers& barriers_;
   std::vector<Copy> under_way_;
+  bool used_ = false;
 };
 
 }  // namespace ridge::emulated

@@ -78,6 +78,7 @@ void Device::recover() {
   failure_.clear();
   queue_.clear();
   stale_.clear();
+  launches_ = 0;
 }
 
 /// CTAs run one after another in a random order. Of a dependent launch, each CTA first runs with

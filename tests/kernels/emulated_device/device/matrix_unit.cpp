@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
-#include <limits>
+#include <utility>
 
 namespace ridge::emulated {
 namespace {
@@ -154,6 +154,9 @@ MatrixUnit::Chain& MatrixUnit::join_chain(unsigned lane, Issued& issued, bool fi
 
 void MatrixUnit::issue(unsigned lane, const MatrixInstruction& instruction, float* d,
                        const std::uint32_t* a) {
+  if (!std::exchange(used_, true)) {
+    scheduler_.add(*this);
+  }
   Lane& self = lanes_[lane];
   if (!self.fenced) {
     fail("wgmma without a wgmma.fence after the registers were last free for other code");

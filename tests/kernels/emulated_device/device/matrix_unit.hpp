@@ -83,6 +83,7 @@ class MatrixUnit : public Engine {
   std::vector<Chain> chains_;
   int next_chain_ = 0;
   std::uint64_t fingerprint_ = 0;
+  bool used_ = false;
 };
 
 }  // namespace ridge::emulated

@@ -62,9 +62,12 @@ bool Scheduler::run(const std::function<void(unsigned)>& body) {
 
 bool Scheduler::go_on() {
   for (;;) {
+    if (unfinished_ == 0) {
+      return true;
+    }
     if (ready_.empty()) {
       if (!step_engine()) {
-        return unfinished_ == 0;
+        return false;
       }
     } else if (temper_.engine_in_256 == 0 || !chance_.likely(temper_.engine_in_256) ||
                !step_engine()) {
@@ -95,6 +98,9 @@ unsigned Scheduler::pick() {
 }
 
 bool Scheduler::step_engine() {
+  if (engines_.empty()) {
+    return false;
+  }
   const std::size_t first = chance_.below(engines_.size());
   for (std::size_t i = 0; i < engines_.size(); ++i) {
     Engine& engine = *engines_[(first + i) % engines_.size()];

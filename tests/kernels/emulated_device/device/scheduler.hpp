@@ -47,10 +47,11 @@ struct WaitReason {
 /// Runs the threads of a CTA as fibers, one at a time, in a random order.
 class Scheduler {
  public:
-  /// `observe(thread)` is called whenever `thread` has run for a while and stops.
   Scheduler(unsigned threads, Chance& chance, Temper temper);
 
+  /// Has `engine` polled from now on.
   void add(Engine& engine) { engines_.push_back(&engine); }
+  /// Called with a thread's number before it runs, and after it has run for a while.
   void on_enter(std::function<void(unsigned)> enter) { enter_ = std::move(enter); }
   void on_leave(std::function<void(unsigned)> leave) { leave_ = std::move(leave); }
 

@@ -52,10 +52,8 @@ ThreadBlock::ThreadBlock(const Launch& launch, uint3 index, Chance& chance, bool
   }
   const unsigned warps = (threads + 31) / 32;
   matrix_units_.reserve(warps);
-  scheduler_.add(copies_);
   for (unsigned warp = 0; warp < warps; ++warp) {
     matrix_units_.emplace_back(scheduler_, shared_, warp);
-    scheduler_.add(matrix_units_.back());
     warps_.emplace_back(scheduler_, warp);
   }
   warp_registers_.assign(warps, launch_registers(threads));
