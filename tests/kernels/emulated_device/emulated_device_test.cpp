@@ -281,7 +281,7 @@ int right_results(Publication publication) {
     a.push_back(to_bf16(static_cast<float>(i * 7 % 13 - 6)).bits);
   }
   const DeviceBuffer<std::uint16_t> device_a(a);
-  Device::instance().track_proxies(true);
+  Device::instance().imitate({.proxies = true});
   int right = 0;
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {
     Device::instance().seed(seed);
@@ -301,7 +301,7 @@ int right_results(Publication publication) {
     }
     right += equal ? 1 : 0;
   }
-  Device::instance().track_proxies(false);
+  Device::instance().imitate({});
   return right;
 }
 

@@ -37,11 +37,11 @@ unsigned launch_registers(unsigned threads) {
 
 }  // namespace
 
-ThreadBlock::ThreadBlock(const Launch& launch, uint3 index, Chance& chance, bool track_proxies)
+ThreadBlock::ThreadBlock(const Launch& launch, uint3 index, Chance& chance, Fidelity fidelity)
     : launch_(launch),
       index_(index),
       scheduler_(launch.block.x * launch.block.y * launch.block.z, chance, Temper::draw(chance)),
-      shared_(launch.shared_bytes, track_proxies),
+      shared_(launch.shared_bytes, fidelity.proxies),
       transaction_barriers_(scheduler_, shared_),
       numbered_barriers_(scheduler_),
       copies_(scheduler_, shared_, transaction_barriers_),
@@ -53,7 +53,7 @@ ThreadBlock::ThreadBlock(const Launch& launch, uint3 index, Chance& chance, bool
   const unsigned warps = (threads + 31) / 32;
   matrix_units_.reserve(warps);
   for (unsigned warp = 0; warp < warps; ++warp) {
-    matrix_units_.emplace_back(scheduler_, shared_, warp);
+    matrix_units_.emplace_back(scheduler_, shared_, warp, fidelity.fp8_sums);
     warps_.emplace_back(scheduler_, warp);
   }
   warp_registers_.assign(warps, launch_registers(threads));

@@ -2,6 +2,7 @@
 
 #include "barriers.hpp"
 #include "copy_engine.hpp"
+#include "fidelity.hpp"
 #include "matrix_unit.hpp"
 #include "scheduler.hpp"
 #include "shared_memory.hpp"
@@ -28,7 +29,7 @@ struct Launch {
 /// One CTA of a launch under way, with everything that its threads can ask the hardware for.
 class ThreadBlock {
  public:
-  ThreadBlock(const Launch& launch, uint3 index, Chance& chance, bool track_proxies);
+  ThreadBlock(const Launch& launch, uint3 index, Chance& chance, Fidelity fidelity);
   ~ThreadBlock();
   ThreadBlock(const ThreadBlock&) = delete;
   ThreadBlock& operator=(const ThreadBlock&) = delete;
