@@ -104,7 +104,7 @@ void Device::run(const Launch& launch, bool next_is_dependent) {
   bool early = false;
   for (const uint3 index : order) {
     try {
-      ThreadBlock block(launch, index, chance_, fidelity_);
+      ThreadBlock block(launch, index, stale, chance_, fidelity_);
       if (launch.dependent) {
         exchange(stale, false);
         const std::vector<SavedBytes> as_it_was = [&] {
