@@ -50,26 +50,29 @@ Fiber::Fiber()
     : context_(std::allocator_arg, Stack(&stack_bottom_, &stack_bytes_),
                [this](Context&& caller) { return loop(std::move(caller)); }) {}
 
+// Boost.Context would unwind a suspended fiber by an exception of its own, thrown before
+// AddressSanitizer can be told of the change of stacks.
 Fiber::~Fiber() {
-  void* fake_stack = nullptr;
-  announce(&fake_stack, stack_bottom_, stack_bytes_);
-  context_ = Context{};
-  arrived(fake_stack, nullptr, nullptr);
+  abandoned_ = true;
+  if (!finished_) {
+    resume();
+  }
+  resume();
 }
 
 Fiber::Context Fiber::loop(Context&& caller) {
   arrived(nullptr, &caller_bottom_, &caller_bytes_);
   caller_ = std::move(caller);
-  try {
-    for (;;) {
+  while (!abandoned_) {
+    try {
       job_();
-      finished_ = true;
-      leave();
+    } catch (const Abandoned&) {
     }
-  } catch (const boost::context::detail::forced_unwind&) {
-    announce(nullptr, caller_bottom_, caller_bytes_);
-    throw;
+    finished_ = true;
+    switch_to_caller();
   }
+  announce(nullptr, caller_bottom_, caller_bytes_);
+  return std::move(caller_);
 }
 
 bool Fiber::start(std::function<void()> job) {
@@ -87,17 +90,17 @@ bool Fiber::resume() {
 }
 
 void Fiber::suspend() {
-  leave();
+  switch_to_caller();
+  if (abandoned_) {
+    throw Abandoned{};
+  }
 }
 
-void Fiber::leave() {
-  struct Arrival {
-    Fiber& fiber;
-    void* fake_stack = nullptr;
-    ~Arrival() { arrived(fake_stack, &fiber.caller_bottom_, &fiber.caller_bytes_); }
-  } arrival{*this};
-  announce(&arrival.fake_stack, caller_bottom_, caller_bytes_);
+void Fiber::switch_to_caller() {
+  void* fake_stack = nullptr;
+  announce(&fake_stack, caller_bottom_, caller_bytes_);
   caller_ = std::move(caller_).resume();
+  arrived(fake_stack, &caller_bottom_, &caller_bytes_);
 }
 
 }  // namespace ridge::emulated

@@ -11,6 +11,9 @@ namespace ridge::emulated {
 /// A stack that runs one job after another and can be left in the middle of one.
 class Fiber {
  public:
+  /// What `suspend` throws when the fiber is destroyed; a job may not hold it back.
+  struct Abandoned {};
+
   Fiber();
   /// Unwinds a job that has not finished.
   ~Fiber();
@@ -27,10 +30,11 @@ class Fiber {
  private:
   using Context = boost::context::fiber;
   Context loop(Context&& caller);
-  void leave();
+  void switch_to_caller();
 
   std::function<void()> job_;
   bool finished_ = true;
+  bool abandoned_ = false;
   Context context_;
   Context caller_;
   // What AddressSanitizer wants to know of a change of stacks.
