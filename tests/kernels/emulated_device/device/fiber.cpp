@@ -4,6 +4,7 @@
 #include <utility>
 
 #if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
 
@@ -19,11 +20,16 @@ void announce(void** fake_stack, const void* bottom, std::size_t bytes) {
 void arrived(void* fake_stack, const void** bottom, std::size_t* bytes) {
   __sanitizer_finish_switch_fiber(fake_stack, bottom, bytes);
 }
+/// Where a fiber ended earlier, its last frames are still marked.
+void forget_frames(const void* bottom, std::size_t bytes) {
+  __asan_unpoison_memory_region(bottom, bytes);
+}
 #else
 constexpr std::size_t kStackBytes = 64 << 10;
 
 void announce(void**, const void*, std::size_t) {}
 void arrived(void*, const void**, std::size_t*) {}
+void forget_frames(const void*, std::size_t) {}
 #endif
 
 /// Tells where the stack lies.
@@ -34,6 +40,7 @@ class Stack {
     const boost::context::stack_context stack = allocator_.allocate();
     *bottom_ = static_cast<const char*>(stack.sp) - stack.size;
     *bytes_ = stack.size;
+    forget_frames(*bottom_, *bytes_);
     return stack;
   }
   void deallocate(boost::context::stack_context& stack) noexcept { allocator_.deallocate(stack); }

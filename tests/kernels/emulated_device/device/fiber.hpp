@@ -32,16 +32,17 @@ class Fiber {
   Context loop(Context&& caller);
   void switch_to_caller();
 
+  // What AddressSanitizer wants to know of a change of stacks; set while `context_` is made.
+  const void* stack_bottom_ = nullptr;
+  std::size_t stack_bytes_ = 0;
+  const void* caller_bottom_ = nullptr;
+  std::size_t caller_bytes_ = 0;
+
   std::function<void()> job_;
   bool finished_ = true;
   bool abandoned_ = false;
   Context context_;
   Context caller_;
-  // What AddressSanitizer wants to know of a change of stacks.
-  const void* stack_bottom_ = nullptr;
-  std::size_t stack_bytes_ = 0;
-  const void* caller_bottom_ = nullptr;
-  std::size_t caller_bytes_ = 0;
 };
 
 }  // namespace ridge::emulated
