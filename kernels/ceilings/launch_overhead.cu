@@ -1,6 +1,6 @@
 #include "ceilings/family.hpp"
 #include "common/async_copy.cuh"
-#include "common/device.hpp"
+#include "common/launch.cuh"
 
 #include <memory>
 
@@ -26,21 +26,9 @@ class LaunchWorkload : public bench::Workload {
   bool in_graph() const override { return kernel_ != "stream_launch"; }
 
   void launch(int, bench::Stream stream) override {
-    if (kernel_ == "dependent_launch") {
-      cudaLaunchAttribute attribute{};
-      attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-      attribute.val.programmaticStreamSerializationAllowed = 1;
-      cudaLaunchConfig_t config{};
-      config.gridDim = dim3(ctas_);
-      config.blockDim = dim3(128);
-      config.stream = stream;
-      config.attrs = &attribute;
-      config.numAttrs = 1;
-      RIDGE_CUDA_CHECK(cudaLaunchKernelEx(&config, empty_dependent_kernel));
-    } else {
-      empty_kernel<<<ctas_, 128, 0, stream>>>();
-      RIDGE_CUDA_CHECK(cudaGetLastError());
-    }
+    const bool dependent = kernel_ == "dependent_launch";
+    launch_kernel({.grid = ctas_, .block = 128, .stream = stream, .dependent = dependent},
+                  dependent ? empty_dependent_kernel : empty_kernel);
   }
 
  private:

@@ -1,6 +1,6 @@
 #include "ceilings/family.hpp"
-#include "common/device.hpp"
 #include "common/fill.hpp"
+#include "common/launch.cuh"
 
 #include <algorithm>
 #include <memory>
@@ -90,14 +90,14 @@ class BandwidthWorkload : public bench::Workload {
 
   void launch(int set, bench::Stream stream) override {
     uint4* from = from_.data() + words_ * set;
+    const LaunchShape shape{.grid = grid_, .block = kThreads, .stream = stream};
     if (kernel_ == "read") {
-      read_kernel<<<grid_, kThreads, 0, stream>>>(from, words_, sink_.data());
+      launch_kernel(shape, read_kernel, from, words_, sink_.data());
     } else if (kernel_ == "write") {
-      write_kernel<<<grid_, kThreads, 0, stream>>>(from, words_, static_cast<unsigned>(set));
+      launch_kernel(shape, write_kernel, from, words_, static_cast<unsigned>(set));
     } else {
-      copy_kernel<<<grid_, kThreads, 0, stream>>>(from, to_.data() + words_ * set, words_);
+      launch_kernel(shape, copy_kernel, from, to_.data() + words_ * set, words_);
     }
-    RIDGE_CUDA_CHECK(cudaGetLastError());
   }
 
  private:

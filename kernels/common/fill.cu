@@ -1,5 +1,5 @@
-#include "common/device.hpp"
 #include "common/fill.hpp"
+#include "common/launch.cuh"
 #include "common/numeric.hpp"
 #include "common/random.hpp"
 
@@ -28,8 +28,8 @@ __global__ void fill_kernel(T* data, std::size_t count, std::uint64_t seed, floa
 template <typename T>
 void launch(void* data, std::size_t count, std::uint64_t seed, float scale) {
   if (count != 0) {
-    fill_kernel<<<2048, 256>>>(static_cast<T*>(data), count, seed, scale);
-    RIDGE_CUDA_CHECK(cudaGetLastError());
+    launch_kernel({.grid = 2048, .block = 256}, fill_kernel<T>, static_cast<T*>(data), count, seed,
+                  scale);
   }
 }
 

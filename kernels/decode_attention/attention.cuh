@@ -1,7 +1,9 @@
 #pragma once
 
 #include "common/async_copy.cuh"
-#include "common/device.hpp"
+#include "common/device_math.cuh"
+#include "common/dynamic_shared.cuh"
+#include "common/launch.cuh"
 #include "common/wgmma.cuh"
 #include "decode_attention/arguments.hpp"
 #include "decode_attention/tile_plan.hpp"
@@ -117,12 +119,6 @@ struct Attention {
     }
   }
 
-  static __device__ float exp2_fast(float x) {
-    float y;
-    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
-    return y;
-  }
-
   /// Two BF16 queries as two F16.
   static __device__ std::uint32_t to_f16_pair(std::uint32_t bf16_pair) {
     return pack(__uint_as_float(bf16_pair << 16), __uint_as_float(bf16_pair & 0xffff0000u));
@@ -170,10 +166,7 @@ struct Attention {
 #pragma unroll
       for (int word = 0; word < 4; ++word) {
         const std::uint32_t four = row < valid ? words[word] : 0u;
-        asm("{\n.reg .b16 low, high;\nmov.b32 {low, high}, %2;\n"
-            "cvt.rn.f16x2.e4m3x2 %0, low;\ncvt.rn.f16x2.e4m3x2 %1, high;\n}\n"
-            : "=r"(halves[2 * word]), "=r"(halves[2 * word + 1])
-            : "r"(four));
+        e4m3x4_to_f16x4(four, halves[2 * word], halves[2 * word + 1]);
       }
       const uint4 low = make_uint4(halves[0], halves[1], halves[2], halves[3]);
       const uint4 high = make_uint4(halves[4], halves[5], halves[6], halves[7]);
@@ -275,13 +268,13 @@ struct Attention {
       }
       // Every tile has a valid token, so the new maximum is finite and exp2 meets no inf - inf.
       largest = fmaxf(state.largest[half], quad_max(largest) * scale_log2);
-      rescale[half] = exp2_fast(state.largest[half] - largest);
+      rescale[half] = exp2_approx(state.largest[half] - largest);
       state.largest[half] = largest;
       float sum = 0;
 #pragma unroll
       for (int j = 0; j < kScoreRegisters / 4; ++j) {
-        const float p0 = exp2_fast(fmaf(score[4 * j + 2 * half], scale_log2, -largest));
-        const float p1 = exp2_fast(fmaf(score[4 * j + 2 * half + 1], scale_log2, -largest));
+        const float p0 = exp2_approx(fmaf(score[4 * j + 2 * half], scale_log2, -largest));
+        const float p1 = exp2_approx(fmaf(score[4 * j + 2 * half + 1], scale_log2, -largest));
         sum += p0 + p1;
         const FragmentSlot slot = accumulator_as_a(4 * j + 2 * half);
         const std::uint32_t pair = pack(p0, p1);
@@ -362,8 +355,8 @@ struct Attention {
           for (int half = 0; half < 2; ++half) {
             const float other = stats[row + 8 * half];
             const float largest = fmaxf(state.largest[half], other);
-            mine[half] = exp2_fast(state.largest[half] - largest);
-            theirs[half] = exp2_fast(other - largest);
+            mine[half] = exp2_approx(state.largest[half] - largest);
+            theirs[half] = exp2_approx(other - largest);
             state.largest[half] = largest;
             state.sum[half] =
                 state.sum[half] * mine[half] + stats[kTileRows + row + 8 * half] * theirs[half];
@@ -473,7 +466,7 @@ __global__ void __launch_bounds__(kThreads, 1)
     attention_kernel(const __grid_constant__ CacheMaps maps,
                      const __grid_constant__ Arguments arguments) {
   using Kernel = Attention<HeadDim, Type>;
-  extern __shared__ unsigned char raw[];
+  unsigned char* const raw = dynamic_shared_memory();
   const std::uint32_t start = shared_address(raw);
   const std::uint32_t origin =
       (start + kSwizzleAtomBytes - 1) / kSwizzleAtomBytes * kSwizzleAtomBytes;
@@ -508,11 +501,12 @@ void launch_attention(const CacheMaps& maps, const Arguments& arguments, int cta
   constexpr std::uint32_t kBytes = Attention<HeadDim, Type>::kPlan.total_bytes;
   static_assert(kBytes <= kSharedLimitBytes);
   const auto kernel = attention_kernel<HeadDim, Type>;
-  static const cudaError_t raised = cudaFuncSetAttribute(
-      kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(kBytes));
-  RIDGE_CUDA_CHECK(raised);
-  kernel<<<ctas, kThreads, kBytes, stream>>>(maps, arguments);
-  RIDGE_CUDA_CHECK(cudaGetLastError());
+  allow_shared_bytes(kernel, kBytes);
+  launch_kernel({.grid = static_cast<unsigned>(ctas),
+                 .block = kThreads,
+                 .shared_bytes = kBytes,
+                 .stream = stream},
+                kernel, maps, arguments);
 }
 
 }  // namespace ridge::kernels::decode

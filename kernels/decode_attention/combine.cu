@@ -1,5 +1,5 @@
 #include "common/async_copy.cuh"
-#include "common/device.hpp"
+#include "common/launch.cuh"
 #include "decode_attention/arguments.hpp"
 #include "decode_attention/tile_plan.hpp"
 
@@ -104,16 +104,11 @@ template <int HeadDim>
 void launch(const Arguments& arguments, int merges, int most_partials, cudaStream_t stream) {
   // Few parts: a warp per row. Many parts (a small batch over the whole chip): spread them.
   const int warps_per_row = most_partials <= 4 ? 1 : most_partials <= 16 ? 4 : kWarps;
-  cudaLaunchAttribute attribute{};
-  attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-  attribute.val.programmaticStreamSerializationAllowed = 1;
-  cudaLaunchConfig_t config{};
-  config.gridDim = dim3(static_cast<unsigned>(merges * kTileRows * warps_per_row / kWarps));
-  config.blockDim = dim3(kWarps * 32);
-  config.stream = stream;
-  config.attrs = &attribute;
-  config.numAttrs = 1;
-  RIDGE_CUDA_CHECK(cudaLaunchKernelEx(&config, combine_kernel<HeadDim>, arguments, warps_per_row));
+  launch_kernel({.grid = static_cast<unsigned>(merges * kTileRows * warps_per_row / kWarps),
+                 .block = kWarps * 32,
+                 .stream = stream,
+                 .dependent = true},
+                combine_kernel<HeadDim>, arguments, warps_per_row);
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "common/device.hpp"
+#include "common/launch.cuh"
 #include "common/numeric.hpp"
 #include "common/random.hpp"
 #include "decode_attention/family.hpp"
@@ -186,9 +186,9 @@ struct CachePools {
       value = DeviceBuffer<uint4>(words);
     }
     type = wanted;
-    fill_cache<<<1024, 256>>>(key.data(), key.size(), type, 1);
-    fill_cache<<<1024, 256>>>(value.data(), value.size(), type, 2);
-    RIDGE_CUDA_CHECK(cudaGetLastError());
+    const LaunchShape shape{.grid = 1024, .block = 256};
+    launch_kernel(shape, fill_cache, key.data(), key.size(), type, 1);
+    launch_kernel(shape, fill_cache, value.data(), value.size(), type, 2);
     RIDGE_CUDA_CHECK(cudaDeviceSynchronize());
   }
 };

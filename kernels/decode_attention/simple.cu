@@ -1,4 +1,4 @@
-#include "common/device.hpp"
+#include "common/launch.cuh"
 #include "common/numeric.hpp"
 #include "decode_attention/arguments.hpp"
 
@@ -82,15 +82,16 @@ __global__ void simple_kernel(const __grid_constant__ Arguments arguments,
 template <KvType Type>
 void launch(int head_dim, const Arguments& arguments, const std::int32_t* kv_lengths, dim3 grid,
             cudaStream_t stream) {
+  const LaunchShape shape{.grid = grid, .block = 32, .stream = stream};
   switch (head_dim) {
     case 64:
-      simple_kernel<64, Type><<<grid, 32, 0, stream>>>(arguments, kv_lengths);
+      launch_kernel(shape, simple_kernel<64, Type>, arguments, kv_lengths);
       break;
     case 128:
-      simple_kernel<128, Type><<<grid, 32, 0, stream>>>(arguments, kv_lengths);
+      launch_kernel(shape, simple_kernel<128, Type>, arguments, kv_lengths);
       break;
     case 256:
-      simple_kernel<256, Type><<<grid, 32, 0, stream>>>(arguments, kv_lengths);
+      launch_kernel(shape, simple_kernel<256, Type>, arguments, kv_lengths);
       break;
     default:
       throw CudaError("decode attention: no simple kernel for head_dim " +
@@ -108,7 +109,6 @@ void launch_simple(int head_dim, KvType type, const Arguments& arguments,
   } else {
     launch<KvType::kE4m3>(head_dim, arguments, kv_lengths, grid, stream);
   }
-  RIDGE_CUDA_CHECK(cudaGetLastError());
 }
 
 }  // namespace ridge::kernels::decode

@@ -1,5 +1,6 @@
-#include "common/device.hpp"
+#include "common/device_math.cuh"
 #include "common/fill.hpp"
+#include "common/launch.cuh"
 #include "common/numeric.hpp"
 #include "common/random.hpp"
 #include "elementwise/family.hpp"
@@ -25,17 +26,6 @@ __device__ void unpack(const uint4& packed, float (&x)[kVector]) {
     x[2 * i] = __uint_as_float(words[i] << 16);
     x[2 * i + 1] = __uint_as_float(words[i] & 0xffff0000u);
   }
-}
-
-__device__ std::uint32_t four_codes(float a, float b, float c, float d) {
-  std::uint32_t codes;
-  asm("{\n.reg .b16 low, high;\n"
-      "cvt.rn.satfinite.e4m3x2.f32 low, %2, %1;\n"
-      "cvt.rn.satfinite.e4m3x2.f32 high, %4, %3;\n"
-      "mov.b32 %0, {low, high};\n}\n"
-      : "=r"(codes)
-      : "f"(a), "f"(b), "f"(c), "f"(d));
-  return codes;
 }
 
 /// One CTA per token; a group of 128 elements is 16 neighbouring lanes.
@@ -93,8 +83,8 @@ __global__ void __launch_bounds__(kThreads)
     const float inverse = largest > 0 ? 1.0f / scale : 0.0f;
     const float* y = values[v];
     codes[static_cast<std::int64_t>(blockIdx.x) * vectors + at] =
-        make_uint2(four_codes(y[0] * inverse, y[1] * inverse, y[2] * inverse, y[3] * inverse),
-                   four_codes(y[4] * inverse, y[5] * inverse, y[6] * inverse, y[7] * inverse));
+        make_uint2(to_e4m3x4(y[0] * inverse, y[1] * inverse, y[2] * inverse, y[3] * inverse),
+                   to_e4m3x4(y[4] * inverse, y[5] * inverse, y[6] * inverse, y[7] * inverse));
     if (threadIdx.x % kLanesPerGroup == 0) {
       scales[(static_cast<std::int64_t>(blockIdx.x) * vectors + at) / kLanesPerGroup] = scale;
     }
@@ -121,11 +111,11 @@ struct Buffers {
 
   void launch(int set, cudaStream_t stream) {
     const std::size_t at = static_cast<std::size_t>(set) * tokens * hidden;
-    rms_norm_quantise_kernel<<<tokens, kThreads, 0, stream>>>(
-        reinterpret_cast<const uint4*>(x.data() + at),
-        reinterpret_cast<const uint4*>(weight.data()), reinterpret_cast<uint2*>(codes.data() + at),
-        scales.data() + at / kQuantGroup, hidden);
-    RIDGE_CUDA_CHECK(cudaGetLastError());
+    launch_kernel({.grid = static_cast<unsigned>(tokens), .block = kThreads, .stream = stream},
+                  rms_norm_quantise_kernel, reinterpret_cast<const uint4*>(x.data() + at),
+                  reinterpret_cast<const uint4*>(weight.data()),
+                  reinterpret_cast<uint2*>(codes.data() + at), scales.data() + at / kQuantGroup,
+                  hidden);
   }
 
   int tokens;

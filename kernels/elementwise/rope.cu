@@ -1,5 +1,5 @@
-#include "common/device.hpp"
 #include "common/fill.hpp"
+#include "common/launch.cuh"
 #include "common/numeric.hpp"
 #include "common/random.hpp"
 #include "elementwise/family.hpp"
@@ -86,12 +86,14 @@ struct Buffers {
 
   void launch(int set, cudaStream_t stream) {
     const std::int64_t threads = static_cast<std::int64_t>(tokens) * heads * head_dim / 2 / kPairs;
-    rope_kernel<<<static_cast<unsigned>((threads + kThreads - 1) / kThreads), kThreads, 0,
-                  stream>>>(reinterpret_cast<uint2*>(x.data() + static_cast<std::size_t>(set) *
-                                                                    tokens * heads * head_dim),
-                            positions.data(), reinterpret_cast<const float4*>(table.data()), heads,
-                            head_dim, threads);
-    RIDGE_CUDA_CHECK(cudaGetLastError());
+    launch_kernel({.grid = static_cast<unsigned>((threads + kThreads - 1) / kThreads),
+                   .block = kThreads,
+                   .stream = stream},
+                  rope_kernel,
+                  reinterpret_cast<uint2*>(x.data() + static_cast<std::size_t>(set) * tokens *
+                                                          heads * head_dim),
+                  positions.data(), reinterpret_cast<const float4*>(table.data()), heads, head_dim,
+                  threads);
   }
 
   int tokens;

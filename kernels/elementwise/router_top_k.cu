@@ -1,5 +1,5 @@
-#include "common/device.hpp"
 #include "common/fill.hpp"
+#include "common/launch.cuh"
 #include "elementwise/family.hpp"
 #include "elementwise/reference.hpp"
 
@@ -89,10 +89,12 @@ struct Buffers {
   }
 
   void launch(int set, cudaStream_t stream) {
-    router_top_k_kernel<<<(tokens + kWarps - 1) / kWarps, kWarps * 32, 0, stream>>>(
-        logits.data() + static_cast<std::size_t>(set) * tokens * experts, weights.data(),
-        chosen.data(), tokens, experts, top_k);
-    RIDGE_CUDA_CHECK(cudaGetLastError());
+    launch_kernel({.grid = static_cast<unsigned>((tokens + kWarps - 1) / kWarps),
+                   .block = kWarps * 32,
+                   .stream = stream},
+                  router_top_k_kernel,
+                  logits.data() + static_cast<std::size_t>(set) * tokens * experts, weights.data(),
+                  chosen.data(), tokens, experts, top_k);
   }
 
   int tokens;

@@ -1,5 +1,6 @@
 #include "common/async_copy.cuh"
-#include "common/device.hpp"
+#include "common/dynamic_shared.cuh"
+#include "common/launch.cuh"
 #include "common/shared_layout.hpp"
 #include "common/tensor_map.hpp"
 #include "common/wgmma.cuh"
@@ -445,11 +446,10 @@ __global__ void __launch_bounds__(kThreads, 1)
                         const __grid_constant__ CUtensorMap tokens_by_64,
                         const __grid_constant__ CUtensorMap tokens_by_16,
                         const __grid_constant__ GroupedGemmOperands operands) {
-  extern __shared__ __align__(1024) std::uint8_t shared_bytes[];
-  Shared& shared = *reinterpret_cast<Shared*>(shared_bytes);
+  Shared& shared = *reinterpret_cast<Shared*>(dynamic_shared_memory());
   const int thread = static_cast<int>(threadIdx.x);
   if (thread == 0) {
-    if (shared_address(shared_bytes) % kSwizzleAtomBytes != 0) __trap();
+    if (shared_address(&shared) % kSwizzleAtomBytes != 0) __trap();
     prefetch_tensor_map(&weights);
     prefetch_tensor_map(&tokens_by_64);
     prefetch_tensor_map(&tokens_by_16);
@@ -469,7 +469,7 @@ __global__ void __launch_bounds__(kThreads, 1)
     register_budget_decrease<kProducerRegisters>();
     if (thread == 0) {
       // The token rows were written by ordinary stores of an earlier kernel.
-      asm volatile("fence.proxy.async.global;" ::: "memory");
+      fence_async_proxy_global();
       produce(shared, operands, weights, tokens_by_64, tokens_by_16);
     }
   } else {
@@ -500,20 +500,14 @@ __global__ void __launch_bounds__(kThreads, 1)
 template <Epilogue kEpilogue>
 void launch_with(const GroupedGemm& gemm, int sm_count, cudaStream_t stream) {
   // Per device and context, and cheap: not worth remembering.
-  RIDGE_CUDA_CHECK(cudaFuncSetAttribute(
-      grouped_gemm_kernel<kEpilogue>, cudaFuncAttributeMaxDynamicSharedMemorySize, sizeof(Shared)));
-  cudaLaunchAttribute dependent{};
-  dependent.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-  dependent.val.programmaticStreamSerializationAllowed = 1;
-  cudaLaunchConfig_t config{};
-  config.gridDim = static_cast<unsigned>(sm_count);
-  config.blockDim = kThreads;
-  config.dynamicSmemBytes = sizeof(Shared);
-  config.stream = stream;
-  config.attrs = &dependent;
-  config.numAttrs = 1;
-  RIDGE_CUDA_CHECK(cudaLaunchKernelEx(&config, grouped_gemm_kernel<kEpilogue>, gemm.weights,
-                                      gemm.tokens_by_64, gemm.tokens_by_16, gemm.operands));
+  allow_shared_bytes(grouped_gemm_kernel<kEpilogue>, sizeof(Shared));
+  launch_kernel({.grid = static_cast<unsigned>(sm_count),
+                 .block = kThreads,
+                 .shared_bytes = sizeof(Shared),
+                 .stream = stream,
+                 .dependent = true},
+                grouped_gemm_kernel<kEpilogue>, gemm.weights, gemm.tokens_by_64, gemm.tokens_by_16,
+                gemm.operands);
 }
 
 }  // namespace

@@ -1,3 +1,4 @@
+#include "common/launch.cuh"
 #include "moe/layer.hpp"
 #include "moe/scale_layout.hpp"
 #include "moe/simple.hpp"
@@ -54,13 +55,11 @@ void fill(const DeviceLayout& layout, int groups, int rows, int depth,
   const auto z = static_cast<unsigned>(groups);
   const dim3 value_grid(static_cast<unsigned>(rows),
                         static_cast<unsigned>(ceil_div(depth, kFillThreads * kFillBytes)), z);
-  fill_weights_kernel<kMatrix>
-      <<<value_grid, kFillThreads, 0, stream>>>(layout, rows, depth, values.data());
-  RIDGE_CUDA_CHECK(cudaGetLastError());
+  launch_kernel({.grid = value_grid, .block = kFillThreads, .stream = stream},
+                fill_weights_kernel<kMatrix>, layout, rows, depth, values.data());
   const dim3 scale_grid(static_cast<unsigned>(weight_blocks(rows)), 1, z);
-  fill_scales_kernel<kMatrix>
-      <<<scale_grid, kFillThreads, 0, stream>>>(layout, rows, depth, scales.data());
-  RIDGE_CUDA_CHECK(cudaGetLastError());
+  launch_kernel({.grid = scale_grid, .block = kFillThreads, .stream = stream},
+                fill_scales_kernel<kMatrix>, layout, rows, depth, scales.data());
 }
 
 std::size_t elements(int rows, int columns) {

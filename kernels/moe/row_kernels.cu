@@ -1,5 +1,5 @@
 #include "common/async_copy.cuh"
-#include "common/device.hpp"
+#include "common/launch.cuh"
 #include "moe/permutation.hpp"
 #include "moe/quantize.hpp"
 #include "moe/row_kernels.hpp"
@@ -14,21 +14,6 @@ constexpr unsigned kAllLanes = 0xffffffffu;
 constexpr int kSortThreads = 1024;
 constexpr int kRowThreads = 256;
 constexpr int kValuesPerThread = 8;  // 16 bytes of BF16.
-
-template <typename... Parameters, typename... Arguments>
-void launch_dependent(void (*kernel)(Parameters...), dim3 grid, int threads, cudaStream_t stream,
-                      Arguments... arguments) {
-  cudaLaunchAttribute dependent{};
-  dependent.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-  dependent.val.programmaticStreamSerializationAllowed = 1;
-  cudaLaunchConfig_t config{};
-  config.gridDim = grid;
-  config.blockDim = static_cast<unsigned>(threads);
-  config.stream = stream;
-  config.attrs = &dependent;
-  config.numAttrs = 1;
-  RIDGE_CUDA_CHECK(cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...));
-}
 
 /// Local expert of a pick, or kNotLocal.
 __device__ __forceinline__ int local_group(const LayerShape& shape, int expert) {
@@ -189,20 +174,24 @@ __global__ void __launch_bounds__(kRowThreads)
   *reinterpret_cast<uint4*>(out + static_cast<std::size_t>(token) * shape.hidden + column) = packed;
 }
 
+LaunchShape dependent(dim3 grid, unsigned threads, cudaStream_t stream) {
+  return {.grid = grid, .block = threads, .stream = stream, .dependent = true};
+}
+
 }  // namespace
 
 void launch_sort_rows(const LayerShape& shape, const std::int32_t* experts, const RowTables& tables,
                       cudaStream_t stream) {
-  launch_dependent(sort_rows_kernel, static_cast<unsigned>(shape.groups()), kSortThreads, stream,
-                   shape, experts, tables);
+  launch_kernel(dependent(static_cast<unsigned>(shape.groups()), kSortThreads, stream),
+                sort_rows_kernel, shape, experts, tables);
 }
 
 void launch_quantize_rows(const LayerShape& shape, const __nv_bfloat16* tokens,
                           const RowTables& tables, std::uint8_t* rows, float* scales,
                           cudaStream_t stream) {
   if (shape.tokens == 0) return;
-  launch_dependent(quantize_rows_kernel, static_cast<unsigned>(shape.tokens), kRowThreads, stream,
-                   shape, tokens, tables, rows, scales);
+  launch_kernel(dependent(static_cast<unsigned>(shape.tokens), kRowThreads, stream),
+                quantize_rows_kernel, shape, tokens, tables, rows, scales);
 }
 
 void launch_combine_rows(const LayerShape& shape, const __nv_bfloat16* expert_rows,
@@ -211,8 +200,8 @@ void launch_combine_rows(const LayerShape& shape, const __nv_bfloat16* expert_ro
   if (shape.tokens == 0) return;
   const dim3 grid(static_cast<unsigned>(shape.tokens),
                   static_cast<unsigned>(ceil_div(shape.hidden, kRowThreads * kValuesPerThread)));
-  launch_dependent(combine_rows_kernel, grid, kRowThreads, stream, shape, expert_rows, tables,
-                   weights, out);
+  launch_kernel(dependent(grid, kRowThreads, stream), combine_rows_kernel, shape, expert_rows,
+                tables, weights, out);
 }
 
 }  // namespace ridge::kernels::moe

@@ -1,4 +1,4 @@
-#include "common/device.hpp"
+#include "common/launch.cuh"
 #include "moe/fragments.hpp"
 #include "moe/quantize.hpp"
 #include "moe/scale_layout.hpp"
@@ -104,26 +104,28 @@ dim3 grid_of(int rows, int columns) {
 void launch_simple_grouped_gemm(const GroupedGemmOperands& operands, bool interleaved, float* out,
                                 cudaStream_t stream) {
   if (operands.row_capacity == 0) return;
-  simple_grouped_gemm_kernel<<<grid_of(operands.row_capacity,
-                                       ceil_div(operands.weight_rows, kWarps)),
-                               kWarps * 32, 0, stream>>>(operands, interleaved, out);
-  RIDGE_CUDA_CHECK(cudaGetLastError());
+  launch_kernel({.grid = grid_of(operands.row_capacity, ceil_div(operands.weight_rows, kWarps)),
+                 .block = kWarps * 32,
+                 .stream = stream},
+                simple_grouped_gemm_kernel, operands, interleaved, out);
 }
 
 void launch_simple_swiglu(const GroupedGemmOperands& operands, const float* sums,
                           std::uint8_t* activated, float* scales, cudaStream_t stream) {
   if (operands.row_capacity == 0) return;
-  simple_swiglu_kernel<<<grid_of(operands.row_capacity, operands.weight_rows / 2 / kScaleBlock), 32,
-                         0, stream>>>(operands, sums, activated, scales);
-  RIDGE_CUDA_CHECK(cudaGetLastError());
+  launch_kernel({.grid = grid_of(operands.row_capacity, operands.weight_rows / 2 / kScaleBlock),
+                 .block = 32,
+                 .stream = stream},
+                simple_swiglu_kernel, operands, sums, activated, scales);
 }
 
 void launch_simple_round(const GroupedGemmOperands& operands, const float* sums,
                          __nv_bfloat16* rounded, cudaStream_t stream) {
   if (operands.row_capacity == 0) return;
-  simple_round_kernel<<<grid_of(operands.row_capacity, ceil_div(operands.weight_rows, 256)), 256, 0,
-                        stream>>>(operands, sums, rounded);
-  RIDGE_CUDA_CHECK(cudaGetLastError());
+  launch_kernel({.grid = grid_of(operands.row_capacity, ceil_div(operands.weight_rows, 256)),
+                 .block = 256,
+                 .stream = stream},
+                simple_round_kernel, operands, sums, rounded);
 }
 
 }  // namespace ridge::kernels::moe

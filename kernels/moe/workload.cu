@@ -1,4 +1,4 @@
-#include "common/device.hpp"
+#include "common/launch.cuh"
 #include "gemm/cublaslt_gemm.hpp"
 #include "moe/activations.hpp"
 #include "moe/bench_shape.hpp"
@@ -53,8 +53,8 @@ struct InputSet {
         layer(shape, weights, workspace, sm_count),
         tokens(static_cast<std::size_t>(shape.tokens) * shape.hidden),
         out(tokens.size()) {
-    fill_tokens_kernel<<<256, 256>>>(tokens.data(), tokens.size(), shape.hidden, seed);
-    RIDGE_CUDA_CHECK(cudaGetLastError());
+    launch_kernel({.grid = 256, .block = 256}, fill_tokens_kernel, tokens.data(), tokens.size(),
+                  shape.hidden, seed);
   }
 
   const DeviceWeights& weights;

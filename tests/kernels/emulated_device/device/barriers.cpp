@@ -1,0 +1,144 @@
+#include "barriers.hpp"
+
+#include "error.hpp"
+
+#include <cstring>
+
+namespace ridge::emulated {
+namespace {
+
+/// What an mbarrier's 8 bytes hold here: whoever overwrites them is found out.
+constexpr std::uint64_t kSignature = 0x6d626172'72696572ull;
+
+}  // namespace
+
+void TransactionBarriers::init(std::uint32_t address, std::uint32_t arrivals) {
+  if (address % 8 != 0 || arrivals == 0 || arrivals >= 1u << 20) {
+    fail("mbarrier.init at %#x for %u arrivals: 8-byte alignment and 1 .. 2^20 - 1 expected",
+         address, arrivals);
+  }
+  std::memcpy(shared_.at(address, sizeof(kSignature)), &kSignature, sizeof(kSignature));
+  Barrier barrier;
+  barrier.arrivals = barrier.pending = arrivals;
+  barrier.initialised_by = scheduler_.self();
+  if (!barriers_.emplace(address, barrier).second) {
+    fail("mbarrier at %#x initialised twice", address);
+  }
+}
+
+void TransactionBarriers::fence_init() {
+  for (auto& [address, barrier] : barriers_) {
+    barrier.fenced |= barrier.initialised_by == scheduler_.self();
+  }
+}
+
+TransactionBarriers::Barrier& TransactionBarriers::find(std::uint32_t address) {
+  const auto found = barriers_.find(address);
+  if (found == barriers_.end()) {
+    fail("no mbarrier has been initialised at shared %#x", address);
+  }
+  if (std::memcmp(shared_.at(address, sizeof(kSignature)), &kSignature, sizeof(kSignature)) != 0) {
+    fail("the mbarrier at shared %#x has been overwritten", address);
+  }
+  return found->second;
+}
+
+void TransactionBarriers::settle(Barrier& barrier) {
+  if (barrier.pending == 0 && barrier.bytes == 0) {
+    ++barrier.phase;
+    barrier.pending = barrier.arrivals;
+    for (const unsigned thread : barrier.waiting) {
+      scheduler_.wake(thread);
+    }
+    barrier.waiting.clear();
+  }
+}
+
+void TransactionBarriers::arrive(std::uint32_t address, std::uint32_t expected_bytes) {
+  scheduler_.pause();
+  Barrier& barrier = find(address);
+  if (barrier.pending == 0) {
+    fail(
+        "an arrival at the mbarrier at shared %#x, whose phase has all of its %u and waits for "
+        "%lld bytes",
+        address, barrier.arrivals, static_cast<long long>(barrier.bytes));
+  }
+  barrier.bytes += expected_bytes;
+  --barrier.pending;
+  settle(barrier);
+}
+
+void TransactionBarriers::wait(std::uint32_t address, std::uint32_t parity) {
+  scheduler_.pause();
+  if (parity > 1) {
+    fail("mbarrier wait for parity %u", parity);
+  }
+  for (;;) {
+    Barrier& barrier = find(address);
+    if ((barrier.phase & 1u) != parity) {
+      return;
+    }
+    barrier.waiting.push_back(scheduler_.self());
+    scheduler_.suspend({"the mbarrier at shared %#x, parity %u", address, parity});
+  }
+}
+
+void TransactionBarriers::require_for_copies(std::uint32_t address) {
+  if (!find(address).fenced) {
+    fail("a bulk copy signals the mbarrier at shared %#x, whose initialisation was not fenced",
+         address);
+  }
+}
+
+void TransactionBarriers::complete(std::uint32_t address, std::uint32_t bytes) {
+  Barrier& barrier = find(address);
+  barrier.bytes -= bytes;
+  if (barrier.bytes < 0) {
+    fail("%lld bytes more have landed at the mbarrier at shared %#x than were expected",
+         static_cast<long long>(-barrier.bytes), address);
+  }
+  settle(barrier);
+}
+
+std::string TransactionBarriers::waited_for() const {
+  std::string text;
+  for (const auto& [address, barrier] : barriers_) {
+    if (!barrier.waiting.empty()) {
+      char line[160];
+      std::snprintf(line, sizeof(line),
+                    "; the mbarrier at shared %#x is in phase %u: %u of %u arrivals and %lld bytes "
+                    "to come",
+                    address, barrier.phase, barrier.pending, barrier.arrivals,
+                    static_cast<long long>(barrier.bytes));
+      text += line;
+    }
+  }
+  return text;
+}
+
+void NumberedBarriers::sync(int id, int threads) {
+  scheduler_.pause();
+  if (id < 0 || id > 15 || threads <= 0 || threads % 32 != 0 ||
+      static_cast<unsigned>(threads) > scheduler_.threads()) {
+    fail("bar.sync %d, %d in a CTA of %u threads", id, threads, scheduler_.threads());
+  }
+  Barrier& barrier = barriers_[static_cast<std::size_t>(id)];
+  if (barrier.waiting.empty()) {
+    barrier.expected = threads;
+  } else if (barrier.expected != threads) {
+    fail("barrier %d: thread %u expects %d threads, thread %u expects %d", id, scheduler_.self(),
+         threads, barrier.waiting.front(), barrier.expected);
+  }
+  if (static_cast<int>(barrier.waiting.size()) + 1 < threads) {
+    barrier.waiting.push_back(scheduler_.self());
+    scheduler_.suspend(
+        {"barrier %u of %u threads", static_cast<unsigned>(id), static_cast<unsigned>(threads)});
+    return;
+  }
+  for (const unsigned thread : barrier.waiting) {
+    scheduler_.wake(thread);
+  }
+  barrier.waiting.clear();
+}
+
+}  // namespace ridge::emulated

@@ -1,0 +1,49 @@
+#pragma once
+
+#include "barriers.hpp"
+#include "scheduler.hpp"
+#include "shared_memory.hpp"
+#include "tensor_map.hpp"
+
+#include <cstdint>
+#include <vector>
+
+namespace ridge::emulated {
+
+/// cp.async.bulk and cp.async.bulk.tensor (tile mode) from global to shared memory. A copy's bytes
+/// are poisoned from its issue until it lands, which it does at a random time. Source: PTX ISA 8.7,
+/// "cp.async.bulk", "Tensors", and the driver's cuTensorMapEncodeTiled.
+class CopyEngine : public Engine {
+ public:
+  CopyEngine(Scheduler& scheduler, SharedMemory& shared, TransactionBarriers& barriers)
+      : scheduler_(scheduler), shared_(shared), barriers_(barriers) {}
+
+  void load_bytes(std::uint32_t destination, const void* source, std::uint32_t bytes,
+                  std::uint32_t barrier, std::uint64_t policy);
+  /// `at` has the map's rank: the box's first element.
+  void load_box(std::uint32_t destination, const CUtensorMap* map, std::uint32_t barrier,
+                const std::vector<std::int32_t>& at, std::uint64_t policy);
+
+  bool has_work() const override { return !under_way_.empty(); }
+  void step(Chance& chance) override;
+
+ private:
+  struct Copy {
+    std::uint32_t destination;
+    std::uint32_t bytes;
+    std::uint32_t barrier;
+    const std::uint8_t* source = nullptr;  ///< Of contiguous bytes; otherwise a box of `map`.
+    TensorMap map{};
+    std::int64_t at[TensorMap::kMostDimensions] = {};
+  };
+  void issue(const Copy& copy, std::uint64_t policy);
+  void land_box(const Copy& copy);
+
+  Scheduler& scheduler_;
+  SharedMemory& shared_;
+  TransactionBarriers& barriers_;
+  std::vector<Copy> under_way_;
+  bool used_ = false;
+};
+
+}  // namespace ridge::emulated

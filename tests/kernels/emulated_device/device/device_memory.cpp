@@ -1,0 +1,73 @@
+#include "device_memory.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+
+namespace ridge::emulated {
+
+void DeviceMemory::Release::operator()(std::uint8_t* bytes) const {
+  ::operator delete (bytes, std::align_val_t{kAlignment});
+}
+
+void* DeviceMemory::allocate(std::size_t bytes) {
+  std::unique_ptr<std::uint8_t[], Release> storage(
+      static_cast<std::uint8_t*>(::operator new (bytes, std::align_val_t{kAlignment})));
+  std::memset(storage.get(), 0xff, bytes);
+  void* const start = storage.get();
+  allocations_[reinterpret_cast<std::uintptr_t>(start)] = {bytes, std::move(storage)};
+  return start;
+}
+
+bool DeviceMemory::release(void* pointer) {
+  return allocations_.erase(reinterpret_cast<std::uintptr_t>(pointer)) != 0;
+}
+
+bool DeviceMemory::contains(const void* pointer, std::size_t bytes) const {
+  const auto at = reinterpret_cast<std::uintptr_t>(pointer);
+  auto after = allocations_.upper_bound(at);
+  if (after == allocations_.begin()) {
+    return false;
+  }
+  const auto& [start, allocation] = *std::prev(after);
+  return at + bytes <= start + allocation.bytes;
+}
+
+std::vector<SavedBytes> DeviceMemory::snapshot() const {
+  std::vector<SavedBytes> all;
+  for (const auto& [start, allocation] : allocations_) {
+    std::uint8_t* const bytes = allocation.storage.get();
+    all.push_back({bytes, {bytes, bytes + allocation.bytes}});
+  }
+  return all;
+}
+
+std::vector<SavedBytes> DeviceMemory::changed_since(const std::vector<SavedBytes>& before) {
+  constexpr std::size_t kBlock = 256;
+  std::vector<SavedBytes> changed;
+  for (const SavedBytes& old : before) {
+    bool in_run = false;
+    for (std::size_t block = 0; block < old.bytes.size(); block += kBlock) {
+      const std::size_t bytes = std::min(kBlock, old.bytes.size() - block);
+      if (std::memcmp(old.at + block, old.bytes.data() + block, bytes) == 0) {
+        in_run = false;
+        continue;
+      }
+      if (!in_run) {
+        changed.push_back({old.at + block, {}});
+        in_run = true;
+      }
+      std::vector<std::uint8_t>& run = changed.back().bytes;
+      run.insert(run.end(), old.bytes.begin() + static_cast<std::ptrdiff_t>(block),
+                 old.bytes.begin() + static_cast<std::ptrdiff_t>(block + bytes));
+    }
+  }
+  return changed;
+}
+
+DeviceMemory& device_memory() {
+  static DeviceMemory memory;
+  return memory;
+}
+
+}  // namespace ridge::emulated

@@ -1,0 +1,113 @@
+#include "fiber.hpp"
+
+#include <memory>
+#include <utility>
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
+#endif
+
+namespace ridge::emulated {
+namespace {
+
+#if defined(__SANITIZE_ADDRESS__)
+constexpr std::size_t kStackBytes = 512 << 10;  // Instrumented frames are several times larger.
+
+void announce(void** fake_stack, const void* bottom, std::size_t bytes) {
+  __sanitizer_start_switch_fiber(fake_stack, bottom, bytes);
+}
+void arrived(void* fake_stack, const void** bottom, std::size_t* bytes) {
+  __sanitizer_finish_switch_fiber(fake_stack, bottom, bytes);
+}
+/// Where a fiber ended earlier, its last frames are still marked.
+void forget_frames(const void* bottom, std::size_t bytes) {
+  __asan_unpoison_memory_region(bottom, bytes);
+}
+#else
+constexpr std::size_t kStackBytes = 64 << 10;
+
+void announce(void**, const void*, std::size_t) {}
+void arrived(void*, const void**, std::size_t*) {}
+void forget_frames(const void*, std::size_t) {}
+#endif
+
+/// Tells where the stack lies.
+class Stack {
+ public:
+  explicit Stack(const void** bottom, std::size_t* bytes) : bottom_(bottom), bytes_(bytes) {}
+  boost::context::stack_context allocate() {
+    const boost::context::stack_context stack = allocator_.allocate();
+    *bottom_ = static_cast<const char*>(stack.sp) - stack.size;
+    *bytes_ = stack.size;
+    forget_frames(*bottom_, *bytes_);
+    return stack;
+  }
+  void deallocate(boost::context::stack_context& stack) noexcept { allocator_.deallocate(stack); }
+
+ private:
+  const void** bottom_;
+  std::size_t* bytes_;
+  boost::context::protected_fixedsize_stack allocator_{kStackBytes};
+};
+
+}  // namespace
+
+Fiber::Fiber()
+    : context_(std::allocator_arg, Stack(&stack_bottom_, &stack_bytes_),
+               [this](Context&& caller) { return loop(std::move(caller)); }) {}
+
+// Boost.Context would unwind a suspended fiber by an exception of its own, thrown before
+// AddressSanitizer can be told of the change of stacks.
+Fiber::~Fiber() {
+  abandoned_ = true;
+  if (!finished_) {
+    resume();
+  }
+  resume();
+}
+
+Fiber::Context Fiber::loop(Context&& caller) {
+  arrived(nullptr, &caller_bottom_, &caller_bytes_);
+  caller_ = std::move(caller);
+  while (!abandoned_) {
+    try {
+      job_();
+    } catch (const Abandoned&) {
+    }
+    finished_ = true;
+    switch_to_caller();
+  }
+  announce(nullptr, caller_bottom_, caller_bytes_);
+  return std::move(caller_);
+}
+
+bool Fiber::start(std::function<void()> job) {
+  job_ = std::move(job);
+  finished_ = false;
+  return resume();
+}
+
+bool Fiber::resume() {
+  void* fake_stack = nullptr;
+  announce(&fake_stack, stack_bottom_, stack_bytes_);
+  context_ = std::move(context_).resume();
+  arrived(fake_stack, nullptr, nullptr);
+  return finished_;
+}
+
+void Fiber::suspend() {
+  switch_to_caller();
+  if (abandoned_) {
+    throw Abandoned{};
+  }
+}
+
+void Fiber::switch_to_caller() {
+  void* fake_stack = nullptr;
+  announce(&fake_stack, caller_bottom_, caller_bytes_);
+  caller_ = std::move(caller_).resume();
+  arrived(fake_stack, &caller_bottom_, &caller_bytes_);
+}
+
+}  // namespace ridge::emulated

@@ -1,0 +1,211 @@
+// The CUDA runtime calls of cuda/cuda_runtime.h, in terms of the emulated device.
+
+#include "device.hpp"
+#include "device_memory.hpp"
+#include "tensor_map.hpp"
+
+#include <cstdio>
+#include <cstring>
+#include <utility>
+
+#include <cuda_runtime.h>
+
+using ridge::emulated::Device;
+using ridge::emulated::device_memory;
+
+namespace {
+
+constexpr std::size_t kMemoryBytes = std::size_t{80} * 1000 * 1000 * 1000;
+
+}  // namespace
+
+namespace ridge::emulated {
+
+cudaError_t allow_shared_bytes(const void* kernel, cudaFuncAttribute attribute, int bytes) {
+  if (attribute != cudaFuncAttributeMaxDynamicSharedMemorySize || bytes < 0 ||
+      static_cast<std::size_t>(bytes) > SharedMemory::kLimitBytes) {
+    return cudaErrorInvalidValue;
+  }
+  Device::instance().allow_shared_bytes(kernel, static_cast<std::size_t>(bytes));
+  return cudaSuccess;
+}
+
+cudaError_t launch(const cudaLaunchConfig_t& config, const void* kernel,
+                   std::function<void()> as_one_thread) {
+  const dim3& grid = config.gridDim;
+  const dim3& block = config.blockDim;
+  const std::size_t threads = std::size_t{block.x} * block.y * block.z;
+  if (grid.x == 0 || grid.y == 0 || grid.z == 0 || grid.y > 65535 || grid.z > 65535 ||
+      threads == 0 || threads > 1024 || block.z > 64 ||
+      config.dynamicSmemBytes > Device::instance().allowed_shared_bytes(kernel)) {
+    return cudaErrorInvalidValue;
+  }
+  bool dependent = false;
+  for (unsigned i = 0; i < config.numAttrs; ++i) {
+    dependent |= config.attrs[i].val.programmaticStreamSerializationAllowed != 0;
+  }
+  Device::instance().enqueue(
+      {grid, block, config.dynamicSmemBytes, dependent, std::move(as_one_thread)});
+  return cudaSuccess;
+}
+
+}  // namespace ridge::emulated
+
+const char* cudaGetErrorName(cudaError_t error) {
+  switch (error) {
+    case cudaSuccess:
+      return "cudaSuccess";
+    case cudaErrorInvalidValue:
+      return "cudaErrorInvalidValue";
+    case cudaErrorNoDevice:
+      return "cudaErrorNoDevice";
+    case cudaErrorLaunchFailure:
+      return "cudaErrorLaunchFailure";
+    case cudaErrorNotSupported:
+      return "cudaErrorNotSupported";
+  }
+  return "an unknown error";
+}
+
+const char* cudaGetErrorString(cudaError_t error) {
+  switch (error) {
+    case cudaErrorLaunchFailure:
+      return Device::instance().failure().c_str();
+    case cudaErrorNotSupported:
+      return "the emulated device has no clock and no graphs: it checks, it does not measure";
+    default:
+      return cudaGetErrorName(error);
+  }
+}
+
+cudaError_t cudaGetLastError() {
+  return Device::instance().failure().empty() ? cudaSuccess : cudaErrorLaunchFailure;
+}
+
+cudaError_t cudaMalloc(void** pointer, std::size_t bytes) {
+  *pointer = device_memory().allocate(bytes);
+  return cudaSuccess;
+}
+
+cudaError_t cudaFree(void* pointer) {
+  if (pointer == nullptr) {
+    return cudaSuccess;
+  }
+  const cudaError_t status = Device::instance().synchronize();
+  return device_memory().release(pointer) ? status : cudaErrorInvalidValue;
+}
+
+cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind) {
+  if ((kind != cudaMemcpyHostToDevice && !device_memory().contains(from, bytes)) ||
+      (kind != cudaMemcpyDeviceToHost && !device_memory().contains(to, bytes))) {
+    return cudaErrorInvalidValue;
+  }
+  const cudaError_t status = Device::instance().synchronize();
+  if (status == cudaSuccess) {
+    std::memcpy(to, from, bytes);
+  }
+  return status;
+}
+
+cudaError_t cudaMemset(void* at, int value, std::size_t bytes) {
+  if (!device_memory().contains(at, bytes)) {
+    return cudaErrorInvalidValue;
+  }
+  Device::instance().enqueue([at, value, bytes] { std::memset(at, value, bytes); });
+  return cudaGetLastError();
+}
+
+cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
+  *free = *total = kMemoryBytes;
+  return cudaSuccess;
+}
+
+cudaError_t cudaDeviceSynchronize() {
+  return Device::instance().synchronize();
+}
+
+// All streams are one: their order of launches is one that the hardware could choose.
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
+  *stream = nullptr;
+  return cudaSuccess;
+}
+cudaError_t cudaStreamDestroy(cudaStream_t) {
+  return cudaSuccess;
+}
+cudaError_t cudaStreamSynchronize(cudaStream_t) {
+  return Device::instance().synchronize();
+}
+
+cudaError_t cudaEventCreate(cudaEvent_t*) {
+  return cudaErrorNotSupported;
+}
+cudaError_t cudaEventDestroy(cudaEvent_t) {
+  return cudaErrorNotSupported;
+}
+cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) {
+  return cudaErrorNotSupported;
+}
+cudaError_t cudaEventSynchronize(cudaEvent_t) {
+  return cudaErrorNotSupported;
+}
+cudaError_t cudaEventElapsedTime(float*, cudaEvent_t, cudaEvent_t) {
+  return cudaErrorNotSupported;
+}
+cudaError_t cudaStreamBeginCapture(cudaStream_t, cudaStreamCaptureMode) {
+  return cudaErrorNotSupported;
+}
+cudaError_t cudaStreamEndCapture(cudaStream_t, cudaGraph_t*) {
+  return cudaErrorNotSupported;
+}
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t*, cudaGraph_t, unsigned long long) {
+  return cudaErrorNotSupported;
+}
+cudaError_t cudaGraphLaunch(cudaGraphExec_t, cudaStream_t) {
+  return cudaErrorNotSupported;
+}
+cudaError_t cudaGraphDestroy(cudaGraph_t) {
+  return cudaErrorNotSupported;
+}
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t) {
+  return cudaErrorNotSupported;
+}
+
+cudaError_t cudaGetDeviceCount(int* count) {
+  *count = 1;
+  return cudaSuccess;
+}
+
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
+  *properties = {};
+  std::snprintf(properties->name, sizeof(properties->name), "emulated Hopper device");
+  properties->totalGlobalMem = kMemoryBytes;
+  properties->major = 9;
+  properties->multiProcessorCount = 132;
+  properties->l2CacheSize = 50 << 20;
+  return cudaSuccess;
+}
+
+cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr, int) {
+  *value = 0;
+  return cudaSuccess;
+}
+cudaError_t cudaDeviceGetPCIBusId(char*, int, int) {
+  return cudaErrorNotSupported;
+}
+cudaError_t cudaRuntimeGetVersion(int* version) {
+  *version = 0;
+  return cudaSuccess;
+}
+
+cudaError_t cudaGetDriverEntryPointByVersion(const char* symbol, void** function, unsigned,
+                                             unsigned long long,
+                                             cudaDriverEntryPointQueryResult* result) {
+  if (std::strcmp(symbol, "cuTensorMapEncodeTiled") == 0) {
+    *function = reinterpret_cast<void*>(&ridge::emulated::encode_tensor_map);
+    *result = cudaDriverEntryPointSuccess;
+  } else {
+    *function = nullptr;
+    *result = cudaDriverEntryPointSymbolNotFound;
+  }
+  return cudaSuccess;
+}

@@ -1,0 +1,104 @@
+#pragma once
+
+#include "barriers.hpp"
+#include "copy_engine.hpp"
+#include "device_memory.hpp"
+#include "fidelity.hpp"
+#include "matrix_unit.hpp"
+#include "scheduler.hpp"
+#include "shared_memory.hpp"
+#include "warp.hpp"
+
+#include <cstddef>
+#include <deque>
+#include <functional>
+#include <vector>
+
+#include <vector_types.h>
+
+namespace ridge::emulated {
+
+/// A launch, ready to run.
+struct Launch {
+  dim3 grid;
+  dim3 block;
+  std::size_t shared_bytes = 0;
+  bool dependent = false;        ///< A programmatic dependent of the launch before it.
+  std::function<void()> kernel;  ///< Calls the kernel with its arguments, as one thread.
+};
+
+/// One CTA of a launch under way, with everything that its threads can ask the hardware for.
+class ThreadBlock {
+ public:
+  /// `written_before` are the pieces of memory that the launches it depends on have written.
+  ThreadBlock(const Launch& launch, uint3 index, const std::vector<SavedBytes>& written_before,
+              Chance& chance, Fidelity fidelity);
+  ~ThreadBlock();
+  ThreadBlock(const ThreadBlock&) = delete;
+  ThreadBlock& operator=(const ThreadBlock&) = delete;
+
+  /// The CTA whose thread is running.
+  static ThreadBlock& current();
+
+  /// Runs until all threads have ended or wait for the kernels before this one.
+  void run_to_prerequisites();
+  /// Runs to the end. Throws DeviceError, also when threads wait for each other.
+  void run_to_end();
+
+  // ---- what the threads use; `thread` numbers are linear
+  unsigned thread() const { return scheduler_.self(); }
+  unsigned lane() const { return thread() % 32; }
+  SharedMemory& shared() { return shared_; }
+  TransactionBarriers& transaction_barriers() { return transaction_barriers_; }
+  NumberedBarriers& numbered_barriers() { return numbered_barriers_; }
+  CopyEngine& copies() { return copies_; }
+  MatrixUnit& matrix_unit();
+  WarpExchange& warp() { return warps_[thread() / 32]; }
+
+  void sync_threads();
+  /// fence.proxy.async on shared memory by the running thread.
+  void fence_async_proxy();
+  /// setmaxnreg.
+  void set_registers(unsigned per_thread, bool increase);
+  /// griddepcontrol.
+  void allow_dependents();
+  void wait_for_prerequisites();
+  /// fence.proxy.async.global by the running thread.
+  void fence_async_proxy_global();
+  /// An error if a bulk copy that the running thread issues now need not see what the launches
+  /// before this one stored at [from, from + bytes).
+  void require_visible_to_copies(const void* from, std::uint64_t bytes) const;
+  /// Whether a thread let dependents start before it had waited for its own prerequisites: then
+  /// those may run beside kernels further back.
+  bool allowed_dependents_early() const { return allowed_dependents_early_; }
+
+ private:
+  void require_clean_end() const;
+
+  const Launch& launch_;
+  uint3 index_;
+  const std::vector<SavedBytes>& written_before_;
+  Scheduler scheduler_;
+  SharedMemory shared_;
+  TransactionBarriers transaction_barriers_;
+  NumberedBarriers numbered_barriers_;
+  CopyEngine copies_;
+  std::vector<MatrixUnit> matrix_units_;
+  std::deque<WarpExchange> warps_;
+  std::function<void(unsigned)> body_;
+  bool started_ = false;
+
+  std::vector<unsigned> warp_registers_;  ///< Per thread of each warp.
+  unsigned free_registers_ = 0;
+  std::vector<unsigned> waiting_for_registers_;
+  std::vector<unsigned> registers_set_;  ///< Per thread: how many times.
+  std::vector<unsigned> warp_registers_set_;
+
+  bool prerequisites_done_ = false;
+  std::vector<unsigned> waiting_for_prerequisites_;
+  std::vector<bool> waited_;
+  std::vector<bool> fenced_global_;
+  bool allowed_dependents_early_ = false;
+};
+
+}  // namespace ridge::emulated

@@ -1,0 +1,210 @@
+#include "bench/family.hpp"
+#include "common/numeric.hpp"
+#include "decode_attention/family.hpp"
+#include "decode_attention/launch.hpp"
+#include "decode_attention/reference.hpp"
+#include "decode_attention/tile_plan.hpp"
+#include "device/device.hpp"
+#include "moe/family.hpp"
+
+#include <cmath>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+// The kernels' own sources on the emulated device: the claims that need more than what
+// `ridge-bench-emulated --check` runs.
+
+namespace ridge::kernels {
+namespace {
+
+using emulated::Device;
+
+class Imitating {
+ public:
+  explicit Imitating(emulated::Fidelity fidelity) { Device::instance().imitate(fidelity); }
+  ~Imitating() { Device::instance().imitate({}); }
+  Imitating(const Imitating&) = delete;
+  Imitating& operator=(const Imitating&) = delete;
+};
+
+struct AttentionOutputs {
+  std::vector<float> output;
+  std::vector<float> lse;
+};
+
+AttentionOutputs run_attention(const decode::Problem& problem, const decode::HostInputs& inputs,
+                               int ctas) {
+  const DeviceBuffer<std::uint16_t> query(inputs.query);
+  const DeviceBuffer<std::uint8_t> key(inputs.key);
+  const DeviceBuffer<std::uint8_t> value(inputs.value);
+  const DeviceBuffer<float> k_scale(inputs.k_scale);
+  const DeviceBuffer<float> v_scale(inputs.v_scale);
+  const DeviceBuffer<std::int32_t> block_table(inputs.block_table);
+  const std::size_t vectors = static_cast<std::size_t>(problem.batch() * problem.query_heads);
+  const DeviceBuffer<float> output(vectors * static_cast<std::size_t>(problem.head_dim));
+  const DeviceBuffer<float> lse(vectors);
+  decode::Arguments arguments;
+  arguments.query = query.data();
+  arguments.key = key.data();
+  arguments.value = value.data();
+  arguments.k_scale = k_scale.data();
+  arguments.v_scale = v_scale.data();
+  arguments.block_table = block_table.data();
+  arguments.block_table_stride = inputs.block_table_stride;
+  arguments.cache_pages = inputs.cache_pages;
+  arguments.output = output.data();
+  arguments.output_float = true;
+  arguments.lse = lse.data();
+  arguments.query_heads = problem.query_heads;
+  arguments.kv_heads = problem.kv_heads;
+  arguments.softmax_scale = inputs.softmax_scale;
+  const decode::Launch launch(problem, arguments, ctas);
+  launch.run(nullptr);
+  return {output.download(), lse.download()};
+}
+
+std::vector<double> as_double(const std::vector<float>& values) {
+  return {values.begin(), values.end()};
+}
+
+class EmulatedAttention : public testing::TestWithParam<decode::KvType> {
+ protected:
+  double tolerance() const { return GetParam() == decode::KvType::kBf16 ? 1e-3 : 2e-3; }
+
+  decode::Problem problem(std::vector<std::int32_t> lengths, int query_heads, int kv_heads,
+                          int head_dim) const {
+    decode::Problem made;
+    made.kv_lengths = std::move(lengths);
+    made.query_heads = query_heads;
+    made.kv_heads = kv_heads;
+    made.head_dim = head_dim;
+    made.kv_type = GetParam();
+    return made;
+  }
+
+  void expect_close(const decode::Problem& p, int ctas, std::uint64_t seed, float sharpness = 1) {
+    const decode::HostInputs inputs = decode::make_inputs(p, seed, {}, sharpness);
+    const decode::Result want = decode::reference_attention(p, inputs);
+    const AttentionOutputs got = run_attention(p, inputs, ctas);
+    EXPECT_LE(decode::relative_error(as_double(got.output), want.output), tolerance());
+    EXPECT_LE(decode::relative_error(as_double(got.lse), want.lse), 1e-5);
+  }
+};
+
+TEST_P(EmulatedAttention, WritesTheSameBitsInEveryOrder) {
+  // One CTA of many short segments and splits: slots are reused, the consumers take turns.
+  const decode::Problem p = problem({300, 0, 20, 64, 190, 700}, 32, 2, 64);
+  const decode::HostInputs inputs = decode::make_inputs(p, 4);
+  const decode::Result want = decode::reference_attention(p, inputs);
+  AttentionOutputs first;
+  for (std::uint64_t seed = 1; seed <= 12; ++seed) {
+    Device::instance().seed(seed);
+    const AttentionOutputs got = run_attention(p, inputs, 3);
+    ASSERT_LE(decode::relative_error(as_double(got.output), want.output), tolerance()) << seed;
+    ASSERT_LE(decode::relative_error(as_double(got.lse), want.lse), 1e-5) << seed;
+    if (seed == 1) {
+      first = got;
+    }
+    ASSERT_EQ(std::memcmp(got.output.data(), first.output.data(), got.output.size() * 4), 0);
+  }
+}
+
+TEST_P(EmulatedAttention, GoesRoundItsRingOfSlotsManyTimes) {
+  for (const int head_dim : {64, 128, 256}) {
+    const int slots = decode::tile_plan(head_dim, GetParam()).slots;
+    // A tile takes two slots, so that every slot is used at least five times.
+    for (std::uint64_t seed = 1; seed <= 2; ++seed) {
+      Device::instance().seed(seed);
+      expect_close(problem({slots * 5 / 2 * 64 + 9}, 16, 1, head_dim), 1, seed);
+    }
+  }
+}
+
+TEST_P(EmulatedAttention, FencesWhatItStoresForTheMatrixUnit) {
+  const Imitating imitating({.proxies = true});
+  expect_close(problem({150, 5, 64}, 16, 1, 64), 1, 5);
+}
+
+TEST_P(EmulatedAttention, IgnoresNanBeyondTheLengthAndGarbagePagesPastTheEnd) {
+  expect_close(problem({5}, 64, 1, 256), 1, 2);
+  expect_close(problem({1, 63, 65}, 16, 1, 64), 2, 3);
+}
+
+TEST_P(EmulatedAttention, MergesItsTwoConsumersWhicheverHasTheOddTile) {
+  // One CTA, so the second and third requests start on the other consumer.
+  expect_close(problem({300, 20, 40, 70}, 64, 1, 128), 1, 4);
+}
+
+TEST_P(EmulatedAttention, CombinesARequestSplitOverManyCtas) {
+  expect_close(problem({700}, 64, 1, 256), 7, 5);
+  expect_close(problem({400, 0, 130, 900}, 32, 2, 64), 5, 6);
+}
+
+TEST_P(EmulatedAttention, YieldsZerosAndMinusInfinityForALengthOfZero) {
+  const decode::Problem p = problem({0, 10}, 64, 1, 64);
+  const AttentionOutputs got = run_attention(p, decode::make_inputs(p, 7), 2);
+  for (int head = 0; head < 64; ++head) {
+    EXPECT_EQ(got.lse[head], -INFINITY);
+    for (int d = 0; d < 64; ++d) {
+      EXPECT_EQ(got.output[head * 64 + d], 0.0f);
+    }
+  }
+}
+
+TEST_P(EmulatedAttention, ServesGroupsSmallerAndLargerThanATile) {
+  expect_close(problem({100, 64}, 64, 4, 128), 3, 8);
+  expect_close(problem({100, 64}, 128, 1, 64), 3, 9);
+  expect_close(problem({100}, 48, 3, 256), 2, 10);
+}
+
+TEST_P(EmulatedAttention, StaysAccurateWhenFewTokensDominate) {
+  expect_close(problem({333}, 64, 1, 128), 2, 11, 6);
+}
+
+INSTANTIATE_TEST_SUITE_P(KvTypes, EmulatedAttention,
+                         testing::Values(decode::KvType::kBf16, decode::KvType::kE4m3),
+                         [](const auto& type) { return std::string(name(type.param)); });
+
+/// The layer's own check on the first case of the given claim, on few multiprocessors, so that a
+/// CTA has several tiles.
+bench::CheckReport check_moe_layer(const std::string& claim) {
+  bench::DeviceFacts few_multiprocessors;
+  few_multiprocessors.sm_count = 3;
+  for (const bench::Case& test : moe::layer_cases(bench::Extent::kQuick)) {
+    if (test.kernel == "ridge" && test.name.find(claim) != std::string::npos) {
+      return moe::check_layer(test, few_multiprocessors);
+    }
+  }
+  return {.message = "no case of that name"};
+}
+
+TEST(EmulatedMoeLayer, AgreesWithItsReferencesInEveryOrder) {
+  for (std::uint64_t seed = 1; seed <= 3; ++seed) {
+    Device::instance().seed(seed);
+    const bench::CheckReport report = check_moe_layer("every routing");
+    EXPECT_TRUE(report.passed) << seed << ": " << report.message;
+  }
+}
+
+TEST(EmulatedMoeLayer, NeedsNoProxyFenceForItsOwnStagingMemory) {
+  const Imitating imitating({.proxies = true});
+  for (const char* const claim : {"one narrow tile", "a full tile"}) {
+    const bench::CheckReport report = check_moe_layer(claim);
+    EXPECT_TRUE(report.passed) << report.message;
+  }
+}
+
+TEST(EmulatedMoeLayer, StaysWithinItsTolerancesWithTheMatrixUnitsOwnSums) {
+  const Imitating imitating({.fp8_sums = true});
+  for (const char* const claim : {"a full tile", "every routing"}) {
+    const bench::CheckReport report = check_moe_layer(claim);
+    EXPECT_TRUE(report.passed) << report.message;
+    EXPECT_GT(report.relative_error, 1e-6);  // Exact sums would give less: the imitation is on.
+  }
+}
+
+}  // namespace
+}  // namespace ridge::kernels
