@@ -73,7 +73,7 @@ std::vector<bench::Case> latent_cases(bench::Extent extent) {
   add("one partial page: masking, NaN beyond the length", 1, 5, Lengths::kEqual, 64);
   add("one token", 1, 1, Lengths::kEqual, 64);
   add("length 0 yields zeros and -inf", 3, 0, Lengths::kEqual, 64);
-  add("as many requests as SMs: slots are reused, no split", 132, 200, Lengths::kEqual, 64);
+  add("as many requests as SMs: slots are reused, no split", 132, 200, Lengths::kEqual, 16);
   add("one long request: split over the chip", 1, 4096 + 17, Lengths::kEqual, 64);
   add("128 query heads: two row blocks", 4, 300, Lengths::kRagged, 128);
   add("fewer query heads than a tile has rows", 2, 130, Lengths::kEqual, 16);
