@@ -148,6 +148,8 @@ std::vector<bench::Case> cases(bench::Extent extent) {
     add("length 0 yields zeros and -inf", shape(3, 0, Lengths::kEqual, {64, 1, 256}));
     add("as many requests as SMs: the two consumers merge, no split",
         shape(132, 200, Lengths::kEqual, {64, 1, 256}));
+    add("ten tiles per CTA: every slot is used again and again",
+        shape(132, 640, Lengths::kEqual, {16, 1, 256}));
     add("one long request: split over the chip",
         shape(1, 4096 + 17, Lengths::kEqual, {64, 1, 256}));
     add("ragged batch", shape(16, 500, Lengths::kRagged, {64, 1, 256}));

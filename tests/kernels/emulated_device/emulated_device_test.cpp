@@ -281,7 +281,7 @@ int right_results(Publication publication) {
     a.push_back(to_bf16(static_cast<float>(i * 7 % 13 - 6)).bits);
   }
   const DeviceBuffer<std::uint16_t> device_a(a);
-  Device::instance().track_proxies(true);
+  Device::instance().imitate({.proxies = true});
   int right = 0;
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {
     Device::instance().seed(seed);
@@ -301,7 +301,7 @@ int right_results(Publication publication) {
     }
     right += equal ? 1 : 0;
   }
-  Device::instance().track_proxies(false);
+  Device::instance().imitate({});
   return right;
 }
 
@@ -352,6 +352,44 @@ TEST(EmulatedDevice, ShowsADependentLaunchOldMemoryUntilItHasWaited) {
   EXPECT_EQ(read_after_write(true, false), (std::vector{2, 2, 2}));
   EXPECT_EQ(read_after_write(false, true), (std::vector{1, 1, 1}));
   EXPECT_EQ(read_after_write(false, false), (std::vector{1, 1, 1}));
+}
+
+__global__ void write_many_kernel(unsigned char* data) {
+  allow_dependent_launch();
+  data[threadIdx.x] = 7;
+}
+
+__global__ void copy_kernel(const unsigned char* data, int* first, bool fence) {
+  const std::uint32_t at = shared_address(dynamic_shared_memory());
+  if (threadIdx.x == 0) {
+    mbarrier_init(at + 1024, 1);
+    mbarrier_init_fence();
+    wait_for_prerequisites();
+    if (fence) {
+      fence_async_proxy_global();
+    }
+    mbarrier_arrive_expect(at + 1024, 64);
+    bulk_load(at, data, 64, at + 1024, kEvictFirst);
+    mbarrier_wait(at + 1024, 0);
+    *first = dynamic_shared_memory()[0];
+  }
+}
+
+std::string copy_after_write(bool fence) {
+  const DeviceBuffer<unsigned char> data(64);
+  const DeviceBuffer<int> first(1);
+  launch_kernel({.grid = 1, .block = 64}, write_many_kernel, data.data());
+  launch_kernel({.grid = 1, .block = 32, .shared_bytes = 2048, .dependent = true}, copy_kernel,
+                data.data(), first.data(), fence);
+  cudaDeviceSynchronize();
+  const std::string failure = Device::instance().failure();
+  Device::instance().recover();
+  return failure.empty() ? std::to_string(first.download()[0]) : failure;
+}
+
+TEST(EmulatedDevice, WantsAProxyFenceBeforeCopyingWhatTheLaunchAheadStored) {
+  EXPECT_EQ(copy_after_write(true), "7");
+  EXPECT_THAT(copy_after_write(false), HasSubstr("without a fence.proxy.async.global"));
 }
 
 // ---- the other rules

@@ -3,6 +3,7 @@
 #include "decode_attention/family.hpp"
 #include "decode_attention/launch.hpp"
 #include "decode_attention/reference.hpp"
+#include "decode_attention/tile_plan.hpp"
 #include "device/device.hpp"
 #include "moe/family.hpp"
 
@@ -21,12 +22,12 @@ namespace {
 
 using emulated::Device;
 
-class TrackedProxies {
+class Imitating {
  public:
-  TrackedProxies() { Device::instance().track_proxies(true); }
-  ~TrackedProxies() { Device::instance().track_proxies(false); }
-  TrackedProxies(const TrackedProxies&) = delete;
-  TrackedProxies& operator=(const TrackedProxies&) = delete;
+  explicit Imitating(emulated::Fidelity fidelity) { Device::instance().imitate(fidelity); }
+  ~Imitating() { Device::instance().imitate({}); }
+  Imitating(const Imitating&) = delete;
+  Imitating& operator=(const Imitating&) = delete;
 };
 
 struct AttentionOutputs {
@@ -111,8 +112,19 @@ TEST_P(EmulatedAttention, WritesTheSameBitsInEveryOrder) {
   }
 }
 
+TEST_P(EmulatedAttention, GoesRoundItsRingOfSlotsManyTimes) {
+  for (const int head_dim : {64, 128, 256}) {
+    const int slots = decode::tile_plan(head_dim, GetParam()).slots;
+    // A tile takes two slots, so that every slot is used at least five times.
+    for (std::uint64_t seed = 1; seed <= 2; ++seed) {
+      Device::instance().seed(seed);
+      expect_close(problem({slots * 5 / 2 * 64 + 9}, 16, 1, head_dim), 1, seed);
+    }
+  }
+}
+
 TEST_P(EmulatedAttention, FencesWhatItStoresForTheMatrixUnit) {
-  const TrackedProxies tracked;
+  const Imitating imitating({.proxies = true});
   expect_close(problem({150, 5, 64}, 16, 1, 64), 1, 5);
 }
 
@@ -178,10 +190,19 @@ TEST(EmulatedMoeLayer, AgreesWithItsReferencesInEveryOrder) {
 }
 
 TEST(EmulatedMoeLayer, NeedsNoProxyFenceForItsOwnStagingMemory) {
-  const TrackedProxies tracked;
+  const Imitating imitating({.proxies = true});
   for (const char* const claim : {"one narrow tile", "a full tile"}) {
     const bench::CheckReport report = check_moe_layer(claim);
     EXPECT_TRUE(report.passed) << report.message;
+  }
+}
+
+TEST(EmulatedMoeLayer, StaysWithinItsTolerancesWithTheMatrixUnitsOwnSums) {
+  const Imitating imitating({.fp8_sums = true});
+  for (const char* const claim : {"a full tile", "every routing"}) {
+    const bench::CheckReport report = check_moe_layer(claim);
+    EXPECT_TRUE(report.passed) << report.message;
+    EXPECT_GT(report.relative_error, 1e-6);  // Exact sums would give less: the imitation is on.
   }
 }
 

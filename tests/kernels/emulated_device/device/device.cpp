@@ -41,6 +41,7 @@ Device::Device() : chance_(1) {
   if (const char* const chosen = std::getenv("RIDGE_EMULATION_SEED")) {
     seed(std::strtoull(chosen, nullptr, 10));
   }
+  fidelity_.fp8_sums = std::getenv("RIDGE_EMULATION_FP8_SUMS") != nullptr;
 }
 
 std::size_t Device::allowed_shared_bytes(const void* kernel) const {
@@ -103,7 +104,7 @@ void Device::run(const Launch& launch, bool next_is_dependent) {
   bool early = false;
   for (const uint3 index : order) {
     try {
-      ThreadBlock block(launch, index, chance_, track_proxies_);
+      ThreadBlock block(launch, index, stale, chance_, fidelity_);
       if (launch.dependent) {
         exchange(stale, false);
         const std::vector<SavedBytes> as_it_was = [&] {

@@ -19,10 +19,11 @@ class Device {
  public:
   static Device& instance();
 
-  /// Chooses all orders from now on. Also taken from the environment, RIDGE_EMULATION_SEED.
+  /// Chooses all orders from now on. First taken from the environment, RIDGE_EMULATION_SEED.
   void seed(std::uint64_t seed) { chance_ = Chance(seed); }
-  /// Whether writes reach the engines only after a proxy fence. Slow: for small launches.
-  void track_proxies(bool on) { track_proxies_ = on; }
+  /// From the next launch that runs on. RIDGE_EMULATION_FP8_SUMS in the environment, whatever its
+  /// value, asks for that part at the start.
+  void imitate(Fidelity fidelity) { fidelity_ = fidelity; }
 
   /// The dynamic shared memory that a kernel may use, 48 KiB unless raised.
   void allow_shared_bytes(const void* kernel, std::size_t bytes) { allowed_[kernel] = bytes; }
@@ -48,7 +49,7 @@ class Device {
   void run(const Launch& launch, bool next_is_dependent);
 
   Chance chance_;
-  bool track_proxies_ = false;
+  Fidelity fidelity_;
   std::map<const void*, std::size_t> allowed_;
   std::deque<Operation> queue_;
   /// What a dependent launch may still see in place of the results of the launches before it.

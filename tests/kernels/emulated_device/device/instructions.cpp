@@ -7,6 +7,7 @@
 #include "thread_block.hpp"
 
 #include <algorithm>
+#include <vector>
 
 namespace ridge::emulated {
 namespace {
@@ -69,15 +70,27 @@ void mbarrier_wait(std::uint32_t barrier, std::uint32_t parity) {
 
 void bulk_load(std::uint32_t destination, const void* source, std::uint32_t bytes,
                std::uint32_t barrier, std::uint64_t policy) {
+  block().require_visible_to_copies(source, bytes);
   block().copies().load_bytes(destination, source, bytes, barrier, policy);
 }
+namespace {
+
+void load_box(std::uint32_t destination, const CUtensorMap* map, std::uint32_t barrier,
+              const std::vector<std::int32_t>& at, std::uint64_t policy) {
+  const emulated::TensorMap tensor = emulated::read_tensor_map(map);
+  block().require_visible_to_copies(tensor.address, tensor.span_bytes());
+  block().copies().load_box(destination, map, barrier, at, policy);
+}
+
+}  // namespace
+
 void tensor_load_2d(std::uint32_t destination, const CUtensorMap* map, std::uint32_t barrier,
                     std::int32_t x, std::int32_t y, std::uint64_t policy) {
-  block().copies().load_box(destination, map, barrier, {x, y}, policy);
+  load_box(destination, map, barrier, {x, y}, policy);
 }
 void tensor_load_3d(std::uint32_t destination, const CUtensorMap* map, std::uint32_t barrier,
                     std::int32_t x, std::int32_t y, std::int32_t z, std::uint64_t policy) {
-  block().copies().load_box(destination, map, barrier, {x, y, z}, policy);
+  load_box(destination, map, barrier, {x, y, z}, policy);
 }
 void prefetch_tensor_map(const CUtensorMap* map) {
   emulated::read_tensor_map(map);
@@ -86,8 +99,9 @@ void prefetch_tensor_map(const CUtensorMap* map) {
 void fence_async_proxy() {
   block().fence_async_proxy();
 }
-/// Global memory is one to all here.
-void fence_async_proxy_global() {}
+void fence_async_proxy_global() {
+  block().fence_async_proxy_global();
+}
 void named_barrier(int id, int threads) {
   block().numbered_barriers().sync(id, threads);
 }

@@ -6,7 +6,9 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstring>
+#include <limits>
 #include <utility>
 
 namespace ridge::emulated {
@@ -96,6 +98,35 @@ void multiply(float (&c)[kRows][kMostColumns], const float (&a)[kRows][kMostDept
       for (int column = 0; column < columns; ++column) {
         sums[column] += factor * values[column];
       }
+    }
+  }
+}
+
+/// The same for one instruction of E4M3, with the hardware's sums: see Fidelity::fp8_sums.
+void multiply_truncating(float (&c)[kRows][kMostColumns], const float (&a)[kRows][kMostDepth],
+                         const float (&b)[kMostDepth][kMostColumns], int columns) {
+  constexpr int kFractionBits = 13;
+  for (int row = 0; row < kRows; ++row) {
+    for (int column = 0; column < columns; ++column) {
+      float summands[kMostDepth + 1];
+      summands[kMostDepth] = c[row][column];
+      float largest = std::abs(c[row][column]);
+      bool defined = !std::isnan(largest);
+      for (int k = 0; k < kMostDepth; ++k) {
+        summands[k] = a[row][k] * b[k][column];
+        largest = std::max(largest, std::abs(summands[k]));
+        defined = defined && !std::isnan(summands[k]);
+      }
+      if (!defined || largest == 0.0f) {
+        c[row][column] = defined ? 0.0f : std::numeric_limits<float>::quiet_NaN();
+        continue;
+      }
+      const float grid = std::ldexp(1.0f, std::ilogb(largest) - kFractionBits);
+      float sum = 0.0f;
+      for (const float summand : summands) {
+        sum += std::trunc(summand / grid) * grid;
+      }
+      c[row][column] = sum;
     }
   }
 }
@@ -319,7 +350,11 @@ void MatrixUnit::execute(Issued& issued) {
                                  : 0.0f;
     }
   }
-  multiply(c, a, b, instruction.n, depth);
+  if (truncate_fp8_sums_ && instruction.type == OperandType::kE4m3) {
+    multiply_truncating(c, a, b, instruction.n);
+  } else {
+    multiply(c, a, b, instruction.n, depth);
+  }
   for (unsigned lane = 0; lane < 32; ++lane) {
     for (int i = 0; i < registers; ++i) {
       target.values[lane * static_cast<std::size_t>(registers) + static_cast<std::size_t>(i)] =

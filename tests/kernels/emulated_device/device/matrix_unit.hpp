@@ -30,8 +30,12 @@ struct MatrixInstruction {
 /// Warpgroup Level Matrix Instructions".
 class MatrixUnit : public Engine {
  public:
-  MatrixUnit(Scheduler& scheduler, const SharedMemory& shared, unsigned warp)
-      : scheduler_(scheduler), shared_(shared), warp_(warp) {}
+  MatrixUnit(Scheduler& scheduler, const SharedMemory& shared, unsigned warp,
+             bool truncate_fp8_sums)
+      : scheduler_(scheduler),
+        shared_(shared),
+        warp_(warp),
+        truncate_fp8_sums_(truncate_fp8_sums) {}
 
   void fence(unsigned lane) { lanes_[lane].fenced = true; }
   /// `d` are the lane's N / 2 accumulators; `a` its four registers of A, or null.
@@ -77,6 +81,7 @@ class MatrixUnit : public Engine {
   Scheduler& scheduler_;
   const SharedMemory& shared_;
   unsigned warp_;
+  bool truncate_fp8_sums_;
   std::array<Lane, 32> lanes_;
   std::deque<Issued> queue_;  ///< From instruction `executed_` on.
   std::uint64_t executed_ = 0;

@@ -15,6 +15,14 @@ std::uint32_t TensorMap::box_bytes() const {
   return bytes;
 }
 
+std::uint64_t TensorMap::span_bytes() const {
+  std::uint64_t bytes = element_bytes * sizes[0];
+  for (int i = 1; i < rank; ++i) {
+    bytes += (sizes[i] - 1) * strides[i - 1];
+  }
+  return bytes;
+}
+
 TensorMap read_tensor_map(const CUtensorMap* map) {
   if (reinterpret_cast<std::uintptr_t>(map) % 64 != 0) {
     fail("a tensor map must lie at a multiple of 64 bytes");
@@ -57,7 +65,6 @@ CUresult encode_tensor_map(CUtensorMap* map, CUtensorMapDataType type, cuuint32_
       box[0] * encoded.element_bytes % 16 != 0 || box[0] * encoded.element_bytes > kSpan) {
     return CUDA_ERROR_INVALID_VALUE;
   }
-  std::uint64_t last = encoded.element_bytes;  // One past the last byte of the tensor.
   for (cuuint32_t i = 0; i < rank; ++i) {
     const std::uint64_t stride = i == 0 ? encoded.element_bytes : strides[i - 1];
     if (sizes[i] == 0 || sizes[i] > 1ull << 32 || box[i] == 0 || box[i] > 256 ||
@@ -69,12 +76,11 @@ CUresult encode_tensor_map(CUtensorMap* map, CUtensorMapDataType type, cuuint32_
     if (i > 0) {
       encoded.strides[i - 1] = stride;
     }
-    last += (sizes[i] - 1) * stride;
-  }
-  if (!device_memory().contains(address, last)) {
-    return CUDA_ERROR_INVALID_VALUE;
   }
   encoded.rank = static_cast<std::uint8_t>(rank);
+  if (!device_memory().contains(address, encoded.span_bytes())) {
+    return CUDA_ERROR_INVALID_VALUE;
+  }
   encoded.address = static_cast<const std::uint8_t*>(address);
   std::memset(map, 0, sizeof(*map));
   std::memcpy(map, &encoded, sizeof(encoded));

@@ -21,6 +21,8 @@ struct TensorMap {
   std::uint64_t strides[kMostDimensions - 1];  ///< In bytes, of the dimensions above the innermost.
 
   std::uint32_t box_bytes() const;
+  /// From the first to one past the last byte of the tensor.
+  std::uint64_t span_bytes() const;
 };
 static_assert(sizeof(TensorMap) <= sizeof(CUtensorMap));
 

@@ -37,11 +37,14 @@ unsigned launch_registers(unsigned threads) {
 
 }  // namespace
 
-ThreadBlock::ThreadBlock(const Launch& launch, uint3 index, Chance& chance, bool track_proxies)
+ThreadBlock::ThreadBlock(const Launch& launch, uint3 index,
+                         const std::vector<SavedBytes>& written_before, Chance& chance,
+                         Fidelity fidelity)
     : launch_(launch),
       index_(index),
+      written_before_(written_before),
       scheduler_(launch.block.x * launch.block.y * launch.block.z, chance, Temper::draw(chance)),
-      shared_(launch.shared_bytes, track_proxies),
+      shared_(launch.shared_bytes, fidelity.proxies),
       transaction_barriers_(scheduler_, shared_),
       numbered_barriers_(scheduler_),
       copies_(scheduler_, shared_, transaction_barriers_),
@@ -53,13 +56,14 @@ ThreadBlock::ThreadBlock(const Launch& launch, uint3 index, Chance& chance, bool
   const unsigned warps = (threads + 31) / 32;
   matrix_units_.reserve(warps);
   for (unsigned warp = 0; warp < warps; ++warp) {
-    matrix_units_.emplace_back(scheduler_, shared_, warp);
+    matrix_units_.emplace_back(scheduler_, shared_, warp, fidelity.fp8_sums);
     warps_.emplace_back(scheduler_, warp);
   }
   warp_registers_.assign(warps, launch_registers(threads));
   warp_registers_set_.assign(warps, 0);
   registers_set_.assign(threads, 0);
   waited_.assign(threads, false);
+  fenced_global_.assign(threads, false);
   if (__start_ridge_emulated_shared != nullptr) {
     std::memset(
         __start_ridge_emulated_shared, SharedMemory::kPoison,
@@ -186,6 +190,26 @@ void ThreadBlock::wait_for_prerequisites() {
     scheduler_.suspend({"the kernels before this one"});
   }
   waited_[thread()] = true;
+}
+
+void ThreadBlock::fence_async_proxy_global() {
+  // A fence before the wait orders nothing that the wait makes visible.
+  fenced_global_[thread()] = waited_[thread()] || !launch_.dependent;
+}
+
+void ThreadBlock::require_visible_to_copies(const void* from, std::uint64_t bytes) const {
+  const auto* const first = static_cast<const std::uint8_t*>(from);
+  if (!launch_.dependent || fenced_global_[thread()]) {
+    return;
+  }
+  for (const SavedBytes& piece : written_before_) {
+    if (piece.at < first + bytes && first < piece.at + piece.bytes.size()) {
+      fail(
+          "a bulk copy of what an earlier kernel stored, issued by thread %u of a dependent launch "
+          "without a fence.proxy.async.global after its griddepcontrol.wait",
+          thread());
+    }
+  }
 }
 
 }  // namespace ridge::emulated

@@ -2,6 +2,8 @@
 
 #include "barriers.hpp"
 #include "copy_engine.hpp"
+#include "device_memory.hpp"
+#include "fidelity.hpp"
 #include "matrix_unit.hpp"
 #include "scheduler.hpp"
 #include "shared_memory.hpp"
@@ -28,7 +30,9 @@ struct Launch {
 /// One CTA of a launch under way, with everything that its threads can ask the hardware for.
 class ThreadBlock {
  public:
-  ThreadBlock(const Launch& launch, uint3 index, Chance& chance, bool track_proxies);
+  /// `written_before` are the pieces of memory that the launches it depends on have written.
+  ThreadBlock(const Launch& launch, uint3 index, const std::vector<SavedBytes>& written_before,
+              Chance& chance, Fidelity fidelity);
   ~ThreadBlock();
   ThreadBlock(const ThreadBlock&) = delete;
   ThreadBlock& operator=(const ThreadBlock&) = delete;
@@ -59,6 +63,11 @@ class ThreadBlock {
   /// griddepcontrol.
   void allow_dependents();
   void wait_for_prerequisites();
+  /// fence.proxy.async.global by the running thread.
+  void fence_async_proxy_global();
+  /// An error if a bulk copy that the running thread issues now need not see what the launches
+  /// before this one stored at [from, from + bytes).
+  void require_visible_to_copies(const void* from, std::uint64_t bytes) const;
   /// Whether a thread let dependents start before it had waited for its own prerequisites: then
   /// those may run beside kernels further back.
   bool allowed_dependents_early() const { return allowed_dependents_early_; }
@@ -68,6 +77,7 @@ class ThreadBlock {
 
   const Launch& launch_;
   uint3 index_;
+  const std::vector<SavedBytes>& written_before_;
   Scheduler scheduler_;
   SharedMemory shared_;
   TransactionBarriers transaction_barriers_;
@@ -87,6 +97,7 @@ class ThreadBlock {
   bool prerequisites_done_ = false;
   std::vector<unsigned> waiting_for_prerequisites_;
   std::vector<bool> waited_;
+  std::vector<bool> fenced_global_;
   bool allowed_dependents_early_ = false;
 };
 
