@@ -48,9 +48,9 @@ TEST(EmulatedLatentAttention, YieldsZerosAndMinusInfinityForALengthOfZero) {
 }
 
 TEST(EmulatedLatentAttention, FencesWhatItStoresForTheMatrixUnitAndTheCopyEngine) {
-  Device::instance().track_proxies(true);
+  Device::instance().imitate({.proxies = true});
   expect_right(1, 2 * 64 + 5, Lengths::kEqual, 64, 1);
-  Device::instance().track_proxies(false);
+  Device::instance().imitate({});
 }
 
 }  // namespace
