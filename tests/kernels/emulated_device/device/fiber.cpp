@@ -4,6 +4,7 @@
 #include <utility>
 
 #if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
 
@@ -19,11 +20,16 @@ void announce(void** fake_stack, const void* bottom, std::size_t bytes) {
 void arrived(void* fake_stack, const void** bottom, std::size_t* bytes) {
   __sanitizer_finish_switch_fiber(fake_stack, bottom, bytes);
 }
+/// Where a fiber ended earlier, its last frames are still marked.
+void forget_frames(const void* bottom, std::size_t bytes) {
+  __asan_unpoison_memory_region(bottom, bytes);
+}
 #else
 constexpr std::size_t kStackBytes = 64 << 10;
 
 void announce(void**, const void*, std::size_t) {}
 void arrived(void*, const void**, std::size_t*) {}
+void forget_frames(const void*, std::size_t) {}
 #endif
 
 /// Tells where the stack lies.
@@ -34,6 +40,7 @@ class Stack {
     const boost::context::stack_context stack = allocator_.allocate();
     *bottom_ = static_cast<const char*>(stack.sp) - stack.size;
     *bytes_ = stack.size;
+    forget_frames(*bottom_, *bytes_);
     return stack;
   }
   void deallocate(boost::context::stack_context& stack) noexcept { allocator_.deallocate(stack); }
@@ -50,26 +57,29 @@ Fiber::Fiber()
     : context_(std::allocator_arg, Stack(&stack_bottom_, &stack_bytes_),
                [this](Context&& caller) { return loop(std::move(caller)); }) {}
 
+// Boost.Context would unwind a suspended fiber by an exception of its own, thrown before
+// AddressSanitizer can be told of the change of stacks.
 Fiber::~Fiber() {
-  void* fake_stack = nullptr;
-  announce(&fake_stack, stack_bottom_, stack_bytes_);
-  context_ = Context{};
-  arrived(fake_stack, nullptr, nullptr);
+  abandoned_ = true;
+  if (!finished_) {
+    resume();
+  }
+  resume();
 }
 
 Fiber::Context Fiber::loop(Context&& caller) {
   arrived(nullptr, &caller_bottom_, &caller_bytes_);
   caller_ = std::move(caller);
-  try {
-    for (;;) {
+  while (!abandoned_) {
+    try {
       job_();
-      finished_ = true;
-      leave();
+    } catch (const Abandoned&) {
     }
-  } catch (const boost::context::detail::forced_unwind&) {
-    announce(nullptr, caller_bottom_, caller_bytes_);
-    throw;
+    finished_ = true;
+    switch_to_caller();
   }
+  announce(nullptr, caller_bottom_, caller_bytes_);
+  return std::move(caller_);
 }
 
 bool Fiber::start(std::function<void()> job) {
@@ -87,17 +97,17 @@ bool Fiber::resume() {
 }
 
 void Fiber::suspend() {
-  leave();
+  switch_to_caller();
+  if (abandoned_) {
+    throw Abandoned{};
+  }
 }
 
-void Fiber::leave() {
-  struct Arrival {
-    Fiber& fiber;
-    void* fake_stack = nullptr;
-    ~Arrival() { arrived(fake_stack, &fiber.caller_bottom_, &fiber.caller_bytes_); }
-  } arrival{*this};
-  announce(&arrival.fake_stack, caller_bottom_, caller_bytes_);
+void Fiber::switch_to_caller() {
+  void* fake_stack = nullptr;
+  announce(&fake_stack, caller_bottom_, caller_bytes_);
   caller_ = std::move(caller_).resume();
+  arrived(fake_stack, &caller_bottom_, &caller_bytes_);
 }
 
 }  // namespace ridge::emulated

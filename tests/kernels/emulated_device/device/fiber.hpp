@@ -11,6 +11,9 @@ namespace ridge::emulated {
 /// A stack that runs one job after another and can be left in the middle of one.
 class Fiber {
  public:
+  /// What `suspend` throws when the fiber is destroyed; a job may not hold it back.
+  struct Abandoned {};
+
   Fiber();
   /// Unwinds a job that has not finished.
   ~Fiber();
@@ -27,17 +30,19 @@ class Fiber {
  private:
   using Context = boost::context::fiber;
   Context loop(Context&& caller);
-  void leave();
+  void switch_to_caller();
 
-  std::function<void()> job_;
-  bool finished_ = true;
-  Context context_;
-  Context caller_;
-  // What AddressSanitizer wants to know of a change of stacks.
+  // What AddressSanitizer wants to know of a change of stacks; set while `context_` is made.
   const void* stack_bottom_ = nullptr;
   std::size_t stack_bytes_ = 0;
   const void* caller_bottom_ = nullptr;
   std::size_t caller_bytes_ = 0;
+
+  std::function<void()> job_;
+  bool finished_ = true;
+  bool abandoned_ = false;
+  Context context_;
+  Context caller_;
 };
 
 }  // namespace ridge::emulated

@@ -311,7 +311,7 @@ void MatrixUnit::execute(Issued& issued) {
     for (int row = 0; row < kRows; ++row) {
       for (std::uint32_t piece = 0; piece < 2; ++piece) {
         const int count = k_major_piece(operand, first_row + row, piece);
-        std::copy_n(values, count, &a[row][piece * static_cast<std::uint32_t>(count)]);
+        std::copy_n(values, count, a[row] + static_cast<int>(piece) * count);
       }
     }
   }

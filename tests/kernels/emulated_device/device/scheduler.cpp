@@ -124,7 +124,7 @@ void Scheduler::run_slice(unsigned index) {
     finished = thread.fiber->start([this, index] {
       try {
         (*body_)(index);
-      } catch (const boost::context::detail::forced_unwind&) {
+      } catch (const Fiber::Abandoned&) {
         throw;
       } catch (...) {
         failure_ = std::current_exception();
