@@ -95,7 +95,7 @@ TEST(LatentPlan, CopiesAndScoresAddressEveryByteOfASlotOnce) {
     for (std::size_t token = 0; token < kPageTokens; ++token) {
       for (std::size_t i = 0; i < 16; ++i) {
         const std::size_t at = emulation::k_major_address(keys, token, i, 2);
-        ASSERT_EQ(at, elements[token][16 * k + i]);
+        ASSERT_EQ(at, elements[token][std::size_t{k} * 16 + i]);
         read.insert(at);
       }
     }
@@ -115,7 +115,7 @@ TEST(LatentPlan, TheValueWarpgroupsReadTheFirst512ElementsOfEveryTokenOnceBetwee
       for (std::size_t i = 0; i < 16; ++i) {
         for (int n = 0; n < kLatentColumns; ++n) {
           const std::size_t at = emulation::mn_major_address(values, i, n);
-          ASSERT_EQ(at, elements[16 * k + i][first_column + n]);
+          ASSERT_EQ(at, elements[std::size_t{k} * 16 + i][first_column + n]);
           // The second term of P is written where no value is.
           ASSERT_LT(at, kSecondWeightOffset);
           read.insert(at);
