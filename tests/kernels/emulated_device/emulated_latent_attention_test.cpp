@@ -29,7 +29,7 @@ TEST(EmulatedLatentAttention, EqualsTheReferenceInEveryOrder) {
   for (std::uint64_t seed = 1; seed <= 4; ++seed) {
     Device::instance().seed(seed);
     SCOPED_TRACE(seed);
-    // One CTA: seven tiles through two slots, four segments.
+    // One CTA: nine tiles through two slots, four segments.
     expect_right(4, 100, Lengths::kRagged, 16, 1);
   }
 }
