@@ -13,10 +13,15 @@ namespace ridge::kernels::bench {
 const std::vector<Family>& families() {
   static const std::vector<Family> table = {
       // The ceilings first: what follows is reported as fractions of them.
-      ceilings::memory_bandwidth_family(), ceilings::launch_overhead_family(),
-      gemm::dense_gemm_family(),           elementwise::rms_norm_quantise_family(),
-      elementwise::rope_family(),          elementwise::router_top_k_family(),
-      decode::decode_attention_family(),   moe::moe_layer_family(),
+      ceilings::memory_bandwidth_family(),
+      ceilings::launch_overhead_family(),
+      gemm::dense_gemm_family(),
+      elementwise::rms_norm_quantise_family(),
+      elementwise::rope_family(),
+      elementwise::router_top_k_family(),
+      decode::decode_attention_family(),
+      decode::latent_attention_family(),
+      moe::moe_layer_family(),
       moe::grouped_gemm_family(),
   };
   return table;

@@ -13,7 +13,7 @@ namespace ridge::kernels::decode {
 struct Arguments {
   const std::uint16_t* query = nullptr;
   const void* key = nullptr;
-  const void* value = nullptr;
+  const void* value = nullptr;     ///< The keys themselves where a value is the head of its key.
   const float* k_scale = nullptr;  ///< E4M3 only
   const float* v_scale = nullptr;
   const std::int32_t* block_table = nullptr;
@@ -32,11 +32,12 @@ struct Arguments {
   const Segment* segments = nullptr;
   const std::int32_t* cta_begin = nullptr;
   const Merge* merges = nullptr;
-  float* partial_output = nullptr;  ///< [partials][64][head_dim]
+  float* partial_output = nullptr;  ///< [partials][64][value_dim]
   float* partial_lse = nullptr;     ///< [partials][64], base 2
 };
 
-/// The tensor maps of a BF16 cache; unused for E4M3, whose tiles are contiguous bytes.
+/// The tensor maps of a BF16 cache; unused for E4M3, whose tiles are contiguous bytes. MLA has no
+/// values of its own.
 struct CacheMaps {
   CUtensorMap key;
   CUtensorMap value;
@@ -48,13 +49,17 @@ template <int HeadDim, KvType Type>
 void launch_attention(const CacheMaps& maps, const Arguments& arguments, int ctas,
                       cudaStream_t stream);
 
+/// The MLA kernel; `latent` maps its one cache tensor, a panel of 64 elements per box.
+void launch_latent_attention(const CUtensorMap& latent, const Arguments& arguments, int ctas,
+                             cudaStream_t stream);
+
 /// Enqueue the merge of split results; starts as a programmatic dependent of the kernel before it.
 /// `most_partials` is the largest number of parts of one merge.
-void launch_combine(int head_dim, const Arguments& arguments, int merges, int most_partials,
+void launch_combine(int value_dim, const Arguments& arguments, int merges, int most_partials,
                     cudaStream_t stream);
 
 /// Enqueue the simple version: one warp per (request, query head), no shared memory, no schedule.
-void launch_simple(int head_dim, KvType type, const Arguments& arguments,
-                   const std::int32_t* kv_lengths, int batch, cudaStream_t stream);
+void launch_simple(const Problem& problem, const Arguments& arguments,
+                   const std::int32_t* kv_lengths, cudaStream_t stream);
 
 }  // namespace ridge::kernels::decode

@@ -12,11 +12,11 @@ constexpr int kWarps = 8;
 
 /// Merges the parts of split results. `warps_per_row` warps share a row's parts and then add up
 /// their sums in warp order, so the result does not depend on timing.
-template <int HeadDim>
+template <int ValueDim>
 __global__ void __launch_bounds__(kWarps * 32)
     combine_kernel(const __grid_constant__ Arguments arguments, int warps_per_row) {
-  constexpr int kPerLane = HeadDim / 32;
-  __shared__ float shared_sums[kWarps][HeadDim];
+  constexpr int kPerLane = ValueDim / 32;
+  __shared__ float shared_sums[kWarps][ValueDim];
   const int warp = static_cast<int>(threadIdx.x) / 32;
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const int rows_per_block = kWarps / warps_per_row;
@@ -44,12 +44,12 @@ __global__ void __launch_bounds__(kWarps * 32)
     const auto exp2 = [](float x) { return exp2f(x); };
     const float* output =
         arguments.partial_output +
-        (static_cast<std::int64_t>(merge.first_partial) * kTileRows + row) * HeadDim +
+        (static_cast<std::int64_t>(merge.first_partial) * kTileRows + row) * ValueDim +
         lane * kPerLane;
 #pragma unroll 4
     for (int part = share; part < merge.partials; part += warps_per_row) {
       const float weight = merge_weight(lse[part * kTileRows], largest, exp2);
-      const float* values = output + static_cast<std::int64_t>(part) * kTileRows * HeadDim;
+      const float* values = output + static_cast<std::int64_t>(part) * kTileRows * ValueDim;
 #pragma unroll
       for (int i = 0; i < kPerLane; i += 2) {
         const float2 pair = *reinterpret_cast<const float2*>(values + i);
@@ -83,7 +83,7 @@ __global__ void __launch_bounds__(kWarps * 32)
   const int head = merge.kv_head * group + merge.row_block * kTileRows + row;
   const std::int64_t vector =
       static_cast<std::int64_t>(merge.request) * arguments.query_heads + head;
-  const std::int64_t at = vector * HeadDim + lane * kPerLane;
+  const std::int64_t at = vector * ValueDim + lane * kPerLane;
   const float factor = 1.0f / total_weight;
 #pragma unroll
   for (int i = 0; i < kPerLane; i += 2) {
@@ -100,7 +100,7 @@ __global__ void __launch_bounds__(kWarps * 32)
   }
 }
 
-template <int HeadDim>
+template <int ValueDim>
 void launch(const Arguments& arguments, int merges, int most_partials, cudaStream_t stream) {
   // Few parts: a warp per row. Many parts (a small batch over the whole chip): spread them.
   const int warps_per_row = most_partials <= 4 ? 1 : most_partials <= 16 ? 4 : kWarps;
@@ -108,23 +108,25 @@ void launch(const Arguments& arguments, int merges, int most_partials, cudaStrea
                  .block = kWarps * 32,
                  .stream = stream,
                  .dependent = true},
-                combine_kernel<HeadDim>, arguments, warps_per_row);
+                combine_kernel<ValueDim>, arguments, warps_per_row);
 }
 
 }  // namespace
 
-void launch_combine(int head_dim, const Arguments& arguments, int merges, int most_partials,
+void launch_combine(int value_dim, const Arguments& arguments, int merges, int most_partials,
                     cudaStream_t stream) {
-  switch (head_dim) {
+  switch (value_dim) {
     case 64:
       return launch<64>(arguments, merges, most_partials, stream);
     case 128:
       return launch<128>(arguments, merges, most_partials, stream);
     case 256:
       return launch<256>(arguments, merges, most_partials, stream);
+    case kLatentRank:
+      return launch<kLatentRank>(arguments, merges, most_partials, stream);
     default:
-      throw CudaError("decode attention: no combine kernel for head_dim " +
-                      std::to_string(head_dim));
+      throw CudaError("decode attention: no combine kernel for value_dim " +
+                      std::to_string(value_dim));
   }
 }
 

@@ -38,12 +38,31 @@ LaunchPlan launch_plan(const Problem& problem, const Schedule& schedule) {
     plan.least_tiles = std::min(plan.least_tiles, mine);
     tiles += mine;
   }
-  const double tile_elements = static_cast<double>(kPageTokens) * problem.head_dim;
-  plan.fetched_bytes = tiles * tile_elements * 2 * kv_element_bytes(problem.kv_type);
+  plan.fetched_bytes =
+      tiles * kPageTokens * static_cast<double>(problem.cached_token_bytes()) / problem.kv_heads;
   plan.partial_bytes = 2.0 * schedule.partials * std::min(problem.group(), kTileRows) *
-                       (problem.head_dim + 1) * sizeof(float);
-  plan.issued_flop = tiles * kTileRows * tile_elements * 2 * (1 + value_passes(problem.kv_type));
+                       (problem.value_dim() + 1) * sizeof(float);
+  plan.issued_flop = tiles * kTileRows * kPageTokens * 2 *
+                     (problem.head_dim + problem.value_dim() * value_passes(problem.kv_type));
   return plan;
+}
+
+std::string explain(const LaunchPlan& plan, const Schedule& schedule,
+                    const bench::DeviceFacts& device) {
+  const double bytes = plan.work.bytes_read + plan.work.bytes_written;
+  char text[640];
+  std::snprintf(
+      text, sizeof(text),
+      "  grid    %d CTAs in one wave on %d SMs; %d segments, %d to %d tiles per CTA\n"
+      "  splits  %d of %d results merged from %d parts, %.2f MB of partial results\n"
+      "  bytes   %.2f MB compulsory, %.2f MB fetched (whole pages, once per 64 query heads)\n"
+      "  flop    %.3f GFLOP needed, %.3f GFLOP issued (whole tiles); %.0f flop per compulsory "
+      "byte\n",
+      plan.ctas, device.sm_count, plan.segments, plan.least_tiles, plan.most_tiles, plan.merges,
+      plan.merges + plan.segments - schedule.partials, schedule.partials, plan.partial_bytes * 1e-6,
+      bytes * 1e-6, plan.fetched_bytes * 1e-6, plan.work.flop * 1e-9, plan.issued_flop * 1e-9,
+      plan.work.flop / bytes);
+  return text;
 }
 
 std::string explain(const bench::Point& point, const bench::DeviceFacts& device) {
@@ -52,27 +71,17 @@ std::string explain(const bench::Point& point, const bench::DeviceFacts& device)
     return "  one warp per (request, query head); no tiles, no splits\n";
   }
   const Schedule schedule = make_schedule(problem, device.sm_count);
-  const LaunchPlan plan = launch_plan(problem, schedule);
   const TilePlan tile = tile_plan(problem.head_dim, problem.kv_type);
-  char text[1024];
+  char text[384];
   std::snprintf(
       text, sizeof(text),
       "  tile    64 query rows (%d used) x 64 tokens x %d; %d slots of %.0f KiB, %.0f of %.0f KiB "
       "shared\n"
-      "  threads 384: one producer warp (TMA), two consumer warpgroups; registers %d / %d\n"
-      "  grid    %d CTAs in one wave on %d SMs; %d segments, %d to %d tiles per CTA\n"
-      "  splits  %d of %d results merged from %d parts, %.2f MB of partial results\n"
-      "  bytes   %.2f MB compulsory, %.2f MB fetched (whole pages, once per 64 query heads)\n"
-      "  flop    %.3f GFLOP needed, %.3f GFLOP issued (whole tiles); %.0f flop per compulsory "
-      "byte\n",
+      "  threads 384: one producer warp (TMA), two consumer warpgroups; registers %d / %d\n",
       std::min(problem.group(), kTileRows), problem.head_dim, tile.slots, tile.slot_bytes / 1024.0,
-      tile.total_bytes / 1024.0, kSharedLimitBytes / 1024.0, kProducerRegisters, kConsumerRegisters,
-      plan.ctas, device.sm_count, plan.segments, plan.least_tiles, plan.most_tiles, plan.merges,
-      plan.merges + plan.segments - schedule.partials, schedule.partials, plan.partial_bytes * 1e-6,
-      (plan.work.bytes_read + plan.work.bytes_written) * 1e-6, plan.fetched_bytes * 1e-6,
-      plan.work.flop * 1e-9, plan.issued_flop * 1e-9,
-      plan.work.flop / (plan.work.bytes_read + plan.work.bytes_written));
-  return text;
+      tile.total_bytes / 1024.0, kSharedLimitBytes / 1024.0, kProducerRegisters,
+      kConsumerRegisters);
+  return text + explain(launch_plan(problem, schedule), schedule, device);
 }
 
 std::vector<bench::Point> grid(bench::Extent extent, const bench::DeviceFacts& device) {

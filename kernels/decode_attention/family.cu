@@ -29,11 +29,12 @@ struct DeviceCase {
         v_scale(inputs.v_scale),
         block_table(inputs.block_table),
         kv_lengths(problem.kv_lengths),
-        output(static_cast<std::size_t>(problem.batch()) * problem.query_heads * problem.head_dim),
+        output(static_cast<std::size_t>(problem.batch()) * problem.query_heads *
+               problem.value_dim()),
         lse(static_cast<std::size_t>(problem.batch()) * problem.query_heads) {
     arguments.query = query.data();
     arguments.key = key.data();
-    arguments.value = value.data();
+    arguments.value = problem.latent() ? key.data() : value.data();
     arguments.k_scale = k_scale.data();
     arguments.v_scale = v_scale.data();
     arguments.block_table = block_table.data();
@@ -71,8 +72,7 @@ Outputs execute(const std::string& kernel, const Problem& problem, DeviceCase& d
   device.lse.fill_bytes(0xff);
   device.arguments.output_float = output_float;
   if (kernel == "simple") {
-    launch_simple(problem.head_dim, problem.kv_type, device.arguments, device.kv_lengths.data(),
-                  problem.batch(), nullptr);
+    launch_simple(problem, device.arguments, device.kv_lengths.data(), nullptr);
     RIDGE_CUDA_CHECK(cudaDeviceSynchronize());
   } else {
     const Launch launch(problem, device.arguments, sm_count);
@@ -96,7 +96,7 @@ std::string describe_worst(const Problem& problem, const std::vector<double>& go
       worst = i;
     }
   }
-  const std::size_t dim = problem.head_dim;
+  const std::size_t dim = problem.value_dim();
   const std::size_t vector = worst / dim;
   char text[256];
   std::snprintf(
@@ -167,34 +167,40 @@ __global__ void fill_cache(uint4* cache, std::uint64_t words, KvType type, std::
   }
 }
 
-/// Two pools of random cache, shared by all points of a run: filling gigabytes per point would take
+/// A pool of random cache, shared by all points of a run: filling gigabytes per point would take
 /// longer than timing them. Points differ in which pages their block tables name.
-struct CachePools {
-  DeviceBuffer<uint4> key;
-  DeviceBuffer<uint4> value;
-  KvType type = KvType::kBf16;
+class CachePool {
+ public:
+  explicit CachePool(std::uint64_t seed) : seed_(seed) {}
 
-  void provide(std::uint64_t bytes_each, KvType wanted) {
-    const std::uint64_t words = bytes_each / sizeof(uint4);
-    if (key.size() >= words && type == wanted) {
-      return;
+  const uint4* provide(std::uint64_t bytes, KvType type) {
+    const std::uint64_t words = bytes / sizeof(uint4);
+    if (cache_.size() < words || type_ != type) {
+      if (cache_.size() < words) {
+        cache_ = {};  // Free before allocating: both at once may not fit.
+        cache_ = DeviceBuffer<uint4>(words);
+      }
+      type_ = type;
+      const LaunchShape shape{.grid = 1024, .block = 256};
+      launch_kernel(shape, fill_cache, cache_.data(), cache_.size(), type, seed_);
+      RIDGE_CUDA_CHECK(cudaDeviceSynchronize());
     }
-    if (key.size() < words) {
-      key = {};  // Free before allocating: both at once may not fit.
-      value = {};
-      key = DeviceBuffer<uint4>(words);
-      value = DeviceBuffer<uint4>(words);
-    }
-    type = wanted;
-    const LaunchShape shape{.grid = 1024, .block = 256};
-    launch_kernel(shape, fill_cache, key.data(), key.size(), type, 1);
-    launch_kernel(shape, fill_cache, value.data(), value.size(), type, 2);
-    RIDGE_CUDA_CHECK(cudaDeviceSynchronize());
+    return cache_.data();
   }
+
+ private:
+  DeviceBuffer<uint4> cache_;
+  KvType type_ = KvType::kBf16;
+  std::uint64_t seed_;
 };
 
-CachePools& pools() {
-  static CachePools instance;
+CachePool& key_pool() {
+  static CachePool instance(1);
+  return instance;
+}
+
+CachePool& value_pool() {
+  static CachePool instance(2);
   return instance;
 }
 
@@ -205,12 +211,16 @@ class DecodeWorkload : public bench::Workload {
     const std::uint64_t page_bytes = static_cast<std::uint64_t>(problem.kv_heads) * kPageTokens *
                                      problem.head_dim * kv_element_bytes(problem.kv_type);
     const auto pages = static_cast<std::uint64_t>(problem.total_pages());
-    const std::uint64_t set_bytes = std::max<std::uint64_t>(2 * pages * page_bytes, 1);
+    const std::uint64_t set_bytes =
+        std::max<std::uint64_t>((problem.latent() ? 1 : 2) * pages * page_bytes, 1);
     // Enough sets that a set's bytes have left the L2 when its turn comes again.
     sets_ =
         static_cast<int>(std::clamp<std::uint64_t>(2 * facts.l2_bytes / set_bytes + 1, 1, 1024));
     const std::uint64_t all_pages = pages * sets_;
-    pools().provide(all_pages * page_bytes, problem.kv_type);
+    arguments_.key = key_pool().provide(all_pages * page_bytes, problem.kv_type);
+    arguments_.value = problem.latent()
+                           ? arguments_.key
+                           : value_pool().provide(all_pages * page_bytes, problem.kv_type);
 
     // Pages in a shuffled order, as a serving system's allocator leaves them.
     std::vector<std::int32_t> order(all_pages);
@@ -238,15 +248,13 @@ class DecodeWorkload : public bench::Workload {
       query[i] = to_bf16(random_normal(3, i)).bits;
     }
     query_ = DeviceBuffer<std::uint16_t>(query);
-    output_ = DeviceBuffer<std::uint16_t>(query.size());
+    output_ = DeviceBuffer<std::uint16_t>(vectors * problem.value_dim());
     lse_ = DeviceBuffer<float>(vectors);
     scales_ =
         DeviceBuffer<float>(std::vector<float>(static_cast<std::size_t>(problem.kv_heads), 0.02f));
     lengths_ = DeviceBuffer<std::int32_t>(problem.kv_lengths);
 
     arguments_.query = query_.data();
-    arguments_.key = pools().key.data();
-    arguments_.value = pools().value.data();
     arguments_.k_scale = arguments_.v_scale = scales_.data();
     arguments_.block_table = block_tables_.data();
     arguments_.block_table_stride = stride_;
@@ -269,8 +277,7 @@ class DecodeWorkload : public bench::Workload {
     if (simple_) {
       Arguments arguments = arguments_;
       arguments.block_table = table;
-      launch_simple(problem_.head_dim, problem_.kv_type, arguments, lengths_.data(),
-                    problem_.batch(), stream);
+      launch_simple(problem_, arguments, lengths_.data(), stream);
     } else {
       launch_->run(stream, table);
     }
@@ -298,6 +305,18 @@ std::unique_ptr<bench::Workload> prepare(const bench::Point& point,
 }
 
 }  // namespace
+
+const bench::Family& latent_attention_family() {
+  static const bench::Family family = {
+      "latent_attention",
+      "the same with MLA's absorbed weights: values are the head of the keys",
+      latent_grid,
+      explain_latent,
+      latent_cases,
+      check,
+      prepare};
+  return family;
+}
 
 const bench::Family& decode_attention_family() {
   static const bench::Family family = {

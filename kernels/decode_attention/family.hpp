@@ -17,10 +17,18 @@ std::vector<bench::Point> grid(bench::Extent extent, const bench::DeviceFacts& d
 std::vector<bench::Case> cases(bench::Extent extent);
 std::string explain(const bench::Point& point, const bench::DeviceFacts& device);
 
+/// MLA is a family of its own, since other fields name its shapes; what is made of a shape is the
+/// same. Its host half is in latent_family.cpp.
+const bench::Family& latent_attention_family();
+
+std::vector<bench::Point> latent_grid(bench::Extent extent, const bench::DeviceFacts& device);
+std::vector<bench::Case> latent_cases(bench::Extent extent);
+std::string explain_latent(const bench::Point& point, const bench::DeviceFacts& device);
+
 /// A launch in numbers, before it runs.
 struct LaunchPlan {
   bench::Work work;          ///< Compulsory.
-  double fetched_bytes = 0;  ///< What the kernel reads of K and V: whole pages, once per row block.
+  double fetched_bytes = 0;  ///< What the kernel reads of the cache: whole pages, per row block.
   double partial_bytes = 0;  ///< Written and read again to merge split segments.
   double issued_flop = 0;  ///< What the matrix units execute: whole tiles of 64 rows and 64 tokens.
   int ctas = 0;
@@ -31,5 +39,9 @@ struct LaunchPlan {
 };
 
 LaunchPlan launch_plan(const Problem& problem, const Schedule& schedule);
+
+/// The lines of --explain that are the same for every instance: grid, splits, bytes and FLOP.
+std::string explain(const LaunchPlan& plan, const Schedule& schedule,
+                    const bench::DeviceFacts& device);
 
 }  // namespace ridge::kernels::decode

@@ -7,28 +7,30 @@
 namespace ridge::kernels::decode {
 namespace {
 
-/// The cache as the copy engine sees it: 64 elements x all (page, head, token) rows x panels. One
-/// box is a whole tile, and lands panel after panel.
-CUtensorMap cache_map(const void* cache, const Arguments& arguments, int head_dim) {
+/// The cache as the copy engine sees it: 64 elements x all (page, head, token) rows x panels. A box
+/// is `box_panels` panels of a tile, which land one after another.
+CUtensorMap cache_map(const void* cache, const Arguments& arguments, int head_dim, int box_panels) {
   const auto dim = static_cast<std::uint64_t>(head_dim);
   const auto rows = static_cast<std::uint64_t>(arguments.cache_pages) *
                     static_cast<std::uint64_t>(arguments.kv_heads) * kPageTokens;
   return make_tensor_map(CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, cache, {64, rows, dim / 64},
                          {dim * 2, kPanelRowBytes},
-                         {64, kPageTokens, static_cast<std::uint32_t>(dim / 64)});
+                         {64, kPageTokens, static_cast<std::uint32_t>(box_panels)});
 }
 
 }  // namespace
 
 Launch::Launch(const Problem& problem, const Arguments& arguments, int max_ctas)
     : head_dim_(problem.head_dim),
+      value_dim_(problem.value_dim()),
+      latent_(problem.latent()),
       kv_type_(problem.kv_type),
       schedule_(make_schedule(problem, max_ctas)),
       arguments_(arguments),
       segments_(schedule_.segments),
       cta_begin_(schedule_.cta_begin),
       merges_(schedule_.merges),
-      partial_output_(static_cast<std::size_t>(schedule_.partials) * kTileRows * problem.head_dim),
+      partial_output_(static_cast<std::size_t>(schedule_.partials) * kTileRows * value_dim_),
       partial_lse_(static_cast<std::size_t>(schedule_.partials) * kTileRows) {
   for (const Merge& merge : schedule_.merges) {
     most_partials_ = std::max(most_partials_, static_cast<int>(merge.partials));
@@ -38,9 +40,11 @@ Launch::Launch(const Problem& problem, const Arguments& arguments, int max_ctas)
   arguments_.merges = merges_.data();
   arguments_.partial_output = partial_output_.data();
   arguments_.partial_lse = partial_lse_.data();
-  if (kv_type_ == KvType::kBf16) {
-    maps_.key = cache_map(arguments.key, arguments, head_dim_);
-    maps_.value = cache_map(arguments.value, arguments, head_dim_);
+  if (latent_) {
+    maps_.key = cache_map(arguments.key, arguments, head_dim_, 1);
+  } else if (kv_type_ == KvType::kBf16) {
+    maps_.key = cache_map(arguments.key, arguments, head_dim_, head_dim_ / 64);
+    maps_.value = cache_map(arguments.value, arguments, head_dim_, head_dim_ / 64);
   }
 }
 
@@ -60,13 +64,16 @@ void Launch::run(cudaStream_t stream, const std::int32_t* block_table) const {
       bf16 ? launch_attention<128, KvType::kBf16>(maps_, arguments, ctas, stream)
            : launch_attention<128, KvType::kE4m3>(maps_, arguments, ctas, stream);
       break;
-    default:
+    case 256:
       bf16 ? launch_attention<256, KvType::kBf16>(maps_, arguments, ctas, stream)
            : launch_attention<256, KvType::kE4m3>(maps_, arguments, ctas, stream);
       break;
+    default:
+      launch_latent_attention(maps_.key, arguments, ctas, stream);
+      break;
   }
   if (!schedule_.merges.empty()) {
-    launch_combine(head_dim_, arguments, static_cast<int>(schedule_.merges.size()), most_partials_,
+    launch_combine(value_dim_, arguments, static_cast<int>(schedule_.merges.size()), most_partials_,
                    stream);
   }
 }

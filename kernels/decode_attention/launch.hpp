@@ -24,6 +24,8 @@ class Launch {
 
  private:
   int head_dim_;
+  int value_dim_;
+  bool latent_;
   KvType kv_type_;
   Schedule schedule_;
   int most_partials_ = 0;

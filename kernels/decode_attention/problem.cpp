@@ -26,6 +26,11 @@ void require(bool condition, const std::string& expected, std::int64_t found) {
 
 }  // namespace
 
+std::int64_t Problem::cached_token_bytes() const {
+  const std::int64_t values = latent() ? head_dim : 2 * std::int64_t{head_dim};
+  return kv_heads * values * kv_element_bytes(kv_type);
+}
+
 std::int64_t Problem::total_tokens() const {
   std::int64_t total = 0;
   for (const std::int32_t length : kv_lengths) {
@@ -59,20 +64,28 @@ void Problem::validate() const {
   require(query_heads >= 16 && query_heads <= 128, "query_heads in 16..128", query_heads);
   require(query_heads % kv_heads == 0,
           "query_heads as a multiple of kv_heads = " + std::to_string(kv_heads), query_heads);
-  require(head_dim == 64 || head_dim == 128 || head_dim == 256, "head_dim 64, 128 or 256",
-          head_dim);
+  if (latent()) {
+    require(rope_dim == kLatentRopeDim, "rope_dim 64, or 0 for values of their own", rope_dim);
+    require(head_dim == kLatentRank + kLatentRopeDim, "head_dim 576 with rope_dim 64", head_dim);
+    require(kv_heads == 1, "one latent, kv_heads 1, with rope_dim 64", kv_heads);
+    require(kv_type == KvType::kBf16, "a BF16 cache (two bytes per element) with rope_dim 64",
+            kv_element_bytes(kv_type));
+  } else {
+    require(rope_dim == 0, "rope_dim 64, or 0 for values of their own", rope_dim);
+    require(head_dim == 64 || head_dim == 128 || head_dim == 256, "head_dim 64, 128 or 256",
+            head_dim);
+  }
 }
 
 bench::Work Problem::work() const {
   const auto tokens = static_cast<double>(total_tokens());
   const double vectors = static_cast<double>(batch()) * query_heads;
   bench::Work work;
-  // Keys and values of every cached token, then the BF16 queries; BF16 outputs and float LSE.
-  work.bytes_read =
-      tokens * kv_heads * head_dim * 2 * kv_element_bytes(kv_type) + vectors * head_dim * 2;
-  work.bytes_written = vectors * (head_dim * 2 + 4);
+  // Every cached token, then the BF16 queries; BF16 outputs and float LSE.
+  work.bytes_read = tokens * static_cast<double>(cached_token_bytes()) + vectors * head_dim * 2;
+  work.bytes_written = vectors * (value_dim() * 2 + 4);
   // Q.K and P.V, a multiply-add each per (token, query head, dimension).
-  work.flop = tokens * query_heads * head_dim * 2 * 2;
+  work.flop = tokens * query_heads * (head_dim + value_dim()) * 2;
   return work;
 }
 
@@ -102,6 +115,17 @@ bench::Shape make_shape(int batch, int context_tokens, Lengths lengths, int quer
           {"kv_dtype", std::string(name(type))}};
 }
 
+bench::Shape make_latent_shape(int batch, int context_tokens, Lengths lengths, int query_heads) {
+  using I = std::int64_t;
+  return {{"batch", I{batch}},
+          {"context_tokens", I{context_tokens}},
+          {"kv_lengths", std::string(lengths == Lengths::kEqual ? "equal" : "ragged")},
+          {"query_heads", I{query_heads}},
+          {"kv_rank", I{kLatentRank}},
+          {"rope_dim", I{kLatentRopeDim}},
+          {"kv_dtype", std::string(name(KvType::kBf16))}};
+}
+
 Problem problem_from(const bench::Shape& shape) {
   const std::string& lengths = shape.word("kv_lengths");
   const std::string& type = shape.word("kv_dtype");
@@ -119,8 +143,13 @@ Problem problem_from(const bench::Shape& shape) {
                                     static_cast<int>(shape.integer("context_tokens")),
                                     lengths == "equal" ? Lengths::kEqual : Lengths::kRagged);
   problem.query_heads = static_cast<int>(shape.integer("query_heads"));
-  problem.kv_heads = static_cast<int>(shape.integer("kv_heads"));
-  problem.head_dim = static_cast<int>(shape.integer("head_dim"));
+  if (shape.has("kv_rank")) {
+    problem.rope_dim = static_cast<int>(shape.integer("rope_dim"));
+    problem.head_dim = static_cast<int>(shape.integer("kv_rank")) + problem.rope_dim;
+  } else {
+    problem.kv_heads = static_cast<int>(shape.integer("kv_heads"));
+    problem.head_dim = static_cast<int>(shape.integer("head_dim"));
+  }
   problem.kv_type = type == "bf16" ? KvType::kBf16 : KvType::kE4m3;
   problem.validate();
   return problem;

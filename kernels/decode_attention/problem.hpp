@@ -11,6 +11,11 @@ namespace ridge::kernels::decode {
 /// Tokens of one page of the KV cache, and of one tile of the kernel.
 inline constexpr int kPageTokens = 64;
 
+/// MLA with absorbed weights (arXiv 2405.04434): the latent, which is also the value, and the
+/// rotary part of the key behind it.
+inline constexpr int kLatentRank = 512;
+inline constexpr int kLatentRopeDim = 64;
+
 enum class KvType { kBf16, kE4m3 };
 
 constexpr int kv_element_bytes(KvType type) {
@@ -23,23 +28,27 @@ const char* name(KvType type);
 /// Layouts, innermost last:
 ///   query   [batch][query_heads][head_dim]                    BF16
 ///   key     [pages][kv_heads][64 tokens][head_dim]            BF16 or E4M3
-///   value   [pages][kv_heads][64 tokens][head_dim]            BF16 or E4M3
+///   value   the same; with rope_dim > 0 there is none: a token's value is the head of its key
 ///   k_scale [kv_heads], v_scale [kv_heads]                    float, E4M3 only; x = code * scale
-///   block_table [batch][pages_per_request]                    int32; entries past the length are
-///   never read output  [batch][query_heads][head_dim]                    BF16 or float lse
-///   [batch][query_heads]                              float: natural log of the softmax's
-///   denominator
-/// Query head h reads KV head h / (query_heads / kv_heads). MFA and MQA are kv_heads = 1.
+///   block_table [batch][pages_per_request]   int32; entries past the length are never read
+///   output  [batch][query_heads][value_dim]                   BF16 or float
+///   lse     [batch][query_heads]     float: natural log of the softmax's denominator
+/// Query head h reads KV head h / (query_heads / kv_heads). MFA, MQA and MLA are kv_heads = 1.
 /// A request of length 0 yields an output of zeros and an lse of -infinity.
 struct Problem {
   std::vector<std::int32_t> kv_lengths;  ///< Cached tokens per request.
   int query_heads = 64;                  ///< 16 .. 128, a multiple of kv_heads.
   int kv_heads = 1;                      ///< 1 .. 8
-  int head_dim = 256;                    ///< 64, 128 or 256; the same for keys and values.
+  int head_dim = 256;                    ///< Of queries and keys: 64, 128, 256; MLA: 576.
+  int rope_dim = 0;  ///< MLA: how many of a key's last elements its value lacks, 64. Else 0.
   KvType kv_type = KvType::kBf16;
 
   int batch() const { return static_cast<int>(kv_lengths.size()); }
   int group() const { return query_heads / kv_heads; }  ///< Query heads per KV head.
+  /// Whether a token's value is the head of its key, so that there is one cache tensor, not two.
+  bool latent() const { return rope_dim > 0; }
+  int value_dim() const { return head_dim - rope_dim; }
+  std::int64_t cached_token_bytes() const;
   std::int64_t total_tokens() const;
   std::int64_t total_pages() const;
   int max_pages() const;  ///< Of one request; the block table's row length.
@@ -64,6 +73,9 @@ std::vector<std::int32_t> make_lengths(int batch, int context_tokens, Lengths le
 /// query_heads, kv_heads, head_dim, kv_dtype ("bf16" or "fp8_e4m3").
 bench::Shape make_shape(int batch, int context_tokens, Lengths lengths, int query_heads,
                         int kv_heads, int head_dim, KvType type);
+/// The same for MLA, where kv_rank (512) and rope_dim (64) take the place of kv_heads and head_dim.
+bench::Shape make_latent_shape(int batch, int context_tokens, Lengths lengths, int query_heads);
+/// Of either kind of shape.
 Problem problem_from(const bench::Shape& shape);
 
 }  // namespace ridge::kernels::decode

@@ -73,14 +73,18 @@ HostInputs make_inputs(const Problem& problem, std::uint64_t seed, const Hazards
       static_cast<std::size_t>(problem.kv_heads) * kPageTokens * problem.head_dim;
   const std::size_t elements = static_cast<std::size_t>(inputs.cache_pages) * page_elements;
   inputs.key.resize(elements * kv_element_bytes(problem.kv_type));
-  inputs.value.resize(inputs.key.size());
+  if (!problem.latent()) {
+    inputs.value.resize(inputs.key.size());
+  }
   for (std::size_t i = 0; i < elements; ++i) {
     const std::size_t head = i / (static_cast<std::size_t>(kPageTokens) * problem.head_dim) %
                              static_cast<std::size_t>(problem.kv_heads);
     store(inputs.key, problem.kv_type, i,
           random_normal(stream(seed, kKey), i) / (fp8 ? inputs.k_scale[head] : 1.0f));
-    store(inputs.value, problem.kv_type, i,
-          random_normal(stream(seed, kValue), i) / (fp8 ? inputs.v_scale[head] : 1.0f));
+    if (!problem.latent()) {
+      store(inputs.value, problem.kv_type, i,
+            random_normal(stream(seed, kValue), i) / (fp8 ? inputs.v_scale[head] : 1.0f));
+    }
   }
 
   std::vector<std::int32_t> pages(static_cast<std::size_t>(inputs.cache_pages));
@@ -110,7 +114,9 @@ HostInputs make_inputs(const Problem& problem, std::uint64_t seed, const Hazards
           for (int d = 0; d < problem.head_dim; ++d) {
             constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
             store(inputs.key, problem.kv_type, at + d, kNan);
-            store(inputs.value, problem.kv_type, at + d, kNan);
+            if (!problem.latent()) {
+              store(inputs.value, problem.kv_type, at + d, kNan);
+            }
           }
         }
       }
@@ -123,22 +129,26 @@ Result reference_attention(const Problem& problem, const HostInputs& inputs) {
   Result result;
   const std::size_t vectors = static_cast<std::size_t>(problem.batch()) * problem.query_heads;
   const auto dim = static_cast<std::size_t>(problem.head_dim);
+  const auto value_dim = static_cast<std::size_t>(problem.value_dim());
+  const std::vector<std::uint8_t>& values = problem.latent() ? inputs.key : inputs.value;
   const bool fp8 = problem.kv_type == KvType::kE4m3;
-  result.output.assign(vectors * dim, 0.0);
+  result.output.assign(vectors * value_dim, 0.0);
   result.lse.assign(vectors, -std::numeric_limits<double>::infinity());
   for (int request = 0; request < problem.batch(); ++request) {
     const auto length = static_cast<std::size_t>(problem.kv_lengths[request]);
     for (int kv_head = 0; length > 0 && kv_head < problem.kv_heads; ++kv_head) {
       std::vector<double> key(length * dim);
-      std::vector<double> value(length * dim);
+      std::vector<double> value(length * value_dim);
       for (std::size_t token = 0; token < length; ++token) {
         const std::size_t at =
             cache_index(problem, inputs, request, static_cast<int>(token), kv_head);
         for (std::size_t d = 0; d < dim; ++d) {
           key[token * dim + d] =
               load(inputs.key, problem.kv_type, at + d) * (fp8 ? inputs.k_scale[kv_head] : 1.0);
-          value[token * dim + d] =
-              load(inputs.value, problem.kv_type, at + d) * (fp8 ? inputs.v_scale[kv_head] : 1.0);
+        }
+        for (std::size_t d = 0; d < value_dim; ++d) {
+          value[token * value_dim + d] =
+              load(values, problem.kv_type, at + d) * (fp8 ? inputs.v_scale[kv_head] : 1.0);
         }
       }
       for (int head = kv_head * problem.group(); head < (kv_head + 1) * problem.group(); ++head) {
@@ -165,8 +175,8 @@ Result reference_attention(const Problem& problem, const HostInputs& inputs) {
         result.lse[vector] = largest + std::log(sum);
         for (std::size_t token = 0; token < length; ++token) {
           const double weight = weights[token] / sum;
-          for (std::size_t d = 0; d < dim; ++d) {
-            result.output[vector * dim + d] += weight * value[token * dim + d];
+          for (std::size_t d = 0; d < value_dim; ++d) {
+            result.output[vector * value_dim + d] += weight * value[token * value_dim + d];
           }
         }
       }

@@ -10,8 +10,8 @@ namespace ridge::kernels::decode {
 /// Inputs of a problem on the host, as the bits the device sees; layouts as in problem.hpp.
 struct HostInputs {
   std::vector<std::uint16_t> query;
-  std::vector<std::uint8_t> key;  ///< Bytes; two per element for BF16.
-  std::vector<std::uint8_t> value;
+  std::vector<std::uint8_t> key;    ///< Bytes; two per element for BF16.
+  std::vector<std::uint8_t> value;  ///< Empty where values are the head of the keys.
   std::vector<float> k_scale;
   std::vector<float> v_scale;
   std::vector<std::int32_t> block_table;
@@ -20,7 +20,7 @@ struct HostInputs {
   float softmax_scale = 0;
 };
 
-/// Output and LSE in double, [batch][query_heads][head_dim] and [batch][query_heads].
+/// Output and LSE in double, [batch][query_heads][value_dim] and [batch][query_heads].
 struct Result {
   std::vector<double> output;
   std::vector<double> lse;

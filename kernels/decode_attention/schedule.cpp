@@ -14,8 +14,14 @@ struct Item {
   Segment whole;  ///< All tiles of one (request, KV head, row block).
 };
 
-std::vector<Item> list_items(const Problem& problem) {
-  const int row_blocks = (problem.group() + kTileRows - 1) / kTileRows;
+/// A run of tiles that a CTA was dealt.
+struct Part {
+  int cta;
+  Segment segment;  ///< Its partial counts within the item, or is -1.
+  int of = 1;       ///< Parts of the item.
+};
+
+std::vector<Item> list_items(const Problem& problem, int row_blocks) {
   std::vector<Item> items;
   items.reserve(static_cast<std::size_t>(problem.batch()) * problem.kv_heads * row_blocks);
   for (int request = 0; request < problem.batch(); ++request) {
@@ -76,14 +82,18 @@ Schedule make_schedule(const Problem& problem, int max_ctas, int segment_cost) {
     throw std::invalid_argument(
         "decode attention: a schedule needs at least one CTA and no negative cost");
   }
-  const std::vector<Item> items = list_items(problem);
+  // CTAs that run at the same time stream the same pages for their row blocks, so that all but one
+  // find them in L2: one row block is dealt, and the others do the same beside it.
+  const int row_blocks = (problem.group() + kTileRows - 1) / kTileRows;
+  const int abreast = max_ctas >= row_blocks ? row_blocks : 1;
+  const std::vector<Item> items = list_items(problem, row_blocks / abreast);
   std::int64_t payload = 0;  // Without the cost of any split.
   std::int64_t pieces = 0;   // The most segments there can be.
   for (const Item& item : items) {
     payload += segment_cost + item.whole.tiles;
     pieces += std::max(item.whole.tiles, 1);
   }
-  const int ctas = static_cast<int>(std::min<std::int64_t>(max_ctas, pieces));
+  const int ctas = static_cast<int>(std::min<std::int64_t>(max_ctas / abreast, pieces));
 
   // The smallest total budget that fits. Splits cost extra, at most segment_cost per CTA, and a CTA
   // wastes at most segment_cost; twice that, and one for rounding, always suffices.
@@ -99,26 +109,52 @@ Schedule make_schedule(const Problem& problem, int max_ctas, int segment_cost) {
     }
   }
 
-  Schedule schedule;
-  schedule.cta_begin.assign(static_cast<std::size_t>(ctas) + 1, 0);
+  std::vector<Part> parts;
   deal(items, high, ctas, segment_cost,
        [&](int cta, const Item& item, std::int64_t first, std::int64_t tiles) {
-         Segment segment = item.whole;
-         segment.first_tile = static_cast<std::int32_t>(first);
-         segment.tiles = static_cast<std::int32_t>(tiles);
+         Part part{cta, item.whole};
+         part.segment.first_tile = static_cast<std::int32_t>(first);
+         part.segment.tiles = static_cast<std::int32_t>(tiles);
          if (tiles != item.whole.tiles) {
-           if (first == 0) {
-             schedule.merges.push_back(
-                 {segment.request, segment.kv_head, segment.row_block, schedule.partials, 0});
-           }
-           segment.partial = schedule.partials++;
-           ++schedule.merges.back().partials;
+           part.segment.partial = first == 0 ? 0 : parts.back().segment.partial + 1;
          }
-         schedule.segments.push_back(segment);
-         ++schedule.cta_begin[static_cast<std::size_t>(cta) + 1];
+         parts.push_back(part);
        });
-  for (std::size_t cta = 1; cta < schedule.cta_begin.size(); ++cta) {
-    schedule.cta_begin[cta] += schedule.cta_begin[cta - 1];
+
+  Schedule schedule;
+  for (auto part = parts.begin(); part != parts.end();) {
+    auto end = part + 1;
+    while (end != parts.end() && end->segment.partial > 0) {
+      ++end;
+    }
+    const auto count = static_cast<int>(end - part);
+    for (int block = 0; count > 1 && block < abreast; ++block) {
+      const Segment& segment = part->segment;
+      schedule.merges.push_back({segment.request, segment.kv_head, segment.row_block + block,
+                                 schedule.partials + block * count, count});
+    }
+    for (; part != end; ++part) {
+      part->of = count;
+      part->segment.partial += count > 1 ? schedule.partials : 0;
+    }
+    schedule.partials += count > 1 ? count * abreast : 0;
+  }
+
+  schedule.cta_begin.push_back(0);
+  auto part = parts.cbegin();
+  for (int cta = 0; cta < ctas; ++cta) {
+    const auto end =
+        std::find_if(part, parts.cend(), [cta](const Part& p) { return p.cta != cta; });
+    for (int block = 0; block < abreast; ++block) {
+      for (auto mine = part; mine != end; ++mine) {
+        Segment segment = mine->segment;
+        segment.row_block += block;
+        segment.partial += segment.partial >= 0 ? block * mine->of : 0;
+        schedule.segments.push_back(segment);
+      }
+      schedule.cta_begin.push_back(static_cast<std::int32_t>(schedule.segments.size()));
+    }
+    part = end;
   }
   return schedule;
 }

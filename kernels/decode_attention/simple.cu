@@ -17,11 +17,13 @@ __device__ float load_cache(const void* cache, std::int64_t index) {
 }
 
 /// One warp per (request, query head), one token at a time, everything in float: slow, and short
-/// enough to be checked by reading it. Lane i holds dimensions i, i + 32, ...
-template <int HeadDim, KvType Type>
+/// enough to be checked by reading it. Lane i holds dimensions i, i + 32, ... A row of the cache
+/// has HeadDim elements, of which a value uses the first ValueDim.
+template <int HeadDim, int ValueDim, KvType Type>
 __global__ void simple_kernel(const __grid_constant__ Arguments arguments,
                               const std::int32_t* kv_lengths) {
   constexpr int kPerLane = HeadDim / 32;
+  constexpr int kValuesPerLane = ValueDim / 32;
   const int request = blockIdx.x;
   const int head = blockIdx.y;
   const int lane = threadIdx.x;
@@ -35,7 +37,7 @@ __global__ void simple_kernel(const __grid_constant__ Arguments arguments,
   }
 
   float query[kPerLane];
-  float output[kPerLane] = {};
+  float output[kValuesPerLane] = {};
   for (int i = 0; i < kPerLane; ++i) {
     query[i] = to_float(Bf16{arguments.query[vector * HeadDim + i * 32 + lane]});
   }
@@ -60,14 +62,14 @@ __global__ void simple_kernel(const __grid_constant__ Arguments arguments,
     const float rescale = expf(previous - largest);
     const float weight = expf(score - largest);
     sum = sum * rescale + weight;
-    for (int i = 0; i < kPerLane; ++i) {
+    for (int i = 0; i < kValuesPerLane; ++i) {
       output[i] =
           output[i] * rescale + weight * load_cache<Type>(arguments.value, row + i * 32 + lane);
     }
   }
-  for (int i = 0; i < kPerLane; ++i) {
+  for (int i = 0; i < kValuesPerLane; ++i) {
     const float result = sum > 0 ? output[i] * value_scale / sum : 0.0f;
-    const std::int64_t at = vector * HeadDim + i * 32 + lane;
+    const std::int64_t at = vector * ValueDim + i * 32 + lane;
     if (arguments.output_float) {
       static_cast<float*>(arguments.output)[at] = result;
     } else {
@@ -79,20 +81,17 @@ __global__ void simple_kernel(const __grid_constant__ Arguments arguments,
   }
 }
 
+using Kernel = void (*)(Arguments, const std::int32_t*);
+
 template <KvType Type>
-void launch(int head_dim, const Arguments& arguments, const std::int32_t* kv_lengths, dim3 grid,
-            cudaStream_t stream) {
-  const LaunchShape shape{.grid = grid, .block = 32, .stream = stream};
+Kernel kernel_for(int head_dim) {
   switch (head_dim) {
     case 64:
-      launch_kernel(shape, simple_kernel<64, Type>, arguments, kv_lengths);
-      break;
+      return simple_kernel<64, 64, Type>;
     case 128:
-      launch_kernel(shape, simple_kernel<128, Type>, arguments, kv_lengths);
-      break;
+      return simple_kernel<128, 128, Type>;
     case 256:
-      launch_kernel(shape, simple_kernel<256, Type>, arguments, kv_lengths);
-      break;
+      return simple_kernel<256, 256, Type>;
     default:
       throw CudaError("decode attention: no simple kernel for head_dim " +
                       std::to_string(head_dim));
@@ -101,14 +100,15 @@ void launch(int head_dim, const Arguments& arguments, const std::int32_t* kv_len
 
 }  // namespace
 
-void launch_simple(int head_dim, KvType type, const Arguments& arguments,
-                   const std::int32_t* kv_lengths, int batch, cudaStream_t stream) {
-  const dim3 grid(static_cast<unsigned>(batch), static_cast<unsigned>(arguments.query_heads));
-  if (type == KvType::kBf16) {
-    launch<KvType::kBf16>(head_dim, arguments, kv_lengths, grid, stream);
-  } else {
-    launch<KvType::kE4m3>(head_dim, arguments, kv_lengths, grid, stream);
-  }
+void launch_simple(const Problem& problem, const Arguments& arguments,
+                   const std::int32_t* kv_lengths, cudaStream_t stream) {
+  const dim3 grid(static_cast<unsigned>(problem.batch()),
+                  static_cast<unsigned>(problem.query_heads));
+  const Kernel kernel =
+      problem.latent() ? simple_kernel<kLatentRank + kLatentRopeDim, kLatentRank, KvType::kBf16>
+      : problem.kv_type == KvType::kBf16 ? kernel_for<KvType::kBf16>(problem.head_dim)
+                                         : kernel_for<KvType::kE4m3>(problem.head_dim);
+  launch_kernel({.grid = grid, .block = 32, .stream = stream}, kernel, arguments, kv_lengths);
 }
 
 }  // namespace ridge::kernels::decode

@@ -116,6 +116,30 @@ TEST(SplitSchedule, TheLongestCtaIsWithinTwoSegmentCostsAndATileOfThePerfectSpli
   }
 }
 
+TEST(SplitSchedule, RowBlocksOfAKvHeadStreamTheSameTilesSideBySide) {
+  for (std::uint64_t seed = 0; seed < 100; ++seed) {
+    Problem problem = random_problem(seed);
+    problem.kv_heads = 1;
+    problem.query_heads = 128;
+    const int max_ctas = 2 + static_cast<int>(random_bits(seed, 9) % 140);
+    const Schedule schedule = make_schedule(problem, max_ctas);
+    ASSERT_EQ(schedule.ctas() % 2, 0);
+    for (int cta = 0; cta < schedule.ctas(); cta += 2) {
+      const int count = schedule.cta_begin[cta + 1] - schedule.cta_begin[cta];
+      ASSERT_EQ(schedule.cta_begin[cta + 2] - schedule.cta_begin[cta + 1], count);
+      for (int i = schedule.cta_begin[cta]; i < schedule.cta_begin[cta + 1]; ++i) {
+        const Segment& upper = schedule.segments[i];
+        const Segment& lower = schedule.segments[i + count];
+        ASSERT_EQ(upper.row_block, 0);
+        ASSERT_EQ(lower.row_block, 1);
+        ASSERT_EQ(upper.request, lower.request);
+        ASSERT_EQ(upper.first_tile, lower.first_tile);
+        ASSERT_EQ(upper.tiles, lower.tiles);
+      }
+    }
+  }
+}
+
 TEST(SplitSchedule, UsesEverySmWhenThereAreTilesForThem) {
   Problem problem;
   problem.kv_lengths = {133 * 64};

@@ -15,6 +15,7 @@ const std::vector<Family>& families() {
       elementwise::rope_family(),
       elementwise::router_top_k_family(),
       decode::decode_attention_family(),
+      decode::latent_attention_family(),
       moe::moe_layer_family(),
       moe::grouped_gemm_family(),
   };

@@ -1,0 +1,461 @@
+#include "common/async_copy.cuh"
+#include "common/device_math.cuh"
+#include "common/dynamic_shared.cuh"
+#include "common/launch.cuh"
+#include "common/wgmma.cuh"
+#include "decode_attention/arguments.hpp"
+#include "decode_attention/latent_plan.hpp"
+
+#include <cstdint>
+
+#include <cuda_bf16.h>
+
+/// MLA decode attention for Hopper. One CTA per SM works through its segments of the schedule:
+///
+///   producer warp           streams pages through two slots, a panel of 64 elements per copy
+///   score warpgroup         S = Q K^T, online softmax; hands P over in shared memory
+///   value warpgroup 0, 1    O += P V for 256 of the 512 columns each, O in registers
+///
+/// The score warpgroup computes the next tile's P while the value warpgroups work on this one's.
+/// Panels become full one by one; a slot is empty when the eight warps of the value warpgroups have
+/// arrived. latent_plan.hpp says what is where, and how scores and values keep step.
+namespace ridge::kernels::decode {
+namespace {
+
+constexpr LatentPlan kPlan = latent_plan();
+static_assert(kPlan.total_bytes <= kSharedLimitBytes);
+
+constexpr int kScoreTogether = 1;  // Named barrier of the score warpgroup.
+constexpr int kScoreRegisters = kPageTokens / 2;
+constexpr int kBlockRegisters = kLatentColumns / 2;
+
+/// Shared memory as addresses in the shared window.
+struct Shared {
+  std::uint32_t origin;
+  unsigned char* generic;  // The same place as an ordinary pointer.
+
+  __device__ std::uint32_t slot(std::uint32_t index) const {
+    return origin + kPlan.slot_offset + index * kPlan.slot_bytes;
+  }
+  __device__ std::uint32_t full(std::uint32_t slot, std::uint32_t panel) const {
+    return origin + kPlan.full_offset + (slot * kLatentPanels + panel) * 8;
+  }
+  __device__ std::uint32_t empty(std::uint32_t slot) const {
+    return origin + kPlan.empty_offset + slot * 8;
+  }
+  __device__ std::uint32_t message_ready() const { return origin + kPlan.message_ready_offset; }
+  __device__ std::uint32_t message_read() const { return origin + kPlan.message_read_offset; }
+  __device__ float* rows() const { return reinterpret_cast<float*>(generic + kPlan.row_offset); }
+};
+
+/// The first of the two rows (the other is 8 below) of which this thread holds accumulators.
+__device__ int upper_row() {
+  const int thread = static_cast<int>(threadIdx.x) % 128;
+  return thread / 32 * 16 + thread % 32 / 4;
+}
+
+__device__ void arrive_as_warp(std::uint32_t barrier) {
+  __syncwarp();
+  if (threadIdx.x % 32 == 0) {
+    mbarrier_arrive(barrier);
+  }
+}
+
+// ---- producer
+
+__device__ void produce(const Shared& shared, const CUtensorMap* latent, const Arguments& arguments,
+                        int begin, int end) {
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  // More than 64 heads stream the latent once per row block: keep it in L2.
+  const std::uint64_t policy = arguments.query_heads > kTileRows ? kEvictNormal : kEvictFirst;
+  std::uint32_t done = 0;  // Tiles of the segments before.
+  for (int index = begin; index < end; ++index) {
+    const Segment segment = arguments.segments[index];
+    const std::int32_t* pages =
+        arguments.block_table +
+        static_cast<std::int64_t>(segment.request) * arguments.block_table_stride +
+        segment.first_tile;
+    std::int32_t my_page = 0;
+    for (int tile = 0; tile < segment.tiles; ++tile) {
+      if (tile % 32 == 0) {
+        // 32 entries at a time: one load latency per 32 tiles. Entries past the end are garbage.
+        my_page = tile + lane < segment.tiles ? pages[tile + lane] : 0;
+      }
+      const std::int32_t page = __shfl_sync(0xffffffffu, my_page, tile % 32);
+      if (lane == 0) {
+        const RingPosition at = latent_ring_position(done + tile, kPlan.slots);
+        mbarrier_wait(shared.empty(at.slot), at.empty_parity);
+        for (int panel = 0; panel < kLatentPanels; ++panel) {
+          const std::uint32_t full = shared.full(at.slot, panel);
+          mbarrier_arrive_expect(full, kLatentPanelBytes);
+          tensor_load_3d(shared.slot(at.slot) + panel * kLatentPanelBytes, latent, full, 0,
+                         page * kPageTokens, panel, policy);
+        }
+      }
+    }
+    done += segment.tiles;
+  }
+}
+
+// ---- scores
+
+__device__ std::uint32_t pack(float low, float high) {
+  const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
+  return *reinterpret_cast<const std::uint32_t*>(&pair);
+}
+
+/// Reduces over the four lanes that share a row.
+__device__ float quad_max(float x) {
+  x = fmaxf(x, __shfl_xor_sync(0xffffffffu, x, 1));
+  return fmaxf(x, __shfl_xor_sync(0xffffffffu, x, 2));
+}
+__device__ float quad_sum(float x) {
+  x += __shfl_xor_sync(0xffffffffu, x, 1);
+  return x + __shfl_xor_sync(0xffffffffu, x, 2);
+}
+
+/// Copies the segment's query rows into the swizzled tile, zeros below them.
+__device__ void load_query(const Shared& shared, const Arguments& arguments, const Segment& segment,
+                           int rows) {
+  constexpr int kPieces = kLatentKeyDim / 8;
+  const std::uint16_t* source =
+      arguments.query + (static_cast<std::int64_t>(segment.request) * arguments.query_heads +
+                         segment.row_block * kTileRows) *
+                            kLatentKeyDim;
+#pragma unroll 4
+  for (int i = static_cast<int>(threadIdx.x) % 128; i < kTileRows * kPieces; i += 128) {
+    const int row = i / kPieces;
+    const int piece = i % kPieces;
+    uint4 data = make_uint4(0, 0, 0, 0);
+    if (row < rows) {
+      data = __ldg(reinterpret_cast<const uint4*>(source + row * kLatentKeyDim + piece * 8));
+    }
+    *reinterpret_cast<uint4*>(shared.generic + kPlan.query_offset +
+                              panel_offset(kTileRows, row, piece * 16)) = data;
+  }
+  fence_async_proxy();
+  named_barrier(kScoreTogether, 128);
+}
+
+/// Unused tokens of a request's last page may hold anything, NaN included, and 0 x NaN is NaN:
+/// clear them before P V reads them. As keys they need none of this, their scores are replaced.
+__device__ void clear_values(unsigned char* slot, int valid) {
+  constexpr int kPieces = kLatentRank / 8;
+  const int pieces = (kPageTokens - valid) * kPieces;
+  for (int i = static_cast<int>(threadIdx.x) % 128; i < pieces; i += 128) {
+    *reinterpret_cast<uint4*>(slot + panel_offset(kPageTokens, valid + i / kPieces,
+                                                  i % kPieces * 16)) = make_uint4(0, 0, 0, 0);
+  }
+}
+
+/// The online softmax's state of this thread's two rows: largest score so far (in log2 units) and
+/// this thread's share of the denominator.
+struct Softmax {
+  float largest[2] = {-INFINITY, -INFINITY};
+  float sum[2] = {0, 0};
+};
+
+__device__ void multiply_keys(const Shared& shared, const RingPosition& at,
+                              float (&score)[kScoreRegisters]) {
+  const std::uint32_t query = shared.origin + kPlan.query_offset;
+  const std::uint32_t keys = shared.slot(at.slot);
+#pragma unroll
+  for (int panel = 0; panel < kLatentPanels; ++panel) {
+    mbarrier_wait(shared.full(at.slot, panel), at.full_parity);
+    wgmma_fence();
+#pragma unroll
+    for (int k = 4 * panel; k < 4 * panel + 4; ++k) {
+      const std::uint32_t step = head_dim_step(k);
+      Wgmma<WgmmaType::kBf16, kPageTokens>::shared(score, k_major_descriptor(query + step),
+                                                   k_major_descriptor(keys + step), k != 0);
+    }
+  }
+  wgmma_commit();
+  wgmma_wait<0>();
+}
+
+/// Where a term of P is, as an offset from the origin.
+__device__ uint4* weight_fragments(const Shared& shared, std::uint32_t offset, int k) {
+  return reinterpret_cast<uint4*>(shared.generic + offset + weight_fragment(k, threadIdx.x % 128));
+}
+
+/// Hands P over as two BF16 terms: what rounding to the first leaves is the second.
+__device__ void store_weights(const Shared& shared, const float (&p)[kScoreRegisters],
+                              std::uint32_t second_offset) {
+#pragma unroll
+  for (int k = 0; k < kPageTokens / 16; ++k) {
+    std::uint32_t first[4];
+    std::uint32_t second[4];
+#pragma unroll
+    for (int i = 8 * k; i < 8 * k + 8; i += 2) {
+      const std::uint32_t pair = pack(p[i], p[i + 1]);
+      const int index = accumulator_as_a(i).index;
+      first[index] = pair;
+      second[index] =
+          pack(p[i] - __uint_as_float(pair << 16), p[i + 1] - __uint_as_float(pair & 0xffff0000u));
+    }
+    *weight_fragments(shared, kPlan.weight_offset, k) =
+        make_uint4(first[0], first[1], first[2], first[3]);
+    *weight_fragments(shared, second_offset, k) =
+        make_uint4(second[0], second[1], second[2], second[3]);
+  }
+}
+
+__device__ void score_tile(const Shared& shared, Softmax& softmax, std::uint32_t tile,
+                           std::uint32_t message, int valid, float scale_log2) {
+  const RingPosition at = latent_ring_position(tile, kPlan.slots);
+  float score[kScoreRegisters];
+  multiply_keys(shared, at, score);
+
+  // Online softmax, in base 2. Registers 4j + {0, 1} are of the upper row, 4j + {2, 3} of the
+  // lower.
+  if (valid < kPageTokens) {
+#pragma unroll
+    for (int i = 0; i < kScoreRegisters; ++i) {
+      const int column = wgmma_accumulator_index(static_cast<int>(threadIdx.x) % 128, i).column;
+      score[i] = column < valid ? score[i] : -INFINITY;
+    }
+  }
+  float rescale[2];
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    float largest = -INFINITY;
+#pragma unroll
+    for (int j = 0; j < kScoreRegisters / 4; ++j) {
+      largest = fmaxf(largest, fmaxf(score[4 * j + 2 * half], score[4 * j + 2 * half + 1]));
+    }
+    // Every tile has a valid token, so the new maximum is finite and exp2 meets no inf - inf.
+    largest = fmaxf(softmax.largest[half], quad_max(largest) * scale_log2);
+    rescale[half] = exp2_approx(softmax.largest[half] - largest);
+    softmax.largest[half] = largest;
+    float sum = 0;
+#pragma unroll
+    for (int j = 0; j < kScoreRegisters / 4; ++j) {
+      for (int i = 4 * j + 2 * half; i < 4 * j + 2 * half + 2; ++i) {
+        score[i] = exp2_approx(fmaf(score[i], scale_log2, -largest));
+        sum += score[i];
+      }
+    }
+    softmax.sum[half] = softmax.sum[half] * rescale[half] + sum;
+  }
+
+  // All four warps must have read the keys before P or zeros take their place, and the value
+  // warpgroups the last message.
+  named_barrier(kScoreTogether, 128);
+  mbarrier_wait(shared.message_read(), latent_message(message).read_parity);
+  const std::uint32_t slot = kPlan.slot_offset + at.slot * kPlan.slot_bytes;
+  store_weights(shared, score, slot + kSecondWeightOffset);
+  const int row = upper_row();
+  if (threadIdx.x % 4 == 0) {
+    shared.rows()[row] = rescale[0];
+    shared.rows()[row + 8] = rescale[1];
+  }
+  if (valid < kPageTokens) {
+    clear_values(shared.generic + slot, valid);
+  }
+  fence_async_proxy();  // For wgmma, which reads the zeros, and the copy that reuses the slot.
+  arrive_as_warp(shared.message_ready());
+}
+
+/// A segment's last message, and its log-sum-exp.
+__device__ void finish_scores(const Shared& shared, const Arguments& arguments,
+                              const Segment& segment, const Softmax& softmax, std::uint32_t message,
+                              int rows) {
+  const float sum[2] = {quad_sum(softmax.sum[0]), quad_sum(softmax.sum[1])};
+  mbarrier_wait(shared.message_read(), latent_message(message).read_parity);
+  if (threadIdx.x % 4 == 0) {
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      const int row = upper_row() + 8 * half;
+      shared.rows()[row] = sum[half] > 0 ? 1.0f / sum[half] : 0.0f;
+      const float lse = sum[half] > 0 ? softmax.largest[half] + log2f(sum[half]) : -INFINITY;
+      if (row < rows && segment.partial >= 0) {
+        arguments.partial_lse[static_cast<std::int64_t>(segment.partial) * kTileRows + row] = lse;
+      } else if (row < rows) {
+        arguments.lse[static_cast<std::int64_t>(segment.request) * arguments.query_heads +
+                      segment.row_block * kTileRows + row] = lse * 0.693147180559945f;
+      }
+    }
+  }
+  arrive_as_warp(shared.message_ready());
+}
+
+__device__ void compute_scores(const Shared& shared, const Arguments& arguments, int begin,
+                               int end) {
+  const float scale_log2 = arguments.softmax_scale * 1.44269504088896f;
+  std::uint32_t tile = 0;     // Of the CTA.
+  std::uint32_t message = 0;  // Of the CTA.
+  for (int index = begin; index < end; ++index) {
+    const Segment segment = arguments.segments[index];
+    const int rows = min(kTileRows, arguments.query_heads - segment.row_block * kTileRows);
+    load_query(shared, arguments, segment, rows);
+    Softmax softmax;
+    for (int i = 0; i < segment.tiles; ++i) {
+      const int left = segment.kv_tokens - (segment.first_tile + i) * kPageTokens;
+      score_tile(shared, softmax, tile++, message++, min(left, kPageTokens), scale_log2);
+    }
+    finish_scores(shared, arguments, segment, softmax, message++, rows);
+  }
+}
+
+// ---- values
+
+/// This warpgroup's 256 columns of the output.
+using Output = float[kLatentBlocks][kBlockRegisters];
+
+__device__ void add_values(const Shared& shared, Output& output, std::uint32_t tile,
+                           int warpgroup) {
+  const RingPosition at = latent_ring_position(tile, kPlan.slots);
+  const std::uint32_t slot = kPlan.slot_offset + at.slot * kPlan.slot_bytes;
+  const std::uint32_t terms[kLatentValuePasses] = {kPlan.weight_offset, slot + kSecondWeightOffset};
+  std::uint32_t weight[kLatentValuePasses][kPageTokens / 16][4];
+#pragma unroll
+  for (int term = 0; term < kLatentValuePasses; ++term) {
+#pragma unroll
+    for (int k = 0; k < kPageTokens / 16; ++k) {
+      const uint4 fragment = *weight_fragments(shared, terms[term], k);
+      weight[term][k][0] = fragment.x;
+      weight[term][k][1] = fragment.y;
+      weight[term][k][2] = fragment.z;
+      weight[term][k][3] = fragment.w;
+    }
+  }
+  const float rescale[2] = {shared.rows()[upper_row()], shared.rows()[upper_row() + 8]};
+  arrive_as_warp(shared.message_read());
+  constexpr int kPanels = kLatentColumns / 64;  // Of a block.
+#pragma unroll
+  for (int block = 0; block < kLatentBlocks; ++block) {
+    const int first_panel = (warpgroup * kLatentBlocks + block) * kPanels;
+    // The panels landed before the scores were computed; this lets *these* threads read them.
+#pragma unroll
+    for (int panel = 0; panel < kPanels; ++panel) {
+      mbarrier_wait(shared.full(at.slot, first_panel + panel), at.full_parity);
+    }
+#pragma unroll
+    for (int i = 0; i < kBlockRegisters; ++i) {
+      output[block][i] *= rescale[(i / 2) % 2];
+    }
+    wgmma_fence();
+#pragma unroll
+    for (int k = 0; k < kPageTokens / 16; ++k) {
+      const std::uint64_t tokens = mn_major_descriptor(
+          shared.slot(at.slot) + first_panel * kLatentPanelBytes + token_step(k),
+          kLatentPanelBytes);
+#pragma unroll
+      for (int term = 0; term < kLatentValuePasses; ++term) {
+        Wgmma<WgmmaType::kBf16, kLatentColumns>::registers(output[block], weight[term][k], tokens);
+      }
+    }
+  }
+  wgmma_commit();
+  wgmma_wait<0>();
+  arrive_as_warp(shared.empty(at.slot));
+}
+
+__device__ void write_result(const Arguments& arguments, const Segment& segment,
+                             const Output& output, const float (&factor)[2], int warpgroup,
+                             int rows) {
+  const int first_column =
+      warpgroup * kLatentBlocks * kLatentColumns + static_cast<int>(threadIdx.x) % 4 * 2;
+  const bool as_float = segment.partial >= 0 || arguments.output_float;
+  float* const floats =
+      segment.partial >= 0 ? arguments.partial_output : static_cast<float*>(arguments.output);
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    const int row = upper_row() + 8 * half;
+    if (row >= rows) {
+      continue;
+    }
+    const std::int64_t vector =
+        segment.partial >= 0 ? static_cast<std::int64_t>(segment.partial) * kTileRows + row
+                             : static_cast<std::int64_t>(segment.request) * arguments.query_heads +
+                                   segment.row_block * kTileRows + row;
+#pragma unroll
+    for (int j = 0; j < kLatentBlocks * kLatentColumns / 8; ++j) {
+      const float* const pair = &output[j / (kLatentColumns / 8)][j % (kLatentColumns / 8) * 4];
+      const float x = pair[2 * half] * factor[half];
+      const float y = pair[2 * half + 1] * factor[half];
+      const std::int64_t at = vector * kLatentRank + first_column + j * 8;
+      if (as_float) {
+        *reinterpret_cast<float2*>(floats + at) = make_float2(x, y);
+      } else {
+        *reinterpret_cast<__nv_bfloat162*>(static_cast<__nv_bfloat16*>(arguments.output) + at) =
+            __floats2bfloat162_rn(x, y);
+      }
+    }
+  }
+}
+
+__device__ void compute_values(const Shared& shared, const Arguments& arguments, int begin,
+                               int end) {
+  const int warpgroup = static_cast<int>(threadIdx.x) / 128;
+  std::uint32_t tile = 0;
+  std::uint32_t message = 0;
+  for (int index = begin; index < end; ++index) {
+    const Segment segment = arguments.segments[index];
+    const int rows = min(kTileRows, arguments.query_heads - segment.row_block * kTileRows);
+    Output output = {};
+    for (int i = 0; i < segment.tiles; ++i) {
+      mbarrier_wait(shared.message_ready(), latent_message(message++).ready_parity);
+      add_values(shared, output, tile++, warpgroup);
+    }
+    mbarrier_wait(shared.message_ready(), latent_message(message++).ready_parity);
+    const float factor[2] = {shared.rows()[upper_row()], shared.rows()[upper_row() + 8]};
+    arrive_as_warp(shared.message_read());
+    write_result(arguments, segment, output, factor, warpgroup, rows);
+  }
+}
+
+__global__ void __launch_bounds__(kLatentThreads, 1)
+    latent_attention_kernel(const __grid_constant__ CUtensorMap latent,
+                            const __grid_constant__ Arguments arguments) {
+  unsigned char* const raw = dynamic_shared_memory();
+  const std::uint32_t start = shared_address(raw);
+  const std::uint32_t origin =
+      (start + kSwizzleAtomBytes - 1) / kSwizzleAtomBytes * kSwizzleAtomBytes;
+  const Shared shared{origin, raw + (origin - start)};
+
+  if (threadIdx.x == 0) {
+    for (int slot = 0; slot < kPlan.slots; ++slot) {
+      for (int panel = 0; panel < kLatentPanels; ++panel) {
+        mbarrier_init(shared.full(slot, panel), 1);
+      }
+      mbarrier_init(shared.empty(slot), kValueWarpgroups * 4);
+    }
+    mbarrier_init(shared.message_ready(), 4);
+    mbarrier_init(shared.message_read(), kValueWarpgroups * 4);
+    mbarrier_init_fence();
+  }
+  __syncthreads();
+  allow_dependent_launch();
+
+  const int begin = arguments.cta_begin[blockIdx.x];
+  const int end = arguments.cta_begin[blockIdx.x + 1];
+  const int warpgroup = static_cast<int>(threadIdx.x) / 128;
+  if (warpgroup < kValueWarpgroups) {
+    register_budget_increase<kLatentValueRegisters>();
+    compute_values(shared, arguments, begin, end);
+  } else if (warpgroup == kScoreWarpgroup) {
+    register_budget_decrease<kLatentScoreRegisters>();
+    compute_scores(shared, arguments, begin, end);
+  } else {
+    register_budget_decrease<kProducerRegisters>();
+    if (threadIdx.x < (kScoreWarpgroup + 1) * 128 + 32) {
+      produce(shared, &latent, arguments, begin, end);
+    }
+  }
+}
+
+}  // namespace
+
+void launch_latent_attention(const CUtensorMap& latent, const Arguments& arguments, int ctas,
+                             cudaStream_t stream) {
+  allow_shared_bytes(latent_attention_kernel, kPlan.total_bytes);
+  launch_kernel({.grid = static_cast<unsigned>(ctas),
+                 .block = kLatentThreads,
+                 .shared_bytes = kPlan.total_bytes,
+                 .stream = stream},
+                latent_attention_kernel, latent, arguments);
+}
+
+}  // namespace ridge::kernels::decode

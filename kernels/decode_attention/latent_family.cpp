@@ -1,0 +1,90 @@
+#include "decode_attention/family.hpp"
+#include "decode_attention/latent_plan.hpp"
+
+#include <algorithm>
+#include <cstdio>
+
+namespace ridge::kernels::decode {
+
+std::string explain_latent(const bench::Point& point, const bench::DeviceFacts& device) {
+  const Problem problem = problem_from(point.shape);
+  if (point.kernel == "simple") {
+    return "  one warp per (request, query head); no tiles, no splits\n";
+  }
+  const Schedule schedule = make_schedule(problem, device.sm_count);
+  constexpr LatentPlan kPlan = latent_plan();
+  char text[384];
+  std::snprintf(
+      text, sizeof(text),
+      "  tile    64 query rows (%d used) x 64 tokens x %d, of which %d are the value; %d slots of "
+      "%.0f KiB, %.0f of %.0f KiB shared\n"
+      "  threads %d: one producer warp (TMA), one warpgroup for scores, two for values; registers "
+      "%d / %d / %d\n",
+      std::min(problem.group(), kTileRows), kLatentKeyDim, kLatentRank, kPlan.slots,
+      kPlan.slot_bytes / 1024.0, kPlan.total_bytes / 1024.0, kSharedLimitBytes / 1024.0,
+      kLatentThreads, kProducerRegisters, kLatentScoreRegisters, kLatentValueRegisters);
+  return text + explain(launch_plan(problem, schedule), schedule, device);
+}
+
+std::vector<bench::Point> latent_grid(bench::Extent extent, const bench::DeviceFacts& device) {
+  const bool full = extent == bench::Extent::kFull;
+  // All heads on one GPU, or split over two.
+  const std::vector<int> heads = {128, 64};
+  const std::vector<int> batches = full ? std::vector{1, 4, 16, 64, 256} : std::vector{1, 64, 256};
+  const std::vector<int> contexts =
+      full ? std::vector{1024, 2048, 4096, 8192, 16384, 32768} : std::vector{2048, 8192, 32768};
+  std::vector<bench::Point> points;
+  for (const int query_heads : heads) {
+    for (const int context : contexts) {
+      for (const int batch : batches) {
+        for (const Lengths lengths : {Lengths::kEqual, Lengths::kRagged}) {
+          bench::Point point{"ridge", make_latent_shape(batch, context, lengths, query_heads), {}};
+          const Problem problem = problem_from(point.shape);
+          // One cache tensor: as large as the larger of the two that the other instances have.
+          const double cache = static_cast<double>(problem.total_tokens()) *
+                               static_cast<double>(problem.cached_token_bytes());
+          if (cache > 0.3 * static_cast<double>(device.free_bytes) || cache > 10e9 ||
+              (lengths == Lengths::kRagged && (batch < 64 || context != 8192))) {
+            continue;
+          }
+          point.work = problem.work();
+          points.push_back(point);
+          // The simple version is a baseline where it does not take the whole run's time.
+          if (lengths == Lengths::kEqual && context == 2048 && batch <= 64) {
+            point.kernel = "simple";
+            points.push_back(point);
+          }
+        }
+      }
+    }
+  }
+  return points;
+}
+
+std::vector<bench::Case> latent_cases(bench::Extent extent) {
+  std::vector<bench::Case> all;
+  const auto add = [&](const char* name, int batch, int context, Lengths lengths, int query_heads) {
+    for (const char* kernel : {"simple", "ridge"}) {
+      all.push_back({kernel, name, make_latent_shape(batch, context, lengths, query_heads)});
+    }
+  };
+  // From the simplest to the whole: the first failure names the stage that is wrong.
+  add("one full page: one tile", 1, 64, Lengths::kEqual, 64);
+  add("one partial page: masking, NaN beyond the length", 1, 5, Lengths::kEqual, 64);
+  add("one token", 1, 1, Lengths::kEqual, 64);
+  add("length 0 yields zeros and -inf", 3, 0, Lengths::kEqual, 64);
+  add("as many requests as SMs: slots are reused, no split", 132, 200, Lengths::kEqual, 16);
+  add("one long request: split over the chip", 1, 4096 + 17, Lengths::kEqual, 64);
+  add("128 query heads: two row blocks", 4, 300, Lengths::kRagged, 128);
+  add("fewer query heads than a tile has rows", 2, 130, Lengths::kEqual, 16);
+  add("more query heads than one tile has rows, fewer than two", 2, 130, Lengths::kEqual, 96);
+  if (extent == bench::Extent::kFull) {
+    for (const int length : {63, 65, 127, 128, 129, 1023, 8192}) {
+      add("around page boundaries", 2, length, Lengths::kEqual, 128);
+    }
+    add("many ragged requests", 300, 150, Lengths::kRagged, 128);
+  }
+  return all;
+}
+
+}  // namespace ridge::kernels::decode

@@ -1,0 +1,283 @@
+#include "common/numeric.hpp"
+#include "decode_attention/family.hpp"
+#include "decode_attention/latent_plan.hpp"
+#include "decode_attention/reference.hpp"
+#include "support/hopper_emulation.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+namespace ridge::kernels::decode {
+namespace {
+
+constexpr LatentPlan kPlan = latent_plan();
+const bench::DeviceFacts kDevice{132, 50ull << 20, 80'000'000'000ull, 78'000'000'000ull};
+
+Problem mla(std::vector<std::int32_t> lengths, int query_heads) {
+  Problem problem;
+  problem.kv_lengths = std::move(lengths);
+  problem.query_heads = query_heads;
+  problem.head_dim = 576;
+  problem.rope_dim = 64;
+  return problem;
+}
+
+TEST(LatentPlan, FitsSharedMemoryWithoutOverlapAndKeepsSwizzledTilesAligned) {
+  EXPECT_EQ(kPlan.query_bytes, 73'728u);
+  EXPECT_EQ(kPlan.slot_bytes, 73'728u);
+  EXPECT_EQ(kPlan.slots, 2);
+  EXPECT_LE(kPlan.total_bytes, kSharedLimitBytes);
+  EXPECT_EQ(kPlan.query_offset % 1024, 0u);
+  EXPECT_EQ(kPlan.slot_offset % 1024, 0u);
+  EXPECT_EQ(kPlan.slot_bytes % 1024, 0u);
+  EXPECT_EQ(kPlan.weight_offset % 16, 0u);
+  EXPECT_EQ(kPlan.full_offset % 8, 0u);
+  const std::uint32_t slots = kPlan.slots;
+  const std::pair<std::uint32_t, std::uint32_t> regions[] = {
+      {kPlan.query_offset, kPlan.query_bytes},
+      {kPlan.slot_offset, slots * kPlan.slot_bytes},
+      {kPlan.weight_offset, kLatentWeightBytes},
+      {kPlan.row_offset, kTileRows * 4},
+      {kPlan.full_offset, slots * kLatentPanels * 8},
+      {kPlan.empty_offset, slots * 8},
+      {kPlan.message_ready_offset, 8},
+      {kPlan.message_read_offset, 8}};
+  std::uint32_t end = 0;
+  for (const auto& [offset, bytes] : regions) {
+    EXPECT_EQ(offset, end);
+    end = offset + bytes;
+  }
+  EXPECT_LE(end + kSwizzleAtomBytes, kPlan.total_bytes);
+}
+
+TEST(LatentPlan, HasNoRoomForASecondTileOfPBesideTwoSlots) {
+  // Why P's second term lies in the slot.
+  EXPECT_GT(kPlan.total_bytes + kLatentWeightBytes, kSharedLimitBytes);
+}
+
+TEST(LatentPlan, SharesAllRegistersOfAnSmAmongItsWarpgroups) {
+  EXPECT_EQ(
+      128 * (kValueWarpgroups * kLatentValueRegisters + kLatentScoreRegisters + kProducerRegisters),
+      65'536);
+  EXPECT_EQ(kLatentThreads, 512);
+}
+
+/// Offsets of all elements of a slot as copies write them: a panel of 64 tokens x 64 values each.
+std::vector<std::vector<std::size_t>> slot_elements() {
+  std::vector<std::vector<std::size_t>> at(kPageTokens, std::vector<std::size_t>(kLatentKeyDim));
+  for (std::size_t token = 0; token < kPageTokens; ++token) {
+    for (std::size_t d = 0; d < kLatentKeyDim; ++d) {
+      at[token][d] = emulation::swizzled(d / 64 * kLatentPanelBytes + token * 128 + d % 64 * 2);
+    }
+  }
+  return at;
+}
+
+TEST(LatentPlan, CopiesAndScoresAddressEveryByteOfASlotOnce) {
+  const auto elements = slot_elements();
+  std::set<std::size_t> copied;
+  for (const auto& token : elements) {
+    copied.insert(token.begin(), token.end());
+  }
+  EXPECT_EQ(copied.size(), kPlan.slot_bytes / 2);
+  EXPECT_EQ(*copied.rbegin(), kPlan.slot_bytes - 2);
+
+  std::multiset<std::size_t> read;
+  for (std::uint32_t k = 0; k < kLatentKeyDim / 16; ++k) {
+    const emulation::Descriptor keys(k_major_descriptor(head_dim_step(k)));
+    for (std::size_t token = 0; token < kPageTokens; ++token) {
+      for (std::size_t i = 0; i < 16; ++i) {
+        const std::size_t at = emulation::k_major_address(keys, token, i, 2);
+        ASSERT_EQ(at, elements[token][std::size_t{k} * 16 + i]);
+        read.insert(at);
+      }
+    }
+  }
+  EXPECT_EQ(read.size(), copied.size());
+  EXPECT_TRUE(std::equal(read.begin(), read.end(), copied.begin()));
+}
+
+TEST(LatentPlan, TheValueWarpgroupsReadTheFirst512ElementsOfEveryTokenOnceBetweenThem) {
+  const auto elements = slot_elements();
+  std::multiset<std::size_t> read;
+  for (int block = 0; block < kValueWarpgroups * kLatentBlocks; ++block) {
+    const int first_column = block * kLatentColumns;
+    for (std::uint32_t k = 0; k < kPageTokens / 16; ++k) {
+      const emulation::Descriptor values(mn_major_descriptor(
+          first_column / 64 * kLatentPanelBytes + token_step(k), kLatentPanelBytes));
+      for (std::size_t i = 0; i < 16; ++i) {
+        for (int n = 0; n < kLatentColumns; ++n) {
+          const std::size_t at = emulation::mn_major_address(values, i, n);
+          ASSERT_EQ(at, elements[std::size_t{k} * 16 + i][first_column + n]);
+          // The second term of P is written where no value is.
+          ASSERT_LT(at, kSecondWeightOffset);
+          read.insert(at);
+        }
+      }
+    }
+  }
+  EXPECT_EQ(read.size(), std::size_t{kPageTokens} * kLatentRank);
+  EXPECT_EQ(std::set<std::size_t>(read.begin(), read.end()).size(), read.size());
+  EXPECT_EQ(kSecondWeightOffset + kLatentWeightBytes, kPlan.slot_bytes);
+}
+
+TEST(LatentPlan, HandsEveryElementOfPToTheThreadThatMultipliesIt) {
+  std::set<std::uint32_t> pieces;
+  for (std::uint32_t thread = 0; thread < 128; ++thread) {
+    for (std::uint32_t k = 0; k < kPageTokens / 16; ++k) {
+      EXPECT_LE(weight_fragment(k, thread) + 16, kLatentWeightBytes);
+      pieces.insert(weight_fragment(k, thread) / 16);
+    }
+    for (int i = 0; i < kPageTokens / 2; ++i) {
+      const MatrixIndex score = wgmma_accumulator_index(static_cast<int>(thread), i);
+      const FragmentSlot slot = accumulator_as_a(i);
+      const MatrixIndex weight =
+          wgmma_a_register_index(static_cast<int>(thread), slot.index, slot.half);
+      EXPECT_EQ(weight.row, score.row);
+      EXPECT_EQ(slot.step * 16 + weight.column, score.column);
+    }
+  }
+  EXPECT_EQ(pieces.size(), 512u);
+}
+
+TEST(LatentPlan, EveryUseOfASlotHasAPhaseOfItsOwn) {
+  for (std::uint32_t tile = 0; tile < 20; ++tile) {
+    const RingPosition now = latent_ring_position(tile, kPlan.slots);
+    const RingPosition next = latent_ring_position(tile + kPlan.slots, kPlan.slots);
+    EXPECT_EQ(now.slot, next.slot);
+    EXPECT_NE(now.full_parity, next.full_parity);
+    EXPECT_NE(now.empty_parity, next.empty_parity);
+    EXPECT_NE(now.slot, latent_ring_position(tile + 1, kPlan.slots).slot);
+  }
+  // The first use of a slot, and the first message, wait for nobody: a fresh barrier lets parity 1
+  // through.
+  EXPECT_EQ(latent_ring_position(0, kPlan.slots).empty_parity, 1u);
+  EXPECT_EQ(latent_message(0).read_parity, 1u);
+}
+
+TEST(LatentProblem, CountsBytesAndFlopAsByHand) {
+  // A token is 576 x 2 B = 1152 B, and 128 heads x (576 + 512) x 2 = 278,528 FLOP.
+  const bench::Work work = mla(std::vector<std::int32_t>(64, 8192), 128).work();
+  const double tokens = 64.0 * 8192;
+  EXPECT_EQ(work.bytes_read, tokens * 1152 + 64 * 128 * 576 * 2);
+  EXPECT_EQ(work.bytes_written, 64 * 128 * 512 * 2 + 64 * 128 * 4);
+  EXPECT_EQ(work.flop, tokens * 278528);
+}
+
+TEST(LatentProblem, RefusesOtherRanksHeadsAndTypes) {
+  EXPECT_NO_THROW(mla({100}, 128).validate());
+  const auto refused = [](auto&& change) {
+    Problem problem = mla({100}, 128);
+    change(problem);
+    EXPECT_THROW(problem.validate(), std::invalid_argument);
+  };
+  refused([](Problem& p) { p.head_dim = 320; });
+  refused([](Problem& p) { p.rope_dim = 32; });
+  refused([](Problem& p) { p.rope_dim = 0; });
+  refused([](Problem& p) { p.rope_dim = -64; });
+  refused([](Problem& p) { p.kv_heads = 2; });
+  refused([](Problem& p) { p.kv_type = KvType::kE4m3; });
+  refused([](Problem& p) { p.query_heads = 129; });
+}
+
+TEST(LatentProblem, RoundTripsThroughTheBenchsFields) {
+  const bench::Shape shape = make_latent_shape(4, 100, Lengths::kEqual, 128);
+  EXPECT_EQ(shape.to_string(),
+            "batch=4 context_tokens=100 kv_lengths=equal query_heads=128 kv_rank=512 rope_dim=64 "
+            "kv_dtype=bf16");
+  const Problem problem = problem_from(shape);
+  EXPECT_EQ(problem.kv_lengths, std::vector<std::int32_t>(4, 100));
+  EXPECT_EQ(problem.kv_heads, 1);
+  EXPECT_EQ(problem.head_dim, 576);
+  EXPECT_EQ(problem.value_dim(), 512);
+}
+
+TEST(LatentReference, EqualsGivingTheHeadOfTheKeysAsValues) {
+  // The same problem told without the latent: keys of 576 = 9 x 64, values spelled out.
+  const Problem problem = mla({130, 1, 77}, 16);
+  const HostInputs inputs = make_inputs(problem, 3);
+  EXPECT_TRUE(inputs.value.empty());
+  const Result result = reference_attention(problem, inputs);
+  ASSERT_EQ(result.output.size(), 3u * 16 * 512);
+  for (int request = 0; request < 3; ++request) {
+    const auto element = [&](int token, int d) {
+      const long page = inputs.block_table[request * inputs.block_table_stride + token / 64];
+      const long index = (page * 64 + token % 64) * 576 + d;
+      return static_cast<long double>(to_float(Bf16{
+          static_cast<std::uint16_t>(inputs.key[2 * index] + 256 * inputs.key[2 * index + 1])}));
+    };
+    for (const int head : {0, 15}) {
+      std::vector<long double> numerator(512, 0);
+      long double denominator = 0;
+      for (int token = 0; token < problem.kv_lengths[request]; ++token) {
+        long double score = 0;
+        for (int d = 0; d < 576; ++d) {
+          score +=
+              to_float(Bf16{inputs.query[(request * 16 + head) * 576 + d]}) * element(token, d);
+        }
+        const long double weight = std::exp(score * inputs.softmax_scale);
+        denominator += weight;
+        for (int d = 0; d < 512; ++d) {
+          numerator[d] += weight * element(token, d);
+        }
+      }
+      EXPECT_NEAR(result.lse[request * 16 + head], static_cast<double>(std::log(denominator)),
+                  1e-12);
+      for (int d = 0; d < 512; ++d) {
+        EXPECT_NEAR(result.output[(request * 16 + head) * 512 + d],
+                    static_cast<double>(numerator[d] / denominator), 1e-12);
+      }
+    }
+  }
+}
+
+TEST(LatentLaunchPlan, StreamsTheLatentOncePer64HeadsAndMultipliesTheValuesTwice) {
+  const Problem problem = mla({640}, 128);
+  const LaunchPlan plan = launch_plan(problem, make_schedule(problem, 4));
+  EXPECT_EQ(plan.fetched_bytes, 2.0 * 640 * 1152);
+  // Q K^T over 576 once, P V over 512 twice: see value_passes.
+  EXPECT_EQ(plan.issued_flop, 640.0 * 128 * (576 + 2 * 512) * 2);
+  EXPECT_EQ(plan.partial_bytes, 2.0 * 4 * 64 * 513 * 4);
+}
+
+TEST(LatentGrid, HoldsBothHeadCountsFrom1KTo32KAndOnlyProblemsTheKernelCovers) {
+  for (const bench::Extent extent : {bench::Extent::kQuick, bench::Extent::kFull}) {
+    std::set<std::int64_t> heads;
+    std::set<std::int64_t> contexts;
+    for (const bench::Point& point : latent_grid(extent, kDevice)) {
+      EXPECT_NO_THROW(problem_from(point.shape));
+      EXPECT_GT(point.work.bytes_read, 0);
+      heads.insert(point.shape.integer("query_heads"));
+      contexts.insert(point.shape.integer("context_tokens"));
+    }
+    EXPECT_EQ(heads, (std::set<std::int64_t>{64, 128}));
+    EXPECT_TRUE(contexts.count(8192));
+    if (extent == bench::Extent::kFull) {
+      EXPECT_EQ(*contexts.begin(), 1024);
+      EXPECT_EQ(*contexts.rbegin(), 32768);
+    }
+    for (const bench::Case& test : latent_cases(extent)) {
+      EXPECT_NO_THROW(problem_from(test.shape)) << test.name;
+    }
+  }
+  EXPECT_NE(explain_latent(latent_grid(bench::Extent::kQuick, kDevice).front(), kDevice)
+                .find("64 tokens x 576, of which 512 are the value; 2 slots of 72 KiB"),
+            std::string::npos);
+}
+
+TEST(LatentGrid, ShrinksToTheMemoryThatIsFree) {
+  const bench::DeviceFacts small{132, 50ull << 20, 8'000'000'000ull, 1'000'000'000ull};
+  for (const bench::Point& point : latent_grid(bench::Extent::kFull, small)) {
+    EXPECT_LT(point.work.bytes_read, 0.4e9);
+  }
+}
+
+}  // namespace
+}  // namespace ridge::kernels::decode
