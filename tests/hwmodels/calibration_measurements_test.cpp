@@ -169,6 +169,11 @@ constexpr const char* kBench = R"({
                "kv_heads": 1, "head_dim": 256, "kv_dtype": "fp8_e4m3"},
      "bytes_read": 1, "bytes_written": 1, "flop": 1, "median_us": 100, "p10_us": 99,
      "p90_us": 101, "samples": 50},
+    {"family": "latent_attention", "kernel": "ridge",
+     "shape": {"batch": 64, "context_tokens": 8192, "kv_lengths": "equal", "query_heads": 128,
+               "kv_rank": 512, "rope_dim": 64, "kv_dtype": "bf16"},
+     "bytes_read": 1, "bytes_written": 1, "flop": 1, "median_us": 200, "p10_us": 199,
+     "p90_us": 201, "samples": 50},
     {"family": "grouped_gemm", "kernel": "ridge",
      "shape": {"projection": "down", "tokens": 128, "hidden": 7168, "intermediate": 2048,
                "experts": 256, "local_experts": 32, "top_k": 8, "shared_experts": 1,
@@ -183,8 +188,16 @@ constexpr const char* kBench = R"({
 TEST(MeasurementJson, ReadsTheBenchmarksPointsAndTellsWhatItLeavesAside) {
   const auto set = read_json(kBench);
   EXPECT_EQ(set.device(), "Some Device");
-  EXPECT_EQ(set.rows(), 2U);
+  EXPECT_EQ(set.rows(), 3U);
   EXPECT_EQ(set.skipped.at("launch_overhead"), 1U);
+  const CurveKey latent{.family = Family::latent_attention,
+                        .format = Format::bf16,
+                        .head_dim = 576,
+                        .kernel = "ridge"};
+  const auto& page =
+      std::get<std::vector<DecodeAttentionForm::Shape>>(set.series.at(latent).shapes).front();
+  EXPECT_EQ(page.v_dim, 512);
+  EXPECT_EQ(page.values_per_token, 576);
   const CurveKey attention{.family = Family::decode_attention,
                            .format = Format::fp8,
                            .head_dim = 256,

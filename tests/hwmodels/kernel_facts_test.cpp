@@ -1,10 +1,12 @@
 // What kernels' sources state is not fitted, and the form does with it what the kernels do.
 #include "ridge/hwmodels/calibrated/kernel_facts.hpp"
 
+#include "decode_attention/tile_plan.hpp"
 #include "json_schema.hpp"
 #include "ridge/base/error.hpp"
 
 #include <cmath>
+#include <tuple>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -58,6 +60,22 @@ TEST(KernelFacts, AStatedTileIsTheOnlyOneTried) {
   EXPECT_EQ(facts.choices[0].tile_tokens, 80);
   EXPECT_EQ(facts.choices[0].split, SplitPolicy::balanced);
   EXPECT_DOUBLE_EQ(facts.matrix_share, 0.75);
+}
+
+TEST(KernelFacts, OurOwnKernelsTilesAreThoseOfItsPlan) {
+  for (const auto& [family, head_dim, format] :
+       {std::tuple{Family::decode_attention, 64, Format::bf16},
+        {Family::decode_attention, 256, Format::bf16},
+        {Family::decode_attention, 128, Format::fp8},
+        {Family::latent_attention, 576, Format::bf16}}) {
+    const AttentionFacts facts = attention_facts(
+        {.family = family, .format = format, .head_dim = head_dim, .kernel = "ridge"});
+    ASSERT_THAT(facts.choices, Each(Field(&Form::Choice::split, SplitPolicy::dealt)));
+    for (const Form::Choice& choice : facts.choices) {
+      EXPECT_EQ(choice.tile_rows, (std::array<double, 3>{kernels::decode::kTileRows, 0, 0}));
+      EXPECT_EQ(choice.tile_tokens, kernels::decode::kPageTokens);
+    }
+  }
 }
 
 TEST(KernelFacts, WhatIsNotStatedIsStillTried) {

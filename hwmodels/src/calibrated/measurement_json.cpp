@@ -102,6 +102,27 @@ void read_attention(const Point& point, Fields& f, SeriesBuilder& out) {
           fmt::format("{}", shape.sequences), point.index);
 }
 
+void read_latent_attention(const Point& point, Fields& f, SeriesBuilder& out) {
+  const Format format = f.format("kv_dtype");
+  const double latent = f.positive_number("kv_rank");
+  const double key = latent + f.positive_number("rope_dim");
+  const DecodeAttentionForm::Shape shape{.sequences = f.positive_number("batch"),
+                                         .context = f.positive_number("context_tokens"),
+                                         .query_rows = f.positive_number("query_heads"),
+                                         .kv_heads = 1.0,
+                                         .qk_dim = key,
+                                         .v_dim = latent,
+                                         .values_per_token = key,
+                                         .bytes_per_value = bytes_of(format)};
+  if (!f.ok()) return;
+  out.add({.family = Family::latent_attention,
+           .format = format,
+           .head_dim = static_cast<std::int64_t>(key),
+           .kernel = point.kernel},
+          shape, point.median_us, fmt::format("{}", shape.query_rows),
+          fmt::format("{}", shape.sequences), point.index);
+}
+
 void read_dense_gemm(const Point& point, Fields& f, SeriesBuilder& out) {
   const Format format = f.format("dtype");
   const GemmForm::Shape shape{.m = f.positive_number("m"),
@@ -186,8 +207,9 @@ struct Reader {
   std::string_view family;
   void (*read)(const Point&, Fields&, SeriesBuilder&);
 };
-constexpr std::array<Reader, 6> kReaders = {{
+constexpr std::array<Reader, 7> kReaders = {{
     {"decode_attention", read_attention},
+    {"latent_attention", read_latent_attention},
     {"dense_gemm", read_dense_gemm},
     {"moe_layer", read_moe_layer},
     {"grouped_gemm", read_grouped_gemm},
