@@ -115,8 +115,9 @@ TEST_P(EmulatedAttention, WritesTheSameBitsInEveryOrder) {
 TEST_P(EmulatedAttention, GoesRoundItsRingOfSlotsManyTimes) {
   for (const int head_dim : {64, 128, 256}) {
     const int slots = decode::tile_plan(head_dim, GetParam()).slots;
-    // A tile takes two slots, so that every slot is used at least five times.
-    for (std::uint64_t seed = 1; seed <= 2; ++seed) {
+    // A tile takes two slots, so that every slot is used at least five times. The fewer slots, the
+    // sooner a consumer can come to a slot before the last use of it, and the likelier a fault.
+    for (std::uint64_t seed = 1; seed <= (head_dim == 256 ? 30 : 3); ++seed) {
       Device::instance().seed(seed);
       expect_close(problem({slots * 5 / 2 * 64 + 9}, 16, 1, head_dim), 1, seed);
     }

@@ -33,7 +33,7 @@ Temper Temper::draw(Chance& chance) {
   constexpr unsigned kYields[] = {0, 2, 32, 128};
   constexpr unsigned kEngines[] = {0, 1, 16, 128, 240};
   return {kYields[chance.below(4)], kEngines[chance.below(5)], chance.likely(128),
-          chance.likely(64)};
+          chance.likely(128), chance.likely(64)};
 }
 
 std::string WaitReason::text() const {
@@ -101,9 +101,10 @@ bool Scheduler::step_engine() {
   if (engines_.empty()) {
     return false;
   }
-  const std::size_t first = chance_.below(engines_.size());
-  for (std::size_t i = 0; i < engines_.size(); ++i) {
-    Engine& engine = *engines_[(first + i) % engines_.size()];
+  const std::size_t count = engines_.size();
+  const std::size_t first = chance_.below(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    Engine& engine = *engines_[temper_.newest_engine_first ? count - 1 - i : (first + i) % count];
     if (engine.has_work()) {
       engine.step(chance_);
       return true;

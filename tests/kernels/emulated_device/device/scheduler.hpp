@@ -18,8 +18,11 @@ namespace ridge::emulated {
 struct Temper {
   unsigned yield_in_256 = 0;   ///< How readily a thread pauses at an instruction that could let it.
   unsigned engine_in_256 = 0;  ///< How readily copies land and matrix instructions execute.
-  bool favourites = false;     ///< Some warps are served before others.
-  bool newest_first = false;   ///< Whoever was woken last runs next.
+  /// Which engine's turn it is: anybody's, or always that of the one that has been at work for the
+  /// shortest time, so that copies, which come first, wait until all matrix work is done.
+  bool newest_engine_first = false;
+  bool favourites = false;    ///< Some warps are served before others.
+  bool newest_first = false;  ///< Whoever was woken last runs next.
 
   static Temper draw(Chance& chance);
 };
