@@ -44,11 +44,8 @@ void run_sweep(const Options& options) {
   const run::SweepOptions how{.threads = options.threads > 0 ? options.threads : cores,
                               .stop = &stop};
   // An interrupt ends the sweep between two points, so that nothing is left half-written. A second
-  // one does not wait for the point under way, which may be a deployment that takes a minute.
-  std::signal(SIGINT, [](int) {
-    stop = true;
-    std::signal(SIGINT, SIG_DFL);
-  });
+  // one changes nothing: `timeout` sends two at once.
+  std::signal(SIGINT, [](int) { stop = true; });
   try {
     run::SweepScenario scenario = run::load_sweep(options.scenario);
     if (!options.picture.empty()) run::check_picture(scenario);
