@@ -43,8 +43,8 @@ void run_sweep(const Options& options) {
   const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
   const run::SweepOptions how{.threads = options.threads > 0 ? options.threads : cores,
                               .stop = &stop};
-  // An interrupt ends the sweep between two points, so that nothing is left half-written. A second
-  // one changes nothing: `timeout` sends two at once.
+  // An interrupt ends the sweep at once and leaves nothing half-written. A second one changes
+  // nothing: `timeout` sends two at once.
   std::signal(SIGINT, [](int) { stop = true; });
   try {
     run::SweepScenario scenario = run::load_sweep(options.scenario);

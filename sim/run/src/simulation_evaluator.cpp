@@ -90,7 +90,9 @@ constexpr auto kColumnSpecs = [] {
 class SimulationEvaluator final : public Evaluator {
  public:
   SimulationEvaluator(SimulationScenario scenario, const EvaluatorNeeds& needs)
-      : scenario_(std::move(scenario)), columns_(needs.columns.begin(), needs.columns.end()) {}
+      : scenario_(std::move(scenario)),
+        columns_(needs.columns.begin(), needs.columns.end()),
+        stop_(needs.stop) {}
 
   [[nodiscard]] std::string problem() const override {
     run();
@@ -124,7 +126,7 @@ class SimulationEvaluator final : public Evaluator {
   void run() const {
     if (report_ || problem_) return;
     try {
-      report_ = simulate(scenario_);
+      report_ = simulate(scenario_, {.stop = stop_});
     } catch (const UserError& e) {
       problem_ = e.what();
     }
@@ -132,6 +134,7 @@ class SimulationEvaluator final : public Evaluator {
 
   SimulationScenario scenario_;
   std::vector<std::size_t> columns_;
+  const std::atomic<bool>* stop_;
   mutable std::optional<SimulationReport> report_;
   mutable std::optional<std::string> problem_;  // why there is no report
 };

@@ -110,8 +110,8 @@ constexpr std::size_t kToldInvalidPoints = 5;
 // One thread's way through chunks.
 class ChunkWorker {
  public:
-  ChunkWorker(const SweepResult& result, const Groups& groups)
-      : result_(result), groups_(groups), cursor_(result.plan()) {}
+  ChunkWorker(const SweepResult& result, const Groups& groups, const std::atomic<bool>* stop)
+      : result_(result), groups_(groups), cursor_(result.plan(), stop) {}
 
   void run(std::uint64_t begin, std::uint64_t end, SweepChunk& out, ChunkReport& report) {
     const SweepScenario& scenario = result_.scenario();
@@ -257,7 +257,7 @@ void SweepResult::evaluate(const SweepOptions& options) {
     return options.stop != nullptr && options.stop->load(std::memory_order_relaxed);
   };
   parallel_for(options.threads, count, [&] {
-    return [&, worker = std::make_unique<ChunkWorker>(*this, groups)](std::size_t i) {
+    return [&, worker = std::make_unique<ChunkWorker>(*this, groups, options.stop)](std::size_t i) {
       const std::uint64_t begin = i * chunk_points;
       const std::uint64_t end = std::min<std::uint64_t>(begin + chunk_points, points());
       worker->run(begin, end, chunks_[i], reports[i]);

@@ -136,7 +136,8 @@ class Assembly {
 
 }  // namespace
 
-SweepQuestion::SweepQuestion(const SweepPlan& plan, std::span<const std::size_t> positions) {
+SweepQuestion::SweepQuestion(const SweepPlan& plan, std::span<const std::size_t> positions,
+                             const std::atomic<bool>* stop) {
   const SweepScenario& scenario = plan.scenario();
   std::vector<std::string> moving;
   for (const std::size_t a : plan.order().subspan(plan.rereading())) {
@@ -150,7 +151,7 @@ SweepQuestion::SweepQuestion(const SweepPlan& plan, std::span<const std::size_t>
       .file = scenario.document.name(), .diagnostics = &diagnostics, .bindings = &recorded_};
   evaluator_ = scenario.kind->prepare(
       assembly.node(context),
-      {.columns = scenario.columns, .moving = moving, .labels = &plan.labels()});
+      {.columns = scenario.columns, .moving = moving, .labels = &plan.labels(), .stop = stop});
   diagnostics.throw_if_errors();
   RIDGE_INVARIANT(evaluator_ != nullptr, "an evaluator was refused without a reason");
   for (const Axis& axis : scenario.axes) {
@@ -262,8 +263,8 @@ std::vector<std::size_t> SweepPlan::check_combinations() {
   return homeless;
 }
 
-SweepCursor::SweepCursor(const SweepPlan& plan)
-    : plan_(plan), positions_(plan.scenario().axes.size()) {}
+SweepCursor::SweepCursor(const SweepPlan& plan, const std::atomic<bool>* stop)
+    : plan_(plan), stop_(stop), positions_(plan.scenario().axes.size()) {}
 
 void SweepCursor::move_to(std::uint64_t point) {
   const auto& axes = plan_.scenario().axes;
@@ -274,7 +275,7 @@ void SweepCursor::move_to(std::uint64_t point) {
     if (!reread && !same_values(axes[a], positions_[a], position)) reread = true;
     positions_[a] = position;
   }
-  if (reread) question_ = std::make_unique<SweepQuestion>(plan_, positions_);
+  if (reread) question_ = std::make_unique<SweepQuestion>(plan_, positions_, stop_);
   for (const std::size_t a : order.subspan(plan_.rereading())) {
     const std::size_t position = plan_.position(point, a);
     if (!reread && position == positions_[a]) continue;

@@ -50,8 +50,9 @@ class SweepPlan {
 // A question with the values of the rereading axes in it, its documents in place.
 class SweepQuestion {
  public:
-  // `positions`: by axis. Throws UserError.
-  SweepQuestion(const SweepPlan& plan, std::span<const std::size_t> positions);
+  // `positions`: by axis; `stop`: see EvaluatorNeeds. Throws UserError.
+  SweepQuestion(const SweepPlan& plan, std::span<const std::size_t> positions,
+                const std::atomic<bool>* stop = nullptr);
   SweepQuestion(const SweepQuestion&) = delete;
   SweepQuestion& operator=(const SweepQuestion&) = delete;
   ~SweepQuestion();
@@ -71,7 +72,7 @@ class SweepQuestion {
 // One thread's question, moved from point to point.
 class SweepCursor {
  public:
-  explicit SweepCursor(const SweepPlan& plan);
+  explicit SweepCursor(const SweepPlan& plan, const std::atomic<bool>* stop = nullptr);
 
   // Cheapest in rising order: a step changes few axes.
   void move_to(std::uint64_t point);
@@ -79,6 +80,7 @@ class SweepCursor {
 
  private:
   const SweepPlan& plan_;
+  const std::atomic<bool>* stop_;
   std::vector<std::size_t> positions_;  // by axis
   std::unique_ptr<SweepQuestion> question_;
 };

@@ -4,6 +4,7 @@
 
 #include "ridge/base/json.hpp"
 
+#include <atomic>
 #include <cstddef>
 #include <memory>
 #include <mutex>
@@ -63,6 +64,8 @@ struct EvaluatorNeeds {
   // Pointers to the numbers that will change between evaluations. All else may be reckoned once.
   std::span<const std::string> moving;
   LabelTable* labels = nullptr;
+  // Raised when nobody waits for the answer any more: an evaluation that takes long looks at it.
+  const std::atomic<bool>* stop = nullptr;
 };
 
 class EvaluatorKind {
