@@ -27,6 +27,7 @@ struct AttentionContext {
   void elementwise(std::string_view name, std::int64_t values_per_token) const;
 };
 
+// NOLINTBEGIN(bugprone-macro-parentheses): a type cannot stand in parentheses.
 #define RIDGE_ATTENTION_KIND(Kind)                                           \
   void emit(const Kind& kind, const AttentionContext& context);              \
   double parameters(const Kind& kind, double hidden);                        \
@@ -35,6 +36,7 @@ struct AttentionContext {
   std::int64_t rank(const Kind& kind);                                       \
   void read(JsonObject& object, Kind& kind);                                 \
   std::string problem(const Kind& kind);
+// NOLINTEND(bugprone-macro-parentheses)
 
 RIDGE_ATTENTION_KIND(GroupedQueryAttention)
 RIDGE_ATTENTION_KIND(MultiMatrixFactorizationAttention)

@@ -135,7 +135,7 @@ json Config::value_of(const std::string& key, std::string& pointer) {
     return nullptr;
   }
   const JsonNode fallback = family_->defaults->child(key);
-  const json value = evaluate(fallback.child("value"), "");
+  json value = evaluate(fallback.child("value"), "");
   if (first && !value.is_null()) {
     assume_(fmt::format("\"{}\" is {}; taken as {}: {}", key,
                         text_.json().contains(key) ? "null" : "not given", value.dump(),
