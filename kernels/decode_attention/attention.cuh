@@ -6,6 +6,7 @@
 #include "common/launch.cuh"
 #include "common/wgmma.cuh"
 #include "decode_attention/arguments.hpp"
+#include "decode_attention/pages.cuh"
 #include "decode_attention/tile_plan.hpp"
 
 #include <cstdint>
@@ -83,17 +84,9 @@ struct Attention {
     std::uint32_t done = 0;  // Tiles of the segments before.
     for (int index = begin; index < end; ++index) {
       const Segment segment = arguments.segments[index];
-      const std::int32_t* pages =
-          arguments.block_table +
-          static_cast<std::int64_t>(segment.request) * arguments.block_table_stride +
-          segment.first_tile;
-      std::int32_t my_page = 0;
+      SegmentPages pages(arguments, segment);
       for (int tile = 0; tile < segment.tiles; ++tile) {
-        if (tile % 32 == 0) {
-          // 32 entries at a time: one load latency per 32 tiles. Entries past the end are garbage.
-          my_page = tile + lane < segment.tiles ? pages[tile + lane] : 0;
-        }
-        const std::int64_t page = __shfl_sync(0xffffffffu, my_page, tile % 32);
+        const std::int64_t page = pages.page(tile);
         if (lane == 0) {
           const std::int64_t row = (page * arguments.kv_heads + segment.kv_head) * kPageTokens;
           load_tile(shared, &maps.key, arguments.key,

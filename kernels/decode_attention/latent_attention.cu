@@ -5,6 +5,7 @@
 #include "common/wgmma.cuh"
 #include "decode_attention/arguments.hpp"
 #include "decode_attention/latent_plan.hpp"
+#include "decode_attention/pages.cuh"
 
 #include <cstdint>
 
@@ -71,17 +72,9 @@ __device__ void produce(const Shared& shared, const CUtensorMap* latent, const A
   std::uint32_t done = 0;  // Tiles of the segments before.
   for (int index = begin; index < end; ++index) {
     const Segment segment = arguments.segments[index];
-    const std::int32_t* pages =
-        arguments.block_table +
-        static_cast<std::int64_t>(segment.request) * arguments.block_table_stride +
-        segment.first_tile;
-    std::int32_t my_page = 0;
+    SegmentPages pages(arguments, segment);
     for (int tile = 0; tile < segment.tiles; ++tile) {
-      if (tile % 32 == 0) {
-        // 32 entries at a time: one load latency per 32 tiles. Entries past the end are garbage.
-        my_page = tile + lane < segment.tiles ? pages[tile + lane] : 0;
-      }
-      const std::int32_t page = __shfl_sync(0xffffffffu, my_page, tile % 32);
+      const std::int32_t page = pages.page(tile);
       if (lane == 0) {
         const RingPosition at = latent_ring_position(done + tile, kPlan.slots);
         mbarrier_wait(shared.empty(at.slot), at.empty_parity);

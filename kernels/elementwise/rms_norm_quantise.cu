@@ -5,6 +5,7 @@
 #include "common/random.hpp"
 #include "elementwise/family.hpp"
 #include "elementwise/reference.hpp"
+#include "elementwise/workload.hpp"
 
 #include <cmath>
 #include <cstdio>
@@ -92,9 +93,9 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 struct Buffers {
-  Buffers(int token_count, int width, int set_count)
-      : tokens(token_count),
-        hidden(width),
+  Buffers(const bench::Shape& shape, int set_count)
+      : tokens(static_cast<int>(shape.integer("tokens"))),
+        hidden(static_cast<int>(shape.integer("hidden"))),
         x(static_cast<std::size_t>(tokens) * hidden * set_count),
         weight(hidden),
         codes(x.size()),
@@ -129,8 +130,7 @@ struct Buffers {
 /// Codes may differ from the reference's by one step, where float and double fall on either side of
 /// a tie, but in no more than one element of a thousand.
 bench::CheckReport check(const bench::Case& test, const bench::DeviceFacts&) {
-  Buffers buffers(static_cast<int>(test.shape.integer("tokens")),
-                  static_cast<int>(test.shape.integer("hidden")), 1);
+  Buffers buffers(test.shape, 1);
   buffers.codes.fill_bytes(0xff);
   buffers.scales.fill_bytes(0xff);
   buffers.launch(0, nullptr);
@@ -168,23 +168,10 @@ bench::CheckReport check(const bench::Case& test, const bench::DeviceFacts&) {
   return report;
 }
 
-class NormWorkload : public bench::Workload {
- public:
-  NormWorkload(const bench::Point& point, const bench::DeviceFacts& facts)
-      : sets_(rotating_sets(point.work.bytes_read, facts)),
-        buffers_(static_cast<int>(point.shape.integer("tokens")),
-                 static_cast<int>(point.shape.integer("hidden")), sets_) {}
-  int sets() const override { return sets_; }
-  void launch(int set, bench::Stream stream) override { buffers_.launch(set, stream); }
-
- private:
-  int sets_;
-  Buffers buffers_;
-};
-
 std::unique_ptr<bench::Workload> prepare(const bench::Point& point,
                                          const bench::DeviceFacts& facts) {
-  return std::make_unique<NormWorkload>(point, facts);
+  return std::make_unique<RotatingWorkload<Buffers>>(point.shape,
+                                                     rotating_sets(point.work.bytes_read, facts));
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include "common/random.hpp"
 #include "elementwise/family.hpp"
 #include "elementwise/reference.hpp"
+#include "elementwise/workload.hpp"
 
 #include <cmath>
 #include <memory>
@@ -54,10 +55,10 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 struct Buffers {
-  Buffers(int token_count, int head_count, int width, int set_count)
-      : tokens(token_count),
-        heads(head_count),
-        head_dim(width),
+  Buffers(const bench::Shape& shape, int set_count)
+      : tokens(static_cast<int>(shape.integer("tokens"))),
+        heads(static_cast<int>(shape.integer("heads"))),
+        head_dim(static_cast<int>(shape.integer("head_dim"))),
         x(static_cast<std::size_t>(tokens) * heads * head_dim * set_count),
         table(static_cast<std::size_t>(kTablePositions) * head_dim) {
     if (head_dim % (2 * kPairs) != 0) {
@@ -105,13 +106,8 @@ struct Buffers {
   DeviceBuffer<std::int32_t> positions;
 };
 
-Buffers make_buffers(const bench::Shape& shape, int sets) {
-  return {static_cast<int>(shape.integer("tokens")), static_cast<int>(shape.integer("heads")),
-          static_cast<int>(shape.integer("head_dim")), sets};
-}
-
 bench::CheckReport check(const bench::Case& test, const bench::DeviceFacts&) {
-  Buffers buffers = make_buffers(test.shape, 1);
+  Buffers buffers(test.shape, 1);
   const std::vector<double> want =
       rope(buffers.x.download(), buffers.host_positions, buffers.heads, buffers.head_dim);
   buffers.launch(0, nullptr);
@@ -140,22 +136,10 @@ bench::CheckReport check(const bench::Case& test, const bench::DeviceFacts&) {
   return report;
 }
 
-class RopeWorkload : public bench::Workload {
- public:
-  RopeWorkload(const bench::Point& point, const bench::DeviceFacts& facts)
-      : sets_(rotating_sets(point.work.bytes_written, facts)),
-        buffers_(make_buffers(point.shape, sets_)) {}
-  int sets() const override { return sets_; }
-  void launch(int set, bench::Stream stream) override { buffers_.launch(set, stream); }
-
- private:
-  int sets_;
-  Buffers buffers_;
-};
-
 std::unique_ptr<bench::Workload> prepare(const bench::Point& point,
                                          const bench::DeviceFacts& facts) {
-  return std::make_unique<RopeWorkload>(point, facts);
+  return std::make_unique<RotatingWorkload<Buffers>>(
+      point.shape, rotating_sets(point.work.bytes_written, facts));
 }
 
 }  // namespace

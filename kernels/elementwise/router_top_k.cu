@@ -2,6 +2,7 @@
 #include "common/launch.cuh"
 #include "elementwise/family.hpp"
 #include "elementwise/reference.hpp"
+#include "elementwise/workload.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -132,21 +133,10 @@ bench::CheckReport check(const bench::Case& test, const bench::DeviceFacts&) {
   return report;
 }
 
-class RouterWorkload : public bench::Workload {
- public:
-  RouterWorkload(const bench::Point& point, const bench::DeviceFacts& facts)
-      : sets_(rotating_sets(point.work.bytes_read, facts)), buffers_(point.shape, sets_) {}
-  int sets() const override { return sets_; }
-  void launch(int set, bench::Stream stream) override { buffers_.launch(set, stream); }
-
- private:
-  int sets_;
-  Buffers buffers_;
-};
-
 std::unique_ptr<bench::Workload> prepare(const bench::Point& point,
                                          const bench::DeviceFacts& facts) {
-  return std::make_unique<RouterWorkload>(point, facts);
+  return std::make_unique<RotatingWorkload<Buffers>>(point.shape,
+                                                     rotating_sets(point.work.bytes_read, facts));
 }
 
 }  // namespace
