@@ -26,7 +26,7 @@ const fs::path& data_root() {
   return root;
 }
 
-Catalog::Catalog(std::string what, fs::path folder)
+Catalog::Catalog(std::string what, const fs::path& folder)
     : what_(std::move(what)), folder_(data_root() / folder) {
   std::error_code failure;
   for (const auto& entry : fs::directory_iterator(folder_, failure)) {

@@ -336,7 +336,8 @@ void JsonObject::ignore(std::string_view key) {
   known_.emplace_back(key);
 }
 
-JsonObject::~JsonObject() {
+// Throws nothing but the want of memory, after which nothing is left to tell.
+JsonObject::~JsonObject() {  // NOLINT(bugprone-exception-escape)
   if (!is_object_) return;
   for (const auto& item : node_.json().items()) {
     const std::string& key = item.key();

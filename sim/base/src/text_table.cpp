@@ -46,7 +46,7 @@ void end_line(std::string& text, std::string line) {
 
 }  // namespace
 
-void TextTable::column(std::string header, Align align) {
+void TextTable::column(const std::string& header, Align align) {
   Column column{.header = {}, .align = align};
   std::size_t begin = 0;
   for (std::size_t end = header.find('\n'); end != std::string::npos;

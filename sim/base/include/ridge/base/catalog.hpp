@@ -15,7 +15,7 @@ namespace ridge {
 class Catalog {
  public:
   // `what` names the kind in messages ("a model"); `folder` is relative to the data root.
-  Catalog(std::string what, std::filesystem::path folder);
+  Catalog(std::string what, const std::filesystem::path& folder);
 
   // Names of the JSON files in the folder, sorted.
   [[nodiscard]] const std::vector<std::string>& names() const { return names_; }

@@ -168,7 +168,7 @@ class JsonObject {
   explicit JsonObject(const JsonNode& node);
   JsonObject(const JsonObject&) = delete;
   JsonObject& operator=(const JsonObject&) = delete;
-  ~JsonObject();
+  ~JsonObject();  // NOLINT(bugprone-exception-escape)
 
   [[nodiscard]] const JsonNode& node() const { return node_; }
   // The member, or nothing; optional() does not report a missing one, required() does.

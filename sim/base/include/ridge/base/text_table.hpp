@@ -12,7 +12,7 @@ enum class Align { left, right };
 class TextTable {
  public:
   // A header may have several lines, separated by '\n' (the unit goes on the second).
-  void column(std::string header, Align align = Align::right);
+  void column(const std::string& header, Align align = Align::right);
   void row(std::vector<std::string> cells);
   // A line across the table before the next row.
   void rule();
