@@ -8,6 +8,7 @@
 #include "ridge/net/network.hpp"
 #include "ridge/net/topology.hpp"
 
+#include <cmath>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -87,7 +88,7 @@ class Fabric {
     net::Transfer transfer;
     transfer.route = network_->route(port_of(message.from), port_of(message.to));
     transfer.transport = transport_;
-    transfer.bytes = static_cast<std::uint64_t>(flow_bytes(message) + 0.5);
+    transfer.bytes = static_cast<std::uint64_t>(std::llround(flow_bytes(message)));
     transfer.tag = message.tag;
     transfer.delay = message.delay;
     transfer.group = {.per_source = flows_per_sender(message),
