@@ -25,11 +25,11 @@ struct Line {
 };
 
 template <typename T>
-Line line(std::string key, std::string words, std::string unit, double scale,
+Line line(const std::string& key, const std::string& words, const std::string& unit, double scale,
           const hw::Fact<T>& fact) {
-  Line out{.key = std::move(key),
-           .words = std::move(words),
-           .unit = std::move(unit),
+  Line out{.key = key,
+           .words = words,
+           .unit = unit,
            .value = {},
            .source = fact.source,
            .absent = fact.absent,

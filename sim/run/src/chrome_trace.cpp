@@ -10,8 +10,6 @@
 namespace ridge::run {
 namespace {
 
-using decode::Stage;
-
 enum Track : int { kKernels = 0, kCollectives = 1, kSending = 2 };
 
 struct Place {

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <map>
+#include <memory>
 #include <mutex>
 
 #include <fmt/format.h>
@@ -18,17 +19,20 @@ using hw::calibrated::Calibration;
 // A sweep asks for the same calibrations at each of its points, and reading one takes as long as
 // simulating a small deployment. Shipped ones do not change while a program runs; a user's own file
 // may, and is read each time.
-Calibration read_once(const std::string& name_or_path) {
+std::shared_ptr<const Calibration> read_once(const std::string& name_or_path) {
+  const auto load = [&] {
+    return std::make_shared<const Calibration>(hw::calibrated::load_calibration(name_or_path));
+  };
   const std::vector<std::string> shipped = hw::calibrated::calibration_names();
   if (std::find(shipped.begin(), shipped.end(), name_or_path) == shipped.end()) {
-    return hw::calibrated::load_calibration(name_or_path);
+    return load();
   }
   static std::mutex mutex;
-  static std::map<std::string, Calibration> read;
+  static std::map<std::string, std::shared_ptr<const Calibration>> read;
   const std::lock_guard lock(mutex);
   auto found = read.find(name_or_path);
   if (found == read.end()) {
-    found = read.emplace(name_or_path, hw::calibrated::load_calibration(name_or_path)).first;
+    found = read.emplace(name_or_path, load()).first;
   }
   return found->second;
 }
@@ -46,9 +50,12 @@ std::unique_ptr<hw::KernelModel> choose_kernels(const std::string& which, const 
                     "path of a calibration, got \"{}\"",
                     which));
   }
-  auto calibration = read_once(reference_from(scenario_file, which.substr(kCalibrated.size())));
-  if (draw) calibration = hw::calibrated::resampled(calibration, draw->seed);
-  return hw::calibrated_model(chip, calibration);
+  const auto calibration =
+      read_once(reference_from(scenario_file, which.substr(kCalibrated.size())));
+  if (draw) {
+    return hw::calibrated_model(chip, hw::calibrated::resampled(*calibration, draw->seed));
+  }
+  return hw::calibrated_model(chip, *calibration);
 }
 
 }  // namespace ridge::run

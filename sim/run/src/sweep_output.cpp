@@ -147,7 +147,7 @@ class RowFormatter {
   [[nodiscard]] std::string_view empty() const { return json_ ? "null" : ""; }
 
   [[nodiscard]] std::string cell(const AxisValue& value) const {
-    const std::string text = text_of(value);
+    std::string text = text_of(value);
     if (!std::holds_alternative<std::string>(value)) return text;
     return json_ ? json_text(text) : csv_line({text});
   }

@@ -96,12 +96,12 @@ struct Inputs {
     return {chip(), price->rate};
   }
   [[nodiscard]] SparsityRow sparsity() const {
-    const SparsityRow row = run::answer(SparsityQuestion{.traffic = ffn_traffic(model()),
-                                                         .chips = {chip()},
-                                                         .stage_budget = stage(),
-                                                         .nic_bandwidth = question.nic_bandwidth,
-                                                         .nics_per_server = {}})
-                                .rows.front();
+    SparsityRow row = run::answer(SparsityQuestion{.traffic = ffn_traffic(model()),
+                                                   .chips = {chip()},
+                                                   .stage_budget = stage(),
+                                                   .nic_bandwidth = question.nic_bandwidth,
+                                                   .nics_per_server = {}})
+                          .rows.front();
     if (!row.unknown.empty()) throw UserError(fmt::format("{}: {}", row.chip, row.unknown));
     return row;
   }
@@ -376,7 +376,7 @@ std::string question_problem(const CellQuestion& question) {
     rest.unit.reset();
     rest.of.reset();
     rest.over.reset();
-    if (const auto problem = question_problem(rest.refined_by(*part)); !problem.empty()) {
+    if (auto problem = question_problem(rest.refined_by(*part)); !problem.empty()) {
       return problem;
     }
   }
