@@ -272,9 +272,8 @@ void SweepResult::evaluate(const SweepOptions& options) {
       }
       return !stopped();
     };
-  });
-  // The analyzer loses sight of the worker, which the function handed out owns.
-  // NOLINTNEXTLINE(clang-analyzer-cplusplus.NewDeleteLeaks)
+    // The analyzer loses sight of the worker, which the function handed out owns.
+  });  // NOLINT(clang-analyzer-cplusplus.NewDeleteLeaks)
   if (stopped()) throw Interrupted();
   kept_ = kept;
   for (const ChunkReport& report : reports) invalid_ += report.invalid;
