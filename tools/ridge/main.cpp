@@ -58,7 +58,8 @@ void refuse_unknown_command(const CLI::App& app, int argc, char** argv) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
+// Outside the try block only the help texts are put together.
+int main(int argc, char** argv) {  // NOLINT(bugprone-exception-escape)
   // A reader that goes away (`ridge ... | head`) shows as a failed write, with a message.
   std::signal(SIGPIPE, SIG_IGN);
   CLI::App app(
