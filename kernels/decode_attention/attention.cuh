@@ -7,6 +7,7 @@
 #include "common/wgmma.cuh"
 #include "decode_attention/arguments.hpp"
 #include "decode_attention/pages.cuh"
+#include "decode_attention/softmax_rows.cuh"
 #include "decode_attention/tile_plan.hpp"
 
 #include <cstdint>
@@ -196,16 +197,6 @@ struct Attention {
     }
   }
 
-  /// Reduces over the four lanes that share a row.
-  static __device__ float quad_max(float x) {
-    x = fmaxf(x, __shfl_xor_sync(0xffffffffu, x, 1));
-    return fmaxf(x, __shfl_xor_sync(0xffffffffu, x, 2));
-  }
-  static __device__ float quad_sum(float x) {
-    x += __shfl_xor_sync(0xffffffffu, x, 1);
-    return x + __shfl_xor_sync(0xffffffffu, x, 2);
-  }
-
   /// The online softmax's state of this thread's two rows: largest score so far (in log2 units),
   /// this thread's share of the denominator, and the output tile.
   struct State {
@@ -240,27 +231,17 @@ struct Attention {
       release(shared, key.slot);
     }
 
-    // Online softmax, in base 2. Registers 4j + {0, 1} are of the upper row, 4j + {2, 3} of the
-    // lower.
-    const int thread = static_cast<int>(threadIdx.x) % 128;
+    // Online softmax, in base 2.
     if (valid < kPageTokens) {
-#pragma unroll
-      for (int i = 0; i < kScoreRegisters; ++i) {
-        const int column = wgmma_accumulator_index(thread, i).column;
-        score[i] = column < valid ? score[i] : -INFINITY;
-      }
+      mask_scores(score, valid);
     }
     std::uint32_t weight[kValuePasses][kScoreRegisters / 8][4];
     float rescale[2];
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
-      float largest = -INFINITY;
-#pragma unroll
-      for (int j = 0; j < kScoreRegisters / 4; ++j) {
-        largest = fmaxf(largest, fmaxf(score[4 * j + 2 * half], score[4 * j + 2 * half + 1]));
-      }
       // Every tile has a valid token, so the new maximum is finite and exp2 meets no inf - inf.
-      largest = fmaxf(state.largest[half], quad_max(largest) * scale_log2);
+      const float largest =
+          fmaxf(state.largest[half], quad_max(largest_of_row(score, half)) * scale_log2);
       rescale[half] = exp2_approx(state.largest[half] - largest);
       state.largest[half] = largest;
       float sum = 0;

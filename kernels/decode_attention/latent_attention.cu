@@ -6,6 +6,7 @@
 #include "decode_attention/arguments.hpp"
 #include "decode_attention/latent_plan.hpp"
 #include "decode_attention/pages.cuh"
+#include "decode_attention/softmax_rows.cuh"
 
 #include <cstdint>
 
@@ -95,16 +96,6 @@ __device__ void produce(const Shared& shared, const CUtensorMap* latent, const A
 __device__ std::uint32_t pack(float low, float high) {
   const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
   return *reinterpret_cast<const std::uint32_t*>(&pair);
-}
-
-/// Reduces over the four lanes that share a row.
-__device__ float quad_max(float x) {
-  x = fmaxf(x, __shfl_xor_sync(0xffffffffu, x, 1));
-  return fmaxf(x, __shfl_xor_sync(0xffffffffu, x, 2));
-}
-__device__ float quad_sum(float x) {
-  x += __shfl_xor_sync(0xffffffffu, x, 1);
-  return x + __shfl_xor_sync(0xffffffffu, x, 2);
 }
 
 /// Copies the segment's query rows into the swizzled tile, zeros below them.
@@ -200,25 +191,16 @@ __device__ void score_tile(const Shared& shared, Softmax& softmax, std::uint32_t
   float score[kScoreRegisters];
   multiply_keys(shared, at, score);
 
-  // Online softmax, in base 2. Registers 4j + {0, 1} are of the upper row, 4j + {2, 3} of the
-  // lower.
+  // Online softmax, in base 2.
   if (valid < kPageTokens) {
-#pragma unroll
-    for (int i = 0; i < kScoreRegisters; ++i) {
-      const int column = wgmma_accumulator_index(static_cast<int>(threadIdx.x) % 128, i).column;
-      score[i] = column < valid ? score[i] : -INFINITY;
-    }
+    mask_scores(score, valid);
   }
   float rescale[2];
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
-    float largest = -INFINITY;
-#pragma unroll
-    for (int j = 0; j < kScoreRegisters / 4; ++j) {
-      largest = fmaxf(largest, fmaxf(score[4 * j + 2 * half], score[4 * j + 2 * half + 1]));
-    }
     // Every tile has a valid token, so the new maximum is finite and exp2 meets no inf - inf.
-    largest = fmaxf(softmax.largest[half], quad_max(largest) * scale_log2);
+    const float largest =
+        fmaxf(softmax.largest[half], quad_max(largest_of_row(score, half)) * scale_log2);
     rescale[half] = exp2_approx(softmax.largest[half] - largest);
     softmax.largest[half] = largest;
     float sum = 0;

@@ -105,7 +105,7 @@ TEST(PipelinePicture, ShowsEveryPoolsRowsAndMicroBatchesInTheMiddleOfAStep) {
                           "attention 0: NICs, sending", "micro-batch 2</text>"}) {
     EXPECT_THAT(svg, HasSubstr(row));
   }
-  // Layer 30 of 61 is the middle, and all micro-batches pass it.
+  // 61 layers and the LM head, which counts as one more: 31 is the middle, and all pass it.
   for (const int m : {0, 1, 2}) {
     EXPECT_THAT(svg, HasSubstr(fmt::format("<title>FFN of layer 31, micro-batch {}: ", m)));
   }
