@@ -1,5 +1,6 @@
 #include "bench/family.hpp"
 #include "common/numeric.hpp"
+#include "decode_attention/device_case.hpp"
 #include "decode_attention/family.hpp"
 #include "decode_attention/launch.hpp"
 #include "decode_attention/reference.hpp"
@@ -37,33 +38,10 @@ struct AttentionOutputs {
 
 AttentionOutputs run_attention(const decode::Problem& problem, const decode::HostInputs& inputs,
                                int ctas) {
-  const DeviceBuffer<std::uint16_t> query(inputs.query);
-  const DeviceBuffer<std::uint8_t> key(inputs.key);
-  const DeviceBuffer<std::uint8_t> value(inputs.value);
-  const DeviceBuffer<float> k_scale(inputs.k_scale);
-  const DeviceBuffer<float> v_scale(inputs.v_scale);
-  const DeviceBuffer<std::int32_t> block_table(inputs.block_table);
-  const std::size_t vectors = static_cast<std::size_t>(problem.batch() * problem.query_heads);
-  const DeviceBuffer<float> output(vectors * static_cast<std::size_t>(problem.head_dim));
-  const DeviceBuffer<float> lse(vectors);
-  decode::Arguments arguments;
-  arguments.query = query.data();
-  arguments.key = key.data();
-  arguments.value = value.data();
-  arguments.k_scale = k_scale.data();
-  arguments.v_scale = v_scale.data();
-  arguments.block_table = block_table.data();
-  arguments.block_table_stride = inputs.block_table_stride;
-  arguments.cache_pages = inputs.cache_pages;
-  arguments.output = output.data();
-  arguments.output_float = true;
-  arguments.lse = lse.data();
-  arguments.query_heads = problem.query_heads;
-  arguments.kv_heads = problem.kv_heads;
-  arguments.softmax_scale = inputs.softmax_scale;
-  const decode::Launch launch(problem, arguments, ctas);
+  const decode::DeviceCase device(problem, inputs);
+  const decode::Launch launch(problem, device.arguments, ctas);
   launch.run(nullptr);
-  return {output.download(), lse.download()};
+  return {device.output.download(), device.lse.download()};
 }
 
 std::vector<double> as_double(const std::vector<float>& values) {
