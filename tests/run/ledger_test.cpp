@@ -106,6 +106,13 @@ TEST(Ledger, ThePageIsTheSameTwiceAndShowsThePartsOfWhatIsFarOff) {
   }
 }
 
+TEST(Ledger, TheTableTellsTheErrorOfEachCalibrationOnce) {
+  const std::string table = render(report(), OutputFormat::table);
+  const auto told = table.find("calibrated:h800 (held-out error ");
+  ASSERT_NE(told, std::string::npos);
+  EXPECT_EQ(table.find("calibrated:h800 (held-out error ", told + 1), std::string::npos);
+}
+
 TEST(Ledger, JsonCarriesTheParts) {
   const auto json = nlohmann::json::parse(render(report(), OutputFormat::json));
   EXPECT_EQ(json["rows"].size(), report().rows.size());

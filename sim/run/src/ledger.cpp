@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <set>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -287,7 +288,15 @@ std::string table(const Ledger& ledger) {
               fmt::format("{:+.1f} %", 100.0 * row.error()), interval_words(row),
               short_provenance(row)});
   }
-  return ledger.title + "\n\n" + text.text() + "\n" + summary(ledger);
+  // The column has no room for the held-out errors; without them nobody should believe a figure.
+  std::set<std::string> told;
+  std::string kernels;
+  for (const LedgerRow& row : ledger.rows) {
+    if (row.provenance != short_provenance(row) && told.insert(row.provenance).second) {
+      kernels += row.provenance + "\n";
+    }
+  }
+  return ledger.title + "\n\n" + text.text() + kernels + "\n" + summary(ledger);
 }
 
 std::string csv(const Ledger& ledger) {
