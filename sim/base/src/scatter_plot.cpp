@@ -186,9 +186,9 @@ std::string ScatterPlot::svg() const {
 
   std::string out = svg::opening(kWidth, kHeight);
   out += fmt::format(
-      "<text x=\"{0}\" y=\"20\" font-size=\"14\">{1}</text>\n"
-      "<text x=\"{0}\" y=\"38\" fill=\"#555\">{2}</text>\n",
-      kLeft, escaped(title), escaped(subtitle));
+      "<text x=\"16\" y=\"20\" font-size=\"13\">{}</text>\n"
+      "<text x=\"16\" y=\"38\" fill=\"#555\">{}</text>\n",
+      escaped(title), escaped(subtitle));
   for (const double tick : x.ticks()) {
     out += fmt::format(
         "<line x1=\"{0:.1f}\" x2=\"{0:.1f}\" y1=\"{1}\" y2=\"{2}\" stroke=\"#ddd\"/>\n"
