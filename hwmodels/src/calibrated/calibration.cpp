@@ -2,11 +2,13 @@
 
 #include "ridge/base/catalog.hpp"
 #include "ridge/base/error.hpp"
+#include "ridge/base/nearest_name.hpp"
 
 #include <algorithm>
 #include <tuple>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 namespace ridge::hw::calibrated {
 
@@ -77,6 +79,11 @@ auto slot_of(const Curve& curve) {
   return std::make_tuple(curve.key.family, curve.key.format, curve.key.head_dim);
 }
 
+// Place of the curve's kernel in a list of preferred ones; the list's length if it is not there.
+std::ptrdiff_t preference(const std::vector<std::string>& preferred, const Curve& curve) {
+  return std::find(preferred.begin(), preferred.end(), curve.key.kernel) - preferred.begin();
+}
+
 const Catalog& catalog() {
   static const Catalog kCatalog("a calibration", "hwmodels/data/calibrations");
   return kCatalog;
@@ -115,19 +122,37 @@ Machine machine_of(const ChipSpec& chip) {
 }
 
 void order_curves(Calibration& calibration, const std::vector<std::string>& preferred) {
-  const auto rank = [&](const Curve& curve) {
-    const auto at = std::find(preferred.begin(), preferred.end(), curve.key.kernel);
-    return static_cast<std::size_t>(at - preferred.begin());
-  };
   std::stable_sort(calibration.curves.begin(), calibration.curves.end(),
                    [&](const Curve& a, const Curve& b) {
                      if (slot_of(a) != slot_of(b)) return slot_of(a) < slot_of(b);
-                     if (rank(a) != rank(b)) return rank(a) < rank(b);
+                     const auto rank_a = preference(preferred, a);
+                     const auto rank_b = preference(preferred, b);
+                     if (rank_a != rank_b) return rank_a < rank_b;
                      if (a.borrowed.has_value() != b.borrowed.has_value()) {
                        return b.borrowed.has_value();
                      }
                      if (shapes_of(a) != shapes_of(b)) return shapes_of(a) > shapes_of(b);
                      return a.held_out.p50 < b.held_out.p50;
+                   });
+}
+
+void prefer(Calibration& calibration, const std::vector<std::string>& kernels) {
+  std::vector<std::string> known;
+  for (const Curve& curve : calibration.curves) {
+    const std::string& kernel = curve.key.kernel;
+    if (!kernel.empty() && std::find(known.begin(), known.end(), kernel) == known.end()) {
+      known.push_back(kernel);
+    }
+  }
+  for (const std::string& kernel : kernels) {
+    if (std::find(known.begin(), known.end(), kernel) != known.end()) continue;
+    throw UserError(
+        fmt::format("the calibration \"{}\" has no curve of a kernel \"{}\", only of {}{}",
+                    calibration.name, kernel, fmt::join(known, ", "), did_you_mean(kernel, known)));
+  }
+  std::stable_sort(calibration.curves.begin(), calibration.curves.end(),
+                   [&](const Curve& a, const Curve& b) {
+                     return preference(kernels, a) < preference(kernels, b);
                    });
 }
 
@@ -175,9 +200,11 @@ Calibration transferred(const Calibration& calibration, const ChipSpec& from, co
 void complete(Calibration& calibration, const Calibration& other) {
   std::vector<Curve> missing;
   for (const Curve& curve : other.curves) {
-    if (calibration.find(curve.key.family, curve.key.format, curve.key.head_dim) == nullptr) {
-      missing.push_back(curve);
-    }
+    const bool known =
+        std::any_of(calibration.curves.begin(), calibration.curves.end(), [&](const Curve& own) {
+          return slot_of(own) == slot_of(curve) && own.key.kernel == curve.key.kernel;
+        });
+    if (!known) missing.push_back(curve);
   }
   calibration.curves.insert(calibration.curves.end(), missing.begin(), missing.end());
 }

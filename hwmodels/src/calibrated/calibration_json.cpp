@@ -44,7 +44,8 @@ Json choice_json(const DecodeAttentionForm::Choice& c) {
   return {{"tile_tokens", c.tile_tokens},
           {"tile_rows", rows},
           {"min_tiles", c.min_tiles},
-          {"split", name_in<SplitPolicy>(split_names(), c.split)}};
+          {"split", name_in<SplitPolicy>(split_names(), c.split)},
+          {"resident_blocks", c.resident_blocks}};
 }
 Json choice_json(const GemmForm::Choice& c) {
   return {{"tiles", name_in<TileMenu>(kMenuNames, c.menu)}, {"quantises", c.quantises}};
@@ -128,6 +129,7 @@ void read_choice(JsonObject& o, DecodeAttentionForm::Choice& c) {
   if (const auto rows = o.required("tile_rows")) read_tile_rows(*rows, c.tile_rows);
   o.required("min_tiles", c.min_tiles, at_least(0));
   o.required("split", c.split, split_names());
+  o.required("resident_blocks", c.resident_blocks, between(1, 32));
 }
 void read_choice(JsonObject& o, GemmForm::Choice& c) {
   o.required("tiles", c.menu, std::span<const Named<TileMenu>>(kMenuNames));

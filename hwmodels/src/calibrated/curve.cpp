@@ -57,6 +57,7 @@ Curve resampled(const Curve& curve, Random& random) {
   const double added = curve.borrowed ? curve.borrowed->added_error : 0.0;
   const double common = curve.held_out.draw_sigma;
   drawn.factor *= random.lognormal(std::sqrt(common * common + added * added));
+  drawn.stray = random.normal();
   return drawn;
 }
 

@@ -16,6 +16,7 @@ struct Tiles {
   Format format = Format::any;
   std::array<double, 3> rows{};
   std::optional<double> tokens;
+  double resident_blocks = 1.0;
   double matrix_share = 1.0;
 };
 
@@ -33,6 +34,7 @@ void read_tiles(const JsonNode& node, Tiles& out) {
   if (const auto rows = object.required("tile_rows")) read_tile_rows(*rows, out.rows);
   double tokens = 0.0;
   if (object.optional("tile_tokens", tokens, positive(1e6))) out.tokens = tokens;
+  object.optional("resident_blocks", out.resident_blocks, between(1, 32));
   object.optional("matrix_share", out.matrix_share, positive(1.0));
 }
 
@@ -89,6 +91,7 @@ AttentionFacts attention_facts(const CurveKey& key) {
       result.matrix_share = tiles.matrix_share;
       for (DecodeAttentionForm::Choice& choice : choices) {
         choice.tile_rows = tiles.rows;
+        choice.resident_blocks = tiles.resident_blocks;
         if (tiles.tokens) choice.tile_tokens = *tiles.tokens;
         if (facts.split) choice.split = *facts.split;
       }
@@ -104,9 +107,11 @@ AttentionFacts attention_facts(const CurveKey& key) {
 }
 
 std::span<const Named<SplitPolicy>> split_names() {
-  static constexpr std::array<Named<SplitPolicy>, 3> kNames = {{{"balanced", SplitPolicy::balanced},
-                                                                {"fill", SplitPolicy::fill},
-                                                                {"dealt", SplitPolicy::dealt}}};
+  static constexpr std::array<Named<SplitPolicy>, 4> kNames = {
+      {{"balanced", SplitPolicy::balanced},
+       {"fill", SplitPolicy::fill},
+       {"dealt", SplitPolicy::dealt},
+       {"efficient", SplitPolicy::efficient}}};
   return kNames;
 }
 

@@ -39,23 +39,35 @@ std::shared_ptr<const Calibration> read_once(const std::string& name_or_path) {
 
 }  // namespace
 
-std::unique_ptr<hw::KernelModel> choose_kernels(const std::string& which, const hw::ChipSpec& chip,
+void read_preferred(const JsonNode& node, KernelChoice& out) {
+  const std::vector<JsonNode> names = node.elements();
+  if (node.is_array() && names.empty()) node.expected("the name of at least one kernel");
+  for (const JsonNode& name : names) name.read(out.prefer.emplace_back());
+}
+
+std::unique_ptr<hw::KernelModel> choose_kernels(const KernelChoice& choice,
+                                                const hw::ChipSpec& chip,
                                                 const std::string& scenario_file,
                                                 std::optional<CalibrationDraw> draw) {
   constexpr std::string_view kCalibrated = "calibrated:";
-  if (which == "theoretical") return hw::theoretical_model(chip);
+  const std::string& which = choice.model;
+  if (which == "theoretical") {
+    if (choice.prefer.empty()) return hw::theoretical_model(chip);
+    throw UserError(
+        "prefer_kernels chooses between measured kernels; \"theoretical\" knows of none");
+  }
   if (!which.starts_with(kCalibrated)) {
     throw UserError(
         fmt::format("expected \"theoretical\" or \"calibrated:NAME\" with the name or "
                     "path of a calibration, got \"{}\"",
                     which));
   }
-  const auto calibration =
-      read_once(reference_from(scenario_file, which.substr(kCalibrated.size())));
-  if (draw) {
-    return hw::calibrated_model(chip, hw::calibrated::resampled(*calibration, draw->seed));
-  }
-  return hw::calibrated_model(chip, *calibration);
+  const auto shared = read_once(reference_from(scenario_file, which.substr(kCalibrated.size())));
+  if (choice.prefer.empty() && !draw) return hw::calibrated_model(chip, *shared);
+  Calibration calibration = *shared;
+  prefer(calibration, choice.prefer);
+  if (draw) calibration = hw::calibrated::resampled(calibration, draw->seed);
+  return hw::calibrated_model(chip, calibration);
 }
 
 }  // namespace ridge::run

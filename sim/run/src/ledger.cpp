@@ -79,7 +79,7 @@ void predict_simulation(JsonObject& entry, const std::string& file, int samples,
 
 // Operators that one kernel model is to time, as the ledger names it.
 struct Timed {
-  std::string which;
+  KernelChoice kernels;
   hw::ChipSpec chip;
   models::OperatorList operators;
 };
@@ -113,17 +113,17 @@ void operator_parts(const hw::KernelModel& kernels, const models::OperatorList& 
 }
 
 void predict_operators(const Timed& timed, const std::string& file, int samples, LedgerRow& row) {
-  const auto kernels = choose_kernels(timed.which, timed.chip, file);
+  const auto kernels = choose_kernels(timed.kernels, timed.chip, file);
   row.unit = "us";
   row.provenance = kernels->provenance();
   row.predicted = microseconds(*kernels, timed.operators);
   operator_parts(*kernels, timed.operators, row);
-  if (samples == 0 || timed.which == "theoretical") return;
+  if (samples == 0 || timed.kernels.model == "theoretical") return;
   std::vector<double> drawn;
   for (int i = 1; i <= samples; ++i) {
     const CalibrationDraw draw{static_cast<std::uint64_t>(i)};
     drawn.push_back(
-        microseconds(*choose_kernels(timed.which, timed.chip, file, draw), timed.operators));
+        microseconds(*choose_kernels(timed.kernels, timed.chip, file, draw), timed.operators));
   }
   row.interval = central_interval(std::move(drawn));
 }
@@ -131,7 +131,10 @@ void predict_operators(const Timed& timed, const std::string& file, int samples,
 bool read_kernels(JsonObject& entry, const std::string& file, Timed& out) {
   std::string chip;
   const bool named = entry.required("chip", chip);
-  if (!entry.required("kernel_model", out.which) || !named) return false;
+  if (const auto preferred = entry.optional("prefer_kernels")) {
+    read_preferred(*preferred, out.kernels);
+  }
+  if (!entry.required("kernel_model", out.kernels.model) || !named) return false;
   out.chip = hw::load_chip(reference_from(file, chip));
   return true;
 }

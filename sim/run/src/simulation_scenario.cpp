@@ -63,13 +63,21 @@ bool read_spec(const JsonNode& node, Spec& out, void (*read)(const JsonNode&, Sp
   }
 }
 
-std::shared_ptr<const hw::KernelModel> kernels_for(const JsonNode& node, const std::string& which,
-                                                   const hw::ChipSpec& chip,
-                                                   std::optional<CalibrationDraw> draw) {
+std::shared_ptr<const hw::KernelModel> read_kernels(JsonObject& pool, const hw::ChipSpec& chip,
+                                                    std::optional<CalibrationDraw> draw) {
+  KernelChoice choice;
+  const auto model = pool.required("kernel_model");
+  const auto preferred = pool.optional("prefer_kernels");
+  if (!model || !model->read(choice.model)) return nullptr;
+  const JsonNode* at = &*model;
   try {
-    return choose_kernels(which, chip, node.file(), draw);
+    auto kernels = choose_kernels(choice, chip, model->file(), draw);
+    if (!preferred) return kernels;
+    at = &*preferred;
+    read_preferred(*preferred, choice);
+    return choose_kernels(choice, chip, model->file(), draw);
   } catch (const UserError& e) {
-    node.error(e.what());
+    at->error(e.what());
   }
   return nullptr;
 }
@@ -111,13 +119,10 @@ void read_pool(const JsonNode& node, std::string name, Deployment& d, bool holds
     } else if (const hw::Price* listed = chip.price()) {
       pool.price_per_gpu = listed->rate;
     }
-    if (const auto kernels = object.required("kernel_model")) {
-      std::string which;
-      if (kernels->read(which)) pool.kernels = kernels_for(*kernels, which, chip, draw);
-    }
+    pool.kernels = read_kernels(object, chip, draw);
   } else {
     for (const auto* key : {"nic_bandwidth_GBps", "scale_up_bandwidth_GBps", "gpus_per_node",
-                            "price_USD_per_hour", "kernel_model"}) {
+                            "price_USD_per_hour", "kernel_model", "prefer_kernels"}) {
       object.ignore(key);
     }
   }

@@ -28,6 +28,10 @@ struct Calibration {
 // measured on most shapes, then the smallest held-out error.
 void order_curves(Calibration& calibration, const std::vector<std::string>& preferred = {});
 
+// Puts the curves of these kernels before the others of their slots, the order otherwise kept.
+// Throws UserError where no curve is of such a kernel, naming those that there are.
+void prefer(Calibration& calibration, const std::vector<std::string>& kernels);
+
 // The same kernels on another chip of the generation: bandwidths by the ratio of the data sheets;
 // of a matrix rate, the part that the matrix units take by that ratio and the rest as it is;
 // slowdown by the power limit by rate over power; overheads as they are; every error widened by
@@ -37,7 +41,8 @@ void order_curves(Calibration& calibration, const std::vector<std::string>& pref
                                       const ChipSpec& to);
 inline constexpr double kTransferError = 0.10;
 
-// Adds the curves of `other` (a transfer) for slots that `calibration` lacks.
+// Adds the curves of `other` (a transfer) for the kernels that `calibration` lacks in a slot,
+// behind those that it has.
 void complete(Calibration& calibration, const Calibration& other);
 
 // Where nothing was measured for element-wise operators: launch from the GEMM curve, bandwidth from

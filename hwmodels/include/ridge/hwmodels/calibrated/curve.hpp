@@ -79,6 +79,9 @@ struct Curve {
   // What the curve's times are multiplied by: 1, but in a resample, where it stands for the part of
   // the held-out error that hits all shapes of a deployment alike.
   double factor = 1.0;
+  // A standard normal draw, 0 but in a resample: how far, in standard errors, the curve is off
+  // where it answers for what it was not fitted on.
+  double stray = 0.0;
 
   // Relative standard error of one prediction within the range: such that nine of ten held-out
   // predictions lie within 1.645 of it, as in a normal distribution.

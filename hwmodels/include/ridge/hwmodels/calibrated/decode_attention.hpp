@@ -15,9 +15,10 @@ namespace ridge::hw::calibrated {
 
 // How a kernel divides one sequence's cache over compute units.
 enum class SplitPolicy : std::uint8_t {
-  balanced,  // all tiles of the launch spread evenly, as a scheduler that knows the lengths does
-  fill,      // as many splits as there are idle compute units
-  dealt,     // persistent blocks are dealt equal runs of tiles, across the ends of sequences
+  balanced,   // all tiles of the launch spread evenly, as a scheduler that knows the lengths does
+  fill,       // as many splits as there are idle compute units
+  dealt,      // persistent blocks are dealt equal runs of tiles, across the ends of sequences
+  efficient,  // the fewest splits that use nearly as much of the compute units as any would
 };
 
 struct DecodeAttentionForm {
@@ -41,6 +42,7 @@ struct DecodeAttentionForm {
     std::array<double, 3> tile_rows{64, 0, 0};
     double min_tiles = 4;  // no split at or below this many tiles
     SplitPolicy split = SplitPolicy::balanced;
+    double resident_blocks = 1;  // that one compute unit holds at a time
     friend bool operator==(const Choice&, const Choice&) = default;
   };
 
@@ -92,6 +94,8 @@ struct DecodeAttentionForm {
       if (choice.split == SplitPolicy::fill) {
         splits = std::clamp(static_cast<double>(static_cast<std::int64_t>(units / blocks)), 1.0,
                             std::min(tiles, kMaxSplits));
+      } else if (choice.split == SplitPolicy::efficient) {
+        splits = efficient_splits(units, blocks, tiles);
       } else {
         const double tiles_per_block = round_up(kSlack * blocks * tiles / units);
         splits = std::min(round_up(tiles / tiles_per_block), kMaxSplits);
@@ -125,9 +129,8 @@ struct DecodeAttentionForm {
         choice.tile_tokens * s.values_per_token / s.kv_heads * s.bytes_per_value * 1e-3;
     const double tile_MFLOP = 2.0 * rows * choice.tile_tokens * (s.qk_dim + s.v_dim) * 1e-6;
     // Copies into shared memory run beside the matrix units: a tile takes the longer of the two.
-    const double tile =
-        p[tile_us] + std::max(tile_KB / p[block_GBps], tile_MFLOP / p[block_TFLOPps]);
-    const double core = parts.blocks * p[block_us] + parts.tiles * tile;
+    const double work_us = std::max(tile_KB / p[block_GBps], tile_MFLOP / p[block_TFLOPps]);
+    const double core = core_us(choice, parts, p, work_us);
 
     const double rows_MB = s.sequences * s.query_rows * (s.qk_dim + s.v_dim) * 2e-6;
     double fixed = p[launch_us] + p[sequence_us] * s.sequences + rows_MB / p[row_TBps];
@@ -143,6 +146,43 @@ struct DecodeAttentionForm {
   }
 
  private:
+  // What the busiest compute unit takes for its blocks, each tile of which is `work_us` of copying
+  // or arithmetic behind a latency. Blocks that it holds at a time hide each other's latency, not
+  // each other's work.
+  [[nodiscard]] static double core_us(const Choice& choice, const Cut& parts, const Parameters& p,
+                                      double work_us) {
+    const double at_a_time = choice.resident_blocks;
+    if (at_a_time <= 1.0) return parts.blocks * p[block_us] + parts.tiles * (p[tile_us] + work_us);
+    const double tiles = parts.tiles / parts.blocks;
+    const auto round_us = [&](double blocks) {
+      return p[block_us] + tiles * std::max(p[tile_us] + work_us, blocks * work_us);
+    };
+    const double full = static_cast<double>(static_cast<std::int64_t>(parts.blocks / at_a_time));
+    const double rest = parts.blocks - full * at_a_time;
+    return full * round_us(at_a_time) + (rest > 0.0 ? round_us(rest) : 0.0);
+  }
+
+  // FlashAttention-2's heuristic (csrc/flash_attn/flash_api.cpp, num_splits_heuristic): one split
+  // from 0.8 of the units on, else the least number that leaves at most 15 % more idle than the
+  // best.
+  [[nodiscard]] static double efficient_splits(double units, double blocks, double tiles) {
+    if (blocks >= 0.8 * units) return 1.0;
+    const double most = std::min({kMaxSplits, units, tiles});
+    const auto efficiency = [&](double splits) {
+      // As many tiles to a split as with one split less: no split of its own.
+      if (splits > 1.0 && round_up(tiles / splits) == round_up(tiles / (splits - 1.0))) return 0.0;
+      const double waves = blocks * splits / units;
+      return waves / round_up(waves);
+    };
+    double best = 0.0;
+    for (double splits = 1.0; splits <= most; splits += 1.0) {
+      best = std::max(best, efficiency(splits));
+    }
+    double splits = 1.0;
+    while (efficiency(splits) < 0.85 * best) splits += 1.0;
+    return splits;
+  }
+
   // As FlashMLA's tile scheduler deals: every part gets the same payload of tiles, the end of a
   // sequence costing as much as kSeam of them.
   [[nodiscard]] static Cut deal(double units, double sequences, double columns, double tiles) {

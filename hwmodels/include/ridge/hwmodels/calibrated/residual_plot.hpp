@@ -9,8 +9,8 @@
 
 namespace ridge::hw::calibrated {
 
-// An SVG document: a dot for each held-out prediction, guides at 0, 10, 25 and 50 % either way; dots
-// farther off sit on the edge.
+// An SVG document: a dot for each held-out prediction, guides at 0, 10, 25 and 50 % either way;
+// dots farther off sit on the edge.
 [[nodiscard]] std::string residual_plot(std::string_view title,
                                         std::span<const HeldOutPoint> points);
 
