@@ -105,7 +105,7 @@ TEST(LeastSquares, FindsTheMinimumOfARobustSumWithAnOutlier) {
   problem.residuals = x.size();
   problem.lower = {0.01, 0.1};
   problem.upper = {100.0, 5.0};
-  problem.start = {1.0, 1.0};
+  problem.start = problem.expected = {1.0, 1.0};
   problem.evaluate = [&](std::span<const double> p, std::span<double> r) {
     for (std::size_t i = 0; i < x.size(); ++i) {
       r[i] = std::log(p[0] * std::pow(x[i], p[1]) / y[i]);
@@ -114,6 +114,23 @@ TEST(LeastSquares, FindsTheMinimumOfARobustSumWithAnOutlier) {
   const auto result = minimise(problem, {.prior_weight = 1e-3});
   EXPECT_NEAR(result.p[0], 3.0, 0.05);
   EXPECT_NEAR(result.p[1], 1.7, 0.01);
+}
+
+TEST(LeastSquares, WhatIsNotMeasuredStaysWhereItWasExpectedWhereverTheSearchStarts) {
+  LeastSquaresProblem problem;
+  problem.residuals = 20;
+  problem.lower = {0.1, 0.1};
+  problem.upper = {100.0, 100.0};
+  problem.expected = {2.0, 7.0};
+  problem.evaluate = [](std::span<const double> p, std::span<double> r) {
+    for (double& each : r) each = std::log(p[0] / 5.0);
+  };
+  for (const double start : {0.2, 7.0, 90.0}) {
+    problem.start = {start, start};
+    const auto result = minimise(problem);
+    EXPECT_NEAR(result.p[0], 5.0, 0.3) << "measured; started at " << start;
+    EXPECT_NEAR(result.p[1], 7.0, 0.1) << "not measured; started at " << start;
+  }
 }
 
 TEST(LeastSquares, CovarianceGrowsWithTheNoiseAndVanishesAtABound) {
@@ -129,7 +146,8 @@ TEST(LeastSquares, CovarianceGrowsWithTheNoiseAndVanishesAtABound) {
     problem.residuals = y.size();
     problem.lower = {0.1, 1.0};
     problem.upper = {100.0, 2.0};
-    problem.start = {1.0, 1.0};  // the second never leaves its bound: nothing depends on it
+    // The second never leaves its bound: nothing depends on it.
+    problem.start = problem.expected = {1.0, 1.0};
     problem.evaluate = [y](std::span<const double> p, std::span<double> r) {
       for (std::size_t i = 0; i < y.size(); ++i) r[i] = std::log(p[0] / y[i]);
     };

@@ -88,6 +88,16 @@ TEST(KernelFacts, WhatIsNotStatedIsStillTried) {
               Each(Field(&Form::Choice::tile_rows, std::array<double, 3>{16, 64, 128})));
 }
 
+TEST(KernelFacts, AmperesKernelIsStatedInFull) {
+  const AttentionFacts facts = attention_facts({.family = Family::decode_attention,
+                                                .format = Format::bf16,
+                                                .head_dim = 128,
+                                                .kernel = "flash_attention_2"});
+  ASSERT_THAT(facts.choices, SizeIs(1));
+  EXPECT_EQ(facts.choices[0].split, SplitPolicy::efficient);
+  EXPECT_EQ(facts.choices[0].resident_blocks, 2);
+}
+
 TEST(KernelFacts, AnUnknownKernelIsFittedFreely) {
   const CurveKey key{.family = Family::decode_attention,
                      .format = Format::bf16,
@@ -150,6 +160,79 @@ TEST(AttentionSplits, BalancedSplitsLeaveATenthOfSlack) {
        {std::pair{64.0, 2.0}, {84.0, 2.0}, {110.0, 2.0}, {120.0, 1.0}, {128.0, 1.0}}) {
     EXPECT_EQ(Form::cut(kMachine, choice, sequences, 1, tiles).splits, splits) << sequences;
   }
+}
+
+// FlashAttention-2's heuristic, computed by hand from its source: 108 units, 4 blocks a sequence,
+// 16 tiles each. From 87 blocks on (0.8 of 108) one split.
+TEST(AttentionSplits, EfficientOnesAreTheFewestThatLeaveLittleIdle) {
+  constexpr Machine kAmpere{
+      .compute_units = 108, .memory_TBps = 2.0, .bf16_TFLOPps = 312, .fp8_TFLOPps = 624};
+  const Form::Choice choice{
+      .tile_tokens = 128, .tile_rows = {64, 0, 0}, .split = SplitPolicy::efficient};
+  for (const auto& [sequences, splits] : {std::pair{1.0, 16.0},
+                                          {7.0, 3.0},   // 84 of 108 in use; at best 448 of 540
+                                          {13.0, 2.0},  // 104 of 108
+                                          {21.0, 6.0},  // 504 of 540; fewer leave 22 % idle
+                                          {22.0, 1.0},  // 88 of 108
+                                          {27.0, 1.0}}) {
+    EXPECT_EQ(Form::cut(kAmpere, choice, sequences, 4, 16).splits, splits) << sequences;
+  }
+}
+
+TEST(AttentionSplits, FilledOnesUseTheRoomForSeveralBlocks) {
+  Form::Choice choice{.tile_tokens = 128, .tile_rows = {64, 0, 0}, .split = SplitPolicy::fill};
+  EXPECT_EQ(Form::cut(kMachine, choice, 64, 1, 64).splits, 2.0);
+  choice.resident_blocks = 2;
+  EXPECT_EQ(Form::cut(kMachine, choice, 64, 1, 64).splits, 4.0);
+}
+
+TEST(AttentionBlocks, ThatShareAUnitHideEachOthersLatencyNotEachOthersWork) {
+  Form::Choice one{.tile_tokens = 64, .tile_rows = {64, 0, 0}, .min_tiles = 1e6};
+  Form::Choice two = one;
+  two.resident_blocks = 2;
+  Form::Parameters p = parameters();
+  p[Form::memory_TBps] = 1e6;  // only the blocks' own time counts
+  p[Form::l2_TBps] = 1e6;
+  p[Form::softness] = 1e-9;
+  p[Form::block_us] = 1e-9;
+  const auto us = [&](const Form::Choice& choice, double sequences) {
+    return Form::time(kMachine, choice, p, latent(sequences, 64 * 100, 64)).us;
+  };
+  const double rest = us(one, 0.0);
+  // A latency far longer than the work: two blocks take as long as one.
+  p[Form::tile_us] = 100.0;
+  EXPECT_NEAR(us(one, 264) / us(one, 132), 2.0, 0.1);
+  EXPECT_NEAR(us(two, 264) / us(two, 132), 1.0, 0.1);
+  EXPECT_DOUBLE_EQ(us(two, 132), us(one, 132));
+  // No latency: twice the work takes twice as long, however it is held.
+  p[Form::tile_us] = 1e-9;
+  EXPECT_NEAR(us(two, 264), us(one, 264), 1e-6 * us(one, 264));
+  EXPECT_GT(us(two, 264), rest);
+}
+
+TEST(AttentionCache, OnlyOneThatComesFromMemoryPaysForTheFirstBytes) {
+  const Form::Choice choice{};
+  Form::Parameters p = parameters();
+  const auto added = [&](double context) {
+    const double before = Form::time(kMachine, choice, p, latent(16, context, 64)).us;
+    Form::Parameters colder = p;
+    colder[Form::cold_us] += 10.0;
+    return Form::time(kMachine, choice, colder, latent(16, context, 64)).us - before;
+  };
+  EXPECT_NEAR(added(256), 0.0, 1e-3) << "5 MB stay in L2";
+  EXPECT_NEAR(added(65536), 10.0, 1e-3) << "1.2 GB do not";
+}
+
+TEST(AttentionSplits, EachOneMoreTakesLongerToMerge) {
+  Form::Parameters p = parameters();
+  p[Form::combine_TBps] = 1e9;
+  const Form::Choice choice{};
+  const Form::Shape shape = latent(4, 8192, 64);
+  const double splits = Form::cut(kMachine, choice, 4, 1, 64).splits;
+  ASSERT_GT(splits, 2.0);
+  const double before = Form::time(kMachine, choice, p, shape).us;
+  p[Form::split_us] += 1.0;
+  EXPECT_NEAR(Form::time(kMachine, choice, p, shape).us - before, splits, 1e-9);
 }
 
 TEST(AttentionSplits, DealtTilesLeaveNoUnitBehind) {

@@ -102,6 +102,42 @@ TEST(SimulateScenario, TheSchemaAndTheReaderRefuseTheSameMistakes) {
   expect_agreement(document);
 }
 
+TEST(SimulateScenario, AKernelIsChosenByNameWhereSeveralWereMeasured) {
+  json document = afd();
+  json& pool = document["deployment"]["pools"]["attention"];
+  pool["kernel_model"] = "calibrated:h800";
+  const auto attention_us = [&] {
+    const test::TemporaryFile file("scenario.json", document.dump());
+    const SimulationScenario scenario = load_simulation(file.path());
+    const models::Operator op{.name = "attention",
+                              .shape = models::DecodeAttention{.sequences = 64,
+                                                               .context = 8192,
+                                                               .query_heads = 16,
+                                                               .kv_heads = 1,
+                                                               .qk_dim = 128,
+                                                               .v_dim = 128,
+                                                               .cache_values_per_token = 256}};
+    return scenario.input.deployment.pools.front().kernels->time(op).time.value() * 1e6;
+  };
+  const double usual = attention_us();
+  pool["prefer_kernels"] = {"sglang:fa3"};
+  EXPECT_NE(attention_us(), usual);
+
+  pool["prefer_kernels"] = {"sglang:fa4"};
+  EXPECT_THAT(
+      complaint(document),
+      HasSubstr("/deployment/pools/attention/prefer_kernels: the calibration \"h800\" has no "
+                "curve of a kernel \"sglang:fa4\""));
+  EXPECT_THAT(complaint(document), HasSubstr("did you mean \"sglang:fa3\"?"));
+  pool["prefer_kernels"] = json::array();
+  EXPECT_THAT(complaint(document), HasSubstr("expected the name of at least one kernel"));
+  pool["prefer_kernels"] = {"sglang:fa3"};
+  pool["kernel_model"] = "theoretical";
+  EXPECT_THAT(complaint(document), HasSubstr("\"theoretical\" knows of none"));
+  pool["kernel_model"] = "calibrated:h8000";
+  EXPECT_THAT(complaint(document), HasSubstr("/deployment/pools/attention/kernel_model"));
+}
+
 TEST(SimulateScenario, TheSchemaKnowsEveryOptionalKey) {
   json document = afd();
   document["deployment"]["replicas"] = 2;

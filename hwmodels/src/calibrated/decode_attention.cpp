@@ -11,6 +11,7 @@ std::span<const ParameterInfo> DecodeAttentionForm::parameters() {
       {"block_GBps", "bytes that one block draws into its compute unit", 2.0, 60.0, 5000.0},
       {"block_TFLOPps", "matrix rate of one compute unit inside the loop", 0.3, 3.0, 10.0},
       {"combine_us", "merging the splits: the second kernel", 0.05, 2.0, 20.0},
+      {"split_us", "merging one split of a sequence after another", 1e-4, 0.06, 3.0},
       {"combine_TBps", "bandwidth for the partial results", 0.3, 4.0, 30.0},
       {"memory_TBps", "bandwidth for a cache that comes from memory", 0.2, 3.0, 100.0},
       {"l2_TBps", "bandwidth for a cache that stays in L2", 0.5, 6.0, 20.0},
@@ -18,6 +19,7 @@ std::span<const ParameterInfo> DecodeAttentionForm::parameters() {
       {"softness", "imperfect overlap of loads and arithmetic", 1e-3, 0.2, 1.0},
       {"reread", "share of the cache read again by each further tile of rows", 1e-4, 0.1, 1.0},
       {"row_TBps", "bandwidth for queries and outputs", 0.1, 2.0, 100.0},
+      {"cold_us", "getting a stream from memory going, where L2 holds nothing of it", 0.05, 5.0, 60.0},
   }};
   return kInfo;
 }

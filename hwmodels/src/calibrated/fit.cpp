@@ -101,6 +101,7 @@ class Fitter {
         problem_.start[j] = std::clamp(expected[j], problem_.lower[j], problem_.upper[j]);
       }
     }
+    problem_.expected = problem_.start;
     log_us_.reserve(series.size());
     for (const double us : series.us) log_us_.push_back(std::log(us));
   }

@@ -26,6 +26,7 @@ class LogProblem {
     lower_.resize(n);
     upper_.resize(n);
     start_.resize(n);
+    expected_.resize(n);
     for (Eigen::Index j = 0; j < n; ++j) {
       const auto i = static_cast<std::size_t>(j);
       RIDGE_INVARIANT(problem.lower[i] > 0.0 && problem.lower[i] <= problem.upper[i],
@@ -33,10 +34,12 @@ class LogProblem {
       lower_[j] = std::log(problem.lower[i]);
       upper_[j] = std::log(problem.upper[i]);
       start_[j] = std::clamp(std::log(problem.start[i]), lower_[j], upper_[j]);
+      expected_[j] = std::clamp(std::log(problem.expected[i]), lower_[j], upper_[j]);
     }
   }
 
   [[nodiscard]] const Vector& start() const { return start_; }
+  [[nodiscard]] const Vector& expected() const { return expected_; }
   [[nodiscard]] Vector clipped(const Vector& theta) const {
     return theta.cwiseMax(lower_).cwiseMin(upper_);
   }
@@ -70,7 +73,7 @@ class LogProblem {
     for (Eigen::Index i = 0; i < r.size(); ++i) {
       sum += 2.0 * s2 * (std::sqrt(1.0 + r[i] * r[i] / s2) - 1.0);
     }
-    return sum + prior() * (theta - start_).squaredNorm();
+    return sum + prior() * (theta - expected_).squaredNorm();
   }
   [[nodiscard]] Vector weights(const Vector& r) const {
     const double s2 = options_.scale * options_.scale;
@@ -82,7 +85,7 @@ class LogProblem {
   const LeastSquaresProblem& problem_;
   const LeastSquaresOptions& options_;
   std::vector<double> p_;
-  Vector lower_, upper_, start_, scratch_;
+  Vector lower_, upper_, start_, expected_, scratch_;
 };
 
 }  // namespace
@@ -106,7 +109,7 @@ LeastSquaresResult minimise(const LeastSquaresProblem& problem,
     Matrix normal = jacobian.transpose() * w.asDiagonal() * jacobian;
     normal.diagonal().array() += log_problem.prior();
     const Vector gradient = jacobian.transpose() * w.cwiseProduct(r) +
-                            log_problem.prior() * (theta - log_problem.start());
+                            log_problem.prior() * (theta - log_problem.expected());
 
     bool improved = false;
     double gain = 0.0;

@@ -16,7 +16,7 @@ namespace ridge::hw::calibrated {
 // How a kernel divides one sequence's cache over compute units.
 enum class SplitPolicy : std::uint8_t {
   balanced,   // all tiles of the launch spread evenly, as a scheduler that knows the lengths does
-  fill,       // as many splits as there are idle compute units
+  fill,       // as many splits as find room on the compute units
   dealt,      // persistent blocks are dealt equal runs of tiles, across the ends of sequences
   efficient,  // the fewest splits that use nearly as much of the compute units as any would
 };
@@ -54,6 +54,7 @@ struct DecodeAttentionForm {
     block_GBps,
     block_TFLOPps,
     combine_us,
+    split_us,
     combine_TBps,
     memory_TBps,
     l2_TBps,
@@ -61,6 +62,7 @@ struct DecodeAttentionForm {
     softness,
     reread,
     row_TBps,
+    cold_us,
     kParameterCount
   };
   using Parameters = std::array<double, kParameterCount>;
@@ -92,7 +94,8 @@ struct DecodeAttentionForm {
     double splits = 1.0;
     if (tiles > choice.min_tiles) {
       if (choice.split == SplitPolicy::fill) {
-        splits = std::clamp(static_cast<double>(static_cast<std::int64_t>(units / blocks)), 1.0,
+        const double slots = units * choice.resident_blocks;
+        splits = std::clamp(static_cast<double>(static_cast<std::int64_t>(slots / blocks)), 1.0,
                             std::min(tiles, kMaxSplits));
       } else if (choice.split == SplitPolicy::efficient) {
         splits = efficient_splits(units, blocks, tiles);
@@ -105,7 +108,7 @@ struct DecodeAttentionForm {
     return {.splits = splits, .blocks = waves, .tiles = waves * round_up(tiles / splits)};
   }
 
-  // launch + sequences + queries and outputs + [split] combine
+  // launch + [from memory] first bytes + sequences + queries and outputs + [split] combine
   //   + soft_max(waves of blocks, cache bytes / bandwidth).
   [[nodiscard]] static Estimate time(const Machine& machine, const Choice& choice,
                                      const Parameters& p, const Shape& s) {
@@ -133,10 +136,11 @@ struct DecodeAttentionForm {
     const double core = core_us(choice, parts, p, work_us);
 
     const double rows_MB = s.sequences * s.query_rows * (s.qk_dim + s.v_dim) * 2e-6;
-    double fixed = p[launch_us] + p[sequence_us] * s.sequences + rows_MB / p[row_TBps];
+    double fixed = p[launch_us] + p[cold_us] * (1.0 - resident) + p[sequence_us] * s.sequences +
+                   rows_MB / p[row_TBps];
     if (parts.splits > 1.0) {
       const double partial_MB = 2.0 * parts.splits * s.sequences * s.query_rows * s.v_dim * 4e-6;
-      fixed += p[combine_us] + partial_MB / p[combine_TBps];
+      fixed += p[combine_us] + p[split_us] * parts.splits + partial_MB / p[combine_TBps];
     }
     const double work = soft_max(core, memory, p[softness]);
     const Resource bound = fixed > work     ? Resource::launch

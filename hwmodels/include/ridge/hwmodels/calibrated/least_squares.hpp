@@ -7,7 +7,7 @@
 
 namespace ridge::hw::calibrated {
 
-// Minimises sum_i rho(r_i) + sum_j (prior_weight * (theta_j - start_j))^2 over theta = ln(p), with
+// Minimises sum_i rho(r_i) + sum_j (prior_weight * (theta_j - expected_j))^2 over theta = ln(p), with
 // the soft L1 loss rho(r) = 2 s^2 (sqrt(1 + (r/s)^2) - 1): quadratic for residuals within `scale`,
 // linear beyond, so that a few wild measurements do not bend the curve. Levenberg-Marquardt on the
 // reweighted normal equations, forward differences, steps clipped to the bounds.
@@ -16,13 +16,14 @@ struct LeastSquaresProblem {
   std::vector<double> lower;  // of p
   std::vector<double> upper;
   std::vector<double> start;
+  std::vector<double> expected;  // before looking, wherever the search starts
   // Residuals at p; the second span is to be filled.
   std::function<void(std::span<const double>, std::span<double>)> evaluate;
 };
 
 struct LeastSquaresOptions {
   double scale = 0.05;
-  // 0.1 beside a scale of 0.05: a parameter half an e-fold off its start costs as much as one
+  // 0.1 beside a scale of 0.05: a parameter half an e-fold off what is expected costs as much as one
   // residual at the scale.
   double prior_weight = 0.1;
   int iterations = 40;
