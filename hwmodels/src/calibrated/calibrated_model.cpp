@@ -110,7 +110,7 @@ class CalibratedModel final : public KernelModel {
     const double group = shape.query_rows / shape.kv_heads;
     const double tiles = round_up(group / DecodeAttentionForm::tile_height(fitted.choice, group));
     fitted.choice.tile_rows = {group / tiles, 0, 0};
-    without("query rows that pad the kernel's tile");
+    without(kPaddingPart);
     const double sheet =
         (curve->key.format == Format::fp8 ? machine.fp8_TFLOPps : machine.bf16_TFLOPps) /
         machine.compute_units;

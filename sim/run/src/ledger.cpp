@@ -107,6 +107,7 @@ void operator_parts(const hw::KernelModel& kernels, const models::OperatorList& 
     }
     for (const hw::TimePart& part : parts) {
       row.parts.push_back({fmt::format("{}: {}", op.name, part.what), part.time.value() * 1e6});
+      if (part.what == hw::kPaddingPart) row.padding += part.time.value() * 1e6;
     }
   }
   if (elementwise > 0.0) row.parts.push_back({"element-wise operators", elementwise});
@@ -378,6 +379,8 @@ std::string render(const Ledger& ledger, OutputFormat format) {
 
 namespace {
 
+constexpr double kWorthASentence = 0.05;
+
 // What a prediction is made of, greatest part first.
 std::string parts_table(const LedgerRow& row) {
   std::vector<LedgerPart> parts = row.parts;
@@ -386,11 +389,15 @@ std::string parts_table(const LedgerRow& row) {
   });
   double total = 0.0;
   for (const LedgerPart& part : parts) total += part.value;
-  std::string out = fmt::format(
-      "\n### {}\n\nMeasured {} {}, predicted {} ({:+.1f} %).\n\n"
-      "| part | {} | share |\n| --- | ---: | ---: |\n",
-      row.figure, significant(row.measured, 4), row.unit, significant(row.predicted, 4),
-      100.0 * row.error(), row.parts_unit);
+  std::string out = fmt::format("\n### {}\n\nMeasured {} {}, predicted {} ({:+.1f} %).\n",
+                                row.figure, significant(row.measured, 4), row.unit,
+                                significant(row.predicted, 4), 100.0 * row.error());
+  if (row.padding > kWorthASentence * row.predicted) {
+    const double filled = row.predicted - row.padding;
+    out += fmt::format("A kernel whose tile the query heads just fill: {} ({:+.1f} %).\n",
+                       significant(filled, 4), 100.0 * (filled / row.measured - 1.0));
+  }
+  out += fmt::format("\n| part | {} | share |\n| --- | ---: | ---: |\n", row.parts_unit);
   for (const LedgerPart& part : parts) {
     if (std::abs(part.value) < 0.0005 * total) continue;
     out += fmt::format("| {} | {} | {:.1f} % |\n", part.what, significant(part.value, 3),

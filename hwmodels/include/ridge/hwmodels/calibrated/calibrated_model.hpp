@@ -20,6 +20,9 @@ namespace ridge::hw {
 [[nodiscard]] std::unique_ptr<KernelModel> calibrated_model(
     ChipSpec chip, const calibrated::Calibration& calibration);
 
+// A part of attention_parts().
+inline constexpr std::string_view kPaddingPart = "query rows that pad the kernel's tile";
+
 // Where the time of an attention launch goes, largest idealisation last: what padding of the
 // kernel's tiles costs, then arithmetic below the data sheet's rate, then memory below its
 // bandwidth, then everything else above the roofline; the parts add up to the time. Empty for a

@@ -29,6 +29,8 @@ struct LedgerRow {
   // What the predicted time is made of, by the models; the values add up to it.
   std::vector<LedgerPart> parts;
   std::string parts_unit;
+  // Of `predicted`, what attention kernels spend on query rows that only fill up their tiles.
+  double padding = 0;
 
   // (predicted - measured) / measured.
   [[nodiscard]] double error() const { return predicted / measured - 1.0; }
