@@ -1,11 +1,13 @@
-// ridge show: its derived quantities agree with the cost model.
+// ridge show: derived quantities agree with the cost model; calibrations tell their kernels.
 #include "identifier.hpp"
 #include "ridge/hwmodels/token_cost.hpp"
+#include "ridge/run/calibration_card.hpp"
 #include "ridge/run/chip_card.hpp"
 #include "ridge/run/model_card.hpp"
 
 #include <string>
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
@@ -13,6 +15,7 @@ namespace ridge::run {
 namespace {
 
 using nlohmann::json;
+using testing::HasSubstr;
 
 class ModelCard : public testing::TestWithParam<std::string> {};
 
@@ -76,6 +79,26 @@ TEST(ChipCard, PricesAFlopAtTheRateThatDoesIt) {
   const auto& prices = card["prices"][0]["usd_per_flop"];
   EXPECT_EQ(prices["fp8"], prices["bf16"]);
   EXPECT_NEAR(prices["bf16"].get<double>(), 0.75 / 3600 / 312e12, 1e-24);
+}
+
+TEST(CalibrationCard, TellsTheKernelInUseItsAlternativesAndWhereACurveComesFrom) {
+  const std::string card =
+      calibration_card(hw::calibrated::load_calibration("h800"), OutputFormat::table);
+  const auto line_of = [&](const std::string& words, std::size_t from) {
+    const auto at = card.find(words, from);
+    return at == std::string::npos ? std::string() : card.substr(at, card.find('\n', at) - at);
+  };
+  const auto slot = card.find("decode_attention bf16 head_dim 128");
+  ASSERT_NE(slot, std::string::npos);
+  EXPECT_THAT(line_of("decode_attention bf16 head_dim 128", 0), HasSubstr("flashinfer/fa3"));
+  EXPECT_THAT(line_of("sglang:fa3", slot), HasSubstr("alternative, from h100, error + 10 %"));
+  EXPECT_THAT(line_of("flashmla/flashinfer", slot), HasSubstr("batch sizes left out"));
+  EXPECT_THAT(card, HasSubstr("\"kernel_model\": \"calibrated:h800\""));
+}
+
+TEST(CalibrationCard, AsJsonIsTheFileItself) {
+  const auto calibration = hw::calibrated::load_calibration("a100");
+  EXPECT_EQ(calibration_card(calibration, OutputFormat::json), to_json(calibration));
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "commands.hpp"
 #include "output.hpp"
 #include "ridge/base/text_table.hpp"
+#include "ridge/hwmodels/calibrated/calibration.hpp"
 #include "ridge/hwmodels/chip_spec.hpp"
 #include "ridge/models/model_spec.hpp"
 #include "ridge/run/scenario_files.hpp"
@@ -31,6 +32,17 @@ void list_chips() {
   write_stdout(table.text());
 }
 
+void list_calibrations() {
+  TextTable table;
+  table.column("calibration", Align::left);
+  table.column("measured", Align::left);
+  for (const auto& name : hw::calibrated::calibration_names()) {
+    table.row({name, hw::calibrated::load_calibration(name).source});
+  }
+  table.fit(80);
+  write_stdout(table.text());
+}
+
 void list_scenarios() {
   std::string out;
   for (const auto& name : run::scenario_names()) out += name + "\n";
@@ -40,10 +52,12 @@ void list_scenarios() {
 }  // namespace
 
 void add_list_command(CLI::App& app) {
-  auto* command = app.add_subcommand("list", "What ships with Ridge: models, chips, scenarios");
+  auto* command =
+      app.add_subcommand("list", "What ships with Ridge: models, chips, calibrations, scenarios");
   command->require_subcommand(1);
   command->add_subcommand("models", "The shipped architectures")->callback(list_models);
   command->add_subcommand("chips", "The shipped accelerators")->callback(list_chips);
+  command->add_subcommand("calibrations", "The shipped calibrations")->callback(list_calibrations);
   command->add_subcommand("scenarios", "The shipped scenarios")->callback(list_scenarios);
   command->footer("Examples:\n  ridge list models\n  ridge list chips");
 }

@@ -4,6 +4,7 @@
 #include "ridge/base/error.hpp"
 #include "ridge/base/format.hpp"
 #include "ridge/base/nearest_name.hpp"
+#include "ridge/run/calibration_card.hpp"
 #include "ridge/run/chip_card.hpp"
 #include "ridge/run/file_kinds.hpp"
 #include "ridge/run/model_card.hpp"
@@ -25,15 +26,20 @@ struct Options {
   OutputOptions output;
 };
 
-// "model" or "chip".
+// Calibrations are named as scenarios name them: they share names with chips.
+constexpr std::string_view kCalibrated = "calibrated:";
+
+// "model", "chip" or "calibration".
 std::string kind_of(const std::string& name) {
+  if (name.starts_with(kCalibrated)) return "calibration";
   if (is_path(name)) {
     const run::FileCheck check = run::check_file(name);
     if (!check.problems.empty()) {
       throw UserError(fmt::format("{}", fmt::join(check.problems, "\n")));
     }
-    if (check.kind != "model" && check.kind != "chip") {
-      throw UserError(fmt::format("{}: expected a model or a chip, got a {}", name, check.kind));
+    if (check.kind != "model" && check.kind != "chip" && check.kind != "calibration") {
+      throw UserError(
+          fmt::format("{}: expected a model, a chip or a calibration, got a {}", name, check.kind));
     }
     return check.kind;
   }
@@ -49,27 +55,40 @@ std::string kind_of(const std::string& name) {
   if (is_chip) return "chip";
   std::vector<std::string> all = models;
   all.insert(all.end(), chips.begin(), chips.end());
-  throw UserError(fmt::format(
-      "expected the name of a model or a chip (ridge list models, ridge list chips) or the path of "
-      "a JSON file, got \"{}\"{}",
-      name, did_you_mean(name, all)));
+  throw UserError(
+      fmt::format("expected the name of a model or a chip (ridge list models, ridge list chips), "
+                  "calibrated:NAME or the path of a JSON file, got \"{}\"{}",
+                  name, did_you_mean(name, all)));
+}
+
+std::string card(const Options& options) {
+  const std::string kind = kind_of(options.name);
+  const auto format = options.output.format;
+  if (kind == "model") {
+    return run::model_card(
+        models::load_model(options.name),
+        {.context = parse_tokens(options.context, "--context"), .batch = options.batch}, format);
+  }
+  if (kind == "chip") return run::chip_card(hw::load_chip(options.name), format);
+  const bool named = options.name.starts_with(kCalibrated);
+  return run::calibration_card(hw::calibrated::load_calibration(
+                                   named ? options.name.substr(kCalibrated.size()) : options.name),
+                               format);
 }
 
 void run_show(const Options& options) {
-  const run::ModelCardOptions card{.context = parse_tokens(options.context, "--context"),
-                                   .batch = options.batch};
-  const auto format = options.output.format;
-  write_output(options.output, kind_of(options.name) == "model"
-                                   ? run::model_card(models::load_model(options.name), card, format)
-                                   : run::chip_card(hw::load_chip(options.name), format));
+  write_output(options.output, card(options));
 }
 
 }  // namespace
 
 void add_show_command(CLI::App& app) {
-  auto* command = app.add_subcommand("show", "Everything about a model or a chip");
+  auto* command = app.add_subcommand("show", "Everything about a model, a chip or a calibration");
   auto options = std::make_shared<Options>();
-  command->add_option("name", options->name, "A model or a chip: its name or its file")->required();
+  command
+      ->add_option("name", options->name,
+                   "A model or a chip: its name or its file; calibrated:NAME for a calibration")
+      ->required();
   command->add_option("--context", options->context, "Cached tokens per request, for a model")
       ->type_name("TOKENS")
       ->capture_default_str();
@@ -83,8 +102,9 @@ void add_show_command(CLI::App& app) {
         "Examples:\n"
         "  ridge show {0}\n"
         "  ridge show {1}\n"
+        "  ridge show calibrated:{2}\n"
         "  ridge show my-model.json --context 32K --batch 64 --format json",
-        names.model, names.chip);
+        names.model, names.chip, hw::calibrated::calibration_names().front());
   });
   command->callback([options] { run_show(*options); });
 }

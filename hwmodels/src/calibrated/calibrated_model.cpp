@@ -28,9 +28,9 @@ using calibrated::GroupedGemmForm;
 using calibrated::Machine;
 using calibrated::round_up;
 
-// Relative standard errors of answers that no curve gives. Those of neighbours: curves of the
-// shipped H100 calibration set beside the measurements of each other (docs/calibration.md); the
-// others are stated, not measured.
+// Relative standard errors of answers that no curve was fitted to give. Measured: curves of the
+// H100 calibration set beside the measurements of each other, and of what lies outside the range of
+// a part that was fitted (docs/calibration.md). The roofline's is stated.
 constexpr double kErrorOfHeadSize = 0.15;       // attention of another head size
 constexpr double kErrorOfCacheFormat = 0.20;    // attention over a cache of another format
 constexpr double kErrorOfProductFormat = 0.35;  // products of another number format

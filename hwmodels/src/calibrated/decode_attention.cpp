@@ -19,7 +19,8 @@ std::span<const ParameterInfo> DecodeAttentionForm::parameters() {
       {"softness", "imperfect overlap of loads and arithmetic", 1e-3, 0.2, 1.0},
       {"reread", "share of the cache read again by each further tile of rows", 1e-4, 0.1, 1.0},
       {"row_TBps", "bandwidth for queries and outputs", 0.1, 2.0, 100.0},
-      {"cold_us", "getting a stream from memory going, where L2 holds nothing of it", 0.05, 5.0, 60.0},
+      {"cold_us", "getting a stream from memory going, where L2 holds nothing of it", 0.05, 5.0,
+       60.0},
   }};
   return kInfo;
 }

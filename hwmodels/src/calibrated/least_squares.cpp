@@ -27,6 +27,8 @@ class LogProblem {
     upper_.resize(n);
     start_.resize(n);
     expected_.resize(n);
+    RIDGE_INVARIANT(problem.expected.size() == problem.start.size(),
+                    "every parameter of a fit is expected somewhere");
     for (Eigen::Index j = 0; j < n; ++j) {
       const auto i = static_cast<std::size_t>(j);
       RIDGE_INVARIANT(problem.lower[i] > 0.0 && problem.lower[i] <= problem.upper[i],

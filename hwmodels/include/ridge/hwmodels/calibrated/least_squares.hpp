@@ -7,10 +7,11 @@
 
 namespace ridge::hw::calibrated {
 
-// Minimises sum_i rho(r_i) + sum_j (prior_weight * (theta_j - expected_j))^2 over theta = ln(p), with
-// the soft L1 loss rho(r) = 2 s^2 (sqrt(1 + (r/s)^2) - 1): quadratic for residuals within `scale`,
-// linear beyond, so that a few wild measurements do not bend the curve. Levenberg-Marquardt on the
-// reweighted normal equations, forward differences, steps clipped to the bounds.
+// Minimises sum_i rho(r_i) + sum_j (prior_weight * (theta_j - expected_j))^2 over theta = ln(p),
+// with the soft L1 loss rho(r) = 2 s^2 (sqrt(1 + (r/s)^2) - 1): quadratic for residuals within
+// `scale`, linear beyond, so that a few wild measurements do not bend the curve.
+// Levenberg-Marquardt on the reweighted normal equations, forward differences, steps clipped to the
+// bounds.
 struct LeastSquaresProblem {
   std::size_t residuals = 0;
   std::vector<double> lower;  // of p
@@ -23,8 +24,8 @@ struct LeastSquaresProblem {
 
 struct LeastSquaresOptions {
   double scale = 0.05;
-  // 0.1 beside a scale of 0.05: a parameter half an e-fold off what is expected costs as much as one
-  // residual at the scale.
+  // 0.1 beside a scale of 0.05: a parameter half an e-fold off what is expected costs as much as
+  // one residual at the scale.
   double prior_weight = 0.1;
   int iterations = 40;
   double tolerance = 1e-5;  // relative decrease of the cost at which to stop
