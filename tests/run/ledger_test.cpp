@@ -126,6 +126,7 @@ TEST(Ledger, TheTableTellsTheErrorOfEachCalibrationOnce) {
   const auto told = table.find("calibrated:h800 (held-out error ");
   ASSERT_NE(told, std::string::npos);
   EXPECT_EQ(table.find("calibrated:h800 (held-out error ", told + 1), std::string::npos);
+  EXPECT_THAT(table, HasSubstr("calibrated:h800 with sglang:fa3 (held-out error "));
 }
 
 TEST(Ledger, JsonCarriesTheParts) {

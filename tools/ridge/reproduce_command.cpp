@@ -18,7 +18,7 @@ struct Options {
   std::string reproduction;
   bool measured = false;
   std::string page;
-  int samples = 20;
+  int samples = 100;
   OutputOptions output;
 };
 

@@ -10,6 +10,7 @@
 #include <mutex>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 namespace ridge::run {
 namespace {
@@ -65,7 +66,11 @@ std::unique_ptr<hw::KernelModel> choose_kernels(const KernelChoice& choice,
   const auto shared = read_once(reference_from(scenario_file, which.substr(kCalibrated.size())));
   if (choice.prefer.empty() && !draw) return hw::calibrated_model(chip, *shared);
   Calibration calibration = *shared;
-  prefer(calibration, choice.prefer);
+  if (!choice.prefer.empty()) {
+    prefer(calibration, choice.prefer);
+    // As provenance tells it.
+    calibration.name += fmt::format(" with {}", fmt::join(choice.prefer, ", "));
+  }
   if (draw) calibration = hw::calibrated::resampled(calibration, draw->seed);
   return hw::calibrated_model(chip, calibration);
 }
