@@ -2,6 +2,8 @@
 // million: a decode step of hundreds of operators, resampled and swept, asks it billions of times.
 #include "ridge/hwmodels/calibrated/calibrated_model.hpp"
 
+#include <memory>
+#include <string>
 #include <vector>
 
 #include <benchmark/benchmark.h>
@@ -10,21 +12,11 @@ namespace {
 
 using namespace ridge;
 
-const hw::KernelModel& model() {
-  static const auto kModel = [] {
-    const auto calibration =
-        hw::calibrated::load_calibration(hw::calibrated::calibration_names().front());
-    return hw::calibrated_model(hw::load_chip(calibration.chip), calibration);
-  }();
-  return *kModel;
-}
-
 // Shapes of one kind and many sizes, so that no branch is learnt by heart.
 template <typename Make>
-void time_operators(benchmark::State& state, Make&& make) {
+void time_operators(benchmark::State& state, const hw::KernelModel& kernels, Make&& make) {
   std::vector<models::Operator> operators;
   for (int i = 0; i < 1024; ++i) operators.push_back({.name = "op", .shape = make(i)});
-  const hw::KernelModel& kernels = model();
   std::size_t at = 0;
   double sum = 0.0;
   for (auto _ : state) {
@@ -35,8 +27,8 @@ void time_operators(benchmark::State& state, Make&& make) {
   state.SetItemsProcessed(state.iterations());
 }
 
-void decode_attention(benchmark::State& state) {
-  time_operators(state, [](int i) {
+void decode_attention(benchmark::State& state, const hw::KernelModel& kernels) {
+  time_operators(state, kernels, [](int i) {
     return models::DecodeAttention{.sequences = 1.0 + i % 256,
                                    .context = 512.0 + 61.0 * i,
                                    .query_heads = 64,
@@ -47,14 +39,14 @@ void decode_attention(benchmark::State& state) {
   });
 }
 
-void gemm_bf16(benchmark::State& state) {
-  time_operators(state, [](int i) {
+void gemm_bf16(benchmark::State& state, const hw::KernelModel& kernels) {
+  time_operators(state, kernels, [](int i) {
     return models::Gemm{.m = 1.0 + 5.0 * i, .n = 512 + 64 * (i % 64), .k = 7168};
   });
 }
 
-void gemm_fp8(benchmark::State& state) {
-  time_operators(state, [](int i) {
+void gemm_fp8(benchmark::State& state, const hw::KernelModel& kernels) {
+  time_operators(state, kernels, [](int i) {
     return models::Gemm{.m = 1.0 + 5.0 * i,
                         .n = 512 + 64 * (i % 64),
                         .k = 7168,
@@ -63,8 +55,8 @@ void gemm_fp8(benchmark::State& state) {
   });
 }
 
-void grouped_gemm_fp8(benchmark::State& state) {
-  time_operators(state, [](int i) {
+void grouped_gemm_fp8(benchmark::State& state, const hw::KernelModel& kernels) {
+  time_operators(state, kernels, [](int i) {
     return models::GroupedGemm{.rows = 64.0 + 37.0 * i,
                                .experts = 32,
                                .active_experts = 31,
@@ -75,16 +67,33 @@ void grouped_gemm_fp8(benchmark::State& state) {
   });
 }
 
-void all_reduce(benchmark::State& state) {
-  time_operators(state, [](int i) {
+void all_reduce(benchmark::State& state, const hw::KernelModel& kernels) {
+  time_operators(state, kernels, [](int i) {
     return models::Collective{.ranks = 2 << (i % 3), .payload = Bytes{1e4 * (1 + i)}};
   });
 }
 
-BENCHMARK(decode_attention);
-BENCHMARK(gemm_bf16);
-BENCHMARK(gemm_fp8);
-BENCHMARK(grouped_gemm_fp8);
-BENCHMARK(all_reduce);
-
 }  // namespace
+
+int main(int argc, char** argv) {
+  benchmark::Initialize(&argc, argv);
+  // Each shipped calibration: kernels differ in what their schedules take to compute.
+  std::vector<std::unique_ptr<const hw::KernelModel>> models;
+  for (const std::string& name : hw::calibrated::calibration_names()) {
+    const auto calibration = hw::calibrated::load_calibration(name);
+    models.push_back(hw::calibrated_model(hw::load_chip(calibration.chip), calibration));
+    const hw::KernelModel& kernels = *models.back();
+    const auto add = [&](const char* operation,
+                         void (*time)(benchmark::State&, const hw::KernelModel&)) {
+      benchmark::RegisterBenchmark((name + "/" + operation).c_str(),
+                                   [&kernels, time](benchmark::State& s) { time(s, kernels); });
+    };
+    add("decode_attention", decode_attention);
+    add("gemm_bf16", gemm_bf16);
+    add("gemm_fp8", gemm_fp8);
+    add("grouped_gemm_fp8", grouped_gemm_fp8);
+    add("all_reduce", all_reduce);
+  }
+  benchmark::RunSpecifiedBenchmarks();
+  benchmark::Shutdown();
+}
