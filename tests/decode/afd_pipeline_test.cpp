@@ -112,6 +112,25 @@ TEST(AfdPipeline, CollectivesBesideTheKernelsCostNoFfnTime) {
   EXPECT_NEAR(in_between.mean_tpot.value(), 4 * 3 * (50e-6 + gather + scatter), 1e-9);
 }
 
+TEST(AfdPipeline, MessagesGatheredAsTheyArriveHideTheLinksBehindTheNetwork) {
+  auto input = test::two_to_two(4, 1, {.attention = 1e-9, .ffn = 1e-9});
+  for (Pool& pool : input.deployment.pools) pool.scale_up_bandwidth = BytesPerSecond{5e9};
+  const double out = 16.0 * (test::kWireBytesPerToken + 16);  // of an attention instance
+  const double back = 16.0 * test::kWireBytesPerToken;
+  const double message = out / 4e9;
+  const double answer = back / 4e9;
+  const double gather = 0.75 * out / 5e9;
+  const double scatter = 0.75 * back / 5e9;
+  ASSERT_LT(gather, message);
+  ASSERT_LT(scatter, answer);
+  const double network = 2 * message + 2 * answer;
+  EXPECT_NEAR(test::run(input).mean_tpot.value(), 4 * (network + 2 * gather + 2 * scatter + 2e-9),
+              1e-9);
+  // Only the last message's gathering and the first answer's scattering are left to wait for.
+  input.deployment.gathering = Gathering::per_message;
+  EXPECT_NEAR(test::run(input).mean_tpot.value(), 4 * (network + gather + scatter + 2e-9), 1e-9);
+}
+
 TEST(AfdPipeline, LayersOfUnequalTimeShowAsBubbles) {
   // Two attention blocks, one slow and one fast: while the slow layer's attention runs, the FFN
   // waits, and the other way round.

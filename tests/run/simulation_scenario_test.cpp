@@ -142,6 +142,7 @@ TEST(SimulateScenario, TheSchemaKnowsEveryOptionalKey) {
   json document = afd();
   document["deployment"]["replicas"] = 2;
   document["deployment"]["step_overhead_us"] = 100;
+  document["deployment"]["gathering"] = "per_message";
   document["deployment"]["drafting"] = {{"tokens", 0}, {"acceptance", 0.7}};
   document["deployment"]["pools"]["ffn"]["redundant_experts"] = 2;
   document["deployment"]["pools"]["attention"]["price_USD_per_hour"] = 2;

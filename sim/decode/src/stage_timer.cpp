@@ -278,7 +278,9 @@ void StageTimer::time(std::span<const GroupBatch> groups, StepTimes& times) {
         time_head(slot, groups, ranks);
         break;
       case Stage::scale_up:
-        ranks[0] = all > 0.0 ? collective_time(slot, requests_of(slot), busiest).value() : 0.0;
+        ranks[0] = requests_of(slot) > 0.0
+                       ? collective_time(slot, requests_of(slot), busiest).value()
+                       : 0.0;
         break;
       case Stage::network:
         if (slot.pattern == Slot::Pattern::all_to_all) {

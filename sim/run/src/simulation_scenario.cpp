@@ -25,6 +25,8 @@ constexpr std::array<Named<decode::Dispatch>, 2> kDispatches = {
 constexpr std::array<Named<decode::CollectiveTiming>, 2> kCollectives = {
     {{"links", decode::CollectiveTiming::links},
      {"kernel_model", decode::CollectiveTiming::kernel_model}}};
+constexpr std::array<Named<decode::Gathering>, 2> kGatherings = {
+    {{"whole", decode::Gathering::whole}, {"per_message", decode::Gathering::per_message}}};
 constexpr std::array<Named<decode::Routing>, 3> kRoutings = {
     {{"round_robin", decode::Routing::round_robin},
      {"least_load", decode::Routing::least_load},
@@ -183,6 +185,7 @@ void read_deployment(const JsonNode& node, Deployment& d, std::optional<Calibrat
   object.optional("dispatch", d.dispatch, std::span<const Named<decode::Dispatch>>(kDispatches));
   object.optional("collectives", d.collectives,
                   std::span<const Named<decode::CollectiveTiming>>(kCollectives));
+  object.optional("gathering", d.gathering, std::span<const Named<decode::Gathering>>(kGatherings));
   object.optional("scale_up_overlaps_compute", d.scale_up_overlaps_compute);
   object.optional("step_overhead_us", d.step_overhead, at_least(0));
   if (const auto precision = object.optional("attention_precision")) {

@@ -110,7 +110,7 @@ StepGraph compile_attention_ffn_disaggregation(const Deployment& d, bool layers_
       before[i].clear();
     }
     // Each instance begins with another partner, so that no receiver is crowded while others idle.
-    std::vector<std::vector<TaskId>> arrivals(ffns);
+    std::vector<std::vector<TaskId>> arrivals(ffns, std::vector<TaskId>(attentions));
     for (std::uint32_t k = 0; k < ffns; ++k) {
       for (std::uint32_t i = 0; i < attentions; ++i) {
         const std::uint32_t j = (i + k) % ffns;
@@ -121,23 +121,31 @@ StepGraph compile_attention_ffn_disaggregation(const Deployment& d, bool layers_
                                         .tokens_of = i,
                                         .to_pool = kFfnPool,
                                         .to_instance = j});
-        arrivals[j].push_back(graph.transfer(slot, number, std::array{attention[i]}));
+        arrivals[j][i] = graph.transfer(slot, number, std::array{attention[i]});
       }
     }
-    std::vector<TaskId> results(ffns);
+    // results[j][i]: what must be done before FFN instance j answers attention instance i.
+    std::vector<std::vector<TaskId>> results(ffns);
     for (std::uint32_t j = 0; j < ffns; ++j) {
-      std::vector<TaskId> arrived = arrivals[j];
-      const auto collective = [&](Slot::Pattern pattern, double bytes) {
-        return graph.slot({.stage = Stage::scale_up,
-                           .pool = kFfnPool,
-                           .instance = j,
-                           .bytes_per_token = bytes,
-                           .pattern = pattern,
-                           .ranks = tp});
+      const auto collective = [&](Slot::Pattern pattern, double bytes, std::uint32_t tokens_of,
+                                  std::span<const TaskId> after) {
+        const SlotId slot = graph.slot({.stage = Stage::scale_up,
+                                        .pool = kFfnPool,
+                                        .instance = j,
+                                        .bytes_per_token = bytes,
+                                        .tokens_of = tokens_of,
+                                        .pattern = pattern,
+                                        .ranks = tp});
+        return graph.task(slot, ffn_links[j], number, after);
       };
-      if (tp > 1) {
-        arrived = {graph.task(collective(Slot::Pattern::all_gather, out_bytes), ffn_links[j],
-                              number, arrived)};
+      std::vector<TaskId> arrived = arrivals[j];
+      const bool each = d.gathering == Gathering::per_message;
+      if (tp > 1 && each) {
+        for (std::uint32_t i = 0; i < attentions; ++i) {
+          arrived[i] = collective(Slot::Pattern::all_gather, out_bytes, i, std::array{arrived[i]});
+        }
+      } else if (tp > 1) {
+        arrived = {collective(Slot::Pattern::all_gather, out_bytes, kAllInstances, arrived)};
       }
       const SlotId work = graph.slot({.stage = Stage::ffn,
                                       .pool = kFfnPool,
@@ -145,12 +153,20 @@ StepGraph compile_attention_ffn_disaggregation(const Deployment& d, bool layers_
                                       .block = static_cast<std::uint32_t>(layer.blocks.ffn),
                                       .layer = layers_differ ? number : 0,
                                       .queries = layer.queries});
-      TaskId done = graph.task(work, ffn_kernels[j], number, arrived);
-      if (tp > 1) {
-        done = graph.task(collective(Slot::Pattern::reduce_scatter, back_bytes), ffn_links[j],
-                          number, std::array{done});
+      const TaskId done = graph.task(work, ffn_kernels[j], number, arrived);
+      results[j].assign(attentions, done);
+      if (tp > 1 && each) {
+        // In the order in which the messages leave.
+        for (std::uint32_t k = 0; k < attentions; ++k) {
+          const std::uint32_t i = (j + k) % attentions;
+          results[j][i] =
+              collective(Slot::Pattern::reduce_scatter, back_bytes, i, std::array{done});
+        }
+      } else if (tp > 1) {
+        const TaskId scattered =
+            collective(Slot::Pattern::reduce_scatter, back_bytes, kAllInstances, std::array{done});
+        results[j].assign(attentions, scattered);
       }
-      results[j] = done;
     }
     for (std::uint32_t k = 0; k < attentions; ++k) {
       for (std::uint32_t j = 0; j < ffns; ++j) {
@@ -162,7 +178,7 @@ StepGraph compile_attention_ffn_disaggregation(const Deployment& d, bool layers_
                                         .tokens_of = i,
                                         .to_pool = kAttentionPool,
                                         .to_instance = i});
-        before[i].push_back(graph.transfer(slot, number, std::array{results[j]}));
+        before[i].push_back(graph.transfer(slot, number, std::array{results[j][i]}));
       }
     }
     partials = ffns;

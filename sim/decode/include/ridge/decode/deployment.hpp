@@ -50,6 +50,12 @@ enum class CollectiveTiming : std::uint8_t {
   kernel_model,  // the pool's kernel model, from measured collectives where it is calibrated
 };
 
+// In attention-FFN disaggregation, what an FFN instance's collectives wait for.
+enum class Gathering : std::uint8_t {
+  whole,        // all messages of a micro-batch
+  per_message,  // each message: gathered as it arrives, and sent as soon as it is scattered
+};
+
 struct Drafting {
   std::int64_t tokens = 0;  // drafted per step by the MTP modules
   double acceptance = 0.0;  // of each, given that those before it were accepted
@@ -69,6 +75,7 @@ struct Deployment {
   std::int64_t redundant_experts = 0;  // copies of busy experts, over all ranks
   Dispatch dispatch = Dispatch::broadcast;
   CollectiveTiming collectives = CollectiveTiming::links;
+  Gathering gathering = Gathering::whole;
   bool scale_up_overlaps_compute = true;  // collectives within an instance run beside the kernels
 
   Seconds step_overhead;  // sampling, scheduling and graph launch, once per step, beside no kernel
