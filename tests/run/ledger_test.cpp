@@ -86,6 +86,9 @@ TEST(Ledger, TransfersPredictWhatNobodyFitted) {
     if (figure.find("prompt") != std::string::npos) return 0.30;  // no decode at all
     // Arithmetic over a narrow cache decides there, which the H100 measurements hardly show.
     if (figure == "FlashAttention-3 decode, H20, FP8") return 0.45;
+    // Launches of a few tens of microseconds, by another benchmark's clock.
+    if (figure.starts_with("DeepGEMM") && figure.ends_with(" x 512")) return 0.40;
+    if (figure.starts_with("DeepGEMM grouped")) return 0.30;
     return figure.ends_with(", 8 GPUs") ? 0.25 : 0.20;
   };
   for (const LedgerRow& each : ledger.rows) {

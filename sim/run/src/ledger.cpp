@@ -24,12 +24,16 @@ enum class Kind : std::uint8_t {
   simulation,
   attention_layer,
   decode_attention,
+  gemm,
+  grouped_gemm,
   expert_exchange,
   message
 };
-constexpr std::array<Named<Kind>, 5> kKinds = {{{"simulation", Kind::simulation},
+constexpr std::array<Named<Kind>, 7> kKinds = {{{"simulation", Kind::simulation},
                                                 {"attention_layer", Kind::attention_layer},
                                                 {"decode_attention", Kind::decode_attention},
+                                                {"gemm", Kind::gemm},
+                                                {"grouped_gemm", Kind::grouped_gemm},
                                                 {"expert_exchange", Kind::expert_exchange},
                                                 {"message", Kind::message}}};
 
@@ -188,6 +192,40 @@ void predict_attention(JsonObject& entry, const std::string& file, int samples, 
   predict_operators(timed, file, samples, row);
 }
 
+// One dense product.
+void predict_gemm(JsonObject& entry, const std::string& file, int samples, LedgerRow& row) {
+  Timed timed;
+  models::Gemm shape;
+  bool complete = read_kernels(entry, file, timed);
+  complete = entry.required("m", shape.m, between(1, 1e9)) && complete;
+  complete = entry.required("n", shape.n, between(1, 1e9)) && complete;
+  complete = entry.required("k", shape.k, between(1, 1e9)) && complete;
+  complete = entry.required("precision", shape.weights, models::precision_names()) && complete;
+  if (!complete) return;
+  shape.compute = shape.weights;
+  timed.operators.add("product", models::Part::ffn, shape);
+  predict_operators(timed, file, samples, row);
+}
+
+// A product for each expert in one launch, all experts with as many rows.
+void predict_grouped_gemm(JsonObject& entry, const std::string& file, int samples, LedgerRow& row) {
+  Timed timed;
+  models::GroupedGemm shape;
+  double rows_per_expert = 0.0;
+  bool complete = read_kernels(entry, file, timed);
+  complete = entry.required("experts", shape.experts, between(1, 1e6)) && complete;
+  complete = entry.required("rows_per_expert", rows_per_expert, between(1, 1e9)) && complete;
+  complete = entry.required("n", shape.n, between(1, 1e9)) && complete;
+  complete = entry.required("k", shape.k, between(1, 1e9)) && complete;
+  complete = entry.required("precision", shape.weights, models::precision_names()) && complete;
+  if (!complete) return;
+  shape.compute = shape.weights;
+  shape.active_experts = static_cast<double>(shape.experts);
+  shape.rows = rows_per_expert * shape.active_experts;
+  timed.operators.add("products", models::Part::ffn, shape);
+  predict_operators(timed, file, samples, row);
+}
+
 // Tokens on their way to the experts of other GPUs, or back.
 void predict_exchange(JsonObject& entry, const std::string& file, int samples, LedgerRow& row) {
   Timed timed;
@@ -240,6 +278,12 @@ LedgerRow predict(const JsonNode& node, int samples) {
         break;
       case Kind::decode_attention:
         predict_attention(entry, node.file(), samples, row);
+        break;
+      case Kind::gemm:
+        predict_gemm(entry, node.file(), samples, row);
+        break;
+      case Kind::grouped_gemm:
+        predict_grouped_gemm(entry, node.file(), samples, row);
         break;
       case Kind::expert_exchange:
         predict_exchange(entry, node.file(), samples, row);
