@@ -132,6 +132,21 @@ TEST(Ledger, TheTableTellsTheErrorOfEachCalibrationOnce) {
   EXPECT_THAT(table, HasSubstr("calibrated:h800 with sglang:fa3 (held-out error "));
 }
 
+TEST(Ledger, TellsHowManyMeasuredFiguresItsIntervalsHold) {
+  EXPECT_THAT(render(report(), OutputFormat::table), Not(HasSubstr("nine of ten draws")))
+      << "no intervals without draws";
+  const Ledger drawn = predict_ledger("transfer", 20);
+  std::size_t held = 0;
+  for (const LedgerRow& each : drawn.rows) {
+    ASSERT_TRUE(each.interval.has_value()) << each.figure;
+    held += each.interval->low <= each.measured && each.measured <= each.interval->high ? 1 : 0;
+  }
+  EXPECT_THAT(render(drawn, OutputFormat::table),
+              HasSubstr(fmt::format("{} of {} measured figures lie within nine of ten draws.", held,
+                                    drawn.rows.size())));
+  EXPECT_GT(held, drawn.rows.size() / 2);
+}
+
 TEST(Ledger, JsonCarriesTheParts) {
   const auto json = nlohmann::json::parse(render(report(), OutputFormat::json));
   EXPECT_EQ(json["rows"].size(), report().rows.size());

@@ -317,9 +317,21 @@ std::string summary(const Ledger& ledger) {
     return std::count_if(ledger.rows.begin(), ledger.rows.end(),
                          [&](const LedgerRow& row) { return std::abs(row.error()) <= limit; });
   };
-  return fmt::format("{} of {} within 10 %, {} within 15 %; the worst is {} ({:+.0f} %).\n",
-                     within(0.10), ledger.rows.size(), within(0.15), worst->figure,
-                     100.0 * worst->error());
+  std::string out = fmt::format(
+      "{} of {} within 10 %, {} within 15 %; the worst is {} ({:+.0f} %).\n", within(0.10),
+      ledger.rows.size(), within(0.15), worst->figure, 100.0 * worst->error());
+  std::size_t intervals = 0;
+  std::size_t covered = 0;
+  for (const LedgerRow& row : ledger.rows) {
+    if (!row.interval) continue;
+    ++intervals;
+    covered += row.interval->low <= row.measured && row.measured <= row.interval->high ? 1 : 0;
+  }
+  if (intervals > 0) {
+    out += fmt::format("{} of {} measured figures lie within nine of ten draws.\n", covered,
+                       intervals);
+  }
+  return out;
 }
 
 std::string table(const Ledger& ledger) {
