@@ -469,7 +469,8 @@ std::string ledger_page(const Ledger& ledger, const std::string& command) {
       "# {}\n\n{}\n\nThis page is made by\n\n    {}\n\n"
       "*Nine of ten draws*: where 90 % of the predictions fall when every calibrated curve is "
       "drawn\nagain: its parameters within what the fit leaves open, and a common factor, as wide "
-      "as nine of ten\nheld-out measurements need.\n\n"
+      "as nine of ten\nheld-out measurements need, and wider where it answers for what it was not "
+      "fitted on.\n\n"
       "| figure | measured | predicted | error | nine of ten draws | kernel times |\n"
       "| --- | ---: | ---: | ---: | ---: | --- |\n",
       ledger.title, ledger.comment, command);
