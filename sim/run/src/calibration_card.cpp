@@ -15,8 +15,8 @@ using hw::calibrated::HeldOutError;
 std::string note_of(const Curve& curve, bool alternative) {
   std::string note = alternative ? "alternative" : "";
   if (curve.borrowed) {
-    note += fmt::format("{}from {}, error + {:.0f} %", note.empty() ? "" : ", ",
-                        curve.borrowed->from, 100.0 * curve.borrowed->added_error);
+    note += fmt::format("{}from {}, + {:.0f} %", note.empty() ? "" : ", ", curve.borrowed->from,
+                        100.0 * curve.borrowed->added_error);
   } else if (!curve.held_out.by_shape) {
     note += fmt::format("{}few shapes: batch sizes left out", note.empty() ? "" : ", ");
   }
@@ -43,7 +43,7 @@ std::string curves_table(const Calibration& calibration) {
                measured ? fmt::format("{:.1f} %", 100.0 * e.p90) : "-",
                note_of(curve, alternative)});
   }
-  constexpr std::size_t kWidth = 132;
+  constexpr std::size_t kWidth = 140;
   table.fit(kWidth);
   return table.text();
 }
