@@ -50,6 +50,19 @@ TEST(ScatterPlot, DrawsEveryPointWithinItsFrame) {
   EXPECT_THAT(svg, HasSubstr("cx=\"700.0\""));
 }
 
+TEST(ScatterPlot, ALongSubtitleGoesOnBelowItselfAndMovesThePlotDown) {
+  ScatterPlot plot{.title = "t", .subtitle = "short"};
+  plot.series.push_back({.points = {{1.0, 10.0}, {2.0, 20.0}}});
+  EXPECT_THAT(plot.svg(), HasSubstr("translate(0 0)"));
+  std::string words;
+  for (int i = 0; i < 50; ++i) words += "word ";
+  plot.subtitle = words + "last";
+  const std::string svg = plot.svg();
+  EXPECT_THAT(svg, HasSubstr("translate(0 28)")) << "254 letters in lines of 110";
+  EXPECT_THAT(svg, HasSubstr("height=\"508\""));
+  EXPECT_THAT(svg, HasSubstr("last</text>"));
+}
+
 TEST(ScatterPlot, LeavesOutWhatHasNoPlace) {
   constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
   ScatterPlot plot{.x_scale = ScatterPlot::Scale::logarithmic};

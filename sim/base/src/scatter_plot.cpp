@@ -2,6 +2,7 @@
 
 #include "ridge/base/format.hpp"
 #include "ridge/base/svg.hpp"
+#include "ridge/base/text_table.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -24,6 +25,7 @@ constexpr double kTop = 86.0;  // title, subtitle, legend, label of the y axis
 constexpr double kBottom = 44.0;
 constexpr double kLegend = 58.0;
 constexpr double kLetter = 6.2;  // width, of the small font
+constexpr double kLine = 14.0;   // height, of the same
 constexpr int kTicks = 6;
 
 std::string tick_text(double value) {
@@ -184,11 +186,18 @@ std::string ScatterPlot::svg() const {
     return AxisMap(std::move(span), y_scale, kHeight - kBottom, kTop);
   }();
 
-  std::string out = svg::opening(kWidth, kHeight);
-  out += fmt::format(
-      "<text x=\"16\" y=\"20\" font-size=\"13\">{}</text>\n"
-      "<text x=\"16\" y=\"38\" fill=\"#555\">{}</text>\n",
-      escaped(title), escaped(subtitle));
+  constexpr double kMargin = 16.0;
+  const auto lines =
+      wrapped(subtitle, static_cast<std::size_t>((kWidth - 2.0 * kMargin) / kLetter));
+  const double lower = kLine * static_cast<double>(lines.size() - 1);
+  std::string out = svg::opening(kWidth, kHeight + lower);
+  out +=
+      fmt::format("<text x=\"{}\" y=\"20\" font-size=\"13\">{}</text>\n", kMargin, escaped(title));
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    out += fmt::format("<text x=\"{}\" y=\"{}\" fill=\"#555\">{}</text>\n", kMargin,
+                       38.0 + kLine * static_cast<double>(i), escaped(lines[i]));
+  }
+  out += fmt::format("<g transform=\"translate(0 {})\">\n", lower);
   for (const double tick : x.ticks()) {
     out += fmt::format(
         "<line x1=\"{0:.1f}\" x2=\"{0:.1f}\" y1=\"{1}\" y2=\"{2}\" stroke=\"#ddd\"/>\n"
@@ -211,7 +220,7 @@ std::string ScatterPlot::svg() const {
       0.5 * (kLeft + kWidth - kRight), kHeight - 10.0, escaped(x_label), kLeft, kTop - 8.0,
       escaped(y_label));
   for (const auto& one : series) draw(*this, one, x, y, out);
-  return out + legend(series) + "</svg>\n";
+  return out + legend(series) + "</g>\n</svg>\n";
 }
 
 }  // namespace ridge

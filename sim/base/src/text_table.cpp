@@ -19,7 +19,14 @@ void append_cell(std::string& line, const std::string& cell, std::size_t to, Ali
   line += align == Align::left ? cell + padding : padding + cell;
 }
 
-// Pieces of at most `limit`, cut at spaces; a longer word stays whole.
+void end_line(std::string& text, std::string line) {
+  line.erase(line.find_last_not_of(' ') + 1);
+  text += line;
+  text += '\n';
+}
+
+}  // namespace
+
 std::vector<std::string> wrapped(const std::string& text, std::size_t limit) {
   std::vector<std::string> lines(1);
   for (std::size_t begin = 0; begin <= text.size();) {
@@ -37,14 +44,6 @@ std::vector<std::string> wrapped(const std::string& text, std::size_t limit) {
   }
   return lines;
 }
-
-void end_line(std::string& text, std::string line) {
-  line.erase(line.find_last_not_of(' ') + 1);
-  text += line;
-  text += '\n';
-}
-
-}  // namespace
 
 void TextTable::column(const std::string& header, Align align) {
   Column column{.header = {}, .align = align};

@@ -34,6 +34,9 @@ class TextTable {
   std::size_t line_width_ = static_cast<std::size_t>(-1);
 };
 
+// Pieces of at most `limit` characters, cut at spaces; a longer word stays whole.
+[[nodiscard]] std::vector<std::string> wrapped(const std::string& text, std::size_t limit);
+
 // One line of RFC 4180 CSV, without the newline.
 [[nodiscard]] std::string csv_line(const std::vector<std::string>& cells);
 
