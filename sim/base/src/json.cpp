@@ -1,12 +1,12 @@
 #include "ridge/base/json.hpp"
 
+#include "json_words.hpp"
 #include "ridge/base/file.hpp"
 #include "ridge/base/nearest_name.hpp"
 #include "ridge/base/unit.hpp"
 
 #include <algorithm>
 #include <cmath>
-#include <set>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -16,52 +16,88 @@ namespace {
 
 using Json = nlohmann::json;
 
-// nlohmann's callback parser tells of every key before its value, which is what it takes to see a
-// key twice; the tree alone keeps only the last.
-class StructureCheck {
- public:
-  StructureCheck(const std::string& name, std::size_t max_depth)
-      : name_(name), max_depth_(max_depth) {}
-
-  bool operator()(int depth, Json::parse_event_t event, Json& parsed) {
-    switch (event) {
-      case Json::parse_event_t::object_start:
-      case Json::parse_event_t::array_start:
-        if (static_cast<std::size_t>(depth) >= max_depth_) {
-          throw UserError(fmt::format("{}: nested more than {} levels deep", name_, max_depth_));
-        }
-        if (event == Json::parse_event_t::object_start) keys_.emplace_back();
-        break;
-      case Json::parse_event_t::key: {
-        const auto& key = parsed.get_ref<const std::string&>();
-        if (!keys_.back().insert(key).second) {
-          problems_.error(name_, "", fmt::format("key \"{}\" is given twice in one object", key));
-        }
-        break;
-      }
-      case Json::parse_event_t::object_end:
-        keys_.pop_back();
-        break;
-      default:
-        break;
-    }
-    return true;
-  }
-
-  void throw_if_errors() const { problems_.throw_if_errors(); }
-
- private:
-  const std::string& name_;
-  std::size_t max_depth_;
-  std::vector<std::set<std::string>> keys_;
-  Diagnostics problems_;
-};
-
 // "[json.exception.parse_error.101] parse error at line 1, column 2: ..." without its prefix.
 std::string_view without_prefix(std::string_view what) {
   const auto end = what.find("] ");
   return end == std::string_view::npos ? what : what.substr(end + 2);
 }
+
+// Builds the tree from nlohmann's events. Its own builder keeps the last of two equal keys without
+// a word, and the one that can be asked about every key takes time quadratic in the members of an
+// object.
+class TreeBuilder final : public nlohmann::json_sax<Json> {
+ public:
+  TreeBuilder(const std::string& name, std::size_t max_depth)
+      : name_(name), max_depth_(max_depth) {}
+
+  [[nodiscard]] Json finished() {
+    problems_.throw_if_errors();
+    return std::move(root_);
+  }
+
+  bool null() override { return put(nullptr); }
+  bool boolean(bool value) override { return put(value); }
+  bool number_integer(number_integer_t value) override { return put(value); }
+  bool number_unsigned(number_unsigned_t value) override { return put(value); }
+  bool number_float(number_float_t value, const string_t& /*text*/) override { return put(value); }
+  bool string(string_t& value) override { return put(std::move(value)); }
+  bool binary(binary_t& value) override { return put(std::move(value)); }
+  bool start_object(std::size_t /*size*/) override { return open(Json::object()); }
+  bool start_array(std::size_t /*size*/) override { return open(Json::array()); }
+  bool end_object() override { return close(); }
+  bool end_array() override { return close(); }
+
+  bool key(string_t& key) override {
+    auto& members = open_.back()->get_ref<Json::object_t&>();
+    const auto [member, added] = members.try_emplace(key);
+    if (!added) {
+      problems_.error(name_, "", fmt::format("key \"{}\" is given twice in one object", key));
+    }
+    member_ = &member->second;
+    return true;
+  }
+
+  bool parse_error(std::size_t /*position*/, const std::string& /*token*/,
+                   const Json::exception& e) override {
+    throw UserError(fmt::format("{}: not valid JSON: {}", name_, without_prefix(e.what())));
+  }
+
+ private:
+  // Where the next value goes.
+  Json& place() {
+    if (open_.empty()) return root_;
+    if (open_.back()->is_array()) {
+      auto& elements = open_.back()->get_ref<Json::array_t&>();
+      return elements.emplace_back();
+    }
+    return *member_;
+  }
+  template <typename T>
+  bool put(T&& value) {
+    place() = std::forward<T>(value);
+    return true;
+  }
+  bool open(Json&& empty) {
+    if (open_.size() >= max_depth_) {
+      throw UserError(fmt::format("{}: nested more than {} levels deep", name_, max_depth_));
+    }
+    Json& opened = place();
+    opened = std::move(empty);
+    open_.push_back(&opened);
+    return true;
+  }
+  bool close() {
+    open_.pop_back();
+    return true;
+  }
+
+  const std::string& name_;
+  std::size_t max_depth_;
+  Json root_;
+  std::vector<Json*> open_;  // objects and arrays around the next value; none of them moves
+  Json* member_ = nullptr;   // of the innermost object, whose key was read last
+  Diagnostics problems_;
+};
 
 constexpr std::size_t kShownCharacters = 60;
 
@@ -82,6 +118,8 @@ std::string shown_bound(double x) {
                                                   : fmt::format("{:g}", x);
 }
 
+}  // namespace
+
 std::string number_words(NumberRange range, std::string_view unit, bool whole) {
   std::string words = whole ? "a whole number" : "a number";
   if (!unit.empty()) words += fmt::format(" of {}", unit);
@@ -99,17 +137,12 @@ std::string number_words(NumberRange range, std::string_view unit, bool whole) {
   return words;
 }
 
-// Doubles count exactly up to here, and no count in a model, a chip or a workload comes near.
-constexpr double kLargestWhole = 9007199254740992.0;
-
 // That limit goes without saying.
 std::string whole_number_words(NumberRange range) {
   if (range.max >= kLargestWhole) range.max = std::numeric_limits<double>::max();
   if (range.min <= -kLargestWhole) range.min = std::numeric_limits<double>::lowest();
   return number_words(range, {}, true);
 }
-
-}  // namespace
 
 JsonDocument::JsonDocument(std::string name, Json value)
     : name_(std::move(name)), json_(std::make_shared<Json>(std::move(value))) {}
@@ -119,14 +152,9 @@ JsonDocument JsonDocument::parse(std::string_view text, std::string name, JsonLi
     throw UserError(fmt::format("{}: expected at most {} MiB of JSON, got more", name,
                                 limits.max_bytes >> 20U));
   }
-  StructureCheck check(name, limits.max_depth);
-  Json value;
-  try {
-    value = Json::parse(text.begin(), text.end(), std::ref(check));
-  } catch (const Json::exception& e) {
-    throw UserError(fmt::format("{}: not valid JSON: {}", name, without_prefix(e.what())));
-  }
-  check.throw_if_errors();
+  TreeBuilder builder(name, limits.max_depth);
+  (void)Json::sax_parse(text.begin(), text.end(), &builder);  // throws what parse_error() throws
+  Json value = builder.finished();
   return {std::move(name), std::move(value)};
 }
 
