@@ -7,9 +7,9 @@
 #include "ridge/hwmodels/chip_spec.hpp"
 #include "ridge/models/huggingface.hpp"
 #include "ridge/models/model_spec.hpp"
-#include "ridge/run/cost_scenario.hpp"
-#include "ridge/run/simulation_scenario.hpp"
-#include "ridge/run/sweep.hpp"
+#include "ridge/scenario/cost_scenario.hpp"
+#include "ridge/scenario/simulation_scenario.hpp"
+#include "ridge/sweep/sweep.hpp"
 
 #include <array>
 #include <filesystem>
@@ -22,12 +22,12 @@ namespace ridge::test {
 namespace {
 
 void read_sweep(const std::string& path) {
-  const run::SweepScenario scenario = run::load_sweep(path);
-  run::check_sweep(scenario);
+  const sweep::SweepScenario scenario = sweep::load_sweep(path);
+  sweep::check_sweep(scenario);
   double points = 1.0;
-  for (const run::Axis& axis : scenario.axes) points *= static_cast<double>(axis.length);
+  for (const sweep::Axis& axis : scenario.axes) points *= static_cast<double>(axis.length);
   constexpr double kPatience = 500.0;
-  if (scenario.kind->name() == "cost" && points < kPatience) (void)run::run_sweep(scenario, {});
+  if (scenario.kind->name() == "cost" && points < kPatience) (void)sweep::run_sweep(scenario, {});
 }
 
 void read_measurement(const std::string& path) {
@@ -43,10 +43,10 @@ constexpr std::array kKinds = {
     FuzzedKind{"model", [](const std::string& path) { (void)models::load_model(path); }},
     FuzzedKind{"chip", [](const std::string& path) { (void)hw::load_chip(path); }},
     FuzzedKind{"cost-scenario",
-               [](const std::string& path) { (void)run::load_cost_scenario(path); }},
+               [](const std::string& path) { (void)scenario::load_cost_scenario(path); }},
     FuzzedKind{"sweep-scenario", read_sweep},
     FuzzedKind{"simulate-scenario",
-               [](const std::string& path) { (void)run::load_simulation(path); }},
+               [](const std::string& path) { (void)scenario::load_simulation(path); }},
     FuzzedKind{"measurement", read_measurement},
     FuzzedKind{"calibration",
                [](const std::string& path) { (void)hw::calibrated::load_calibration(path); }},

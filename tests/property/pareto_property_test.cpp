@@ -1,11 +1,11 @@
 // The front, against the definition.
 #include "property.hpp"
-#include "ridge/run/pareto.hpp"
+#include "ridge/sweep/pareto.hpp"
 
 #include <cmath>
 #include <limits>
 
-namespace ridge::run {
+namespace ridge::sweep {
 namespace {
 
 struct Rows {
@@ -63,4 +63,4 @@ TEST(ParetoFront, HoldsExactlyTheRowsThatNoOtherBeats) {
 }
 
 }  // namespace
-}  // namespace ridge::run
+}  // namespace ridge::sweep

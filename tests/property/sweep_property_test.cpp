@@ -1,9 +1,9 @@
 // A sweep writes numbers into a question that was read once. It must never show.
 #include "property.hpp"
 #include "ridge/hwmodels/token_cost.hpp"
-#include "ridge/run/pareto.hpp"
-#include "ridge/run/sweep.hpp"
-#include "ridge/run/sweep_output.hpp"
+#include "ridge/sweep/pareto.hpp"
+#include "ridge/sweep/sweep.hpp"
+#include "ridge/sweep/sweep_output.hpp"
 
 #include <algorithm>
 #include <array>
@@ -15,7 +15,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-namespace ridge::run {
+namespace ridge::sweep {
 namespace {
 
 using nlohmann::json;
@@ -122,7 +122,7 @@ TEST(Sweep, EveryPointEqualsTheSamePointAloneToTheLastBit) {
   });
 }
 
-std::string written(const SweepScenario& scenario, OutputFormat format, unsigned threads) {
+std::string written(const SweepScenario& scenario, view::OutputFormat format, unsigned threads) {
   const SweepOptions options{.threads = threads};
   std::string text;
   write_sweep(run_sweep(scenario, options), format, options,
@@ -146,7 +146,8 @@ TEST(Sweep, IsTheSameTextOnAnyNumberOfThreads) {
                "within": ["/context_tokens", "/chip"]},
     "references": ["step-3"]})",
                                                                 "x.json"));
-  for (const auto format : {OutputFormat::csv, OutputFormat::json, OutputFormat::table}) {
+  for (const auto format :
+       {view::OutputFormat::csv, view::OutputFormat::json, view::OutputFormat::table}) {
     const std::string one = written(scenario, format, 1);
     EXPECT_GT(one.size(), 1000U);
     for (const unsigned threads : {2U, 3U, 7U}) {
@@ -195,4 +196,4 @@ TEST(Sweep, FlagsItsFrontAsAComparisonOfAllRowsWould) {
 }
 
 }  // namespace
-}  // namespace ridge::run
+}  // namespace ridge::sweep

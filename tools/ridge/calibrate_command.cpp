@@ -1,9 +1,9 @@
 #include "commands.hpp"
 #include "output.hpp"
 #include "ridge/base/file.hpp"
-#include "ridge/base/progress.hpp"
 #include "ridge/hwmodels/calibrated/calibrate.hpp"
 #include "ridge/hwmodels/calibrated/residual_plot.hpp"
+#include "ridge/view/progress.hpp"
 
 #include <filesystem>
 #include <memory>
@@ -110,7 +110,7 @@ void run_calibrate(const Options& options) {
 
   CalibrateResult result;
   {
-    Progress progress("fitting curves", set.series.size());
+    view::Progress progress("fitting curves", set.series.size());
     CalibrateOptions calibrate_options;
     calibrate_options.name =
         options.name.empty() ? fs::path(options.output).stem().string() : options.name;

@@ -1,7 +1,7 @@
 #include "commands.hpp"
 #include "output.hpp"
 #include "ridge/base/error.hpp"
-#include "ridge/run/file_kinds.hpp"
+#include "ridge/files/file_kinds.hpp"
 
 #include <memory>
 
@@ -16,7 +16,7 @@ void run_check(const std::vector<std::string>& files) {
   std::string good;
   std::vector<std::string> problems;
   for (const auto& file : files) {
-    const run::FileCheck check = run::check_file(file);
+    const files::FileCheck check = files::check_file(file);
     if (check.problems.empty()) good += fmt::format("{}: ok ({})\n", file, check.kind);
     problems.insert(problems.end(), check.problems.begin(), check.problems.end());
   }

@@ -1,9 +1,9 @@
 #include "commands.hpp"
 #include "names.hpp"
 #include "output.hpp"
+#include "ridge/answer/cost_report.hpp"
 #include "ridge/base/format.hpp"
-#include "ridge/run/cost_report.hpp"
-#include "ridge/run/cost_scenario.hpp"
+#include "ridge/scenario/cost_scenario.hpp"
 
 #include <memory>
 
@@ -14,7 +14,7 @@ namespace ridge::tools {
 namespace {
 
 struct Options {
-  std::string scenario = run::kDefaultCostScenario;
+  std::string scenario = scenario::kDefaultCostScenario;
   std::string models;
   std::string chips;
   std::string contexts;
@@ -25,7 +25,7 @@ struct Options {
 };
 
 void run_cost(const Options& options) {
-  run::CostScenario scenario = run::load_cost_scenario(options.scenario);
+  scenario::CostScenario scenario = scenario::load_cost_scenario(options.scenario);
   if (!options.models.empty()) scenario.models = split_list(options.models, "--model");
   if (!options.chips.empty()) scenario.chips = split_list(options.chips, "--chip");
   if (!options.contexts.empty()) {
@@ -34,7 +34,7 @@ void run_cost(const Options& options) {
       scenario.contexts.push_back(parse_tokens(text, "--context"));
     }
   }
-  run::CostQuestion question;
+  answer::CostQuestion question;
   question.models =
       load_models(scenario.models, options.models.empty() ? options.scenario : "--model");
   question.chips = load_chips(scenario.chips, options.chips.empty() ? options.scenario : "--chip");
@@ -42,7 +42,7 @@ void run_cost(const Options& options) {
   question.price = options.price;
   if (options.batch > 0.0) question.assumptions.batch = options.batch;
   if (options.count_mla_as_step3) question.assumptions.mla_count = models::MlaCount::step3;
-  write_output(options.output, run::render(run::answer(question), options.output.format));
+  write_output(options.output, answer::render(answer::answer(question), options.output.format));
 }
 
 }  // namespace

@@ -1,10 +1,10 @@
 #include "commands.hpp"
 #include "names.hpp"
 #include "output.hpp"
+#include "ridge/answer/fit_report.hpp"
 #include "ridge/base/error.hpp"
 #include "ridge/base/format.hpp"
-#include "ridge/run/cost_scenario.hpp"
-#include "ridge/run/fit_report.hpp"
+#include "ridge/scenario/cost_scenario.hpp"
 
 #include <memory>
 
@@ -24,13 +24,14 @@ struct Options {
   double stage_ms = 0.0;
   double micro_batch = 0.0;
   std::int64_t output_parallel = 0;
-  double weights_share = run::FitAssumptions{}.weights_share;
+  double weights_share = answer::FitAssumptions{}.weights_share;
   OutputOptions output;
 };
 
 void run_fit(const Options& options) {
-  const run::CostScenario defaults = run::load_cost_scenario(run::kDefaultCostScenario);
-  run::FitQuestion question;
+  const scenario::CostScenario defaults =
+      scenario::load_cost_scenario(scenario::kDefaultCostScenario);
+  answer::FitQuestion question;
   question.model =
       load_models({options.model.empty() ? defaults.models.front() : options.model}, "--model")
           .front();
@@ -46,7 +47,7 @@ void run_fit(const Options& options) {
   assumptions.weights_share = options.weights_share;
   if (options.output_parallel > 0) assumptions.output_parallel = options.output_parallel;
   if (options.micro_batch > 0.0) assumptions.micro_batch = options.micro_batch;
-  write_output(options.output, run::render(run::answer(question), options.output.format));
+  write_output(options.output, answer::render(answer::answer(question), options.output.format));
 }
 
 }  // namespace

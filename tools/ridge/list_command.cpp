@@ -1,10 +1,10 @@
 #include "commands.hpp"
 #include "output.hpp"
-#include "ridge/base/text_table.hpp"
 #include "ridge/hwmodels/calibrated/calibration.hpp"
 #include "ridge/hwmodels/chip_spec.hpp"
 #include "ridge/models/model_spec.hpp"
-#include "ridge/run/scenario_files.hpp"
+#include "ridge/scenario/scenario_files.hpp"
+#include "ridge/view/text_table.hpp"
 
 #include <memory>
 
@@ -15,9 +15,9 @@ namespace ridge::tools {
 namespace {
 
 void list_models() {
-  TextTable table;
-  table.column("model", Align::left);
-  table.column("architecture", Align::left);
+  view::TextTable table;
+  table.column("model", view::Align::left);
+  table.column("architecture", view::Align::left);
   for (const auto& name : models::model_names()) {
     table.row({name, models::load_model(name).title});
   }
@@ -25,17 +25,17 @@ void list_models() {
 }
 
 void list_chips() {
-  TextTable table;
-  table.column("chip", Align::left);
-  table.column("accelerator", Align::left);
+  view::TextTable table;
+  table.column("chip", view::Align::left);
+  table.column("accelerator", view::Align::left);
   for (const auto& name : hw::chip_names()) table.row({name, hw::load_chip(name).title});
   write_stdout(table.text());
 }
 
 void list_calibrations() {
-  TextTable table;
-  table.column("calibration", Align::left);
-  table.column("measured", Align::left);
+  view::TextTable table;
+  table.column("calibration", view::Align::left);
+  table.column("measured", view::Align::left);
   for (const auto& name : hw::calibrated::calibration_names()) {
     table.row({name, hw::calibrated::load_calibration(name).source});
   }
@@ -45,7 +45,7 @@ void list_calibrations() {
 
 void list_scenarios() {
   std::string out;
-  for (const auto& name : run::scenario_names()) out += name + "\n";
+  for (const auto& name : scenario::scenario_names()) out += name + "\n";
   write_stdout(out);
 }
 

@@ -3,7 +3,7 @@
 #include "ridge/base/error.hpp"
 #include "ridge/base/file.hpp"
 #include "ridge/base/format.hpp"
-#include "ridge/run/cost_scenario.hpp"
+#include "ridge/scenario/cost_scenario.hpp"
 
 #include <cerrno>
 #include <cstdio>
@@ -16,11 +16,11 @@
 namespace ridge::tools {
 
 void add_output_options(CLI::App& command, OutputOptions& options, std::string_view choices) {
-  static const std::map<std::string, run::OutputFormat> kFormats = {
-      {"table", run::OutputFormat::table},
-      {"csv", run::OutputFormat::csv},
-      {"json", run::OutputFormat::json}};
-  std::map<std::string, run::OutputFormat> offered;
+  static const std::map<std::string, view::OutputFormat> kFormats = {
+      {"table", view::OutputFormat::table},
+      {"csv", view::OutputFormat::csv},
+      {"json", view::OutputFormat::json}};
+  std::map<std::string, view::OutputFormat> offered;
   std::string first;
   for (std::size_t begin = 0; begin <= choices.size();) {
     const std::size_t end = std::min(choices.find('|', begin), choices.size());
@@ -56,7 +56,8 @@ void write_output(const OutputOptions& options, std::string_view text) {
 }
 
 ExampleNames example_names() {
-  const run::CostScenario scenario = run::load_cost_scenario(run::kDefaultCostScenario);
+  const scenario::CostScenario scenario =
+      scenario::load_cost_scenario(scenario::kDefaultCostScenario);
   return {.model = scenario.models.front(),
           .other_model = scenario.models.back(),
           .chip = scenario.chips.front(),

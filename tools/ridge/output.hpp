@@ -1,7 +1,7 @@
 // What the commands share: where an answer goes, and the options every command spells alike.
 #pragma once
 
-#include "ridge/run/output_format.hpp"
+#include "ridge/view/output_format.hpp"
 
 #include <string>
 #include <string_view>
@@ -13,7 +13,7 @@ class App;
 namespace ridge::tools {
 
 struct OutputOptions {
-  run::OutputFormat format = run::OutputFormat::table;
+  view::OutputFormat format = view::OutputFormat::table;
   std::string path;  // empty for standard output
 };
 

@@ -1,8 +1,8 @@
 #include "commands.hpp"
 #include "output.hpp"
 #include "ridge/base/file.hpp"
-#include "ridge/run/ledger.hpp"
-#include "ridge/run/reproduction.hpp"
+#include "ridge/evidence/ledger.hpp"
+#include "ridge/evidence/reproduction.hpp"
 
 #include <filesystem>
 #include <memory>
@@ -23,14 +23,14 @@ struct Options {
 };
 
 void run_ledger(const Options& options) {
-  const run::Ledger ledger = run::predict_ledger(options.reproduction, options.samples);
+  const evidence::Ledger ledger = evidence::predict_ledger(options.reproduction, options.samples);
   if (!options.page.empty()) {
     const std::string name = std::filesystem::path(options.page).filename().string();
-    write_file(options.page,
-               run::ledger_page(ledger, fmt::format("ridge reproduce {} --measured --page docs/{}",
-                                                    options.reproduction, name)));
+    write_file(options.page, evidence::ledger_page(
+                                 ledger, fmt::format("ridge reproduce {} --measured --page docs/{}",
+                                                     options.reproduction, name)));
   }
-  write_output(options.output, run::render(ledger, options.output.format));
+  write_output(options.output, evidence::render(ledger, options.output.format));
 }
 
 void run_reproduce(const Options& options) {
@@ -38,8 +38,8 @@ void run_reproduce(const Options& options) {
     run_ledger(options);
     return;
   }
-  const run::Reproduction reproduction = run::reproduce(options.reproduction);
-  write_output(options.output, run::render(reproduction, options.output.format));
+  const evidence::Reproduction reproduction = evidence::reproduce(options.reproduction);
+  write_output(options.output, evidence::render(reproduction, options.output.format));
 }
 
 }  // namespace
@@ -52,7 +52,7 @@ void add_reproduce_command(CLI::App& app) {
       ->add_option("report", options->reproduction,
                    fmt::format("The report: {}, or the path of a reproduction file; with "
                                "--measured, a ledger",
-                               fmt::join(run::reproduction_names(), ", ")))
+                               fmt::join(evidence::reproduction_names(), ", ")))
       ->required();
   command->add_flag("--measured", options->measured,
                     "What was measured, not reckoned: our predictions beside it, and their errors");
@@ -70,7 +70,7 @@ void add_reproduce_command(CLI::App& app) {
         "  ridge reproduce {0}\n"
         "  ridge reproduce {0} --format json -o cells.json\n"
         "  ridge reproduce {0} --measured",
-        run::reproduction_names().front());
+        evidence::reproduction_names().front());
   });
   command->callback([options] { run_reproduce(*options); });
 }

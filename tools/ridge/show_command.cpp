@@ -1,13 +1,13 @@
 #include "commands.hpp"
 #include "names.hpp"
 #include "output.hpp"
+#include "ridge/answer/calibration_card.hpp"
+#include "ridge/answer/chip_card.hpp"
+#include "ridge/answer/model_card.hpp"
 #include "ridge/base/error.hpp"
 #include "ridge/base/format.hpp"
 #include "ridge/base/nearest_name.hpp"
-#include "ridge/run/calibration_card.hpp"
-#include "ridge/run/chip_card.hpp"
-#include "ridge/run/file_kinds.hpp"
-#include "ridge/run/model_card.hpp"
+#include "ridge/files/file_kinds.hpp"
 
 #include <algorithm>
 #include <memory>
@@ -33,7 +33,7 @@ constexpr std::string_view kCalibrated = "calibrated:";
 std::string kind_of(const std::string& name) {
   if (name.starts_with(kCalibrated)) return "calibration";
   if (is_path(name)) {
-    const run::FileCheck check = run::check_file(name);
+    const files::FileCheck check = files::check_file(name);
     if (!check.problems.empty()) {
       throw UserError(fmt::format("{}", fmt::join(check.problems, "\n")));
     }
@@ -65,15 +65,16 @@ std::string card(const Options& options) {
   const std::string kind = kind_of(options.name);
   const auto format = options.output.format;
   if (kind == "model") {
-    return run::model_card(
+    return answer::model_card(
         models::load_model(options.name),
         {.context = parse_tokens(options.context, "--context"), .batch = options.batch}, format);
   }
-  if (kind == "chip") return run::chip_card(hw::load_chip(options.name), format);
+  if (kind == "chip") return answer::chip_card(hw::load_chip(options.name), format);
   const bool named = options.name.starts_with(kCalibrated);
-  return run::calibration_card(hw::calibrated::load_calibration(
-                                   named ? options.name.substr(kCalibrated.size()) : options.name),
-                               format);
+  return answer::calibration_card(
+      hw::calibrated::load_calibration(named ? options.name.substr(kCalibrated.size())
+                                             : options.name),
+      format);
 }
 
 void run_show(const Options& options) {

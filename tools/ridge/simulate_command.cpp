@@ -1,7 +1,7 @@
 #include "commands.hpp"
 #include "output.hpp"
-#include "ridge/base/progress.hpp"
-#include "ridge/run/simulation_report.hpp"
+#include "ridge/answer/simulation_report.hpp"
+#include "ridge/view/progress.hpp"
 
 #include <atomic>
 #include <csignal>
@@ -30,28 +30,28 @@ struct Options {
   OutputOptions output;
 };
 
-run::SimulationReport run_one(const std::string& name, const Options& options, bool compared) {
-  auto scenario = run::load_simulation(name);
+answer::SimulationReport run_one(const std::string& name, const Options& options, bool compared) {
+  auto scenario = scenario::load_simulation(name);
   constexpr std::uint64_t kParts = 1000;
-  Progress progress(scenario.name, kParts);
+  view::Progress progress(scenario.name, kParts);
   std::uint64_t told = 0;
-  auto report = run::simulate(std::move(scenario),
-                              {.seed = options.seed,
-                               .stop = &interrupted,
-                               .progress =
-                                   [&](double share) {
-                                     const auto now = static_cast<std::uint64_t>(share * kParts);
-                                     if (now > told) progress.add(now - told);
-                                     told = std::max(now, told);
-                                   },
-                               .trace_path = compared ? "" : options.trace,
-                               .picture_path = compared ? "" : options.picture});
+  auto report = answer::simulate(std::move(scenario),
+                                 {.seed = options.seed,
+                                  .stop = &interrupted,
+                                  .progress =
+                                      [&](double share) {
+                                        const auto now = static_cast<std::uint64_t>(share * kParts);
+                                        if (now > told) progress.add(now - told);
+                                        told = std::max(now, told);
+                                      },
+                                  .trace_path = compared ? "" : options.trace,
+                                  .picture_path = compared ? "" : options.picture});
   // Closed-loop scenarios run in milliseconds; others only when asked.
   constexpr int kUsualSamples = 20;
   const bool quick = report.theoretical_floor.has_value();
   const int samples = options.samples.value_or(quick ? kUsualSamples : 0);
   if (samples > 0 && !report.result.partial) {
-    report.uncertainty = run::uncertainty_of(name, samples, &interrupted);
+    report.uncertainty = answer::uncertainty_of(name, samples, &interrupted);
   }
   for (const auto& warning : report.warnings) warn(warning);
   return report;
@@ -63,11 +63,11 @@ void run_simulate(const Options& options) {
   const auto report = run_one(options.scenario, options, false);
   const auto format = options.output.format;
   if (options.compare.empty()) {
-    write_output(options.output, run::render(report, format));
+    write_output(options.output, answer::render(report, format));
     return;
   }
   const auto other = run_one(options.compare, options, true);
-  write_output(options.output, run::render_comparison(report, other, format));
+  write_output(options.output, answer::render_comparison(report, other, format));
 }
 
 }  // namespace

@@ -1,10 +1,10 @@
 #include "commands.hpp"
 #include "names.hpp"
 #include "output.hpp"
+#include "ridge/answer/sparsity_report.hpp"
 #include "ridge/base/error.hpp"
 #include "ridge/base/format.hpp"
-#include "ridge/run/cost_scenario.hpp"
-#include "ridge/run/sparsity_report.hpp"
+#include "ridge/scenario/cost_scenario.hpp"
 
 #include <memory>
 
@@ -27,10 +27,10 @@ struct Options {
   OutputOptions output;
 };
 
-run::FfnTraffic traffic_of(const Options& options, const run::CostScenario& defaults) {
+answer::FfnTraffic traffic_of(const Options& options, const scenario::CostScenario& defaults) {
   if (options.hidden == 0 && options.layers == 0) {
     const std::string model = options.model.empty() ? defaults.models.front() : options.model;
-    return run::ffn_traffic(load_models({model}, "--model").front());
+    return answer::ffn_traffic(load_models({model}, "--model").front());
   }
   if (options.hidden == 0 || options.layers == 0) {
     throw UserError("--hidden and --layers: expected both or neither");
@@ -38,15 +38,16 @@ run::FfnTraffic traffic_of(const Options& options, const run::CostScenario& defa
   if (!options.model.empty()) {
     throw UserError("--model: expected a model, or --hidden with --layers, got both");
   }
-  return run::FfnTraffic{.model = fmt::format("hidden {}, {} layers, FP8 there and BF16 back",
-                                              options.hidden, options.layers),
-                         .hidden = options.hidden,
-                         .layers = options.layers};
+  return answer::FfnTraffic{.model = fmt::format("hidden {}, {} layers, FP8 there and BF16 back",
+                                                 options.hidden, options.layers),
+                            .hidden = options.hidden,
+                            .layers = options.layers};
 }
 
 void run_sparsity(const Options& options) {
-  const run::CostScenario defaults = run::load_cost_scenario(run::kDefaultCostScenario);
-  run::SparsityQuestion question;
+  const scenario::CostScenario defaults =
+      scenario::load_cost_scenario(scenario::kDefaultCostScenario);
+  answer::SparsityQuestion question;
   question.traffic = traffic_of(options, defaults);
   question.chips = load_chips(
       options.chips.empty() ? defaults.chips : split_list(options.chips, "--chip"), "--chip");
@@ -54,7 +55,7 @@ void run_sparsity(const Options& options) {
       (options.stage_ms > 0.0 ? options.stage_ms : options.tpot_ms / options.stages) * 1e-3};
   if (options.nic_GBps > 0.0) question.nic_bandwidth = BytesPerSecond{options.nic_GBps * 1e9};
   if (options.nics > 0) question.nics_per_server = options.nics;
-  write_output(options.output, run::render(run::answer(question), options.output.format));
+  write_output(options.output, answer::render(answer::answer(question), options.output.format));
 }
 
 }  // namespace

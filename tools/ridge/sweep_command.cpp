@@ -2,9 +2,9 @@
 #include "output.hpp"
 #include "ridge/base/error.hpp"
 #include "ridge/base/file.hpp"
-#include "ridge/run/sweep.hpp"
-#include "ridge/run/sweep_output.hpp"
-#include "ridge/run/sweep_picture.hpp"
+#include "ridge/sweep/sweep.hpp"
+#include "ridge/sweep/sweep_output.hpp"
+#include "ridge/sweep/sweep_picture.hpp"
 
 #include <algorithm>
 #include <atomic>
@@ -31,7 +31,7 @@ struct Options {
   OutputOptions output;
 };
 
-void tell(const run::SweepResult& result) {
+void tell(const sweep::SweepResult& result) {
   if (result.invalid() > 0) {
     warn(fmt::format("{} of {} points left out as invalid", result.invalid(), result.points()));
   }
@@ -41,30 +41,30 @@ void tell(const run::SweepResult& result) {
 
 void run_sweep(const Options& options) {
   const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
-  const run::SweepOptions how{.threads = options.threads > 0 ? options.threads : cores,
-                              .stop = &stop};
+  const sweep::SweepOptions how{.threads = options.threads > 0 ? options.threads : cores,
+                                .stop = &stop};
   // An interrupt ends the sweep at once and leaves nothing half-written. A second one changes
   // nothing: `timeout` sends two at once.
   std::signal(SIGINT, [](int) { stop = true; });
   try {
-    run::SweepScenario scenario = run::load_sweep(options.scenario);
-    if (!options.picture.empty()) run::check_picture(scenario);
-    const run::SweepResult result = run::run_sweep(std::move(scenario), how);
+    sweep::SweepScenario scenario = sweep::load_sweep(options.scenario);
+    if (!options.picture.empty()) sweep::check_picture(scenario);
+    const sweep::SweepResult result = sweep::run_sweep(std::move(scenario), how);
     tell(result);
     if (!options.picture.empty()) {
       FileWriter file(options.picture);
-      file.write(run::sweep_picture(result));
+      file.write(sweep::sweep_picture(result));
       file.finish();
     }
     if (options.output.path.empty()) {
-      run::write_sweep(result, options.output.format, how, write_stdout);
+      sweep::write_sweep(result, options.output.format, how, write_stdout);
     } else {
       FileWriter file(options.output.path);
-      run::write_sweep(result, options.output.format, how,
-                       [&](std::string_view text) { file.write(text); });
+      sweep::write_sweep(result, options.output.format, how,
+                         [&](std::string_view text) { file.write(text); });
       file.finish();
     }
-  } catch (const run::Interrupted&) {
+  } catch (const sweep::Interrupted&) {
     fmt::print(stderr, "ridge: interrupted\n");
     // Whoever waits for this process sees the signal, as without a handler.
     std::signal(SIGINT, SIG_DFL);

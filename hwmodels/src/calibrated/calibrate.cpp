@@ -1,7 +1,7 @@
 #include "ridge/hwmodels/calibrated/calibrate.hpp"
 
 #include "ridge/base/error.hpp"
-#include "ridge/base/text_table.hpp"
+#include "ridge/view/text_table.hpp"
 
 #include <algorithm>
 #include <atomic>
@@ -120,18 +120,18 @@ CalibrateResult calibrate(const MeasurementSet& set, const ChipSpec& chip,
 }
 
 std::string ledger(const Calibration& calibration) {
-  TextTable table;
-  table.column("operator", Align::left);
-  table.column("kernel", Align::left);
+  view::TextTable table;
+  table.column("operator", view::Align::left);
+  table.column("kernel", view::Align::left);
   table.column("measured");
-  table.column("left out", Align::left);
+  table.column("left out", view::Align::left);
   table.column("held-out\np50");
   table.column("error\np90");
   table.column("\nworst");
   table.column("in-sample\np50");
   table.column("within\n9 of 10");
   table.column("outliers");
-  table.column("", Align::left);
+  table.column("", view::Align::left);
   const auto percent = [](double x) { return fmt::format("{:.1f} %", 100.0 * x); };
   const Curve* last = nullptr;
   for (const Curve& curve : calibration.curves) {

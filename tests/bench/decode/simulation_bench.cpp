@@ -1,7 +1,7 @@
 // Events per second of whole deployments, as they are shipped.
 
 #include "ridge/decode/simulation.hpp"
-#include "ridge/run/simulation_scenario.hpp"
+#include "ridge/scenario/simulation_scenario.hpp"
 
 #include <string>
 
@@ -12,7 +12,7 @@ namespace {
 
 void run_scenario(benchmark::State& state, const std::string& name, const Measurement& measurement,
                   NetworkModel network) {
-  auto input = run::load_simulation(name).input;
+  auto input = scenario::load_simulation(name).input;
   input.measurement = measurement;
   input.network_model = network;
   std::uint64_t events = 0;

@@ -1,0 +1,67 @@
+#include "ridge/answer/calibration_card.hpp"
+
+#include "ridge/base/format.hpp"
+#include "ridge/view/text_table.hpp"
+
+#include <fmt/format.h>
+
+namespace ridge::answer {
+namespace {
+
+using hw::calibrated::Calibration;
+using hw::calibrated::Curve;
+using hw::calibrated::HeldOutError;
+
+std::string note_of(const Curve& curve, bool alternative) {
+  std::string note = alternative ? "alternative" : "";
+  if (curve.borrowed) {
+    note += fmt::format("{}from {}, + {:.0f} %", note.empty() ? "" : ", ", curve.borrowed->from,
+                        100.0 * curve.borrowed->added_error);
+  } else if (!curve.held_out.by_shape) {
+    note += fmt::format("{}few shapes: batch sizes left out", note.empty() ? "" : ", ");
+  }
+  return note;
+}
+
+std::string curves_table(const Calibration& calibration) {
+  view::TextTable table;
+  table.column("operator", view::Align::left);
+  table.column("kernel", view::Align::left);
+  table.column("measure-\nments");
+  table.column("error of the\nunseen: p50");
+  table.column("\np90");
+  table.column("", view::Align::left);
+  const Curve* last = nullptr;
+  for (const Curve& curve : calibration.curves) {
+    const bool alternative = last != nullptr && last->key.slot() == curve.key.slot();
+    last = &curve;
+    const HeldOutError& e = curve.held_out;
+    const bool measured = e.measurements > 0;
+    table.row({alternative ? "" : curve.key.slot(), curve.key.kernel,
+               measured ? fmt::format("{}", e.measurements) : "-",
+               measured ? fmt::format("{:.1f} %", 100.0 * e.p50) : "-",
+               measured ? fmt::format("{:.1f} %", 100.0 * e.p90) : "-",
+               note_of(curve, alternative)});
+  }
+  constexpr std::size_t kWidth = 140;
+  table.fit(kWidth);
+  return table.text();
+}
+
+}  // namespace
+
+std::string calibration_card(const Calibration& calibration, view::OutputFormat format) {
+  if (format == view::OutputFormat::json) return to_json(calibration);
+  std::string out = fmt::format("{}: kernel times fitted to measurements on {}\n", calibration.name,
+                                calibration.chip);
+  if (!calibration.source.empty()) out += fmt::format("from {}\n", calibration.source);
+  out += "\n" + curves_table(calibration);
+  out += fmt::format(
+      "\nIn a scenario: \"kernel_model\": \"calibrated:{}\". Of several kernels for an operator "
+      "the "
+      "first is used;\n\"prefer_kernels\": [\"KERNEL\"] beside it chooses another.\n",
+      calibration.name);
+  return out;
+}
+
+}  // namespace ridge::answer

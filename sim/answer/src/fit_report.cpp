@@ -1,0 +1,229 @@
+#include "ridge/answer/fit_report.hpp"
+
+#include "ridge/answer/sparsity_report.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+
+namespace ridge::answer {
+namespace {
+
+std::string what_is_unknown(const hw::ChipSpec& chip) {
+  if (!chip.memory_bandwidth.value) return "memory bandwidth unknown";
+  if (!chip.rate_for(models::Precision::bf16)) return "matrix rate unknown";
+  if (!chip.chips_per_server.value) return "chips per server unknown";
+  return {};
+}
+
+std::int64_t whole_servers(double cards, std::int64_t per_server) {
+  return static_cast<std::int64_t>(std::ceil(cards / static_cast<double>(per_server) - 1e-9));
+}
+
+// The smallest known limit. At least one is known.
+const FitLimit& least(const std::vector<FitLimit>& limits) {
+  return *std::min_element(limits.begin(), limits.end(), [](const auto& a, const auto& b) {
+    return a.batch.value_or(HUGE_VAL) < b.batch.value_or(HUGE_VAL);
+  });
+}
+
+Bytes wire_per_token(const models::ModelSpec& model) {
+  return static_cast<double>(model.layers()) * ffn_traffic(model).per_token();
+}
+
+// What one card's attention asks for in all layers.
+struct AttentionLoad {
+  Bytes weights;       // read once per micro-batch
+  Bytes cache;         // per sequence
+  Seconds arithmetic;  // per sequence
+};
+
+AttentionLoad attention_load(const models::ModelSpec& model, const hw::ChipSpec& chip,
+                             const FitAssumptions& assumptions, std::int64_t output_parallel) {
+  const models::DecodeShape shape{.sequences = 1.0, .context = assumptions.context};
+  const models::AttentionShard shard{.tensor_parallel = 1, .output_parallel = output_parallel};
+  AttentionLoad load;
+  models::OperatorList operators;
+  for (std::size_t i = 0; i < model.attentions.size(); ++i) {
+    const auto layers = static_cast<double>(model.layers_with_attention(i));
+    operators.clear();
+    models::attention_operators(model.attentions[i], model.precisions, model.hidden, shape, shard,
+                                models::MlaCount::absorbed, operators);
+    for (const auto& op : operators) {
+      if (op.part != models::Part::attention && op.part != models::Part::attention_linear) continue;
+      const models::Demand d = models::demand(op);
+      load.weights += layers * d.weights;
+      load.cache += layers * (d.cache_read + d.cache_written);
+      load.arithmetic += layers * (d.flop / *chip.rate_for(d.compute));
+    }
+  }
+  return load;
+}
+
+AttentionFit fit_attention(const models::ModelSpec& model, const hw::ChipSpec& chip,
+                           const FitAssumptions& assumptions) {
+  const auto layers = static_cast<double>(model.layers());
+  const auto per_server = *chip.chips_per_server.value;
+  const Seconds stage = assumptions.stage_budget;
+  const AttentionLoad load =
+      attention_load(model, chip, assumptions, assumptions.output_parallel.value_or(per_server));
+  const Bytes readable = *chip.memory_bandwidth.value * stage;
+
+  AttentionFit fit;
+  fit.layer_budget = stage / layers;
+  fit.bytes_in_budget = readable / layers;
+  fit.weights_read = load.weights / layers;
+  fit.cache_left = fit.bytes_in_budget - fit.weights_read;
+  fit.cache_per_token = model.cache_bytes_per_token() / layers;
+  fit.cached_tokens = std::max(fit.cache_left / fit.cache_per_token, 0.0);
+
+  fit.limits.push_back({"memory bandwidth", (readable - load.weights) / load.cache});
+  fit.limits.push_back({"arithmetic", stage / load.arithmetic});
+  std::optional<double> capacity;
+  if (chip.memory.value) {
+    capacity =
+        (*chip.memory.value - load.weights) /
+        (static_cast<double>(assumptions.micro_batches) * model.cache_bytes(assumptions.context));
+  }
+  fit.limits.push_back({"memory capacity", capacity});
+  std::optional<double> network;
+  if (chip.nic_bandwidth.value) {
+    network = *chip.nic_bandwidth.value * stage / wire_per_token(model);
+  }
+  fit.limits.push_back({"network", network});
+
+  const FitLimit& tightest = least(fit.limits);
+  fit.bound = tightest.resource;
+  fit.batch = std::max(std::floor(*tightest.batch + 1e-9), 0.0);
+  fit.fits = fit.batch >= 1.0;
+  if (!fit.fits) {
+    fit.why_not = fmt::format("{} allows {:.2f} sequences per card", fit.bound, *tightest.batch);
+    return fit;
+  }
+  fit.cards =
+      whole_servers(assumptions.micro_batch.value_or(1.0) / fit.batch, per_server) * per_server;
+  return fit;
+}
+
+FfnFit fit_ffn(const models::ModelSpec& model, const hw::ChipSpec& chip,
+               const FitAssumptions& assumptions) {
+  const auto layers = static_cast<double>(model.layers());
+  const auto per_server = *chip.chips_per_server.value;
+  const Seconds stage = assumptions.stage_budget;
+  FfnFit fit;
+  Seconds arithmetic;  // per token, on one card
+  models::OperatorList operators;
+  for (std::size_t i = 0; i < model.ffns.size(); ++i) {
+    const auto of_kind = static_cast<double>(model.layers_with_ffn(i));
+    fit.weights += of_kind * models::ffn_weight_bytes(model.ffns[i], model.hidden);
+    operators.clear();
+    models::ffn_operators(model.ffns[i], model.precisions, model.hidden, 1.0, {}, operators);
+    for (const auto& op : operators) {
+      if (op.part != models::Part::ffn) continue;
+      const models::Demand d = models::demand(op);
+      arithmetic += of_kind * (d.flop / *chip.rate_for(d.compute));
+    }
+  }
+  fit.card_share = *chip.memory_bandwidth.value * stage * assumptions.weights_share;
+  fit.layer_share = fit.card_share / layers;
+  fit.server_share = fit.card_share * static_cast<double>(per_server);
+  const double cards_to_read = fit.weights / fit.card_share;
+  const double cards_to_hold = chip.memory.value ? fit.weights / *chip.memory.value : 0.0;
+  const double asked = assumptions.micro_batch.value_or(1.0);
+  const double cards_to_multiply = asked * (arithmetic / stage);
+  const double cards = std::max({cards_to_read, cards_to_hold, cards_to_multiply});
+  fit.bound = cards == cards_to_read   ? "memory bandwidth"
+              : cards == cards_to_hold ? "memory capacity"
+                                       : "arithmetic";
+  fit.servers = whole_servers(cards, per_server);
+  fit.cards = fit.servers * per_server;
+
+  fit.limits.push_back({"arithmetic", static_cast<double>(fit.cards) * (stage / arithmetic)});
+  std::optional<double> network;
+  if (chip.nic_bandwidth.value) {
+    // Every server takes part in every layer, so the whole micro-batch passes through each.
+    network =
+        static_cast<double>(per_server) * *chip.nic_bandwidth.value * stage / wire_per_token(model);
+  }
+  fit.limits.push_back({"network", network});
+  const FitLimit& tightest = least(fit.limits);
+  fit.micro_batch_bound = tightest.resource;
+  fit.micro_batch = std::floor(*tightest.batch + 1e-9);
+
+  const FfnTraffic traffic = ffn_traffic(model);
+  fit.wanted_batch = (models::bytes_per_value(traffic.weights) / *chip.memory_bandwidth.value) /
+                     (Flop{2.0} / *chip.rate_for(traffic.compute)) / traffic.sparsity();
+  fit.fits = fit.micro_batch >= asked;
+  if (!fit.fits) {
+    fit.why_not = fmt::format("{} allows {:.0f} of {:.0f} tokens", fit.micro_batch_bound,
+                              fit.micro_batch, asked);
+  }
+  return fit;
+}
+
+void require_divisible(const models::ModelSpec& model, std::int64_t ranks, std::string_view chip) {
+  for (const auto& block : model.attentions) {
+    models::OperatorList operators;
+    models::attention_operators(block, model.precisions, model.hidden, {}, {},
+                                models::MlaCount::absorbed, operators);
+    for (const auto& op : operators) {
+      const auto* gemm = std::get_if<models::Gemm>(&op.shape);
+      if (op.name != "output" || gemm == nullptr || gemm->k % ranks == 0) continue;
+      throw UserError(fmt::format(
+          "{}: the output projection of attention \"{}\" ({} rows) does not split over {} cards of "
+          "{}; choose another --output-parallel",
+          model.name, block.name, gemm->k, ranks, chip));
+    }
+  }
+}
+
+void note_unconfirmed(const hw::ChipSpec& chip, std::vector<std::string>& notes) {
+  if (chip.memory_bandwidth.unconfirmed) {
+    notes.push_back(fmt::format("{}: its memory bandwidth is unconfirmed", chip.name));
+  }
+  const auto precision = chip.compute_for(models::Precision::fp8);
+  if (precision && chip.matrix_rate[static_cast<std::size_t>(*precision)].unconfirmed) {
+    notes.push_back(fmt::format("{}: its matrix rate is unconfirmed", chip.name));
+  }
+  if (chip.nic_bandwidth.value && chip.nic_bandwidth.unconfirmed) {
+    notes.push_back(fmt::format("{}: its NIC bandwidth is unconfirmed", chip.name));
+  }
+  if (!chip.nic_bandwidth.value) {
+    notes.push_back(fmt::format("{}: NIC bandwidth unknown, so not checked", chip.name));
+  }
+  if (!chip.memory.value) {
+    notes.push_back(fmt::format("{}: memory capacity unknown, so not checked", chip.name));
+  }
+}
+
+}  // namespace
+
+FitReport answer(const FitQuestion& question) {
+  FitReport report{.model = question.model.name,
+                   .layers = question.model.layers(),
+                   .assumptions = question.assumptions,
+                   .rows = {},
+                   .notes = {}};
+  for (const auto& chip : question.chips) {
+    FitRow row{.chip = chip.name,
+               .chips_per_server = chip.chips_per_server.value.value_or(0),
+               .unknown = what_is_unknown(chip),
+               .attention = {},
+               .ffn = {}};
+    if (row.unknown.empty()) {
+      if (question.attention) {
+        require_divisible(question.model,
+                          question.assumptions.output_parallel.value_or(row.chips_per_server),
+                          chip.name);
+        row.attention = fit_attention(question.model, chip, question.assumptions);
+      }
+      if (question.ffn) row.ffn = fit_ffn(question.model, chip, question.assumptions);
+      note_unconfirmed(chip, report.notes);
+    }
+    report.rows.push_back(std::move(row));
+  }
+  return report;
+}
+
+}  // namespace ridge::answer

@@ -1,0 +1,501 @@
+#include "ridge/evidence/ledger.hpp"
+
+#include "ridge/base/catalog.hpp"
+#include "ridge/base/format.hpp"
+#include "ridge/hwmodels/calibrated/calibrated_model.hpp"
+#include "ridge/hwmodels/link_spec.hpp"
+#include "ridge/models/attention.hpp"
+#include "ridge/scenario/kernel_choice.hpp"
+#include "ridge/scenario/scenario_files.hpp"
+#include "ridge/view/text_table.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <set>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+namespace ridge::evidence {
+namespace {
+
+enum class Kind : std::uint8_t {
+  simulation,
+  attention_layer,
+  decode_attention,
+  gemm,
+  grouped_gemm,
+  expert_exchange,
+  message
+};
+constexpr std::array<Named<Kind>, 7> kKinds = {{{"simulation", Kind::simulation},
+                                                {"attention_layer", Kind::attention_layer},
+                                                {"decode_attention", Kind::decode_attention},
+                                                {"gemm", Kind::gemm},
+                                                {"grouped_gemm", Kind::grouped_gemm},
+                                                {"expert_exchange", Kind::expert_exchange},
+                                                {"message", Kind::message}}};
+
+// The critical path of a step by stage, and what waited before it.
+void stage_parts(const answer::SimulationReport& report, LedgerRow& row) {
+  const decode::SimulationResult& r = report.result;
+  if (r.critical_steps == 0) return;
+  row.parts_unit = "ms of a step's critical path";
+  const auto add = [&](const std::array<double, decode::kStages>& seconds, const char* suffix) {
+    for (std::size_t stage = 0; stage < decode::kStages; ++stage) {
+      if (seconds[stage] <= 0.0) continue;
+      row.parts.push_back({fmt::format("{}{}", name_of(static_cast<decode::Stage>(stage)), suffix),
+                           1e3 * seconds[stage] / static_cast<double>(r.critical_steps)});
+    }
+  };
+  add(r.critical_service, "");
+  add(r.critical_queue, ": waiting for it");
+}
+
+// A deployment's throughput or TPOT.
+void predict_simulation(JsonObject& entry, const std::string& file, int samples, LedgerRow& row) {
+  std::string scenario;
+  std::string quantity;
+  entry.required("scenario", scenario);
+  const auto quantity_node = entry.required("quantity");
+  const std::array<std::string, 2> quantities = {"tokens_per_s_per_gpu", "tpot_ms"};
+  const auto chosen = quantity_node ? quantity_node->read_choice(quantities) : std::nullopt;
+  if (!chosen || scenario.empty()) return;
+  const std::string reference = scenario::reference_from(file, scenario);
+  const answer::SimulationReport report = answer::simulate(scenario::load_simulation(reference));
+  const answer::Uncertainty uncertainty = answer::uncertainty_of(reference, samples);
+  row.provenance = report.provenance;
+  stage_parts(report, row);
+  if (*chosen == 0) {
+    row.unit = "tok/s/GPU";
+    row.predicted = report.tokens_per_second_per_gpu();
+    if (samples > 0) row.interval = uncertainty.tokens_per_second_per_gpu;
+  } else {
+    row.unit = "ms";
+    row.predicted = report.result.mean_tpot.value() * 1e3;
+    if (samples > 0) {
+      row.interval =
+          answer::Interval{uncertainty.tpot_seconds.low * 1e3, uncertainty.tpot_seconds.high * 1e3};
+    }
+  }
+}
+
+// Operators that one kernel model is to time, as the ledger names it.
+struct Timed {
+  scenario::KernelChoice kernels;
+  hw::ChipSpec chip;
+  models::OperatorList operators;
+};
+
+double microseconds(const hw::KernelModel& kernels, const models::OperatorList& operators) {
+  Seconds total;
+  for (const auto& op : operators) total += kernels.time(op).time;
+  return total.value() * 1e6;
+}
+
+// By operator; attention launches by what keeps them from the roofline.
+void operator_parts(const hw::KernelModel& kernels, const models::OperatorList& operators,
+                    LedgerRow& row) {
+  row.parts_unit = "us";
+  double elementwise = 0.0;
+  for (const auto& op : operators) {
+    const double us = kernels.time(op).time.value() * 1e6;
+    const auto* attention = std::get_if<models::DecodeAttention>(&op.shape);
+    const auto parts = attention == nullptr ? std::vector<hw::TimePart>{}
+                                            : hw::attention_parts(kernels, *attention);
+    if (std::holds_alternative<models::Elementwise>(op.shape)) {
+      elementwise += us;
+    } else if (parts.empty()) {
+      row.parts.push_back({std::string(op.name), us});
+    }
+    for (const hw::TimePart& part : parts) {
+      row.parts.push_back({fmt::format("{}: {}", op.name, part.what), part.time.value() * 1e6});
+      if (part.what == hw::kPaddingPart) row.padding += part.time.value() * 1e6;
+    }
+  }
+  if (elementwise > 0.0) row.parts.push_back({"element-wise operators", elementwise});
+}
+
+void predict_operators(const Timed& timed, const std::string& file, int samples, LedgerRow& row) {
+  const auto kernels = scenario::choose_kernels(timed.kernels, timed.chip, file);
+  row.unit = "us";
+  row.provenance = kernels->provenance();
+  row.predicted = microseconds(*kernels, timed.operators);
+  operator_parts(*kernels, timed.operators, row);
+  if (samples == 0 || timed.kernels.model == "theoretical") return;
+  std::vector<double> drawn;
+  for (int i = 1; i <= samples; ++i) {
+    const scenario::CalibrationDraw draw{static_cast<std::uint64_t>(i)};
+    drawn.push_back(microseconds(*scenario::choose_kernels(timed.kernels, timed.chip, file, draw),
+                                 timed.operators));
+  }
+  row.interval = answer::central_interval(std::move(drawn));
+}
+
+bool read_kernels(JsonObject& entry, const std::string& file, Timed& out) {
+  std::string chip;
+  const bool named = entry.required("chip", chip);
+  if (const auto preferred = entry.optional("prefer_kernels")) {
+    scenario::read_preferred(*preferred, out.kernels);
+  }
+  if (!entry.required("kernel_model", out.kernels.model) || !named) return false;
+  out.chip = hw::load_chip(scenario::reference_from(file, chip));
+  return true;
+}
+
+// One attention layer with the projections before and after it.
+void predict_layer(JsonObject& entry, const std::string& file, int samples, LedgerRow& row) {
+  std::string model_name;
+  Timed timed;
+  models::DecodeShape shape;
+  models::AttentionShard shard;
+  models::Precision precision = models::Precision::bf16;
+  bool complete = entry.required("model", model_name);
+  complete = read_kernels(entry, file, timed) && complete;
+  complete = entry.required("context_tokens", shape.context, between(1, 1e9)) && complete;
+  complete = entry.required("sequences", shape.sequences, between(1, 1e6)) && complete;
+  complete = entry.required("tensor_parallel", shard.tensor_parallel, between(1, 1024)) && complete;
+  complete =
+      entry.required("attention_precision", precision, models::precision_names()) && complete;
+  if (!complete) return;
+  const models::ModelSpec model = models::load_model(scenario::reference_from(file, model_name));
+  models::AttentionBlock block = model.attentions.front();
+  block.cache = precision;
+  block.compute = precision;
+  models::attention_operators(block, model.precisions, model.hidden, shape, shard,
+                              models::MlaCount::absorbed, timed.operators);
+  predict_operators(timed, file, samples, row);
+}
+
+// One launch of an attention kernel.
+void predict_attention(JsonObject& entry, const std::string& file, int samples, LedgerRow& row) {
+  Timed timed;
+  models::DecodeAttention shape;
+  bool complete = read_kernels(entry, file, timed);
+  complete = entry.required("sequences", shape.sequences, between(1, 1e6)) && complete;
+  complete = entry.required("context_tokens", shape.context, between(1, 1e9)) && complete;
+  complete = entry.required("queries_per_sequence", shape.queries_per_sequence, between(1, 1e6)) &&
+             complete;
+  complete = entry.required("query_heads", shape.query_heads, between(1, 1e6)) && complete;
+  complete = entry.required("kv_heads", shape.kv_heads, between(1, 1e6)) && complete;
+  complete = entry.required("qk_dim", shape.qk_dim, between(1, 1e6)) && complete;
+  complete = entry.required("v_dim", shape.v_dim, between(1, 1e6)) && complete;
+  complete =
+      entry.required("cache_values_per_token", shape.cache_values_per_token, between(1, 1e9)) &&
+      complete;
+  complete =
+      entry.required("attention_precision", shape.cache, models::precision_names()) && complete;
+  if (!complete) return;
+  shape.compute = shape.cache;
+  timed.operators.add("attention", models::Part::attention, shape);
+  predict_operators(timed, file, samples, row);
+}
+
+// One dense product.
+void predict_gemm(JsonObject& entry, const std::string& file, int samples, LedgerRow& row) {
+  Timed timed;
+  models::Gemm shape;
+  bool complete = read_kernels(entry, file, timed);
+  complete = entry.required("m", shape.m, between(1, 1e9)) && complete;
+  complete = entry.required("n", shape.n, between(1, 1e9)) && complete;
+  complete = entry.required("k", shape.k, between(1, 1e9)) && complete;
+  complete = entry.required("precision", shape.weights, models::precision_names()) && complete;
+  if (!complete) return;
+  shape.compute = shape.weights;
+  timed.operators.add("product", models::Part::ffn, shape);
+  predict_operators(timed, file, samples, row);
+}
+
+// A product for each expert in one launch, all experts with as many rows.
+void predict_grouped_gemm(JsonObject& entry, const std::string& file, int samples, LedgerRow& row) {
+  Timed timed;
+  models::GroupedGemm shape;
+  double rows_per_expert = 0.0;
+  bool complete = read_kernels(entry, file, timed);
+  complete = entry.required("experts", shape.experts, between(1, 1e6)) && complete;
+  complete = entry.required("rows_per_expert", rows_per_expert, between(1, 1e9)) && complete;
+  complete = entry.required("n", shape.n, between(1, 1e9)) && complete;
+  complete = entry.required("k", shape.k, between(1, 1e9)) && complete;
+  complete = entry.required("precision", shape.weights, models::precision_names()) && complete;
+  if (!complete) return;
+  shape.compute = shape.weights;
+  shape.active_experts = static_cast<double>(shape.experts);
+  shape.rows = rows_per_expert * shape.active_experts;
+  timed.operators.add("products", models::Part::ffn, shape);
+  predict_operators(timed, file, samples, row);
+}
+
+// Tokens on their way to the experts of other GPUs, or back.
+void predict_exchange(JsonObject& entry, const std::string& file, int samples, LedgerRow& row) {
+  Timed timed;
+  models::Collective shape{.kind = models::Collective::Kind::all_to_all};
+  std::int64_t tokens = 0;
+  std::int64_t top_k = 0;
+  double bytes_per_copy = 0.0;
+  bool complete = read_kernels(entry, file, timed);
+  complete = entry.required("gpus", shape.ranks, between(2, 1e6)) && complete;
+  complete = entry.required("tokens_per_gpu", tokens, between(1, 1e6)) && complete;
+  complete = entry.required("top_k", top_k, between(1, 1e4)) && complete;
+  complete = entry.required("experts", shape.experts, between(1, 1e6)) && complete;
+  complete = entry.required("bytes_per_copy", bytes_per_copy, between(1, 1e9)) && complete;
+  complete = entry.required("returning", shape.returning) && complete;
+  if (!complete) return;
+  shape.copies = static_cast<double>(tokens * top_k);
+  shape.payload = Bytes{shape.copies * bytes_per_copy};
+  timed.operators.add("exchange", models::Part::communication, shape);
+  predict_operators(timed, file, samples, row);
+}
+
+void predict_message(JsonObject& entry, LedgerRow& row) {
+  std::int64_t bytes = 0;
+  hw::LinkSpec link;
+  bool complete = entry.required("bytes", bytes, between(1, 1e15));
+  complete = entry.required("bandwidth_GBps", link.bandwidth) && complete;
+  complete = entry.required("overhead_us", link.latency, at_least(0)) && complete;
+  if (!complete) return;
+  row.unit = "us";
+  row.provenance = "theory";
+  row.predicted = link.time(Bytes{static_cast<double>(bytes)}).value() * 1e6;
+}
+
+LedgerRow predict(const JsonNode& node, int samples) {
+  JsonObject entry(node);
+  LedgerRow row;
+  entry.required("figure", row.figure);
+  entry.required("measured", row.measured, positive());
+  entry.required("source", row.source);
+  entry.required("explanation", row.explanation);
+  Kind kind = Kind::message;
+  if (!entry.required("kind", kind, std::span<const Named<Kind>>(kKinds))) return row;
+  try {
+    switch (kind) {
+      case Kind::simulation:
+        predict_simulation(entry, node.file(), samples, row);
+        break;
+      case Kind::attention_layer:
+        predict_layer(entry, node.file(), samples, row);
+        break;
+      case Kind::decode_attention:
+        predict_attention(entry, node.file(), samples, row);
+        break;
+      case Kind::gemm:
+        predict_gemm(entry, node.file(), samples, row);
+        break;
+      case Kind::grouped_gemm:
+        predict_grouped_gemm(entry, node.file(), samples, row);
+        break;
+      case Kind::expert_exchange:
+        predict_exchange(entry, node.file(), samples, row);
+        break;
+      case Kind::message:
+        predict_message(entry, row);
+        break;
+    }
+  } catch (const UserError& e) {
+    node.error(e.what());
+  }
+  return row;
+}
+
+std::string short_provenance(const LedgerRow& row) {
+  return row.provenance.substr(0, row.provenance.find(' '));
+}
+
+std::string interval_words(const LedgerRow& row) {
+  if (!row.interval) return "-";
+  return fmt::format("{} to {}", significant(row.interval->low, 4),
+                     significant(row.interval->high, 4));
+}
+
+std::string summary(const Ledger& ledger) {
+  const auto worst = std::max_element(ledger.rows.begin(), ledger.rows.end(),
+                                      [](const LedgerRow& a, const LedgerRow& b) {
+                                        return std::abs(a.error()) < std::abs(b.error());
+                                      });
+  const auto within = [&](double limit) {
+    return std::count_if(ledger.rows.begin(), ledger.rows.end(),
+                         [&](const LedgerRow& row) { return std::abs(row.error()) <= limit; });
+  };
+  std::string out = fmt::format(
+      "{} of {} within 10 %, {} within 15 %; the worst is {} ({:+.0f} %).\n", within(0.10),
+      ledger.rows.size(), within(0.15), worst->figure, 100.0 * worst->error());
+  std::size_t intervals = 0;
+  std::size_t covered = 0;
+  for (const LedgerRow& row : ledger.rows) {
+    if (!row.interval) continue;
+    ++intervals;
+    covered += row.interval->low <= row.measured && row.measured <= row.interval->high ? 1 : 0;
+  }
+  if (intervals > 0) {
+    out += fmt::format("{} of {} measured figures lie within nine of ten draws.\n", covered,
+                       intervals);
+  }
+  return out;
+}
+
+std::string table(const Ledger& ledger) {
+  view::TextTable text;
+  text.column("figure", view::Align::left);
+  text.column("measured");
+  text.column("predicted");
+  text.column("", view::Align::left);
+  text.column("error");
+  text.column("9 of 10 draws");
+  text.column("kernel times", view::Align::left);
+  for (const LedgerRow& row : ledger.rows) {
+    text.row({row.figure, significant(row.measured, 4), significant(row.predicted, 4), row.unit,
+              fmt::format("{:+.1f} %", 100.0 * row.error()), interval_words(row),
+              short_provenance(row)});
+  }
+  // The column has no room for the held-out errors; without them nobody should believe a figure.
+  std::set<std::string> told;
+  std::string kernels;
+  for (const LedgerRow& row : ledger.rows) {
+    if (row.provenance != short_provenance(row) && told.insert(row.provenance).second) {
+      kernels += row.provenance + "\n";
+    }
+  }
+  return ledger.title + "\n\n" + text.text() + kernels + "\n" + summary(ledger);
+}
+
+std::string csv(const Ledger& ledger) {
+  std::string out = "figure,unit,measured,predicted,error,low,high,provenance,source,explanation\n";
+  for (const LedgerRow& row : ledger.rows) {
+    out += view::csv_line({row.figure, row.unit, fmt::format("{}", row.measured),
+                           fmt::format("{}", row.predicted), fmt::format("{}", row.error()),
+                           row.interval ? fmt::format("{}", row.interval->low) : "",
+                           row.interval ? fmt::format("{}", row.interval->high) : "",
+                           row.provenance, row.source, row.explanation}) +
+           "\n";
+  }
+  return out;
+}
+
+std::string json(const Ledger& ledger) {
+  using Json = nlohmann::ordered_json;
+  Json rows = Json::array();
+  for (const LedgerRow& row : ledger.rows) {
+    Json parts = Json::array();
+    for (const LedgerPart& part : row.parts) {
+      parts.push_back({{"what", part.what}, {"value", part.value}});
+    }
+    rows.push_back(
+        {{"figure", row.figure},
+         {"unit", row.unit},
+         {"measured", row.measured},
+         {"predicted", row.predicted},
+         {"error", row.error()},
+         {"interval", row.interval ? Json{row.interval->low, row.interval->high} : Json(nullptr)},
+         {"provenance", row.provenance},
+         {"source", row.source},
+         {"explanation", row.explanation},
+         {"parts_unit", row.parts_unit},
+         {"parts", parts}});
+  }
+  return Json{{"title", ledger.title}, {"rows", rows}}.dump(2) + "\n";
+}
+
+}  // namespace
+
+Ledger predict_ledger(const std::string& name_or_path, int samples) {
+  const Catalog catalog("the name of a ledger", "scenarios/ledger");
+  const JsonDocument document = JsonDocument::read(catalog.resolve(name_or_path));
+  Diagnostics diagnostics;
+  const JsonContext context{.file = document.name(), .diagnostics = &diagnostics};
+  Ledger ledger;
+  {
+    JsonObject object(JsonNode(document.json(), context));
+    object.ignore("$schema");
+    scenario::require_kind(object, "ledger");
+    object.required("comment", ledger.comment);
+    object.required("title", ledger.title);
+    if (const auto entries = object.required("entries")) {
+      for (const JsonNode& entry : entries->elements()) {
+        ledger.rows.push_back(predict(entry, samples));
+      }
+      if (entries->is_array() && ledger.rows.empty()) entries->expected("at least one entry");
+    }
+  }
+  diagnostics.throw_if_errors();
+  return ledger;
+}
+
+std::string render(const Ledger& ledger, view::OutputFormat format) {
+  switch (format) {
+    case view::OutputFormat::csv:
+      return csv(ledger);
+    case view::OutputFormat::json:
+      return json(ledger);
+    case view::OutputFormat::table:
+      break;
+  }
+  return table(ledger);
+}
+
+namespace {
+
+constexpr double kWorthASentence = 0.05;
+
+// What a prediction is made of, greatest part first.
+std::string parts_table(const LedgerRow& row) {
+  std::vector<LedgerPart> parts = row.parts;
+  std::stable_sort(parts.begin(), parts.end(), [](const LedgerPart& a, const LedgerPart& b) {
+    return std::abs(a.value) > std::abs(b.value);
+  });
+  double total = 0.0;
+  for (const LedgerPart& part : parts) total += part.value;
+  std::string out = fmt::format("\n### {}\n\nMeasured {} {}, predicted {} ({:+.1f} %).\n",
+                                row.figure, significant(row.measured, 4), row.unit,
+                                significant(row.predicted, 4), 100.0 * row.error());
+  if (row.padding > kWorthASentence * row.predicted) {
+    const double filled = row.predicted - row.padding;
+    out += fmt::format("A kernel whose tile the query heads just fill: {} ({:+.1f} %).\n",
+                       significant(filled, 4), 100.0 * (filled / row.measured - 1.0));
+  }
+  out += fmt::format("\n| part | {} | share |\n| --- | ---: | ---: |\n", row.parts_unit);
+  for (const LedgerPart& part : parts) {
+    if (std::abs(part.value) < 0.0005 * total) continue;
+    out += fmt::format("| {} | {} | {:.1f} % |\n", part.what, significant(part.value, 3),
+                       100.0 * part.value / total);
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string ledger_page(const Ledger& ledger, const std::string& command) {
+  std::string out = fmt::format(
+      "# {}\n\n{}\n\nThis page is made by\n\n    {}\n\n"
+      "*Nine of ten draws*: where 90 % of the predictions fall when every calibrated curve is "
+      "drawn\nagain: its parameters within what the fit leaves open, and a common factor, as wide "
+      "as nine of ten\nheld-out measurements need, and wider where it answers for what it was not "
+      "fitted on.\n\n"
+      "| figure | measured | predicted | error | nine of ten draws | kernel times |\n"
+      "| --- | ---: | ---: | ---: | ---: | --- |\n",
+      ledger.title, ledger.comment, command);
+  for (const LedgerRow& row : ledger.rows) {
+    out += fmt::format("| {} | {} {} | {} | {:+.1f} % | {} | {} |\n", row.figure,
+                       significant(row.measured, 4), row.unit, significant(row.predicted, 4),
+                       100.0 * row.error(), interval_words(row), row.provenance);
+  }
+  out += "\n" + summary(ledger) + "\n## Why\n\n";
+  for (const LedgerRow& row : ledger.rows) {
+    out += fmt::format("- **{}** ({}; {:+.1f} %): {}\n", row.figure, row.source,
+                       100.0 * row.error(), row.explanation);
+  }
+  out += fmt::format(
+      "\n## What the predictions are made of\n\n"
+      "Of every figure that is more than {:.0f} % off: the predicted time by part, computed by the "
+      "models.\nAn attention launch is told by what keeps it from the roofline: how much shorter "
+      "it "
+      "would be, first\nwithout the query rows that pad the kernel's tile, then with arithmetic at "
+      "the data sheet's rate,\nthen with memory at its bandwidth.\n",
+      100.0 * kExplainedInParts);
+  for (const LedgerRow& row : ledger.rows) {
+    if (std::abs(row.error()) > kExplainedInParts && row.parts.size() > 1) out += parts_table(row);
+  }
+  return out;
+}
+
+}  // namespace ridge::evidence

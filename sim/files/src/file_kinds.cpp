@@ -1,0 +1,143 @@
+#include "ridge/files/file_kinds.hpp"
+
+#include "ridge/base/json.hpp"
+#include "ridge/evidence/ledger.hpp"
+#include "ridge/evidence/reproduction.hpp"
+#include "ridge/hwmodels/calibrated/calibration.hpp"
+#include "ridge/hwmodels/calibrated/measurement.hpp"
+#include "ridge/hwmodels/chip_spec.hpp"
+#include "ridge/models/model_spec.hpp"
+#include "ridge/scenario/cost_scenario.hpp"
+#include "ridge/scenario/simulation_scenario.hpp"
+#include "ridge/sweep/sweep.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <nlohmann/json.hpp>
+
+namespace ridge::files {
+namespace {
+
+using Json = nlohmann::json;
+
+// Throws UserError with all problems of the file at this path, those of the files it names
+// included.
+using Check = void (*)(const std::string& path);
+// Whether a file without "$schema" looks like this kind.
+using Recognise = bool (*)(const Json& document);
+
+bool scenario_of(const Json& document, std::string_view kind) {
+  const auto found = document.find("kind");
+  return found != document.end() && *found == kind;
+}
+
+void check_cost(const std::string& path) {
+  const scenario::CostScenario scenario = scenario::load_cost_scenario(path);
+  std::vector<std::string> problems;
+  const auto collect = [&](const std::string& name, auto&& load) {
+    try {
+      (void)load(name);
+    } catch (const UserError& e) {
+      problems.push_back(fmt::format("{}: {}", path, e.what()));
+    }
+  };
+  for (const auto& name : scenario.models) collect(name, models::load_model);
+  for (const auto& name : scenario.chips) collect(name, hw::load_chip);
+  if (!problems.empty()) throw UserError(fmt::format("{}", fmt::join(problems, "\n")));
+}
+
+struct FileKind {
+  std::string_view name;
+  std::string_view schema;  // docs/schema/<schema>.schema.json
+  Recognise recognise;
+  Check check;
+};
+// A new kind of file is one line here.
+const std::array kKinds = {
+    FileKind{"model", "model",
+             [](const Json& d) { return d.contains("attention") && d.contains("layers"); },
+             [](const std::string& path) { (void)models::load_model(path); }},
+    FileKind{"chip", "chip", [](const Json& d) { return d.contains("matrix_rate"); },
+             [](const std::string& path) { (void)hw::load_chip(path); }},
+    FileKind{"cost scenario", "cost-scenario", [](const Json& d) { return scenario_of(d, "cost"); },
+             check_cost},
+    FileKind{"sweep scenario", "sweep-scenario",
+             [](const Json& d) { return scenario_of(d, "sweep"); },
+             [](const std::string& path) { sweep::check_sweep(sweep::load_sweep(path)); }},
+    FileKind{"simulate scenario", "simulate-scenario",
+             [](const Json& d) { return scenario_of(d, "simulate"); },
+             [](const std::string& path) { (void)scenario::load_simulation(path); }},
+    FileKind{"measurement", "measurement",
+             [](const Json& d) { return d.contains("points") && d.contains("format_version"); },
+             [](const std::string& path) {
+               const std::array<std::filesystem::path, 1> files = {path};
+               (void)hw::calibrated::read_measurements(files);
+             }},
+    FileKind{"calibration", "calibration", [](const Json& d) { return d.contains("curves"); },
+             [](const std::string& path) { (void)hw::calibrated::load_calibration(path); }},
+    FileKind{"reproduction", "reproduction",
+             [](const Json& d) { return scenario_of(d, "reproduction"); },
+             [](const std::string& path) { (void)evidence::reproduce(path); }},
+    FileKind{"ledger", "ledger", [](const Json& d) { return scenario_of(d, "ledger"); },
+             [](const std::string& path) { (void)evidence::predict_ledger(path, 0); }},
+};
+
+// "../docs/schema/model.schema.json" is "model".
+std::string schema_name(const Json& document) {
+  const auto found = document.find("$schema");
+  if (found == document.end() || !found->is_string()) return {};
+  const std::string file = std::filesystem::path(found->get<std::string>()).filename().string();
+  constexpr std::string_view kEnd = ".schema.json";
+  return file.ends_with(kEnd) ? file.substr(0, file.size() - kEnd.size()) : std::string();
+}
+
+const FileKind* kind_of(const Json& document) {
+  if (!document.is_object()) return nullptr;
+  const std::string schema = schema_name(document);
+  auto found = std::find_if(kKinds.begin(), kKinds.end(),
+                            [&](const FileKind& kind) { return kind.schema == schema; });
+  if (found == kKinds.end()) {
+    found = std::find_if(kKinds.begin(), kKinds.end(),
+                         [&](const FileKind& kind) { return kind.recognise(document); });
+  }
+  return found == kKinds.end() ? nullptr : &*found;
+}
+
+std::vector<std::string> lines(std::string_view text) {
+  std::vector<std::string> out;
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t end = std::min(text.find('\n', begin), text.size());
+    out.emplace_back(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return out;
+}
+
+}  // namespace
+
+FileCheck check_file(const std::filesystem::path& path) {
+  FileCheck result;
+  try {
+    const JsonDocument document = JsonDocument::read(path);
+    const FileKind* kind = kind_of(document.json());
+    if (kind == nullptr) {
+      std::vector<std::string_view> names;
+      for (const auto& known : kKinds) names.push_back(known.name);
+      throw UserError(fmt::format(
+          "{}: cannot tell what kind of file this is, by its \"$schema\" or its keys; expected one "
+          "of: {}",
+          path.string(), fmt::join(names, ", ")));
+    }
+    result.kind = kind->name;
+    // A bare name would be looked up among the shipped files.
+    kind->check((path.has_parent_path() ? path : "." / path).string());
+  } catch (const UserError& e) {
+    result.problems = lines(e.what());
+  }
+  return result;
+}
+
+}  // namespace ridge::files

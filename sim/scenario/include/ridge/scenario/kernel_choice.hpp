@@ -1,0 +1,36 @@
+// Kernel models as scenarios name them.
+#pragma once
+
+#include "ridge/base/json.hpp"
+#include "ridge/hwmodels/kernel_model.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace ridge::scenario {
+
+// Draws other parameters for every calibrated curve, within what their fits leave open; the same
+// seed gives the same draw.
+struct CalibrationDraw {
+  std::uint64_t seed = 0;
+};
+
+struct KernelChoice {
+  // "theoretical", or "calibrated:NAME" with the name or path of a calibration.
+  std::string model;
+  // Kernels to time operators by where the calibration has several for one, the first first.
+  std::vector<std::string> prefer;
+};
+
+// A list of names of kernels.
+void read_preferred(const JsonNode& node, KernelChoice& out);
+
+// A relative path to a calibration counts from the folder of `scenario_file`. Throws UserError.
+[[nodiscard]] std::unique_ptr<hw::KernelModel> choose_kernels(
+    const KernelChoice& choice, const hw::ChipSpec& chip, const std::string& scenario_file,
+    std::optional<CalibrationDraw> draw = {});
+
+}  // namespace ridge::scenario

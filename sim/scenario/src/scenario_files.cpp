@@ -1,0 +1,37 @@
+#include "ridge/scenario/scenario_files.hpp"
+
+#include "ridge/base/catalog.hpp"
+
+#include <fmt/format.h>
+
+namespace ridge::scenario {
+namespace {
+const Catalog& catalog() {
+  static const Catalog scenarios("the name of a scenario", "scenarios");
+  return scenarios;
+}
+}  // namespace
+
+const std::vector<std::string>& scenario_names() {
+  return catalog().names();
+}
+
+std::filesystem::path scenario_path(const std::string& name_or_path) {
+  return catalog().resolve(name_or_path);
+}
+
+std::string reference_from(const std::string& scenario_file, const std::string& reference) {
+  const bool is_path = reference.ends_with(".json") || reference.find('/') != std::string::npos;
+  if (!is_path) return reference;
+  return (std::filesystem::path(scenario_file).parent_path() / reference).string();
+}
+
+void require_kind(JsonObject& scenario, std::string_view wanted) {
+  const auto node = scenario.required("kind");
+  std::string kind;
+  if (node && node->read(kind) && kind != wanted) {
+    node->expected(fmt::format("a scenario of kind \"{}\"", wanted));
+  }
+}
+
+}  // namespace ridge::scenario

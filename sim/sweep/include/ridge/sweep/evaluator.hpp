@@ -1,0 +1,96 @@
+// What a sweep asks at each of its points. A kind of question (what a token costs, how a deployment
+// runs) is one EvaluatorKind: one file, and one line in the table of src/evaluator.cpp.
+#pragma once
+
+#include "ridge/base/json.hpp"
+
+#include <atomic>
+#include <cstddef>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace ridge::sweep {
+
+struct ColumnSpec {
+  std::string_view name;     // "total_usd_per_Mtok"
+  std::string_view meaning;  // in words, with its unit
+  bool is_label = false;     // a name (of a chip, a resource), held as its number in a LabelTable
+};
+
+// The names that stand in label columns. Every member may be called from any thread.
+class LabelTable {
+ public:
+  // The number of `name`, the same for equal names.
+  double intern(std::string_view name);
+  // By number.
+  [[nodiscard]] std::vector<std::string> names() const;
+
+ private:
+  mutable std::mutex mutex_;
+  std::vector<std::string> names_;
+};
+
+// One thread's copy of a question. Its numbers are changed in place between evaluations.
+class Evaluator {
+ public:
+  virtual ~Evaluator() = default;
+
+  // Why the question as it now stands makes no sense, in words; empty if it does.
+  [[nodiscard]] virtual std::string problem() const = 0;
+
+  // The wanted columns, in their order; NaN where a value is unknown. Allocates nothing.
+  virtual void evaluate(std::span<double> out) = 0;
+
+  // "theory" or "calibrated (held-out error 4.2 %)": what stands beside every figure.
+  [[nodiscard]] virtual std::string provenance() const = 0;
+  // What a reader must know before believing the figures.
+  [[nodiscard]] virtual std::vector<std::string> notes() const = 0;
+};
+
+// A place in a question where a string is the name or path of a document that may stand there
+// itself.
+struct DocumentPlace {
+  std::string pointer;
+  JsonDocument (*load)(const std::string& name_or_path);  // checks what it loads; throws UserError
+};
+
+// What an evaluator is to be prepared for.
+struct EvaluatorNeeds {
+  std::span<const std::size_t> columns;  // into EvaluatorKind::columns()
+  // Pointers to the numbers that will change between evaluations. All else may be reckoned once.
+  std::span<const std::string> moving;
+  LabelTable* labels = nullptr;
+  // Raised when nobody waits for the answer any more: an evaluation that takes long looks at it.
+  const std::atomic<bool>* stop = nullptr;
+};
+
+class EvaluatorKind {
+ public:
+  virtual ~EvaluatorKind() = default;
+
+  [[nodiscard]] virtual std::string_view name() const = 0;
+  [[nodiscard]] virtual std::span<const ColumnSpec> columns() const = 0;
+  // The key that this column needs in the question and does not find there; empty if none.
+  [[nodiscard]] virtual std::string_view missing_for(std::size_t column,
+                                                     const JsonNode& question) const = 0;
+  // Where the thing under study stands: reference rows put another there.
+  [[nodiscard]] virtual std::string_view subject() const = 0;
+  [[nodiscard]] virtual std::vector<DocumentPlace> places(const JsonNode& question) const = 0;
+  // Points that a thread takes at a time: many where one takes a microsecond, one where it takes a
+  // second.
+  [[nodiscard]] virtual std::size_t points_per_chunk() const = 0;
+
+  // Reads a question whose documents all stand in place. Numbers are read where the evaluator keeps
+  // them, and their places recorded in the node's bindings. Null after an error in the diagnostics.
+  [[nodiscard]] virtual std::unique_ptr<Evaluator> prepare(const JsonNode& question,
+                                                           const EvaluatorNeeds& needs) const = 0;
+};
+
+// Every kind there is.
+[[nodiscard]] std::span<const EvaluatorKind* const> evaluator_kinds();
+
+}  // namespace ridge::sweep

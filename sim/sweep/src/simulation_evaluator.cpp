@@ -1,0 +1,254 @@
+#include "simulation_evaluator.hpp"
+
+#include "ridge/answer/simulation_report.hpp"
+#include "ridge/hwmodels/chip_spec.hpp"
+#include "ridge/models/model_spec.hpp"
+#include "ridge/scenario/scenario_files.hpp"
+#include "ridge/scenario/simulation_scenario.hpp"
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <limits>
+#include <optional>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+namespace ridge::sweep {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr const char* kScenario = "/scenario";
+constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
+
+struct Column {
+  ColumnSpec spec;
+  double (*value)(const answer::SimulationReport& report);
+};
+
+double milliseconds(double seconds) {
+  return seconds * 1e3;
+}
+
+// Of the GPU time of a pool during measurement.
+double busy_share(const answer::SimulationReport& report, std::size_t pool) {
+  const double all =
+      report.result.elapsed.seconds().value() * static_cast<double>(report.pool_gpus[pool]);
+  return all > 0.0 ? report.result.pools[pool].busy / all : kUnknown;
+}
+
+// Columns with the names and values of `ridge simulate --format json`.
+constexpr std::array kColumns = {
+    Column{
+        {"tpot_ms", "milliseconds between two tokens of a request, mean"},
+        [](const answer::SimulationReport& r) { return milliseconds(r.result.mean_tpot.value()); }},
+    Column{{"tpot_p50_ms", "milliseconds between two tokens of a request, median"},
+           [](const answer::SimulationReport& r) {
+             return milliseconds(r.result.tpot.quantile(0.5));
+           }},
+    Column{{"tpot_p95_ms", "milliseconds between two tokens of a request, 95th percentile"},
+           [](const answer::SimulationReport& r) {
+             return milliseconds(r.result.tpot.quantile(0.95));
+           }},
+    Column{{"tpot_p99_ms", "milliseconds between two tokens of a request, 99th percentile"},
+           [](const answer::SimulationReport& r) {
+             return milliseconds(r.result.tpot.quantile(0.99));
+           }},
+    Column{{"tokens_per_s", "tokens per second of the whole deployment"},
+           [](const answer::SimulationReport& r) { return r.tokens_per_second(); }},
+    Column{{"tokens_per_s_per_gpu", "tokens per second and GPU, all pools counted"},
+           [](const answer::SimulationReport& r) { return r.tokens_per_second_per_gpu(); }},
+    Column{{"tokens_per_s_per_user", "tokens per second of one request"},
+           [](const answer::SimulationReport& r) { return r.tokens_per_second_per_user(); }},
+    Column{{"usd_per_Mtok", "US dollars per million tokens"},
+           [](const answer::SimulationReport& r) {
+             return r.usd_per_million_tokens().value_or(kUnknown);
+           }},
+    Column{{"gpus", "GPUs of all pools and replicas"},
+           [](const answer::SimulationReport& r) { return static_cast<double>(r.gpus); }},
+    Column{{"requests", "requests in decode, mean over time"},
+           [](const answer::SimulationReport& r) { return r.result.mean_requests; }},
+    Column{
+        {"floor_ms", "TPOT in milliseconds with roofline kernels and ideal links, never waiting"},
+        [](const answer::SimulationReport& r) {
+          return r.theoretical_floor ? milliseconds(r.theoretical_floor->value()) : kUnknown;
+        }},
+    // Where one pool does both, the two shares are the same.
+    Column{{"attention_busy", "share of time that the GPUs holding the attention run kernels"},
+           [](const answer::SimulationReport& r) { return busy_share(r, 0); }},
+    Column{
+        {"ffn_busy", "share of time that the GPUs holding the FFN run kernels"},
+        [](const answer::SimulationReport& r) { return busy_share(r, r.result.pools.size() - 1); }},
+    Column{{"kv_peak", "share of the KV memory that the fullest GPUs used at most"},
+           [](const answer::SimulationReport& r) { return r.result.kv_peak; }},
+    // Which operators these are, `ridge simulate` tells.
+    Column{
+        {"warnings", "warnings about the point, such as of operators outside their calibration"},
+        [](const answer::SimulationReport& r) { return static_cast<double>(r.warnings.size()); }},
+    Column{{"events", "events simulated"},
+           [](const answer::SimulationReport& r) { return static_cast<double>(r.result.events); }}};
+
+constexpr auto kColumnSpecs = [] {
+  std::array<ColumnSpec, kColumns.size()> out{};
+  for (std::size_t i = 0; i < kColumns.size(); ++i) out[i] = kColumns[i].spec;
+  return out;
+}();
+
+// A deployment is found not to fit only while its requests are placed, so problem() runs it and
+// evaluate() hands out what came of it.
+class SimulationEvaluator final : public Evaluator {
+ public:
+  SimulationEvaluator(scenario::SimulationScenario scenario, const EvaluatorNeeds& needs)
+      : scenario_(std::move(scenario)),
+        columns_(needs.columns.begin(), needs.columns.end()),
+        stop_(needs.stop) {}
+
+  [[nodiscard]] std::string problem() const override {
+    run();
+    return problem_.value_or("");
+  }
+
+  void evaluate(std::span<double> out) override {
+    run();
+    RIDGE_INVARIANT(report_.has_value(), "figures were asked of a deployment that cannot run");
+    for (std::size_t i = 0; i < columns_.size(); ++i) {
+      out[i] = kColumns[columns_[i]].value(*report_);
+    }
+  }
+
+  [[nodiscard]] std::string provenance() const override {
+    return fmt::format("simulated; kernel times: {}",
+                       answer::kernel_provenance(scenario_.input.deployment));
+  }
+
+  [[nodiscard]] std::vector<std::string> notes() const override {
+    std::vector<std::string> out = scenario_.warnings;
+    for (const auto& pool : scenario_.input.deployment.pools) {
+      if (!pool.price_per_gpu) {
+        out.push_back(fmt::format("{}: no cost: price unknown", pool.kernels->chip().name));
+      }
+    }
+    return out;
+  }
+
+ private:
+  void run() const {
+    if (report_ || problem_) return;
+    try {
+      report_ = answer::simulate(scenario_, {.stop = stop_});
+    } catch (const UserError& e) {
+      problem_ = e.what();
+    }
+  }
+
+  scenario::SimulationScenario scenario_;
+  std::vector<std::size_t> columns_;
+  const std::atomic<bool>* stop_;
+  mutable std::optional<answer::SimulationReport> report_;
+  mutable std::optional<std::string> problem_;  // why there is no report
+};
+
+// What a scenario file refers to, put in place or made independent of the file's folder.
+void settle_references(const std::string& file, Json& scenario) {
+  const auto put_document = [&](Json& holder, const char* key,
+                                JsonDocument (*load)(const std::string&)) {
+    Json& reference = holder.at(key);
+    if (!reference.is_string()) return;
+    reference = load(scenario::reference_from(file, reference.get<std::string>())).json();
+  };
+  put_document(scenario, "model", models::model_document);
+  for (Json& pool : scenario.at("deployment").at("pools")) {
+    put_document(pool, "chip", hw::chip_document);
+    constexpr std::string_view kCalibrated = "calibrated:";
+    Json& kernels = pool.at("kernel_model");
+    const auto which = kernels.get<std::string>();
+    if (!which.starts_with(kCalibrated)) continue;
+    const std::string name = which.substr(kCalibrated.size());
+    if (const std::string path = scenario::reference_from(file, name); path != name) {
+      kernels = fmt::format("{}{}", kCalibrated, std::filesystem::absolute(path).string());
+    }
+  }
+  for (const char* place : {"/workload/file", "/noise/experts/shares"}) {
+    const Json::json_pointer pointer(place);
+    if (!scenario.contains(pointer) || !scenario.at(pointer).is_string()) continue;
+    Json& reference = scenario.at(pointer);
+    const auto path = std::filesystem::path(file).parent_path() / reference.get<std::string>();
+    reference = std::filesystem::absolute(path).string();
+  }
+}
+
+JsonDocument simulation_document(const std::string& name_or_path) {
+  JsonDocument document = JsonDocument::read(scenario::scenario_path(name_or_path));
+  {
+    Diagnostics diagnostics;
+    const JsonContext context{.file = document.name(), .diagnostics = &diagnostics};
+    scenario::SimulationScenario scenario;
+    // An axis may yet turn a deployment that cannot run into one that can.
+    scenario::read_possible_simulation(JsonNode(document.json(), context), scenario);
+    diagnostics.throw_if_errors();
+  }
+  settle_references(document.name(), document.json());
+  return document;
+}
+
+class SimulationEvaluatorKind final : public EvaluatorKind {
+ public:
+  [[nodiscard]] std::string_view name() const override { return "simulate"; }
+  [[nodiscard]] std::span<const ColumnSpec> columns() const override { return kColumnSpecs; }
+  [[nodiscard]] std::string_view subject() const override { return kScenario; }
+  [[nodiscard]] std::size_t points_per_chunk() const override { return 1; }
+
+  [[nodiscard]] std::string_view missing_for(std::size_t /*column*/,
+                                             const JsonNode& /*question*/) const override {
+    return {};
+  }
+
+  [[nodiscard]] std::vector<DocumentPlace> places(const JsonNode& question) const override {
+    const auto scenario = question.json().find("scenario");
+    if (scenario == question.json().end()) return {};
+    if (scenario->is_string()) return {{kScenario, simulation_document}};
+    std::vector<DocumentPlace> out = {{fmt::format("{}/model", kScenario), models::model_document}};
+    const Json::json_pointer pools("/deployment/pools");
+    if (scenario->contains(pools) && scenario->at(pools).is_object()) {
+      for (const auto& pool : scenario->at(pools).items()) {
+        out.push_back({fmt::format("{}/deployment/pools/{}/chip", kScenario,
+                                   escape_pointer_token(pool.key())),
+                       hw::chip_document});
+      }
+    }
+    return out;
+  }
+
+  [[nodiscard]] std::unique_ptr<Evaluator> prepare(const JsonNode& node,
+                                                   const EvaluatorNeeds& needs) const override {
+    // Much of a scenario is consumed while it is read: a chip by its kernel model, a precision by
+    // the blocks that it changes. A number written to its old place later would be ignored, so none
+    // is bound, and every point is read anew.
+    const JsonContext unbound{.file = node.file(),
+                              .diagnostics = node.context().diagnostics,
+                              .bindings = nullptr,
+                              .origins = node.context().origins};
+    scenario::SimulationScenario scenario;
+    {
+      JsonObject object(JsonNode(node.json(), unbound, node.pointer()));
+      object.ignore("kind");
+      object.ignore("comment");
+      if (const auto asked = object.required("scenario")) {
+        scenario::read_possible_simulation(*asked, scenario);
+      }
+    }
+    if (!unbound.diagnostics->ok()) return nullptr;
+    return std::make_unique<SimulationEvaluator>(std::move(scenario), needs);
+  }
+};
+
+}  // namespace
+
+const EvaluatorKind& simulation_evaluator() {
+  static const SimulationEvaluatorKind kind;
+  return kind;
+}
+
+}  // namespace ridge::sweep

@@ -1,0 +1,49 @@
+#include "ridge/view/progress.hpp"
+
+#include <algorithm>
+#include <cstdio>
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+namespace ridge::view {
+
+Progress::Progress(std::string what, std::uint64_t total)
+    : what_(std::move(what)),
+      total_(std::max<std::uint64_t>(total, 1)),
+      shown_(::isatty(STDERR_FILENO) == 1),
+      start_(std::chrono::steady_clock::now()) {}
+
+Progress::~Progress() {
+  if (drawn_) fmt::print(stderr, "\r\033[K");
+}
+
+void Progress::add(std::uint64_t done) {
+  done_.fetch_add(done, std::memory_order_relaxed);
+  if (!shown_) return;
+  const auto elapsed = std::chrono::duration_cast<std::chrono::milliseconds>(
+                           std::chrono::steady_clock::now() - start_)
+                           .count();
+  auto due = next_draw_ms_.load(std::memory_order_relaxed);
+  if (elapsed < due ||
+      !next_draw_ms_.compare_exchange_strong(due, elapsed + 100, std::memory_order_relaxed)) {
+    return;
+  }
+  draw();
+}
+
+void Progress::draw() {
+  const std::lock_guard lock(drawing_);
+  const double share = std::min(1.0, static_cast<double>(done_.load(std::memory_order_relaxed)) /
+                                         static_cast<double>(total_));
+  const double elapsed =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  constexpr int kWidth = 30;
+  const int filled = static_cast<int>(share * kWidth);
+  fmt::print(stderr, "\r\033[K{} [{:#<{}}{:.<{}}] {:3.0f} %  {:.0f} s left", what_, "", filled, "",
+             kWidth - filled, share * 100.0, share > 0.0 ? elapsed / share - elapsed : 0.0);
+  std::fflush(stderr);
+  drawn_ = true;
+}
+
+}  // namespace ridge::view

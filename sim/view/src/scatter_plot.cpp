@@ -1,0 +1,226 @@
+#include "ridge/view/scatter_plot.hpp"
+
+#include "ridge/base/format.hpp"
+#include "ridge/view/svg.hpp"
+#include "ridge/view/text_table.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <set>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace ridge::view {
+namespace {
+
+using svg::escaped;
+
+constexpr double kWidth = 720.0;
+constexpr double kHeight = 480.0;
+constexpr double kLeft = 70.0;
+constexpr double kRight = 20.0;
+constexpr double kTop = 86.0;  // title, subtitle, legend, label of the y axis
+constexpr double kBottom = 44.0;
+constexpr double kLegend = 58.0;
+constexpr double kLetter = 6.2;  // width, of the small font
+constexpr double kLine = 14.0;   // height, of the same
+constexpr int kTicks = 6;
+
+std::string tick_text(double value) {
+  if (std::abs(value) < 1e5) return fmt::format("{:g}", value);
+  const std::string text = si(value, "");
+  return text.substr(0, text.find_last_not_of(' ') + 1);
+}
+
+// Values of one axis to positions in the picture.
+class AxisMap {
+ public:
+  AxisMap(std::vector<double> ticks, ScatterPlot::Scale scale, double from, double to)
+      : ticks_(std::move(ticks)), logarithmic_(scale == ScatterPlot::Scale::logarithmic) {
+    const double first = place(ticks_.front());
+    const double last = place(ticks_.back());
+    slope_ = (to - from) / (last - first);
+    offset_ = from - slope_ * first;
+  }
+
+  [[nodiscard]] const std::vector<double>& ticks() const { return ticks_; }
+  // Values beyond the axis stand at its end.
+  [[nodiscard]] double operator()(double value) const {
+    return offset_ + slope_ * place(std::clamp(value, ticks_.front(), ticks_.back()));
+  }
+
+ private:
+  [[nodiscard]] double place(double value) const {
+    return logarithmic_ ? std::log10(value) : value;
+  }
+
+  std::vector<double> ticks_;
+  bool logarithmic_;
+  double slope_ = 1.0;
+  double offset_ = 0.0;
+};
+
+// Decades, with 2 and 5 between them where they are few.
+std::vector<double> decade_ticks(double least, double most) {
+  const double first = std::floor(std::log10(least) + 1e-9);
+  const double last = std::max(first + 1.0, std::ceil(std::log10(most) - 1e-9));
+  const bool few = last - first <= 2.0;
+  std::vector<double> ticks;
+  for (double decade = first; decade <= last; decade += 1.0) {
+    const double base = std::pow(10.0, decade);
+    for (const double step : {1.0, 2.0, 5.0}) {
+      if (step == 1.0 || (few && decade < last)) ticks.push_back(step * base);
+    }
+  }
+  // Only what is needed to hold the points.
+  while (ticks.size() > 2 && ticks[1] <= least) ticks.erase(ticks.begin());
+  while (ticks.size() > 2 && ticks[ticks.size() - 2] >= most) ticks.pop_back();
+  return ticks;
+}
+
+bool drawable(const ScatterPlot& plot, const PlotPoint& point) {
+  using Scale = ScatterPlot::Scale;
+  return std::isfinite(point.x) && std::isfinite(point.y) &&
+         (plot.x_scale == Scale::linear || point.x > 0.0) &&
+         (plot.y_scale == Scale::linear || point.y > 0.0);
+}
+
+AxisMap axis_map(const ScatterPlot& plot, double PlotPoint::*value, ScatterPlot::Scale scale,
+                 double from, double to) {
+  double least = std::numeric_limits<double>::infinity();
+  double most = -least;
+  for (const auto& series : plot.series) {
+    for (const auto& point : series.points) {
+      if (!drawable(plot, point)) continue;
+      least = std::min(least, point.*value);
+      most = std::max(most, point.*value);
+    }
+  }
+  if (least > most) least = most = 1.0;
+  return {scale == ScatterPlot::Scale::linear ? round_ticks(least, most, kTicks)
+                                              : decade_ticks(least, most),
+          scale, from, to};
+}
+
+void draw(const ScatterPlot& plot, const PlotSeries& series, const AxisMap& x, const AxisMap& y,
+          std::string& svg) {
+  svg += fmt::format("<g fill=\"{0}\" fill-opacity=\"{1}\" stroke=\"none\">\n", series.color,
+                     series.opacity);
+  std::string line;
+  std::set<std::pair<long, long>> taken;
+  for (const PlotPoint& point : series.points) {
+    if (!drawable(plot, point)) continue;
+    const double at_x = x(point.x);
+    const double at_y = y(point.y);
+    if (series.connected) line += fmt::format("{:.1f},{:.1f} ", at_x, at_y);
+    if (!taken.insert({std::lround(at_x), std::lround(at_y)}).second) continue;
+    const std::string title =
+        point.label.empty() ? "" : fmt::format("<title>{}</title>", escaped(point.label));
+    if (series.marker == PlotSeries::Marker::dot) {
+      svg += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"{}\">{}</circle>\n", at_x, at_y,
+                         series.radius, title);
+    } else {
+      svg += fmt::format("<path d=\"M{0:.1f} {1:.1f}l{2} {2}l-{2} {2}l-{2} -{2}z\">{3}</path>\n",
+                         at_x, at_y - series.radius, series.radius, title);
+    }
+    if (series.labelled && !point.label.empty()) {
+      svg += fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"middle\">{}</text>\n", at_x,
+                         at_y - series.radius - 3.0, escaped(point.label));
+    }
+  }
+  svg += "</g>\n";
+  if (!line.empty()) {
+    svg +=
+        fmt::format("<polyline points=\"{}\" fill=\"none\" stroke=\"{}\"/>\n", line, series.color);
+  }
+}
+
+// One line, above the plot.
+std::string legend(const std::vector<PlotSeries>& series) {
+  std::string svg;
+  double at = kLeft;
+  for (const auto& one : series) {
+    if (one.name.empty()) continue;
+    svg += fmt::format(
+        "<circle cx=\"{:.1f}\" cy=\"{}\" r=\"4\" fill=\"{}\"/>"
+        "<text x=\"{:.1f}\" y=\"{}\">{}</text>\n",
+        at + 4.0, kLegend - 4.0, one.color, at + 12.0, kLegend, escaped(one.name));
+    at += 30.0 + kLetter * static_cast<double>(one.name.size());
+  }
+  return svg;
+}
+
+}  // namespace
+
+std::vector<double> round_ticks(double least, double most, int count) {
+  if (most <= least) {
+    // One value: an axis of some width around it.
+    const double margin = least == 0.0 ? 1.0 : 0.1 * std::abs(least);
+    least -= margin;
+    most += margin;
+  }
+  const double rough = (most - least) / count;
+  const double power = std::pow(10.0, std::floor(std::log10(rough)));
+  double step = 10.0 * power;
+  for (const double factor : {5.0, 2.0, 1.0}) {
+    if (factor * power >= rough) step = factor * power;
+  }
+  std::vector<double> ticks;
+  const double first = std::floor(least / step + 1e-9);
+  const double last = std::ceil(most / step - 1e-9);
+  for (double i = first; i <= last; i += 1.0) ticks.push_back(i * step);
+  return ticks;
+}
+
+std::string ScatterPlot::svg() const {
+  const AxisMap x = axis_map(*this, &PlotPoint::x, x_scale, kLeft, kWidth - kRight);
+  const AxisMap y = [&] {
+    if (guides.empty()) {
+      return axis_map(*this, &PlotPoint::y, y_scale, kHeight - kBottom, kTop);
+    }
+    std::vector<double> span;
+    for (const auto& guide : guides) span.push_back(guide.y);
+    std::sort(span.begin(), span.end());
+    return AxisMap(std::move(span), y_scale, kHeight - kBottom, kTop);
+  }();
+
+  constexpr double kMargin = 16.0;
+  const auto lines =
+      wrapped(subtitle, static_cast<std::size_t>((kWidth - 2.0 * kMargin) / kLetter));
+  const double lower = kLine * static_cast<double>(lines.size() - 1);
+  std::string out = svg::opening(kWidth, kHeight + lower);
+  out +=
+      fmt::format("<text x=\"{}\" y=\"20\" font-size=\"13\">{}</text>\n", kMargin, escaped(title));
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    out += fmt::format("<text x=\"{}\" y=\"{}\" fill=\"#555\">{}</text>\n", kMargin,
+                       38.0 + kLine * static_cast<double>(i), escaped(lines[i]));
+  }
+  out += fmt::format("<g transform=\"translate(0 {})\">\n", lower);
+  for (const double tick : x.ticks()) {
+    out += fmt::format(
+        "<line x1=\"{0:.1f}\" x2=\"{0:.1f}\" y1=\"{1}\" y2=\"{2}\" stroke=\"#ddd\"/>\n"
+        "<text x=\"{0:.1f}\" y=\"{3}\" text-anchor=\"middle\">{4}</text>\n",
+        x(tick), kTop, kHeight - kBottom, kHeight - kBottom + 15.0, tick_text(tick));
+  }
+  const auto rung = [&](double at, const std::string& label) {
+    out += fmt::format(
+        "<line x1=\"{0}\" x2=\"{1}\" y1=\"{2:.1f}\" y2=\"{2:.1f}\" stroke=\"#ddd\"/>\n"
+        "<text x=\"{3}\" y=\"{4:.1f}\" text-anchor=\"end\">{5}</text>\n",
+        kLeft, kWidth - kRight, y(at), kLeft - 6.0, y(at) + 4.0, escaped(label));
+  };
+  if (guides.empty()) {
+    for (const double tick : y.ticks()) rung(tick, tick_text(tick));
+  }
+  for (const auto& guide : guides) rung(guide.y, guide.label);
+  out += fmt::format(
+      "<text x=\"{:.1f}\" y=\"{}\" text-anchor=\"middle\">{}</text>\n"
+      "<text x=\"{}\" y=\"{}\">{}</text>\n",
+      0.5 * (kLeft + kWidth - kRight), kHeight - 10.0, escaped(x_label), kLeft, kTop - 8.0,
+      escaped(y_label));
+  for (const auto& one : series) draw(*this, one, x, y, out);
+  return out + legend(series) + "</g>\n</svg>\n";
+}
+
+}  // namespace ridge::view

@@ -1,0 +1,206 @@
+// What ridge simulate answers, and the trace that it writes.
+#include "ridge/answer/simulation_report.hpp"
+
+#include "source_tree.hpp"
+#include "temporary_file.hpp"
+
+#include <fstream>
+#include <map>
+#include <sstream>
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+namespace ridge::answer {
+namespace {
+
+using nlohmann::json;
+using testing::HasSubstr;
+using testing::Not;
+
+std::string scenario(const std::string& name) {
+  return test::source_path("scenarios/" + name + ".json").string();
+}
+
+TEST(SimulationReport, JsonHasTheKeysThatScriptsReadAndTheyAgree) {
+  const auto report = simulate(scenario::load_simulation(scenario("step3-2a2f-4k-fp8")));
+  const json answer = json::parse(render(report, view::OutputFormat::json));
+  for (const auto* key : {"mean", "p50", "p95", "p99"}) {
+    EXPECT_GT(answer.at("tpot_ms").at(key).get<double>(), 0.0) << key;
+  }
+  const double tokens_per_s = answer.at("tokens_per_s").get<double>();
+  EXPECT_NEAR(answer.at("tokens_per_s_per_gpu").get<double>(),
+              tokens_per_s / answer.at("gpus").get<double>(), 1e-9 * tokens_per_s);
+  EXPECT_NEAR(answer.at("tokens_per_s_per_user").get<double>(),
+              1e3 / answer.at("tpot_ms").at("mean").get<double>(), 1e-9);
+  EXPECT_GT(answer.at("usd_per_Mtok").get<double>(), 0.0);
+  EXPECT_GT(answer.at("events").get<std::uint64_t>(), 0U);
+  EXPECT_GT(answer.at("wall_s").get<double>(), 0.0);
+  EXPECT_EQ(answer.at("checksum").get<std::string>().size(), 16U);
+  EXPECT_FALSE(answer.at("partial").get<bool>());
+  // No deployment is faster than its floors.
+  for (const auto* floor : {"theory", "longest_path", "busiest_resource"}) {
+    EXPECT_LE(answer.at("floor_ms").at(floor).get<double>(),
+              answer.at("tpot_ms").at("mean").get<double>() * (1 + 1e-9))
+        << floor;
+  }
+  for (const json& pool : answer.at("pools")) {
+    double share = pool.at("busy").get<double>() + pool.at("empty").get<double>() +
+                   pool.at("waiting_for_slowest_gpu").get<double>();
+    for (const auto& cause : pool.at("waiting_for").items()) share += cause.value().get<double>();
+    EXPECT_NEAR(share, 1.0, 1e-9);
+  }
+}
+
+TEST(SimulationReport, TheTableSaysWhereItsFiguresComeFrom) {
+  const auto report = simulate(scenario::load_simulation(scenario("step3-2a2f-4k-fp8")));
+  const std::string table = render(report, view::OutputFormat::table);
+  EXPECT_THAT(table, HasSubstr(report.provenance));
+  EXPECT_THAT(table, HasSubstr("Critical path"));
+  EXPECT_THAT(table, HasSubstr("checksum"));
+}
+
+TEST(SimulationReport, AComparisonNamesBoth) {
+  const auto a = simulate(scenario::load_simulation(scenario("step3-2a2f-4k-fp8")));
+  const auto b = simulate(scenario::load_simulation(scenario("trace-replay")));
+  const std::string table = render_comparison(a, b, view::OutputFormat::table);
+  EXPECT_THAT(table, HasSubstr("step3-2a2f-4k-fp8"));
+  EXPECT_THAT(table, HasSubstr("trace-replay"));
+  const json both = json::parse(render_comparison(a, b, view::OutputFormat::json));
+  EXPECT_TRUE(both.contains("scenario"));
+  EXPECT_TRUE(both.contains("compare"));
+}
+
+TEST(SimulationReport, AStoppedRunIsMarked) {
+  auto long_run = scenario::load_simulation(scenario("step3-2a2f-4k-fp8"));
+  long_run.input.measurement.steps = 100000;
+  const std::atomic<bool> stop{true};
+  const auto report = simulate(std::move(long_run), {.stop = &stop});
+  EXPECT_THAT(render(report, view::OutputFormat::table), HasSubstr("PARTIAL"));
+  EXPECT_TRUE(json::parse(render(report, view::OutputFormat::json)).at("partial").get<bool>());
+}
+
+TEST(SimulationReport, ASeedGivenWinsOverTheFile) {
+  auto noisy = scenario::load_simulation(scenario("step3-2a2f-4k-fp8"));
+  noisy.input.noise.kernel_jitter = 0.1;
+  const auto of_file = simulate(noisy);
+  const auto same = simulate(noisy, {.seed = noisy.input.seed});
+  const auto other = simulate(noisy, {.seed = noisy.input.seed + 1});
+  EXPECT_EQ(of_file.result.checksum, same.result.checksum);
+  EXPECT_NE(of_file.result.checksum, other.result.checksum);
+}
+
+TEST(PipelinePicture, ShowsEveryPoolsRowsAndMicroBatchesInTheMiddleOfAStep) {
+  auto input = scenario::load_simulation(scenario("step3-2a2f-4k-fp8"));
+  input.input.measurement.steps = 2;
+  const test::TemporaryFile file("pipeline.svg", "");
+  (void)simulate(std::move(input), {.picture_path = file.path()});
+  std::ifstream in(file.path());
+  std::stringstream text;
+  text << in.rdbuf();
+  const std::string svg = text.str();
+  for (const char* row : {"attention 0: kernels", "ffn 0: kernels", "ffn 0: collectives",
+                          "attention 0: NICs, sending", "micro-batch 2</text>"}) {
+    EXPECT_THAT(svg, HasSubstr(row));
+  }
+  // 61 layers and the LM head, which counts as one more: 31 is the middle, and all pass it.
+  for (const int m : {0, 1, 2}) {
+    EXPECT_THAT(svg, HasSubstr(fmt::format("<title>FFN of layer 31, micro-batch {}: ", m)));
+  }
+  EXPECT_THAT(svg, Not(HasSubstr("of layer 0,")));
+  EXPECT_THAT(svg, testing::EndsWith("</svg>\n"));
+}
+
+class ChromeTrace : public testing::TestWithParam<decode::NetworkModel> {
+ protected:
+  void SetUp() override {
+    auto input = scenario::load_simulation(scenario("step3-2a2f-4k-fp8"));
+    input.input.network_model = GetParam();
+    input.input.noise.kernel_jitter = 0.05;
+    input.input.measurement.steps = 3;
+    const test::TemporaryFile file("trace.json", "");
+    report_ = simulate(std::move(input), {.trace_path = file.path()});
+    std::ifstream in(file.path());
+    std::stringstream text;
+    text << in.rdbuf();
+    trace_ = json::parse(text.str());
+  }
+
+  SimulationReport report_;
+  json trace_;
+};
+
+// Processes are instances in the order of the pools; the first thread is the kernels.
+TEST_P(ChromeTrace, BusyTimesAddUpToTheReport) {
+  ASSERT_FALSE(report_.result.trace_full);
+  std::map<std::uint64_t, double> kernels;
+  std::map<std::uint64_t, double> collectives;
+  for (const json& event : trace_.at("traceEvents")) {
+    if (event.at("ph") != "X") continue;
+    const auto process = event.at("pid").get<std::uint64_t>();
+    const double seconds = event.at("dur").get<double>() * 1e-6;
+    if (event.at("tid") == 0) kernels[process] += seconds;
+    if (event.at("tid") == 1) collectives[process] += seconds;
+  }
+  ASSERT_EQ(kernels.size(), 4U);
+  const double elapsed = report_.result.elapsed.seconds().value();
+  for (const std::size_t pool : {0U, 1U}) {
+    const auto& times = report_.result.pools[pool];
+    // Two instances of eight GPUs.
+    EXPECT_NEAR(8 * (kernels[2 * pool + 1] + kernels[2 * pool + 2]),
+                times.busy + times.slowest_rank, 1e-6 * times.busy);
+  }
+  EXPECT_NEAR((collectives[3] + collectives[4]) / 2 / elapsed,
+              report_.result.links.back().utilization, 1e-6);
+}
+
+// Slices of one thread must not overlap, or viewers draw nonsense.
+TEST_P(ChromeTrace, SlicesOfAThreadFollowEachOther) {
+  std::map<std::pair<int, int>, std::map<double, double>> threads;
+  for (const json& event : trace_.at("traceEvents")) {
+    if (event.at("ph") != "X") continue;
+    threads[{event.at("pid").get<int>(), event.at("tid").get<int>()}].emplace(
+        event.at("ts").get<double>(), event.at("dur").get<double>());
+  }
+  EXPECT_GE(threads.size(), 6U);
+  for (const auto& [thread, slices] : threads) {
+    double end = 0.0;
+    for (const auto& [start, length] : slices) {
+      EXPECT_GE(start, end - 1e-5) << thread.first << " " << thread.second;
+      end = start + length;
+    }
+  }
+}
+
+TEST_P(ChromeTrace, MessagesBeginAndEnd) {
+  std::map<std::string, int> open;
+  int messages = 0;
+  for (const json& event : trace_.at("traceEvents")) {
+    if (event.at("ph") == "b") {
+      ++open[event.at("id").dump()];
+      ++messages;
+    }
+    if (event.at("ph") == "e") --open[event.at("id").dump()];
+  }
+  EXPECT_GT(messages, 100);
+  for (const auto& [id, count] : open) EXPECT_EQ(count, 0) << id;
+}
+
+TEST_P(ChromeTrace, RepeatsTheFiguresOfTheReport) {
+  EXPECT_DOUBLE_EQ(trace_.at("otherData").at("mean_tpot_ms").get<double>(),
+                   report_.result.mean_tpot.value() * 1e3);
+  EXPECT_TRUE(trace_.at("otherData").at("complete").get<bool>());
+}
+
+INSTANTIATE_TEST_SUITE_P(BothNetworks, ChromeTrace,
+                         testing::Values(decode::NetworkModel::ports,
+                                         decode::NetworkModel::max_min_fair),
+                         [](const auto& instance) {
+                           return instance.param == decode::NetworkModel::ports ? "Ports"
+                                                                                : "MaxMinFair";
+                         });
+
+}  // namespace
+}  // namespace ridge::answer

@@ -1,0 +1,99 @@
+#include "ridge/files/file_kinds.hpp"
+
+#include "json_schema.hpp"
+#include "mutation.hpp"
+#include "ridge/base/error.hpp"
+#include "ridge/scenario/cost_scenario.hpp"
+#include "source_tree.hpp"
+#include "temporary_file.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+namespace ridge::files {
+namespace {
+
+using nlohmann::json;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::SizeIs;
+
+json parsed(std::string_view relative) {
+  return json::parse(test::source_text(relative));
+}
+
+FileCheck check(const json& document) {
+  const test::TemporaryFile file("file.json", document.dump());
+  return check_file(file.path());
+}
+
+TEST(FileKinds, EveryShippedModelAndChipIsInOrder) {
+  for (const auto& [folder, kind] :
+       {std::pair{"models/data", "model"}, std::pair{"hwmodels/data/chips", "chip"},
+        std::pair{"scenarios/reproduce", "reproduction"}}) {
+    int files = 0;
+    for (const auto& path : test::source_files(folder, {".json"})) {
+      if (path.parent_path() != test::source_path(folder)) continue;
+      const FileCheck result = check_file(path);
+      EXPECT_EQ(result.kind, kind) << path;
+      EXPECT_THAT(result.problems, SizeIs(0)) << path;
+      ++files;
+    }
+    EXPECT_GT(files, 0) << folder;
+  }
+}
+
+TEST(FileKinds, AreToldByTheirKeysWhereTheyNameNoSchema) {
+  for (const auto& [path, kind] : {std::pair{"models/data/step-3.json", "model"},
+                                   std::pair{"hwmodels/data/chips/h800.json", "chip"},
+                                   std::pair{"scenarios/cost-comparison.json", "cost scenario"}}) {
+    json document = parsed(path);
+    document.erase("$schema");
+    EXPECT_EQ(check(document).kind, kind);
+  }
+}
+
+TEST(FileKinds, AStrangeFileIsRefusedWithWhatWasExpected) {
+  const FileCheck result = check({{"colour", "blue"}});
+  EXPECT_EQ(result.kind, "");
+  EXPECT_THAT(result.problems, ElementsAre(HasSubstr("cannot tell what kind of file this is")));
+}
+
+TEST(FileKinds, EveryProblemOfAFileIsListed) {
+  json document = parsed("models/data/step-3.json");
+  document["hidden"] = -1;
+  document["vocabulary"] = "many";
+  document["colour"] = "blue";
+  EXPECT_THAT(check(document).problems,
+              ElementsAre(HasSubstr("/hidden"), HasSubstr("/vocabulary"), HasSubstr("colour")));
+}
+
+TEST(FileKinds, AScenarioIsCheckedWithTheFilesItNames) {
+  json document = parsed("scenarios/cost-comparison.json");
+  document["chips"] = {"h80"};
+  EXPECT_THAT(check(document).problems, ElementsAre(HasSubstr("did you mean \"h800\"?")));
+}
+
+TEST(CostScenario, TheSchemaAndTheReaderRefuseTheSameMistakes) {
+  const test::JsonSchema schema("cost-scenario");
+  const json shipped = parsed("scenarios/cost-comparison.json");
+  EXPECT_EQ(schema.violations(shipped), "");
+  int invalid = 0;
+  for (const auto& [description, document] : test::mutations(shipped)) {
+    const test::TemporaryFile file("scenario.json", document.dump());
+    bool refused = false;
+    try {
+      (void)scenario::load_cost_scenario(file.path());
+    } catch (const UserError&) {
+      refused = true;
+    }
+    const std::string violations = schema.violations(document);
+    EXPECT_EQ(violations.empty(), !refused) << description << "\n" << violations;
+    if (refused) ++invalid;
+  }
+  EXPECT_GT(invalid, 80);
+}
+
+}  // namespace
+}  // namespace ridge::files

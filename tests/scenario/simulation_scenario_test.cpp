@@ -1,0 +1,312 @@
+// Simulate scenarios: what is shipped, what is refused and how, and the two trace formats.
+#include "ridge/scenario/simulation_scenario.hpp"
+
+#include "json_schema.hpp"
+#include "mutation.hpp"
+#include "ridge/base/error.hpp"
+#include "source_tree.hpp"
+#include "temporary_file.hpp"
+
+#include <set>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+namespace ridge::scenario {
+namespace {
+
+using nlohmann::json;
+using testing::AllOf;
+using testing::HasSubstr;
+
+json shipped(const std::string& name) {
+  return json::parse(test::source_text("scenarios/" + name + ".json"));
+}
+
+// Self-contained: no path that counts from a folder.
+json afd() {
+  return shipped("step3-2a2f-4k-fp8");
+}
+
+// What the reader says, or nothing.
+std::string complaint(const json& document) {
+  const test::TemporaryFile file("scenario.json", document.dump());
+  try {
+    (void)load_simulation(file.path());
+  } catch (const UserError& e) {
+    return e.what();
+  }
+  return {};
+}
+
+SimulationScenario with_trace(const std::string& text, json workload = {{"kind", "trace"}}) {
+  json document = afd();
+  const test::TemporaryFile trace("trace", text);
+  workload["file"] = trace.path();
+  document["workload"] = std::move(workload);
+  document["measurement"] = {{"warmup_s", 0}, {"duration_s", 1}};
+  const test::TemporaryFile file("scenario.json", document.dump());
+  return load_simulation(file.path());
+}
+
+TEST(SimulateScenario, EveryShippedOneLoadsAndFollowsTheSchema) {
+  const test::JsonSchema schema("simulate-scenario");
+  int scenarios = 0;
+  for (const auto& path : test::source_files("scenarios", {".json"})) {
+    if (path.parent_path() != test::source_path("scenarios")) continue;
+    const json document =
+        json::parse(test::source_text("scenarios/" + path.filename().string()), nullptr, false);
+    if (!document.is_object() || document.value("kind", "") != "simulate") continue;
+    EXPECT_EQ(schema.violations(document), "") << path;
+    EXPECT_NO_THROW((void)load_simulation(path.string())) << path;
+    EXPECT_EQ(document.value("$schema", ""), "../docs/schema/simulate-scenario.schema.json")
+        << path;
+    ++scenarios;
+  }
+  EXPECT_GE(scenarios, 10);
+}
+
+// Names of models, chips and calibrations, the parts of models and chips, sums over several keys
+// and files are for the reader alone.
+bool beyond_a_schema(const std::string& mistake) {
+  return mistake.starts_with("/model ") || mistake.find("/chip becomes") != std::string::npos ||
+         mistake.find("/kernel_model becomes") != std::string::npos;
+}
+
+void expect_agreement(const json& document) {
+  const test::JsonSchema schema("simulate-scenario");
+  ASSERT_EQ(schema.violations(document), "");
+  int refused = 0;
+  for (const auto& [mistake, changed] : test::mutations(document)) {
+    const std::string words = complaint(changed);
+    const std::string violations = schema.violations(changed);
+    if (!violations.empty()) {
+      EXPECT_NE(words, "") << mistake << "\n" << violations;
+      ++refused;
+    } else if (!beyond_a_schema(mistake)) {
+      // Numbers that do not fit each other (GPUs and ranks, say) are each in order.
+      const bool relation = words.find("do not divide") != std::string::npos ||
+                            words.find("must be") != std::string::npos ||
+                            words.find("multiples of each other") != std::string::npos;
+      EXPECT_TRUE(words.empty() || relation) << mistake << "\n" << words;
+    }
+  }
+  EXPECT_GT(refused, 200);
+}
+
+TEST(SimulateScenario, TheSchemaAndTheReaderRefuseTheSameMistakes) {
+  json document = afd();
+  // Reads faster than a calibration, hundreds of times.
+  for (auto& pool : document["deployment"]["pools"]) pool["kernel_model"] = "theoretical";
+  expect_agreement(document);
+}
+
+TEST(SimulateScenario, AKernelIsChosenByNameWhereSeveralWereMeasured) {
+  json document = afd();
+  json& pool = document["deployment"]["pools"]["attention"];
+  pool["kernel_model"] = "calibrated:h800";
+  const auto attention_us = [&] {
+    const test::TemporaryFile file("scenario.json", document.dump());
+    const SimulationScenario scenario = load_simulation(file.path());
+    const models::Operator op{.name = "attention",
+                              .shape = models::DecodeAttention{.sequences = 64,
+                                                               .context = 8192,
+                                                               .query_heads = 16,
+                                                               .kv_heads = 1,
+                                                               .qk_dim = 128,
+                                                               .v_dim = 128,
+                                                               .cache_values_per_token = 256}};
+    return scenario.input.deployment.pools.front().kernels->time(op).time.value() * 1e6;
+  };
+  const double usual = attention_us();
+  pool["prefer_kernels"] = {"sglang:fa3"};
+  EXPECT_NE(attention_us(), usual);
+
+  pool["prefer_kernels"] = {"sglang:fa4"};
+  EXPECT_THAT(
+      complaint(document),
+      HasSubstr("/deployment/pools/attention/prefer_kernels: the calibration \"h800\" has no "
+                "curve of a kernel \"sglang:fa4\""));
+  EXPECT_THAT(complaint(document), HasSubstr("did you mean \"sglang:fa3\"?"));
+  pool["prefer_kernels"] = json::array();
+  EXPECT_THAT(complaint(document), HasSubstr("expected the name of at least one kernel"));
+  pool["prefer_kernels"] = {"sglang:fa3"};
+  pool["kernel_model"] = "theoretical";
+  EXPECT_THAT(complaint(document), HasSubstr("\"theoretical\" knows of none"));
+  pool["kernel_model"] = "calibrated:h8000";
+  EXPECT_THAT(complaint(document), HasSubstr("/deployment/pools/attention/kernel_model"));
+}
+
+TEST(SimulateScenario, TheSchemaKnowsEveryOptionalKey) {
+  json document = afd();
+  document["deployment"]["replicas"] = 2;
+  document["deployment"]["step_overhead_us"] = 100;
+  document["deployment"]["gathering"] = "per_message";
+  document["deployment"]["drafting"] = {{"tokens", 0}, {"acceptance", 0.7}};
+  document["deployment"]["pools"]["ffn"]["redundant_experts"] = 2;
+  document["deployment"]["pools"]["attention"]["price_USD_per_hour"] = 2;
+  document["deployment"]["pools"]["attention"]["nic_bandwidth_GBps"] = 50;
+  document["network"]["fabric"] = {
+      {"nodes_per_leaf", 2}, {"spines", 2}, {"oversubscription", 1}, {"hop_latency_us", 1}};
+  document["workload"] = {
+      {"kind", "poisson"},
+      {"requests_per_s", 10},
+      {"context",
+       {{"kind", "lognormal"},
+        {"median_tokens", 1000},
+        {"sigma", 1},
+        {"min_tokens", 10},
+        {"max_tokens", 8000}}},
+      {"output", {{"kind", "uniform"}, {"min_tokens", 10}, {"max_tokens", 20}}}};
+  document["admission"] = {{"routing", "least_load"},
+                           {"max_requests_per_gpu", 100},
+                           {"page_tokens", 16},
+                           {"memory_utilization", 0.8}};
+  document["noise"] = {
+      {"kernel_jitter", 0.1},
+      {"network_jitter", 0.1},
+      {"slow_gpus", {{{"pool", "attention"}, {"instance", 1}, {"gpu", 7}, {"factor", 1.5}}}},
+      {"slow_links", {{{"pool", "ffn"}, {"instance", 1}, {"factor", 2}}}},
+      {"experts", {{"popularity", "power_law"}, {"exponent", 1}}}};
+  document["measurement"] = {{"warmup_s", 1}, {"duration_s", 10}};
+  EXPECT_EQ(complaint(document), "");
+  EXPECT_EQ(test::JsonSchema("simulate-scenario").violations(document), "");
+}
+
+TEST(SimulateScenario, AMistakeNamesFilePlaceAndWhatWasExpected) {
+  json document = afd();
+  document["deployment"]["pools"]["ffn"]["chip"] = "h80";
+  EXPECT_THAT(complaint(document),
+              AllOf(HasSubstr("scenario.json: /deployment/pools/ffn/chip: "),
+                    HasSubstr("got \"h80\""), HasSubstr("did you mean \"h800\"?")));
+  document = afd();
+  document["deployment"]["strategy"] = "adf";
+  EXPECT_THAT(complaint(document),
+              AllOf(HasSubstr("/deployment/strategy: "), HasSubstr("did you mean \"afd\"?")));
+  document = afd();
+  document["workload"]["requests_per_gpu"] = 0;
+  EXPECT_THAT(complaint(document),
+              AllOf(HasSubstr("/workload/requests_per_gpu: expected"), HasSubstr("got 0")));
+  document = afd();
+  document["deployment"]["pools"]["ffn"]["ffn_expert_parallel"] = 4;
+  EXPECT_THAT(complaint(document),
+              AllOf(HasSubstr("/deployment: "), HasSubstr("(8 x 4) must be its 16 GPUs")));
+}
+
+TEST(SimulateScenario, EveryMistakeIsToldAtOnce) {
+  json document = afd();
+  document["title"] = 1;
+  document["deployment"]["micro_batches"] = 0;
+  document["network"]["efficiency"] = 1.5;
+  document["colour"] = "blue";
+  EXPECT_THAT(complaint(document),
+              AllOf(HasSubstr("/title"), HasSubstr("/deployment/micro_batches"),
+                    HasSubstr("/network/efficiency"), HasSubstr("\"colour\"")));
+}
+
+TEST(SimulateScenario, DisturbancesMustHitSomethingThatExists) {
+  json document = afd();
+  document["noise"] = {
+      {"slow_gpus", {{{"pool", "ffn"}, {"instance", 2}, {"gpu", 0}, {"factor", 2}}}}};
+  EXPECT_THAT(complaint(document), HasSubstr("/noise/slow_gpus/0/instance"));
+  document["noise"] = {
+      {"slow_gpus", {{{"pool", "decode"}, {"instance", 0}, {"gpu", 0}, {"factor", 2}}}}};
+  EXPECT_THAT(complaint(document), HasSubstr("/noise/slow_gpus/0/pool"));
+  document["noise"] = {{"experts", {{"popularity", "shares"}, {"shares", {1, 2}}}}};
+  EXPECT_THAT(complaint(document), HasSubstr("one share for each of the 48 experts"));
+  document["noise"]["experts"]["shares"] = std::vector<int>(48, 0);
+  EXPECT_THAT(complaint(document), HasSubstr("at least one share above 0"));
+}
+
+TEST(SimulateScenario, ExpertSharesMayComeFromAFile) {
+  std::vector<double> shares(48, 1.0);
+  shares[7] = 5.0;
+  const test::TemporaryFile good("shares.json", json(shares).dump());
+  json document = afd();
+  document["noise"] = {{"experts", {{"popularity", "shares"}, {"shares", good.path()}}}};
+  const test::TemporaryFile file("scenario.json", document.dump());
+  EXPECT_EQ(load_simulation(file.path()).input.noise.experts.shares, shares);
+  EXPECT_EQ(test::JsonSchema("simulate-scenario").violations(document), "");
+  shares.pop_back();
+  const test::TemporaryFile bad("shares.json", json(shares).dump());
+  document["noise"]["experts"]["shares"] = bad.path();
+  EXPECT_THAT(complaint(document), HasSubstr("one share for each of the 48 experts"));
+  document["noise"]["experts"]["shares"] = "nowhere.json";
+  EXPECT_THAT(complaint(document), HasSubstr("/noise/experts/shares"));
+}
+
+TEST(SimulateScenario, ANodeHasAtLeastOneGpu) {
+  json document = afd();
+  document["deployment"]["pools"]["ffn"]["gpus_per_node"] = 0;
+  EXPECT_THAT(complaint(document), HasSubstr("/deployment/pools/ffn/gpus_per_node"));
+}
+
+TEST(RequestTrace, CsvLinesAreRequestsFromTheFirstOn) {
+  const auto trace = with_trace(
+                         "TIMESTAMP,ContextTokens,GeneratedTokens\n"
+                         "2025-01-01 23:59:59.5000000,100,10\r\n"
+                         "2025-01-02 00:00:00.2500000,200,20\n"
+                         "2025-01-02 00:00:01.0000000,300,0\n"
+                         "2025-01-02 00:00:02.0000000,400,40\n")
+                         .input.workload.trace;
+  ASSERT_EQ(trace.size(), 3U);  // one was only prefilled
+  EXPECT_EQ(trace[0].arrival, Seconds{0.0});
+  EXPECT_NEAR(trace[1].arrival.value(), 0.75, 1e-6);
+  EXPECT_NEAR(trace[2].arrival.value(), 2.5, 1e-6);
+  EXPECT_EQ(trace[1].context_tokens, 200);
+  EXPECT_EQ(trace[2].output_tokens, 40);
+}
+
+TEST(RequestTrace, JsonLinesAreRequestsInMilliseconds) {
+  const auto trace =
+      with_trace(
+          "{\"timestamp\": 500, \"input_length\": 100, \"output_length\": 10}\n"
+          "{\"timestamp\": 2500, \"input_length\": 7, \"output_length\": 3, \"hash_ids\": [1]}\n",
+          {{"kind", "trace"}, {"rate_scale", 4}})
+          .input.workload.trace;
+  ASSERT_EQ(trace.size(), 2U);
+  EXPECT_DOUBLE_EQ(trace[1].arrival.value(), 0.5);
+  EXPECT_EQ(trace[1].context_tokens, 7);
+  EXPECT_EQ(trace[1].output_tokens, 3);
+}
+
+TEST(RequestTrace, StopsAtTheMaximum) {
+  EXPECT_EQ(with_trace("{\"timestamp\": 0, \"input_length\": 1, \"output_length\": 1}\n"
+                       "{\"timestamp\": 1, \"input_length\": 1, \"output_length\": 1}\n",
+                       {{"kind", "trace"}, {"max_requests", 1}})
+                .input.workload.trace.size(),
+            1U);
+}
+
+TEST(RequestTrace, ABadLineIsToldByItsNumber) {
+  const std::string header = "TIMESTAMP,ContextTokens,GeneratedTokens\n";
+  const std::string good = "2025-01-01 00:00:01.0,1,1\n";
+  const auto refused = [](const std::string& text) -> std::string {
+    try {
+      (void)with_trace(text);
+    } catch (const UserError& e) {
+      return e.what();
+    }
+    return {};
+  };
+  EXPECT_THAT(refused(header + good + "2025-01-01 00:00:02.0,1\n"),
+              AllOf(HasSubstr("/workload/file"), HasSubstr("line 3"), HasSubstr("three columns")));
+  EXPECT_THAT(refused(header + "yesterday,1,1\n"), HasSubstr("line 2: expected a date and time"));
+  EXPECT_THAT(refused(header + "2025-13-41 25:61:61,1,1\n"), HasSubstr("line 2"));
+  EXPECT_THAT(refused(header + good + "2025-01-01 00:00:02.0,-1,1\n"), HasSubstr("line 3"));
+  EXPECT_THAT(refused(header + good + "2025-01-01 00:00:00.0,1,1\n"),
+              HasSubstr("line 3: expected arrivals in order of time"));
+  EXPECT_THAT(refused("{\"timestamp\": 0, \"input_length\": 1}\n"), HasSubstr("line 1"));
+  EXPECT_THAT(refused("{\"timestamp\": 0, \"input_length\": 1, \"output_length\": -4}\n"),
+              HasSubstr("line 1"));
+  EXPECT_THAT(refused("{\"timestamp\": 0,\n"), HasSubstr("line 1"));
+  EXPECT_THAT(refused("a,b,c\n"), HasSubstr("expected a trace"));
+  EXPECT_THAT(refused(header), HasSubstr("holds no request"));
+  EXPECT_THAT(refused(header + "2025-01-01 00:00:01.0,5000000000000,1\n"), HasSubstr("line 2"));
+  EXPECT_THAT(refused("{\"timestamp\": 0, \"input_length\": 1, \"output_length\": 5000000000}\n"),
+              HasSubstr("line 1"));
+}
+
+}  // namespace
+}  // namespace ridge::scenario
