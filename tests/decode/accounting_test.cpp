@@ -81,6 +81,7 @@ TEST(Accounting, GpuTimesAddUpInOnePool) {
   Deployment& d = input.deployment;
   d.strategy = "wide_expert_parallel";
   d.pools.resize(1);
+  d.pools[0].roles = kAllRoles;
   d.pools[0].instances = 1;
   d.pools[0].gpus_per_instance = 8;
   d.ffn_tensor_parallel = 1;
@@ -160,7 +161,7 @@ TEST(Accounting, TheTraceHoldsEveryBusySecond) {
       EXPECT_LT(record.begin, record.end);
       const Task& task = simulation.graph().tasks()[record.task];
       if (!task.on_resource || !simulation.graph().resources()[task.resource].compute) continue;
-      by_pool[simulation.graph().slots()[task.slot].pool] +=
+      by_pool[place_of(simulation.graph().works()[task.work]).pool] +=
           (record.end - record.begin).seconds().value();
     }
     for (const std::size_t pool : {0U, 1U}) {

@@ -35,6 +35,7 @@ TEST(MemoryPlan, ASharedPoolHoldsBothParts) {
   Deployment& d = input.deployment;
   d.strategy = "wide_expert_parallel";
   d.pools.resize(1);
+  d.pools[0].roles = kAllRoles;
   d.pools[0].instances = 1;
   d.ffn_tensor_parallel = 1;
   d.ffn_expert_parallel = 4;

@@ -21,7 +21,7 @@ SimTime longest_from(const StepGraph& graph, TaskId task, std::span<const SimTim
   for (const TaskId next : graph.successors(task)) {
     rest = std::max(rest, longest_from(graph, next, durations));
   }
-  return durations[graph.tasks()[task].slot] + rest;
+  return durations[graph.tasks()[task].work] + rest;
 }
 
 TEST(StepGraph, LongestPathIsTheLongestOfAllPaths) {
@@ -31,13 +31,13 @@ TEST(StepGraph, LongestPathIsTheLongestOfAllPaths) {
     const int count = *rc::gen::inRange(1, 12);
     std::vector<SimTime> durations;
     for (int i = 0; i < count; ++i) {
-      const SlotId slot = builder.slot({.layer = static_cast<std::uint32_t>(i)});
+      const WorkId work = builder.work(FfnWork{.layer = static_cast<std::uint32_t>(i)});
       durations.push_back(SimTime::from_nanoseconds(*rc::gen::inRange(0, 1000)));
       std::vector<TaskId> after;
       for (int j = 0; j < i; ++j) {
         if (*rc::gen::inRange(0, 3) == 0) after.push_back(static_cast<TaskId>(j));
       }
-      builder.task(slot, resource, 0, after);
+      builder.task(work, resource, 0, after);
     }
     const StepGraph graph = builder.compile();
     SimTime longest;
@@ -61,18 +61,19 @@ TEST(StepGraph, LongestPathIsTheLongestOfAllPaths) {
   }));
 }
 
-TEST(StepGraph, EqualSlotsAreOne) {
+TEST(StepGraph, EqualWorkIsOne) {
   StepGraphBuilder builder;
-  const SlotId first = builder.slot({.stage = Stage::ffn, .block = 1});
-  EXPECT_EQ(builder.slot({.stage = Stage::ffn, .block = 1}), first);
-  EXPECT_NE(builder.slot({.stage = Stage::ffn, .block = 2}), first);
+  const WorkId first = builder.work(FfnWork{.block = 1});
+  EXPECT_EQ(builder.work(FfnWork{.block = 1}), first);
+  EXPECT_NE(builder.work(FfnWork{.block = 2}), first);
+  EXPECT_NE(builder.work(AttentionWork{.block = 1}), first);
 }
 
 TEST(StepGraph, ATaskMustFollowWhatItDependsOn) {
   StepGraphBuilder builder;
   const ResourceId resource = builder.resource({});
-  builder.task(builder.slot({}), resource, 0, std::array<TaskId, 1>{1});
-  builder.task(builder.slot({}), resource, 0, std::array<TaskId, 1>{0});
+  builder.task(builder.work(FfnWork{}), resource, 0, std::array<TaskId, 1>{1});
+  builder.task(builder.work(FfnWork{}), resource, 0, std::array<TaskId, 1>{0});
   EXPECT_THROW((void)builder.compile(), InvariantError);
 }
 
@@ -86,14 +87,14 @@ TEST(StepGraph, OfDisaggregationHasATaskForEachStageOfEachLayer) {
   EXPECT_EQ(graph.sinks(), 2U);
 }
 
-TEST(StepGraph, LayersShareSlotsUnlessTheyDiffer) {
+TEST(StepGraph, LayersShareWorkUnlessTheyDiffer) {
   const auto input = test::two_to_two(6, 1, {});
-  const auto ffn_slots = [](const StepGraph& graph) {
-    return std::count_if(graph.slots().begin(), graph.slots().end(),
-                         [](const Slot& slot) { return slot.stage == Stage::ffn; });
+  const auto ffn_works = [](const StepGraph& graph) {
+    return std::count_if(graph.works().begin(), graph.works().end(),
+                         [](const Work& work) { return stage_of(work) == Stage::ffn; });
   };
-  EXPECT_EQ(ffn_slots(compile(input.deployment, false)), 2);
-  EXPECT_EQ(ffn_slots(compile(input.deployment, true)), 12);
+  EXPECT_EQ(ffn_works(compile(input.deployment, false)), 2);
+  EXPECT_EQ(ffn_works(compile(input.deployment, true)), 12);
 }
 
 }  // namespace

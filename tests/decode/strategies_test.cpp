@@ -20,6 +20,7 @@ SimulationInput wide_expert_parallel(std::int64_t layers, std::int64_t micro_bat
   Deployment& d = input.deployment;
   d.strategy = "wide_expert_parallel";
   d.pools.resize(1);
+  d.pools[0].roles = kAllRoles;
   d.pools[0].name = "gpus";
   d.pools[0].instances = 1;
   d.pools[0].gpus_per_instance = 8;
@@ -35,6 +36,7 @@ SimulationInput tensor_parallel(std::int64_t layers, std::int64_t micro_batches)
   Deployment& d = input.deployment;
   d.strategy = "tensor_parallel";
   d.pools.resize(1);
+  d.pools[0].roles = kAllRoles;
   d.pools[0].name = "gpus";
   d.pools[0].instances = 1;
   d.pools[0].scale_up_bandwidth = BytesPerSecond{5e9};
@@ -149,11 +151,13 @@ TEST(Strategies, SayWhatMakesADeploymentImpossible) {
   EXPECT_THAT(problems([](Deployment& d) {
                 d.strategy = "tensor_parallel";
                 d.pools.pop_back();
+                d.pools[0].roles = kAllRoles;
               }),
               Contains(HasSubstr("one synchronous group")));
   EXPECT_THAT(problems([](Deployment& d) {
                 d.strategy = "wide_expert_parallel";
                 d.pools.pop_back();
+                d.pools[0].roles = kAllRoles;
               }),
               Contains(HasSubstr("splits experts over all 4 GPUs")));
 }

@@ -51,9 +51,10 @@ models::ModelSpec model_with(const std::variant<models::DenseFfn, models::MoeFfn
   return model;
 }
 
-Pool pool(std::string name, std::int64_t instances, std::int64_t gpus,
+Pool pool(std::string name, Roles roles, std::int64_t instances, std::int64_t gpus,
           std::shared_ptr<const hw::KernelModel> kernels, double bandwidth) {
   return {.name = std::move(name),
+          .roles = roles,
           .instances = instances,
           .gpus_per_instance = gpus,
           .gpus_per_node = gpus,
@@ -85,7 +86,8 @@ SimulationInput one_to_one(std::int64_t layers, std::int64_t micro_batches,
   d.model = dense_model(layers);
   d.micro_batches = micro_batches;
   const auto kernels = fixed_kernels(stages);
-  d.pools = {pool("attention", 1, 1, kernels, bandwidth), pool("ffn", 1, 1, kernels, bandwidth)};
+  d.pools = {pool("attention", {Role::attention}, 1, 1, kernels, bandwidth),
+             pool("ffn", {Role::ffn}, 1, 1, kernels, bandwidth)};
   input.workload.steady = true;
   input.workload.requests_per_gpu = micro_batches;
   input.workload.context.tokens = 100;
@@ -98,7 +100,8 @@ SimulationInput two_to_two(std::int64_t layers, std::int64_t micro_batches,
   Deployment& d = input.deployment;
   d.model = moe_model(layers);
   const auto kernels = fixed_kernels(stages);
-  d.pools = {pool("attention", 2, 4, kernels, 1e9), pool("ffn", 2, 4, kernels, 1e9)};
+  d.pools = {pool("attention", {Role::attention}, 2, 4, kernels, 1e9),
+             pool("ffn", {Role::ffn}, 2, 4, kernels, 1e9)};
   d.ffn_tensor_parallel = 4;
   d.ffn_expert_parallel = 2;
   input.workload.requests_per_gpu = 4 * micro_batches;

@@ -87,19 +87,20 @@ class Writer {
 
   void slice(const decode::TraceRecord& record) {
     const decode::Task& task = graph_.tasks()[record.task];
-    const decode::Slot& slot = graph_.slots()[task.slot];
+    const decode::Work& work = graph_.works()[task.work];
+    const decode::Place at = place_of(work);
     if (!task.on_resource) {
-      message(record, task, slot);
+      message(record, task, std::get<decode::Message>(work));
       return;
     }
+    const std::string_view stage = name_of(stage_of(work));
     const Track track = graph_.resources()[task.resource].compute ? kKernels : kCollectives;
-    const std::uint64_t pid = process(record.replica, slot.pool, slot.instance);
+    const std::uint64_t pid = process(record.replica, at.pool, at.instance);
     const double start = (record.begin - begin_).seconds().value() * 1e6;
     const double length = (record.end - record.begin).seconds().value() * 1e6;
     event(fmt::format(
         R"json("ph":"X","name":"{} layer {}","cat":"{}","pid":{},"tid":{},"ts":{:.6f},"dur":{:.6f},"args":{{"micro_batch":{}}})json",
-        name_of(slot.stage), task.layer, name_of(slot.stage), pid, static_cast<int>(track), start,
-        length, record.micro_batch));
+        stage, task.layer, stage, pid, static_cast<int>(track), start, length, record.micro_batch));
     // One flow per micro-batch: each slice continues it.
     const std::uint64_t flow = record.replica * 1024ULL + record.micro_batch + 1;
     event(fmt::format(
@@ -111,14 +112,15 @@ class Writer {
   // Messages of one sender overlap (one is still arriving while the next leaves), which slices of a
   // thread must not: asynchronous events may.
   void message(const decode::TraceRecord& record, const decode::Task& task,
-               const decode::Slot& slot) {
+               const decode::Message& message) {
     ++messages_;
     for (const auto& [phase, when] : {std::pair{'b', record.begin}, std::pair{'e', record.end}}) {
       event(fmt::format(
           R"json("ph":"{}","name":"to {} {}","cat":"message","id":{},"pid":{},"tid":{},"ts":{:.6f},"args":{{"layer":{},"micro_batch":{}}})json",
-          phase, deployment_.pools[slot.to_pool].name, slot.to_instance, messages_,
-          process(record.replica, slot.pool, slot.instance), static_cast<int>(kSending),
-          (when - begin_).seconds().value() * 1e6, task.layer, record.micro_batch));
+          phase, deployment_.pools[message.to.pool].name, message.to.instance, messages_,
+          process(record.replica, message.from.pool, message.from.instance),
+          static_cast<int>(kSending), (when - begin_).seconds().value() * 1e6, task.layer,
+          record.micro_batch));
     }
   }
 

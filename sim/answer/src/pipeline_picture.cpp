@@ -85,12 +85,12 @@ std::string pipeline_picture(const decode::StepGraph& graph, const decode::Deplo
   std::vector<std::array<bool, kKindNames.size()>> used(deployment.pools.size());
   for (const auto& record : trace) {
     const decode::Task& task = graph.tasks()[record.task];
-    const decode::Slot& slot = graph.slots()[task.slot];
+    const decode::Place at = place_of(graph.works()[task.work]);
     const bool shown = record.end > begin && record.begin < begin + window;
-    if (record.replica != 0 || slot.instance != 0 || !shown) continue;
+    if (record.replica != 0 || at.instance != 0 || !shown) continue;
     const Kind kind = kind_of(graph, task);
-    used[slot.pool][static_cast<std::size_t>(kind)] = true;
-    bars.push_back({slot.pool, kind, &record});
+    used[at.pool][static_cast<std::size_t>(kind)] = true;
+    bars.push_back({at.pool, kind, &record});
   }
   // Kernels of every pool have a row, so that an idle pool shows.
   std::vector<std::array<double, kKindNames.size()>> row_of(deployment.pools.size());
@@ -137,7 +137,7 @@ std::string pipeline_picture(const decode::StepGraph& graph, const decode::Deplo
   }
   for (const Bar& bar : bars) {
     const decode::Task& task = graph.tasks()[bar.record->task];
-    const decode::Slot& slot = graph.slots()[task.slot];
+    const decode::Stage stage = stage_of(graph.works()[task.work]);
     const double from = x(bar.record->begin);
     const double width = x(bar.record->end) - from;
     const double top = row_of[bar.pool][static_cast<std::size_t>(bar.kind)];
@@ -149,7 +149,7 @@ std::string pipeline_picture(const decode::StepGraph& graph, const decode::Deplo
         from, top, std::max(width, 0.5), kBar,
         view::svg::kColors[bar.record->micro_batch % view::svg::kColors.size()], opacity,
         view::svg::escaped(
-            fmt::format("{} of layer {}, micro-batch {}: {}", name_of(slot.stage), task.layer,
+            fmt::format("{} of layer {}, micro-batch {}: {}", name_of(stage), task.layer,
                         bar.record->micro_batch,
                         si((bar.record->end - bar.record->begin).seconds().value(), "s"))));
     if (width >= kLeastForText) {

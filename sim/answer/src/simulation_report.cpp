@@ -60,7 +60,7 @@ std::vector<std::string> range_warnings_of(const decode::SimulationInput& input,
         block, d.model.precisions, d.model.hidden, shape,
         {.tensor_parallel = d.attention_tensor_parallel, .output_parallel = d.output_parallel},
         models::MlaCount::absorbed, operators);
-    ask(d.pools.front(), operators);
+    ask(d.pool(decode::Role::attention), operators);
   }
   for (const auto& block : d.model.ffns) {
     models::OperatorList operators;
@@ -69,7 +69,7 @@ std::vector<std::string> range_warnings_of(const decode::SimulationInput& input,
                            .expert_parallel = d.ffn_expert_parallel,
                            .own_tokens = 1.0 / static_cast<double>(d.ffn_expert_parallel)},
                           operators);
-    ask(d.pools.back(), operators);
+    ask(d.pool(decode::Role::ffn), operators);
   }
   return warnings;
 }

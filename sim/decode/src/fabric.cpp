@@ -53,7 +53,7 @@ Fabric::Fabric(const Deployment& d, NetworkModel model, std::span<const SlowLink
   slowness_.assign(ports, 1.0);
   for (const SlowLink& slow : slow_links) {
     for (std::uint32_t r = 0; r < d.replicas; ++r) {
-      const std::uint32_t port = port_of({r, slow.pool, slow.instance});
+      const std::uint32_t port = port_of({r, {slow.pool, slow.instance}});
       slowness_[port] *= slow.factor;
       for (const net::LinkId direction : {sending_links_[port], sending_links_[port] + 1}) {
         topology_.scale_capacity(direction, 1.0 / slow.factor);

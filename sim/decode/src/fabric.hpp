@@ -20,8 +20,7 @@ namespace ridge::decode {
 // An instance of a pool in a replica.
 struct Endpoint {
   std::uint32_t replica = 0;
-  std::uint32_t pool = 0;
-  std::uint32_t instance = 0;
+  Place at;
 };
 
 // GPU i of an instance talks to GPU i of another (or i mod its size) over rail i, all rails alike
@@ -32,7 +31,8 @@ struct Endpoint {
 // in which they come. NetworkModel::max_min_fair: messages start at once and share.
 class Fabric {
  public:
-  struct Message {
+  // A message on its way.
+  struct Parcel {
     std::uint64_t tag = 0;
     Endpoint from;
     Endpoint to;
@@ -48,12 +48,12 @@ class Fabric {
   //   sender_free(SimTime, port)  call sender_free(then, port)
   //   wake(SimTime)               call wake(then)
   template <class Sink>
-  void send(des::SimTime now, const Message& message, Sink& sink) {
-    const std::uint32_t port = port_of(message.from);
+  void send(des::SimTime now, const Parcel& parcel, Sink& sink) {
+    const std::uint32_t port = port_of(parcel.from);
     if (model_ == NetworkModel::max_min_fair) {
-      start(now, message, sink);
-    } else if (senders_[port].request(now, message)) {
-      begin(now, message, port, sink);
+      start(now, parcel, sink);
+    } else if (senders_[port].request(now, parcel)) {
+      begin(now, parcel, port, sink);
     }
   }
   template <class Sink>
@@ -75,43 +75,43 @@ class Fabric {
 
  private:
   template <class Sink>
-  void begin(des::SimTime now, const Message& message, std::uint32_t port, Sink& sink) {
-    start(now, message, sink);
+  void begin(des::SimTime now, const Parcel& parcel, std::uint32_t port, Sink& sink) {
+    start(now, parcel, sink);
     const double seconds =
-        flow_bytes(message) * flows_per_sender(message) / port_rate_[message.from.pool];
+        flow_bytes(parcel) * flows_per_sender(parcel) / port_rate_[parcel.from.at.pool];
     sink.sender_free(now + des::SimTime::from(Seconds{seconds * slowness_[port]}), port);
   }
 
   template <class Sink>
-  void start(des::SimTime now, const Message& message, Sink& sink) {
-    sink.begin(message.tag);
+  void start(des::SimTime now, const Parcel& parcel, Sink& sink) {
+    sink.begin(parcel.tag);
     net::Transfer transfer;
-    transfer.route = network_->route(port_of(message.from), port_of(message.to));
+    transfer.route = network_->route(port_of(parcel.from), port_of(parcel.to));
     transfer.transport = transport_;
-    transfer.bytes = static_cast<std::uint64_t>(std::llround(flow_bytes(message)));
-    transfer.tag = message.tag;
-    transfer.delay = message.delay;
-    transfer.group = {.per_source = flows_per_sender(message),
-                      .per_destination = flows_per_receiver(message),
-                      .copies = flows(message)};
+    transfer.bytes = static_cast<std::uint64_t>(std::llround(flow_bytes(parcel)));
+    transfer.tag = parcel.tag;
+    transfer.delay = parcel.delay;
+    transfer.group = {.per_source = flows_per_sender(parcel),
+                      .per_destination = flows_per_receiver(parcel),
+                      .copies = flows(parcel)};
     network_->start(now, transfer, sink);
   }
 
   [[nodiscard]] std::uint32_t port_of(const Endpoint& endpoint) const {
-    return first_port_[endpoint.pool] +
-           endpoint.replica * static_cast<std::uint32_t>(instances_[endpoint.pool]) +
-           endpoint.instance;
+    return first_port_[endpoint.at.pool] +
+           endpoint.replica * static_cast<std::uint32_t>(instances_[endpoint.at.pool]) +
+           endpoint.at.instance;
   }
-  [[nodiscard]] std::uint32_t flows(const Message& m) const {
-    return std::max(gpus_[m.from.pool], gpus_[m.to.pool]);
+  [[nodiscard]] std::uint32_t flows(const Parcel& m) const {
+    return std::max(gpus_[m.from.at.pool], gpus_[m.to.at.pool]);
   }
-  [[nodiscard]] double flow_bytes(const Message& m) const { return m.bytes / flows(m); }
+  [[nodiscard]] double flow_bytes(const Parcel& m) const { return m.bytes / flows(m); }
   // A pool with fewer GPUs gives each of them several partners.
-  [[nodiscard]] std::uint32_t flows_per_sender(const Message& m) const {
-    return flows(m) / gpus_[m.from.pool];
+  [[nodiscard]] std::uint32_t flows_per_sender(const Parcel& m) const {
+    return flows(m) / gpus_[m.from.at.pool];
   }
-  [[nodiscard]] std::uint32_t flows_per_receiver(const Message& m) const {
-    return flows(m) / gpus_[m.to.pool];
+  [[nodiscard]] std::uint32_t flows_per_receiver(const Parcel& m) const {
+    return flows(m) / gpus_[m.to.at.pool];
   }
 
   static net::Topology topology_of(const Deployment& deployment);
@@ -123,7 +123,7 @@ class Fabric {
   std::vector<double> port_rate_;          // per pool: bytes/s of payload on one NIC direction
   double efficiency_;                      // payload bytes per byte on the wire
   std::vector<double> slowness_;           // per port
-  std::vector<des::Resource<Message>> senders_;
+  std::vector<des::Resource<Parcel>> senders_;
   net::Topology topology_;
   std::vector<net::LinkId> sending_links_;  // per port
   std::optional<net::Network> network_;     // once the slow links are known

@@ -27,7 +27,8 @@ Bytes attention_weights(const Deployment& d) {
   const models::ModelSpec& model = d.model;
   Bytes total = 2.0 * static_cast<double>(model.vocabulary) * static_cast<double>(model.hidden) *
                 bytes_per_value(models::Precision::bf16) /
-                static_cast<double>(std::min(d.pools[0].gpus_per_node, d.pools[0].gpus()));
+                static_cast<double>(std::min(d.pool(Role::attention).gpus_per_node,
+                                             d.pool(Role::attention).gpus()));
   for (std::size_t i = 0; i < model.attentions.size(); ++i) {
     total += attention_layers(d, i) *
              models::attention_parameters(model.attentions[i], model.hidden) *
@@ -59,8 +60,7 @@ Bytes ffn_weights(const Deployment& d) {
 
 MemoryPlan plan_memory(const Deployment& d, const Admission& admission) {
   MemoryPlan plan;
-  for (std::size_t p = 0; p < d.pools.size(); ++p) {
-    const Pool& pool = d.pools[p];
+  for (const Pool& pool : d.pools) {
     const auto& capacity = pool.kernels->chip().memory.value;
     if (!capacity) {
       throw UserError(
@@ -68,9 +68,9 @@ MemoryPlan plan_memory(const Deployment& d, const Admission& admission) {
                       pool.kernels->chip().name));
     }
     PoolMemory memory{.pool = pool.name, .capacity = *capacity, .weights = {}, .kv_budget = {}};
-    const bool keeps_kv = p == 0;
+    const bool keeps_kv = pool.roles.has(Role::attention);
     if (keeps_kv) memory.weights += attention_weights(d);
-    if (p + 1 == d.pools.size()) memory.weights += ffn_weights(d);
+    if (pool.roles.has(Role::ffn)) memory.weights += ffn_weights(d);
     const Bytes left = admission.memory_utilization * memory.capacity - memory.weights;
     if (left.value() <= 0.0) {
       plan.problems.push_back(fmt::format(

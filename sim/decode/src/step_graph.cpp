@@ -17,11 +17,30 @@ std::string_view name_of(Stage stage) {
   return kNames[static_cast<std::size_t>(stage)];
 }
 
-des::SimTime StepGraph::longest_path(std::span<const des::SimTime> slot_durations) const {
+Stage stage_of(const Work& work) {
+  // In the order of the variant.
+  constexpr std::array<Stage, std::variant_size_v<Work>> kStageOf = {
+      Stage::attention, Stage::ffn, Stage::head, Stage::network, Stage::scale_up, Stage::network};
+  return kStageOf[work.index()];
+}
+
+Place place_of(const Work& work) {
+  return std::visit(
+      [](const auto& kind) {
+        if constexpr (requires { kind.from; }) {
+          return kind.from;
+        } else {
+          return kind.at;
+        }
+      },
+      work);
+}
+
+des::SimTime StepGraph::longest_path(std::span<const des::SimTime> durations) const {
   std::vector<des::SimTime> start(tasks_.size());
   des::SimTime longest;
   for (TaskId id = 0; id < tasks_.size(); ++id) {
-    const des::SimTime end = start[id] + slot_durations[tasks_[id].slot];
+    const des::SimTime end = start[id] + durations[tasks_[id].work];
     longest = std::max(longest, end);
     for (const TaskId next : successors(id)) start[next] = std::max(start[next], end);
   }
@@ -31,7 +50,7 @@ des::SimTime StepGraph::longest_path(std::span<const des::SimTime> slot_duration
 struct StepGraphBuilder::Impl {
   using Graph = boost::adjacency_list<boost::vecS, boost::vecS, boost::directedS, Task>;
 
-  StepGraph parts;  // resources and slots; tasks come from the graph
+  StepGraph parts;  // resources and works; tasks come from the graph
   Graph graph;
 
   TaskId add(const Task& task, std::span<const TaskId> after) {
@@ -51,22 +70,22 @@ ResourceId StepGraphBuilder::resource(const ResourceInfo& info) {
   return static_cast<ResourceId>(impl_->parts.resources_.size() - 1);
 }
 
-SlotId StepGraphBuilder::slot(const Slot& slot) {
-  auto& slots = impl_->parts.slots_;
-  const auto found = std::find(slots.begin(), slots.end(), slot);
-  if (found != slots.end()) return static_cast<SlotId>(found - slots.begin());
-  slots.push_back(slot);
-  return static_cast<SlotId>(slots.size() - 1);
+WorkId StepGraphBuilder::work(const Work& work) {
+  auto& works = impl_->parts.works_;
+  const auto found = std::find(works.begin(), works.end(), work);
+  if (found != works.end()) return static_cast<WorkId>(found - works.begin());
+  works.push_back(work);
+  return static_cast<WorkId>(works.size() - 1);
 }
 
-TaskId StepGraphBuilder::task(SlotId slot, ResourceId resource, std::uint32_t layer,
+TaskId StepGraphBuilder::task(WorkId work, ResourceId resource, std::uint32_t layer,
                               std::span<const TaskId> after) {
-  return impl_->add({.slot = slot, .resource = resource, .layer = layer, .on_resource = true},
+  return impl_->add({.work = work, .resource = resource, .layer = layer, .on_resource = true},
                     after);
 }
 
-TaskId StepGraphBuilder::transfer(SlotId slot, std::uint32_t layer, std::span<const TaskId> after) {
-  return impl_->add({.slot = slot, .resource = 0, .layer = layer, .on_resource = false}, after);
+TaskId StepGraphBuilder::transfer(WorkId work, std::uint32_t layer, std::span<const TaskId> after) {
+  return impl_->add({.work = work, .resource = 0, .layer = layer, .on_resource = false}, after);
 }
 
 StepGraph StepGraphBuilder::compile() const {

@@ -109,10 +109,10 @@ std::vector<std::string> strategy_names() {
 
 std::vector<std::string> deployment_problems(const Deployment& deployment) {
   Problems problems;
-  const Pool& first = deployment.pools.front();
-  require_divides(deployment.attention_tensor_parallel, first.gpus_per_instance,
+  const Pool& attention = deployment.pool(Role::attention);
+  require_divides(deployment.attention_tensor_parallel, attention.gpus_per_instance,
                   "attention tensor-parallel GPUs",
-                  fmt::format("GPUs of a \"{}\" instance", first.name), problems);
+                  fmt::format("GPUs of a \"{}\" instance", attention.name), problems);
   check_heads(deployment, problems);
   check_ffn(deployment, problems);
   if (deployment.drafting.tokens > deployment.model.mtp.modules) {

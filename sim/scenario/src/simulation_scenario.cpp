@@ -106,6 +106,9 @@ void read_pool(const JsonNode& node, std::string name, Deployment& d, bool holds
   JsonObject object(node);
   Pool pool;
   pool.name = std::move(name);
+  pool.roles = holds_attention && holds_ffn ? decode::kAllRoles
+               : holds_attention            ? decode::Roles{decode::Role::attention}
+                                            : decode::Roles{decode::Role::ffn};
   object.required("instances", pool.instances, between(1, kMaxGpus));
   object.required("gpus_per_instance", pool.gpus_per_instance, between(1, kMaxGpus));
   hw::ChipSpec chip;

@@ -15,13 +15,10 @@
 namespace ridge::decode {
 namespace {
 
-constexpr std::uint32_t kAttentionPool = 0;
-constexpr std::uint32_t kFfnPool = 1;
-
 // Share of the tokens that an FFN instance receives.
 double routed_share(const Deployment& d, const models::FfnBlock& ffn) {
   if (d.dispatch == Dispatch::broadcast) return 1.0;
-  const double one = 1.0 / static_cast<double>(d.pools[kFfnPool].instances);
+  const double one = 1.0 / static_cast<double>(d.pool(Role::ffn).instances);
   // Each instance computes the dense part (or the shared expert) of an equal share of the tokens.
   const auto* moe = std::get_if<models::MoeFfn>(&ffn.kind);
   if (moe == nullptr) return one;
@@ -33,11 +30,16 @@ double routed_share(const Deployment& d, const models::FfnBlock& ffn) {
 }  // namespace
 
 void check_attention_ffn_disaggregation(const Deployment& d, Problems& problems) {
-  if (d.pools.size() != 2) {
+  const auto plays = [&](Role role) {
+    return std::any_of(d.pools.begin(), d.pools.end(),
+                       [&](const Pool& pool) { return pool.roles.has(role); });
+  };
+  if (d.pools.size() != 2 || !plays(Role::attention) || !plays(Role::ffn)) {
     problems.push_back("strategy \"afd\" has two pools, \"attention\" and \"ffn\"");
     return;
   }
-  const Pool& ffn = d.pools[kFfnPool];
+  const Pool& attention = d.pool(Role::attention);
+  const Pool& ffn = d.pool(Role::ffn);
   if (d.ffn_tensor_parallel * d.ffn_expert_parallel != ffn.gpus()) {
     problems.push_back(
         fmt::format("tensor_parallel x expert_parallel of the FFN ({} x {}) must be "
@@ -50,25 +52,26 @@ void check_attention_ffn_disaggregation(const Deployment& d, Problems& problems)
                     "of {}",
                     d.ffn_tensor_parallel, ffn.gpus_per_instance));
   }
-  const auto [fewer, more] =
-      std::minmax(d.pools[kAttentionPool].gpus_per_instance, ffn.gpus_per_instance);
+  const auto [fewer, more] = std::minmax(attention.gpus_per_instance, ffn.gpus_per_instance);
   if (more % fewer != 0) {
     problems.push_back(
         fmt::format("GPUs of an attention and an FFN instance pair up, so {} and {} "
                     "GPUs must be multiples of each other",
-                    d.pools[kAttentionPool].gpus_per_instance, ffn.gpus_per_instance));
+                    attention.gpus_per_instance, ffn.gpus_per_instance));
   }
-  if (d.pools[kAttentionPool].gpus_per_instance % d.output_parallel != 0) {
+  if (attention.gpus_per_instance % d.output_parallel != 0) {
     problems.push_back(
         fmt::format("output_parallel ({}) must divide the attention instance's {} "
                     "GPUs",
-                    d.output_parallel, d.pools[kAttentionPool].gpus_per_instance));
+                    d.output_parallel, attention.gpus_per_instance));
   }
 }
 
 StepGraph compile_attention_ffn_disaggregation(const Deployment& d, bool layers_differ) {
-  const auto attentions = static_cast<std::uint32_t>(d.pools[kAttentionPool].instances);
-  const auto ffns = static_cast<std::uint32_t>(d.pools[kFfnPool].instances);
+  const std::uint32_t attention_pool = d.index_of(Role::attention);
+  const std::uint32_t ffn_pool = d.index_of(Role::ffn);
+  const auto attentions = static_cast<std::uint32_t>(d.pools[attention_pool].instances);
+  const auto ffns = static_cast<std::uint32_t>(d.pools[ffn_pool].instances);
   const auto attention_tp = static_cast<std::uint32_t>(d.attention_tensor_parallel);
   const auto tp = static_cast<std::uint32_t>(d.ffn_tensor_parallel);
 
@@ -77,11 +80,11 @@ StepGraph compile_attention_ffn_disaggregation(const Deployment& d, bool layers_
   std::vector<ResourceId> ffn_kernels;
   std::vector<ResourceId> ffn_links;
   for (std::uint32_t i = 0; i < attentions; ++i) {
-    attention_kernels.push_back(graph.resource({kAttentionPool, i, true}));
+    attention_kernels.push_back(graph.resource({{attention_pool, i}, true}));
   }
   for (std::uint32_t j = 0; j < ffns; ++j) {
-    ffn_kernels.push_back(graph.resource({kFfnPool, j, true}));
-    ffn_links.push_back(d.scale_up_overlaps_compute ? graph.resource({kFfnPool, j, false})
+    ffn_kernels.push_back(graph.resource({{ffn_pool, j}, true}));
+    ffn_links.push_back(d.scale_up_overlaps_compute ? graph.resource({{ffn_pool, j}, false})
                                                     : ffn_kernels.back());
   }
 
@@ -98,15 +101,14 @@ StepGraph compile_attention_ffn_disaggregation(const Deployment& d, bool layers_
 
     std::vector<TaskId> attention(attentions);
     for (std::uint32_t i = 0; i < attentions; ++i) {
-      const SlotId slot = graph.slot({.stage = Stage::attention,
-                                      .pool = kAttentionPool,
-                                      .instance = i,
-                                      .block = static_cast<std::uint32_t>(layer.blocks.attention),
-                                      .next_block = static_cast<std::uint32_t>(layer.blocks.ffn),
-                                      .partials = partials,
-                                      .queries = layer.queries,
-                                      .ranks = attention_tp});
-      attention[i] = graph.task(slot, attention_kernels[i], number, before[i]);
+      const WorkId work =
+          graph.work(AttentionWork{.at = {attention_pool, i},
+                                   .block = static_cast<std::uint32_t>(layer.blocks.attention),
+                                   .next_ffn = static_cast<std::uint32_t>(layer.blocks.ffn),
+                                   .partials = partials,
+                                   .queries = layer.queries,
+                                   .ranks = attention_tp});
+      attention[i] = graph.task(work, attention_kernels[i], number, before[i]);
       before[i].clear();
     }
     // Each instance begins with another partner, so that no receiver is crowded while others idle.
@@ -114,45 +116,39 @@ StepGraph compile_attention_ffn_disaggregation(const Deployment& d, bool layers_
     for (std::uint32_t k = 0; k < ffns; ++k) {
       for (std::uint32_t i = 0; i < attentions; ++i) {
         const std::uint32_t j = (i + k) % ffns;
-        const SlotId slot = graph.slot({.stage = Stage::network,
-                                        .pool = kAttentionPool,
-                                        .instance = i,
-                                        .bytes_per_token = out_bytes,
-                                        .tokens_of = i,
-                                        .to_pool = kFfnPool,
-                                        .to_instance = j});
-        arrivals[j][i] = graph.transfer(slot, number, std::array{attention[i]});
+        const WorkId message = graph.work(Message{.from = {attention_pool, i},
+                                                  .to = {ffn_pool, j},
+                                                  .bytes_per_token = out_bytes,
+                                                  .requests_of = i});
+        arrivals[j][i] = graph.transfer(message, number, std::array{attention[i]});
       }
     }
     // results[j][i]: what must be done before FFN instance j answers attention instance i.
     std::vector<std::vector<TaskId>> results(ffns);
     for (std::uint32_t j = 0; j < ffns; ++j) {
-      const auto collective = [&](Slot::Pattern pattern, double bytes, std::uint32_t tokens_of,
-                                  std::span<const TaskId> after) {
-        const SlotId slot = graph.slot({.stage = Stage::scale_up,
-                                        .pool = kFfnPool,
-                                        .instance = j,
-                                        .bytes_per_token = bytes,
-                                        .tokens_of = tokens_of,
-                                        .pattern = pattern,
-                                        .ranks = tp});
-        return graph.task(slot, ffn_links[j], number, after);
+      const auto collective = [&](Collective::Pattern pattern, double bytes,
+                                  std::uint32_t requests_of, std::span<const TaskId> after) {
+        const WorkId work = graph.work(Collective{.at = {ffn_pool, j},
+                                                  .pattern = pattern,
+                                                  .bytes_per_token = bytes,
+                                                  .requests_of = requests_of,
+                                                  .ranks = tp});
+        return graph.task(work, ffn_links[j], number, after);
       };
       std::vector<TaskId> arrived = arrivals[j];
       const bool each = d.gathering == Gathering::per_message;
       if (tp > 1 && each) {
         for (std::uint32_t i = 0; i < attentions; ++i) {
-          arrived[i] = collective(Slot::Pattern::all_gather, out_bytes, i, std::array{arrived[i]});
+          arrived[i] =
+              collective(Collective::Pattern::all_gather, out_bytes, i, std::array{arrived[i]});
         }
       } else if (tp > 1) {
-        arrived = {collective(Slot::Pattern::all_gather, out_bytes, kAllInstances, arrived)};
+        arrived = {collective(Collective::Pattern::all_gather, out_bytes, kAllInstances, arrived)};
       }
-      const SlotId work = graph.slot({.stage = Stage::ffn,
-                                      .pool = kFfnPool,
-                                      .instance = j,
-                                      .block = static_cast<std::uint32_t>(layer.blocks.ffn),
-                                      .layer = layers_differ ? number : 0,
-                                      .queries = layer.queries});
+      const WorkId work = graph.work(FfnWork{.at = {ffn_pool, j},
+                                             .block = static_cast<std::uint32_t>(layer.blocks.ffn),
+                                             .layer = layers_differ ? number : 0,
+                                             .queries = layer.queries});
       const TaskId done = graph.task(work, ffn_kernels[j], number, arrived);
       results[j].assign(attentions, done);
       if (tp > 1 && each) {
@@ -160,35 +156,30 @@ StepGraph compile_attention_ffn_disaggregation(const Deployment& d, bool layers_
         for (std::uint32_t k = 0; k < attentions; ++k) {
           const std::uint32_t i = (j + k) % attentions;
           results[j][i] =
-              collective(Slot::Pattern::reduce_scatter, back_bytes, i, std::array{done});
+              collective(Collective::Pattern::reduce_scatter, back_bytes, i, std::array{done});
         }
       } else if (tp > 1) {
-        const TaskId scattered =
-            collective(Slot::Pattern::reduce_scatter, back_bytes, kAllInstances, std::array{done});
+        const TaskId scattered = collective(Collective::Pattern::reduce_scatter, back_bytes,
+                                            kAllInstances, std::array{done});
         results[j].assign(attentions, scattered);
       }
     }
     for (std::uint32_t k = 0; k < attentions; ++k) {
       for (std::uint32_t j = 0; j < ffns; ++j) {
         const std::uint32_t i = (j + k) % attentions;
-        const SlotId slot = graph.slot({.stage = Stage::network,
-                                        .pool = kFfnPool,
-                                        .instance = j,
-                                        .bytes_per_token = back_bytes,
-                                        .tokens_of = i,
-                                        .to_pool = kAttentionPool,
-                                        .to_instance = i});
-        before[i].push_back(graph.transfer(slot, number, std::array{results[j][i]}));
+        const WorkId message = graph.work(Message{.from = {ffn_pool, j},
+                                                  .to = {attention_pool, i},
+                                                  .bytes_per_token = back_bytes,
+                                                  .requests_of = i});
+        before[i].push_back(graph.transfer(message, number, std::array{results[j][i]}));
       }
     }
     partials = ffns;
     ++number;
   }
   for (std::uint32_t i = 0; i < attentions; ++i) {
-    const SlotId head = graph.slot({.stage = Stage::head,
-                                    .pool = kAttentionPool,
-                                    .instance = i,
-                                    .queries = static_cast<std::uint32_t>(d.queries_per_step())});
+    const WorkId head = graph.work(HeadWork{
+        .at = {attention_pool, i}, .queries = static_cast<std::uint32_t>(d.queries_per_step())});
     graph.task(head, attention_kernels[i], number, before[i]);
   }
   return graph.compile();

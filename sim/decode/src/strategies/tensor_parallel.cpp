@@ -9,7 +9,7 @@
 namespace ridge::decode {
 
 void check_tensor_parallel(const Deployment& d, Problems& problems) {
-  if (d.pools.size() != 1) {
+  if (!d.one_pool()) {
     problems.push_back("strategy \"tensor_parallel\" has one pool, \"gpus\"");
     return;
   }
@@ -39,8 +39,8 @@ void check_tensor_parallel(const Deployment& d, Problems& problems) {
 
 StepGraph compile_tensor_parallel(const Deployment& d, bool layers_differ) {
   StepGraphBuilder graph;
-  const ResourceId kernels = graph.resource({0, 0, true});
-  const ResourceId links = d.scale_up_overlaps_compute ? graph.resource({0, 0, false}) : kernels;
+  const ResourceId kernels = graph.resource({{}, true});
+  const ResourceId links = d.scale_up_overlaps_compute ? graph.resource({{}, false}) : kernels;
   const auto ranks = static_cast<std::uint32_t>(d.pools[0].gpus_per_instance);
 
   std::vector<TaskId> before;
@@ -50,27 +50,22 @@ StepGraph compile_tensor_parallel(const Deployment& d, bool layers_differ) {
     const double hidden_bytes = static_cast<double>(d.model.hidden) *
                                 bytes_per_value(d.model.precisions.activations).value() *
                                 layer.queries;
-    const auto stage = [&](const Slot& slot) {
-      before = {graph.task(graph.slot(slot), kernels, number, before)};
+    const auto stage = [&](const Work& work) {
+      before = {graph.task(graph.work(work), kernels, number, before)};
       if (ranks == 1) return;
-      const SlotId sum = graph.slot({.stage = Stage::scale_up,
-                                     .bytes_per_token = hidden_bytes,
-                                     .pattern = Slot::Pattern::all_reduce,
-                                     .ranks = ranks});
+      const WorkId sum = graph.work(Collective{.pattern = Collective::Pattern::all_reduce,
+                                               .bytes_per_token = hidden_bytes,
+                                               .ranks = ranks});
       before = {graph.task(sum, links, number, before)};
     };
-    stage({.stage = Stage::attention,
-           .block = static_cast<std::uint32_t>(layer.blocks.attention),
-           .next_block = block,
-           .queries = layer.queries});
-    stage({.stage = Stage::ffn,
-           .block = block,
-           .layer = layers_differ ? number : 0,
-           .queries = layer.queries});
+    stage(AttentionWork{.block = static_cast<std::uint32_t>(layer.blocks.attention),
+                        .next_ffn = block,
+                        .queries = layer.queries});
+    stage(FfnWork{.block = block, .layer = layers_differ ? number : 0, .queries = layer.queries});
     ++number;
   }
-  const SlotId head = graph.slot(
-      {.stage = Stage::head, .queries = static_cast<std::uint32_t>(d.queries_per_step())});
+  const WorkId head =
+      graph.work(HeadWork{.queries = static_cast<std::uint32_t>(d.queries_per_step())});
   graph.task(head, kernels, number, before);
   return graph.compile();
 }

@@ -10,7 +10,7 @@
 namespace ridge::decode {
 
 void check_wide_expert_parallel(const Deployment& d, Problems& problems) {
-  if (d.pools.size() != 1) {
+  if (!d.one_pool()) {
     problems.push_back("strategy \"wide_expert_parallel\" has one pool, \"gpus\"");
     return;
   }
@@ -28,8 +28,8 @@ void check_wide_expert_parallel(const Deployment& d, Problems& problems) {
 
 StepGraph compile_wide_expert_parallel(const Deployment& d, bool layers_differ) {
   StepGraphBuilder graph;
-  const ResourceId kernels = graph.resource({0, 0, true});
-  const ResourceId links = graph.resource({0, 0, false});
+  const ResourceId kernels = graph.resource({{}, true});
+  const ResourceId links = graph.resource({{}, false});
   const auto ranks = static_cast<std::uint32_t>(d.pools[0].gpus_per_instance);
 
   std::vector<TaskId> before;
@@ -38,37 +38,32 @@ StepGraph compile_wide_expert_parallel(const Deployment& d, bool layers_differ) 
     const auto& ffn = d.model.ffns[layer.blocks.ffn];
     const auto block = static_cast<std::uint32_t>(layer.blocks.ffn);
     const auto* moe = std::get_if<models::MoeFfn>(&ffn.kind);
-    const SlotId attention =
-        graph.slot({.stage = Stage::attention,
-                    .block = static_cast<std::uint32_t>(layer.blocks.attention),
-                    .next_block = block,
-                    .queries = layer.queries,
-                    .ranks = static_cast<std::uint32_t>(d.attention_tensor_parallel)});
+    const WorkId attention =
+        graph.work(AttentionWork{.block = static_cast<std::uint32_t>(layer.blocks.attention),
+                                 .next_ffn = block,
+                                 .queries = layer.queries,
+                                 .ranks = static_cast<std::uint32_t>(d.attention_tensor_parallel)});
     TaskId done = graph.task(attention, kernels, number, before);
-    const auto exchange = [&](double bytes_per_token, bool returning) {
+    const auto exchange = [&](double bytes_per_copy, bool returning) {
       // A copy of the token for each expert it chose.
-      const auto copies = static_cast<std::uint32_t>(moe->top_k * layer.queries);
-      const SlotId slot = graph.slot({.stage = Stage::network,
-                                      .bytes_per_token = bytes_per_token * copies,
-                                      .pattern = Slot::Pattern::all_to_all,
-                                      .copies = copies,
-                                      .experts = static_cast<std::uint32_t>(moe->experts),
-                                      .returning = returning,
-                                      .ranks = ranks});
-      done = graph.task(slot, links, number, std::array{done});
+      const WorkId work =
+          graph.work(Exchange{.bytes_per_copy = bytes_per_copy,
+                              .copies = static_cast<std::uint32_t>(moe->top_k * layer.queries),
+                              .experts = static_cast<std::uint32_t>(moe->experts),
+                              .returning = returning,
+                              .ranks = ranks});
+      done = graph.task(work, links, number, std::array{done});
     };
     if (moe != nullptr && ranks > 1) exchange(dispatch_bytes_per_token(d.model, ffn), false);
-    const SlotId work = graph.slot({.stage = Stage::ffn,
-                                    .block = block,
-                                    .layer = layers_differ ? number : 0,
-                                    .queries = layer.queries});
+    const WorkId work = graph.work(
+        FfnWork{.block = block, .layer = layers_differ ? number : 0, .queries = layer.queries});
     done = graph.task(work, kernels, number, std::array{done});
     if (moe != nullptr && ranks > 1) exchange(combine_bytes_per_token(d.model), true);
     before = {done};
     ++number;
   }
-  const SlotId head = graph.slot(
-      {.stage = Stage::head, .queries = static_cast<std::uint32_t>(d.queries_per_step())});
+  const WorkId head =
+      graph.work(HeadWork{.queries = static_cast<std::uint32_t>(d.queries_per_step())});
   graph.task(head, kernels, number, before);
   return graph.compile();
 }

@@ -9,6 +9,7 @@
 #include "ridge/net/cluster_spec.hpp"
 
 #include <cstdint>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -16,10 +17,30 @@
 
 namespace ridge::decode {
 
+// What a pool does in a step. A pool may have several roles, and each role one pool.
+enum class Role : std::uint8_t {
+  attention,  // keeps the requests and their KV, and runs the LM head
+  ffn,
+};
+class Roles {
+ public:
+  constexpr Roles() = default;
+  constexpr Roles(std::initializer_list<Role> roles) {
+    for (const Role role : roles) bits_ |= bit(role);
+  }
+  [[nodiscard]] constexpr bool has(Role role) const { return (bits_ & bit(role)) != 0; }
+
+ private:
+  static constexpr unsigned bit(Role role) { return 1U << static_cast<unsigned>(role); }
+  unsigned bits_ = 0;
+};
+inline constexpr Roles kAllRoles = {Role::attention, Role::ffn};
+
 // Instances of equal GPUs that do the same work. An instance is one synchronous group: its GPUs
 // start a stage together and finish it when the slowest is done.
 struct Pool {
   std::string name;  // "attention", "ffn", "gpus"
+  Roles roles;
   std::int64_t instances = 1;
   std::int64_t gpus_per_instance = 8;
   std::int64_t gpus_per_node = 8;  // that reach each other over scale-up links
@@ -90,13 +111,21 @@ struct Deployment {
     return gpus;
   }
   [[nodiscard]] std::int64_t gpus() const { return replicas * gpus_per_replica(); }
-  // Requests live in groups: attention_tensor_parallel GPUs of the first pool that share their
+  // The pool with this role, and its number. Throws InvariantError if there is none.
+  [[nodiscard]] std::uint32_t index_of(Role role) const;
+  [[nodiscard]] const Pool& pool(Role role) const { return pools[index_of(role)]; }
+  // Every GPU does everything.
+  [[nodiscard]] bool one_pool() const {
+    return pools.size() == 1 && pools[0].roles.has(Role::attention) &&
+           pools[0].roles.has(Role::ffn);
+  }
+  // Requests live in groups: attention_tensor_parallel GPUs of the attention pool that share their
   // cache.
   [[nodiscard]] std::int64_t groups_per_instance() const {
-    return pools.front().gpus_per_instance / attention_tensor_parallel;
+    return pool(Role::attention).gpus_per_instance / attention_tensor_parallel;
   }
   [[nodiscard]] std::int64_t groups() const {
-    return pools.front().instances * groups_per_instance();
+    return pool(Role::attention).instances * groups_per_instance();
   }
   // Tokens that each request puts through a step.
   [[nodiscard]] std::int64_t queries_per_step() const { return 1 + drafting.tokens; }

@@ -1,4 +1,4 @@
-// How long each slot of a step graph takes for the batch at hand, from the operators it launches.
+// How long each work of a step graph takes for the batch at hand, from the operators it launches.
 #pragma once
 
 #include "ridge/base/quantity.hpp"
@@ -30,10 +30,10 @@ struct SlowGpu {
 
 // The times of one step. Ranks are the GPUs of an instance, or its attention groups.
 struct StepTimes {
-  std::vector<double> rank_seconds;   // of slot s: [first_rank(s), first_rank(s + 1))
-  std::vector<des::SimTime> slowest;  // per slot: what the stage takes without jitter
-  std::vector<double> rank_sum;       // per slot: seconds, over its ranks
-  std::vector<double> payload_bytes;  // per slot: network between instances, whole instances
+  std::vector<double> rank_seconds;   // of work w: [first_rank(w), first_rank(w + 1))
+  std::vector<des::SimTime> slowest;  // per work: what it takes without jitter
+  std::vector<double> rank_sum;       // per work: seconds, over its ranks
+  std::vector<double> payload_bytes;  // per work: of a message, whole instances
 };
 
 class StageTimer {
@@ -47,19 +47,30 @@ class StageTimer {
   // use of `times`.
   void time(std::span<const GroupBatch> groups, StepTimes& times);
 
-  [[nodiscard]] std::span<const double> ranks(const StepTimes& times, SlotId slot) const {
-    return {times.rank_seconds.data() + first_rank_[slot],
-            first_rank_[slot + 1] - first_rank_[slot]};
+  [[nodiscard]] std::span<const double> ranks(const StepTimes& times, WorkId work) const {
+    return {times.rank_seconds.data() + first_rank_[work],
+            first_rank_[work + 1] - first_rank_[work]};
   }
   // A message between instances on idle links.
-  [[nodiscard]] Seconds message_time(const Slot& slot, double payload_bytes) const;
+  [[nodiscard]] Seconds message_time(const Message& message, double payload_bytes) const;
 
  private:
-  void time_attention(const Slot& slot, std::span<const GroupBatch> groups,
-                      std::span<double> ranks);
-  void time_ffn(const Slot& slot, double tokens, std::span<double> ranks);
-  void time_head(const Slot& slot, std::span<const GroupBatch> groups, std::span<double> ranks);
-  [[nodiscard]] Seconds collective_time(const Slot& slot, double tokens, double busiest) const;
+  // The requests of a micro-batch, as stages ask for them.
+  struct Batch {
+    std::span<const GroupBatch> groups;
+    double requests = 0;          // of all groups
+    double busiest = 0;           // of the group with most
+    std::size_t groups_each = 1;  // groups per instance
+    [[nodiscard]] double requests_of(std::uint32_t instance) const;
+  };
+
+  void time_work(const AttentionWork& work, const Batch& batch, std::span<double> ranks);
+  void time_work(const FfnWork& work, const Batch& batch, std::span<double> ranks);
+  void time_work(const HeadWork& work, const Batch& batch, std::span<double> ranks);
+  void time_work(const Collective& work, const Batch& batch, std::span<double> ranks);
+  void time_work(const Exchange& work, const Batch& batch, std::span<double> ranks);
+  [[nodiscard]] Seconds collective_time(const Pool& pool, Collective::Pattern pattern,
+                                        std::uint32_t ranks, double bytes) const;
   [[nodiscard]] Seconds total(const hw::KernelModel& kernels) const;
 
   const Deployment& deployment_;

@@ -11,6 +11,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 namespace ridge::decode {
@@ -27,60 +28,93 @@ inline constexpr std::size_t kStages = 5;
 [[nodiscard]] std::string_view name_of(Stage stage);
 
 using ResourceId = std::uint32_t;
-using SlotId = std::uint32_t;
+using WorkId = std::uint32_t;
 using TaskId = std::uint32_t;
+
+// An instance of a pool.
+struct Place {
+  std::uint32_t pool = 0;
+  std::uint32_t instance = 0;
+  friend bool operator==(const Place&, const Place&) = default;
+};
 
 // Serves one task at a time: the kernels of an instance, or its scale-up links.
 struct ResourceInfo {
-  std::uint32_t pool = 0;
-  std::uint32_t instance = 0;
+  Place at;
   bool compute = true;  // otherwise scale-up links
 };
 
 // Tokens of the whole replica, not of one instance.
 inline constexpr std::uint32_t kAllInstances = 0xffffffff;
 
-// Work that many tasks share (the same block in every layer), so that its duration is reckoned once
-// per step.
-struct Slot {
-  Stage stage = Stage::attention;
-  std::uint32_t pool = 0;
-  std::uint32_t instance = 0;
-  std::uint32_t block = 0;  // attention or FFN block of the model
-  std::uint32_t layer = 0;  // told apart only where layers of one block differ (expert skew)
-  // attention: the FFN block whose router runs behind it, and the partial results of the FFN before
-  // it that are added up first.
-  std::uint32_t next_block = 0;
-  std::uint32_t partials = 0;
-  std::uint32_t queries = 1;  // tokens per sequence
-  // Messages. Payload = bytes_per_token x tokens of `tokens_of` (an instance of the first pool).
-  double bytes_per_token = 0.0;
-  std::uint32_t tokens_of = kAllInstances;
-  std::uint32_t to_pool = 0;  // network: the receiving instance
-  std::uint32_t to_instance = 0;
-  enum class Pattern : std::uint8_t {
-    point_to_point,
-    all_gather,
-    reduce_scatter,
-    all_reduce,
-    all_to_all
-  };
-  Pattern pattern = Pattern::point_to_point;
-  // all_to_all between tokens and experts: copies of each token of tokens_of, of how many experts,
-  // and whether they come back.
-  std::uint32_t copies = 0;
-  std::uint32_t experts = 0;
-  bool returning = false;
-  // GPUs that take part in a collective. attention: those whose partial results are added up within
-  // the stage.
-  std::uint32_t ranks = 1;
-
-  friend bool operator==(const Slot&, const Slot&) = default;
+struct AttentionWork {
+  Place at;
+  std::uint32_t block = 0;     // of the model's attention blocks
+  std::uint32_t next_ffn = 0;  // the FFN block whose router runs behind it
+  std::uint32_t partials = 0;  // results of the FFN before it, which are added up first
+  std::uint32_t queries = 1;   // tokens per sequence
+  std::uint32_t ranks = 1;     // GPUs whose parts of the result are added up
+  friend bool operator==(const AttentionWork&, const AttentionWork&) = default;
 };
 
+struct FfnWork {
+  Place at;
+  std::uint32_t block = 0;  // of the model's FFN blocks
+  std::uint32_t layer = 0;  // told apart only where layers of one block differ (expert skew)
+  std::uint32_t queries = 1;
+  friend bool operator==(const FfnWork&, const FfnWork&) = default;
+};
+
+// LM head and sampling.
+struct HeadWork {
+  Place at;
+  std::uint32_t queries = 1;
+  friend bool operator==(const HeadWork&, const HeadWork&) = default;
+};
+
+// From one instance to another, over their NICs. Payload = bytes_per_token x requests of
+// `requests_of`, an instance of the attention pool.
+struct Message {
+  Place from;
+  Place to;
+  double bytes_per_token = 0.0;
+  std::uint32_t requests_of = kAllInstances;
+  friend bool operator==(const Message&, const Message&) = default;
+};
+
+// Within an instance, over its scale-up links; payload as of a message.
+struct Collective {
+  Place at;
+  enum class Pattern : std::uint8_t { all_gather, reduce_scatter, all_reduce };
+  Pattern pattern = Pattern::all_gather;
+  double bytes_per_token = 0.0;
+  std::uint32_t requests_of = kAllInstances;
+  std::uint32_t ranks = 1;
+  friend bool operator==(const Collective&, const Collective&) = default;
+};
+
+// Tokens to their experts and back, all GPUs of an instance to all, over NICs and scale-up links.
+struct Exchange {
+  Place at;
+  double bytes_per_copy = 0.0;
+  std::uint32_t copies = 0;  // of each request's tokens
+  std::uint32_t experts = 0;
+  bool returning = false;
+  std::uint32_t ranks = 1;
+  friend bool operator==(const Exchange&, const Exchange&) = default;
+};
+
+// What a task does. Many tasks share it (the same block in every layer), so that its duration is
+// computed once per step.
+using Work = std::variant<AttentionWork, FfnWork, HeadWork, Message, Collective, Exchange>;
+
+[[nodiscard]] Stage stage_of(const Work& work);
+// Where it runs; a message, where it leaves.
+[[nodiscard]] Place place_of(const Work& work);
+
 struct Task {
-  SlotId slot = 0;
-  ResourceId resource = 0;  // meaningless for a network task between instances
+  WorkId work = 0;
+  ResourceId resource = 0;  // meaningless for a message between instances
   std::uint32_t layer = 0;
   bool on_resource = true;
 };
@@ -88,7 +122,7 @@ struct Task {
 class StepGraph {
  public:
   [[nodiscard]] std::span<const ResourceInfo> resources() const { return resources_; }
-  [[nodiscard]] std::span<const Slot> slots() const { return slots_; }
+  [[nodiscard]] std::span<const Work> works() const { return works_; }
   [[nodiscard]] std::span<const Task> tasks() const { return tasks_; }
   [[nodiscard]] std::span<const TaskId> roots() const { return roots_; }
   [[nodiscard]] std::size_t sinks() const { return sinks_; }
@@ -98,15 +132,15 @@ class StepGraph {
   }
   [[nodiscard]] std::uint32_t dependencies(TaskId task) const { return dependencies_[task]; }
 
-  // The longest path through the step when task i takes durations[slot of i]: no schedule of one
+  // The longest path through the step when task i takes durations[work of i]: no schedule of one
   // micro-batch is shorter.
-  [[nodiscard]] des::SimTime longest_path(std::span<const des::SimTime> slot_durations) const;
+  [[nodiscard]] des::SimTime longest_path(std::span<const des::SimTime> durations) const;
 
  private:
   friend class StepGraphBuilder;
 
   std::vector<ResourceInfo> resources_;
-  std::vector<Slot> slots_;
+  std::vector<Work> works_;
   std::vector<Task> tasks_;  // in topological order
   std::vector<std::uint32_t> dependencies_;
   std::vector<std::uint32_t> first_successor_;
@@ -123,11 +157,11 @@ class StepGraphBuilder {
   StepGraphBuilder& operator=(StepGraphBuilder&&) noexcept;
 
   ResourceId resource(const ResourceInfo& info);
-  // The slot itself if it was added before.
-  SlotId slot(const Slot& slot);
+  // The same number for equal work.
+  WorkId work(const Work& work);
   // A task that starts once all of `after` are done.
-  TaskId task(SlotId slot, ResourceId resource, std::uint32_t layer, std::span<const TaskId> after);
-  TaskId transfer(SlotId slot, std::uint32_t layer, std::span<const TaskId> after);
+  TaskId task(WorkId work, ResourceId resource, std::uint32_t layer, std::span<const TaskId> after);
+  TaskId transfer(WorkId work, std::uint32_t layer, std::span<const TaskId> after);
 
   // Orders the tasks. Throws InvariantError on a cycle.
   [[nodiscard]] StepGraph compile() const;

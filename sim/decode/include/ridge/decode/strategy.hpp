@@ -16,7 +16,7 @@ namespace ridge::decode {
 // does not have), in words; empty if nothing does.
 [[nodiscard]] std::vector<std::string> deployment_problems(const Deployment& deployment);
 
-// `layers_differ`: give every layer FFN slots of its own (expert skew). The deployment must have no
+// `layers_differ`: give every layer FFN work of its own (expert skew). The deployment must have no
 // problems.
 [[nodiscard]] StepGraph compile(const Deployment& deployment, bool layers_differ);
 

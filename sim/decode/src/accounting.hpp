@@ -1,0 +1,81 @@
+// Watches a run and keeps its books: tokens, what every GPU-second went to, critical paths, links,
+// memory. It moves nothing.
+#pragma once
+
+#include "fabric.hpp"
+#include "ridge/decode/simulation.hpp"
+#include "ridge/des/time_average.hpp"
+#include "run_state.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <span>
+
+namespace ridge::decode {
+
+class Accounting {
+ public:
+  // All must outlive this object.
+  Accounting(const SimulationInput& input, const StepGraph& graph, const StageTimer& timer,
+             const MemoryPlan& memory);
+
+  [[nodiscard]] bool measuring() const { return measuring_; }
+  void begin_measurement(des::SimTime now);
+
+  // ---- requests
+  void arrived(bool refused);
+  void waiting(std::size_t requests);
+  void admitted(des::SimTime waited);
+  void finished(double seconds_per_token);
+  // After every change: in decode, and bytes of KV that all groups, and the fullest of them, hold.
+  void holds(des::SimTime now, std::int64_t requests, double kv_bytes, double fullest_bytes);
+
+  // ---- steps and tasks
+  void step_ends(des::SimTime now, const Lane& lane, TaskId last);
+  // `requests` requests got `tokens` tokens each out of a step of this length.
+  void count_tokens(double step_seconds, std::int64_t tokens, std::int64_t requests);
+  void server_begins(des::SimTime now, const Server& server, const ResourceInfo& resource,
+                     const Lane& lane, TaskId task);
+  void server_ends(des::SimTime now, const Server& server, const ResourceInfo& resource,
+                   const Lane& lane);
+  void task_ends(des::SimTime now, std::size_t lane_id, const Lane& lane, TaskId task);
+
+  // ---- the end
+  [[nodiscard]] SimulationResult close(const Engine& engine, std::span<const Server> servers,
+                                       std::span<const Lane> lanes,
+                                       const std::optional<Fabric>& fabric);
+  SimulationResult& result() { return result_; }
+
+ private:
+  void count_busy(const Server& server, const ResourceInfo& resource, const Lane& lane,
+                  des::SimTime now);
+  void blame(const Server& server, const ResourceInfo& resource, const Lane& lane, TaskId task,
+             des::SimTime until);
+  void blame_open_wait(const Server& server, const ResourceInfo& resource,
+                       std::span<const Lane> lanes_of_replica, des::SimTime now);
+  void follow_critical_path(des::SimTime now, const Lane& lane, TaskId last);
+  void link_use(std::uint32_t pool, std::span<const Server> servers,
+                const std::optional<Fabric>& fabric, des::SimTime now);
+  void floors(std::span<const Lane> lanes);
+
+  [[nodiscard]] std::size_t stage_index(TaskId task) const {
+    return static_cast<std::size_t>(stage_of(graph_.works()[graph_.tasks()[task].work]));
+  }
+  [[nodiscard]] double gpus_of(const ResourceInfo& resource) const {
+    return static_cast<double>(input_.deployment.pools[resource.at.pool].gpus_per_instance);
+  }
+
+  const SimulationInput& input_;
+  const StepGraph& graph_;
+  const StageTimer& timer_;
+  double kv_budget_;  // bytes, of one group
+  std::size_t micro_batches_;
+  bool measuring_ = false;
+  des::SimTime measurement_begin_;
+  double tpot_sum_ = 0.0;
+  des::TimeAverage kv_used_;
+  des::TimeAverage active_;
+  SimulationResult result_;
+};
+
+}  // namespace ridge::decode

@@ -1,0 +1,216 @@
+#include "requests.hpp"
+
+#include "ridge/base/error.hpp"
+#include "ridge/base/format.hpp"
+
+#include <algorithm>
+#include <limits>
+
+#include <fmt/format.h>
+
+namespace ridge::decode {
+
+using des::SimTime;
+
+Requests::Requests(const SimulationInput& input, const MemoryPlan& memory, Accounting& accounting)
+    : input_(input),
+      memory_(memory.pools[input.deployment.index_of(Role::attention)]),
+      accounting_(accounting),
+      micro_batches_(static_cast<std::size_t>(input.deployment.micro_batches)),
+      arrivals_(input.seed, kArrivals),
+      lengths_(input.seed, kLengths),
+      drafting_(input.seed, kDrafting) {
+  const GroupLimits limits{.kv_bytes = memory_.kv_budget.value(),
+                           .requests_per_micro_batch = requests_per_micro_batch()};
+  for (std::int64_t r = 0; r < input.deployment.replicas; ++r) {
+    pools_.emplace_back(static_cast<std::size_t>(input.deployment.groups()), micro_batches_, limits,
+                        input.admission.routing);
+  }
+}
+
+// Per group; all of them where nothing but memory limits a batch.
+std::int64_t Requests::requests_per_micro_batch() const {
+  const Deployment& d = input_.deployment;
+  const bool closed = input_.workload.kind == Workload::Kind::closed_loop;
+  const std::int64_t per_gpu =
+      closed ? input_.workload.requests_per_gpu : input_.admission.max_requests_per_gpu;
+  if (per_gpu == 0) return std::numeric_limits<std::int64_t>::max();
+  const std::int64_t per_group = per_gpu * d.attention_tensor_parallel;
+  if (closed && per_group % d.micro_batches != 0) {
+    throw UserError(
+        fmt::format("workload: {} requests per group do not divide into {} "
+                    "micro-batches",
+                    per_group, d.micro_batches));
+  }
+  return (per_group + d.micro_batches - 1) / d.micro_batches;
+}
+
+void Requests::fill_closed_loop() {
+  const Workload& w = input_.workload;
+  const std::int64_t each = requests_per_micro_batch();
+  const double budget = memory_.kv_budget.value();
+  const std::int64_t longest = w.context.largest() + (w.steady ? 0 : w.output.largest());
+  if (const double need = kv_bytes(longest); need > budget) {
+    throw UserError(
+        fmt::format("memory: pool \"{}\": a request of {} tokens, the longest context and "
+                    "output, needs {} of "
+                    "KV on a GPU, {} more than the {} left beside its weights",
+                    memory_.pool, longest, si(need, "B"), si(need - budget, "B"), si(budget, "B")));
+  }
+  for (RequestPool& pool : pools_) {
+    const auto groups = static_cast<std::size_t>(input_.deployment.groups());
+    for (std::size_t m = 0; m < micro_batches_; ++m) {
+      for (std::size_t g = 0; g < groups; ++g) {
+        for (std::int64_t i = 0; i < each; ++i) {
+          ActiveRequest request{.context = w.context.sample(lengths_)};
+          if (w.steady) {
+            request.kv_bytes = kv_bytes(request.context);
+          } else {
+            // Caught somewhere in its life, so that departures do not come all at once.
+            const std::int64_t output = w.output.sample(lengths_);
+            request.remaining =
+                1 + static_cast<std::int64_t>(lengths_.below(static_cast<std::uint64_t>(output)));
+            request.kv_bytes = kv_bytes(request.context + output);
+            request.context += output - request.remaining;
+          }
+          pool.place(m, g, request);
+        }
+      }
+    }
+    const double fullest = *std::max_element(pool.kv_used().begin(), pool.kv_used().end());
+    if (fullest > budget) {
+      throw UserError(fmt::format(
+          "memory: pool \"{}\": the requests of a GPU need {} of KV, {} more than the {} left "
+          "beside its weights; fewer requests_per_gpu or a smaller KV precision would fit",
+          memory_.pool, si(fullest, "B"), si(fullest - budget, "B"), si(budget, "B")));
+    }
+  }
+  tell_holdings(SimTime());
+}
+
+void Requests::tell_holdings(SimTime now) {
+  double used = 0.0;
+  double fullest = 0.0;
+  std::int64_t active = 0;
+  for (const RequestPool& pool : pools_) {
+    active += pool.active();
+    for (const double group : pool.kv_used()) {
+      used += group;
+      fullest = std::max(fullest, group);
+    }
+  }
+  accounting_.holds(now, active, used, fullest);
+}
+
+std::optional<SimTime> Requests::next_arrival(SimTime now) {
+  const Workload& w = input_.workload;
+  if (w.kind == Workload::Kind::poisson) {
+    return now + SimTime::from(Seconds{arrivals_.exponential() / w.requests_per_second});
+  }
+  if (next_in_trace_ == w.trace.size()) return std::nullopt;
+  return std::max(now, SimTime::from(w.trace[next_in_trace_].arrival));
+}
+
+PendingRequest Requests::draw_request(SimTime now) {
+  const Workload& w = input_.workload;
+  PendingRequest request{.arrival = now};
+  request.context = w.context.sample(lengths_);
+  request.output = w.output.sample(lengths_);
+  return request;
+}
+
+std::optional<std::size_t> Requests::arrive(SimTime now) {
+  PendingRequest request{.arrival = now};
+  if (input_.workload.kind == Workload::Kind::trace) {
+    const TraceRequest& recorded = input_.workload.trace[next_in_trace_++];
+    request.context = recorded.context_tokens;
+    request.output = recorded.output_tokens;
+  } else {
+    request = draw_request(now);
+  }
+  const bool refused = kv_bytes(request.context + request.output) > memory_.kv_budget.value();
+  accounting_.arrived(refused);
+  if (refused) return std::nullopt;
+  const std::size_t replica = choose_replica();
+  pools_[replica].enqueue(request);
+  accounting_.waiting(pools_[replica].waiting().size());
+  return replica;
+}
+
+std::size_t Requests::choose_replica() {
+  if (input_.admission.routing == Routing::round_robin) return next_replica_++ % pools_.size();
+  std::size_t best = 0;
+  const auto load = [&](std::size_t r) {
+    return pools_[r].active() + static_cast<std::int64_t>(pools_[r].waiting().size());
+  };
+  for (std::size_t r = 1; r < pools_.size(); ++r) {
+    if (load(r) < load(best)) best = r;
+  }
+  return best;
+}
+
+bool Requests::admit(SimTime now, std::size_t lane) {
+  bool any = false;
+  pools_[lane / micro_batches_].admit(
+      now, lane % micro_batches_, [&](std::int64_t tokens) { return kv_bytes(tokens); },
+      [&](const PendingRequest& request) {
+        any = true;
+        accounting_.admitted(now - request.arrival);
+      });
+  if (any) tell_holdings(now);
+  return any;
+}
+
+bool Requests::step(SimTime now, std::size_t lane, double seconds) {
+  RequestPool& pool = pools_[lane / micro_batches_];
+  const std::size_t m = lane % micro_batches_;
+  if (steady() && input_.deployment.drafting.tokens == 0) {
+    accounting_.count_tokens(seconds, 1, pool.active_in(m));
+    return false;
+  }
+  std::array<std::int64_t, kMaxDrafts + 2> by_tokens{};
+  std::size_t left = 0;
+  pool.step(
+      m,
+      [&](ActiveRequest& request) {
+        const std::int64_t got =
+            steady() ? accepted_tokens() : std::min(accepted_tokens(), request.remaining);
+        ++by_tokens[static_cast<std::size_t>(got)];
+        return steady() ? 0 : got;
+      },
+      [&](const ActiveRequest& request) {
+        ++left;
+        accounting_.finished((now - request.admitted).seconds().value() /
+                             static_cast<double>(request.generated));
+      });
+  for (std::size_t k = 1; k < by_tokens.size(); ++k) {
+    accounting_.count_tokens(seconds, static_cast<std::int64_t>(k), by_tokens[k]);
+  }
+  if (left == 0) return false;
+  tell_holdings(now);
+  if (input_.workload.kind == Workload::Kind::closed_loop) {
+    for (std::size_t i = 0; i < left; ++i) pool.enqueue(draw_request(now));
+  }
+  return true;
+}
+
+std::int64_t Requests::accepted_tokens() {
+  std::int64_t got = 1;
+  const Drafting& d = input_.deployment.drafting;
+  while (got <= d.tokens && drafting_.uniform() < d.acceptance) ++got;
+  return got;
+}
+
+std::uint64_t Requests::in_decode() const {
+  std::uint64_t sum = 0;
+  for (const RequestPool& pool : pools_) sum += static_cast<std::uint64_t>(pool.active());
+  return sum;
+}
+
+std::uint64_t Requests::waiting() const {
+  std::uint64_t sum = 0;
+  for (const RequestPool& pool : pools_) sum += pool.waiting().size();
+  return sum;
+}
+
+}  // namespace ridge::decode

@@ -1,0 +1,76 @@
+// The requests of a run: how they come, where they are admitted, what they hold, when they leave.
+#pragma once
+
+#include "accounting.hpp"
+#include "request_pool.hpp"
+#include "ridge/decode/memory_plan.hpp"
+#include "ridge/decode/simulation.hpp"
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+namespace ridge::decode {
+
+class Requests {
+ public:
+  // All must outlive this object. Throws UserError for a closed loop that does not divide.
+  Requests(const SimulationInput& input, const MemoryPlan& memory, Accounting& accounting);
+
+  // All requests of a closed loop. Throws UserError if they do not fit in memory.
+  void fill_closed_loop();
+
+  // When the next request comes, after the one that came at `now`; none if no more do.
+  [[nodiscard]] std::optional<des::SimTime> next_arrival(des::SimTime now);
+  // The request that was announced comes. The replica in whose queue it waits; none if it is larger
+  // than a GPU's whole memory.
+  [[nodiscard]] std::optional<std::size_t> arrive(des::SimTime now);
+
+  // Waiting requests join a lane. True if any did.
+  bool admit(des::SimTime now, std::size_t lane);
+  // A step of this lane is over: its requests got their tokens. True if any left.
+  bool step(des::SimTime now, std::size_t lane, double seconds);
+  // Whether batches keep their size and contexts for ever.
+  [[nodiscard]] bool steady() const {
+    return input_.workload.kind == Workload::Kind::closed_loop && input_.workload.steady;
+  }
+
+  [[nodiscard]] bool waiting_in(std::size_t replica) const {
+    return !pools_[replica].waiting().empty();
+  }
+  [[nodiscard]] std::int64_t active_in(std::size_t lane) const {
+    return pools_[lane / micro_batches_].active_in(lane % micro_batches_);
+  }
+  [[nodiscard]] std::span<const GroupBatch> batches(std::size_t lane) const {
+    return pools_[lane / micro_batches_].batches(lane % micro_batches_);
+  }
+  [[nodiscard]] std::uint64_t in_decode() const;
+  [[nodiscard]] std::uint64_t waiting() const;
+
+ private:
+  static constexpr std::size_t kMaxDrafts = 64;
+
+  [[nodiscard]] std::int64_t requests_per_micro_batch() const;
+  [[nodiscard]] double kv_bytes(std::int64_t tokens) const {
+    return request_kv_bytes(input_.deployment, input_.admission, tokens).value();
+  }
+  [[nodiscard]] std::size_t choose_replica();
+  [[nodiscard]] std::int64_t accepted_tokens();
+  [[nodiscard]] PendingRequest draw_request(des::SimTime now);
+  void tell_holdings(des::SimTime now);
+
+  const SimulationInput& input_;
+  const PoolMemory& memory_;  // of the pool that keeps the requests
+  Accounting& accounting_;
+  std::size_t micro_batches_;
+  Random arrivals_;
+  Random lengths_;
+  Random drafting_;
+  std::vector<RequestPool> pools_;  // [replica]
+  std::size_t next_in_trace_ = 0;
+  std::size_t next_replica_ = 0;
+};
+
+}  // namespace ridge::decode

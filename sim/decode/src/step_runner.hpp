@@ -1,0 +1,74 @@
+// Runs steps: micro-batches take the tasks of the step graph through servers and the network.
+#pragma once
+
+#include "accounting.hpp"
+#include "fabric.hpp"
+#include "run_state.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+namespace ridge::decode {
+
+class StepRunner {
+ public:
+  // All must outlive this object.
+  StepRunner(const SimulationInput& input, const StepGraph& graph, StageTimer& timer,
+             Engine& engine, Accounting& accounting);
+
+  // A step of a lane with these requests, whose batch has changed since the last step or not.
+  void begin_step(std::size_t lane, std::span<const GroupBatch> batches);
+
+  // A task is done. True if the lane's step is: `lanes()[lane].last_task` was its last task.
+  [[nodiscard]] bool on_task_end(std::size_t lane, TaskId task);
+  void on_sender_free(std::uint32_t port) { fabric_->sender_free(engine_.now(), port, *this); }
+  void on_network_wakes() { fabric_->wake(engine_.now(), *this); }
+
+  void begin_measurement();
+
+  [[nodiscard]] std::span<Lane> lanes() { return lanes_; }
+  [[nodiscard]] std::span<const Server> servers() const { return servers_; }
+  [[nodiscard]] const std::optional<Fabric>& fabric() const { return fabric_; }
+
+ private:
+  void task_ready(std::size_t lane, TaskId task, TaskId enabled_by);
+  void begin_task(Server& server, const LaneTask& what);
+  [[nodiscard]] des::SimTime draw_duration(Server& server, const Lane& lane, WorkId work);
+  void send(std::size_t lane, TaskId task);
+
+  [[nodiscard]] std::size_t replica_of(std::size_t lane) const { return lane / micro_batches_; }
+  [[nodiscard]] Server& server(std::size_t lane, ResourceId resource) {
+    return servers_[replica_of(lane) * graph_.resources().size() + resource];
+  }
+  // A task without work (an output head that a deployment does not price, say) is over at once: in
+  // the queue it would wait for other micro-batches' kernels only to occupy nothing.
+  [[nodiscard]] static bool needs_resource(const Lane& lane, const Task& task) {
+    return task.on_resource && lane.times.slowest[task.work] > des::SimTime();
+  }
+  [[nodiscard]] static std::uint64_t tag_of(std::size_t lane, TaskId task) {
+    return static_cast<std::uint64_t>(lane) << 32U | task;
+  }
+
+  // What the fabric tells (see Fabric::send).
+  friend class Fabric;
+  friend class net::Network;
+  void begin(std::uint64_t tag);
+  void deliver(des::SimTime when, std::uint64_t tag);
+  void sender_free(des::SimTime when, std::uint32_t port);
+  void wake(des::SimTime when);
+
+  const SimulationInput& input_;
+  const StepGraph& graph_;
+  StageTimer& timer_;
+  Engine& engine_;
+  Accounting& accounting_;
+  std::size_t micro_batches_;
+  std::optional<Fabric> fabric_;
+  Random network_noise_;
+  std::vector<Server> servers_;
+  std::vector<Lane> lanes_;
+};
+
+}  // namespace ridge::decode
