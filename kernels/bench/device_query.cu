@@ -1,9 +1,9 @@
 #include "bench/device_query.hpp"
 #include "common/device.hpp"
+#include "gemm/cublaslt_api.hpp"
 
 #include <cstdio>
 
-#include <cublasLt.h>
 #include <cuda_runtime.h>
 #include <dlfcn.h>
 
@@ -103,12 +103,11 @@ DeviceFacts query_facts() {
   RIDGE_CUDA_CHECK(cudaMemGetInfo(&free, &total));
   facts.memory_bytes = total;
   facts.free_bytes = free;
+  facts.capability = 10 * properties.major + properties.minor;
   return facts;
 }
 
-DeviceFacts assumed_facts() {
-  return {132, 50ull << 20, 80'000'000'000ull, 78'000'000'000ull};
-}
+namespace {
 
 DeviceDescription describe_device() {
   cudaDeviceProp properties{};
@@ -133,23 +132,32 @@ DeviceDescription describe_device() {
   return device;
 }
 
-std::string driver_version() {
-  return nvml().driver();
-}
-
 std::string cuda_runtime_version() {
   int version = 0;
   RIDGE_CUDA_CHECK(cudaRuntimeGetVersion(&version));
   return dotted(static_cast<std::size_t>(version));
 }
 
-std::string cublaslt_version() {
-  return std::to_string(cublasLtGetVersion());
-}
-
 std::string compiler_version() {
   return "nvcc " + std::to_string(__CUDACC_VER_MAJOR__) + "." +
          std::to_string(__CUDACC_VER_MINOR__) + "." + std::to_string(__CUDACC_VER_BUILD__);
+}
+
+}  // namespace
+
+Header describe() {
+  Header header;
+  header.device = describe_device();
+  header.driver_version = nvml().driver();
+  header.cuda_runtime_version = cuda_runtime_version();
+  header.cublaslt_version = gemm::cublaslt_version();
+  header.compiler = compiler_version();
+  return header;
+}
+
+bool usable() {
+  cudaGetLastError();  // One that was the launch's alone is forgotten by being read.
+  return cudaDeviceSynchronize() == cudaSuccess && cudaGetLastError() == cudaSuccess;
 }
 
 std::optional<Clocks> read_clocks() {

@@ -8,18 +8,15 @@
 
 namespace ridge::kernels::bench {
 
-/// Why there is nothing to run on, in a sentence, or nothing if device 0 is a Hopper GPU.
+/// Why there is nothing to run on, in a sentence, or nothing if device 0 can be used.
 std::optional<std::string> why_no_device();
 
 DeviceFacts query_facts();
-/// Facts of an H100 SXM5 80 GB, for --explain and --list where there is no GPU.
-DeviceFacts assumed_facts();
+/// Device and versions of the header; the rest is left empty.
+Header describe();
 
-DeviceDescription describe_device();
-std::string driver_version();
-std::string cuda_runtime_version();
-std::string cublaslt_version();
-std::string compiler_version();
+/// Whether device 0 still does what this process asks.
+bool usable();
 
 /// Present clocks, through NVML where the driver offers it.
 std::optional<Clocks> read_clocks();

@@ -28,6 +28,7 @@ class Shape {
 
   Shape() = default;
   Shape(std::initializer_list<Field> fields) : fields_(fields) {}
+  explicit Shape(std::vector<Field> fields) : fields_(std::move(fields)) {}
 
   const std::vector<Field>& fields() const { return fields_; }
   bool has(std::string_view name) const;
@@ -52,11 +53,19 @@ struct Work {
   double flop = 0;           ///< A multiply-add counts 2.
 };
 
+/// When a point's turn comes in a run, which may be cut short.
+enum class Turn {
+  kCeiling,  ///< First, and even if a kernel is wrong: what everything else is held against.
+  kTarget,   ///< Then: the shapes that say whether a kernel does what it was made for.
+  kGrid,     ///< Then the rest of the grid.
+};
+
 /// One thing to measure.
 struct Point {
   std::string kernel;  ///< Which implementation: "ridge", "simple", "cublaslt", ...
   Shape shape;
   Work work;
+  Turn turn = Turn::kGrid;
 };
 
 /// One comparison with the reference.
@@ -66,7 +75,7 @@ struct Case {
   Shape shape;
 };
 
-/// How large the grid is: --quick or --full.
+/// How large the grid is: --quick (enough to calibrate every operator) or --full.
 enum class Extent { kQuick, kFull };
 
 /// What a case found. `message` says what differed where: enough to start debugging from.
@@ -78,8 +87,8 @@ struct CheckReport {
 };
 
 /// A prepared launch that the timer replays. Inputs are random, resident, and of `sets()`
-/// independent copies that the timer rotates over, enough to exceed twice the L2 unless the shape
-/// is meant to hit it.
+/// independent copies that the timer rotates over, as many as input_sets() says unless the shape is
+/// meant to hit the L2.
 class Workload {
  public:
   virtual ~Workload() = default;
@@ -97,11 +106,23 @@ struct DeviceFacts {
   std::uint64_t l2_bytes = 0;
   std::uint64_t memory_bytes = 0;
   std::uint64_t free_bytes = 0;
+  int capability = 0;  ///< 10 x major + minor: 90 is Hopper.
 };
+
+/// How many copies of inputs of `bytes` each to rotate over, so that a copy has left the L2 when
+/// its turn comes again: at least two, together at least four times the L2, at most `most`.
+int input_sets(double bytes, const DeviceFacts& device, int most = 1024);
+
+/// The values of the shape's fields that are named, as a key: "head_dim=256 kv_dtype=bf16".
+std::string fields_of(const Shape& shape, const std::vector<std::string_view>& names);
 
 struct Family {
   std::string_view name;     ///< As in the measurement file, e.g. "decode_attention".
   std::string_view summary;  ///< One line for --list.
+
+  /// The fields of a shape that choose the compiled kernel. A kernel found wrong on one of its
+  /// instances is not measured there; the others are.
+  std::vector<std::string_view> instance_fields;
 
   /// Points to measure. Host only.
   std::vector<Point> (*grid)(Extent extent, const DeviceFacts& device);
@@ -113,6 +134,9 @@ struct Family {
   CheckReport (*check)(const Case& test, const DeviceFacts& device);
   /// Allocates and fills what a point needs. Throws CudaError if the device cannot.
   std::unique_ptr<Workload> (*prepare)(const Point& point, const DeviceFacts& device);
+
+  /// Whether the device can run a kernel of this family on a shape; null where every one can.
+  bool (*runs)(std::string_view kernel, const Shape& shape, const DeviceFacts& device) = nullptr;
 };
 
 }  // namespace ridge::kernels::bench

@@ -3,9 +3,11 @@
 #include "bench/json_writer.hpp"
 
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <stdexcept>
+#include <utility>
 
 namespace ridge::kernels::bench {
 namespace {
@@ -20,6 +22,17 @@ void write_clocks(JsonWriter& json, std::string_view name, const std::optional<C
   json.key("sm_MHz").value(clocks->sm_MHz);
   json.key("memory_MHz").value(clocks->memory_MHz);
   json.end_object();
+}
+
+void write_failures(JsonWriter& json, std::string_view name, const std::vector<Failure>& failures) {
+  json.key(name).begin_array();
+  for (const Failure& failure : failures) {
+    json.begin_object();
+    json.key("what").value(failure.what);
+    json.key("why").value(failure.why);
+    json.end_object();
+  }
+  json.end_array();
 }
 
 }  // namespace
@@ -42,6 +55,10 @@ std::string point_json(std::string_view family, const Point& point, const Timing
   json.key("p10_us").value(timing.p10_us);
   json.key("p90_us").value(timing.p90_us);
   json.key("samples").value(timing.samples);
+  if (timing.clocks.sm_MHz > 0) {
+    json.key("sm_MHz").value(timing.clocks.sm_MHz);
+    json.key("memory_MHz").value(timing.clocks.memory_MHz);
+  }
   json.end_object();
   return json.text();
 }
@@ -75,13 +92,18 @@ std::string measurement_json(const Header& header, const std::vector<std::string
   json.key("compiler").value(header.compiler);
   json.end_object();
   json.key("clocks").begin_object();
-  write_clocks(json, "before", header.clocks_before);
-  write_clocks(json, "after", header.clocks_after);
+  write_clocks(json, "first", header.clocks_first);
+  write_clocks(json, "last", header.clocks_last);
   json.end_object();
   json.key("timing").begin_object();
   json.key("method").value("CUDA graph replay between events, time per launch");
   json.key("statistic").value("median, p10 and p90 over replays");
   json.end_object();
+  json.key("checks").begin_object();
+  json.key("comparisons").value(header.comparisons);
+  write_failures(json, "wrong", header.wrong);
+  json.end_object();
+  write_failures(json, "not_measured", header.missing);
   json.key("points").begin_array();
   for (const std::string& point : points) {
     json.raw(point);
@@ -93,6 +115,54 @@ std::string measurement_json(const Header& header, const std::vector<std::string
 
 std::string point_key(std::string_view family, const Point& point) {
   return std::string(family) + " " + point.kernel + " " + point.shape.to_string();
+}
+
+std::string set_aside(const std::string& path) {
+  if (!std::filesystem::exists(path)) {
+    return "";
+  }
+  for (int number = 1;; ++number) {
+    const std::string name = path + "." + std::to_string(number);
+    if (!std::filesystem::exists(name)) {
+      std::filesystem::rename(path, name);
+      return name;
+    }
+  }
+}
+
+void write_whole(const std::string& path, const std::string& text) {
+  const std::string beside = path + ".writing";
+  std::ofstream file(beside, std::ios::binary | std::ios::trunc);
+  file << text;
+  file.close();
+  std::error_code failure;
+  if (file) {
+    std::filesystem::rename(beside, path, failure);
+  }
+  if (!file || failure) {
+    throw std::runtime_error("cannot write " + path);
+  }
+}
+
+std::string timing_text(const Timing& timing) {
+  char text[160];
+  std::snprintf(text, sizeof(text), "%.17g\t%.17g\t%.17g\t%d\t%d\t%d", timing.median_us,
+                timing.p10_us, timing.p90_us, timing.samples, timing.clocks.sm_MHz,
+                timing.clocks.memory_MHz);
+  return text;
+}
+
+std::optional<Timing> timing_from(std::string_view text) {
+  Timing timing;
+  int used = 0;
+  const std::string line(text);
+  const int fields = std::sscanf(line.c_str(), "%lf\t%lf\t%lf\t%d\t%d\t%d%n", &timing.median_us,
+                                 &timing.p10_us, &timing.p90_us, &timing.samples,
+                                 &timing.clocks.sm_MHz, &timing.clocks.memory_MHz, &used);
+  if (fields != 6 || static_cast<std::size_t>(used) != line.size()) {
+    return std::nullopt;
+  }
+  return timing;
 }
 
 Journal::Journal(std::string path, const std::string& identity) : path_(std::move(path)) {
@@ -107,42 +177,40 @@ Journal::Journal(std::string path, const std::string& identity) : path_(std::mov
   if (std::getline(lines, line) && line == identity) {
     while (std::getline(lines, line)) {
       const std::size_t tab = line.find('\t');
-      if (tab != std::string::npos) {
-        entries_.push_back({line.substr(0, tab), line.substr(tab + 1)});
+      if (tab == std::string::npos) {
+        continue;
+      }
+      if (const std::optional<Timing> timing = timing_from(line.substr(tab + 1))) {
+        entries_[line.substr(0, tab)] = *timing;
       }
     }
+  } else {
+    moved_to_ = set_aside(path_);
   }
   // Written anew, so that a cut-off last line does not glue itself to the next entry.
-  std::ofstream file(path_, std::ios::binary | std::ios::trunc);
-  file << identity << '\n';
-  for (const Entry& entry : entries_) {
-    file << entry.key << '\t' << entry.json << '\n';
+  std::string whole = identity + '\n';
+  for (const auto& [key, timing] : entries_) {
+    whole += key + '\t' + timing_text(timing) + '\n';
   }
-  if (!file.flush()) {
-    throw std::runtime_error("cannot write " + path_);
-  }
+  write_whole(path_, whole);
 }
 
-const std::string* Journal::find(const std::string& key) const {
-  for (const Entry& entry : entries_) {
-    if (entry.key == key) {
-      return &entry.json;
-    }
-  }
-  return nullptr;
+const Timing* Journal::find(const std::string& key) const {
+  const auto found = entries_.find(key);
+  return found == entries_.end() ? nullptr : &found->second;
 }
 
-void Journal::add(const std::string& key, const std::string& json) {
-  entries_.push_back({key, json});
+void Journal::add(const std::string& key, const Timing& timing) {
+  entries_[key] = timing;
   std::ofstream file(path_, std::ios::binary | std::ios::app);
-  file << key << '\t' << json << '\n';
+  file << key << '\t' << timing_text(timing) << '\n';
   if (!file.flush()) {
     throw std::runtime_error("cannot write " + path_);
   }
 }
 
 void Journal::remove() {
-  std::remove(path_.c_str());
+  std::filesystem::remove(path_);
 }
 
 }  // namespace ridge::kernels::bench

@@ -8,7 +8,15 @@
 
 namespace ridge::kernels::bench {
 
-enum class Action { kMeasure, kCheck, kExplain, kList, kHelp };
+enum class Action {
+  kMeasure,
+  kCheck,
+  kExplain,
+  kList,
+  kHelp,
+  kDescribe,  ///< Internal: tell the device.
+  kWork,      ///< Internal: do the items that come on standard input.
+};
 
 struct Options {
   Action action = Action::kMeasure;
@@ -16,8 +24,10 @@ struct Options {
   std::string output = "measurement.json";
   std::vector<std::string> families;  ///< Empty: all.
   std::string only;                   ///< Only points and cases whose key contains this text.
-  bool fresh = false;                 ///< Ignore what an interrupted run left.
+  bool fresh = false;                 ///< Set aside what an interrupted run left.
   bool skip_check = false;
+  double time_limit_s = 0;   ///< Of the whole run; 0: none.
+  double item_limit_s = 30;  ///< Of one comparison or one point.
 };
 
 /// A mistake on the command line; what() names the argument and what was expected.

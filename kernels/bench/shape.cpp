@@ -1,5 +1,7 @@
 #include "bench/family.hpp"
 
+#include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <stdexcept>
 
@@ -64,6 +66,27 @@ std::string Shape::to_string() const {
     }
   }
   return text;
+}
+
+std::string fields_of(const Shape& shape, const std::vector<std::string_view>& names) {
+  std::vector<Shape::Field> fields;
+  for (const std::string_view name : names) {
+    for (const Shape::Field& field : shape.fields()) {
+      if (field.name == name) {
+        fields.push_back(field);
+      }
+    }
+  }
+  return Shape(std::move(fields)).to_string();
+}
+
+int input_sets(double bytes, const DeviceFacts& device, int most) {
+  // Exactly twice the L2 would do for a cache that forgets the oldest first; a real one hashes
+  // addresses and keeps some lines longer, and with a single set a part of it is there every time.
+  constexpr double kTimesL2 = 4;
+  const double sets =
+      std::ceil(kTimesL2 * static_cast<double>(device.l2_bytes) / std::max(bytes, 1.0));
+  return static_cast<int>(std::clamp(sets, 2.0, static_cast<double>(std::max(most, 2))));
 }
 
 }  // namespace ridge::kernels::bench

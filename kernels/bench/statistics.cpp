@@ -18,8 +18,11 @@ double quantile(std::vector<double> sample, double fraction) {
 }
 
 Timing summarise(const std::vector<double>& sample_us) {
-  return {quantile(sample_us, 0.5), quantile(sample_us, 0.1), quantile(sample_us, 0.9),
-          static_cast<int>(sample_us.size())};
+  return {.median_us = quantile(sample_us, 0.5),
+          .p10_us = quantile(sample_us, 0.1),
+          .p90_us = quantile(sample_us, 0.9),
+          .samples = static_cast<int>(sample_us.size()),
+          .clocks = {}};
 }
 
 }  // namespace ridge::kernels::bench

@@ -10,24 +10,29 @@ std::vector<bench::Point> memory_bandwidth_grid(bench::Extent extent,
   const auto add = [&](const char* kernel, std::int64_t bytes, const char* resident) {
     const bool reads = std::string_view(kernel) != "write";
     const bool writes = std::string_view(kernel) != "read";
-    points.push_back({kernel,
-                      {{"bytes", bytes}, {"resident", std::string(resident)}},
-                      {reads ? static_cast<double>(bytes) : 0.0,
-                       writes ? static_cast<double>(bytes) : 0.0, 0.0}});
+    points.push_back(
+        {kernel,
+         {{"bytes", bytes}, {"resident", std::string(resident)}},
+         {reads ? static_cast<double>(bytes) : 0.0, writes ? static_cast<double>(bytes) : 0.0, 0.0},
+         bench::Turn::kCeiling});
   };
   const std::vector<std::int64_t> sizes =
       full ? std::vector<std::int64_t>{1, 4, 16, 64, 256, 1024, 4096}
            : std::vector<std::int64_t>{16, 256, 4096};
   for (const char* kernel : {"read", "write", "copy"}) {
     for (const std::int64_t size : sizes) {
-      // A copy needs two buffers, and a small size several sets; both stay far below this.
-      if (static_cast<double>(size * kMiB) * 3 < static_cast<double>(device.free_bytes)) {
+      // A copy needs two buffers, each of at least two sets.
+      const auto bytes = static_cast<double>(size * kMiB);
+      if (2 * bytes * bench::input_sets(bytes, device) < static_cast<double>(device.free_bytes)) {
         add(kernel, size * kMiB, "dram");
       }
     }
     for (const std::int64_t size :
-         full ? std::vector<std::int64_t>{1, 4, 16} : std::vector<std::int64_t>{16}) {
-      add(kernel, size * kMiB, "l2");
+         full ? std::vector<std::int64_t>{1, 4, 8} : std::vector<std::int64_t>{4, 8}) {
+      // A copy's two buffers still leave half of it free.
+      if (4 * size * kMiB <= static_cast<std::int64_t>(device.l2_bytes)) {
+        add(kernel, size * kMiB, "l2");
+      }
     }
   }
   return points;
@@ -37,10 +42,14 @@ std::vector<bench::Point> launch_overhead_grid(bench::Extent, const bench::Devic
   std::vector<bench::Point> points;
   for (const char* kernel : {"graph_node", "dependent_launch", "stream_launch"}) {
     for (const std::int64_t ctas : {std::int64_t{1}, std::int64_t{device.sm_count}}) {
-      points.push_back({kernel, {{"ctas", ctas}}, {}});
+      points.push_back({kernel, {{"ctas", ctas}}, {}, bench::Turn::kCeiling});
     }
   }
   return points;
+}
+
+bool launch_runs(std::string_view kernel, const bench::Shape&, const bench::DeviceFacts& device) {
+  return kernel != "dependent_launch" || device.capability >= 90;
 }
 
 std::string explain(const bench::Point& point, const bench::DeviceFacts&) {

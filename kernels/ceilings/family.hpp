@@ -17,6 +17,10 @@ const bench::Family& launch_overhead_family();
 std::vector<bench::Point> launch_overhead_grid(bench::Extent extent,
                                                const bench::DeviceFacts& device);
 
+/// Programmatic dependent launches came with Hopper.
+bool launch_runs(std::string_view kernel, const bench::Shape& shape,
+                 const bench::DeviceFacts& device);
+
 std::string explain(const bench::Point& point, const bench::DeviceFacts& device);
 std::vector<bench::Case> cases(bench::Extent extent);
 

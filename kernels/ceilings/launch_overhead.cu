@@ -47,13 +47,17 @@ bench::CheckReport nothing_to_check(const bench::Case&, const bench::DeviceFacts
 }  // namespace
 
 const bench::Family& launch_overhead_family() {
-  static const bench::Family family = {"launch_overhead",
-                                       "ceilings: what an empty kernel costs",
-                                       launch_overhead_grid,
-                                       explain,
-                                       cases,
-                                       nothing_to_check,
-                                       prepare};
+  static const bench::Family family = {
+      .name = "launch_overhead",
+      .summary = "ceilings: what an empty kernel costs",
+      .instance_fields = {},
+      .grid = launch_overhead_grid,
+      .explain = explain,
+      .cases = cases,
+      .check = nothing_to_check,
+      .prepare = prepare,
+      .runs = launch_runs,
+  };
   return family;
 }
 

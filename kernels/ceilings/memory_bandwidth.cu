@@ -72,8 +72,9 @@ class BandwidthWorkload : public bench::Workload {
       : kernel_(point.kernel) {
     const auto bytes = static_cast<std::uint64_t>(point.shape.integer("bytes"));
     words_ = bytes / sizeof(uint4);
-    sets_ =
-        point.shape.word("resident") == "l2" ? 1 : static_cast<int>(2 * facts.l2_bytes / bytes + 1);
+    sets_ = point.shape.word("resident") == "l2"
+                ? 1
+                : bench::input_sets(static_cast<double>(bytes), facts);
     from_ = DeviceBuffer<uint4>(words_ * sets_);
     fill_normal(from_.data(), from_.bytes() / sizeof(float), Element::kFloat, 11);
     if (kernel_ == "copy") {
@@ -122,13 +123,16 @@ bench::CheckReport nothing_to_check(const bench::Case&, const bench::DeviceFacts
 }  // namespace
 
 const bench::Family& memory_bandwidth_family() {
-  static const bench::Family family = {"memory_bandwidth",
-                                       "ceilings: read, write and copy rates against size",
-                                       memory_bandwidth_grid,
-                                       explain,
-                                       cases,
-                                       nothing_to_check,
-                                       prepare};
+  static const bench::Family family = {
+      .name = "memory_bandwidth",
+      .summary = "ceilings: read, write and copy rates against size",
+      .instance_fields = {},
+      .grid = memory_bandwidth_grid,
+      .explain = explain,
+      .cases = cases,
+      .check = nothing_to_check,
+      .prepare = prepare,
+  };
   return family;
 }
 

@@ -14,9 +14,17 @@ struct Heads {
   int head_dim;
 };
 
-/// Bytes of K and V pools that the grid may use: both fit beside each other with room for scratch.
-double cache_budget(const bench::DeviceFacts& device) {
-  return 0.6 * static_cast<double>(device.free_bytes);
+/// MFA and GQA of published models (arXiv 2507.19427 and 2505.09388): the shapes of the targets.
+constexpr Heads kMfa{64, 1, 256};
+constexpr Heads kGqa{64, 4, 128};
+
+bool is_target(const Heads& h, int batch, int context) {
+  const auto is = [&](int b, int c) { return batch == b && context == c; };
+  const bool mfa = h.kv_heads == 1 && h.query_heads == 64 && h.head_dim == 256;
+  const bool gqa = h.kv_heads == 4 && h.query_heads == 64 && h.head_dim == 128;
+  return (mfa && (is(1, 4096) || is(64, 2048) || is(64, 4096) || is(64, 8192) || is(64, 32768) ||
+                  is(256, 8192) || is(1024, 8192))) ||
+         (gqa && is(64, 8192));
 }
 
 }  // namespace
@@ -84,46 +92,67 @@ std::string explain(const bench::Point& point, const bench::DeviceFacts& device)
   return text + explain(launch_plan(problem, schedule), schedule, device);
 }
 
+bool runs(std::string_view kernel, const bench::Shape&, const bench::DeviceFacts& device) {
+  // wgmma, setmaxnreg and the copy engine as they are used here are of Hopper and no later chip.
+  return kernel != "ridge" || device.capability == 90;
+}
+
+bool fits(const Problem& problem, const bench::DeviceFacts& device) {
+  const double cache = static_cast<double>(problem.total_tokens()) *
+                       static_cast<double>(problem.cached_token_bytes());
+  // Beyond 10 GB nothing new is learnt, and filling the cache takes longer than timing it.
+  const double most = std::min(0.6 * static_cast<double>(device.free_bytes), 20e9);
+  return cache * bench::input_sets(cache, device) <= most;
+}
+
 std::vector<bench::Point> grid(bench::Extent extent, const bench::DeviceFacts& device) {
   const bool full = extent == bench::Extent::kFull;
-  std::vector<Heads> heads = {{64, 1, 256}, {64, 4, 128}};
-  std::vector<int> batches = {1, 64, 256};
-  std::vector<int> contexts = {2048, 8192, 32768};
+  // At least four shapes of a head dimension, so that a calibration can leave out whole shapes.
+  std::vector<Heads> heads = {kMfa,        {128, 1, 256}, {32, 1, 256}, {32, 2, 256},
+                              kGqa,        {64, 8, 128},  {32, 8, 128}, {32, 1, 128},
+                              {16, 2, 64}, {64, 8, 64},   {32, 8, 64},  {32, 4, 64}};
+  std::vector<int> batches = {1, 16, 64, 84, 128, 256};
+  std::vector<int> contexts = {2048, 4096, 8192, 32768};
   if (full) {
-    // MFA with more and fewer heads, the common GQA groups, MQA, and the smallest head dimension.
-    heads.insert(
-        heads.end(),
-        {{64, 8, 128}, {32, 8, 128}, {128, 8, 128}, {32, 1, 128}, {128, 1, 256}, {16, 2, 64}});
-    batches = {1, 4, 16, 64, 256, 1024};
+    heads.insert(heads.end(), {{128, 8, 128}, {16, 1, 256}});
+    batches = {1, 4, 16, 64, 84, 128, 256, 1024};
     contexts = {512, 2048, 4096, 8192, 32768, 131072};
   }
   std::vector<bench::Point> points;
+  const auto add = [&](const Heads& h, int batch, int context, Lengths lengths, KvType type) {
+    bench::Point point{
+        "ridge",
+        make_shape(batch, context, lengths, h.query_heads, h.kv_heads, h.head_dim, type),
+        {},
+        is_target(h, batch, context) && lengths == Lengths::kEqual ? bench::Turn::kTarget
+                                                                   : bench::Turn::kGrid};
+    const Problem problem = problem_from(point.shape);
+    if (!fits(problem, device)) {
+      return;
+    }
+    point.work = problem.work();
+    points.push_back(point);
+    // The simple version is a baseline where it does not take the whole run's time.
+    if (lengths == Lengths::kEqual && context == 2048 && batch <= 64) {
+      point.kernel = "simple";
+      point.turn = bench::Turn::kGrid;
+      points.push_back(point);
+    }
+  };
   // By cache type outermost: the pools are filled once per type.
   for (const KvType type : {KvType::kBf16, KvType::kE4m3}) {
     for (const Heads& h : heads) {
       for (const int context : contexts) {
         for (const int batch : batches) {
-          for (const Lengths lengths : {Lengths::kEqual, Lengths::kRagged}) {
-            const double cache =
-                2.0 * batch * context * h.kv_heads * h.head_dim * kv_element_bytes(type);
-            if (cache > cache_budget(device) || cache > 20e9 ||
-                (lengths == Lengths::kRagged && (batch < 64 || context != 8192))) {
-              continue;
-            }
-            bench::Point point{
-                "ridge",
-                make_shape(batch, context, lengths, h.query_heads, h.kv_heads, h.head_dim, type),
-                {}};
-            point.work = problem_from(point.shape).work();
-            points.push_back(point);
-            // The simple version is a baseline where it does not take the whole run's time.
-            if (lengths == Lengths::kEqual && context == 2048 && batch <= 64) {
-              point.kernel = "simple";
-              points.push_back(point);
-            }
+          add(h, batch, context, Lengths::kEqual, type);
+          if (batch >= 64 && context == 8192) {
+            add(h, batch, context, Lengths::kRagged, type);
           }
         }
       }
+    }
+    if (!full) {
+      add(kMfa, 1024, 8192, Lengths::kEqual, type);
     }
   }
   return points;

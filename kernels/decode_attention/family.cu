@@ -173,9 +173,7 @@ class DecodeWorkload : public bench::Workload {
     const auto pages = static_cast<std::uint64_t>(problem.total_pages());
     const std::uint64_t set_bytes =
         std::max<std::uint64_t>((problem.latent() ? 1 : 2) * pages * page_bytes, 1);
-    // Enough sets that a set's bytes have left the L2 when its turn comes again.
-    sets_ =
-        static_cast<int>(std::clamp<std::uint64_t>(2 * facts.l2_bytes / set_bytes + 1, 1, 1024));
+    sets_ = bench::input_sets(static_cast<double>(set_bytes), facts);
     const std::uint64_t all_pages = pages * sets_;
     arguments_.key = key_pool().provide(all_pages * page_bytes, problem.kv_type);
     arguments_.value = problem.latent()
@@ -268,25 +266,31 @@ std::unique_ptr<bench::Workload> prepare(const bench::Point& point,
 
 const bench::Family& latent_attention_family() {
   static const bench::Family family = {
-      "latent_attention",
-      "the same with MLA's absorbed weights: values are the head of the keys",
-      latent_grid,
-      explain_latent,
-      latent_cases,
-      check,
-      prepare};
+      .name = "latent_attention",
+      .summary = "the same with MLA's absorbed weights: values are the head of the keys",
+      .instance_fields = {},
+      .grid = latent_grid,
+      .explain = explain_latent,
+      .cases = latent_cases,
+      .check = check,
+      .prepare = prepare,
+      .runs = runs,
+  };
   return family;
 }
 
 const bench::Family& decode_attention_family() {
   static const bench::Family family = {
-      "decode_attention",
-      "one new token per request against a paged KV cache: MFA, MQA, GQA",
-      grid,
-      explain,
-      cases,
-      check,
-      prepare};
+      .name = "decode_attention",
+      .summary = "one new token per request against a paged KV cache: MFA, MQA, GQA",
+      .instance_fields = {"head_dim", "kv_dtype"},
+      .grid = grid,
+      .explain = explain,
+      .cases = cases,
+      .check = check,
+      .prepare = prepare,
+      .runs = runs,
+  };
   return family;
 }
 

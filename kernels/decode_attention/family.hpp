@@ -17,6 +17,12 @@ std::vector<bench::Point> grid(bench::Extent extent, const bench::DeviceFacts& d
 std::vector<bench::Case> cases(bench::Extent extent);
 std::string explain(const bench::Point& point, const bench::DeviceFacts& device);
 
+/// Whether the device has what the kernel is made of.
+bool runs(std::string_view kernel, const bench::Shape& shape, const bench::DeviceFacts& device);
+
+/// Whether the sets of a shape that the timer rotates over fit into the device.
+bool fits(const Problem& problem, const bench::DeviceFacts& device);
+
 /// MLA is a family of its own, since other fields name its shapes; what is made of a shape is the
 /// same. Its host half is in latent_family.cpp.
 const bench::Family& latent_attention_family();

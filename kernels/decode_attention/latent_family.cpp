@@ -28,29 +28,30 @@ std::string explain_latent(const bench::Point& point, const bench::DeviceFacts& 
 
 std::vector<bench::Point> latent_grid(bench::Extent extent, const bench::DeviceFacts& device) {
   const bool full = extent == bench::Extent::kFull;
-  // All heads on one GPU, or split over two.
-  const std::vector<int> heads = {128, 64};
-  const std::vector<int> batches = full ? std::vector{1, 4, 16, 64, 256} : std::vector{1, 64, 256};
-  const std::vector<int> contexts =
-      full ? std::vector{1024, 2048, 4096, 8192, 16384, 32768} : std::vector{2048, 8192, 32768};
+  // All heads on one GPU, or split over two, four, eight.
+  const std::vector<int> heads = {128, 64, 32, 16};
+  const std::vector<int> batches =
+      full ? std::vector{1, 4, 16, 64, 84, 128, 256} : std::vector{1, 16, 64, 128, 256};
+  const std::vector<int> contexts = full ? std::vector{1024, 2048, 4096, 8192, 16384, 32768}
+                                         : std::vector{2048, 4096, 8192, 32768};
   std::vector<bench::Point> points;
   for (const int query_heads : heads) {
     for (const int context : contexts) {
       for (const int batch : batches) {
         for (const Lengths lengths : {Lengths::kEqual, Lengths::kRagged}) {
+          const bool ragged = lengths == Lengths::kRagged;
           bench::Point point{"ridge", make_latent_shape(batch, context, lengths, query_heads), {}};
           const Problem problem = problem_from(point.shape);
-          // One cache tensor: as large as the larger of the two that the other instances have.
-          const double cache = static_cast<double>(problem.total_tokens()) *
-                               static_cast<double>(problem.cached_token_bytes());
-          if (cache > 0.3 * static_cast<double>(device.free_bytes) || cache > 10e9 ||
-              (lengths == Lengths::kRagged && (batch < 64 || context != 8192))) {
+          if (!fits(problem, device) || (ragged && (batch < 64 || context != 8192))) {
             continue;
+          }
+          if (query_heads == 128 && batch == 64 && context == 8192 && !ragged) {
+            point.turn = bench::Turn::kTarget;
           }
           point.work = problem.work();
           points.push_back(point);
           // The simple version is a baseline where it does not take the whole run's time.
-          if (lengths == Lengths::kEqual && context == 2048 && batch <= 64) {
+          if (!ragged && context == 2048 && batch <= 64) {
             point.kernel = "simple";
             points.push_back(point);
           }

@@ -2,7 +2,6 @@
 
 #include "elementwise/reference.hpp"
 
-#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 
@@ -13,7 +12,7 @@ using I = std::int64_t;
 
 std::vector<int> token_counts(bench::Extent extent) {
   return extent == bench::Extent::kFull ? std::vector<int>{1, 16, 64, 256, 1024, 4096, 8192}
-                                        : std::vector<int>{64, 1024};
+                                        : std::vector<int>{16, 64, 256, 1024, 4096};
 }
 
 bench::Point rms_norm_point(int tokens, int hidden) {
@@ -113,11 +112,6 @@ std::string rope_explain(const bench::Point& point, const bench::DeviceFacts&) {
 
 std::string router_top_k_explain(const bench::Point& point, const bench::DeviceFacts&) {
   return bytes_line("a warp per token, one warp-wide maximum per pick", point);
-}
-
-int rotating_sets(double bytes, const bench::DeviceFacts& device) {
-  return static_cast<int>(
-      std::clamp(2.0 * static_cast<double>(device.l2_bytes) / bytes + 1.0, 1.0, 512.0));
 }
 
 }  // namespace ridge::kernels::elementwise

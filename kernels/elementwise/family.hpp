@@ -25,7 +25,4 @@ std::string rms_norm_quantise_explain(const bench::Point& point, const bench::De
 std::string rope_explain(const bench::Point& point, const bench::DeviceFacts& device);
 std::string router_top_k_explain(const bench::Point& point, const bench::DeviceFacts& device);
 
-/// Input sets so that `bytes` each exceed twice the L2 together, within reason for tiny ones.
-int rotating_sets(double bytes, const bench::DeviceFacts& device);
-
 }  // namespace ridge::kernels::elementwise

@@ -170,20 +170,23 @@ bench::CheckReport check(const bench::Case& test, const bench::DeviceFacts&) {
 
 std::unique_ptr<bench::Workload> prepare(const bench::Point& point,
                                          const bench::DeviceFacts& facts) {
-  return std::make_unique<RotatingWorkload<Buffers>>(point.shape,
-                                                     rotating_sets(point.work.bytes_read, facts));
+  return std::make_unique<RotatingWorkload<Buffers>>(
+      point.shape, bench::input_sets(point.work.bytes_read, facts));
 }
 
 }  // namespace
 
 const bench::Family& rms_norm_quantise_family() {
-  static const bench::Family family = {"rms_norm_quantise",
-                                       "RMSNorm, then e4m3 with a scale per 128 elements",
-                                       rms_norm_quantise_grid,
-                                       rms_norm_quantise_explain,
-                                       rms_norm_quantise_cases,
-                                       check,
-                                       prepare};
+  static const bench::Family family = {
+      .name = "rms_norm_quantise",
+      .summary = "RMSNorm, then e4m3 with a scale per 128 elements",
+      .instance_fields = {},
+      .grid = rms_norm_quantise_grid,
+      .explain = rms_norm_quantise_explain,
+      .cases = rms_norm_quantise_cases,
+      .check = check,
+      .prepare = prepare,
+  };
   return family;
 }
 

@@ -139,15 +139,22 @@ bench::CheckReport check(const bench::Case& test, const bench::DeviceFacts&) {
 std::unique_ptr<bench::Workload> prepare(const bench::Point& point,
                                          const bench::DeviceFacts& facts) {
   return std::make_unique<RotatingWorkload<Buffers>>(
-      point.shape, rotating_sets(point.work.bytes_written, facts));
+      point.shape, bench::input_sets(point.work.bytes_written, facts));
 }
 
 }  // namespace
 
 const bench::Family& rope_family() {
   static const bench::Family family = {
-      "rope", "rotary position embedding, in place", rope_grid, rope_explain, rope_cases, check,
-      prepare};
+      .name = "rope",
+      .summary = "rotary position embedding, in place",
+      .instance_fields = {},
+      .grid = rope_grid,
+      .explain = rope_explain,
+      .cases = rope_cases,
+      .check = check,
+      .prepare = prepare,
+  };
   return family;
 }
 

@@ -135,20 +135,23 @@ bench::CheckReport check(const bench::Case& test, const bench::DeviceFacts&) {
 
 std::unique_ptr<bench::Workload> prepare(const bench::Point& point,
                                          const bench::DeviceFacts& facts) {
-  return std::make_unique<RotatingWorkload<Buffers>>(point.shape,
-                                                     rotating_sets(point.work.bytes_read, facts));
+  return std::make_unique<RotatingWorkload<Buffers>>(
+      point.shape, bench::input_sets(point.work.bytes_read, facts));
 }
 
 }  // namespace
 
 const bench::Family& router_top_k_family() {
-  static const bench::Family family = {"router_top_k",
-                                       "the experts of each token and their weights",
-                                       router_top_k_grid,
-                                       router_top_k_explain,
-                                       router_top_k_cases,
-                                       check,
-                                       prepare};
+  static const bench::Family family = {
+      .name = "router_top_k",
+      .summary = "the experts of each token and their weights",
+      .instance_fields = {},
+      .grid = router_top_k_grid,
+      .explain = router_top_k_explain,
+      .cases = router_top_k_cases,
+      .check = check,
+      .prepare = prepare,
+  };
   return family;
 }
 

@@ -1,14 +1,12 @@
 #pragma once
 
+#include "gemm/family.hpp"
+
 #include <memory>
 
 #include <cuda_runtime.h>
 
 namespace ridge::kernels::gemm {
-
-/// Operand formats: BF16, or E4M3 with one float scale per 1 x 128 of the activations and per 128 x
-/// 128 of the weights. The output is BF16 in both, sums are float.
-enum class Dtype { kBf16, kFp8Block };
 
 /// out[m][n] = activations[m][k] weights[n][k]^T by cuBLASLt, prepared once and launched many
 /// times.

@@ -13,22 +13,19 @@
 namespace ridge::kernels::gemm {
 namespace {
 
-Dtype dtype_of(const Problem& problem) {
-  return problem.fp8 ? Dtype::kFp8Block : Dtype::kBf16;
-}
 Element element_of(const Problem& problem) {
-  return problem.fp8 ? Element::kE4m3 : Element::kBf16;
+  return problem.dtype == Dtype::kBf16 ? Element::kBf16 : Element::kE4m3;
 }
 
 /// What fill_normal wrote at `index`, as the double it stands for.
 double element(const Problem& problem, std::uint64_t seed, std::uint64_t index) {
   const float x = random_normal(seed, index);
-  return problem.fp8 ? to_float(to_e4m3(x)) : to_float(to_bf16(x));
+  return problem.dtype == Dtype::kBf16 ? to_float(to_bf16(x)) : to_float(to_e4m3(x));
 }
 
 bench::CheckReport check(const bench::Case& test, const bench::DeviceFacts&) {
   const Problem problem = problem_from(test.shape);
-  const std::size_t rows = CublasLtGemm::padded_rows(dtype_of(problem), problem.m);
+  const std::size_t rows = CublasLtGemm::padded_rows(problem.dtype, problem.m);
   const std::size_t size = element_bytes(element_of(problem));
   const std::size_t n = problem.n;
   const std::size_t k = problem.k;
@@ -39,11 +36,12 @@ bench::CheckReport check(const bench::Case& test, const bench::DeviceFacts&) {
   fill_normal(weights.data(), n * k, element_of(problem), 2);
   out.fill_bytes(0xff);
   RIDGE_CUDA_CHECK(cudaDeviceSynchronize());
-  const CublasLtGemm gemm(dtype_of(problem), problem.m, problem.n, problem.k);
+  const CublasLtGemm gemm(problem.dtype, problem.m, problem.n, problem.k);
   gemm.launch(activations.data(), weights.data(), out.data(), nullptr);
   RIDGE_CUDA_CHECK(cudaDeviceSynchronize());
   const std::vector<std::uint16_t> got = out.download();
-  const double scale = problem.fp8 ? CublasLtGemm::kScale * CublasLtGemm::kScale : 1.0;
+  const double scale =
+      problem.dtype == Dtype::kBf16 ? 1.0 : CublasLtGemm::kScale * CublasLtGemm::kScale;
   double difference = 0;
   double norm = 0;
   for (int i = 0; i < problem.m; ++i) {
@@ -69,11 +67,11 @@ bench::CheckReport check(const bench::Case& test, const bench::DeviceFacts&) {
 class GemmWorkload : public bench::Workload {
  public:
   GemmWorkload(const Problem& problem, const bench::DeviceFacts& facts)
-      : gemm_(dtype_of(problem), problem.m, problem.n, problem.k) {
+      : gemm_(problem.dtype, problem.m, problem.n, problem.k) {
     const std::size_t size = element_bytes(element_of(problem));
-    const std::size_t rows = CublasLtGemm::padded_rows(dtype_of(problem), problem.m);
+    const std::size_t rows = CublasLtGemm::padded_rows(problem.dtype, problem.m);
     weight_bytes_ = static_cast<std::size_t>(problem.n) * problem.k * size;
-    sets_ = static_cast<int>(std::max<std::uint64_t>(2 * facts.l2_bytes / weight_bytes_ + 1, 1));
+    sets_ = bench::input_sets(static_cast<double>(weight_bytes_), facts);
     activations_ = DeviceBuffer<std::uint8_t>(rows * problem.k * size);
     weights_ = DeviceBuffer<std::uint8_t>(weight_bytes_ * sets_);
     out_ = DeviceBuffer<std::uint16_t>(rows * problem.n);
@@ -105,10 +103,16 @@ std::unique_ptr<bench::Workload> prepare(const bench::Point& point,
 
 const bench::Family& dense_gemm_family() {
   static const bench::Family family = {
-      "dense_gemm", "the projections around MFA, MLA and GQA, and a large square one",
-      grid,         explain,
-      cases,        check,
-      prepare};
+      .name = "dense_gemm",
+      .summary = "the projections around MFA, MLA and GQA, and a large square one",
+      .instance_fields = {"dtype"},
+      .grid = grid,
+      .explain = explain,
+      .cases = cases,
+      .check = check,
+      .prepare = prepare,
+      .runs = runs,
+  };
   return family;
 }
 

@@ -29,6 +29,9 @@ Gemm gemm_of(const bench::Shape& fields);
 /// Seed of the routing that every measurement and case uses.
 inline constexpr std::uint64_t kRoutingSeed = 20250724;
 
+/// Sets of inputs that a measurement rotates over, at most.
+inline constexpr int kMostSets = 64;
+
 /// Every routing that is measured.
 inline constexpr Routing kRoutings[] = {{RoutingKind::kBalanced},
                                         {RoutingKind::kUniform},

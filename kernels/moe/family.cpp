@@ -19,21 +19,23 @@ constexpr Routing kHotExpert{RoutingKind::kHotExpert};
 /// Layers of published models and slices of them. Token counts are filled in by the grids.
 struct GridLayer {
   LayerShape shape;
-  bool quick;  ///< Part of the quick grid.
+  bool quick;   ///< Part of the quick grid.
+  bool target;  ///< A layer that the kernel was made for.
 };
 
 std::vector<GridLayer> grid_layers() {
   const LayerShape step3 = whole_layer(1, 7168, 5120, 48, 3, 1);
   const LayerShape deepseek_v3 = whole_layer(1, 7168, 2048, 256, 8, 1);
   const LayerShape qwen3_235b = whole_layer(1, 4096, 1536, 128, 8, 0);
-  return {{step3, true},
-          {slice(step3, 8, 2, 0), true},
-          {slice(step3, 8, 1, 0), false},
-          {deepseek_v3, true},
-          {slice(deepseek_v3, 1, 8, 0), false},
-          {slice(deepseek_v3, 1, 32, 0), false},
-          {qwen3_235b, false},
-          {slice(qwen3_235b, 1, 8, 0), false}};
+  return {{step3, true, true},
+          {slice(step3, 8, 2, 0), true, false},
+          {slice(step3, 8, 1, 0), true, false},
+          {slice(step3, 4, 1, 0), false, false},
+          {deepseek_v3, true, true},
+          {slice(deepseek_v3, 1, 8, 0), true, false},
+          {slice(deepseek_v3, 1, 32, 0), false, false},
+          {qwen3_235b, true, false},
+          {slice(qwen3_235b, 1, 8, 0), true, false}};
 }
 
 LayerPlan plan_of(const LayerShape& shape, const Routing& routing, int sm_count) {
@@ -53,32 +55,41 @@ const GemmPlan& plan_of(Gemm gemm, const LayerPlan& plan) {
   return gemm == Gemm::kGateUp ? plan.gate_up : plan.down;
 }
 
-/// Bytes on the device that a point takes, roughly: weights, rows and intermediates.
-double footprint(const LayerShape& shape) {
+/// Bytes on the device that a point takes, roughly: weights, rows and intermediates, as often as
+/// the timer has sets of them.
+double footprint(const LayerShape& shape, const bench::DeviceFacts& device) {
   const double weights = 3.0 * shape.groups() * shape.hidden * shape.intermediate;
   const double rows = shape.row_capacity();
-  return weights + rows * (5.0 * shape.hidden + 5.0 * shape.intermediate);
+  const double active = std::min<double>(shape.groups(), rows);
+  const int sets =
+      bench::input_sets(weights / shape.groups() * std::max(active, 1.0), device, kMostSets);
+  return (weights + rows * (5.0 * shape.hidden + 5.0 * shape.intermediate)) * sets;
 }
 
-/// Calls `visit(shape)` for each layer and token count of a grid that fits the device.
+/// Calls `visit(shape, turn)` for each layer and token count of a grid that fits the device.
 template <typename Visit>
 void each_shape(bench::Extent extent, const bench::DeviceFacts& device, Visit visit) {
   const bool full = extent == bench::Extent::kFull;
   const std::vector<int> token_counts =
-      full ? std::vector{1, 8, 32, 128, 512, 2048, 8192} : std::vector{128, 2048};
+      full ? std::vector{1, 8, 32, 128, 256, 512, 1024, 2048, 4096, 8192}
+           : std::vector{8, 32, 128, 512, 2048, 8192};
   for (const GridLayer& layer : grid_layers()) {
     if (!full && !layer.quick) continue;
     for (const int tokens : token_counts) {
       LayerShape shape = layer.shape;
       shape.tokens = tokens;
-      if (footprint(shape) <= 0.8 * static_cast<double>(device.free_bytes)) visit(shape);
+      if (footprint(shape, device) <= 0.8 * static_cast<double>(device.free_bytes)) {
+        const bool target = layer.target && (tokens == 128 || tokens == 512 || tokens == 2048 ||
+                                             (tokens == 8192 && shape.experts < 64));
+        visit(shape, target ? bench::Turn::kTarget : bench::Turn::kGrid);
+      }
     }
   }
 }
 
 /// The simple version takes seconds where many rows meet a large layer.
 bool simple_is_quick_enough(const LayerShape& shape) {
-  return shape.tokens <= 128;
+  return shape.tokens <= 32;
 }
 
 /// From the simplest to the whole: the first failure names the stage that is wrong.
@@ -116,11 +127,13 @@ void each_case(bench::Extent extent, Add add) {
 std::vector<bench::Point> layer_grid(bench::Extent extent, const bench::DeviceFacts& device) {
   const bool full = extent == bench::Extent::kFull;
   std::vector<bench::Point> points;
-  each_shape(extent, device, [&](const LayerShape& shape) {
-    const auto add = [&](const char* kernel, const Routing& routing) {
+  each_shape(extent, device, [&](const LayerShape& shape, bench::Turn turn) {
+    const auto add = [&](std::string_view kernel, const Routing& routing) {
       const bench::Work work = work_of(plan_of(shape, routing, device.sm_count));
       // One token may well pick none of a rank's experts: nothing to measure.
-      if (work.flop > 0) points.push_back({kernel, layer_fields(shape, routing), work});
+      if (work.flop > 0)
+        points.push_back({std::string(kernel), layer_fields(shape, routing), work,
+                          kernel == "ridge" && routing == kBalanced ? turn : bench::Turn::kGrid});
     };
     if (simple_is_quick_enough(shape)) add("simple", kBalanced);
     const bool skewed = full && (shape.tokens == 8 || shape.tokens == 128 || shape.tokens == 2048);
@@ -133,7 +146,7 @@ std::vector<bench::Point> layer_grid(bench::Extent extent, const bench::DeviceFa
 
 std::vector<bench::Point> gemm_grid(bench::Extent extent, const bench::DeviceFacts& device) {
   std::vector<bench::Point> points;
-  each_shape(extent, device, [&](const LayerShape& shape) {
+  each_shape(extent, device, [&](const LayerShape& shape, bench::Turn) {
     const LayerPlan plan = plan_of(shape, kBalanced, device.sm_count);
     for (const Gemm gemm : {Gemm::kGateUp, Gemm::kDown}) {
       const GemmPlan& gemm_plan = plan_of(gemm, plan);
@@ -174,6 +187,10 @@ std::vector<bench::Case> gemm_cases(bench::Extent extent) {
       all.push_back({kernel, claim, gemm_fields(Gemm::kDown, shape, routing)});
   });
   return all;
+}
+
+bool runs(std::string_view, const bench::Shape&, const bench::DeviceFacts& device) {
+  return device.capability == 90;
 }
 
 std::string explain_layer(const bench::Point& point, const bench::DeviceFacts& device) {

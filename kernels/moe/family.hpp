@@ -17,6 +17,9 @@ std::vector<bench::Point> layer_grid(bench::Extent extent, const bench::DeviceFa
 std::vector<bench::Point> gemm_grid(bench::Extent extent, const bench::DeviceFacts& device);
 std::vector<bench::Case> layer_cases(bench::Extent extent);
 std::vector<bench::Case> gemm_cases(bench::Extent extent);
+/// On Hopper alone: every kernel of the layer is built on its matrix unit and copy engine, and the
+/// simple GEMMs run between the layer's other kernels.
+bool runs(std::string_view kernel, const bench::Shape& shape, const bench::DeviceFacts& device);
 std::string explain_layer(const bench::Point& point, const bench::DeviceFacts& device);
 std::string explain_gemm(const bench::Point& point, const bench::DeviceFacts& device);
 

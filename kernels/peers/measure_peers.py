@@ -200,14 +200,6 @@ def query_nvidia_smi(fields):
     return [field.strip() for field in text.strip().split(",")]
 
 
-def read_clocks():
-    """Present clocks in MHz, or None."""
-    answer = query_nvidia_smi("clocks.sm,clocks.mem")
-    if answer is None or not all(field.isdigit() for field in answer):
-        return None
-    return {"sm_MHz": int(answer[0]), "memory_MHz": int(answer[1])}
-
-
 def header(torch, command):
     """Everything of the measurement file but its points and its last clocks."""
     properties = torch.cuda.get_device_properties(0)
@@ -234,7 +226,7 @@ def header(torch, command):
             "memory_bytes": properties.total_memory,
         },
         "software": software,
-        "clocks": {"before": read_clocks(), "after": None},
+        "clocks": {"first": None, "last": None},
         "timing": {
             "method": "CUDA graph replay between events, time per launch",
             "statistic": "median, p10 and p90 over replays",
@@ -311,7 +303,6 @@ def main(arguments):
         document["points"] += points
         all_right = all_right and right
         torch.cuda.empty_cache()
-    document["clocks"]["after"] = read_clocks()
     with open(options.output, "w", encoding="utf-8") as file:
         json.dump(document, file, indent=2)
         file.write("\n")

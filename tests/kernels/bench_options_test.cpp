@@ -27,10 +27,34 @@ TEST(Options, AreReadAsTheUsageSays) {
   EXPECT_EQ(options.only, "batch=1");
   EXPECT_TRUE(options.fresh);
   EXPECT_EQ(options.action, Action::kCheck);
-  for (const char* option : {"--quick", "--full", "--output", "--family", "--only", "--fresh",
-                             "--no-check", "--check", "--explain", "--list", "--help"}) {
+  for (const char* option :
+       {"--quick", "--full", "--output", "--family", "--only", "--fresh", "--no-check", "--check",
+        "--explain", "--list", "--help", "-o", "--time-limit", "--item-limit"}) {
     EXPECT_NE(usage().find(option), std::string::npos) << option;
   }
+}
+
+TEST(Options, LimitsAreSecondsAndPositive) {
+  const Options options =
+      parse_options({"-o", "h.json", "--time-limit", "540", "--item-limit", "5"});
+  EXPECT_EQ(options.output, "h.json");
+  EXPECT_EQ(options.time_limit_s, 540);
+  EXPECT_EQ(options.item_limit_s, 5);
+  for (const char* wrong : {"0", "-1", "ten", "", "nan"}) {
+    EXPECT_THROW(parse_options({"--time-limit", wrong}), UsageError) << wrong;
+  }
+}
+
+TEST(InputSets, AreAtLeastTwoAndTogetherFourTimesTheL2) {
+  const DeviceFacts device{.sm_count = 132,
+                           .l2_bytes = 50'000'000,
+                           .memory_bytes = 80'000'000'000,
+                           .free_bytes = 78'000'000'000,
+                           .capability = 90};
+  EXPECT_EQ(input_sets(1e6, device), 200);
+  EXPECT_EQ(input_sets(150e6, device), 2);
+  EXPECT_EQ(input_sets(8e9, device), 2);
+  EXPECT_EQ(input_sets(1e3, device, 64), 64);
 }
 
 TEST(Options, AMistakeIsNamed) {

@@ -80,7 +80,10 @@ Header example_header() {
   header.cuda_runtime_version = "13.0";
   header.cublaslt_version = "130000";
   header.compiler = "nvcc 13.0";
-  header.clocks_before = Clocks{345, 2619};
+  header.clocks_first = Clocks{1755, 2619};
+  header.comparisons = 12;
+  header.wrong = {{"rope ridge: a claim [tokens=1]", "error 2 of 1e-3"}};
+  header.missing = {{"rope ridge tokens=1", "the kernel is wrong here"}};
   return header;
 }
 
@@ -97,9 +100,9 @@ TEST(MeasurementFile, ConformsToItsPublishedSchema) {
     return valijson::Validator().validate(schema, valijson::adapters::NlohmannJsonAdapter(document),
                                           &results);
   };
-  const json good = json::parse(measurement_json(
-      example_header(),
-      {point_json("decode_attention", example_point(), Timing{51.5, 50.25, 53, 40})}));
+  const json good = json::parse(
+      measurement_json(example_header(), {point_json("decode_attention", example_point(),
+                                                     Timing{51.5, 50.25, 53, 40, {1755, 2619}})}));
   EXPECT_TRUE(conforms(good)) << good.dump(1);
 
   json without_time = good;
@@ -114,8 +117,8 @@ TEST(MeasurementFile, ConformsToItsPublishedSchema) {
 }
 
 TEST(MeasurementFile, KeepsEveryFieldOfAPoint) {
-  const json point =
-      json::parse(point_json("decode_attention", example_point(), Timing{51.5, 50.25, 53, 40}));
+  const json point = json::parse(
+      point_json("decode_attention", example_point(), Timing{51.5, 50.25, 53, 40, {1755, 2619}}));
   EXPECT_EQ(point["family"], "decode_attention");
   EXPECT_EQ(point["kernel"], "ridge");
   EXPECT_EQ(point["shape"], json::parse(R"({"batch": 64, "skew": 1.25, "kv_dtype": "bf16"})"));
@@ -126,58 +129,89 @@ TEST(MeasurementFile, KeepsEveryFieldOfAPoint) {
   EXPECT_EQ(point["p10_us"], 50.25);
   EXPECT_EQ(point["p90_us"], 53);
   EXPECT_EQ(point["samples"], 40);
+  EXPECT_EQ(point["sm_MHz"], 1755);
+  EXPECT_EQ(point["memory_MHz"], 2619);
 }
 
 TEST(MeasurementFile, SaysNullWhereTheClocksAreUnknown) {
   const json document = json::parse(measurement_json(example_header(), {}));
-  EXPECT_EQ(document["clocks"]["before"]["sm_MHz"], 345);
-  EXPECT_TRUE(document["clocks"]["after"].is_null());
+  EXPECT_EQ(document["clocks"]["first"]["sm_MHz"], 1755);
+  EXPECT_TRUE(document["clocks"]["last"].is_null());
+  EXPECT_FALSE(
+      json::parse(point_json("rope", example_point(), Timing{1, 1, 1, 7, {}})).contains("sm_MHz"));
+}
+
+TEST(MeasurementFile, SaysWhatIsWrongAndWhatIsMissing) {
+  const json document = json::parse(measurement_json(example_header(), {}));
+  EXPECT_EQ(document["checks"]["comparisons"], 12);
+  EXPECT_EQ(document["checks"]["wrong"][0]["why"], "error 2 of 1e-3");
+  EXPECT_EQ(document["not_measured"][0]["what"], "rope ridge tokens=1");
 }
 
 class JournalFile : public testing::Test {
  protected:
   void SetUp() override {
-    path_ = testing::TempDir();
-    path_ += "ridge_journal_";
-    path_ += testing::UnitTest::GetInstance()->current_test_info()->name();
-    std::filesystem::remove(path_);
+    folder_ = std::filesystem::path(testing::TempDir()) /
+              (std::string("ridge_journal_") +
+               testing::UnitTest::GetInstance()->current_test_info()->name());
+    std::filesystem::remove_all(folder_);
+    std::filesystem::create_directories(folder_);
+    path_ = folder_ / "m.json.partial";
   }
-  void TearDown() override { std::filesystem::remove(path_); }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+  std::filesystem::path folder_;
   std::string path_;
 };
 
 TEST_F(JournalFile, ContinuesWhereARunStopped) {
+  const Timing timing{51.5, 1.0 / 3, 53, 40, {1755, 2619}};
   {
     Journal journal(path_, "device A");
     EXPECT_EQ(journal.size(), 0u);
-    journal.add("one", "{\"a\": 1}");
-    journal.add("two", "{\"b\": 2}");
+    journal.add("one", {1, 1, 1, 7, {}});
+    journal.add("two", timing);
   }
   const Journal journal(path_, "device A");
   ASSERT_EQ(journal.size(), 2u);
-  EXPECT_EQ(*journal.find("two"), "{\"b\": 2}");
+  EXPECT_EQ(timing_text(*journal.find("two")), timing_text(timing));
+  EXPECT_EQ(journal.find("two")->p10_us, 1.0 / 3);
   EXPECT_EQ(journal.find("three"), nullptr);
 }
 
-TEST_F(JournalFile, IgnoresARunOnAnotherDevice) {
-  Journal(path_, "device A").add("one", "{}");
-  EXPECT_EQ(Journal(path_, "device B").size(), 0u);
+TEST_F(JournalFile, NeverWritesOverThatOfAnotherDevice) {
+  Journal(path_, "device A").add("one", {1, 1, 1, 7, {}});
+  const Journal other(path_, "device B");
+  EXPECT_EQ(other.size(), 0u);
+  EXPECT_EQ(other.moved_to(), path_ + ".1");
+  Journal(path_, "device C").add("two", {2, 2, 2, 7, {}});
+  std::filesystem::rename(path_ + ".1", path_);
+  EXPECT_EQ(Journal(path_, "device A").size(), 1u);
 }
 
 TEST_F(JournalFile, DropsALineThatWasCutOff) {
-  Journal(path_, "device A").add("one", "{}");
-  std::ofstream(path_, std::ios::app) << "two\t{\"half";
+  Journal(path_, "device A").add("one", {1, 1, 1, 7, {}});
+  std::ofstream(path_, std::ios::app) << "two\t2.0\t2";
   Journal journal(path_, "device A");
   EXPECT_EQ(journal.size(), 1u);
-  journal.add("three", "{}");
+  journal.add("three", {3, 3, 3, 7, {}});
   EXPECT_EQ(Journal(path_, "device A").size(), 2u);
 }
 
 TEST_F(JournalFile, IsGoneWhenTheRunIsComplete) {
   Journal journal(path_, "device A");
-  journal.add("one", "{}");
+  journal.add("one", {1, 1, 1, 7, {}});
   journal.remove();
   EXPECT_FALSE(std::filesystem::exists(path_));
+}
+
+TEST_F(JournalFile, AFileIsWrittenWholeOrNotAtAll) {
+  write_whole(path_, "first");
+  EXPECT_THROW(write_whole((folder_ / "no folder" / "m.json").string(), "x"), std::runtime_error);
+  write_whole(path_, "second");
+  std::ostringstream text;
+  text << std::ifstream(path_).rdbuf();
+  EXPECT_EQ(text.str(), "second");
+  EXPECT_FALSE(std::filesystem::exists(path_ + ".writing"));
 }
 
 }  // namespace

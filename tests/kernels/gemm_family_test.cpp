@@ -12,18 +12,20 @@ namespace {
 const bench::DeviceFacts kDevice{132, 50ull << 20, 80'000'000'000ull, 78'000'000'000ull};
 
 TEST(DenseGemmWork, CountsBytesAndFlopAsByHand) {
-  const bench::Work bf16 = Problem{64, 2560, 7168, false}.work();
+  const bench::Work bf16 = Problem{64, 2560, 7168, Dtype::kBf16}.work();
   EXPECT_EQ(bf16.bytes_read, 2.0 * (64 * 7168 + 2560 * 7168));
   EXPECT_EQ(bf16.bytes_written, 2.0 * 64 * 2560);
   EXPECT_EQ(bf16.flop, 2.0 * 64 * 2560 * 7168);
-  const bench::Work fp8 = Problem{64, 2560, 7168, true}.work();
+  const bench::Work fp8 = Problem{64, 2560, 7168, Dtype::kFp8Block}.work();
   // A scale per 128 inputs of a token, and per 128 x 128 of the weights.
   EXPECT_EQ(fp8.bytes_read, 64.0 * 7168 + 2560.0 * 7168 + 4 * (64 * 56 + 20 * 56));
 }
 
 TEST(DenseGemmGrid, MeasuresTheMatrixRateBeforeWhatIsComparedWithIt) {
   const auto points = grid(bench::Extent::kQuick, kDevice);
-  EXPECT_EQ(points.front().shape.word("role"), "square");
+  for (const bench::Point& point : points) {
+    EXPECT_EQ(point.turn == bench::Turn::kCeiling, point.shape.word("role") == "square");
+  }
 }
 
 TEST(DenseGemmGrid, CoversTheProjectionsOfAllThreeAttentionsInBothTypes) {
@@ -32,11 +34,30 @@ TEST(DenseGemmGrid, CoversTheProjectionsOfAllThreeAttentionsInBothTypes) {
     EXPECT_NO_THROW(problem_from(point.shape));
     seen.insert(point.shape.word("role") + " " + point.shape.word("dtype"));
   }
-  for (const char* role : {"mfa_qkv_down", "mfa_q_up", "mfa_output", "mla_qkv_down", "mla_q_up",
-                           "mla_output", "gqa_qkv", "gqa_output"}) {
+  for (const char* role :
+       {"mfa_qkv_down", "mfa_q_up", "mfa_output", "mla_qkv_down", "mla_q_up", "mla_output",
+        "gqa_qkv", "gqa_output", "shared_gate_up", "shared_down"}) {
     EXPECT_TRUE(seen.count(std::string(role) + " bf16")) << role;
     EXPECT_TRUE(seen.count(std::string(role) + " fp8_block")) << role;
   }
+}
+
+TEST(DenseGemm, RunsWhereTheLibraryHasTheFormat) {
+  const auto at = [](const char* dtype, int capability) {
+    bench::DeviceFacts device = kDevice;
+    device.capability = capability;
+    const bench::Shape shape{{"m", std::int64_t{64}},
+                             {"n", std::int64_t{128}},
+                             {"k", std::int64_t{128}},
+                             {"dtype", std::string(dtype)},
+                             {"role", std::string("x")}};
+    return runs("cublaslt", shape, device);
+  };
+  EXPECT_TRUE(at("bf16", 80) && at("bf16", 120));
+  EXPECT_FALSE(at("fp8", 86));
+  EXPECT_TRUE(at("fp8", 89) && at("fp8", 90) && at("fp8", 100));
+  EXPECT_TRUE(at("fp8_block", 90));
+  EXPECT_FALSE(at("fp8_block", 89) || at("fp8_block", 100));
 }
 
 TEST(DenseGemm, RefusesShapesTheScalesDoNotFit) {

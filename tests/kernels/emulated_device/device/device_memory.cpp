@@ -1,26 +1,44 @@
 #include "device_memory.hpp"
 
+#include "rehearsal.hpp"
+
 #include <algorithm>
 #include <cstring>
 #include <new>
 
+#include <sys/mman.h>
+
 namespace ridge::emulated {
 
-void DeviceMemory::Release::operator()(std::uint8_t* bytes) const {
-  ::operator delete (bytes, std::align_val_t{kAlignment});
+void DeviceMemory::Release::operator()(std::uint8_t* start) const {
+  munmap(start, bytes);
 }
 
 void* DeviceMemory::allocate(std::size_t bytes) {
-  std::unique_ptr<std::uint8_t[], Release> storage(
-      static_cast<std::uint8_t*>(::operator new (bytes, std::align_val_t{kAlignment})));
-  std::memset(storage.get(), 0xff, bytes);
-  void* const start = storage.get();
-  allocations_[reinterpret_cast<std::uintptr_t>(start)] = {bytes, std::move(storage)};
+  void* const start = mmap(nullptr, std::max<std::size_t>(bytes, 1), PROT_READ | PROT_WRITE,
+                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (start == MAP_FAILED) {
+    throw std::bad_alloc();
+  }
+  if (!rehearsing()) {
+    std::memset(start, 0xff, bytes);
+  }
+  auto* const first = static_cast<std::uint8_t*>(start);
+  allocations_.insert_or_assign(
+      reinterpret_cast<std::uintptr_t>(start),
+      Allocation{bytes, {first, Release{std::max<std::size_t>(bytes, 1)}}});
+  used_ += bytes;
   return start;
 }
 
 bool DeviceMemory::release(void* pointer) {
-  return allocations_.erase(reinterpret_cast<std::uintptr_t>(pointer)) != 0;
+  const auto found = allocations_.find(reinterpret_cast<std::uintptr_t>(pointer));
+  if (found == allocations_.end()) {
+    return false;
+  }
+  used_ -= found->second.bytes;
+  allocations_.erase(found);
+  return true;
 }
 
 bool DeviceMemory::contains(const void* pointer, std::size_t bytes) const {

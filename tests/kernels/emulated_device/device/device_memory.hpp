@@ -15,7 +15,7 @@ struct SavedBytes {
 };
 
 /// All allocations of the device. Fresh memory is poisoned with 0xff bytes: NaN, and negative
-/// indices.
+/// indices; in a rehearsal it is left alone, so that only what the host uploads takes room.
 class DeviceMemory {
  public:
   static constexpr std::size_t kAlignment = 256;
@@ -23,6 +23,7 @@ class DeviceMemory {
   void* allocate(std::size_t bytes);
   /// False if `pointer` is not the start of an allocation.
   bool release(void* pointer);
+  std::size_t used() const { return used_; }
   /// Whether [pointer, pointer + bytes) lies within one allocation.
   bool contains(const void* pointer, std::size_t bytes) const;
 
@@ -33,13 +34,15 @@ class DeviceMemory {
 
  private:
   struct Release {
-    void operator()(std::uint8_t* bytes) const;
+    std::size_t bytes;
+    void operator()(std::uint8_t* start) const;
   };
   struct Allocation {
     std::size_t bytes;
     std::unique_ptr<std::uint8_t[], Release> storage;
   };
   std::map<std::uintptr_t, Allocation> allocations_;
+  std::size_t used_ = 0;
 };
 
 DeviceMemory& device_memory();

@@ -2,6 +2,7 @@
 
 #include "device.hpp"
 #include "device_memory.hpp"
+#include "rehearsal.hpp"
 #include "tensor_map.hpp"
 
 #include <cstdio>
@@ -12,6 +13,8 @@
 
 using ridge::emulated::Device;
 using ridge::emulated::device_memory;
+using ridge::emulated::rehearsal;
+using ridge::emulated::rehearsing;
 
 namespace {
 
@@ -40,6 +43,10 @@ cudaError_t launch(const cudaLaunchConfig_t& config, const void* kernel,
       config.dynamicSmemBytes > Device::instance().allowed_shared_bytes(kernel)) {
     return cudaErrorInvalidValue;
   }
+  if (rehearsing()) {
+    rehearsal().launch();
+    return cudaSuccess;
+  }
   bool dependent = false;
   for (unsigned i = 0; i < config.numAttrs; ++i) {
     dependent |= config.attrs[i].val.programmaticStreamSerializationAllowed != 0;
@@ -57,6 +64,8 @@ const char* cudaGetErrorName(cudaError_t error) {
       return "cudaSuccess";
     case cudaErrorInvalidValue:
       return "cudaErrorInvalidValue";
+    case cudaErrorMemoryAllocation:
+      return "cudaErrorMemoryAllocation";
     case cudaErrorNoDevice:
       return "cudaErrorNoDevice";
     case cudaErrorLaunchFailure:
@@ -72,7 +81,8 @@ const char* cudaGetErrorString(cudaError_t error) {
     case cudaErrorLaunchFailure:
       return Device::instance().failure().c_str();
     case cudaErrorNotSupported:
-      return "the emulated device has no clock and no graphs: it checks, it does not measure";
+      return "the emulated device has no clock and no graphs: it checks, it does not measure (a "
+             "rehearsal, RIDGE_EMULATION_REHEARSAL=1, pretends to)";
     default:
       return cudaGetErrorName(error);
   }
@@ -83,6 +93,10 @@ cudaError_t cudaGetLastError() {
 }
 
 cudaError_t cudaMalloc(void** pointer, std::size_t bytes) {
+  if (device_memory().used() + bytes > kMemoryBytes) {
+    *pointer = nullptr;
+    return cudaErrorMemoryAllocation;
+  }
   *pointer = device_memory().allocate(bytes);
   return cudaSuccess;
 }
@@ -101,7 +115,7 @@ cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, cudaMemcpy
     return cudaErrorInvalidValue;
   }
   const cudaError_t status = Device::instance().synchronize();
-  if (status == cudaSuccess) {
+  if (status == cudaSuccess && !(rehearsing() && kind == cudaMemcpyDeviceToDevice)) {
     std::memcpy(to, from, bytes);
   }
   return status;
@@ -111,12 +125,16 @@ cudaError_t cudaMemset(void* at, int value, std::size_t bytes) {
   if (!device_memory().contains(at, bytes)) {
     return cudaErrorInvalidValue;
   }
+  if (rehearsing()) {
+    return cudaSuccess;
+  }
   Device::instance().enqueue([at, value, bytes] { std::memset(at, value, bytes); });
   return cudaGetLastError();
 }
 
 cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
-  *free = *total = kMemoryBytes;
+  *total = kMemoryBytes;
+  *free = kMemoryBytes - device_memory().used();
   return cudaSuccess;
 }
 
@@ -136,38 +154,53 @@ cudaError_t cudaStreamSynchronize(cudaStream_t) {
   return Device::instance().synchronize();
 }
 
-cudaError_t cudaEventCreate(cudaEvent_t*) {
-  return cudaErrorNotSupported;
+// Events and graphs are there in a rehearsal alone.
+cudaError_t cudaEventCreate(cudaEvent_t* event) {
+  if (!rehearsing()) {
+    return cudaErrorNotSupported;
+  }
+  *event = reinterpret_cast<cudaEvent_t>(new double(0));
+  return cudaSuccess;
 }
-cudaError_t cudaEventDestroy(cudaEvent_t) {
-  return cudaErrorNotSupported;
+cudaError_t cudaEventDestroy(cudaEvent_t event) {
+  delete reinterpret_cast<double*>(event);
+  return cudaSuccess;
 }
-cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) {
-  return cudaErrorNotSupported;
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t) {
+  *reinterpret_cast<double*>(event) = rehearsal().clock_us();
+  return cudaSuccess;
 }
 cudaError_t cudaEventSynchronize(cudaEvent_t) {
-  return cudaErrorNotSupported;
+  return Device::instance().synchronize();
 }
-cudaError_t cudaEventElapsedTime(float*, cudaEvent_t, cudaEvent_t) {
-  return cudaErrorNotSupported;
+cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t begin, cudaEvent_t end) {
+  *milliseconds = static_cast<float>(
+      (*reinterpret_cast<double*>(end) - *reinterpret_cast<double*>(begin)) * 1e-3);
+  return cudaSuccess;
 }
 cudaError_t cudaStreamBeginCapture(cudaStream_t, cudaStreamCaptureMode) {
-  return cudaErrorNotSupported;
+  return rehearsing() && rehearsal().begin_capture() ? cudaSuccess : cudaErrorNotSupported;
 }
-cudaError_t cudaStreamEndCapture(cudaStream_t, cudaGraph_t*) {
-  return cudaErrorNotSupported;
+cudaError_t cudaStreamEndCapture(cudaStream_t, cudaGraph_t* graph) {
+  *graph = reinterpret_cast<cudaGraph_t>(new int(rehearsal().end_capture()));
+  return cudaSuccess;
 }
-cudaError_t cudaGraphInstantiate(cudaGraphExec_t*, cudaGraph_t, unsigned long long) {
-  return cudaErrorNotSupported;
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph,
+                                 unsigned long long) {
+  *executable = reinterpret_cast<cudaGraphExec_t>(new int(*reinterpret_cast<int*>(graph)));
+  return cudaSuccess;
 }
-cudaError_t cudaGraphLaunch(cudaGraphExec_t, cudaStream_t) {
-  return cudaErrorNotSupported;
+cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t) {
+  rehearsal().replay(*reinterpret_cast<int*>(executable));
+  return cudaSuccess;
 }
-cudaError_t cudaGraphDestroy(cudaGraph_t) {
-  return cudaErrorNotSupported;
+cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
+  delete reinterpret_cast<int*>(graph);
+  return cudaSuccess;
 }
-cudaError_t cudaGraphExecDestroy(cudaGraphExec_t) {
-  return cudaErrorNotSupported;
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable) {
+  delete reinterpret_cast<int*>(executable);
+  return cudaSuccess;
 }
 
 cudaError_t cudaGetDeviceCount(int* count) {

@@ -1,7 +1,0 @@
-#pragma once
-
-#include <cstddef>
-
-inline std::size_t cublasLtGetVersion() {
-  return 0;
-}
