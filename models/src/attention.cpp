@@ -99,6 +99,11 @@ Bytes cache_bytes(const AttentionBlock& block, double context) {
       block.kind);
 }
 
+std::int64_t cache_ranks(const AttentionBlock& block, std::int64_t tensor_parallel) {
+  return std::visit([&](const auto& kind) { return cache_ranks(kind, tensor_parallel); },
+                    block.kind);
+}
+
 std::int64_t effective_rank(const AttentionBlock& block) {
   return std::visit([](const auto& kind) { return rank(kind); }, block.kind);
 }

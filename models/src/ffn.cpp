@@ -49,14 +49,14 @@ struct Emitter {
                         .output = output});
   }
 
-  // Permutation and activation, which a kernel for the whole layer of experts includes.
-  void around_experts(std::string_view name, double read, double written) const {
+  void around_experts(Elementwise::Kind kind, std::string_view name, double read, double written,
+                      Precision output) const {
     out.add(name, Part::elementwise,
-            Elementwise{.values_read = read,
+            Elementwise{.kind = kind,
+                        .values_read = read,
                         .values_written = written,
                         .input = precisions.activations,
-                        .output = block.compute,
-                        .around_experts = block.compute});
+                        .output = output});
   }
 
   // A dense two-layer network on `tokens` tokens: a dense FFN, or the shared experts.
@@ -90,17 +90,20 @@ void emit(const MoeFfn& ffn, const Emitter& e, double tokens, const FfnShard& sh
                     : expected_active_experts(static_cast<double>(held), top_k / experts, tokens);
   const std::int64_t intermediate = ffn.expert_intermediate / shard.tensor_parallel;
   const std::int64_t width = (ffn.gated ? 2 : 1) * intermediate;
-  e.around_experts("permute", own * hidden, rows.rows * hidden);
+  e.around_experts(Elementwise::Kind::expert_permutation, "permute", own * hidden,
+                   rows.rows * hidden, e.block.compute);
   e.grouped("expert_gate_up", rows, width, e.hidden, e.block.compute, e.precisions.activations);
-  e.around_experts("expert_activation", rows.rows * static_cast<double>(width),
-                   rows.rows * static_cast<double>(intermediate));
+  e.around_experts(Elementwise::Kind::expert_activation, "expert_activation",
+                   rows.rows * static_cast<double>(width),
+                   rows.rows * static_cast<double>(intermediate), e.block.compute);
   e.grouped("expert_down", rows, e.hidden, intermediate, e.block.compute, e.precisions.activations);
   if (ffn.shared_intermediate > 0) {
     e.dense("shared_gate_up", "shared_activation", "shared_down", own,
             ffn.shared_intermediate / shard.tensor_parallel, ffn.gated,
             ffn.shared_weights.value_or(e.block.weights));
   }
-  e.elementwise("combine", rows.rows * hidden, own * hidden, e.precisions.activations);
+  e.around_experts(Elementwise::Kind::expert_combination, "combine", rows.rows * hidden,
+                   own * hidden, e.precisions.activations);
 }
 
 double dense_parameters(double hidden, std::int64_t intermediate, bool gated) {

@@ -3,7 +3,6 @@
 #include "json_schema.hpp"
 #include "ridge/base/error.hpp"
 #include "ridge/hwmodels/calibrated/calibrated_model.hpp"
-#include "ridge/hwmodels/calibrated/residual_plot.hpp"
 
 #include <cmath>
 
@@ -103,7 +102,8 @@ std::vector<models::Operator> one_of_each() {
   return {
       {.name = "attention", .shape = attention(64, 8192)},
       {.name = "mla",
-       .shape = models::DecodeAttention{.sequences = 32,
+       .shape = models::DecodeAttention{.kind = models::DecodeAttention::Kind::latent,
+                                        .sequences = 32,
                                         .context = 4096,
                                         .query_heads = 128,
                                         .kv_heads = 1,
@@ -188,6 +188,43 @@ TEST(CalibratedModel, NeverFasterThanTheDataSheet) {
         op(models::Elementwise{.values_read = 1e9, .values_written = 1e9})}) {
     EXPECT_GE(model->time(shape).time, theory->time(shape).time);
   }
+}
+
+// Whatever its shape has in common with one that has a curve.
+TEST(CalibratedModel, AKindOfKernelWithoutACurveIsARooflineNeverAnotherKindsCurve) {
+  const auto model = calibrated_model(chip_named("testchip"), whole());
+  using Kind = models::DecodeAttention::Kind;
+  for (const Kind kind : {Kind::sparse_latent, Kind::compressed_sparse, Kind::compressed,
+                          Kind::block_sparse, Kind::index_scores}) {
+    // 4 TB to read at 0.7 of 3 TB/s, behind the 2.5 us of an element-wise launch.
+    models::DecodeAttention shape{.kind = kind,
+                                  .sequences = 1000,
+                                  .context = 1e6,
+                                  .query_heads = 1,
+                                  .kv_heads = 1,
+                                  .qk_dim = 576,
+                                  .v_dim = 512,
+                                  .cache_values_per_token = 2000};
+    const Timing timing = model->time(op(shape));
+    EXPECT_NEAR(timing.time.value(), 2.5e-6 + 4e12 / (0.7 * 3e12), 1e-5);
+    EXPECT_EQ(timing.error, 0.5);
+    EXPECT_FALSE(timing.within_range);
+    EXPECT_TRUE(model->explain(op(shape)).empty());
+  }
+}
+
+TEST(CalibratedModel, TheSameShapeAsHeadsAndAsALatentHasTheCurveOfItsKind) {
+  Calibration c = whole();
+  for (Curve& curve : c.curves) {
+    if (curve.key.family == Family::latent_attention) {
+      values_of(curve.fitted)[DecodeAttentionForm::launch_us] = 50.0;
+    }
+  }
+  const auto model = calibrated_model(chip_named("testchip"), c);
+  models::DecodeAttention shape = attention(1, 16);
+  const double heads = model->time(op(shape)).time.value();
+  shape.kind = models::DecodeAttention::Kind::latent;
+  EXPECT_GT(model->time(op(shape)).time.value(), heads + 30e-6);
 }
 
 TEST(CalibratedModel, OutsideItsRangeItSaysSoAndWidensTheError) {
@@ -364,10 +401,11 @@ TEST(CalibratedModel, AnExchangeDoesNotSlowDownWithoutBoundAsRanksGrow) {
 }
 
 TEST(CalibratedModel, WhatALayersCurveIncludesIsNotCountedAgain) {
-  const models::Elementwise around{
-      .values_read = 1e8, .values_written = 1e8, .around_experts = models::Precision::bf16};
+  const models::Elementwise around{.kind = models::Elementwise::Kind::expert_activation,
+                                   .values_read = 1e8,
+                                   .values_written = 1e8};
   models::Elementwise elsewhere = around;
-  elsewhere.around_experts.reset();
+  elsewhere.kind = models::Elementwise::Kind::general;
   Calibration c = whole();  // its experts' curves are of whole layers
   const auto layers = calibrated_model(chip_named("testchip"), c);
   EXPECT_EQ(layers->time(op(around)).time.value(), 0.0);
@@ -386,11 +424,11 @@ TEST(CalibratedModel, ThePartsOfAnAttentionLaunchAddUpToItsTime) {
   for (const double context : {512.0, 8192.0, 65536.0}) {
     const models::DecodeAttention shape = attention(64, context);
     Seconds sum;
-    for (const TimePart& part : attention_parts(*model, shape)) sum += part.time;
+    for (const TimePart& part : model->explain(op(shape))) sum += part.time;
     EXPECT_NEAR(sum.value(), model->time(op(shape)).time.value(), 1e-12) << context;
   }
   const auto theory = theoretical_model(chip_named("testchip"));
-  EXPECT_TRUE(attention_parts(*theory, attention(64, 8192)).empty());
+  EXPECT_TRUE(theory->explain(op(attention(64, 8192))).empty());
 }
 
 TEST(CalibratedModel, PaddingIsToldWhereArithmeticDecides) {
@@ -405,7 +443,7 @@ TEST(CalibratedModel, PaddingIsToldWhereArithmeticDecides) {
     const auto model = calibrated_model(chip_named("testchip"), c);
     models::DecodeAttention shape = attention(64, 8192);
     shape.query_heads = static_cast<std::int64_t>(query_heads);
-    return attention_parts(*model, shape).front().time / model->time(op(shape)).time;
+    return model->explain(op(shape)).front().time / model->time(op(shape)).time;
   };
   EXPECT_NEAR(cost_of_padding(4 * 64), 0.0, 1e-12) << "tiles are full";
   EXPECT_GT(cost_of_padding(4 * 8), 0.5) << "seven of eight rows are padding";
@@ -557,17 +595,6 @@ TEST(ShippedCalibrations, LoadFitTheirSchemaAndNameAShippedChip) {
     for (const auto& each : one_of_each()) EXPECT_GT(model->time(each).time.value(), 0.0);
   }
   EXPECT_GE(calibration_names().size(), 2U);
-}
-
-TEST(ResidualPlot, HasADotForEveryPointAndEscapesItsTitle) {
-  const std::vector<HeldOutPoint> points = {{10, 11}, {100, 90}, {1000, 5000}};
-  const std::string svg = residual_plot("a < b", points);
-  std::size_t dots = 0;
-  for (auto at = svg.find("<circle"); at != std::string::npos; at = svg.find("<circle", at + 1)) {
-    ++dots;
-  }
-  EXPECT_EQ(dots, 3U);
-  EXPECT_THAT(svg, HasSubstr("a &lt; b"));
 }
 
 }  // namespace

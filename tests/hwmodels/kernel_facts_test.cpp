@@ -51,10 +51,10 @@ TEST(KernelFacts, TheShippedFileFitsItsSchema) {
 }
 
 TEST(KernelFacts, AStatedTileIsTheOnlyOneTried) {
-  const AttentionFacts facts = attention_facts({.family = Family::decode_attention,
-                                                .format = Format::bf16,
-                                                .head_dim = 256,
-                                                .kernel = "sglang:fa3"});
+  const auto facts = Form::facts({.family = Family::decode_attention,
+                                  .format = Format::bf16,
+                                  .head_dim = 256,
+                                  .kernel = "sglang:fa3"});
   ASSERT_THAT(facts.choices, SizeIs(1));
   EXPECT_EQ(facts.choices[0].tile_rows, (std::array<double, 3>{128, 0, 0}));
   EXPECT_EQ(facts.choices[0].tile_tokens, 80);
@@ -68,8 +68,8 @@ TEST(KernelFacts, OurOwnKernelsTilesAreThoseOfItsPlan) {
         {Family::decode_attention, 256, Format::bf16},
         {Family::decode_attention, 128, Format::fp8},
         {Family::latent_attention, 576, Format::bf16}}) {
-    const AttentionFacts facts = attention_facts(
-        {.family = family, .format = format, .head_dim = head_dim, .kernel = "ridge"});
+    const auto facts =
+        Form::facts({.family = family, .format = format, .head_dim = head_dim, .kernel = "ridge"});
     ASSERT_THAT(facts.choices, Each(Field(&Form::Choice::split, SplitPolicy::dealt)));
     for (const Form::Choice& choice : facts.choices) {
       EXPECT_EQ(choice.tile_rows, (std::array<double, 3>{kernels::decode::kTileRows, 0, 0}));
@@ -79,20 +79,20 @@ TEST(KernelFacts, OurOwnKernelsTilesAreThoseOfItsPlan) {
 }
 
 TEST(KernelFacts, WhatIsNotStatedIsStillTried) {
-  const AttentionFacts facts = attention_facts({.family = Family::decode_attention,
-                                                .format = Format::bf16,
-                                                .head_dim = 128,
-                                                .kernel = "flashinfer/fa3"});
+  const auto facts = Form::facts({.family = Family::decode_attention,
+                                  .format = Format::bf16,
+                                  .head_dim = 128,
+                                  .kernel = "flashinfer/fa3"});
   EXPECT_GT(facts.choices.size(), 5U);
   EXPECT_THAT(facts.choices,
               Each(Field(&Form::Choice::tile_rows, std::array<double, 3>{16, 64, 128})));
 }
 
 TEST(KernelFacts, AmperesKernelIsStatedInFull) {
-  const AttentionFacts facts = attention_facts({.family = Family::decode_attention,
-                                                .format = Format::bf16,
-                                                .head_dim = 128,
-                                                .kernel = "flash_attention_2"});
+  const auto facts = Form::facts({.family = Family::decode_attention,
+                                  .format = Format::bf16,
+                                  .head_dim = 128,
+                                  .kernel = "flash_attention_2"});
   ASSERT_THAT(facts.choices, SizeIs(1));
   EXPECT_EQ(facts.choices[0].split, SplitPolicy::efficient);
   EXPECT_EQ(facts.choices[0].resident_blocks, 2);
@@ -103,8 +103,9 @@ TEST(KernelFacts, AnUnknownKernelIsFittedFreely) {
                      .format = Format::bf16,
                      .head_dim = 128,
                      .kernel = "nobody's"};
-  EXPECT_EQ(attention_facts(key).choices, Form::choices(false));
-  EXPECT_EQ(attention_facts(key).matrix_share, 1.0);
+  // Two ways to split, seven tile lengths, two tile heights.
+  EXPECT_THAT(Form::facts(key).choices, SizeIs(2 * 7 * 2));
+  EXPECT_EQ(Form::facts(key).matrix_share, 1.0);
 }
 
 TEST(KernelFacts, TileHeightsMustRise) {

@@ -29,6 +29,45 @@ TEST(Demand, OfDecodeAttentionIsItsCacheOnceAndTwoProductsOverIt) {
   EXPECT_EQ(d.weights.value(), 0.0);
 }
 
+TEST(Demand, OfATopKReadsEveryScoreAndWritesAnIndexForEachOfTheChosen) {
+  const Demand d = demand(TopK{.rows = 6, .candidates = 5000, .chosen = 2048});
+  EXPECT_EQ(d.activations_read.value(), 6.0 * 5000 * 4);
+  EXPECT_EQ(d.activations_written.value(), 6.0 * 2048 * 4);
+}
+
+TEST(Kernel, OfAnOperatorIsThatOfItsKindWhateverItsShape) {
+  const auto kernel = [](const Shape& shape) { return name_of(Operator{.shape = shape}.kernel()); };
+  EXPECT_EQ(kernel(DecodeAttention{}), "grouped_attention");
+  EXPECT_EQ(kernel(DecodeAttention{.kind = DecodeAttention::Kind::latent}), "latent_attention");
+  EXPECT_EQ(kernel(DecodeAttention{.kind = DecodeAttention::Kind::sparse_latent}),
+            "sparse_latent_attention");
+  EXPECT_EQ(kernel(DecodeAttention{.kind = DecodeAttention::Kind::compressed_sparse}),
+            "compressed_sparse_attention");
+  EXPECT_EQ(kernel(DecodeAttention{.kind = DecodeAttention::Kind::compressed}),
+            "compressed_attention");
+  EXPECT_EQ(kernel(DecodeAttention{.kind = DecodeAttention::Kind::block_sparse}),
+            "block_sparse_attention");
+  EXPECT_EQ(kernel(DecodeAttention{.kind = DecodeAttention::Kind::index_scores}), "index_scores");
+  EXPECT_EQ(kernel(StateUpdate{.kind = StateUpdate::Kind::kimi_delta}), "kimi_delta_state");
+  EXPECT_EQ(kernel(TopK{}), "top_k");
+  EXPECT_EQ(kernel(Gemm{}), "gemm");
+  EXPECT_EQ(kernel(GroupedGemm{}), "grouped_gemm");
+  EXPECT_EQ(kernel(Elementwise{.kind = Elementwise::Kind::expert_combination}),
+            "expert_combination");
+  EXPECT_EQ(kernel(Collective{.kind = Collective::Kind::reduce_scatter}), "reduce_scatter");
+  EXPECT_EQ(kernel(PointToPoint{}), "point_to_point");
+}
+
+TEST(Kernel, OfAnAllToAllIsAnExchangeWithExpertsWhereItSaysHowManyCopiesItIs) {
+  Collective exchange{.kind = Collective::Kind::all_to_all};
+  const auto kernel = [&] { return Operator{.shape = exchange}.kernel(); };
+  EXPECT_EQ(kernel(), Kernel::all_to_all);
+  exchange.copies = 64;
+  EXPECT_EQ(kernel(), Kernel::expert_dispatch);
+  exchange.returning = true;
+  EXPECT_EQ(kernel(), Kernel::expert_combine);
+}
+
 TEST(Demand, OfAStateUpdateReadsAndWritesTheWholeState) {
   const Demand d = demand(StateUpdate{.sequences = 5,
                                       .queries_per_sequence = 1,

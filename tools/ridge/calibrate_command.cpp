@@ -2,12 +2,14 @@
 #include "output.hpp"
 #include "ridge/base/file.hpp"
 #include "ridge/hwmodels/calibrated/calibrate.hpp"
-#include "ridge/hwmodels/calibrated/residual_plot.hpp"
 #include "ridge/view/progress.hpp"
+#include "ridge/view/scatter_plot.hpp"
+#include "ridge/view/text_table.hpp"
 
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <span>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -62,6 +64,25 @@ std::string plot_name(const CurveKey& key) {
   return name + ".svg";
 }
 
+// Predicted over measured against the measured time: a dot for each held-out prediction, guides at
+// 0, 10, 25 and 50 % either way; dots farther off sit on the edge.
+std::string residual_plot(std::string_view title, std::span<const HeldOutPoint> points) {
+  view::ScatterPlot plot{.title = std::string(title),
+                         .x_label = "measured latency in us",
+                         .y_label = "held-out prediction over measurement, less 1",
+                         .x_scale = view::ScatterPlot::Scale::logarithmic};
+  for (const double guide : {-0.5, -0.25, -0.1, 0.0, 0.1, 0.25, 0.5}) {
+    plot.guides.push_back({.y = guide, .label = fmt::format("{:+.0f} %", 100.0 * guide)});
+  }
+  view::PlotSeries dots{.opacity = 0.4, .radius = 1.8};
+  for (const HeldOutPoint& point : points) {
+    dots.points.push_back(
+        {.x = point.measured_us, .y = point.predicted_us / point.measured_us - 1.0});
+  }
+  plot.series.push_back(std::move(dots));
+  return plot.svg();
+}
+
 void draw_plots(const fs::path& folder, const CalibrateResult& result) {
   std::error_code failure;
   fs::create_directories(folder, failure);
@@ -73,6 +94,46 @@ void draw_plots(const fs::path& folder, const CalibrateResult& result) {
     const std::string title = key.slot() + (key.kernel.empty() ? "" : ", " + key.kernel);
     write_file(folder / plot_name(key), residual_plot(title, points));
   }
+}
+
+// A line per curve, its held-out error beside what it was measured on.
+std::string ledger(const Calibration& calibration) {
+  view::TextTable table;
+  table.column("operator", view::Align::left);
+  table.column("kernel", view::Align::left);
+  table.column("measured");
+  table.column("left out", view::Align::left);
+  table.column("held-out\np50");
+  table.column("error\np90");
+  table.column("\nworst");
+  table.column("in-sample\np50");
+  table.column("within\n9 of 10");
+  table.column("outliers");
+  table.column("", view::Align::left);
+  const auto percent = [](double x) { return fmt::format("{:.1f} %", 100.0 * x); };
+  const Curve* last = nullptr;
+  for (const Curve& curve : calibration.curves) {
+    const bool alternative = last != nullptr && last->key.slot() == curve.key.slot();
+    const bool on_the_wire = last != nullptr && last->key.family >= Family::all_reduce;
+    if (last != nullptr && last->key.family != curve.key.family && !on_the_wire) table.rule();
+    last = &curve;
+    const HeldOutError& e = curve.held_out;
+    std::string note = alternative ? "alternative" : "";
+    if (curve.borrowed) {
+      note += fmt::format("{}borrowed ({}), + {:.0f} %", note.empty() ? "" : ", ",
+                          curve.borrowed->from, 100.0 * curve.borrowed->added_error);
+    }
+    if (e.measurements == 0) {
+      table.row({curve.key.slot(), curve.key.kernel, "0", "", "", "", "", "", "", "", note});
+      continue;
+    }
+    table.row({curve.key.slot(), curve.key.kernel, fmt::format("{}", e.measurements),
+               fmt::format("{} {}", e.groups, e.by_shape ? "shapes" : "batch sizes"),
+               percent(e.p50), percent(e.p90), percent(e.worst), percent(e.in_sample_p50),
+               fmt::format("{:.0f} %", 100.0 * e.coverage_90),
+               fmt::format("{}", curve.outlier_count), note});
+  }
+  return table.text();
 }
 
 // A device's own name ("<vendor> <CHIP> 80GB HBM3") has the chip's in it.

@@ -1,7 +1,6 @@
 #include "ridge/hwmodels/calibrated/calibrate.hpp"
 
 #include "ridge/base/error.hpp"
-#include "ridge/view/text_table.hpp"
 
 #include <algorithm>
 #include <atomic>
@@ -23,27 +22,8 @@ std::string last_two_parts(const std::string& path) {
   return folder.empty() ? p.filename().string() : (folder / p.filename()).string();
 }
 
-const Curve* prior_for(const Calibration* base, const CurveKey& key, const FittedForm& form) {
-  if (base == nullptr) return nullptr;
-  const Curve* curve = base->find(key.family, key.format, key.head_dim);
-  return curve != nullptr && curve->fitted.index() == form.index() ? curve : nullptr;
-}
-
-FittedForm form_of(const Series& series) {
-  switch (series.shapes.index()) {
-    case 0:
-      return Fitted<DecodeAttentionForm>{};
-    case 1:
-      return Fitted<GemmForm>{};
-    case 2:
-      return Fitted<GroupedGemmForm>{};
-    case 3:
-      return Fitted<CollectiveForm>{};
-    case 4:
-      return Fitted<ExpertExchangeForm>{};
-    default:
-      return Fitted<ElementwiseForm>{};
-  }
+const Curve* prior_for(const Calibration* base, const CurveKey& key) {
+  return base == nullptr ? nullptr : base->find(key.family, key.format, key.head_dim);
 }
 
 }  // namespace
@@ -87,7 +67,7 @@ CalibrateResult calibrate(const MeasurementSet& set, const ChipSpec& chip,
     for (std::size_t i = next++; i < work.size(); i = next++) {
       try {
         FitOptions fit_options = options.fit;
-        fit_options.prior = prior_for(options.base, work[i]->first, form_of(work[i]->second));
+        fit_options.prior = prior_for(options.base, work[i]->first);
         fits[i] =
             fit(work[i]->first, work[i]->second, result.calibration.machine, named, fit_options);
       } catch (...) {
@@ -117,45 +97,6 @@ CalibrateResult calibrate(const MeasurementSet& set, const ChipSpec& chip,
   order_curves(result.calibration, options.preferred);
   borrow_elementwise(result.calibration);
   return result;
-}
-
-std::string ledger(const Calibration& calibration) {
-  view::TextTable table;
-  table.column("operator", view::Align::left);
-  table.column("kernel", view::Align::left);
-  table.column("measured");
-  table.column("left out", view::Align::left);
-  table.column("held-out\np50");
-  table.column("error\np90");
-  table.column("\nworst");
-  table.column("in-sample\np50");
-  table.column("within\n9 of 10");
-  table.column("outliers");
-  table.column("", view::Align::left);
-  const auto percent = [](double x) { return fmt::format("{:.1f} %", 100.0 * x); };
-  const Curve* last = nullptr;
-  for (const Curve& curve : calibration.curves) {
-    const bool alternative = last != nullptr && last->key.slot() == curve.key.slot();
-    const bool on_the_wire = last != nullptr && last->key.family >= Family::all_reduce;
-    if (last != nullptr && last->key.family != curve.key.family && !on_the_wire) table.rule();
-    last = &curve;
-    const HeldOutError& e = curve.held_out;
-    std::string note = alternative ? "alternative" : "";
-    if (curve.borrowed) {
-      note += fmt::format("{}borrowed ({}), + {:.0f} %", note.empty() ? "" : ", ",
-                          curve.borrowed->from, 100.0 * curve.borrowed->added_error);
-    }
-    if (e.measurements == 0) {
-      table.row({curve.key.slot(), curve.key.kernel, "0", "", "", "", "", "", "", "", note});
-      continue;
-    }
-    table.row({curve.key.slot(), curve.key.kernel, fmt::format("{}", e.measurements),
-               fmt::format("{} {}", e.groups, e.by_shape ? "shapes" : "batch sizes"),
-               percent(e.p50), percent(e.p90), percent(e.worst), percent(e.in_sample_p50),
-               fmt::format("{:.0f} %", 100.0 * e.coverage_90),
-               fmt::format("{}", curve.outlier_count), note});
-  }
-  return table.text();
 }
 
 }  // namespace ridge::hw::calibrated

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <optional>
+#include <span>
 
 #include <fmt/format.h>
 
@@ -26,7 +28,7 @@ using calibrated::Format;
 using calibrated::GemmForm;
 using calibrated::GroupedGemmForm;
 using calibrated::Machine;
-using calibrated::round_up;
+using calibrated::Role;
 
 // Relative standard errors of answers that no curve was fitted to give. Measured: curves of the
 // H100 calibration set beside the measurements of each other, and of what lies outside the range of
@@ -90,42 +92,12 @@ class CalibratedModel final : public KernelModel {
 
   [[nodiscard]] const ChipSpec& chip() const override { return chip_; }
 
-  [[nodiscard]] std::vector<TimePart> parts(const models::DecodeAttention& op) const {
-    const Curve* curve = op.sequences > 0.0 ? curve_for(op).curve : nullptr;
-    if (curve == nullptr) return {};
-    const Machine& machine = calibration_.machine;
-    Fitted<DecodeAttentionForm> fitted = std::get<Fitted<DecodeAttentionForm>>(curve->fitted);
-    const DecodeAttentionForm::Shape shape = shape_of(op);
-    const auto now = [&] {
-      return DecodeAttentionForm::time(machine, fitted.choice, fitted.p, shape).us * curve->factor;
-    };
-    std::vector<TimePart> parts;
-    double left = now();
-    const auto without = [&](std::string_view what) {
-      const double less = now();
-      parts.push_back({what, Seconds{(left - less) * 1e-6}});
-      left = less;
-    };
-    // The tile that the group would just fill, in as many tiles as it takes.
-    const double group = shape.query_rows / shape.kv_heads;
-    const double tiles = round_up(group / DecodeAttentionForm::tile_height(fitted.choice, group));
-    fitted.choice.tile_rows = {group / tiles, 0, 0};
-    without(kPaddingPart);
-    const double sheet =
-        (curve->key.format == Format::fp8 ? machine.fp8_TFLOPps : machine.bf16_TFLOPps) /
-        machine.compute_units;
-    fitted.p[DecodeAttentionForm::block_TFLOPps] = sheet;
-    without("arithmetic below the data sheet's rate");
-    fitted.p[DecodeAttentionForm::memory_TBps] = machine.memory_TBps;
-    fitted.p[DecodeAttentionForm::softness] = 1e-9;
-    without("memory below the data sheet's bandwidth, and its imperfect overlap");
-    const double roof =
-        std::max(1e6 * models::demand(op).memory().value() / (machine.memory_TBps * 1e12),
-                 1e-6 * models::demand(op).flop.value() / (sheet * machine.compute_units));
-    parts.push_back(
-        {"launch, whole waves of blocks, merging of splits", Seconds{(left - roof) * 1e-6}});
-    parts.push_back({"roofline", Seconds{roof * 1e-6}});
-    return parts;
+  [[nodiscard]] std::vector<TimePart> explain(const models::Operator& op) const override {
+    const auto* attention = std::get_if<models::DecodeAttention>(&op.shape);
+    if (attention == nullptr || attention->sequences <= 0.0) return {};
+    const AttentionCurve chosen = curve_for(*attention);
+    if (chosen.curve == nullptr) return {};
+    return parts<DecodeAttentionForm>(*chosen.curve, shape_of(*attention), models::demand(op));
   }
 
   [[nodiscard]] std::string provenance() const override {
@@ -169,16 +141,53 @@ class CalibratedModel final : public KernelModel {
                               double added_error = 0.0) const {
     const auto* fitted = std::get_if<Fitted<Form>>(&curve.fitted);
     const Estimate estimate = Form::time(calibration_.machine, fitted->choice, fitted->p, shape);
-    std::array<double, Curve::kMaxRanges> values;
-    const std::size_t count = calibrated::range_values(shape, values);
     const double outside =
-        kErrorPerOctave * curve.octaves_outside(std::span(values).first(count)) + added_error;
+        kErrorPerOctave * curve.octaves_outside(Form::ranged(shape)) + added_error;
     const bool within = outside == 0.0;
     const double stray = within || curve.stray == 0.0 ? 1.0 : std::exp(curve.stray * outside);
     return {.time = Seconds{estimate.us * curve.factor * stray * 1e-6},
             .bound = estimate.bound,
             .error = curve.standard_error() + outside,
             .within_range = within};
+  }
+
+  template <typename Form>
+  [[nodiscard]] std::vector<TimePart> parts(const Curve& curve, const typename Form::Shape& shape,
+                                            const models::Demand& demand) const {
+    const Machine& machine = calibration_.machine;
+    Fitted<Form> fitted = *std::get_if<Fitted<Form>>(&curve.fitted);
+    const auto now = [&] {
+      return Form::time(machine, fitted.choice, fitted.p, shape).us * curve.factor;
+    };
+    std::vector<TimePart> parts;
+    double left = now();
+    const auto without = [&](std::string_view what) {
+      const double less = now();
+      parts.push_back({what, Seconds{(left - less) * 1e-6}});
+      left = less;
+    };
+    const auto ideal = [&](Role role, double value) {
+      const auto info = Form::parameters();
+      for (std::size_t j = 0; j < info.size(); ++j) {
+        if (info[j].role == role) fitted.p[j] = value;
+      }
+    };
+    if constexpr (requires { Form::without_padding(fitted.choice, shape); }) {
+      fitted.choice = Form::without_padding(fitted.choice, shape);
+      without(kPaddingPart);
+    }
+    const double sheet = machine.unit_TFLOPps(curve.key.format);
+    ideal(Role::matrix_rate, sheet);
+    without("arithmetic below the data sheet's rate");
+    ideal(Role::memory_rate, machine.memory_TBps);
+    ideal(Role::overlap, 1e-9);
+    without("memory below the data sheet's bandwidth, and its imperfect overlap");
+    const double roof = std::max(1e6 * demand.memory().value() / (machine.memory_TBps * 1e12),
+                                 1e-6 * demand.flop.value() / (sheet * machine.compute_units));
+    parts.push_back(
+        {"launch, whole waves of blocks, merging of splits", Seconds{(left - roof) * 1e-6}});
+    parts.push_back({"roofline", Seconds{roof * 1e-6}});
+    return parts;
   }
 
   // No curve: the roofline at an assumed efficiency, behind a launch.
@@ -196,6 +205,24 @@ class CalibratedModel final : public KernelModel {
             .within_range = false};
   }
 
+  // What a kind of attention is calibrated as; nothing where no measurement is of it.
+  static std::optional<Family> family_of(models::DecodeAttention::Kind kind) {
+    using Kind = models::DecodeAttention::Kind;
+    switch (kind) {
+      case Kind::grouped:
+        return Family::decode_attention;
+      case Kind::latent:
+        return Family::latent_attention;
+      case Kind::sparse_latent:
+      case Kind::compressed_sparse:
+      case Kind::compressed:
+      case Kind::block_sparse:
+      case Kind::index_scores:
+        break;
+    }
+    return std::nullopt;
+  }
+
   struct AttentionCurve {
     const Curve* curve = nullptr;
     double added_error = 0.0;  // of a neighbour
@@ -204,15 +231,12 @@ class CalibratedModel final : public KernelModel {
   // The kernel for this head size, else for the next larger, else for the largest; better the
   // right format than the right size.
   [[nodiscard]] AttentionCurve curve_for(const models::DecodeAttention& op) const {
-    const auto per_head = static_cast<double>(op.qk_dim + op.v_dim);
-    const Family family =
-        static_cast<double>(op.cache_values_per_token) < static_cast<double>(op.kv_heads) * per_head
-            ? Family::latent_attention
-            : Family::decode_attention;
+    const std::optional<Family> family = family_of(op.kind);
+    if (!family) return {};
     const Format format = eight_bits_or_less(op.cache) ? Format::fp8 : Format::bf16;
     const Curve* chosen = nullptr;
     for (const Curve* curve : attention_) {
-      if (curve->key.family != family) continue;
+      if (curve->key.family != *family) continue;
       const bool fits = curve->key.format == format;
       if (fits && curve->key.head_dim == op.qk_dim) return {curve, 0.0};
       if (chosen == nullptr || (chosen->key.format != format && fits) ||
@@ -296,7 +320,10 @@ class CalibratedModel final : public KernelModel {
   [[nodiscard]] Timing time(const models::Elementwise& op) const {
     const models::Demand d = models::demand(op);
     if (d.memory().value() <= 0.0) return {};
-    if (op.around_experts && covers_layer(*op.around_experts)) return {};
+    // What experts compute in is what both write.
+    const bool within_layer = op.kind == models::Elementwise::Kind::expert_permutation ||
+                              op.kind == models::Elementwise::Kind::expert_activation;
+    if (within_layer && covers_layer(op.output)) return {};
     if (elementwise_ == nullptr) return roofline(d);
     return answer<ElementwiseForm>(*elementwise_, {.MB = 1e-6 * d.memory().value()});
   }
@@ -304,6 +331,8 @@ class CalibratedModel final : public KernelModel {
   [[nodiscard]] Timing time(const models::StateUpdate& op) const {
     return roofline(models::demand(op));
   }
+
+  [[nodiscard]] Timing time(const models::TopK& op) const { return roofline(models::demand(op)); }
 
   [[nodiscard]] Timing time(const models::Collective& op) const {
     if (op.ranks <= 1) return {};
@@ -376,12 +405,6 @@ std::unique_ptr<KernelModel> calibrated_model(ChipSpec chip, const Calibration& 
   }
   Calibration moved = transferred(calibration, load_chip(calibration.chip), chip);
   return std::make_unique<CalibratedModel>(std::move(chip), std::move(moved));
-}
-
-std::vector<TimePart> attention_parts(const KernelModel& model,
-                                      const models::DecodeAttention& attention) {
-  const auto* calibrated = dynamic_cast<const CalibratedModel*>(&model);
-  return calibrated == nullptr ? std::vector<TimePart>{} : calibrated->parts(attention);
 }
 
 std::vector<std::string> range_warnings(const KernelModel& model, const models::Operator* begin,

@@ -14,7 +14,7 @@ namespace ridge::hw::calibrated {
 
 namespace {
 
-// How a parameter moves from one chip to another of its generation, by the unit in its name.
+// Figures of one chip over those of another.
 struct Ratios {
   double memory = 1.0;
   double l2 = 1.0;
@@ -34,23 +34,6 @@ double ratio(const Fact<T>& to, const Fact<T>& from) {
   }
 }
 
-double ratio_of(std::string_view parameter, Family family, const Ratios& r) {
-  const bool on_the_wire = family >= Family::all_reduce && family <= Family::expert_combine;
-  if (on_the_wire) {
-    if (parameter == "network_GBps") return r.network;
-    if (parameter == "bandwidth_GBps" || parameter == "low_latency_GBps" ||
-        parameter == "scale_up_GBps" || parameter == "connection_GBps") {
-      return r.scale_up;
-    }
-    return 1.0;
-  }
-  if (parameter == "l2_MB" || parameter == "small_MB") return r.l2;
-  // What one compute unit draws, and what L2 gives, does not follow the memory's bandwidth.
-  if (parameter == "unit_TBps" || parameter == "l2_TBps" || parameter == "block_GBps") return 1.0;
-  if (parameter.ends_with("_TBps")) return r.memory;
-  return 1.0;
-}
-
 // A matrix rate below the data sheet's is two times in one: that of the matrix units at the sheet's
 // rate, and that of the work beside them (exponentials, issue slots, shared memory, the ends of
 // pipelines), which a compute unit of the same generation takes as long for. Only the first follows
@@ -60,16 +43,42 @@ double moved_matrix_rate(double rate, double from_sheet, double to_sheet) {
   return 1.0 / (1.0 / to_sheet + beside);
 }
 
-double unit_matrix_rate(const Machine& machine, Format format) {
-  return (bytes_of(format) < 2.0 ? machine.fp8_TFLOPps : machine.bf16_TFLOPps) /
-         machine.compute_units;
-}
-
 // Slowdown 1 + throttle is how far the power that is asked for exceeds the limit; the matrix units
 // ask for it in proportion to their rate.
 double moved_throttle(double throttle, double power_demand, double lower) {
   return std::max(lower, (1.0 + throttle) * power_demand - 1.0);
 }
+
+// A parameter on the other chip: what its role says.
+struct Move {
+  Ratios ratios;
+  Machine from;
+  Machine to;
+
+  [[nodiscard]] double operator()(const ParameterInfo& info, double value, Format format) const {
+    switch (info.role) {
+      case Role::own:
+      case Role::overlap:
+      // What L2 gives does not follow the memory's bandwidth.
+      case Role::l2_rate:
+        return value;
+      case Role::memory_rate:
+      case Role::stream_rate:
+        return value * ratios.memory;
+      case Role::l2_size:
+        return value * ratios.l2;
+      case Role::matrix_rate:
+        return moved_matrix_rate(value, from.unit_TFLOPps(format), to.unit_TFLOPps(format));
+      case Role::throttle:
+        return moved_throttle(value, ratios.power_demand, info.lower);
+      case Role::scale_up_rate:
+        return value * ratios.scale_up;
+      case Role::network_rate:
+        return value * ratios.network;
+    }
+    throw InvariantError("a parameter of no role");
+  }
+};
 
 std::size_t shapes_of(const Curve& curve) {
   return static_cast<std::size_t>(curve.held_out.by_shape ? curve.held_out.groups : 1);
@@ -163,7 +172,8 @@ Calibration transferred(const Calibration& calibration, const ChipSpec& from, co
         "kernels differ by more than data-sheet ratios",
         calibration.name, from.name, from.generation, to.name, to.generation));
   }
-  Ratios ratios;
+  Move move{.ratios = {}, .from = machine_of(from), .to = machine_of(to)};
+  Ratios& ratios = move.ratios;
   ratios.memory = ratio(to.memory_bandwidth, from.memory_bandwidth);
   ratios.l2 = ratio(to.l2_cache, from.l2_cache);
   ratios.scale_up = ratio(to.scale_up_bandwidth, from.scale_up_bandwidth);
@@ -171,24 +181,15 @@ Calibration transferred(const Calibration& calibration, const ChipSpec& from, co
   const auto bf16 = static_cast<std::size_t>(Precision::bf16);
   ratios.power_demand =
       ratio(to.matrix_rate[bf16], from.matrix_rate[bf16]) / ratio(to.power, from.power);
-  const Machine here = machine_of(from);
-  const Machine there = machine_of(to);
 
   Calibration result = calibration;
   result.chip = to.name;
-  result.machine = there;
+  result.machine = move.to;
   for (Curve& curve : result.curves) {
     const auto info = parameters_of(curve.fitted);
     const auto values = values_of(curve.fitted);
     for (std::size_t j = 0; j < values.size(); ++j) {
-      if (info[j].name == "unit_TFLOPps" || info[j].name == "block_TFLOPps") {
-        values[j] = moved_matrix_rate(values[j], unit_matrix_rate(here, curve.key.format),
-                                      unit_matrix_rate(there, curve.key.format));
-      } else if (info[j].name == "throttle") {
-        values[j] = moved_throttle(values[j], ratios.power_demand, info[j].lower);
-      } else {
-        values[j] *= ratio_of(info[j].name, curve.key.family, ratios);
-      }
+      values[j] = move(info[j], values[j], curve.key.format);
     }
     const double before = curve.borrowed ? curve.borrowed->added_error : 0.0;
     curve.borrowed = Borrowed{.from = curve.borrowed ? curve.borrowed->from : from.name,

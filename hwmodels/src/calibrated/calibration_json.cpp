@@ -15,16 +15,12 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::array<Named<TileMenu>, 3> kMenuNames = {{{"library", TileMenu::library},
-                                                        {"library_fp8", TileMenu::library_fp8},
-                                                        {"fine", TileMenu::fine}}};
-
 template <typename E>
 std::string_view name_in(std::span<const Named<E>> names, E value) {
   for (const auto& n : names) {
     if (n.value == value) return n.name;
   }
-  return {};
+  throw InvariantError("an enumerator without a name");
 }
 
 // ---- Writing ----------------------------------------------------------------------------------
@@ -36,32 +32,34 @@ double rounded(double x, int digits) {
 
 constexpr double kNegligibleSpread = 1e-6;  // of ln(parameter): rounding of the linear algebra
 
-Json choice_json(const DecodeAttentionForm::Choice& c) {
-  Json rows = Json::array();
-  for (const double height : c.tile_rows) {
-    if (height > 0.0) rows.push_back(height);
+// Visits a choice's fields; limits are for reading.
+struct WriteChoice {
+  Json& out;
+
+  void operator()(std::string_view name, const std::array<double, 3>& heights) const {
+    Json& rows = out[std::string(name)] = Json::array();
+    for (const double height : heights) {
+      if (height > 0.0) rows.push_back(height);
+    }
   }
-  return {{"tile_tokens", c.tile_tokens},
-          {"tile_rows", rows},
-          {"min_tiles", c.min_tiles},
-          {"split", name_in<SplitPolicy>(split_names(), c.split)},
-          {"resident_blocks", c.resident_blocks}};
-}
-Json choice_json(const GemmForm::Choice& c) {
-  return {{"tiles", name_in<TileMenu>(kMenuNames, c.menu)}, {"quantises", c.quantises}};
-}
-Json choice_json(const GroupedGemmForm::Choice& c) {
-  return {
-      {"tile_n", c.tile_n}, {"smallest_tile_m", c.smallest_tile_m}, {"persistent", c.persistent}};
-}
-Json choice_json(const CollectiveForm::Choice& c) {
-  return {{"hops_grow_linearly", c.hops_grow_linearly}};
-}
-Json choice_json(const ExpertExchangeForm::Choice&) {
-  return Json::object();
-}
-Json choice_json(const ElementwiseForm::Choice&) {
-  return Json::object();
+  void operator()(std::string_view name, bool value) const { out[std::string(name)] = value; }
+  void operator()(std::string_view name, double value, NumberRange /*range*/) const {
+    out[std::string(name)] = value;
+  }
+  template <typename E>
+  void operator()(std::string_view name, E value, std::span<const Named<E>> names) const {
+    out[std::string(name)] = name_in(names, value);
+  }
+};
+
+Json choice_json(const FittedForm& fitted) {
+  Json json = Json::object();
+  std::visit(
+      [&](const auto& f) {
+        std::decay_t<decltype(f)>::Form::choice_fields(f.choice, WriteChoice{json});
+      },
+      fitted);
+  return json;
 }
 
 Json curve_json(const Curve& curve) {
@@ -70,7 +68,7 @@ Json curve_json(const Curve& curve) {
   if (curve.key.format != Format::any) json["format"] = name_of(curve.key.format);
   if (curve.key.head_dim > 0) json["head_dim"] = curve.key.head_dim;
   json["kernel"] = curve.key.kernel;
-  json["choice"] = std::visit([](const auto& f) { return choice_json(f.choice); }, curve.fitted);
+  json["choice"] = choice_json(curve.fitted);
   Json& parameters = json["parameters"] = Json::object();
   const auto info = parameters_of(curve.fitted);
   const auto values = values_of(curve.fitted);
@@ -124,51 +122,21 @@ Json curve_json(const Curve& curve) {
 
 // ---- Reading ----------------------------------------------------------------------------------
 
-void read_choice(JsonObject& o, DecodeAttentionForm::Choice& c) {
-  o.required("tile_tokens", c.tile_tokens, positive(1e6));
-  if (const auto rows = o.required("tile_rows")) read_tile_rows(*rows, c.tile_rows);
-  o.required("min_tiles", c.min_tiles, at_least(0));
-  o.required("split", c.split, split_names());
-  o.required("resident_blocks", c.resident_blocks, between(1, 32));
-}
-void read_choice(JsonObject& o, GemmForm::Choice& c) {
-  o.required("tiles", c.menu, std::span<const Named<TileMenu>>(kMenuNames));
-  o.required("quantises", c.quantises);
-}
-void read_choice(JsonObject& o, GroupedGemmForm::Choice& c) {
-  o.required("tile_n", c.tile_n, positive(1e6));
-  o.required("smallest_tile_m", c.smallest_tile_m, between(1, 128));
-  o.required("persistent", c.persistent);
-}
-void read_choice(JsonObject& o, CollectiveForm::Choice& c) {
-  o.required("hops_grow_linearly", c.hops_grow_linearly);
-}
-void read_choice(JsonObject&, ExpertExchangeForm::Choice&) {}
-void read_choice(JsonObject&, ElementwiseForm::Choice&) {}
+struct ReadChoice {
+  JsonObject& in;
 
-FittedForm empty_form(Family family) {
-  switch (family) {
-    case Family::decode_attention:
-    case Family::latent_attention:
-      return Fitted<DecodeAttentionForm>{};
-    case Family::gemm:
-      return Fitted<GemmForm>{};
-    case Family::grouped_gemm:
-    case Family::moe_layer:
-      return Fitted<GroupedGemmForm>{};
-    case Family::all_reduce:
-    case Family::all_gather:
-    case Family::reduce_scatter:
-    case Family::all_to_all:
-      return Fitted<CollectiveForm>{};
-    case Family::expert_dispatch:
-    case Family::expert_combine:
-      return Fitted<ExpertExchangeForm>{};
-    case Family::elementwise:
-      break;
+  void operator()(std::string_view name, std::array<double, 3>& heights) const {
+    if (const auto rows = in.required(name)) read_tile_rows(*rows, heights);
   }
-  return Fitted<ElementwiseForm>{};
-}
+  void operator()(std::string_view name, bool& value) const { in.required(name, value); }
+  void operator()(std::string_view name, double& value, NumberRange range) const {
+    in.required(name, value, range);
+  }
+  template <typename E>
+  void operator()(std::string_view name, E& value, std::span<const Named<E>> names) const {
+    in.required(name, value, names);
+  }
+};
 
 void read_held_out(const JsonNode& node, HeldOutError& out) {
   JsonObject object(node);
@@ -240,10 +208,14 @@ void read_curve(const JsonNode& node, Curve& out) {
   object.optional("format", out.key.format, format_names());
   object.optional("head_dim", out.key.head_dim, at_least(1));
   object.required("kernel", out.key.kernel);
-  out.fitted = empty_form(out.key.family);
+  out.fitted = form_of(out.key.family);
   if (const auto member = object.required("choice")) {
     JsonObject choice(*member);
-    std::visit([&](auto& fitted) { read_choice(choice, fitted.choice); }, out.fitted);
+    std::visit(
+        [&](auto& f) {
+          std::decay_t<decltype(f)>::Form::choice_fields(f.choice, ReadChoice{choice});
+        },
+        out.fitted);
   }
   if (const auto member = object.required("parameters")) {
     JsonObject parameters(*member);

@@ -8,17 +8,19 @@ std::span<const ParameterInfo> CollectiveForm::parameters() {
   static constexpr std::array<ParameterInfo, kParameterCount> kInfo = {{
       {"launch_us", "launch and synchronisation of two ranks", 0.5, 5.0, 100.0},
       {"hop_us", "each further hop of the algorithm", 1e-3, 1.0, 50.0},
-      {"low_latency_GBps", "bandwidth of the protocol for short messages", 1.0, 60.0, 1000.0},
+      {"low_latency_GBps", "bandwidth of the protocol for short messages", 1.0, 60.0, 1000.0,
+       Role::scale_up_rate},
       {"protocol_us", "what the protocol for long messages costs more to start", 0.1, 8.0, 200.0},
-      {"bandwidth_GBps", "bandwidth of long messages, each rank and direction", 1.0, 300.0, 1000.0},
+      {"bandwidth_GBps", "bandwidth of long messages, each rank and direction", 1.0, 300.0, 1000.0,
+       Role::scale_up_rate},
       {"few_ranks", "slowdown among few ranks, as 1 + few_ranks / (ranks - 1)", 1e-3, 0.3, 3.0},
-      {"softness", "how gradually the protocols change over", 1e-3, 0.2, 1.0},
+      {"softness", "how gradually the protocols change over", 1e-3, 0.2, 1.0, Role::overlap},
   }};
   return kInfo;
 }
 
-std::vector<CollectiveForm::Choice> CollectiveForm::choices() {
-  return {{.hops_grow_linearly = false}, {.hops_grow_linearly = true}};
+Facts<CollectiveForm::Choice> CollectiveForm::facts(const CurveKey& /*key*/) {
+  return {.choices = {{.hops_grow_linearly = false}, {.hops_grow_linearly = true}}};
 }
 
 Estimate CollectiveForm::time(const Machine& /*machine*/, const Choice& choice, const Parameters& p,

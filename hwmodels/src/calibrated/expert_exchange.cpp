@@ -10,17 +10,19 @@ std::span<const ParameterInfo> ExpertExchangeForm::parameters() {
       {"server_us", "each doubling of the servers", 1e-2, 5.0, 50.0},
       {"expert_us", "each expert held: counters to poll", 1e-4, 0.05, 1.0},
       {"message_ns", "issuing one message to one expert", 0.01, 2.0, 200.0},
-      {"scale_up_GBps", "bandwidth within the server, each rank and direction", 5.0, 200.0, 1000.0},
-      {"network_GBps", "bandwidth to other servers, each rank and direction", 1.0, 44.0, 400.0},
+      {"scale_up_GBps", "bandwidth within the server, each rank and direction", 5.0, 200.0, 1000.0,
+       Role::scale_up_rate},
+      {"network_GBps", "bandwidth to other servers, each rank and direction", 1.0, 44.0, 400.0,
+       Role::network_rate},
       {"connection_GBps", "bandwidth of one connection: to one expert on one peer", 0.01, 1.0,
-       1000.0},
-      {"softness", "how far the two limits add up", 1e-3, 0.3, 1.0},
+       1000.0, Role::scale_up_rate},
+      {"softness", "how far the two limits add up", 1e-3, 0.3, 1.0, Role::overlap},
   }};
   return kInfo;
 }
 
-std::vector<ExpertExchangeForm::Choice> ExpertExchangeForm::choices() {
-  return {{}};
+Facts<ExpertExchangeForm::Choice> ExpertExchangeForm::facts(const CurveKey& /*key*/) {
+  return {.choices = {{}}};
 }
 
 Estimate ExpertExchangeForm::time(const Machine& /*machine*/, const Choice& /*choice*/,

@@ -1,11 +1,11 @@
 #include "ridge/hwmodels/calibrated/fit.hpp"
 
 #include "ridge/base/error.hpp"
-#include "ridge/hwmodels/calibrated/kernel_facts.hpp"
 #include "ridge/hwmodels/calibrated/least_squares.hpp"
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 #include <set>
 #include <type_traits>
@@ -19,19 +19,26 @@ namespace {
 
 constexpr double kOutlier = 0.5;  // |ln(predicted / measured)| beyond which a row is named
 constexpr std::size_t kNamedOutliers = 10;
-// Where an attention's matrix rate is expected, as a share of the most it can be, while the
-// measurements, waiting for memory, do not say.
-constexpr double kUsualMatrixShare = 0.65;
 
-template <typename Form>
-std::vector<typename Form::Choice> choices_for(const CurveKey& key) {
-  if constexpr (std::is_same_v<Form, DecodeAttentionForm>) {
-    return attention_facts(key).choices;
-  } else if constexpr (std::is_same_v<Form, GemmForm>) {
-    return Form::choices(bytes_of(key.format) < 2.0);
-  } else {
-    return Form::choices();
+struct Bounds {
+  double lower;
+  double upper;
+};
+
+// No rate above the data sheet's, no bandwidth from L2 below the memory's.
+Bounds bounds_of(const ParameterInfo& info, const Machine& machine, Format format,
+                 double matrix_share) {
+  Bounds bounds{.lower = info.lower, .upper = info.upper};
+  if (info.role == Role::memory_rate) bounds.upper = machine.memory_TBps;
+  if (info.role == Role::l2_rate) {
+    bounds.lower = machine.memory_TBps;
+    bounds.upper = std::max(bounds.upper, 2.0 * bounds.lower);
   }
+  if (info.role == Role::matrix_rate) {
+    bounds.upper = matrix_share * machine.unit_TFLOPps(format);
+    bounds.lower = std::min(bounds.lower, 0.1 * bounds.upper);
+  }
+  return bounds;
 }
 
 // Evenly random rows, in order; all of them if there are no more than `count`.
@@ -70,32 +77,20 @@ class Fitter {
         shapes_(std::get<std::vector<typename Form::Shape>>(series.shapes)),
         machine_(machine),
         options_(options),
-        choices_(choices_for<Form>(key)),
         random_(options.seed) {
+    Facts<typename Form::Choice> facts = Form::facts(key);
+    choices_ = std::move(facts.choices);
     for (const ParameterInfo& info : Form::parameters()) {
-      double lower = info.lower;
-      double upper = info.upper;
-      // No rate above the data sheet, no bandwidth from L2 below the memory's.
-      if (info.name == "memory_TBps") upper = machine.memory_TBps;
-      if (info.name == "l2_TBps") {
-        lower = machine.memory_TBps;
-        upper = std::max(upper, 2.0 * lower);
-      }
-      if (info.name == "unit_TFLOPps" || info.name == "block_TFLOPps") {
-        upper = (bytes_of(key.format) < 2.0 ? machine.fp8_TFLOPps : machine.bf16_TFLOPps) /
-                machine.compute_units;
-        if (info.name == "block_TFLOPps") upper *= attention_facts(key).matrix_share;
-        lower = std::min(lower, 0.1 * upper);
-      }
-      double start = info.initial;
-      if (info.name == "block_TFLOPps") start = kUsualMatrixShare * upper;
-      problem_.lower.push_back(lower);
-      problem_.upper.push_back(upper);
-      problem_.start.push_back(std::clamp(start, lower, upper));
+      const Bounds bounds = bounds_of(info, machine, key.format, facts.matrix_share);
+      const double start =
+          info.expected_share > 0.0 ? info.expected_share * bounds.upper : info.initial;
+      problem_.lower.push_back(bounds.lower);
+      problem_.upper.push_back(bounds.upper);
+      problem_.start.push_back(std::clamp(start, bounds.lower, bounds.upper));
     }
     if (options.prior != nullptr) {
       const std::span<const double> expected = values_of(options.prior->fitted);
-      RIDGE_INVARIANT(options.prior->fitted.index() == FittedForm{Fitted<Form>{}}.index(),
+      RIDGE_INVARIANT(std::holds_alternative<Fitted<Form>>(options.prior->fitted),
                       "a prior is of the form that is fitted");
       for (std::size_t j = 0; j < problem_.start.size(); ++j) {
         problem_.start[j] = std::clamp(expected[j], problem_.lower[j], problem_.upper[j]);
@@ -354,17 +349,13 @@ class Fitter {
 
   std::vector<Range> ranges() const {
     std::vector<Range> result;
-    std::array<double, Curve::kMaxRanges> values{};
-    const Fitted<Form> any{};
-    const auto names = range_names(FittedForm{any});
-    for (std::size_t row = 0; row < shapes_.size(); ++row) {
-      const std::size_t count = range_values(shapes_[row], values);
-      if (row == 0) {
-        for (std::size_t i = 0; i < count; ++i) {
-          result.push_back({.name = std::string(names[i]), .min = values[i], .max = values[i]});
-        }
-      }
-      for (std::size_t i = 0; i < count; ++i) {
+    for (const std::string_view name : Form::kRanges) {
+      result.push_back(
+          {.name = std::string(name), .min = std::numeric_limits<double>::infinity(), .max = 0.0});
+    }
+    for (const auto& shape : shapes_) {
+      const auto values = Form::ranged(shape);
+      for (std::size_t i = 0; i < values.size(); ++i) {
         result[i].min = std::min(result[i].min, values[i]);
         result[i].max = std::max(result[i].max, values[i]);
       }
@@ -382,29 +373,10 @@ class Fitter {
   std::vector<double> log_us_;
 };
 
-template <typename Visitor>
-auto with_form(const Shapes& shapes, Visitor&& visit) {
-  switch (shapes.index()) {
-    case 0:
-      return visit(std::type_identity<DecodeAttentionForm>{});
-    case 1:
-      return visit(std::type_identity<GemmForm>{});
-    case 2:
-      return visit(std::type_identity<GroupedGemmForm>{});
-    case 3:
-      return visit(std::type_identity<CollectiveForm>{});
-    case 4:
-      return visit(std::type_identity<ExpertExchangeForm>{});
-    default:
-      return visit(std::type_identity<ElementwiseForm>{});
-  }
-}
-
 }  // namespace
 
 std::string refusal(const CurveKey& key, const Series& series) {
-  const std::size_t parameters = with_form(
-      series.shapes, []<typename F>(std::type_identity<F>) { return F::parameters().size(); });
+  const std::size_t parameters = parameters_of(form_of(key.family)).size();
   const std::size_t least = 2 * parameters;
   if (series.size() < least) {
     return fmt::format(
@@ -432,9 +404,12 @@ FitResult fit(const CurveKey& key, const Series& series, const Machine& machine,
   for (std::size_t f = 0; f < set.files.size(); ++f) {
     curve.sources.push_back({.file = set.files[f].path, .rows = rows[f]});
   }
-  FitResult result = with_form(series.shapes, [&]<typename F>(std::type_identity<F>) {
-    return Fitter<F>(key, series, machine, options).run(std::move(curve));
-  });
+  FitResult result = std::visit(
+      [&](const auto& shapes) {
+        using Form = typename std::decay_t<decltype(shapes)>::value_type::Form;
+        return Fitter<Form>(key, series, machine, options).run(std::move(curve));
+      },
+      series.shapes);
   std::erase_if(result.curve.sources, [](const Provenance& p) { return p.rows == 0; });
   return result;
 }

@@ -49,35 +49,46 @@ Menu menu_of(TileMenu menu) {
 
 }  // namespace
 
+std::span<const Named<TileMenu>> menu_names() {
+  static constexpr std::array<Named<TileMenu>, 3> kNames = {{{"library", TileMenu::library},
+                                                             {"library_fp8", TileMenu::library_fp8},
+                                                             {"fine", TileMenu::fine}}};
+  return kNames;
+}
+
 std::span<const ParameterInfo> GemmForm::parameters() {
   static constexpr std::array<ParameterInfo, kParameterCount> kInfo = {{
       {"launch_us", "launch, first loads, last store", 0.3, 3.0, 60.0},
       {"wave_us", "start and end of a wave of tiles", 0.02, 0.3, 8.0},
       {"tile_us", "start and end of a 128 x 128 tile, growing with its area", 1e-3, 0.3, 3.0},
       {"step_us", "latency of one step of 128 in k", 1e-4, 0.05, 2.0},
-      {"unit_TFLOPps", "matrix rate of one compute unit", 0.3, 8.0, 40.0},
+      {"unit_TFLOPps", "matrix rate of one compute unit", 0.3, 8.0, 40.0, Role::matrix_rate},
       {"unit_TBps", "bandwidth into one compute unit's tiles", 0.01, 0.3, 30.0},
-      {"memory_TBps", "bandwidth of large launches", 0.2, 3.0, 100.0},
-      {"small_TBps", "bandwidth of small launches: L2 helps, ramping up costs", 0.5, 3.0, 15.0},
-      {"small_MB", "operands at which a launch counts half as small", 4.0, 30.0, 100.0},
-      {"softness", "imperfect overlap of loads and arithmetic", 1e-3, 0.2, 1.0},
+      {"memory_TBps", "bandwidth of large launches", 0.2, 3.0, 100.0, Role::memory_rate},
+      {"small_TBps", "bandwidth of small launches: L2 helps, ramping up costs", 0.5, 3.0, 15.0,
+       Role::stream_rate},
+      {"small_MB", "operands at which a launch counts half as small", 4.0, 30.0, 100.0,
+       Role::l2_size},
+      {"softness", "imperfect overlap of loads and arithmetic", 1e-3, 0.2, 1.0, Role::overlap},
       {"split_us", "reducing a split k: the second kernel", 0.05, 1.5, 10.0},
-      {"split_TBps", "bandwidth for the partial sums", 0.1, 5.0, 30.0},
-      {"throttle", "slowdown of long launches by the power limit", 1e-4, 0.1, 1.0},
+      {"split_TBps", "bandwidth for the partial sums", 0.1, 5.0, 30.0, Role::stream_rate},
+      {"throttle", "slowdown of long launches by the power limit", 1e-4, 0.1, 1.0, Role::throttle},
       {"throttle_us", "duration at which half of it has set in", 50.0, 1000.0, 20000.0},
-      {"quantise_TBps", "bandwidth of quantising a large input", 0.2, 2.5, 30.0},
-      {"quantise_small_TBps", "bandwidth of quantising a small input", 0.2, 3.0, 50.0},
+      {"quantise_TBps", "bandwidth of quantising a large input", 0.2, 2.5, 30.0, Role::stream_rate},
+      {"quantise_small_TBps", "bandwidth of quantising a small input", 0.2, 3.0, 50.0,
+       Role::stream_rate},
   }};
   return kInfo;
 }
 
-std::vector<GemmForm::Choice> GemmForm::choices(bool eight_bit) {
+Facts<GemmForm::Choice> GemmForm::facts(const CurveKey& key) {
+  const bool eight_bit = bytes_of(key.format) < 2.0;
   std::vector<Choice> all;
   for (const TileMenu menu : {TileMenu::library, TileMenu::library_fp8, TileMenu::fine}) {
     all.push_back({.menu = menu, .quantises = false});
     if (eight_bit) all.push_back({.menu = menu, .quantises = true});
   }
-  return all;
+  return {.choices = std::move(all)};
 }
 
 Estimate GemmForm::time(const Machine& machine, const Choice& choice, const Parameters& p,

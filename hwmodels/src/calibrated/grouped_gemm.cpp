@@ -20,20 +20,21 @@ std::span<const ParameterInfo> GroupedGemmForm::parameters() {
       {"wave_us", "start and end of a wave of tiles", 0.02, 0.5, 10.0},
       {"tile_us", "start and end of a 128-row tile", 1e-3, 0.3, 5.0},
       {"step_us", "latency of one step of 128 in k", 1e-4, 0.05, 2.0},
-      {"unit_TFLOPps", "matrix rate of one compute unit", 0.3, 6.0, 40.0},
+      {"unit_TFLOPps", "matrix rate of one compute unit", 0.3, 6.0, 40.0, Role::matrix_rate},
       {"unit_TBps", "bandwidth into one compute unit's tiles", 0.01, 0.5, 30.0},
-      {"memory_TBps", "bandwidth for the weights of the active experts", 0.2, 3.0, 100.0},
-      {"softness", "imperfect overlap of loads and arithmetic", 1e-3, 0.3, 1.0},
+      {"memory_TBps", "bandwidth for the weights of the active experts", 0.2, 3.0, 100.0,
+       Role::memory_rate},
+      {"softness", "imperfect overlap of loads and arithmetic", 1e-3, 0.3, 1.0, Role::overlap},
       {"row_TBps", "permutation and activation: bandwidth for the rows of this rank", 0.1, 2.0,
-       200.0},
+       200.0, Role::stream_rate},
       {"routed_TBps", "bandwidth for work on all routed rows, also those of other ranks", 0.1, 10.0,
-       500.0},
-      {"throttle", "slowdown of long launches by the power limit", 1e-4, 0.05, 1.5},
+       500.0, Role::stream_rate},
+      {"throttle", "slowdown of long launches by the power limit", 1e-4, 0.05, 1.5, Role::throttle},
   }};
   return kInfo;
 }
 
-std::vector<GroupedGemmForm::Choice> GroupedGemmForm::choices() {
+Facts<GroupedGemmForm::Choice> GroupedGemmForm::facts(const CurveKey& /*key*/) {
   std::vector<Choice> all;
   for (const bool persistent : {true, false}) {
     for (const double tile_n : {64.0, 128.0, 256.0}) {
@@ -42,7 +43,7 @@ std::vector<GroupedGemmForm::Choice> GroupedGemmForm::choices() {
       }
     }
   }
-  return all;
+  return {.choices = std::move(all)};
 }
 
 Estimate GroupedGemmForm::time(const Machine& machine, const Choice& choice, const Parameters& p,

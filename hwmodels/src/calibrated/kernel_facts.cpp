@@ -78,10 +78,9 @@ const std::vector<KernelFacts>& known_kernels() {
 
 }  // namespace
 
-AttentionFacts attention_facts(const CurveKey& key) {
-  AttentionFacts result;
-  std::vector<DecodeAttentionForm::Choice> choices =
-      DecodeAttentionForm::choices(key.family == Family::latent_attention);
+Facts<DecodeAttentionForm::Choice> stated(const CurveKey& key,
+                                          std::vector<DecodeAttentionForm::Choice> guesses) {
+  Facts<DecodeAttentionForm::Choice> result;
   for (const KernelFacts& facts : known_kernels()) {
     if (std::find(facts.names.begin(), facts.names.end(), key.kernel) == facts.names.end()) {
       continue;
@@ -89,7 +88,7 @@ AttentionFacts attention_facts(const CurveKey& key) {
     for (const Tiles& tiles : facts.tiles) {
       if (tiles.head_dim != key.head_dim || tiles.format != key.format) continue;
       result.matrix_share = tiles.matrix_share;
-      for (DecodeAttentionForm::Choice& choice : choices) {
+      for (DecodeAttentionForm::Choice& choice : guesses) {
         choice.tile_rows = tiles.rows;
         choice.resident_blocks = tiles.resident_blocks;
         if (tiles.tokens) choice.tile_tokens = *tiles.tokens;
@@ -98,21 +97,12 @@ AttentionFacts attention_facts(const CurveKey& key) {
     }
   }
   // What a fact settles leaves copies behind.
-  for (const DecodeAttentionForm::Choice& choice : choices) {
+  for (const DecodeAttentionForm::Choice& choice : guesses) {
     if (std::find(result.choices.begin(), result.choices.end(), choice) == result.choices.end()) {
       result.choices.push_back(choice);
     }
   }
   return result;
-}
-
-std::span<const Named<SplitPolicy>> split_names() {
-  static constexpr std::array<Named<SplitPolicy>, 4> kNames = {
-      {{"balanced", SplitPolicy::balanced},
-       {"fill", SplitPolicy::fill},
-       {"dealt", SplitPolicy::dealt},
-       {"efficient", SplitPolicy::efficient}}};
-  return kNames;
 }
 
 void read_tile_rows(const JsonNode& node, std::array<double, 3>& out) {

@@ -34,6 +34,10 @@ Bytes cache(const GroupedQueryAttention& kind, Precision precision, double token
          bytes_per_value(precision);
 }
 
+std::int64_t cache_ranks(const GroupedQueryAttention& kind, std::int64_t tensor_parallel) {
+  return std::min(tensor_parallel, kind.kv_heads);
+}
+
 std::int64_t rank(const GroupedQueryAttention& kind) {
   return kind.query_heads * kind.head_dim;
 }

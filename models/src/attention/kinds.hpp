@@ -33,6 +33,9 @@ struct AttentionContext {
   double parameters(const Kind& kind, double hidden);                        \
   /* Held by one sequence of which a query may attend to `tokens` tokens. */ \
   Bytes cache(const Kind& kind, Precision precision, double tokens);         \
+  /* Ranks that one sequence's cache is split over, of a tensor-parallel     \
+     group; the others hold copies. */                                       \
+  std::int64_t cache_ranks(const Kind& kind, std::int64_t tensor_parallel);  \
   std::int64_t rank(const Kind& kind);                                       \
   void read(JsonObject& object, Kind& kind);                                 \
   std::string problem(const Kind& kind);

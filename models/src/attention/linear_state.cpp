@@ -40,6 +40,10 @@ Bytes cache(const LinearStateAttention& kind, Precision /*precision*/, double /*
          bytes_per_value(kind.state);
 }
 
+std::int64_t cache_ranks(const LinearStateAttention& /*kind*/, std::int64_t tensor_parallel) {
+  return tensor_parallel;
+}
+
 std::int64_t rank(const LinearStateAttention& /*kind*/) {
   return 0;
 }

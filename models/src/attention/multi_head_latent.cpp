@@ -24,7 +24,8 @@ void emit(const MultiHeadLatentAttention& kind, const AttentionContext& c) {
                  kind.query_rank > 0 ? kind.query_rank : c.hidden);
     c.projection("index_k_weights", index.head_dim + index.heads, c.hidden);
     c.out.add("index_scores", Part::attention,
-              DecodeAttention{.sequences = c.shape.sequences,
+              DecodeAttention{.kind = DecodeAttention::Kind::index_scores,
+                              .sequences = c.shape.sequences,
                               .context = attended,
                               .queries_per_sequence = c.shape.queries_per_sequence,
                               .query_heads = index.heads,
@@ -38,7 +39,9 @@ void emit(const MultiHeadLatentAttention& kind, const AttentionContext& c) {
     attended = std::min(attended, static_cast<double>(index.top_k));
   }
   c.out.add("attention", Part::attention,
-            DecodeAttention{.sequences = c.shape.sequences,
+            DecodeAttention{.kind = kind.sparse ? DecodeAttention::Kind::sparse_latent
+                                                : DecodeAttention::Kind::latent,
+                            .sequences = c.shape.sequences,
                             .context = attended,
                             .queries_per_sequence = c.shape.queries_per_sequence,
                             .query_heads = heads,
@@ -84,6 +87,11 @@ Bytes cache(const MultiHeadLatentAttention& kind, Precision precision, double to
     total += tokens * static_cast<double>(kind.sparse->head_dim) * bytes_per_value(Precision::fp8);
   }
   return total;
+}
+
+std::int64_t cache_ranks(const MultiHeadLatentAttention& /*kind*/,
+                         std::int64_t /*tensor_parallel*/) {
+  return 1;
 }
 
 std::int64_t rank(const MultiHeadLatentAttention& kind) {

@@ -30,6 +30,11 @@ Bytes cache(const MultiMatrixFactorizationAttention& kind, Precision precision, 
          bytes_per_value(precision);
 }
 
+std::int64_t cache_ranks(const MultiMatrixFactorizationAttention& /*kind*/,
+                         std::int64_t /*tensor_parallel*/) {
+  return 1;
+}
+
 std::int64_t rank(const MultiMatrixFactorizationAttention& kind) {
   return kind.query_heads * kind.head_dim;
 }

@@ -23,6 +23,9 @@ struct ShapeWords {
                        op.queries_per_sequence, op.heads, op.key_dim, op.value_dim,
                        name_of(op.state));
   }
+  std::string operator()(const models::TopK& op) const {
+    return fmt::format("{:g} of {:g} scores, {:g} times", op.chosen, op.candidates, op.rows);
+  }
   std::string operator()(const models::Gemm& op) const {
     return fmt::format("[{:g}, {}] x [{}, {}]{}, {}", op.m, op.k, op.k, op.n,
                        op.batch > 1 ? fmt::format(", {} times", op.batch) : "",

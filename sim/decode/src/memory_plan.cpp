@@ -90,13 +90,7 @@ Bytes request_kv_bytes(const Deployment& d, const Admission& admission, std::int
   Bytes total;
   for (std::size_t i = 0; i < d.model.attentions.size(); ++i) {
     const auto& block = d.model.attentions[i];
-    // Heads of K and V split over the group's GPUs; a shared head or latent is kept by each.
-    std::int64_t split = 1;
-    if (const auto* grouped = std::get_if<models::GroupedQueryAttention>(&block.kind)) {
-      split = std::min(d.attention_tensor_parallel, grouped->kv_heads);
-    } else if (std::holds_alternative<models::LinearStateAttention>(block.kind)) {
-      split = d.attention_tensor_parallel;
-    }
+    const std::int64_t split = models::cache_ranks(block, d.attention_tensor_parallel);
     total += attention_layers(d, i) *
              models::cache_bytes(block, static_cast<double>(pages * admission.page_tokens)) /
              static_cast<double>(split);

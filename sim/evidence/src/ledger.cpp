@@ -101,9 +101,7 @@ void operator_parts(const hw::KernelModel& kernels, const models::OperatorList& 
   double elementwise = 0.0;
   for (const auto& op : operators) {
     const double us = kernels.time(op).time.value() * 1e6;
-    const auto* attention = std::get_if<models::DecodeAttention>(&op.shape);
-    const auto parts = attention == nullptr ? std::vector<hw::TimePart>{}
-                                            : hw::attention_parts(kernels, *attention);
+    const auto parts = kernels.explain(op);
     if (std::holds_alternative<models::Elementwise>(op.shape)) {
       elementwise += us;
     } else if (parts.empty()) {
@@ -172,7 +170,11 @@ void predict_layer(JsonObject& entry, const std::string& file, int samples, Ledg
 void predict_attention(JsonObject& entry, const std::string& file, int samples, LedgerRow& row) {
   Timed timed;
   models::DecodeAttention shape;
+  using Kind = models::DecodeAttention::Kind;
+  static constexpr std::array<Named<Kind>, 2> kKinds = {
+      {{"grouped_attention", Kind::grouped}, {"latent_attention", Kind::latent}}};
   bool complete = read_kernels(entry, file, timed);
+  complete = entry.required("kernel", shape.kind, std::span<const Named<Kind>>(kKinds)) && complete;
   complete = entry.required("sequences", shape.sequences, between(1, 1e6)) && complete;
   complete = entry.required("context_tokens", shape.context, between(1, 1e9)) && complete;
   complete = entry.required("queries_per_sequence", shape.queries_per_sequence, between(1, 1e6)) &&

@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace ridge::hw {
 
@@ -26,12 +27,26 @@ struct Timing {
   bool within_range = true;
 };
 
+// A part of an operator's time; see KernelModel::explain().
+struct TimePart {
+  std::string_view what;
+  Seconds time;
+};
+inline constexpr std::string_view kPaddingPart = "query rows that pad the kernel's tile";
+
 class KernelModel {
  public:
   virtual ~KernelModel() = default;
 
   // Never allocates; safe to call from many threads.
   [[nodiscard]] virtual Timing time(const models::Operator& op) const = 0;
+
+  // Where the time goes, largest idealization last: what padding of the kernel's tiles costs, then
+  // arithmetic below the data sheet's rate, then memory below its bandwidth, then everything else
+  // above the roofline; the parts add up to the time. Empty where there is no curve to ask.
+  [[nodiscard]] virtual std::vector<TimePart> explain(const models::Operator& /*op*/) const {
+    return {};
+  }
 
   [[nodiscard]] virtual const ChipSpec& chip() const = 0;
   // "theory" or "calibrated (held-out error 4.2 %)": what stands beside every figure.

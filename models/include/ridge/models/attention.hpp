@@ -136,6 +136,10 @@ void attention_operators(const AttentionBlock& block, const Precisions& precisio
 // Cache or state held by one sequence of `context` tokens in one layer.
 [[nodiscard]] Bytes cache_bytes(const AttentionBlock& block, double context);
 
+// Ranks of a tensor-parallel group that one sequence's cache is split over; each of the others
+// holds a copy of a part.
+[[nodiscard]] std::int64_t cache_ranks(const AttentionBlock& block, std::int64_t tensor_parallel);
+
 // heads x head_dim of the query-key product, without rotary parts: how expressive the attention is
 // (section 4.1 of the Step-3 report). 0 for linear attention, which has no such rank.
 [[nodiscard]] std::int64_t effective_rank(const AttentionBlock& block);

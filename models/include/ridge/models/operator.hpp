@@ -9,7 +9,6 @@
 
 #include <array>
 #include <cstdint>
-#include <optional>
 #include <string_view>
 #include <variant>
 
@@ -27,6 +26,38 @@ enum class Part : std::uint8_t {
 };
 inline constexpr std::size_t kParts = 7;
 [[nodiscard]] std::string_view name_of(Part part);
+
+// Which kind of kernel an operator is a launch of: what a hardware model looks its curve up by.
+// Kinds of one shape differ in what their kernels do beside it, so that none stands in for another.
+enum class Kernel : std::uint8_t {
+  grouped_attention,            // heads of K and V: MHA, GQA, MQA, MFA
+  latent_attention,             // MLA, absorbed: one latent is both
+  sparse_latent_attention,      // MLA over the tokens that an indexer chose
+  compressed_sparse_attention,  // over a window and the compressed tokens that an indexer chose
+  compressed_attention,         // over a window and all compressed tokens
+  block_sparse_attention,       // heads of K and V, over the blocks of tokens that were chosen
+  index_scores,                 // an indexer's queries against its keys, tokens or blocks
+  top_k,                        // of scores
+  linear_state,                 // one step of a linear attention of no further name
+  gated_delta_state,            // Gated DeltaNet
+  kimi_delta_state,             // Kimi Delta Attention: a decay for each channel
+  mamba2_state,
+  gemm,
+  grouped_gemm,
+  elementwise,
+  expert_permutation,
+  expert_activation,
+  expert_combination,
+  all_reduce,
+  all_gather,
+  reduce_scatter,
+  all_to_all,
+  expert_dispatch,
+  expert_combine,
+  point_to_point,
+};
+inline constexpr std::size_t kKernels = 25;
+[[nodiscard]] std::string_view name_of(Kernel kernel);
 
 // What one launch asks for. Everything is a total over the launch.
 struct Demand {
@@ -47,6 +78,16 @@ struct Demand {
 // Attention of one or a few new tokens per sequence over its cache. Appending to the cache is the
 // work of the operator that makes the new keys.
 struct DecodeAttention {
+  enum class Kind : std::uint8_t {
+    grouped,
+    latent,
+    sparse_latent,
+    compressed_sparse,
+    compressed,
+    block_sparse,
+    index_scores,
+  };
+  Kind kind = Kind::grouped;
   double sequences = 1;
   double context = 0;                     // tokens attended per sequence (mean)
   std::int64_t queries_per_sequence = 1;  // new tokens: 1, or 1 + drafts
@@ -62,6 +103,8 @@ struct DecodeAttention {
 
 // One step of a linear attention's recurrent state (heads x key_dim x value_dim per sequence).
 struct StateUpdate {
+  enum class Kind : std::uint8_t { linear, gated_delta, kimi_delta, mamba2 };
+  Kind kind = Kind::linear;
   double sequences = 1;
   std::int64_t queries_per_sequence = 1;
   std::int64_t heads = 1;
@@ -70,6 +113,14 @@ struct StateUpdate {
   double flop_per_state_value = 0;
   Precision state = Precision::fp32;
   Precision compute = Precision::bf16;
+};
+
+// The greatest of the scores of each new token: which cached tokens, or blocks of them, it attends.
+struct TopK {
+  double rows = 1;        // new tokens
+  double candidates = 1;  // scores of each
+  double chosen = 1;
+  Precision scores = Precision::fp32;
 };
 
 // [m, k] x [k, n], `batch` times with weights of their own (absorbed per-head projections).
@@ -98,13 +149,20 @@ struct GroupedGemm {
 };
 
 struct Elementwise {
+  // Around the products of routed experts: tokens in the order of their experts, the activation
+  // between the products (both written in the precision that the experts compute in), and the
+  // weighted sum of a token's copies.
+  enum class Kind : std::uint8_t {
+    general,
+    expert_permutation,
+    expert_activation,
+    expert_combination,
+  };
+  Kind kind = Kind::general;
   double values_read = 0;
   double values_written = 0;
   Precision input = Precision::bf16;
   Precision output = Precision::bf16;
-  // Permutation and activation around the products of routed experts: the precision that these
-  // compute in. A kernel for the whole layer of experts does them as well.
-  std::optional<Precision> around_experts{};
 };
 
 struct Collective {
@@ -125,17 +183,20 @@ struct PointToPoint {
   Bytes payload;
 };
 
-using Shape = std::variant<DecodeAttention, StateUpdate, Gemm, GroupedGemm, Elementwise, Collective,
-                           PointToPoint>;
+using Shape = std::variant<DecodeAttention, StateUpdate, TopK, Gemm, GroupedGemm, Elementwise,
+                           Collective, PointToPoint>;
 
 struct Operator {
   std::string_view name;  // "q_down", "expert_gate_up": a literal
   Part part = Part::elementwise;
   Shape shape;
+
+  [[nodiscard]] Kernel kernel() const;
 };
 
 [[nodiscard]] Demand demand(const DecodeAttention& op);
 [[nodiscard]] Demand demand(const StateUpdate& op);
+[[nodiscard]] Demand demand(const TopK& op);
 [[nodiscard]] Demand demand(const Gemm& op);
 [[nodiscard]] Demand demand(const GroupedGemm& op);
 [[nodiscard]] Demand demand(const Elementwise& op);

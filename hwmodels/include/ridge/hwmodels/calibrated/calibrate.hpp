@@ -25,7 +25,7 @@ struct CalibrateOptions {
 
 struct CalibrateResult {
   Calibration calibration;
-  std::vector<std::pair<CurveKey, std::vector<HeldOutPoint>>> held_out;  // for plots
+  std::vector<std::pair<CurveKey, std::vector<HeldOutPoint>>> held_out;  // the residuals, for plots
   std::vector<std::string> refused;  // series that could not be fitted, and why
 };
 
@@ -33,8 +33,5 @@ struct CalibrateResult {
 // all reasons.
 [[nodiscard]] CalibrateResult calibrate(const MeasurementSet& set, const ChipSpec& chip,
                                         const CalibrateOptions& options);
-
-// The ledger: a line per curve, its held-out error beside what it was measured on.
-[[nodiscard]] std::string ledger(const Calibration& calibration);
 
 }  // namespace ridge::hw::calibrated

@@ -7,20 +7,32 @@
 #include <array>
 #include <cstdint>
 #include <span>
+#include <string_view>
 #include <vector>
 
 namespace ridge::hw::calibrated {
 
 struct CollectiveForm {
   struct Shape {
+    using Form = CollectiveForm;
     double ranks = 2;
     double wire_MB = 0;  // sent by each rank
   };
+
+  // What a range is kept for.
+  static constexpr std::array<std::string_view, 2> kRanges = {"ranks", "wire_MB"};
+  [[nodiscard]] static std::array<double, kRanges.size()> ranged(const Shape& s) {
+    return {s.ranks, s.wire_MB};
+  }
 
   struct Choice {
     bool hops_grow_linearly = false;  // ranks - 1 hops (a ring), against log2(ranks) (a tree)
     friend bool operator==(const Choice&, const Choice&) = default;
   };
+  template <typename C, typename Visit>
+  static void choice_fields(C& choice, Visit&& visit) {
+    visit("hops_grow_linearly", choice.hops_grow_linearly);
+  }
 
   enum Index : std::uint8_t {
     launch_us,
@@ -35,7 +47,7 @@ struct CollectiveForm {
   using Parameters = std::array<double, kParameterCount>;
 
   [[nodiscard]] static std::span<const ParameterInfo> parameters();
-  [[nodiscard]] static std::vector<Choice> choices();
+  [[nodiscard]] static Facts<Choice> facts(const CurveKey& key);
   [[nodiscard]] static Estimate time(const Machine& machine, const Choice& choice,
                                      const Parameters& p, const Shape& s);
 };

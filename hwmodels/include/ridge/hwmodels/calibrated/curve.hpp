@@ -2,27 +2,16 @@
 #pragma once
 
 #include "ridge/base/random.hpp"
-#include "ridge/hwmodels/calibrated/measurement.hpp"
+#include "ridge/hwmodels/calibrated/family.hpp"
+#include "ridge/hwmodels/calibrated/forms.hpp"
 
 #include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
-#include <variant>
 #include <vector>
 
 namespace ridge::hw::calibrated {
-
-template <typename Form>
-struct Fitted {
-  using FormType = Form;
-  typename Form::Choice choice;
-  typename Form::Parameters p{};
-};
-
-using FittedForm =
-    std::variant<Fitted<DecodeAttentionForm>, Fitted<GemmForm>, Fitted<GroupedGemmForm>,
-                 Fitted<CollectiveForm>, Fitted<ExpertExchangeForm>, Fitted<ElementwiseForm>>;
 
 // Between which values of a quantity of the shape there were measurements.
 struct Range {
@@ -87,27 +76,12 @@ struct Curve {
   // predictions lie within 1.645 of it, as in a normal distribution.
   [[nodiscard]] double standard_error() const;
 
-  // Quantities of a shape, in the order of `ranges`.
-  static constexpr std::size_t kMaxRanges = 8;
-  // Doublings by which `values` leave the ranges, summed; 0 inside.
+  // Doublings by which `values`, in the order of `ranges`, leave them, summed; 0 inside.
   [[nodiscard]] double octaves_outside(std::span<const double> values) const;
 };
-
-[[nodiscard]] std::span<const ParameterInfo> parameters_of(const FittedForm& fitted);
-[[nodiscard]] std::span<double> values_of(FittedForm& fitted);
-[[nodiscard]] std::span<const double> values_of(const FittedForm& fitted);
 
 // A curve as it might have come out of another set of measurements of the same kind: parameters
 // drawn from their covariance, and a common factor from the held-out error.
 [[nodiscard]] Curve resampled(const Curve& curve, Random& random);
-
-// The quantities of a shape that a range is kept for; returns how many were written.
-std::size_t range_values(const DecodeAttentionForm::Shape& s, std::span<double> out);
-std::size_t range_values(const GemmForm::Shape& s, std::span<double> out);
-std::size_t range_values(const GroupedGemmForm::Shape& s, std::span<double> out);
-std::size_t range_values(const CollectiveForm::Shape& s, std::span<double> out);
-std::size_t range_values(const ExpertExchangeForm::Shape& s, std::span<double> out);
-std::size_t range_values(const ElementwiseForm::Shape& s, std::span<double> out);
-[[nodiscard]] std::span<const std::string_view> range_names(const FittedForm& fitted);
 
 }  // namespace ridge::hw::calibrated

@@ -3,12 +3,14 @@
 // whose cache holds fewer values than its two products read.
 #pragma once
 
+#include "ridge/base/json.hpp"
 #include "ridge/hwmodels/calibrated/form.hpp"
 
 #include <algorithm>
 #include <array>
 #include <cstdint>
 #include <span>
+#include <string_view>
 #include <vector>
 
 namespace ridge::hw::calibrated {
@@ -21,8 +23,11 @@ enum class SplitPolicy : std::uint8_t {
   efficient,  // the fewest splits that use nearly as much of the compute units as any would
 };
 
+[[nodiscard]] std::span<const Named<SplitPolicy>> split_names();
+
 struct DecodeAttentionForm {
   struct Shape {
+    using Form = DecodeAttentionForm;
     double sequences = 1;
     double context = 1;
     double query_rows = 1;  // query heads x new tokens, per sequence
@@ -32,6 +37,13 @@ struct DecodeAttentionForm {
     double values_per_token = 2;  // stored, all KV heads
     double bytes_per_value = 2;
   };
+
+  // What a range is kept for.
+  static constexpr std::array<std::string_view, 4> kRanges = {"sequences", "context", "query_rows",
+                                                              "kv_heads"};
+  [[nodiscard]] static std::array<double, kRanges.size()> ranged(const Shape& s) {
+    return {s.sequences, s.context, s.query_rows, s.kv_heads};
+  }
 
   // Facts of a kernel that are whole numbers: stated where its source is public (kernel_facts.hpp),
   // found by trying otherwise.
@@ -45,6 +57,14 @@ struct DecodeAttentionForm {
     double resident_blocks = 1;  // that one compute unit holds at a time
     friend bool operator==(const Choice&, const Choice&) = default;
   };
+  template <typename C, typename Visit>
+  static void choice_fields(C& choice, Visit&& visit) {
+    visit("tile_tokens", choice.tile_tokens, positive(1e6));
+    visit("tile_rows", choice.tile_rows);
+    visit("min_tiles", choice.min_tiles, at_least(0));
+    visit("split", choice.split, split_names());
+    visit("resident_blocks", choice.resident_blocks, between(1, 32));
+  }
 
   enum Index : std::uint8_t {
     launch_us,
@@ -68,7 +88,7 @@ struct DecodeAttentionForm {
   using Parameters = std::array<double, kParameterCount>;
 
   [[nodiscard]] static std::span<const ParameterInfo> parameters();
-  [[nodiscard]] static std::vector<Choice> choices(bool latent);
+  [[nodiscard]] static Facts<Choice> facts(const CurveKey& key);
 
   // Height of the row tile that `group` rows of one KV head take.
   [[nodiscard]] static double tile_height(const Choice& choice, double group) {
@@ -76,6 +96,13 @@ struct DecodeAttentionForm {
     if (group > rows && choice.tile_rows[1] > 0.0) rows = choice.tile_rows[1];
     if (group > rows && choice.tile_rows[2] > 0.0) rows = choice.tile_rows[2];
     return rows;
+  }
+
+  // The tile that the shape's group would just fill, in as many tiles as it takes.
+  [[nodiscard]] static Choice without_padding(Choice choice, const Shape& s) {
+    const double group = s.query_rows / s.kv_heads;
+    choice.tile_rows = {group / round_up(group / tile_height(choice, group)), 0, 0};
+    return choice;
   }
 
   // How the launch is cut: `splits` of each sequence; the busiest compute unit runs `blocks` blocks

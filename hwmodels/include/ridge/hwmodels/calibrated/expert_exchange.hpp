@@ -7,12 +7,14 @@
 #include <array>
 #include <cstdint>
 #include <span>
+#include <string_view>
 #include <vector>
 
 namespace ridge::hw::calibrated {
 
 struct ExpertExchangeForm {
   struct Shape {
+    using Form = ExpertExchangeForm;
     double servers = 1;
     double ranks_per_server = 8;
     double tokens = 1;  // of this rank
@@ -21,9 +23,18 @@ struct ExpertExchangeForm {
     double bytes_per_token = 1;  // one message: activations and their scales
   };
 
+  // What a range is kept for.
+  static constexpr std::array<std::string_view, 5> kRanges = {"servers", "tokens", "top_k",
+                                                              "experts", "bytes_per_token"};
+  [[nodiscard]] static std::array<double, kRanges.size()> ranged(const Shape& s) {
+    return {s.servers, s.tokens, s.top_k, s.experts, s.bytes_per_token};
+  }
+
   struct Choice {
     friend bool operator==(const Choice&, const Choice&) = default;
   };
+  template <typename C, typename Visit>
+  static void choice_fields(C& /*choice*/, Visit&& /*visit*/) {}
 
   enum Index : std::uint8_t {
     launch_us,
@@ -39,7 +50,7 @@ struct ExpertExchangeForm {
   using Parameters = std::array<double, kParameterCount>;
 
   [[nodiscard]] static std::span<const ParameterInfo> parameters();
-  [[nodiscard]] static std::vector<Choice> choices();
+  [[nodiscard]] static Facts<Choice> facts(const CurveKey& key);
   [[nodiscard]] static Estimate time(const Machine& machine, const Choice& choice,
                                      const Parameters& p, const Shape& s);
 };

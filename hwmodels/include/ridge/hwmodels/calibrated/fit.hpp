@@ -2,6 +2,7 @@
 #pragma once
 
 #include "ridge/hwmodels/calibrated/curve.hpp"
+#include "ridge/hwmodels/calibrated/measurement.hpp"
 
 #include <functional>
 #include <string>

@@ -3,13 +3,30 @@
 // megabytes / (TB/s) and kilobytes / (GB/s) are microseconds.
 #pragma once
 
+#include "ridge/hwmodels/calibrated/family.hpp"
 #include "ridge/hwmodels/kernel_model.hpp"
 
 #include <cmath>
 #include <cstdint>
 #include <string_view>
+#include <vector>
 
 namespace ridge::hw::calibrated {
+
+// What of a chip a parameter follows: between which figures of the data sheet a fit may look for
+// it, and how it moves to another chip of the generation.
+enum class Role : std::uint8_t {
+  own,            // of the kernel, or of one compute unit: the same on every chip
+  overlap,        // how far two limits add up: none at 0
+  memory_rate,    // bandwidth from memory: never above the data sheet's
+  stream_rate,    // bandwidth of a stream that L2 may help: follows the memory's
+  l2_rate,        // never below the memory's
+  l2_size,        // follows the size of L2
+  matrix_rate,    // of one compute unit: never above its share of the data sheet's
+  throttle,       // slowdown by the power limit
+  scale_up_rate,  // follows the link within a server
+  network_rate,   // follows the network card
+};
 
 // A fitted number: what it means, and between which values the fit may look for it.
 struct ParameterInfo {
@@ -18,6 +35,16 @@ struct ParameterInfo {
   double lower;
   double initial;
   double upper;
+  Role role = Role::own;
+  // Where a matrix rate is expected, as a share of the most it can be; 0 where `initial` says.
+  double expected_share = 0.0;
+};
+
+// What is known of a kernel before it is measured.
+template <typename Choice>
+struct Facts {
+  std::vector<Choice> choices;  // that a fit may try
+  double matrix_share = 1.0;    // of the data sheet's matrix rate, at most
 };
 
 // What a form has to know of the chip. Part of every calibration, so that a transfer to another
@@ -28,6 +55,11 @@ struct Machine {
   double memory_TBps = 0;
   double bf16_TFLOPps = 0;
   double fp8_TFLOPps = 0;
+
+  // Matrix rate of one compute unit for products of this format.
+  [[nodiscard]] double unit_TFLOPps(Format format) const {
+    return (bytes_of(format) < 2.0 ? fp8_TFLOPps : bf16_TFLOPps) / compute_units;
+  }
 };
 
 struct Estimate {

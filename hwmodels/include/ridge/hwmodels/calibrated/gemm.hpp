@@ -2,11 +2,13 @@
 // the split of k that are fastest for the shape, a smooth corner to the memory roof.
 #pragma once
 
+#include "ridge/base/json.hpp"
 #include "ridge/hwmodels/calibrated/form.hpp"
 
 #include <array>
 #include <cstdint>
 #include <span>
+#include <string_view>
 #include <vector>
 
 namespace ridge::hw::calibrated {
@@ -23,8 +25,11 @@ enum class TileMenu : std::uint8_t {
   fine,         // 16 to 160 wide in steps, never split (DeepGEMM)
 };
 
+[[nodiscard]] std::span<const Named<TileMenu>> menu_names();
+
 struct GemmForm {
   struct Shape {
+    using Form = GemmForm;
     double m = 1;
     double n = 1;
     double k = 1;
@@ -33,6 +38,12 @@ struct GemmForm {
     double weight_bytes = 2;
   };
 
+  // What a range is kept for.
+  static constexpr std::array<std::string_view, 4> kRanges = {"m", "n", "k", "batch"};
+  [[nodiscard]] static std::array<double, kRanges.size()> ranged(const Shape& s) {
+    return {s.m, s.n, s.k, s.batch};
+  }
+
   struct Choice {
     TileMenu menu = TileMenu::library;
     // The call quantises its BF16 input first: it reads two bytes per value, writes one, reads it
@@ -40,6 +51,11 @@ struct GemmForm {
     bool quantises = false;
     friend bool operator==(const Choice&, const Choice&) = default;
   };
+  template <typename C, typename Visit>
+  static void choice_fields(C& choice, Visit&& visit) {
+    visit("tiles", choice.menu, menu_names());
+    visit("quantises", choice.quantises);
+  }
 
   enum Index : std::uint8_t {
     launch_us,
@@ -63,7 +79,7 @@ struct GemmForm {
   using Parameters = std::array<double, kParameterCount>;
 
   [[nodiscard]] static std::span<const ParameterInfo> parameters();
-  [[nodiscard]] static std::vector<Choice> choices(bool eight_bit);
+  [[nodiscard]] static Facts<Choice> facts(const CurveKey& key);
 
   [[nodiscard]] static Estimate time(const Machine& machine, const Choice& choice,
                                      const Parameters& p, const Shape& s);

@@ -1,11 +1,14 @@
 // One product per expert in one launch, and the mixture-of-experts layer made of two of them.
 #pragma once
 
+#include "ridge/base/json.hpp"
 #include "ridge/hwmodels/calibrated/form.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <span>
+#include <string_view>
 #include <vector>
 
 namespace ridge::hw::calibrated {
@@ -20,6 +23,7 @@ struct LoadProfile {
 
 struct GroupedGemmForm {
   struct Shape {
+    using Form = GroupedGemmForm;
     double rows = 1;         // token-expert pairs on this rank
     double routed_rows = 1;  // token-expert pairs of the tokens it was given, on any rank
     double experts = 1;      // held by this rank
@@ -33,12 +37,26 @@ struct GroupedGemmForm {
     LoadProfile profile;
   };
 
+  // What a range is kept for.
+  static constexpr std::array<std::string_view, 4> kRanges = {"rows", "experts", "narrowest",
+                                                              "widest"};
+  [[nodiscard]] static std::array<double, kRanges.size()> ranged(const Shape& s) {
+    if (s.n2 <= 0.0) return {s.rows, s.experts, std::min(s.n, s.k), std::max(s.n, s.k)};
+    return {s.rows, s.experts, std::min({s.n, s.k, s.n2, s.k2}), std::max({s.n, s.k, s.n2, s.k2})};
+  }
+
   struct Choice {
     double tile_n = 128;
     double smallest_tile_m = 16;  // then 32, 64, 128: the fastest is taken
     bool persistent = true;       // blocks take tiles as they finish, against whole waves
     friend bool operator==(const Choice&, const Choice&) = default;
   };
+  template <typename C, typename Visit>
+  static void choice_fields(C& choice, Visit&& visit) {
+    visit("tile_n", choice.tile_n, positive(1e6));
+    visit("smallest_tile_m", choice.smallest_tile_m, between(1, 128));
+    visit("persistent", choice.persistent);
+  }
 
   enum Index : std::uint8_t {
     launch_us,
@@ -58,7 +76,7 @@ struct GroupedGemmForm {
   using Parameters = std::array<double, kParameterCount>;
 
   [[nodiscard]] static std::span<const ParameterInfo> parameters();
-  [[nodiscard]] static std::vector<Choice> choices();
+  [[nodiscard]] static Facts<Choice> facts(const CurveKey& key);
 
   // A layer is the sum of its two products; launch, permutation and activation count half to each.
   [[nodiscard]] static Estimate time(const Machine& machine, const Choice& choice,

@@ -7,21 +7,14 @@
 #include "ridge/hwmodels/calibrated/family.hpp"
 
 #include <array>
-#include <span>
 #include <vector>
 
 namespace ridge::hw::calibrated {
 
-struct AttentionFacts {
-  std::vector<DecodeAttentionForm::Choice> choices;  // that a fit may try
-  double matrix_share = 1.0;                         // of the data sheet's matrix rate, at most
-};
-
-// From hwmodels/data/kernels/decode_attention.json where it knows the kernel of this curve; all
-// choices and no limit otherwise.
-[[nodiscard]] AttentionFacts attention_facts(const CurveKey& key);
-
-[[nodiscard]] std::span<const Named<SplitPolicy>> split_names();
+// `guesses` with what hwmodels/data/kernels/decode_attention.json states of the kernel of this
+// curve in place of what was guessed, each once; as they are where it does not know the kernel.
+[[nodiscard]] Facts<DecodeAttentionForm::Choice> stated(
+    const CurveKey& key, std::vector<DecodeAttentionForm::Choice> guesses);
 
 // One to three tile heights, rising.
 void read_tile_rows(const JsonNode& node, std::array<double, 3>& out);

@@ -1,29 +1,17 @@
 // Measured latencies, sorted into series: one series for every curve that can be fitted.
 #pragma once
 
-#include "ridge/hwmodels/calibrated/collective.hpp"
-#include "ridge/hwmodels/calibrated/decode_attention.hpp"
-#include "ridge/hwmodels/calibrated/elementwise.hpp"
-#include "ridge/hwmodels/calibrated/expert_exchange.hpp"
 #include "ridge/hwmodels/calibrated/family.hpp"
-#include "ridge/hwmodels/calibrated/gemm.hpp"
-#include "ridge/hwmodels/calibrated/grouped_gemm.hpp"
+#include "ridge/hwmodels/calibrated/forms.hpp"
 
 #include <cstdint>
 #include <filesystem>
 #include <map>
 #include <span>
 #include <string>
-#include <variant>
 #include <vector>
 
 namespace ridge::hw::calibrated {
-
-// The shapes of one series, all of one form.
-using Shapes =
-    std::variant<std::vector<DecodeAttentionForm::Shape>, std::vector<GemmForm::Shape>,
-                 std::vector<GroupedGemmForm::Shape>, std::vector<CollectiveForm::Shape>,
-                 std::vector<ExpertExchangeForm::Shape>, std::vector<ElementwiseForm::Shape>>;
 
 struct Origin {
   std::uint32_t file = 0;  // index into MeasurementSet::files

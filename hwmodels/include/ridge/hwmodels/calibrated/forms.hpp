@@ -1,0 +1,49 @@
+// The list of forms. A form is one type: the fields of a shape, what they are kept in range of, the
+// facts of a kernel (stated or tried), its parameters with their roles, and the time. Everything
+// else (the fit, the files, transfers, explanations) is written once for all of them.
+#pragma once
+
+#include "ridge/hwmodels/calibrated/collective.hpp"
+#include "ridge/hwmodels/calibrated/decode_attention.hpp"
+#include "ridge/hwmodels/calibrated/elementwise.hpp"
+#include "ridge/hwmodels/calibrated/expert_exchange.hpp"
+#include "ridge/hwmodels/calibrated/gemm.hpp"
+#include "ridge/hwmodels/calibrated/grouped_gemm.hpp"
+
+#include <span>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace ridge::hw::calibrated {
+
+template <typename F>
+struct Fitted {
+  using Form = F;
+  typename Form::Choice choice;
+  typename Form::Parameters p{};
+};
+
+template <typename... Form>
+struct FormList {
+  using AnyFitted = std::variant<Fitted<Form>...>;
+  using AnyShapes = std::variant<std::vector<typename Form::Shape>...>;
+};
+
+using Forms = FormList<DecodeAttentionForm, GemmForm, GroupedGemmForm, CollectiveForm,
+                       ExpertExchangeForm, ElementwiseForm>;
+
+using FittedForm = Forms::AnyFitted;
+// Of one series, all of one form.
+using Shapes = Forms::AnyShapes;
+
+// The form that times a family's kernels, not fitted to anything.
+[[nodiscard]] FittedForm form_of(Family family);
+
+[[nodiscard]] std::span<const ParameterInfo> parameters_of(const FittedForm& fitted);
+[[nodiscard]] std::span<double> values_of(FittedForm& fitted);
+[[nodiscard]] std::span<const double> values_of(const FittedForm& fitted);
+// Names of what a curve's ranges are kept of, in their order.
+[[nodiscard]] std::span<const std::string_view> range_names(const FittedForm& fitted);
+
+}  // namespace ridge::hw::calibrated
