@@ -1,0 +1,1 @@
+// Compiled for the precompiled header that every test reuses; see CMakeLists.txt.
