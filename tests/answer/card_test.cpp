@@ -3,7 +3,7 @@
 #include "ridge/answer/calibration_card.hpp"
 #include "ridge/answer/chip_card.hpp"
 #include "ridge/answer/model_card.hpp"
-#include "ridge/hwmodels/token_cost.hpp"
+#include "ridge/hwmodels/theory/token_cost.hpp"
 
 #include <string>
 
@@ -44,7 +44,7 @@ TEST_P(ModelCard, OperatorsAddUpToTheDemandOfAToken) {
       }
     }
   }
-  const hw::TokenDemand demand = hw::TokenCostModel().demand(model, context);
+  const hw::theory::TokenDemand demand = hw::theory::TokenCostModel().demand(model, context);
   EXPECT_NEAR(attention, demand.attention.value(), 1e-9 * attention);
   EXPECT_NEAR(linear, demand.attention_linear.value(), 1e-9 * linear);
   EXPECT_NEAR(ffn, demand.ffn.value(), 1e-9 * ffn);

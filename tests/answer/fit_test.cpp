@@ -7,6 +7,9 @@
 namespace ridge::answer {
 namespace {
 
+using hw::theory::AttentionFit;
+using hw::theory::FfnFit;
+
 FitQuestion question(const char* model, const char* chip) {
   FitQuestion out;
   out.model = models::load_model(model);
@@ -103,6 +106,15 @@ TEST(Fit, EveryInFlightMicroBatchKeepsItsCache) {
   const double three = *attention(asked).limits.at(2).batch;
   asked.assumptions.micro_batches = 6;
   EXPECT_NEAR(*attention(asked).limits.at(2).batch, three / 2.0, 1e-9);
+}
+
+TEST(Fit, TheNetworkCarriesMessagesWithTheirScales) {
+  auto asked = question("step-3", "l20");
+  const double whole = *ffn(asked).limits.at(1).batch;
+  asked.assumptions.messages = models::MessageCount::values;
+  const double values = *ffn(asked).limits.at(1).batch;
+  EXPECT_LT(whole, values);
+  EXPECT_NEAR(whole, values, 0.02 * values);
 }
 
 TEST(Fit, RefusesASplitThatDoesNotDivide) {

@@ -94,5 +94,20 @@ TEST(QuantileSketch, RefusesWhatHasNoLogarithm) {
   EXPECT_EQ(sketch.quantile(0.5), 0.0);
 }
 
+TEST(Quantile, LiesBetweenTheNearestRanks) {
+  EXPECT_DOUBLE_EQ(quantile({4.0, 1.0, 3.0, 2.0}, 0.0), 1.0);
+  EXPECT_DOUBLE_EQ(quantile({4.0, 1.0, 3.0, 2.0}, 0.5), 2.5);
+  EXPECT_DOUBLE_EQ(quantile({4.0, 1.0, 3.0, 2.0}, 0.9), 3.7);
+  EXPECT_DOUBLE_EQ(quantile({4.0, 1.0, 3.0, 2.0}, 1.0), 4.0);
+}
+
+TEST(Quantile, TheMiddle90PercentLeaveFivePercentOnEachSide) {
+  std::vector<double> values;
+  for (int i = 100; i >= 0; --i) values.push_back(i);
+  const Interval interval = interval_90(std::move(values));
+  EXPECT_DOUBLE_EQ(interval.low, 5.0);
+  EXPECT_DOUBLE_EQ(interval.high, 95.0);
+}
+
 }  // namespace
 }  // namespace ridge

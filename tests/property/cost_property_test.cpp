@@ -1,10 +1,10 @@
 // What must hold of costs whatever the model, the chip and the context.
 #include "property.hpp"
-#include "ridge/hwmodels/token_cost.hpp"
+#include "ridge/hwmodels/theory/token_cost.hpp"
 
 #include <map>
 
-namespace ridge::hw {
+namespace ridge::hw::theory {
 namespace {
 
 const std::vector<models::ModelSpec>& shipped_models() {
@@ -136,4 +136,4 @@ TEST(TokenCost, ALargerBatchNeverCostsMorePerToken) {
 }
 
 }  // namespace
-}  // namespace ridge::hw
+}  // namespace ridge::hw::theory

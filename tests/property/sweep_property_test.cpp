@@ -1,6 +1,6 @@
 // A sweep writes numbers into a question that was read once. It must never show.
 #include "property.hpp"
-#include "ridge/hwmodels/token_cost.hpp"
+#include "ridge/hwmodels/theory/token_cost.hpp"
 #include "ridge/sweep/pareto.hpp"
 #include "ridge/sweep/sweep.hpp"
 #include "ridge/sweep/sweep_output.hpp"
@@ -35,8 +35,8 @@ std::optional<std::vector<double>> alone(const json& model_json, const json& chi
   hw::ChipSpec chip;
   read_chip(JsonNode(chip_json, context_of_file), chip);
   if (!diagnostics.ok()) return std::nullopt;
-  const hw::TokenCost cost =
-      hw::TokenCostModel().cost(model, hw::PricedChip(chip, chip.price()->rate), context);
+  const hw::theory::TokenCost cost = hw::theory::TokenCostModel().cost(
+      model, hw::theory::PricedChip(chip, chip.price()->rate), context);
   return std::vector<double>{model.total_parameters(),
                              model.active_parameters(),
                              model.weight_bytes().value(),

@@ -24,7 +24,7 @@ struct Options {
   double stage_ms = 0.0;
   double micro_batch = 0.0;
   std::int64_t output_parallel = 0;
-  double weights_share = answer::FitAssumptions{}.weights_share;
+  double weights_share = hw::theory::FitAssumptions{}.weights_share;
   OutputOptions output;
 };
 

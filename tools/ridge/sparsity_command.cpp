@@ -27,10 +27,10 @@ struct Options {
   OutputOptions output;
 };
 
-answer::FfnTraffic traffic_of(const Options& options, const scenario::CostScenario& defaults) {
+hw::theory::FfnTraffic traffic_of(const Options& options, const scenario::CostScenario& defaults) {
   if (options.hidden == 0 && options.layers == 0) {
     const std::string model = options.model.empty() ? defaults.models.front() : options.model;
-    return answer::ffn_traffic(load_models({model}, "--model").front());
+    return hw::theory::ffn_traffic(load_models({model}, "--model").front());
   }
   if (options.hidden == 0 || options.layers == 0) {
     throw UserError("--hidden and --layers: expected both or neither");
@@ -38,10 +38,11 @@ answer::FfnTraffic traffic_of(const Options& options, const scenario::CostScenar
   if (!options.model.empty()) {
     throw UserError("--model: expected a model, or --hidden with --layers, got both");
   }
-  return answer::FfnTraffic{.model = fmt::format("hidden {}, {} layers, FP8 there and BF16 back",
-                                                 options.hidden, options.layers),
-                            .hidden = options.hidden,
-                            .layers = options.layers};
+  return hw::theory::FfnTraffic{
+      .model = fmt::format("hidden {}, {} layers, FP8 there and BF16 back", options.hidden,
+                           options.layers),
+      .hidden = options.hidden,
+      .layers = options.layers};
 }
 
 void run_sparsity(const Options& options) {
@@ -51,10 +52,11 @@ void run_sparsity(const Options& options) {
   question.traffic = traffic_of(options, defaults);
   question.chips = load_chips(
       options.chips.empty() ? defaults.chips : split_list(options.chips, "--chip"), "--chip");
-  question.stage_budget = Seconds{
+  question.assumptions.stage_budget = Seconds{
       (options.stage_ms > 0.0 ? options.stage_ms : options.tpot_ms / options.stages) * 1e-3};
-  if (options.nic_GBps > 0.0) question.nic_bandwidth = BytesPerSecond{options.nic_GBps * 1e9};
-  if (options.nics > 0) question.nics_per_server = options.nics;
+  if (options.nic_GBps > 0.0)
+    question.assumptions.nic_bandwidth = BytesPerSecond{options.nic_GBps * 1e9};
+  if (options.nics > 0) question.assumptions.nics_per_server = options.nics;
   write_output(options.output, answer::render(answer::answer(question), options.output.format));
 }
 

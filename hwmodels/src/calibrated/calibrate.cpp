@@ -1,10 +1,9 @@
 #include "ridge/hwmodels/calibrated/calibrate.hpp"
 
 #include "ridge/base/error.hpp"
+#include "ridge/base/parallel.hpp"
 
 #include <algorithm>
-#include <atomic>
-#include <exception>
 #include <filesystem>
 #include <thread>
 
@@ -61,33 +60,18 @@ CalibrateResult calibrate(const MeasurementSet& set, const ChipSpec& chip,
   });
 
   std::vector<FitResult> fits(work.size());
-  std::vector<std::exception_ptr> failures(work.size());
-  std::atomic<std::size_t> next{0};
-  const auto run = [&] {
-    for (std::size_t i = next++; i < work.size(); i = next++) {
-      try {
-        FitOptions fit_options = options.fit;
-        fit_options.prior = prior_for(options.base, work[i]->first);
-        fits[i] =
-            fit(work[i]->first, work[i]->second, result.calibration.machine, named, fit_options);
-      } catch (...) {
-        failures[i] = std::current_exception();
-      }
+  const unsigned threads = options.threads > 0 ? static_cast<unsigned>(options.threads)
+                                               : std::max(1U, std::thread::hardware_concurrency());
+  parallel_for(threads, work.size(), [&] {
+    return [&](std::size_t i) {
+      FitOptions fit_options = options.fit;
+      fit_options.prior = prior_for(options.base, work[i]->first);
+      fits[i] =
+          fit(work[i]->first, work[i]->second, result.calibration.machine, named, fit_options);
       if (options.progress) options.progress();
-    }
-  };
-  const unsigned wanted = options.threads > 0 ? static_cast<unsigned>(options.threads)
-                                              : std::max(1U, std::thread::hardware_concurrency());
-  {
-    std::vector<std::jthread> helpers;
-    for (std::size_t t = 1; t < std::min<std::size_t>(wanted, work.size()); ++t) {
-      helpers.emplace_back(run);
-    }
-    run();
-  }
-  for (const std::exception_ptr& failure : failures) {
-    if (failure) std::rethrow_exception(failure);
-  }
+      return true;
+    };
+  });
 
   for (std::size_t i = 0; i < fits.size(); ++i) {
     result.held_out.emplace_back(fits[i].curve.key, std::move(fits[i].points));

@@ -46,11 +46,11 @@ CostReport answer(const CostQuestion& question) {
   for (const auto& model : question.models) report.model_titles.push_back(model.title);
   for (const auto& chip : question.chips) report.chip_titles.push_back(chip.title);
 
-  std::vector<std::optional<hw::PricedChip>> priced;
+  std::vector<std::optional<hw::theory::PricedChip>> priced;
   std::vector<std::string> reasons;
   for (const auto& chip : question.chips) {
     const hw::Price* price = chip.price(question.price);
-    reasons.push_back(hw::missing_for_cost(chip, price));
+    reasons.push_back(hw::theory::missing_for_cost(chip, price));
     priced.emplace_back();
     if (reasons.back().empty()) {
       priced.back().emplace(chip, price->rate);
@@ -60,10 +60,10 @@ CostReport answer(const CostQuestion& question) {
     add_notes(chip, question, report.notes);
   }
 
-  hw::TokenCostModel costs(question.assumptions);
+  hw::theory::TokenCostModel costs(question.assumptions);
   for (const auto& model : question.models) {
     for (const double context : question.contexts) {
-      std::optional<AfdRow> best;
+      hw::theory::BestPairing best;
       for (std::size_t c = 0; c < question.chips.size(); ++c) {
         CostRow row{.model = model.name,
                     .chip = question.chips[c].name,
@@ -74,26 +74,18 @@ CostReport answer(const CostQuestion& question) {
                     .why_unpriced = reasons[c]};
         if (priced[c]) {
           row.cost = costs.cost(model, *priced[c], context);
-          if (!best) {
-            best = AfdRow{.model = model.name,
-                          .context = context,
-                          .attention_chip = row.chip,
-                          .ffn_chip = row.chip,
-                          .attention = row.cost->attention,
-                          .ffn = row.cost->ffn};
-          }
-          if (row.cost->attention < best->attention) {
-            best->attention = row.cost->attention;
-            best->attention_chip = row.chip;
-          }
-          if (row.cost->ffn < best->ffn) {
-            best->ffn = row.cost->ffn;
-            best->ffn_chip = row.chip;
-          }
+          best.offer(c, *row.cost);
         }
         report.rows.push_back(std::move(row));
       }
-      if (best) report.afd.push_back(*best);
+      if (best.found()) {
+        report.afd.push_back({.model = model.name,
+                              .context = context,
+                              .attention_chip = question.chips[best.attention_chip()].name,
+                              .ffn_chip = question.chips[best.ffn_chip()].name,
+                              .attention = best.attention(),
+                              .ffn = best.ffn()});
+      }
     }
   }
   return report;

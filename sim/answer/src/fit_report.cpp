@@ -1,182 +1,19 @@
 #include "ridge/answer/fit_report.hpp"
 
-#include "ridge/answer/sparsity_report.hpp"
-
-#include <algorithm>
-#include <cmath>
+#include "ridge/base/format.hpp"
+#include "ridge/view/text_table.hpp"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 namespace ridge::answer {
+
+using hw::theory::AttentionFit;
+using hw::theory::FfnFit;
+using hw::theory::FitAssumptions;
+using hw::theory::FitLimit;
+
 namespace {
-
-std::string what_is_unknown(const hw::ChipSpec& chip) {
-  if (!chip.memory_bandwidth.value) return "memory bandwidth unknown";
-  if (!chip.rate_for(models::Precision::bf16)) return "matrix rate unknown";
-  if (!chip.chips_per_server.value) return "chips per server unknown";
-  return {};
-}
-
-std::int64_t whole_servers(double cards, std::int64_t per_server) {
-  return static_cast<std::int64_t>(std::ceil(cards / static_cast<double>(per_server) - 1e-9));
-}
-
-// The smallest known limit. At least one is known.
-const FitLimit& least(const std::vector<FitLimit>& limits) {
-  return *std::min_element(limits.begin(), limits.end(), [](const auto& a, const auto& b) {
-    return a.batch.value_or(HUGE_VAL) < b.batch.value_or(HUGE_VAL);
-  });
-}
-
-Bytes wire_per_token(const models::ModelSpec& model) {
-  return static_cast<double>(model.layers()) * ffn_traffic(model).per_token();
-}
-
-// What one card's attention asks for in all layers.
-struct AttentionLoad {
-  Bytes weights;       // read once per micro-batch
-  Bytes cache;         // per sequence
-  Seconds arithmetic;  // per sequence
-};
-
-AttentionLoad attention_load(const models::ModelSpec& model, const hw::ChipSpec& chip,
-                             const FitAssumptions& assumptions, std::int64_t output_parallel) {
-  const models::DecodeShape shape{.sequences = 1.0, .context = assumptions.context};
-  const models::AttentionShard shard{.tensor_parallel = 1, .output_parallel = output_parallel};
-  AttentionLoad load;
-  models::OperatorList operators;
-  for (std::size_t i = 0; i < model.attentions.size(); ++i) {
-    const auto layers = static_cast<double>(model.layers_with_attention(i));
-    operators.clear();
-    models::attention_operators(model.attentions[i], model.precisions, model.hidden, shape, shard,
-                                models::MlaCount::absorbed, operators);
-    for (const auto& op : operators) {
-      if (op.part != models::Part::attention && op.part != models::Part::attention_linear) continue;
-      const models::Demand d = models::demand(op);
-      load.weights += layers * d.weights;
-      load.cache += layers * (d.cache_read + d.cache_written);
-      load.arithmetic += layers * (d.flop / *chip.rate_for(d.compute));
-    }
-  }
-  return load;
-}
-
-AttentionFit fit_attention(const models::ModelSpec& model, const hw::ChipSpec& chip,
-                           const FitAssumptions& assumptions) {
-  const auto layers = static_cast<double>(model.layers());
-  const auto per_server = *chip.chips_per_server.value;
-  const Seconds stage = assumptions.stage_budget;
-  const AttentionLoad load =
-      attention_load(model, chip, assumptions, assumptions.output_parallel.value_or(per_server));
-  const Bytes readable = *chip.memory_bandwidth.value * stage;
-
-  AttentionFit fit;
-  fit.layer_budget = stage / layers;
-  fit.bytes_in_budget = readable / layers;
-  fit.weights_read = load.weights / layers;
-  fit.cache_left = fit.bytes_in_budget - fit.weights_read;
-  fit.cache_per_token = model.cache_bytes_per_token() / layers;
-  fit.cached_tokens = std::max(fit.cache_left / fit.cache_per_token, 0.0);
-
-  fit.limits.push_back({"memory bandwidth", (readable - load.weights) / load.cache});
-  fit.limits.push_back({"arithmetic", stage / load.arithmetic});
-  std::optional<double> capacity;
-  if (chip.memory.value) {
-    capacity =
-        (*chip.memory.value - load.weights) /
-        (static_cast<double>(assumptions.micro_batches) * model.cache_bytes(assumptions.context));
-  }
-  fit.limits.push_back({"memory capacity", capacity});
-  std::optional<double> network;
-  if (chip.nic_bandwidth.value) {
-    network = *chip.nic_bandwidth.value * stage / wire_per_token(model);
-  }
-  fit.limits.push_back({"network", network});
-
-  const FitLimit& tightest = least(fit.limits);
-  fit.bound = tightest.resource;
-  fit.batch = std::max(std::floor(*tightest.batch + 1e-9), 0.0);
-  fit.fits = fit.batch >= 1.0;
-  if (!fit.fits) {
-    fit.why_not = fmt::format("{} allows {:.2f} sequences per card", fit.bound, *tightest.batch);
-    return fit;
-  }
-  fit.cards =
-      whole_servers(assumptions.micro_batch.value_or(1.0) / fit.batch, per_server) * per_server;
-  return fit;
-}
-
-FfnFit fit_ffn(const models::ModelSpec& model, const hw::ChipSpec& chip,
-               const FitAssumptions& assumptions) {
-  const auto layers = static_cast<double>(model.layers());
-  const auto per_server = *chip.chips_per_server.value;
-  const Seconds stage = assumptions.stage_budget;
-  FfnFit fit;
-  Seconds arithmetic;  // per token, on one card
-  models::OperatorList operators;
-  for (std::size_t i = 0; i < model.ffns.size(); ++i) {
-    const auto of_kind = static_cast<double>(model.layers_with_ffn(i));
-    fit.weights += of_kind * models::ffn_weight_bytes(model.ffns[i], model.hidden);
-    operators.clear();
-    models::ffn_operators(model.ffns[i], model.precisions, model.hidden, 1.0, {}, operators);
-    for (const auto& op : operators) {
-      if (op.part != models::Part::ffn) continue;
-      const models::Demand d = models::demand(op);
-      arithmetic += of_kind * (d.flop / *chip.rate_for(d.compute));
-    }
-  }
-  fit.card_share = *chip.memory_bandwidth.value * stage * assumptions.weights_share;
-  fit.layer_share = fit.card_share / layers;
-  fit.server_share = fit.card_share * static_cast<double>(per_server);
-  const double cards_to_read = fit.weights / fit.card_share;
-  const double cards_to_hold = chip.memory.value ? fit.weights / *chip.memory.value : 0.0;
-  const double asked = assumptions.micro_batch.value_or(1.0);
-  const double cards_to_multiply = asked * (arithmetic / stage);
-  const double cards = std::max({cards_to_read, cards_to_hold, cards_to_multiply});
-  fit.bound = cards == cards_to_read   ? "memory bandwidth"
-              : cards == cards_to_hold ? "memory capacity"
-                                       : "arithmetic";
-  fit.servers = whole_servers(cards, per_server);
-  fit.cards = fit.servers * per_server;
-
-  fit.limits.push_back({"arithmetic", static_cast<double>(fit.cards) * (stage / arithmetic)});
-  std::optional<double> network;
-  if (chip.nic_bandwidth.value) {
-    // Every server takes part in every layer, so the whole micro-batch passes through each.
-    network =
-        static_cast<double>(per_server) * *chip.nic_bandwidth.value * stage / wire_per_token(model);
-  }
-  fit.limits.push_back({"network", network});
-  const FitLimit& tightest = least(fit.limits);
-  fit.micro_batch_bound = tightest.resource;
-  fit.micro_batch = std::floor(*tightest.batch + 1e-9);
-
-  const FfnTraffic traffic = ffn_traffic(model);
-  fit.wanted_batch = (models::bytes_per_value(traffic.weights) / *chip.memory_bandwidth.value) /
-                     (Flop{2.0} / *chip.rate_for(traffic.compute)) / traffic.sparsity();
-  fit.fits = fit.micro_batch >= asked;
-  if (!fit.fits) {
-    fit.why_not = fmt::format("{} allows {:.0f} of {:.0f} tokens", fit.micro_batch_bound,
-                              fit.micro_batch, asked);
-  }
-  return fit;
-}
-
-void require_divisible(const models::ModelSpec& model, std::int64_t ranks, std::string_view chip) {
-  for (const auto& block : model.attentions) {
-    models::OperatorList operators;
-    models::attention_operators(block, model.precisions, model.hidden, {}, {},
-                                models::MlaCount::absorbed, operators);
-    for (const auto& op : operators) {
-      const auto* gemm = std::get_if<models::Gemm>(&op.shape);
-      if (op.name != "output" || gemm == nullptr || gemm->k % ranks == 0) continue;
-      throw UserError(fmt::format(
-          "{}: the output projection of attention \"{}\" ({} rows) does not split over {} cards of "
-          "{}; choose another --output-parallel",
-          model.name, block.name, gemm->k, ranks, chip));
-    }
-  }
-}
 
 void note_unconfirmed(const hw::ChipSpec& chip, std::vector<std::string>& notes) {
   if (chip.memory_bandwidth.unconfirmed) {
@@ -197,6 +34,167 @@ void note_unconfirmed(const hw::ChipSpec& chip, std::vector<std::string>& notes)
   }
 }
 
+std::string batch_words(const std::optional<double>& batch) {
+  return batch ? fmt::format("{:.0f}", *batch) : "unknown";
+}
+
+std::string attention_table(const FitReport& report) {
+  const FitAssumptions& a = report.assumptions;
+  std::string out = fmt::format(
+      "\nAttention: sequences of {} tokens per card and micro-batch, by each resource\n\n",
+      tokens_words(a.context));
+  view::TextTable text;
+  text.column("chip", view::Align::left);
+  text.column("bytes\nper layer");
+  text.column("of these\nweights");
+  text.column("memory\nbandwidth");
+  text.column("arith-\nmetic");
+  text.column("memory\ncapacity");
+  text.column("network");
+  text.column("fits\nper card", view::Align::left);
+  std::string reasons;
+  for (const auto& row : report.rows) {
+    if (!row.attention) {
+      text.row({row.chip, "-", "-", "-", "-", "-", "-", row.unknown});
+      continue;
+    }
+    const AttentionFit& fit = *row.attention;
+    text.row({row.chip, si(fit.bytes_in_budget.value(), "B"), si(fit.weights_read.value(), "B"),
+              batch_words(fit.limits[0].batch), batch_words(fit.limits[1].batch),
+              batch_words(fit.limits[2].batch), batch_words(fit.limits[3].batch),
+              fit.fits ? fmt::format("{:.0f}", fit.batch) : "no"});
+    if (!fit.fits) {
+      reasons += fmt::format("  {}: no: {}\n", row.chip, fit.why_not);
+    } else {
+      reasons += fmt::format("  {}: bound by {}; {} tokens of cache per layer", row.chip, fit.bound,
+                             si(fit.cached_tokens, ""));
+      reasons += a.micro_batch
+                     ? fmt::format("; {} cards for {:.0f} sequences\n", fit.cards, *a.micro_batch)
+                     : std::string("\n");
+    }
+  }
+  return out + text.text() + "\n" + reasons;
+}
+
+std::string ffn_table(const FitReport& report) {
+  std::string out = fmt::format(
+      "\nFFN: cards that read all weights in {:.0f} % of the stage, in whole servers, and the\n"
+      "micro-batch that each resource of theirs allows\n\n",
+      100.0 * report.assumptions.weights_share);
+  view::TextTable text;
+  text.column("chip", view::Align::left);
+  text.column("weights");
+  text.column("one card\nreads");
+  text.column("servers");
+  text.column("cards");
+  text.column("arith-\nmetic");
+  text.column("network");
+  text.column("wanted for\nfull use");
+  text.column("fits", view::Align::left);
+  std::string reasons;
+  for (const auto& row : report.rows) {
+    if (!row.ffn) {
+      text.row({row.chip, "-", "-", "-", "-", "-", "-", "-", row.unknown});
+      continue;
+    }
+    const FfnFit& fit = *row.ffn;
+    text.row({row.chip, si(fit.weights.value(), "B"), si(fit.card_share.value(), "B"),
+              fmt::format("{}", fit.servers), fmt::format("{}", fit.cards),
+              batch_words(fit.limits[0].batch), batch_words(fit.limits[1].batch),
+              fmt::format("{:.0f}", fit.wanted_batch), fit.fits ? "yes" : "no"});
+    reasons +=
+        fmt::format("  {}: cards set by {}; micro-batch up to {:.0f} tokens, bound by {}{}\n",
+                    row.chip, fit.bound, fit.micro_batch, fit.micro_batch_bound,
+                    fit.fits ? std::string() : "; no: " + fit.why_not);
+  }
+  return out + text.text() + "\n" + reasons;
+}
+
+std::string table(const FitReport& report) {
+  std::string out = fmt::format(
+      "Can a chip serve {} within a pipeline stage of {} ms ({} us per layer)?\n"
+      "Theory: every resource at its data-sheet rate, checked by itself\n"
+      "(arXiv 2507.19427 section 6).\n",
+      report.model, significant(report.assumptions.stage_budget.value() * 1e3),
+      significant(report.assumptions.stage_budget.value() * 1e6 /
+                  static_cast<double>(report.layers)));
+  bool attention = false;
+  bool ffn = false;
+  for (const auto& row : report.rows) {
+    attention = attention || row.attention;
+    ffn = ffn || row.ffn;
+  }
+  if (attention) out += attention_table(report);
+  if (ffn) out += ffn_table(report);
+  if (!attention && !ffn) {
+    for (const auto& row : report.rows) out += fmt::format("\n  {}: {}\n", row.chip, row.unknown);
+  }
+  if (!report.notes.empty()) out += "\nNotes\n";
+  for (const auto& note : report.notes) out += fmt::format("  {}\n", note);
+  return out;
+}
+
+using Json = nlohmann::ordered_json;
+
+Json limits_json(const std::vector<FitLimit>& limits) {
+  Json out = Json::object();
+  for (const auto& limit : limits) {
+    out[limit.resource] = limit.batch ? Json(*limit.batch) : Json(nullptr);
+  }
+  return out;
+}
+
+Json attention_json(const AttentionFit& fit) {
+  return {{"fits", fit.fits},
+          {"why_not", fit.fits ? Json(nullptr) : Json(fit.why_not)},
+          {"layer_budget_us", fit.layer_budget.value() * 1e6},
+          {"bytes_per_layer", fit.bytes_in_budget.value()},
+          {"weight_bytes_per_layer", fit.weights_read.value()},
+          {"cache_bytes_per_layer", fit.cache_left.value()},
+          {"cache_bytes_per_token_and_layer", fit.cache_per_token.value()},
+          {"cached_tokens", fit.cached_tokens},
+          {"sequences_by_resource", limits_json(fit.limits)},
+          {"sequences_per_card", fit.batch},
+          {"bound", fit.bound},
+          {"cards", fit.cards}};
+}
+
+Json ffn_json(const FfnFit& fit) {
+  return {{"fits", fit.fits},
+          {"why_not", fit.fits ? Json(nullptr) : Json(fit.why_not)},
+          {"weight_bytes", fit.weights.value()},
+          {"weight_bytes_per_card", fit.card_share.value()},
+          {"servers", fit.servers},
+          {"cards", fit.cards},
+          {"bound", fit.bound},
+          {"tokens_by_resource", limits_json(fit.limits)},
+          {"micro_batch", fit.micro_batch},
+          {"micro_batch_bound", fit.micro_batch_bound},
+          {"micro_batch_for_full_mfu", fit.wanted_batch}};
+}
+
+std::string json(const FitReport& report) {
+  Json rows = Json::array();
+  for (const auto& row : report.rows) {
+    Json entry{{"chip", row.chip}};
+    if (!row.unknown.empty()) entry["unknown"] = row.unknown;
+    if (row.attention) entry["attention"] = attention_json(*row.attention);
+    if (row.ffn) entry["ffn"] = ffn_json(*row.ffn);
+    rows.push_back(std::move(entry));
+  }
+  const FitAssumptions& a = report.assumptions;
+  return Json{{"provenance", "theory"},
+              {"model", report.model},
+              {"stage_budget_ms", a.stage_budget.value() * 1e3},
+              {"context_tokens", a.context},
+              {"micro_batches", a.micro_batches},
+              {"weights_share", a.weights_share},
+              {"rows", rows},
+              {"notes", report.notes}}
+             .dump(2) +
+         "\n";
+}
+
 }  // namespace
 
 FitReport answer(const FitQuestion& question) {
@@ -208,22 +206,25 @@ FitReport answer(const FitQuestion& question) {
   for (const auto& chip : question.chips) {
     FitRow row{.chip = chip.name,
                .chips_per_server = chip.chips_per_server.value.value_or(0),
-               .unknown = what_is_unknown(chip),
+               .unknown = hw::theory::missing_for_fit(chip),
                .attention = {},
                .ffn = {}};
     if (row.unknown.empty()) {
       if (question.attention) {
-        require_divisible(question.model,
-                          question.assumptions.output_parallel.value_or(row.chips_per_server),
-                          chip.name);
-        row.attention = fit_attention(question.model, chip, question.assumptions);
+        row.attention = hw::theory::fit_attention(question.model, chip, question.assumptions);
       }
-      if (question.ffn) row.ffn = fit_ffn(question.model, chip, question.assumptions);
+      if (question.ffn) {
+        row.ffn = hw::theory::fit_ffn(question.model, chip, question.assumptions);
+      }
       note_unconfirmed(chip, report.notes);
     }
     report.rows.push_back(std::move(row));
   }
   return report;
+}
+
+std::string render(const FitReport& report, view::OutputFormat format) {
+  return format == view::OutputFormat::json ? json(report) : table(report);
 }
 
 }  // namespace ridge::answer

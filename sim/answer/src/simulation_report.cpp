@@ -170,18 +170,6 @@ SimulationReport simulate(scenario::SimulationScenario scenario, const RunOption
   return report;
 }
 
-Interval central_interval(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  const auto at = [&](double q) {
-    const double position = q * static_cast<double>(values.size() - 1);
-    const auto below = static_cast<std::size_t>(position);
-    const std::size_t above = std::min(below + 1, values.size() - 1);
-    return values[below] +
-           (position - static_cast<double>(below)) * (values[above] - values[below]);
-  };
-  return {.low = at(0.05), .high = at(0.95)};
-}
-
 Uncertainty uncertainty_of(const std::string& name_or_path, int samples,
                            const std::atomic<bool>* stop) {
   Uncertainty uncertainty;
@@ -200,8 +188,8 @@ Uncertainty uncertainty_of(const std::string& name_or_path, int samples,
     ++uncertainty.samples;
   }
   if (uncertainty.samples > 0) {
-    uncertainty.tpot_seconds = central_interval(std::move(tpot));
-    uncertainty.tokens_per_second_per_gpu = central_interval(std::move(throughput));
+    uncertainty.tpot_seconds = interval_90(std::move(tpot));
+    uncertainty.tokens_per_second_per_gpu = interval_90(std::move(throughput));
   }
   return uncertainty;
 }

@@ -77,4 +77,26 @@ double QuantileSketch::quantile(double q) const {
   throw InvariantError("a quantile sketch lost samples");
 }
 
+namespace {
+
+double quantile_of_sorted(const std::vector<double>& values, double q) {
+  RIDGE_INVARIANT(!values.empty(), "a quantile is of samples");
+  const double position = q * static_cast<double>(values.size() - 1);
+  const auto below = static_cast<std::size_t>(position);
+  const std::size_t above = std::min(below + 1, values.size() - 1);
+  return values[below] + (position - static_cast<double>(below)) * (values[above] - values[below]);
+}
+
+}  // namespace
+
+double quantile(std::vector<double> values, double q) {
+  std::sort(values.begin(), values.end());
+  return quantile_of_sorted(values, q);
+}
+
+Interval interval_90(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return {.low = quantile_of_sorted(values, 0.05), .high = quantile_of_sorted(values, 0.95)};
+}
+
 }  // namespace ridge

@@ -1,6 +1,7 @@
 #include "ridge/decode/strategy.hpp"
 
 #include "ridge/base/error.hpp"
+#include "ridge/models/messages.hpp"
 #include "strategies/strategies.hpp"
 
 #include <array>
@@ -82,23 +83,11 @@ std::vector<StepLayer> step_layers(const Deployment& d) {
 }
 
 double dispatch_bytes_per_token(const models::ModelSpec& model, const models::FfnBlock& ffn) {
-  constexpr double kScaleBlock = 128.0;
-  constexpr double kScaleBytes = 4.0;
-  constexpr double kBytesPerChoice = 8.0;  // expert number and weight
-  const auto hidden = static_cast<double>(model.hidden);
-  const models::Precision precision = model.precisions.wire_dispatch;
-  double bytes = hidden * bytes_per_value(precision).value();
-  if (precision == models::Precision::fp8 || precision == models::Precision::int8) {
-    bytes += hidden / kScaleBlock * kScaleBytes;
-  }
-  if (const auto* moe = std::get_if<models::MoeFfn>(&ffn.kind)) {
-    bytes += static_cast<double>(moe->top_k) * kBytesPerChoice;
-  }
-  return bytes;
+  return models::dispatch_bytes(model, ffn).value();
 }
 
 double combine_bytes_per_token(const models::ModelSpec& model) {
-  return static_cast<double>(model.hidden) * bytes_per_value(model.precisions.wire_combine).value();
+  return models::combine_bytes(model).value();
 }
 
 std::vector<std::string> strategy_names() {

@@ -76,7 +76,7 @@ void predict_simulation(JsonObject& entry, const std::string& file, int samples,
     row.predicted = report.result.mean_tpot.value() * 1e3;
     if (samples > 0) {
       row.interval =
-          answer::Interval{uncertainty.tpot_seconds.low * 1e3, uncertainty.tpot_seconds.high * 1e3};
+          Interval{uncertainty.tpot_seconds.low * 1e3, uncertainty.tpot_seconds.high * 1e3};
     }
   }
 }
@@ -128,7 +128,7 @@ void predict_operators(const Timed& timed, const std::string& file, int samples,
     drawn.push_back(microseconds(*scenario::choose_kernels(timed.kernels, timed.chip, file, draw),
                                  timed.operators));
   }
-  row.interval = answer::central_interval(std::move(drawn));
+  row.interval = interval_90(std::move(drawn));
 }
 
 bool read_kernels(JsonObject& entry, const std::string& file, Timed& out) {

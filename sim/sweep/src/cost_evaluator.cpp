@@ -1,7 +1,7 @@
 #include "cost_evaluator.hpp"
 
 #include "ridge/hwmodels/chip_spec.hpp"
-#include "ridge/hwmodels/token_cost.hpp"
+#include "ridge/hwmodels/theory/token_cost.hpp"
 #include "ridge/models/model_spec.hpp"
 
 #include <algorithm>
@@ -84,7 +84,7 @@ double per_million(UsdPerToken cost) {
 // A chip and what its use costs, as far as both are known.
 struct PricedChip {
   const hw::ChipSpec* chip = nullptr;
-  std::optional<hw::PricedChip> cost;
+  std::optional<hw::theory::PricedChip> cost;
   double label = 0;
 };
 
@@ -94,7 +94,7 @@ struct Question {
   std::vector<hw::ChipSpec> afd_chips;
   double context = 0;  // tokens
   std::string price;   // empty for each chip's default
-  hw::CostAssumptions assumptions;
+  hw::theory::CostAssumptions assumptions;
 };
 
 class CostEvaluator final : public Evaluator {
@@ -128,7 +128,7 @@ class CostEvaluator final : public Evaluator {
       if (chip_) reprice(*chip_);
       for (PricedChip& chip : afd_chips_) reprice(chip);
     }
-    if (batch_moves_) costs_ = hw::TokenCostModel(question_->assumptions);
+    if (batch_moves_) costs_ = hw::theory::TokenCostModel(question_->assumptions);
     const auto& model = question_->model;
     if (needs(Source::parameters)) {
       values_[kTotalParameters] = model.total_parameters();
@@ -153,9 +153,9 @@ class CostEvaluator final : public Evaluator {
     std::vector<std::string> out;
     const auto add = [&](const PricedChip& chip) {
       if (chip.cost) return;
-      out.push_back(
-          fmt::format("{}: no cost: {}", chip.chip->name,
-                      hw::missing_for_cost(*chip.chip, chip.chip->price(question_->price))));
+      out.push_back(fmt::format(
+          "{}: no cost: {}", chip.chip->name,
+          hw::theory::missing_for_cost(*chip.chip, chip.chip->price(question_->price))));
     };
     if (chip_) add(*chip_);
     for (const PricedChip& chip : afd_chips_) add(chip);
@@ -176,10 +176,11 @@ class CostEvaluator final : public Evaluator {
   void reprice(PricedChip& chip) const {
     const hw::Price* price = chip.chip->price(question_->price);
     chip.cost.reset();
-    if (hw::missing_for_cost(*chip.chip, price).empty()) chip.cost.emplace(*chip.chip, price->rate);
+    if (hw::theory::missing_for_cost(*chip.chip, price).empty())
+      chip.cost.emplace(*chip.chip, price->rate);
   }
 
-  void store(const hw::TokenDemand& demand) {
+  void store(const hw::theory::TokenDemand& demand) {
     values_[kKvBytes] = demand.cache.value();
     values_[kAttentionFlop] = demand.attention.value();
     values_[kLinearFlop] = demand.attention_linear.value();
@@ -197,7 +198,8 @@ class CostEvaluator final : public Evaluator {
       }
       return;
     }
-    const hw::TokenCost cost = costs_.cost(question_->model, *chip_->cost, question_->context);
+    const hw::theory::TokenCost cost =
+        costs_.cost(question_->model, *chip_->cost, question_->context);
     store(cost.demand);
     values_[kAttentionBound] = bound_labels_[static_cast<std::size_t>(cost.attention_bound)];
     values_[kAttentionUsd] = per_million(cost.attention);
@@ -205,31 +207,18 @@ class CostEvaluator final : public Evaluator {
     values_[kTotalUsd] = per_million(cost.total());
   }
 
-  // The two pools are chosen apart, so the best pairing is each part's cheapest chip. Of equally
-  // cheap chips the first of the list is taken.
   void evaluate_pairing() {
-    const PricedChip* best_attention = nullptr;
-    const PricedChip* best_ffn = nullptr;
-    UsdPerToken attention;
-    UsdPerToken ffn;
-    for (const PricedChip& chip : afd_chips_) {
-      if (!chip.cost) continue;
-      const hw::TokenCost cost = costs_.cost(question_->model, *chip.cost, question_->context);
-      if (best_attention == nullptr || cost.attention < attention) {
-        attention = cost.attention;
-        best_attention = &chip;
-      }
-      if (best_ffn == nullptr || cost.ffn < ffn) {
-        ffn = cost.ffn;
-        best_ffn = &chip;
-      }
+    hw::theory::BestPairing best;
+    for (std::size_t i = 0; i < afd_chips_.size(); ++i) {
+      if (!afd_chips_[i].cost) continue;
+      best.offer(i, costs_.cost(question_->model, *afd_chips_[i].cost, question_->context));
     }
-    const bool known = best_attention != nullptr;
-    values_[kAfdAttentionChip] = known ? best_attention->label : kUnknown;
-    values_[kAfdFfnChip] = known ? best_ffn->label : kUnknown;
-    values_[kAfdAttentionUsd] = known ? per_million(attention) : kUnknown;
-    values_[kAfdFfnUsd] = known ? per_million(ffn) : kUnknown;
-    values_[kAfdUsd] = known ? per_million(attention + ffn) : kUnknown;
+    const bool known = best.found();
+    values_[kAfdAttentionChip] = known ? afd_chips_[best.attention_chip()].label : kUnknown;
+    values_[kAfdFfnChip] = known ? afd_chips_[best.ffn_chip()].label : kUnknown;
+    values_[kAfdAttentionUsd] = known ? per_million(best.attention()) : kUnknown;
+    values_[kAfdFfnUsd] = known ? per_million(best.ffn()) : kUnknown;
+    values_[kAfdUsd] = known ? per_million(best.total()) : kUnknown;
   }
 
   std::unique_ptr<const Question> question_;
@@ -237,7 +226,7 @@ class CostEvaluator final : public Evaluator {
   std::array<bool, 5> needed_{};
   bool chips_move_ = false;
   bool batch_moves_ = false;
-  hw::TokenCostModel costs_;
+  hw::theory::TokenCostModel costs_;
   std::optional<PricedChip> chip_;
   std::vector<PricedChip> afd_chips_;
   std::array<double, 2 + static_cast<std::size_t>(hw::Resource::memory)> bound_labels_{};

@@ -1,6 +1,6 @@
 #include "ridge/sweep/sweep.hpp"
 
-#include "parallel.hpp"
+#include "ridge/base/parallel.hpp"
 #include "ridge/sweep/pareto.hpp"
 #include "ridge/view/progress.hpp"
 #include "sweep_plan.hpp"

@@ -1,7 +1,7 @@
 #include "ridge/sweep/sweep_output.hpp"
 
-#include "parallel.hpp"
 #include "ridge/base/format.hpp"
+#include "ridge/base/parallel.hpp"
 #include "ridge/view/text_table.hpp"
 #include "sweep_plan.hpp"
 

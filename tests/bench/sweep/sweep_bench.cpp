@@ -1,7 +1,7 @@
 // How fast a sweep asks what a token costs. One "evaluation" is one model on one chip at one
 // context: every operator emitted, its demand reckoned and priced.
 #include "allocation_counter.hpp"
-#include "ridge/hwmodels/token_cost.hpp"
+#include "ridge/hwmodels/theory/token_cost.hpp"
 #include "ridge/sweep/sweep.hpp"
 #include "ridge/sweep/sweep_output.hpp"
 
@@ -15,8 +15,8 @@ namespace {
 void BM_TokenCost(benchmark::State& state, const char* name) {
   models::ModelSpec model = models::load_model(name);
   const hw::ChipSpec chip = hw::load_chip("h800");
-  const hw::PricedChip priced(chip, chip.price()->rate);
-  hw::TokenCostModel costs;
+  const hw::theory::PricedChip priced(chip, chip.price()->rate);
+  hw::theory::TokenCostModel costs;
   double context = 8192;
   const std::uint64_t before = bench::allocations();
   for (auto _ : state) {

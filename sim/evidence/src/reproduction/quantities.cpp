@@ -1,8 +1,7 @@
 #include "quantities.hpp"
 
-#include "ridge/answer/cost_report.hpp"
-#include "ridge/answer/sparsity_report.hpp"
 #include "ridge/base/nearest_name.hpp"
+#include "ridge/hwmodels/theory/sparsity.hpp"
 
 #include <algorithm>
 #include <array>
@@ -65,57 +64,57 @@ struct Inputs {
     return question.stage_budget.value_or(assumptions.fit.stage_budget);
   }
 
-  [[nodiscard]] hw::TokenDemand demand() const {
-    return hw::TokenCostModel(assumptions.cost).demand(model(), context());
+  [[nodiscard]] hw::theory::TokenDemand demand() const {
+    return hw::theory::TokenCostModel(assumptions.cost).demand(model(), context());
   }
-  [[nodiscard]] answer::CostReport costs(const models::ModelSpec& of,
-                                         const std::vector<std::string>& chips) const {
-    answer::CostQuestion asked;
-    asked.models.push_back(of);
-    for (const auto& name : chips) asked.chips.push_back(library.chip(name));
-    asked.contexts.push_back(context());
-    asked.assumptions = assumptions.cost;
-    return answer::answer(asked);
+  [[nodiscard]] hw::theory::TokenCost cost_of(const models::ModelSpec& of,
+                                              const hw::ChipSpec& on) const {
+    return hw::theory::TokenCostModel(assumptions.cost).cost(of, priced(on), context());
   }
-  [[nodiscard]] hw::TokenCost cost_of(const models::ModelSpec& of) const {
-    const answer::CostRow row = costs(of, {*question.chip}).rows.front();
-    if (!row.cost) throw UserError(fmt::format("{}: no cost: {}", row.chip, row.why_unpriced));
-    return *row.cost;
-  }
-  [[nodiscard]] hw::TokenCost cost() const { return cost_of(model()); }
+  [[nodiscard]] hw::theory::TokenCost cost() const { return cost_of(model(), chip()); }
   [[nodiscard]] UsdPerToken afd_cost_of(const models::ModelSpec& of) const {
-    const answer::CostReport report = costs(of, assumptions.afd_chips);
-    if (report.afd.empty()) throw UserError("/assumptions/afd_chips: none of them has a price");
-    return report.afd.front().total();
-  }
-  [[nodiscard]] hw::PricedChip priced() const {
-    const hw::Price* price = chip().price();
-    if (const auto missing = hw::missing_for_cost(chip(), price); !missing.empty()) {
-      throw UserError(fmt::format("{}: no cost: {}", chip().name, missing));
+    hw::theory::BestPairing best;
+    for (std::size_t i = 0; i < assumptions.afd_chips.size(); ++i) {
+      const hw::ChipSpec& on = library.chip(assumptions.afd_chips[i]);
+      if (on.price() != nullptr) best.offer(i, cost_of(of, on));
     }
-    return {chip(), price->rate};
+    if (!best.found()) throw UserError("/assumptions/afd_chips: none of them has a price");
+    return best.total();
   }
-  [[nodiscard]] answer::SparsityRow sparsity() const {
-    answer::SparsityRow row =
-        answer::answer(answer::SparsityQuestion{.traffic = answer::ffn_traffic(model()),
-                                                .chips = {chip()},
-                                                .stage_budget = stage(),
-                                                .nic_bandwidth = question.nic_bandwidth,
-                                                .nics_per_server = {}})
-            .rows.front();
-    if (!row.unknown.empty()) throw UserError(fmt::format("{}: {}", row.chip, row.unknown));
-    return row;
+  [[nodiscard]] hw::theory::PricedChip priced(const hw::ChipSpec& on) const {
+    const hw::Price* price = on.price();
+    if (const auto missing = hw::theory::missing_for_cost(on, price); !missing.empty()) {
+      throw UserError(fmt::format("{}: no cost: {}", on.name, missing));
+    }
+    return {on, price->rate};
   }
-  [[nodiscard]] answer::FitRow fit() const {
-    answer::FitAssumptions asked = assumptions.fit;
+  [[nodiscard]] hw::theory::FfnTraffic traffic() const {
+    return hw::theory::ffn_traffic(model(), assumptions.fit.messages);
+  }
+  [[nodiscard]] hw::theory::SparsityBound sparsity() const {
+    const hw::theory::SparsityAssumptions asked{
+        .stage_budget = stage(), .nic_bandwidth = question.nic_bandwidth, .nics_per_server = {}};
+    refuse(hw::theory::missing_for_sparsity(traffic(), chip(), asked));
+    return hw::theory::sparsity_bound(traffic(), chip(), asked);
+  }
+  [[nodiscard]] hw::theory::AttentionFit attention_fit() const {
+    refuse(hw::theory::missing_for_fit(chip()));
+    return hw::theory::fit_attention(model(), chip(), fit_assumptions());
+  }
+  [[nodiscard]] hw::theory::FfnFit ffn_fit() const {
+    refuse(hw::theory::missing_for_fit(chip()));
+    return hw::theory::fit_ffn(model(), chip(), fit_assumptions());
+  }
+
+ private:
+  void refuse(const std::string& missing) const {
+    if (!missing.empty()) throw UserError(fmt::format("{}: {}", chip().name, missing));
+  }
+  [[nodiscard]] hw::theory::FitAssumptions fit_assumptions() const {
+    hw::theory::FitAssumptions asked = assumptions.fit;
     asked.stage_budget = stage();
     if (question.context) asked.context = *question.context;
-    answer::FitRow row =
-        answer::answer(
-            answer::FitQuestion{.model = model(), .chips = {chip()}, .assumptions = asked})
-            .rows.front();
-    if (!row.unknown.empty()) throw UserError(fmt::format("{}: {}", row.chip, row.unknown));
-    return row;
+    return asked;
   }
 };
 
@@ -134,16 +133,16 @@ double matrix_rate(const Inputs& in, models::Precision precision) {
 // all at full use of the matrix units.
 double training_cost(const Inputs& in) {
   constexpr double kForwardAndBackward = 3.0;
-  const hw::TokenDemand d = in.demand();
+  const hw::theory::TokenDemand d = in.demand();
   const Flop flop = d.attention + d.attention_linear + d.ffn;
   return kForwardAndBackward *
-         (flop * in.priced().usd_per_flop(in.model().precisions.compute)).value();
+         (flop * in.priced(in.chip()).usd_per_flop(in.model().precisions.compute)).value();
 }
 
 // 1 for the dearest of the compared models, on the chip or, without one, the best pairing.
 double cost_rank(const Inputs& in) {
   const auto total = [&](const models::ModelSpec& model) {
-    return in.question.chip ? in.cost_of(model).total() : in.afd_cost_of(model);
+    return in.question.chip ? in.cost_of(model, in.chip()).total() : in.afd_cost_of(model);
   };
   const UsdPerToken own = total(in.model());
   return 1.0 + static_cast<double>(std::count_if(
@@ -169,7 +168,7 @@ double attention_layers(const Inputs& in) {
 // The time a transfer of hidden x 2 bytes per token would have, so that the bound reads
 // sparsity >= hidden x rate x layers / (network x bandwidth x this).
 double network_budget(const Inputs& in) {
-  const answer::FfnTraffic traffic = answer::ffn_traffic(in.model());
+  const hw::theory::FfnTraffic traffic = in.traffic();
   const Bytes two_per_value{2.0 * static_cast<double>(traffic.hidden)};
   return (in.stage() * (two_per_value / traffic.per_token())).value();
 }
@@ -270,10 +269,11 @@ const std::array kQuantities = {
                     }
                     return ridge->value();
                   }},
-    QuantityEntry{"usd_per_flop", "flop price", kChip,
-                  [](In in) { return in.priced().usd_per_flop(models::Precision::fp8).value(); }},
+    QuantityEntry{
+        "usd_per_flop", "flop price", kChip,
+        [](In in) { return in.priced(in.chip()).usd_per_flop(models::Precision::fp8).value(); }},
     QuantityEntry{"usd_per_byte", "byte price", kChip,
-                  [](In in) { return in.priced().usd_per_byte().value(); }},
+                  [](In in) { return in.priced(in.chip()).usd_per_byte().value(); }},
     // The pipeline and its network.
     QuantityEntry{
         "stage_budget", "time", kPipeline,
@@ -284,35 +284,34 @@ const std::array kQuantities = {
     QuantityEntry{"network_budget", "time", kModel, network_budget},
     QuantityEntry{"min_moe_sparsity", "number", kModel | kChip,
                   [](In in) { return in.sparsity().min_sparsity; }},
-    QuantityEntry{"moe_sparsity", "number", kModel,
-                  [](In in) { return answer::ffn_traffic(in.model()).sparsity(); }},
+    QuantityEntry{"moe_sparsity", "number", kModel, [](In in) { return in.traffic().sparsity(); }},
     QuantityEntry{"experts_for_min_sparsity", "number", kModel | kChip,
                   [](In in) { return in.sparsity().experts_needed; }},
     // What a card can hold of a stage.
     QuantityEntry{"layer_bytes_in_budget", "bytes", kModel | kChip,
-                  [](In in) { return in.fit().attention->bytes_in_budget.value(); }},
+                  [](In in) { return in.attention_fit().bytes_in_budget.value(); }},
     QuantityEntry{"layer_attention_weights", "bytes", kModel | kChip,
-                  [](In in) { return in.fit().attention->weights_read.value(); }},
+                  [](In in) { return in.attention_fit().weights_read.value(); }},
     QuantityEntry{"layer_cache_budget", "bytes", kModel | kChip,
-                  [](In in) { return in.fit().attention->cache_left.value(); }},
+                  [](In in) { return in.attention_fit().cache_left.value(); }},
     QuantityEntry{"layer_cache_per_token", "bytes", kModel | kChip,
-                  [](In in) { return in.fit().attention->cache_per_token.value(); }},
+                  [](In in) { return in.attention_fit().cache_per_token.value(); }},
     QuantityEntry{"cached_tokens_in_budget", "number", kModel | kChip,
-                  [](In in) { return in.fit().attention->cached_tokens; }},
+                  [](In in) { return in.attention_fit().cached_tokens; }},
     QuantityEntry{"attention_batch", "number", kModel | kChip | kContext,
-                  [](In in) { return in.fit().attention->batch; }},
+                  [](In in) { return in.attention_fit().batch; }},
     QuantityEntry{"ffn_weights", "bytes", kModel | kChip,
-                  [](In in) { return in.fit().ffn->weights.value(); }},
+                  [](In in) { return in.ffn_fit().weights.value(); }},
     QuantityEntry{"layer_ffn_weights_in_budget", "bytes", kModel | kChip,
-                  [](In in) { return in.fit().ffn->layer_share.value(); }},
+                  [](In in) { return in.ffn_fit().layer_share.value(); }},
     QuantityEntry{"ffn_weights_per_card", "bytes", kModel | kChip,
-                  [](In in) { return in.fit().ffn->card_share.value(); }},
+                  [](In in) { return in.ffn_fit().card_share.value(); }},
     QuantityEntry{"ffn_weights_per_server", "bytes", kModel | kChip,
-                  [](In in) { return in.fit().ffn->server_share.value(); }},
+                  [](In in) { return in.ffn_fit().server_share.value(); }},
     QuantityEntry{"ffn_servers", "number", kModel | kChip,
-                  [](In in) { return static_cast<double>(in.fit().ffn->servers); }},
+                  [](In in) { return static_cast<double>(in.ffn_fit().servers); }},
     QuantityEntry{"ffn_cards", "number", kModel | kChip,
-                  [](In in) { return static_cast<double>(in.fit().ffn->cards); }},
+                  [](In in) { return static_cast<double>(in.ffn_fit().cards); }},
     // Two of these.
     QuantityEntry{"ratio", "number", kParts, ratio},
     QuantityEntry{"saving", "number", kParts, [](In in) { return 1.0 - ratio(in); }},

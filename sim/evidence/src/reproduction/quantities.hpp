@@ -2,9 +2,9 @@
 #pragma once
 
 #include "cell_question.hpp"
-#include "ridge/answer/fit_report.hpp"
 #include "ridge/hwmodels/chip_spec.hpp"
-#include "ridge/hwmodels/token_cost.hpp"
+#include "ridge/hwmodels/theory/fit.hpp"
+#include "ridge/hwmodels/theory/token_cost.hpp"
 #include "ridge/models/model_spec.hpp"
 
 #include <map>
@@ -14,12 +14,12 @@
 
 namespace ridge::evidence {
 
-// How the report reckons, where that is a choice.
+// How the report counts, where that is a choice.
 struct ReproductionAssumptions {
-  hw::CostAssumptions cost;
+  hw::theory::CostAssumptions cost;
   std::vector<std::string> afd_chips;        // that an attention-FFN pairing chooses from
   std::vector<std::string> compared_models;  // that cost_rank ranks among
-  answer::FitAssumptions fit;
+  hw::theory::FitAssumptions fit;
 };
 
 // Models and chips, each read once.

@@ -28,6 +28,8 @@ struct Slip {
   bool used = false;
 };
 
+constexpr std::array<Named<models::MessageCount>, 2> kMessageCounts = {
+    {{"whole", models::MessageCount::whole}, {"values", models::MessageCount::values}}};
 constexpr std::array<Named<models::MlaCount>, 2> kMlaCounts = {
     {{"absorbed", models::MlaCount::absorbed}, {"step3", models::MlaCount::step3}}};
 
@@ -70,6 +72,8 @@ class Reader {
     JsonObject object(node);
     object.required("mla_count", assumptions_.cost.mla_count,
                     std::span<const Named<models::MlaCount>>(kMlaCounts));
+    object.required("message_count", assumptions_.fit.messages,
+                    std::span<const Named<models::MessageCount>>(kMessageCounts));
     Seconds tpot;
     std::int64_t stages = 0;
     if (object.required("tpot_ms", tpot) & object.required("stages", stages, between(1, 64))) {
@@ -83,6 +87,10 @@ class Reader {
     if (assumptions_.cost.mla_count == models::MlaCount::step3) {
       out_.assumptions.emplace_back(
           "MLA's value product counts kv_rank + rope values, as in the report");
+    }
+    if (assumptions_.fit.messages == models::MessageCount::values) {
+      out_.assumptions.emplace_back(
+          "messages count values only, without scales and expert numbers");
     }
     if (!assumptions_.afd_chips.empty()) {
       out_.assumptions.push_back(

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "ridge/hwmodels/chip_spec.hpp"
-#include "ridge/hwmodels/token_cost.hpp"
+#include "ridge/hwmodels/theory/token_cost.hpp"
 #include "ridge/models/model_spec.hpp"
 #include "ridge/view/output_format.hpp"
 
@@ -18,16 +18,16 @@ struct CostQuestion {
   std::vector<hw::ChipSpec> chips;
   std::vector<double> contexts;  // tokens
   std::string price;             // the price list's name; empty for each chip's default
-  hw::CostAssumptions assumptions;
+  hw::theory::CostAssumptions assumptions;
 };
 
 struct CostRow {
   std::string model;
   std::string chip;
   double context = 0;
-  hw::TokenDemand demand;
-  std::optional<FlopPerByte> ridge_point;  // at the attention's precision
-  std::optional<hw::TokenCost> cost;       // empty where the chip cannot be priced
+  hw::theory::TokenDemand demand;
+  std::optional<FlopPerByte> ridge_point;     // at the attention's precision
+  std::optional<hw::theory::TokenCost> cost;  // empty where the chip cannot be priced
   std::string why_unpriced;
 };
 

@@ -1,6 +1,7 @@
 // What a simulated deployment delivers, and why.
 #pragma once
 
+#include "ridge/base/statistics.hpp"
 #include "ridge/decode/simulation.hpp"
 #include "ridge/scenario/simulation_scenario.hpp"
 #include "ridge/view/output_format.hpp"
@@ -14,15 +15,7 @@
 
 namespace ridge::answer {
 
-// Where nine of ten predictions fall when calibrations and seeds are drawn again.
-struct Interval {
-  double low = 0;
-  double high = 0;
-};
-
-// From the 5th to the 95th percentile of `values`, which must not be empty.
-[[nodiscard]] Interval central_interval(std::vector<double> values);
-
+// How far predictions spread when calibrations and seeds are drawn again: 90 % intervals.
 struct Uncertainty {
   int samples = 0;
   Interval tpot_seconds;  // of the mean

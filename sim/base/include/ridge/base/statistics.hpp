@@ -46,4 +46,16 @@ class QuantileSketch {
   std::vector<std::uint64_t> buckets_;
 };
 
+// Of a few samples, linearly between the two nearest ranks (q in [0, 1]); `values` must not be
+// empty.
+[[nodiscard]] double quantile(std::vector<double> values, double q);
+
+// Where the middle 90 % of samples lie.
+struct Interval {
+  double low = 0;
+  double high = 0;
+};
+// From the 5th to the 95th percentile of `values`, which must not be empty.
+[[nodiscard]] Interval interval_90(std::vector<double> values);
+
 }  // namespace ridge

@@ -22,9 +22,9 @@ struct LedgerRow {
   std::string unit;
   double measured = 0;
   double predicted = 0;
-  std::optional<answer::Interval> interval;  // nine of ten draws of calibrations and seeds
-  std::string provenance;                    // "theory", "calibrated:h800"
-  std::string source;                        // of the measured figure
+  std::optional<Interval> interval;  // 90 % of the draws of calibrations and seeds
+  std::string provenance;            // "theory", "calibrated:h800"
+  std::string source;                // of the measured figure
   std::string explanation;
   // What the predicted time is made of, by the models; the values add up to it.
   std::vector<LedgerPart> parts;

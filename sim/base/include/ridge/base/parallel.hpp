@@ -9,7 +9,7 @@
 #include <thread>
 #include <vector>
 
-namespace ridge::sweep {
+namespace ridge {
 
 // Calls make_worker() once on each thread, and what it returns with every number below `count`, in
 // rising order of number. A worker returns false to end the whole. Of the exceptions thrown, the
@@ -48,4 +48,4 @@ void parallel_for(unsigned threads, std::size_t count, MakeWorker&& make_worker)
   if (failure) std::rethrow_exception(failure);
 }
 
-}  // namespace ridge::sweep
+}  // namespace ridge

@@ -1,10 +1,10 @@
-#include "ridge/hwmodels/token_cost.hpp"
+#include "ridge/hwmodels/theory/token_cost.hpp"
 
 #include <algorithm>
 
 #include <fmt/format.h>
 
-namespace ridge::hw {
+namespace ridge::hw::theory {
 
 std::string missing_for_cost(const ChipSpec& chip, const Price* price) {
   if (!chip.memory_bandwidth.value) return "memory bandwidth unknown";
@@ -16,12 +16,24 @@ std::string missing_for_cost(const ChipSpec& chip, const Price* price) {
 PricedChip::PricedChip(const ChipSpec& chip, UsdPerSecond price) {
   const Price named{.name = {}, .rate = price, .source = {}};
   if (const auto missing = missing_for_cost(chip, &named); !missing.empty()) {
-    throw UserError(fmt::format("{}: cannot reckon a cost: {}", chip.name, missing));
+    throw UserError(fmt::format("{}: cannot compute a cost: {}", chip.name, missing));
   }
   for (std::size_t p = 0; p < models::kPrecisions; ++p) {
     usd_per_flop_[p] = price / *chip.rate_for(static_cast<Precision>(p));
   }
   usd_per_byte_ = price / *chip.memory_bandwidth.value;
+}
+
+void BestPairing::offer(std::size_t chip, const TokenCost& cost) {
+  if (!found_ || cost.attention < attention_) {
+    attention_ = cost.attention;
+    attention_chip_ = chip;
+  }
+  if (!found_ || cost.ffn < ffn_) {
+    ffn_ = cost.ffn;
+    ffn_chip_ = chip;
+  }
+  found_ = true;
 }
 
 // Visits every operator of the first three parts, once per kind of layer, with the number of layers
@@ -102,4 +114,4 @@ TokenCost TokenCostModel::cost(const models::ModelSpec& model, const PricedChip&
   return cost;
 }
 
-}  // namespace ridge::hw
+}  // namespace ridge::hw::theory

@@ -1,5 +1,5 @@
 // What one decoded token asks for and costs on a chip: theory, as section 4 of the Step-3 report
-// (arXiv 2507.19427) reckons it.
+// (arXiv 2507.19427) computes it.
 #pragma once
 
 #include "ridge/base/quantity.hpp"
@@ -8,10 +8,11 @@
 #include "ridge/models/model_spec.hpp"
 
 #include <array>
+#include <cstddef>
 #include <optional>
 #include <string>
 
-namespace ridge::hw {
+namespace ridge::hw::theory {
 
 struct CostAssumptions {
   models::MlaCount mla_count = models::MlaCount::absorbed;
@@ -60,7 +61,31 @@ class PricedChip {
 // Empty if nothing does.
 [[nodiscard]] std::string missing_for_cost(const ChipSpec& chip, const Price* price);
 
-// Reckons costs. Keeps scratch space, so that an evaluation allocates nothing: one per thread.
+// The cheapest pairing of a chip for the attention with a chip for the FFN (attention-FFN
+// disaggregation). The two pools are chosen apart, so each part's cheapest chip is in it; of
+// equally cheap ones the first that was offered.
+class BestPairing {
+ public:
+  // `chip` is the caller's number for it.
+  void offer(std::size_t chip, const TokenCost& cost);
+
+  [[nodiscard]] bool found() const { return found_; }
+  // Only where one was found.
+  [[nodiscard]] std::size_t attention_chip() const { return attention_chip_; }
+  [[nodiscard]] std::size_t ffn_chip() const { return ffn_chip_; }
+  [[nodiscard]] UsdPerToken attention() const { return attention_; }
+  [[nodiscard]] UsdPerToken ffn() const { return ffn_; }
+  [[nodiscard]] UsdPerToken total() const { return attention_ + ffn_; }
+
+ private:
+  bool found_ = false;
+  std::size_t attention_chip_ = 0;
+  std::size_t ffn_chip_ = 0;
+  UsdPerToken attention_;
+  UsdPerToken ffn_;
+};
+
+// Computes costs. Keeps scratch space, so that an evaluation allocates nothing: one per thread.
 class TokenCostModel {
  public:
   explicit TokenCostModel(CostAssumptions assumptions = {}) : assumptions_(assumptions) {}
@@ -78,4 +103,4 @@ class TokenCostModel {
   models::OperatorList scratch_;
 };
 
-}  // namespace ridge::hw
+}  // namespace ridge::hw::theory
