@@ -145,14 +145,16 @@ void read_attention(const JsonNode& node, const AttentionBlock& defaults, Attent
   object.optional("compute_precision", out.compute, precision_names());
 }
 
-std::string attention_problem(const AttentionBlock& block) {
+Problem attention_problem(const AttentionBlock& block) {
   if (const auto* grouped = std::get_if<GroupedQueryAttention>(&block.kind)) {
     if (block.declared_kind == "mqa" && grouped->kv_heads != 1) {
-      return fmt::format("kind \"mqa\" has one KV head, got kv_heads {}", grouped->kv_heads);
+      return {"/kv_heads",
+              fmt::format("kind \"mqa\" has one KV head, got kv_heads {}", grouped->kv_heads)};
     }
     if (block.declared_kind == "mha" && grouped->kv_heads != grouped->query_heads) {
-      return fmt::format("kind \"mha\" has as many KV heads as query heads, got {} and {}",
-                         grouped->kv_heads, grouped->query_heads);
+      return {"/kv_heads",
+              fmt::format("kind \"mha\" has as many KV heads as query heads, got {} and {}",
+                          grouped->kv_heads, grouped->query_heads)};
     }
   }
   return std::visit([](const auto& kind) { return problem(kind); }, block.kind);

@@ -217,10 +217,11 @@ void read_ffn(const JsonNode& node, const FfnBlock& defaults, FfnBlock& out) {
   object.optional("compute_precision", out.compute, precision_names());
 }
 
-std::string ffn_problem(const FfnBlock& block) {
+Problem ffn_problem(const FfnBlock& block) {
   if (const auto* moe = std::get_if<MoeFfn>(&block.kind)) {
     if (moe->top_k > moe->experts) {
-      return fmt::format("top_k ({}) is more than experts ({})", moe->top_k, moe->experts);
+      return {"/top_k",
+              fmt::format("top_k ({}) is more than experts ({})", moe->top_k, moe->experts)};
     }
   }
   return {};

@@ -5,9 +5,11 @@
 #include "huggingface/serving.hpp"
 #include "ridge/models/model_spec.hpp"
 
+#include <algorithm>
 #include <filesystem>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 namespace ridge::models {
@@ -26,14 +28,88 @@ Ordered ordered_block(const json& block) {
   return out;
 }
 
+// Erases every member of this name, at any depth; tells of each.
+void erase_named(json& value, const std::string& name, std::vector<std::string>& erased) {
+  if (!value.is_object()) return;
+  if (const auto found = value.find(name); found != value.end()) {
+    erased.push_back(fmt::format("\"{}\"", name));
+    value.erase(found);
+  }
+  for (auto& member : value) erase_named(member, name, erased);
+}
+
+// The configuration without the keys that the user wants to be ignored.
+JsonDocument without_ignored(const JsonDocument& document, const std::vector<std::string>& ignore,
+                             std::vector<std::string>& assumptions) {
+  json kept = document.json();
+  for (const std::string& key : ignore) {
+    std::vector<std::string> erased;
+    if (key.starts_with('/') && is_json_pointer(key)) {
+      const json::json_pointer pointer(key);
+      if (kept.contains(pointer) && kept[pointer.parent_pointer()].is_object()) {
+        kept[pointer.parent_pointer()].erase(pointer.back());
+        erased.push_back(key);
+      }
+    } else {
+      erase_named(kept, key, erased);
+    }
+    if (erased.empty()) {
+      throw UserError(fmt::format("--ignore: there is no key \"{}\" in {}", key, document.name()));
+    }
+    assumptions.push_back(fmt::format("ignored on request: {}", fmt::join(erased, ", ")));
+  }
+  return {document.name(), std::move(kept)};
+}
+
+// The blocks of one kind ("attention" or "ffn") that the layers use. A template that takes values
+// layer by layer makes a block for each set of values.
+class Blocks {
+ public:
+  Blocks(Config& config, const JsonNode& templates, std::string pointer)
+      : config_(config), templates_(templates), pointer_(std::move(pointer)) {}
+
+  // The name of the block by template `name` at this layer.
+  std::string at(const std::string& name, std::int64_t layer) {
+    auto& variants = variants_[name];
+    const JsonNode block = templates_.child(name);
+    if (!variants.empty() && !by_layer(block.json())) return variants.front();
+    config_.set_layer(layer);
+    json value = config_.evaluate(block, pointer_ + name);
+    for (const auto& variant : variants) {
+      if (blocks_.at(variant) == value) return variant;
+    }
+    const std::string own =
+        variants.empty() ? name : fmt::format("{}_{}", name, variants.size() + 1);
+    if (own != name) (void)config_.evaluate(block, pointer_ + own);  // for its origins
+    variants.push_back(own);
+    blocks_[own] = std::move(value);
+    return own;
+  }
+
+  [[nodiscard]] std::map<std::string, json>& all() { return blocks_; }
+
+ private:
+  static bool by_layer(const json& value) {
+    if (!value.is_structured()) return false;
+    if (value.is_object() && value.contains("at_layer")) return true;
+    return std::any_of(value.begin(), value.end(), by_layer);
+  }
+
+  Config& config_;
+  JsonNode templates_;
+  std::string pointer_;
+  std::map<std::string, std::vector<std::string>> variants_;
+  std::map<std::string, json> blocks_;
+};
+
 class Importer {
  public:
   Importer(const JsonDocument& document, const ImportOptions& options)
-      : document_(document),
+      : document_(without_ignored(document, options.ignore, assumptions_)),
         options_(options),
-        context_{.file = document.name(), .diagnostics = &problems_},
+        context_{.file = document_.name(), .diagnostics = &problems_},
         assume_([this](std::string text) { assumptions_.push_back(std::move(text)); }),
-        config_(JsonNode(document.json(), context_), assume_) {}
+        config_(JsonNode(document_.json(), context_), options_, assume_) {}
 
   ImportResult run() {
     if (config_.family() == nullptr) problems_.throw_if_errors();
@@ -50,44 +126,45 @@ class Importer {
   void fill(const Layout& layout) {
     const Family& family = *config_.family();
     model_["name"] = options_.name;
-    model_["title"] = options_.name;
+    model_["title"] =
+        fmt::format("{} (imported; its comment tells what was assumed)", options_.name);
     model_["comment"] = Ordered::array();
     for (const char* key : {"hidden", "vocabulary", "tied_embeddings"}) {
       model_[key] = Ordered(config_.evaluate(family.model->child(key), fmt::format("/{}", key)));
     }
-    auto used = layout.layers;
-    if (layout.drafts > 0) used.push_back(layout.draft);
-    std::map<std::string, json> attentions;
-    std::map<std::string, json> ffns;
-    FfnParts parts;
-    for (const auto& [attention, ffn] : used) {
-      if (!attentions.contains(attention)) {
-        attentions[attention] = config_.evaluate(family.attention->child(attention),
-                                                 fmt::format("/attention/{}", attention));
-      }
-      if (!ffns.contains(ffn)) {
-        ffns[ffn] = config_.evaluate(family.ffn->child(ffn), fmt::format("/ffn/{}", ffn));
-        note_parts(ffns[ffn], parts);
-      }
+    Blocks attentions(config_, *family.attention, "/attention/");
+    Blocks ffns(config_, *family.ffn, "/ffn/");
+    const auto named = [&](const Layout::Layer& layer, std::size_t i) {
+      const auto at = static_cast<std::int64_t>(i);
+      return Layout::Layer{attentions.at(layer.first, at), ffns.at(layer.second, at)};
+    };
+    Layout made = layout;
+    for (std::size_t i = 0; i < layout.layers.size(); ++i) {
+      made.layers[i] = named(layout.layers[i], i);
     }
+    if (layout.drafts > 0) made.draft = named(layout.draft, layout.layers.size());
+    FfnParts parts;
+    for (const auto& block : ffns.all()) note_parts(block.second, parts);
     serving_ = serving(config_, options_, parts, assume_);
     model_["precision"] = precision();
-    for (const auto& [name, block] : attentions) model_["attention"][name] = ordered_block(block);
-    for (auto& [name, block] : ffns) {
+    for (const auto& [name, block] : attentions.all()) {
+      model_["attention"][name] = ordered_block(block);
+    }
+    for (auto& [name, block] : ffns.all()) {
       set_precisions(block);
       model_["ffn"][name] = ordered_block(block);
     }
     const auto layer = [](const Layout::Layer& blocks) {
       return Ordered{{"attention", blocks.first}, {"ffn", blocks.second}};
     };
-    for (const Layout::Run& run : layout.runs()) {
+    for (const Layout::Run& run : made.runs()) {
       Ordered pattern = Ordered::array();
       for (const auto& blocks : run.pattern) pattern.push_back(layer(blocks));
       model_["layers"].push_back(Ordered{{"repeat", run.repeat}, {"pattern", std::move(pattern)}});
     }
     if (layout.drafts > 0) {
       model_["multi_token_prediction"] =
-          Ordered{{"modules", layout.drafts}, {"layer", layer(layout.draft)}};
+          Ordered{{"modules", layout.drafts}, {"layer", layer(made.draft)}};
     }
     model_["sources"] = sources();
   }
@@ -162,11 +239,11 @@ class Importer {
     problems_.throw_if_errors();
   }
 
-  const JsonDocument& document_;
+  std::vector<std::string> assumptions_;
+  JsonDocument document_;
   const ImportOptions& options_;
   Diagnostics problems_;
   JsonContext context_;
-  std::vector<std::string> assumptions_;
   std::function<void(std::string)> assume_;
   Config config_;
   Serving serving_;

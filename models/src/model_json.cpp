@@ -1,9 +1,12 @@
 #include "ridge/base/catalog.hpp"
+#include "ridge/models/huggingface.hpp"
 #include "ridge/models/model_spec.hpp"
 
 #include <algorithm>
+#include <filesystem>
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 namespace ridge::models {
 namespace {
@@ -126,7 +129,8 @@ void read_model(const JsonNode& node, ModelSpec& out) {
     }
   }
   if (node.context().diagnostics->ok()) {
-    if (const auto problem = model_problem(out); !problem.empty()) node.error(problem);
+    const Problem problem = model_problem(out);
+    if (!problem.text.empty()) node.at(problem.pointer).error(problem.text);
   }
 }
 
@@ -145,14 +149,34 @@ ModelSpec checked(const JsonDocument& document) {
   return model;
 }
 
+// The document of a model, made from a checkpoint's configuration where that is what is there.
+JsonDocument document_of(const std::string& name_or_path) {
+  namespace fs = std::filesystem;
+  std::error_code ignored;
+  const bool folder = fs::is_directory(name_or_path, ignored);
+  const fs::path path = folder ? fs::path(name_or_path) : catalog().resolve(name_or_path);
+  JsonDocument document = read_checkpoint_config(path);
+  const auto& json = document.json();
+  if (!json.is_object() || json.contains("attention") || !json.contains("model_type")) {
+    return document;
+  }
+  const fs::path absolute = fs::absolute(path).lexically_normal();
+  const bool says_nothing = !folder && absolute.stem() == "config";
+  const fs::path named = folder || says_nothing
+                             ? (folder ? absolute / "" : absolute).parent_path().filename()
+                             : absolute.stem();
+  return JsonDocument::parse(import_huggingface(document, {.name = named.string()}).model_json,
+                             document.name());
+}
+
 }  // namespace
 
 ModelSpec load_model(const std::string& name_or_path) {
-  return checked(JsonDocument::read(catalog().resolve(name_or_path)));
+  return checked(document_of(name_or_path));
 }
 
 JsonDocument model_document(const std::string& name_or_path) {
-  JsonDocument document = JsonDocument::read(catalog().resolve(name_or_path));
+  JsonDocument document = document_of(name_or_path);
   (void)checked(document);
   return document;
 }

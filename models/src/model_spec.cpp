@@ -129,15 +129,19 @@ void head_operators(const ModelSpec& model, double tokens, std::int64_t tensor_p
                .output = Precision::fp32});
 }
 
-std::string model_problem(const ModelSpec& model) {
+Problem model_problem(const ModelSpec& model) {
+  const auto of_block = [](std::string_view part, const std::string& name, const Problem& problem) {
+    return Problem{fmt::format("/{}/{}{}", part, escape_pointer_token(name), problem.pointer),
+                   fmt::format("{} \"{}\": {}", part, name, problem.text)};
+  };
   for (const AttentionBlock& block : model.attentions) {
-    if (auto problem = attention_problem(block); !problem.empty()) {
-      return fmt::format("attention \"{}\": {}", block.name, problem);
+    if (const Problem problem = attention_problem(block); !problem.text.empty()) {
+      return of_block("attention", block.name, problem);
     }
   }
   for (const FfnBlock& block : model.ffns) {
-    if (auto problem = ffn_problem(block); !problem.empty()) {
-      return fmt::format("ffn \"{}\": {}", block.name, problem);
+    if (const Problem problem = ffn_problem(block); !problem.text.empty()) {
+      return of_block("ffn", block.name, problem);
     }
   }
   return {};

@@ -4,10 +4,12 @@
 #include "json_schema.hpp"
 #include "model_text.hpp"
 #include "mutation.hpp"
+#include "ridge/base/file.hpp"
 #include "ridge/models/huggingface.hpp"
 #include "source_tree.hpp"
 
 #include <algorithm>
+#include <filesystem>
 #include <set>
 #include <string>
 
@@ -24,6 +26,10 @@ using testing::HasSubstr;
 ImportResult import(const json& config, std::optional<Precision> serve_in = Precision::fp8) {
   return import_huggingface(JsonDocument("config.json", config),
                             {.name = "imported", .serve_in = serve_in});
+}
+
+json types_of_all(const char* type, int layers) {
+  return std::vector<std::string>(static_cast<std::size_t>(layers), type);
 }
 
 class Checkpoint : public testing::TestWithParam<CheckpointConfig> {};
@@ -104,11 +110,11 @@ TEST(HuggingFaceImport, AnnouncesEveryDefaultItTakes) {
                        "num_attention_heads"));
   config["head_dim"] = 64;
   config.erase("torch_dtype");
-  config.erase("hidden_act");
+  config.erase("mlp_bias");
   const auto assumptions = import(config).assumptions;
   EXPECT_THAT(assumptions, Not(Contains(HasSubstr("head_dim"))));
   EXPECT_THAT(assumptions, Contains(HasSubstr("\"torch_dtype\" is not given")));
-  EXPECT_THAT(assumptions, Contains("not given and taken: \"hidden_act\" as \"silu\""));
+  EXPECT_THAT(assumptions, Contains("not given and taken: \"mlp_bias\" as false"));
 }
 
 TEST(HuggingFaceImport, ServedAsItShipsAnFp8CheckpointMultipliesInFp8OverABf16Cache) {
@@ -147,6 +153,117 @@ TEST(HuggingFaceImport, NamesTheModelTypesItUnderstands) {
   EXPECT_THAT(types, Contains("deepseek_v3"));
 }
 
+std::string error_of(const json& config, const ImportOptions& options = {.name = "imported"}) {
+  try {
+    (void)import_huggingface(JsonDocument("config.json", config), options);
+  } catch (const UserError& e) {
+    return e.what();
+  }
+  return {};
+}
+
+// Configurations written by other tools carry keys that say "nothing", and none of them changes a
+// figure.
+TEST(HuggingFaceImport, ANeutralKeyIsNoReasonToRefuse) {
+  const json plain = checkpoint_config("llama-3.1-8b");
+  const std::string expected = text_of(model_of(import(plain).model_json));
+  const json neutral = {{"qk_fusion", false},
+                        {"extra_experts", 0},
+                        {"adapter", nullptr},
+                        {"prefix_tokens", json::array()},
+                        {"sparsity", {{"enabled", false}, {"blocks", 0}}},
+                        {"layer_types", types_of_all("full_attention", 32)},
+                        {"unsloth_fixed", true},
+                        {"_note", "anything"},
+                        {"vision_start_token_id", 7},
+                        {"time_step_limit", {0, "Infinity"}}};
+  for (const auto& item : neutral.items()) {
+    json config = plain;
+    config[item.key()] = item.value();
+    EXPECT_EQ(text_of(model_of(import(config).model_json)), expected) << item.key();
+  }
+  json config = plain;
+  config["extra_experts"] = 0;
+  EXPECT_THAT(import(config).assumptions,
+              Contains("not understood, but without effect at their values: \"extra_experts\""));
+}
+
+TEST(HuggingFaceImport, AKeyThatMattersIsRefusedUnlessItIsIgnoredOnRequest) {
+  json config = checkpoint_config("llama-3.1-8b");
+  config["extra_experts"] = 4;
+  EXPECT_THAT(error_of(config), HasSubstr("--ignore extra_experts"));
+  for (const char* key : {"extra_experts", "/extra_experts"}) {
+    const ImportResult result = import_huggingface(JsonDocument("config.json", config),
+                                                   {.name = "imported", .ignore = {key}});
+    EXPECT_THAT(result.assumptions, Contains(HasSubstr("ignored on request: ")));
+    EXPECT_EQ(text_of(model_of(result.model_json)),
+              text_of(model_of(import(checkpoint_config("llama-3.1-8b")).model_json)));
+  }
+  EXPECT_EQ(error_of(config, {.name = "imported", .ignore = {"extra_expert"}}),
+            "--ignore: there is no key \"extra_expert\" in config.json");
+}
+
+TEST(HuggingFaceImport, AnUnknownFamilyIsReadAsOneOfTheSameLayersOnRequest) {
+  json config = checkpoint_config("llama-3.1-8b");
+  config["model_type"] = "my_llama";
+  const ImportResult result =
+      import_huggingface(JsonDocument("config.json", config), {.name = "imported", .as = "llama"});
+  EXPECT_THAT(result.assumptions, Contains("read as the llama family on request; the configuration "
+                                           "says \"my_llama\""));
+  EXPECT_THAT(error_of(config, {.name = "imported", .as = "lama"}),
+              HasSubstr("did you mean \"llama\"?"));
+}
+
+TEST(HuggingFaceImport, LiteralsThatAreNoJsonAreReadWhereTheyMeanNothingAndNamedElsewhere) {
+  const std::filesystem::path folder =
+      std::filesystem::path(testing::TempDir()) / "not_finite_literals";
+  std::filesystem::create_directories(folder);
+  json config = checkpoint_config("llama-3.1-8b");
+  config["time_step_limit"] = {0.0, "HERE"};
+  config["comment_NaN"] = "";
+  const auto written = [&](const std::string& key) {
+    std::string text = config.dump(1);
+    const auto at = text.find("\"HERE\"");
+    text.replace(at, 6, "Infinity");
+    if (!key.empty()) {
+      const auto value = text.find("4096", text.find(key));
+      text.replace(value, 4, "NaN");
+    }
+    write_file(folder / "config.json", text);
+    return read_checkpoint_config(folder);
+  };
+  EXPECT_NO_THROW((void)import_huggingface(written(""), {.name = "imported"}));
+  try {
+    (void)import_huggingface(written("hidden_size"), {.name = "imported"});
+    ADD_FAILURE() << "NaN was read as a size";
+  } catch (const UserError& e) {
+    EXPECT_THAT(e.what(), HasSubstr("/hidden_size: expected a whole number"));
+    EXPECT_THAT(e.what(), HasSubstr("got \"NaN\""));
+  }
+}
+
+TEST(HuggingFaceImport, AConfigurationGivenForAModelIsImportedOnTheFly) {
+  const std::filesystem::path folder = std::filesystem::path(testing::TempDir()) / "my-checkpoint";
+  std::filesystem::create_directories(folder);
+  write_file(folder / "config.json", checkpoint_config("qwen3-8b").dump());
+  for (const auto& path : {folder, folder / "config.json"}) {
+    const ModelSpec model = load_model(path.string());
+    EXPECT_EQ(model.name, "my-checkpoint");
+    EXPECT_EQ(text_of(model), text_of(load_model("qwen3-8b")));
+  }
+}
+
+TEST(HuggingFaceImport, AllLayersOfTheGivenKindAreSlidingWhereTheWindowIsGiven) {
+  json config = checkpoint_config("llama-3.1-8b");
+  config["model_type"] = "mistral";
+  config["sliding_window"] = 4096;
+  const ModelSpec sliding = model_of(import(config).model_json);
+  EXPECT_EQ(sliding.attentions.at(0).window.tokens, 4096);
+  config["sliding_window"] = nullptr;
+  EXPECT_EQ(model_of(import(config).model_json).attentions.at(0).window.kind, Window::Kind::full);
+}
+
+// A family that is "like" another is complete with it; the reader has checked that already.
 TEST(HuggingFaceFamilies, AreValidBySchema) {
   const test::JsonSchema schema("huggingface_family");
   int files = 0;
@@ -156,7 +273,7 @@ TEST(HuggingFaceFamilies, AreValidBySchema) {
         test::source_text(std::filesystem::relative(path, test::source_path(".")).string()));
     EXPECT_EQ(schema.violations(family), "") << path;
   }
-  EXPECT_GE(files, 14);
+  EXPECT_GE(files, 40);
 }
 
 }  // namespace

@@ -130,10 +130,12 @@ TEST(ModelReader, ValuesThatContradictEachOtherAreToldByBlock) {
   json heads = small();
   heads["attention"]["full"]["kv_heads"] = 3;
   EXPECT_EQ(refusal(heads),
-            "model.json: attention \"full\": query_heads (4) is not a multiple of kv_heads (3)");
+            "model.json: /attention/full/kv_heads: attention \"full\": query_heads (4) is not a "
+            "multiple of kv_heads (3)");
   json experts = small();
   experts["ffn"]["moe"]["top_k"] = 5;
-  EXPECT_EQ(refusal(experts), "model.json: ffn \"moe\": top_k (5) is more than experts (4)");
+  EXPECT_EQ(refusal(experts),
+            "model.json: /ffn/moe/top_k: ffn \"moe\": top_k (5) is more than experts (4)");
 }
 
 TEST(ModelReader, TheNamesOfGroupedQueryAttentionMeanWhatTheySay) {

@@ -51,10 +51,10 @@ void read(JsonObject& object, GroupedQueryAttention& kind) {
   object.optional("output_bias", kind.output_bias);
 }
 
-std::string problem(const GroupedQueryAttention& kind) {
+Problem problem(const GroupedQueryAttention& kind) {
   if (kind.query_heads % kind.kv_heads != 0) {
-    return fmt::format("query_heads ({}) is not a multiple of kv_heads ({})", kind.query_heads,
-                       kind.kv_heads);
+    return {"/kv_heads", fmt::format("query_heads ({}) is not a multiple of kv_heads ({})",
+                                     kind.query_heads, kind.kv_heads)};
   }
   return {};
 }

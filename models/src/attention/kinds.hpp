@@ -38,7 +38,7 @@ struct AttentionContext {
   std::int64_t cache_ranks(const Kind& kind, std::int64_t tensor_parallel);  \
   std::int64_t rank(const Kind& kind);                                       \
   void read(JsonObject& object, Kind& kind);                                 \
-  std::string problem(const Kind& kind);
+  Problem problem(const Kind& kind);
 // NOLINTEND(bugprone-macro-parentheses)
 
 RIDGE_ATTENTION_KIND(GroupedQueryAttention)

@@ -60,10 +60,10 @@ void read(JsonObject& object, LinearStateAttention& kind) {
   object.optional("output_gate", kind.output_gate);
 }
 
-std::string problem(const LinearStateAttention& kind) {
+Problem problem(const LinearStateAttention& kind) {
   if (kind.value_heads % kind.key_heads != 0) {
-    return fmt::format("value_heads ({}) is not a multiple of key_heads ({})", kind.value_heads,
-                       kind.key_heads);
+    return {"/key_heads", fmt::format("value_heads ({}) is not a multiple of key_heads ({})",
+                                      kind.value_heads, kind.key_heads)};
   }
   return {};
 }

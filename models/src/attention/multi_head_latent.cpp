@@ -114,7 +114,7 @@ void read(JsonObject& object, MultiHeadLatentAttention& kind) {
   }
 }
 
-std::string problem(const MultiHeadLatentAttention& /*kind*/) {
+Problem problem(const MultiHeadLatentAttention& /*kind*/) {
   return {};
 }
 

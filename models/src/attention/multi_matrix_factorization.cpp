@@ -46,10 +46,10 @@ void read(JsonObject& object, MultiMatrixFactorizationAttention& kind) {
   object.required("query_rank", kind.query_rank, between(1, kMaxDim));
 }
 
-std::string problem(const MultiMatrixFactorizationAttention& kind) {
+Problem problem(const MultiMatrixFactorizationAttention& kind) {
   if (kind.query_heads % kind.kv_heads != 0) {
-    return fmt::format("query_heads ({}) is not a multiple of kv_heads ({})", kind.query_heads,
-                       kind.kv_heads);
+    return {"/kv_heads", fmt::format("query_heads ({}) is not a multiple of kv_heads ({})",
+                                     kind.query_heads, kind.kv_heads)};
   }
   return {};
 }

@@ -2,21 +2,59 @@
 
 #include "ridge/base/catalog.hpp"
 
+#include <algorithm>
+
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 namespace ridge::models {
 namespace {
 
-std::set<std::string> read_names(const JsonNode& node) {
-  std::set<std::string> names;
+using nlohmann::json;
+
+constexpr const char* kLike = "like";
+constexpr const char* kIrrelevant = "irrelevant";
+
+std::vector<std::string> read_names(const JsonNode& node) {
+  std::vector<std::string> names;
   for (const JsonNode& element : node.elements()) {
     std::string name;
-    if (element.read(name)) names.insert(name);
+    if (element.read(name)) names.push_back(name);
   }
   return names;
 }
 
+// The family's file over the one that it is like (RFC 7396), whose irrelevant keys stay irrelevant.
+json merged(const Catalog& catalog, const std::string& name, int depth = 0) {
+  constexpr int kDeepest = 8;
+  const JsonDocument document = JsonDocument::read(catalog.resolve(name));
+  const json& own = document.json();
+  if (!own.is_object() || !own.contains(kLike)) return own;
+  if (depth == kDeepest || !own.at(kLike).is_string()) {
+    throw UserError(fmt::format("{}: /{}: expected the name of another family, got {}",
+                                document.name(), kLike, own.at(kLike).dump()));
+  }
+  json out = merged(catalog, own.at(kLike).get<std::string>(), depth + 1);
+  json irrelevant = out.value(kIrrelevant, json::array());
+  for (const json& key : own.value(kIrrelevant, json::array())) irrelevant.push_back(key);
+  out.merge_patch(own);
+  out[kIrrelevant] = std::move(irrelevant);
+  out.erase(kLike);
+  return out;
+}
+
 }  // namespace
+
+bool matches(std::string_view pattern, std::string_view name) {
+  const auto star = pattern.find('*');
+  if (star == std::string_view::npos) return pattern == name;
+  if (!name.starts_with(pattern.substr(0, star))) return false;
+  const std::string_view rest = pattern.substr(star + 1);
+  for (std::size_t at = star; at <= name.size(); ++at) {
+    if (matches(rest, name.substr(at))) return true;
+  }
+  return false;
+}
 
 void collect_references(const JsonNode& node, std::set<std::string>& out) {
   if (node.is_object()) {
@@ -28,8 +66,10 @@ void collect_references(const JsonNode& node, std::set<std::string>& out) {
   }
 }
 
-Family::Family(JsonDocument file)
-    : document(std::move(file)), context{.file = document.name(), .diagnostics = &problems} {
+Family::Family(std::string file, JsonDocument merged_document)
+    : name(std::move(file)),
+      document(std::move(merged_document)),
+      context{.file = document.name(), .diagnostics = &problems} {
   const JsonNode root(document.json(), context);
   {
     JsonObject object(root);
@@ -37,19 +77,7 @@ Family::Family(JsonDocument file)
     object.ignore("comment");
     std::string title;
     object.required("title", title);
-    if (const auto types = object.required("model_types")) {
-      for (const auto& name : read_names(*types)) model_types.push_back(name);
-    }
-    if (const auto wrapping = object.optional("wrappers")) {
-      for (const auto& [name, node] : wrapping->members()) {
-        JsonObject fields(node);
-        Wrapper& wrapper = wrappers[name];
-        fields.required("assumption", wrapper.assumption);
-        if (const auto ignored = fields.required("irrelevant")) {
-          wrapper.irrelevant = read_names(*ignored);
-        }
-      }
-    }
+    if (const auto types = object.required("model_types")) model_types = read_names(*types);
     model = object.required("model");
     attention = object.required("attention");
     ffn = object.required("ffn");
@@ -57,7 +85,10 @@ Family::Family(JsonDocument file)
     defaults = object.optional("defaults");
     assumptions = object.optional("assumptions");
     keys.expected = object.optional("expected");
-    if (const auto ignored = object.optional("irrelevant")) keys.irrelevant = read_names(*ignored);
+    if (const auto ignored = object.optional(kIrrelevant)) {
+      const auto names = read_names(*ignored);
+      keys.irrelevant.insert(names.begin(), names.end());
+    }
   }
   problems.throw_if_errors();
   collect_references(root, keys.read);
@@ -68,23 +99,33 @@ const std::vector<std::unique_ptr<Family>>& families() {
     const Catalog catalog("a family", "models/data/huggingface/families");
     std::vector<std::unique_ptr<Family>> out;
     for (const auto& name : catalog.names()) {
-      out.push_back(std::make_unique<Family>(JsonDocument::read(catalog.resolve(name))));
+      out.push_back(std::make_unique<Family>(
+          name, JsonDocument(catalog.resolve(name).string(), merged(catalog, name))));
     }
     return out;
   }();
   return all;
 }
 
-const std::set<std::string>& irrelevant_everywhere() {
-  static const std::set<std::string> keys = [] {
+const IrrelevantKeys& irrelevant_everywhere() {
+  static const IrrelevantKeys keys = [] {
     const JsonDocument document =
         JsonDocument::read(data_root() / "models/data/huggingface/irrelevant_keys.json");
     Diagnostics problems;
     const JsonContext context{.file = document.name(), .diagnostics = &problems};
-    std::set<std::string> out;
-    for (const auto& [about, names] : JsonNode(document.json(), context).members()) {
-      if (about == "comment") continue;
-      out.merge(read_names(names));
+    IrrelevantKeys out;
+    JsonObject object(JsonNode(document.json(), context));
+    object.ignore("comment");
+    if (const auto groups = object.required(kIrrelevant)) {
+      for (const auto& group : groups->members()) {
+        const auto names = read_names(group.second);
+        out.patterns.insert(out.patterns.end(), names.begin(), names.end());
+      }
+    }
+    if (const auto neutral = object.required("neutral")) {
+      for (const auto& [key, values] : neutral->members()) {
+        for (const JsonNode& value : values.elements()) out.neutral[key].push_back(value.json());
+      }
     }
     problems.throw_if_errors();
     return out;

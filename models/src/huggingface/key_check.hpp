@@ -1,7 +1,9 @@
-// Every key of a configuration is either understood or refused by name.
+// Every key of a configuration is either understood, neutral, or refused by name.
 #pragma once
 
 #include "family.hpp"
+
+#include <functional>
 
 namespace ridge::models {
 
@@ -9,10 +11,17 @@ namespace ridge::models {
 // library that writes these files.
 [[nodiscard]] std::optional<JsonNode> find_path(const JsonNode& object, const std::string& path);
 
-// Reports every key of `object` that `known` does not know, and every known one that has not the
-// one value that is understood. `where` says in messages whose keys they are. Returns the expected
-// keys that are absent, each with the value that is taken for it.
-std::vector<std::string> check_keys(const JsonNode& object, const KnownKeys& known,
-                                    const std::string& where);
+struct KeyReport {
+  std::vector<std::string> absent;   // expected keys, each with the value that is taken for it
+  std::vector<std::string> neutral;  // not understood, but false, 0, empty or the like
+};
+
+// Reports every key of `object` that `known` does not know, unless its value is neutral, and every
+// known one that holds something else than is understood: a literal, an expression (`evaluate`
+// computes it; null where it cannot), or {"any_of": [..]} of these. `where` says in messages whose
+// keys they are.
+using Evaluate = std::function<nlohmann::json(const JsonNode&)>;
+KeyReport check_keys(const JsonNode& object, const KnownKeys& known, const std::string& where,
+                     const Evaluate& evaluate);
 
 }  // namespace ridge::models

@@ -32,7 +32,9 @@ class RuleReader {
     if (const auto types = find_path(rule, "by_type")) return by_type(rule, *types);
     std::vector<char> chosen(static_cast<std::size_t>(all_), 1);
     if (const auto where = find_path(rule, "where")) {
+      offset_ = find_path(*where, "offset");
       for (const auto& [condition, argument] : where->members()) {
+        if (condition == "offset") continue;
         if (!restrict_to(condition, argument, chosen)) return std::nullopt;
       }
     }
@@ -52,10 +54,17 @@ class RuleReader {
       }
       return true;
     };
-    if (condition == "listed" || condition == "not_listed") {
-      const auto listed = layer_list(argument);
-      const bool inside = condition == "listed";
-      return listed && keep([&](std::int64_t i) { return listed->contains(i) == inside; });
+    if (condition == "listed" || condition == "not_listed" || condition == "listed_from_1") {
+      const std::int64_t first = condition == "listed_from_1" ? 1 : 0;
+      const auto listed = layer_list(argument, first);
+      const bool inside = condition != "not_listed";
+      return listed && keep([&](std::int64_t i) { return listed->contains(i + first) == inside; });
+    }
+    if (condition == "if") {
+      const json value = config_.evaluate(argument, "");
+      if (value.is_null()) return false;
+      const bool holds = value.is_boolean() ? value.get<bool>() : value != 0;
+      return keep([&](std::int64_t) { return holds; });
     }
     const auto number = config_.whole(argument, kMaxLayers);
     if (!number) return false;
@@ -68,20 +77,29 @@ class RuleReader {
             fmt::format("{} is 0, but layers are counted by it", argument.json().dump()));
         return false;
       }
-      return keep([&](std::int64_t i) { return (i + 1) % *number == 0; });
+      std::int64_t offset = *number - 1;
+      if (offset_) {
+        const auto given = config_.whole(*offset_, kMaxLayers);
+        if (!given) return false;
+        offset = *given;
+      }
+      return keep([&](std::int64_t i) { return i % *number == offset % *number; });
     }
     argument.error(fmt::format("unknown condition \"{}\"", condition));
     return false;
   }
 
   // [3, 4, 5] or "3,4,5".
-  std::optional<std::set<std::int64_t>> layer_list(const JsonNode& argument) {
+  std::optional<std::set<std::int64_t>> layer_list(const JsonNode& argument, std::int64_t first) {
     const json value = config_.evaluate(argument, "");
     if (value.is_null()) return std::nullopt;
-    const auto node = config_.find(argument.json().get<std::string>().substr(1));
+    const std::int64_t last = layers_ - 1 + first;
+    std::set<std::string> keys;
+    collect_references(argument, keys);
+    const auto node = keys.empty() ? std::nullopt : config_.find(*keys.begin());
     const auto wrong = [&](const std::string& what) -> std::optional<std::set<std::int64_t>> {
       const JsonNode& at = node ? *node : config_.root();
-      at.error(fmt::format("expected a list of layers from 0 to {}, got {}", layers_ - 1, what));
+      at.error(fmt::format("expected a list of layers from {} to {}, got {}", first, last, what));
       return std::nullopt;
     };
     std::set<std::int64_t> out;
@@ -103,8 +121,8 @@ class RuleReader {
     } else {
       return wrong(value.is_object() ? "an object" : value.dump());
     }
-    if (!out.empty() && (*out.begin() < 0 || *out.rbegin() >= layers_)) {
-      return wrong(std::to_string(*out.begin() < 0 ? *out.begin() : *out.rbegin()));
+    if (!out.empty() && (*out.begin() < first || *out.rbegin() > last)) {
+      return wrong(std::to_string(*out.begin() < first ? *out.begin() : *out.rbegin()));
     }
     return out;
   }
@@ -121,22 +139,30 @@ class RuleReader {
     std::vector<std::string> known;
     for (const auto& item : names.items()) known.push_back(item.key());
     std::vector<std::string> blocks;
-    const auto entries = node->elements();
-    if (!node->is_array()) return std::nullopt;
-    if (static_cast<std::int64_t>(entries.size()) != layers_ &&
-        static_cast<std::int64_t>(entries.size()) != all_) {
-      node->error(
-          all_ == layers_
-              ? fmt::format("expected {} entries, one per layer, got {}", layers_, entries.size())
-              : fmt::format("expected {} entries, one per layer, or {} with the drafting "
-                            "modules, got {}",
-                            layers_, all_, entries.size()));
+    std::vector<std::pair<std::string, JsonNode>> entries;  // with where to complain
+    if (node->is_string()) {
+      // "MEM*E": a letter a layer; some put the layer groups apart with '|'.
+      for (const char letter : node->json().get_ref<const std::string&>()) {
+        if (letter != '|') entries.emplace_back(std::string(1, letter), *node);
+      }
+    } else {
+      for (const JsonNode& entry : node->elements()) {
+        entries.emplace_back(
+            entry.is_string() ? entry.json().get<std::string>() : entry.json().dump(), entry);
+      }
+      if (!node->is_array()) return std::nullopt;
+    }
+    const auto count = static_cast<std::int64_t>(entries.size());
+    if (count != layers_ && count != all_) {
+      node->error(all_ == layers_
+                      ? fmt::format("expected {} entries, one per layer, got {}", layers_, count)
+                      : fmt::format("expected {} entries, one per layer, or {} with the drafting "
+                                    "modules, got {}",
+                                    layers_, all_, count));
       return std::nullopt;
     }
     bool ok = true;
-    for (const JsonNode& entry : entries) {
-      const std::string type =
-          entry.is_string() ? entry.json().get<std::string>() : entry.json().dump();
+    for (const auto& [type, entry] : entries) {
       if (names.contains(type)) {
         blocks.push_back(names.at(type).get<std::string>());
       } else {
@@ -153,6 +179,7 @@ class RuleReader {
   Config& config_;
   std::int64_t layers_;
   std::int64_t all_;
+  std::optional<JsonNode> offset_;  // of "every"
 };
 
 // Rules are alternatives. Every one whose keys are all given applies, and they must agree; where
@@ -166,8 +193,10 @@ std::optional<std::vector<std::string>> block_names(
     const JsonNode& rule = alternatives[r];
     std::set<std::string> keys;
     collect_references(rule, keys);
+    const auto preferred = find_path(rule, "without");
     const bool given = std::all_of(keys.begin(), keys.end(),
-                                   [&](const auto& key) { return config.find(key).has_value(); });
+                                   [&](const auto& key) { return config.find(key).has_value(); }) &&
+                       !(preferred && config.find(preferred->json().get<std::string>()));
     const bool last = r + 1 == alternatives.size();
     if (last ? chosen.has_value() && (keys.empty() || !given) : !given) continue;
     const auto blocks = reader.apply(rule);
@@ -203,13 +232,16 @@ std::optional<Layout> lay_out(Config& config, const std::function<void(std::stri
   }
   Layout layout;
   if (const auto drafts = find_path(rules, "drafts")) {
-    const auto key = drafts->json().get<std::string>().substr(1);
-    if (config.find(key)) {
+    std::set<std::string> keys;
+    collect_references(*drafts, keys);
+    if (std::any_of(keys.begin(), keys.end(),
+                    [&](const auto& key) { return config.find(key).has_value(); })) {
       const auto modules = config.whole(*drafts, kMaxDrafts);
       if (!modules) return std::nullopt;
       layout.drafts = *modules;
     } else {
-      assume(fmt::format("\"{}\" is not given; no multi-token prediction modules", key));
+      assume(fmt::format("\"{}\" is not given; no multi-token prediction modules",
+                         fmt::join(keys, "\" and \"")));
     }
   }
   RuleReader reader(config, *count, layout.drafts);
@@ -223,6 +255,10 @@ std::optional<Layout> lay_out(Config& config, const std::function<void(std::stri
   const auto layers = static_cast<std::size_t>(*count);
   if (layout.drafts > 0) {
     layout.draft = all[layers];
+    if (const auto draft = find_path(rules, "draft")) {
+      layout.draft = {draft->json().at("attention"), draft->json().at("ffn")};
+      std::fill(all.begin() + *count, all.end(), layout.draft);
+    }
     const bool alike = std::all_of(all.begin() + *count, all.end(),
                                    [&](const auto& layer) { return layer == layout.draft; });
     if (!alike || layout.draft.first.empty() || layout.draft.second.empty()) {

@@ -81,7 +81,8 @@ void quantize(const JsonNode& quantization, Precision plain, Serving& out) {
   for (const auto& key : method.json().at("irrelevant")) keys.irrelevant.insert(key);
   keys.expected = find_path(method, "expected");
   keys.mandatory = find_path(method, "mandatory");
-  check_keys(quantization, keys, fmt::format("\"{}\" quantisation", known[*index]));
+  check_keys(quantization, keys, fmt::format("\"{}\" quantisation", known[*index]),
+             [](const JsonNode& literal) { return literal.json(); });
 
   Serving::Part quantized{.weights = plain, .compute = plain};
   method.child("weights").read(quantized.weights, precision_names());

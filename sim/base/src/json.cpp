@@ -323,6 +323,18 @@ JsonNode JsonNode::child(const std::string& key) const {
   return {value_->at(key), *context_, fmt::format("{}/{}", pointer_, escape_pointer_token(key))};
 }
 
+JsonNode JsonNode::at(std::string_view pointer) const {
+  JsonNode node = *this;
+  Json::json_pointer rest{std::string(pointer)};
+  std::vector<std::string> tokens;
+  for (; !rest.empty(); rest.pop_back()) tokens.push_back(rest.back());
+  for (auto token = tokens.rbegin(); token != tokens.rend(); ++token) {
+    if (!node.is_object() || !node.json().contains(*token)) break;
+    node = node.child(*token);
+  }
+  return node;
+}
+
 bool is_json_pointer(const std::string& text) {
   try {
     const Json::json_pointer parsed(text);

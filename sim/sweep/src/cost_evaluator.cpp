@@ -120,7 +120,7 @@ class CostEvaluator final : public Evaluator {
   }
 
   [[nodiscard]] std::string problem() const override {
-    return models::model_problem(question_->model);
+    return models::model_problem(question_->model).text;
   }
 
   void evaluate(std::span<double> out) override {

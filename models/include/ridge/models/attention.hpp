@@ -150,7 +150,11 @@ void attention_operators(const AttentionBlock& block, const Precisions& precisio
 // Reads a block. `defaults` fill its cache and compute precisions.
 void read_attention(const JsonNode& node, const AttentionBlock& defaults, AttentionBlock& out);
 
-// Constraints between fields (divisibility, windows). The reason, or empty.
-[[nodiscard]] std::string attention_problem(const AttentionBlock& block);
+// What is wrong with the values of several keys at once (divisibility, say), told of one of them.
+struct Problem {
+  std::string pointer;  // from where the problem is looked for
+  std::string text;     // empty where there is none
+};
+[[nodiscard]] Problem attention_problem(const AttentionBlock& block);
 
 }  // namespace ridge::models

@@ -81,7 +81,7 @@ struct FfnParameters {
 // Reads a block. `defaults` fill its precisions.
 void read_ffn(const JsonNode& node, const FfnBlock& defaults, FfnBlock& out);
 
-// Constraints between fields. The reason, or empty.
-[[nodiscard]] std::string ffn_problem(const FfnBlock& block);
+// What is wrong with the values of several keys at once.
+[[nodiscard]] Problem ffn_problem(const FfnBlock& block);
 
 }  // namespace ridge::models

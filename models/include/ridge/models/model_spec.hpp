@@ -78,14 +78,16 @@ struct ModelSpec {
 void head_operators(const ModelSpec& model, double tokens, std::int64_t tensor_parallel,
                     OperatorList& out);
 
-// Constraints between fields, in words, or empty. Cheap enough for every point of a sweep.
-[[nodiscard]] std::string model_problem(const ModelSpec& model);
+// What is wrong with the values of several keys at once. Cheap enough for every point of a sweep.
+[[nodiscard]] Problem model_problem(const ModelSpec& model);
 
 // Reads a model file (docs/schema/model.schema.json). Numbers are read in place: `out` must not
 // move while bindings of `node` are in use.
 void read_model(const JsonNode& node, ModelSpec& out);
 
-// The shipped model of this name, or the file at this path. Throws UserError.
+// The shipped model of this name, or the file at this path: a model, or the config.json of a
+// Hugging Face checkpoint (or its folder), imported with the defaults of ImportOptions. Throws
+// UserError.
 [[nodiscard]] ModelSpec load_model(const std::string& name_or_path);
 // Its JSON, which read_model() accepts.
 [[nodiscard]] JsonDocument model_document(const std::string& name_or_path);

@@ -147,6 +147,9 @@ class JsonNode {
   // An element of an array or member of an object.
   [[nodiscard]] JsonNode child(std::size_t index) const;
   [[nodiscard]] JsonNode child(const std::string& key) const;
+  // The value that a JSON pointer, counted from here, leads to; the last one there is, where it
+  // leads to none.
+  [[nodiscard]] JsonNode at(std::string_view pointer) const;
   // Whether this JSON pointer, counted from here, is well formed and leads to a value.
   [[nodiscard]] bool contains_pointer(const std::string& pointer) const;
 
