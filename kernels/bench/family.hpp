@@ -129,7 +129,7 @@ struct Family {
   /// The launch plan of a point as text. Host only; works without a GPU.
   std::string (*explain)(const Point& point, const DeviceFacts& device);
   /// Comparisons to make. Host only.
-  std::vector<Case> (*cases)(Extent extent);
+  std::vector<Case> (*cases)(Extent extent, const DeviceFacts& device);
   /// Runs one comparison on the device.
   CheckReport (*check)(const Case& test, const DeviceFacts& device);
   /// Allocates and fills what a point needs. Throws CudaError if the device cannot.

@@ -89,7 +89,7 @@ std::vector<Item> point_items(const Family& family, const Options& options,
 std::vector<Item> case_items(const Family& family, Extent extent, const Options& options,
                              const DeviceFacts& device) {
   std::vector<Item> items;
-  for (Case& test : family.cases(extent)) {
+  for (Case& test : family.cases(extent, device)) {
     if (!can_run(family, test.kernel, test.shape, device)) {
       continue;
     }

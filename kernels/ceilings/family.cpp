@@ -59,7 +59,7 @@ std::string explain(const bench::Point& point, const bench::DeviceFacts&) {
   return "  8 CTAs of 256 threads per SM, 16-byte accesses, 8 in flight per thread\n";
 }
 
-std::vector<bench::Case> cases(bench::Extent) {
+std::vector<bench::Case> cases(bench::Extent, const bench::DeviceFacts&) {
   return {};
 }
 

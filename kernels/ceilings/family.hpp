@@ -22,6 +22,6 @@ bool launch_runs(std::string_view kernel, const bench::Shape& shape,
                  const bench::DeviceFacts& device);
 
 std::string explain(const bench::Point& point, const bench::DeviceFacts& device);
-std::vector<bench::Case> cases(bench::Extent extent);
+std::vector<bench::Case> cases(bench::Extent extent, const bench::DeviceFacts& device);
 
 }  // namespace ridge::kernels::ceilings

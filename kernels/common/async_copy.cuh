@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstdio>
 
 #include <cuda.h>
 
@@ -42,9 +43,50 @@ __device__ __forceinline__ void mbarrier_arrive_expect(std::uint32_t barrier, st
       : "memory");
 }
 
+#ifdef RIDGE_WATCHDOG
+/// No wait in a kernel that works takes a thousandth of this.
+inline constexpr std::uint64_t kWatchdogNs = 2'000'000'000;
+
+static __device__ __noinline__ void report_lost_arrival(std::uint32_t barrier,
+                                                        std::uint32_t parity) {
+  printf(
+      "watchdog: block (%u, %u, %u), warp %u, lane %u has waited 2 s at the barrier at shared "
+      "address 0x%x for parity %u\n",
+      blockIdx.x, blockIdx.y, blockIdx.z, threadIdx.x / 32, threadIdx.x % 32, barrier, parity);
+  __trap();
+}
+
+static __device__ __noinline__ void mbarrier_wait_or_report(std::uint32_t barrier,
+                                                            std::uint32_t parity) {
+  std::uint64_t start;
+  asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(start));
+  for (;;) {
+    std::uint32_t done;
+    asm volatile(
+        "{\n.reg .pred done;\n"
+        "mbarrier.try_wait.parity.shared::cta.b64 done, [%1], %2;\n"
+        "selp.u32 %0, 1, 0, done;\n}\n"
+        : "=r"(done)
+        : "r"(barrier), "r"(parity)
+        : "memory");
+    std::uint64_t now;
+    asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(now));
+    if (done != 0) {
+      return;
+    }
+    if (now - start > kWatchdogNs) {
+      report_lost_arrival(barrier, parity);
+    }
+  }
+}
+#endif
+
 /// Waits for the completion of the phase of the given parity. A fresh barrier is in phase 0, and
 /// waiting on parity 1 then returns at once.
 __device__ __forceinline__ void mbarrier_wait(std::uint32_t barrier, std::uint32_t parity) {
+#ifdef RIDGE_WATCHDOG
+  mbarrier_wait_or_report(barrier, parity);
+#else
   asm volatile(
       "{\n"
       ".reg .pred done;\n"
@@ -56,6 +98,7 @@ __device__ __forceinline__ void mbarrier_wait(std::uint32_t barrier, std::uint32
       "}\n" ::"r"(barrier),
       "r"(parity)
       : "memory");
+#endif
 }
 
 // ---- bulk copies

@@ -158,7 +158,7 @@ std::vector<bench::Point> grid(bench::Extent extent, const bench::DeviceFacts& d
   return points;
 }
 
-std::vector<bench::Case> cases(bench::Extent extent) {
+std::vector<bench::Case> cases(bench::Extent extent, const bench::DeviceFacts& device) {
   std::vector<bench::Case> all;
   const auto add = [&](const char* name, const bench::Shape& shape) {
     for (const char* kernel : {"simple", "ridge"}) {
@@ -176,9 +176,9 @@ std::vector<bench::Case> cases(bench::Extent extent) {
     add("one token", shape(1, 1, Lengths::kEqual, {64, 1, 256}));
     add("length 0 yields zeros and -inf", shape(3, 0, Lengths::kEqual, {64, 1, 256}));
     add("as many requests as SMs: the two consumers merge, no split",
-        shape(132, 200, Lengths::kEqual, {64, 1, 256}));
+        shape(device.sm_count, 200, Lengths::kEqual, {64, 1, 256}));
     add("ten tiles per CTA: every slot is used again and again",
-        shape(132, 640, Lengths::kEqual, {16, 1, 256}));
+        shape(device.sm_count, 640, Lengths::kEqual, {16, 1, 256}));
     add("one long request: split over the chip",
         shape(1, 4096 + 17, Lengths::kEqual, {64, 1, 256}));
     add("ragged batch", shape(16, 500, Lengths::kRagged, {64, 1, 256}));

@@ -14,7 +14,7 @@ namespace ridge::kernels::decode {
 const bench::Family& decode_attention_family();
 
 std::vector<bench::Point> grid(bench::Extent extent, const bench::DeviceFacts& device);
-std::vector<bench::Case> cases(bench::Extent extent);
+std::vector<bench::Case> cases(bench::Extent extent, const bench::DeviceFacts& device);
 std::string explain(const bench::Point& point, const bench::DeviceFacts& device);
 
 /// Whether the device has what the kernel is made of.
@@ -28,7 +28,7 @@ bool fits(const Problem& problem, const bench::DeviceFacts& device);
 const bench::Family& latent_attention_family();
 
 std::vector<bench::Point> latent_grid(bench::Extent extent, const bench::DeviceFacts& device);
-std::vector<bench::Case> latent_cases(bench::Extent extent);
+std::vector<bench::Case> latent_cases(bench::Extent extent, const bench::DeviceFacts& device);
 std::string explain_latent(const bench::Point& point, const bench::DeviceFacts& device);
 
 /// A launch in numbers, before it runs.

@@ -62,7 +62,7 @@ std::vector<bench::Point> latent_grid(bench::Extent extent, const bench::DeviceF
   return points;
 }
 
-std::vector<bench::Case> latent_cases(bench::Extent extent) {
+std::vector<bench::Case> latent_cases(bench::Extent extent, const bench::DeviceFacts& device) {
   std::vector<bench::Case> all;
   const auto add = [&](const char* name, int batch, int context, Lengths lengths, int query_heads) {
     for (const char* kernel : {"simple", "ridge"}) {
@@ -74,7 +74,8 @@ std::vector<bench::Case> latent_cases(bench::Extent extent) {
   add("one partial page: masking, NaN beyond the length", 1, 5, Lengths::kEqual, 64);
   add("one token", 1, 1, Lengths::kEqual, 64);
   add("length 0 yields zeros and -inf", 3, 0, Lengths::kEqual, 64);
-  add("as many requests as SMs: slots are reused, no split", 132, 200, Lengths::kEqual, 16);
+  add("as many requests as SMs: slots are reused, no split", device.sm_count, 200, Lengths::kEqual,
+      16);
   add("one long request: split over the chip", 1, 4096 + 17, Lengths::kEqual, 64);
   add("128 query heads: two row blocks", 4, 300, Lengths::kRagged, 128);
   add("fewer query heads than a tile has rows", 2, 130, Lengths::kEqual, 16);

@@ -86,17 +86,17 @@ std::vector<bench::Point> router_top_k_grid(bench::Extent extent, const bench::D
   return points;
 }
 
-std::vector<bench::Case> rms_norm_quantise_cases(bench::Extent) {
+std::vector<bench::Case> rms_norm_quantise_cases(bench::Extent, const bench::DeviceFacts&) {
   return as_cases("codes and scales are the reference's",
                   {rms_norm_point(1, 128), rms_norm_point(5, 4096), rms_norm_point(33, 7168)});
 }
 
-std::vector<bench::Case> rope_cases(bench::Extent) {
+std::vector<bench::Case> rope_cases(bench::Extent, const bench::DeviceFacts&) {
   return as_cases("equals the rotation in double",
                   {rope_point(1, 1, 64), rope_point(7, 65, 256), rope_point(3, 68, 128)});
 }
 
-std::vector<bench::Case> router_top_k_cases(bench::Extent) {
+std::vector<bench::Case> router_top_k_cases(bench::Extent, const bench::DeviceFacts&) {
   return as_cases("chooses the reference's experts",
                   {router_point(1, 48, 3), router_point(100, 256, 8), router_point(9, 128, 8),
                    router_point(4, 5, 5)});

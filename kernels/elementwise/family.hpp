@@ -17,9 +17,10 @@ std::vector<bench::Point> rms_norm_quantise_grid(bench::Extent extent,
 std::vector<bench::Point> rope_grid(bench::Extent extent, const bench::DeviceFacts& device);
 std::vector<bench::Point> router_top_k_grid(bench::Extent extent, const bench::DeviceFacts& device);
 
-std::vector<bench::Case> rms_norm_quantise_cases(bench::Extent extent);
-std::vector<bench::Case> rope_cases(bench::Extent extent);
-std::vector<bench::Case> router_top_k_cases(bench::Extent extent);
+std::vector<bench::Case> rms_norm_quantise_cases(bench::Extent extent,
+                                                 const bench::DeviceFacts& device);
+std::vector<bench::Case> rope_cases(bench::Extent extent, const bench::DeviceFacts& device);
+std::vector<bench::Case> router_top_k_cases(bench::Extent extent, const bench::DeviceFacts& device);
 
 std::string rms_norm_quantise_explain(const bench::Point& point, const bench::DeviceFacts& device);
 std::string rope_explain(const bench::Point& point, const bench::DeviceFacts& device);

@@ -109,7 +109,7 @@ std::vector<bench::Point> grid(bench::Extent extent, const bench::DeviceFacts&) 
   return points;
 }
 
-std::vector<bench::Case> cases(bench::Extent) {
+std::vector<bench::Case> cases(bench::Extent, const bench::DeviceFacts&) {
   return {{"cublaslt", "BF16 equals the product in double",
            make_shape(33, 256, 512, Dtype::kBf16, "check")},
           {"cublaslt", "FP8 equals the scaled product in double",

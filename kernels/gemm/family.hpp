@@ -29,7 +29,7 @@ struct Problem {
 Problem problem_from(const bench::Shape& shape);
 
 std::vector<bench::Point> grid(bench::Extent extent, const bench::DeviceFacts& device);
-std::vector<bench::Case> cases(bench::Extent extent);
+std::vector<bench::Case> cases(bench::Extent extent, const bench::DeviceFacts& device);
 /// BF16 products need Ampere, FP8 ones Ada; scales per block are the library's on Hopper alone.
 bool runs(std::string_view kernel, const bench::Shape& shape, const bench::DeviceFacts& device);
 std::string explain(const bench::Point& point, const bench::DeviceFacts& device);

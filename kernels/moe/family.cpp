@@ -161,9 +161,6 @@ std::vector<bench::Point> gemm_grid(bench::Extent extent, const bench::DeviceFac
         library.bytes_written =
             gemm_plan.rows * output_row_bytes(gemm_plan.weight_rows, Epilogue::kBf16);
         add("cublaslt_per_expert", library);
-        library.bytes_read =
-            gemm_plan.token_bytes + gemm_plan.weight_bytes / gemm_plan.active_groups;
-        add("cublaslt_dense", library);
       }
       add("ridge", work_of(gemm_plan));
     }
@@ -171,7 +168,7 @@ std::vector<bench::Point> gemm_grid(bench::Extent extent, const bench::DeviceFac
   return points;
 }
 
-std::vector<bench::Case> layer_cases(bench::Extent extent) {
+std::vector<bench::Case> layer_cases(bench::Extent extent, const bench::DeviceFacts&) {
   std::vector<bench::Case> all;
   each_case(extent, [&](const char* claim, const LayerShape& shape, const Routing& routing) {
     for (const char* kernel : {"simple", "ridge"})
@@ -180,7 +177,7 @@ std::vector<bench::Case> layer_cases(bench::Extent extent) {
   return all;
 }
 
-std::vector<bench::Case> gemm_cases(bench::Extent extent) {
+std::vector<bench::Case> gemm_cases(bench::Extent extent, const bench::DeviceFacts&) {
   std::vector<bench::Case> all;
   each_case(extent, [&](const char* claim, const LayerShape& shape, const Routing& routing) {
     for (const char* kernel : {"simple", "ridge"})
@@ -207,9 +204,6 @@ std::string explain_gemm(const bench::Point& point, const bench::DeviceFacts& de
   if (point.kernel == "cublaslt_per_expert")
     return "  one cuBLASLt block-scaled FP8 GEMM per active expert, tokens padded to 16, BF16 out; "
            "the host knows the routing\n";
-  if (point.kernel == "cublaslt_dense")
-    return "  one cuBLASLt block-scaled FP8 GEMM of all rows with one expert's weights: the same "
-           "FLOP, the least bytes\n";
   const LayerPlan plan =
       plan_of(layer_shape_of(point.shape), routing_of(point.shape), device.sm_count);
   return explain(plan_of(gemm_of(point.shape), plan));

@@ -15,8 +15,8 @@ const bench::Family& grouped_gemm_family();
 // The families' host halves, which need no GPU (family.cpp).
 std::vector<bench::Point> layer_grid(bench::Extent extent, const bench::DeviceFacts& device);
 std::vector<bench::Point> gemm_grid(bench::Extent extent, const bench::DeviceFacts& device);
-std::vector<bench::Case> layer_cases(bench::Extent extent);
-std::vector<bench::Case> gemm_cases(bench::Extent extent);
+std::vector<bench::Case> layer_cases(bench::Extent extent, const bench::DeviceFacts& device);
+std::vector<bench::Case> gemm_cases(bench::Extent extent, const bench::DeviceFacts& device);
 /// On Hopper alone: every kernel of the layer is built on its matrix unit and copy engine, and the
 /// simple GEMMs run between the layer's other kernels.
 bool runs(std::string_view kernel, const bench::Shape& shape, const bench::DeviceFacts& device);

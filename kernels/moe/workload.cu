@@ -68,15 +68,14 @@ struct InputSet {
 /// the layer leaves.
 class LayerWorkload : public bench::Workload {
  public:
-  /// `bytes` is what a launch reads of a set: how many sets there are hangs on it.
-  LayerWorkload(const bench::Point& point, const bench::DeviceFacts& facts, double bytes)
+  LayerWorkload(const bench::Point& point, const bench::DeviceFacts& facts)
       : shape_(layer_shape_of(point.shape)),
         router_(draw_routing(shape_, routing_of(point.shape), kRoutingSeed)),
         simple_(point.kernel == "simple"),
         sm_count_(facts.sm_count),
         experts_(router_.experts),
         router_weights_(router_.weights) {
-    const int sets = bench::input_sets(bytes, facts, kMostSets);
+    const int sets = bench::input_sets(point.work.bytes_read, facts, kMostSets);
     const std::vector<DeviceWeights>& weights = weights_of(shape_, sets);
     for (int set = 0; set < sets; ++set)
       sets_.push_back(std::make_unique<InputSet>(shape_, weights[static_cast<std::size_t>(set)],
@@ -121,8 +120,8 @@ class LayerWorkload : public bench::Workload {
 
 class GemmWorkload : public LayerWorkload {
  public:
-  GemmWorkload(const bench::Point& point, const bench::DeviceFacts& facts, double bytes)
-      : LayerWorkload(point, facts, bytes), gemm_(gemm_of(point.shape)) {}
+  GemmWorkload(const bench::Point& point, const bench::DeviceFacts& facts)
+      : LayerWorkload(point, facts), gemm_(gemm_of(point.shape)) {}
 
   void launch(int set, bench::Stream stream) override {
     moe::launch(prepared(set), sm_count(), stream);
@@ -138,14 +137,11 @@ class GemmWorkload : public LayerWorkload {
   Gemm gemm_;
 };
 
-/// cuBLASLt on the same rows and weights: expert by expert, or all rows with the weights of one.
+/// cuBLASLt on the same rows and weights, expert by expert.
 class CublasLtWorkload : public GemmWorkload {
  public:
-  CublasLtWorkload(const bench::Point& point, const bench::DeviceFacts& facts, bool per_expert)
-      // All rows with one expert's weights read little; the other experts of a set then serve as
-      // the copies to rotate over.
-      : GemmWorkload(point, facts,
-                     per_expert ? point.work.bytes_read : all_weight_bytes(point.shape)) {
+  CublasLtWorkload(const bench::Point& point, const bench::DeviceFacts& facts)
+      : GemmWorkload(point, facts) {
     const GroupedGemmOperands& operands = prepared(0).operands;
     const Permutation permutation = permute(shape(), router());
     const auto add = [&](int group, int first_row, int rows) {
@@ -157,15 +153,10 @@ class CublasLtWorkload : public GemmWorkload {
         plans_.emplace_back(gemm::Dtype::kFp8Block, rows, operands.weight_rows, operands.depth);
       products_.push_back({group, first_row, rows, plan});
     };
-    if (per_expert) {
-      for (int group = 0; group < operands.groups; ++group) {
-        const auto g = static_cast<std::size_t>(group);
-        add(group, permutation.group_offsets[g],
-            permutation.group_offsets[g + 1] - permutation.group_offsets[g]);
-      }
-    } else {
-      add(0, 0, permutation.rows());
-      experts_in_turn_ = operands.groups;
+    for (int group = 0; group < operands.groups; ++group) {
+      const auto g = static_cast<std::size_t>(group);
+      add(group, permutation.group_offsets[g],
+          permutation.group_offsets[g + 1] - permutation.group_offsets[g]);
     }
     // Its products are padded to 16 rows, which the layer's own buffers have no room for.
     const auto rows = static_cast<std::size_t>(operands.row_capacity + 16);
@@ -177,26 +168,17 @@ class CublasLtWorkload : public GemmWorkload {
         cudaMemcpyDeviceToDevice));
   }
 
-  int sets() const override { return GemmWorkload::sets() * experts_in_turn_; }
-
   void launch(int set, bench::Stream stream) override {
-    const GroupedGemmOperands& operands = prepared(set / experts_in_turn_).operands;
-    const int first_group = set % experts_in_turn_;
+    const GroupedGemmOperands& operands = prepared(set).operands;
     const auto depth = static_cast<std::size_t>(operands.depth);
     const auto columns = static_cast<std::size_t>(operands.weight_rows);
     for (const Product& p : products_)
-      plans_[p.plan].launch(
-          tokens_.data() + static_cast<std::size_t>(p.first_row) * depth,
-          operands.weights + static_cast<std::size_t>(first_group + p.group) * columns * depth,
-          out_.data() + static_cast<std::size_t>(p.first_row) * columns, stream);
+      plans_[p.plan].launch(tokens_.data() + static_cast<std::size_t>(p.first_row) * depth,
+                            operands.weights + static_cast<std::size_t>(p.group) * columns * depth,
+                            out_.data() + static_cast<std::size_t>(p.first_row) * columns, stream);
   }
 
  private:
-  static double all_weight_bytes(const bench::Shape& fields) {
-    const LayerShape shape = layer_shape_of(fields);
-    return 1.0 * shape.groups() * shape.hidden * shape.intermediate;
-  }
-
   struct Product {
     int group;
     int first_row;
@@ -205,7 +187,6 @@ class CublasLtWorkload : public GemmWorkload {
   };
   std::vector<gemm::CublasLtGemm> plans_;
   std::vector<Product> products_;
-  int experts_in_turn_ = 1;
   DeviceBuffer<__nv_bfloat16> out_;
   DeviceBuffer<std::uint8_t> tokens_;
 };
@@ -219,17 +200,14 @@ class CublasLtWorkload : public GemmWorkload {
 std::unique_ptr<bench::Workload> prepare_layer(const bench::Point& point,
                                                const bench::DeviceFacts& device) {
   if (point.kernel != "ridge" && point.kernel != "simple") refuse(point);
-  return std::make_unique<LayerWorkload>(point, device, point.work.bytes_read);
+  return std::make_unique<LayerWorkload>(point, device);
 }
 
 std::unique_ptr<bench::Workload> prepare_gemm(const bench::Point& point,
                                               const bench::DeviceFacts& device) {
-  if (point.kernel == "ridge")
-    return std::make_unique<GemmWorkload>(point, device, point.work.bytes_read);
+  if (point.kernel == "ridge") return std::make_unique<GemmWorkload>(point, device);
   if (point.kernel == "cublaslt_per_expert")
-    return std::make_unique<CublasLtWorkload>(point, device, true);
-  if (point.kernel == "cublaslt_dense")
-    return std::make_unique<CublasLtWorkload>(point, device, false);
+    return std::make_unique<CublasLtWorkload>(point, device);
   refuse(point);
 }
 

@@ -567,6 +567,19 @@ TEST(CalibrationOrder, ATransfersOtherKernelsFollowTheMeasuredOnes) {
   EXPECT_THAT(kernels_of(c), ElementsAre("here", "there"));
 }
 
+TEST(CalibrationOrder, WhatWasMeasuredTogetherStandsBeforeABaseOfTheSameChip) {
+  Calibration base = of_kernels({"well_measured"});
+  base.curves.back().held_out.by_shape = true;
+  base.curves.back().held_out.groups = 40;  // Of more shapes than any kernel of this run.
+  Calibration c = of_kernels({"here"});
+  order_curves(c);
+  complete(c, base);
+  EXPECT_THAT(kernels_of(c), ElementsAre("here", "well_measured"));
+  Calibration preferring = of_kernels({"here"});
+  complete(preferring, base, {"well_measured"});
+  EXPECT_THAT(kernels_of(preferring), ElementsAre("well_measured", "here"));
+}
+
 TEST(ShippedCalibrations, LoadFitTheirSchemaAndNameAShippedChip) {
   for (const std::string& name : calibration_names()) {
     const Calibration c = load_calibration(name);

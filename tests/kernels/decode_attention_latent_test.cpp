@@ -263,7 +263,7 @@ TEST(LatentGrid, HoldsEverySplitOfTheHeadsFrom1KTo32KAndOnlyProblemsTheKernelCov
       EXPECT_EQ(*contexts.begin(), 1024);
       EXPECT_EQ(*contexts.rbegin(), 32768);
     }
-    for (const bench::Case& test : latent_cases(extent)) {
+    for (const bench::Case& test : latent_cases(extent, kDevice)) {
       EXPECT_NO_THROW(problem_from(test.shape)) << test.name;
     }
   }

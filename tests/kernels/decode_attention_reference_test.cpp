@@ -190,7 +190,7 @@ TEST(Grid, HoldsOnlyProblemsTheKernelsCover) {
     for (const bench::Point& point : points) {
       EXPECT_GT(point.work.bytes_read, 0);
     }
-    for (const bench::Case& test : cases(extent)) {
+    for (const bench::Case& test : cases(extent, device)) {
       EXPECT_NO_THROW(problem_from(test.shape)) << test.name;
     }
   }

@@ -81,7 +81,7 @@ TEST(MoeFamily, FullGridMeasuresEveryRouting) {
 
 TEST(MoeFamily, CasesReachEveryRoutingEveryTileWidthAndNoTokens) {
   for (const auto& cases :
-       {layer_cases(bench::Extent::kQuick), gemm_cases(bench::Extent::kQuick)}) {
+       {layer_cases(bench::Extent::kQuick, kDevice), gemm_cases(bench::Extent::kQuick, kDevice)}) {
     std::set<std::string> routings;
     std::set<int> padded;
     bool no_tokens = false;

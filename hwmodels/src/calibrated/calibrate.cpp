@@ -77,8 +77,8 @@ CalibrateResult calibrate(const MeasurementSet& set, const ChipSpec& chip,
     result.held_out.emplace_back(fits[i].curve.key, std::move(fits[i].points));
     result.calibration.curves.push_back(std::move(fits[i].curve));
   }
-  if (options.base != nullptr) complete(result.calibration, *options.base);
   order_curves(result.calibration, options.preferred);
+  if (options.base != nullptr) complete(result.calibration, *options.base, options.preferred);
   borrow_elementwise(result.calibration);
   return result;
 }

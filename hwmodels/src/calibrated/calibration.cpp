@@ -198,7 +198,8 @@ Calibration transferred(const Calibration& calibration, const ChipSpec& from, co
   return result;
 }
 
-void complete(Calibration& calibration, const Calibration& other) {
+void complete(Calibration& calibration, const Calibration& other,
+              const std::vector<std::string>& preferred) {
   std::vector<Curve> missing;
   for (const Curve& curve : other.curves) {
     const bool known =
@@ -208,6 +209,11 @@ void complete(Calibration& calibration, const Calibration& other) {
     if (!known) missing.push_back(curve);
   }
   calibration.curves.insert(calibration.curves.end(), missing.begin(), missing.end());
+  std::stable_sort(calibration.curves.begin(), calibration.curves.end(),
+                   [&](const Curve& a, const Curve& b) {
+                     return std::make_pair(slot_of(a), preference(preferred, a)) <
+                            std::make_pair(slot_of(b), preference(preferred, b));
+                   });
 }
 
 void borrow_elementwise(Calibration& calibration) {

@@ -152,7 +152,7 @@ INSTANTIATE_TEST_SUITE_P(KvTypes, EmulatedAttention,
 bench::CheckReport check_moe_layer(const std::string& claim) {
   bench::DeviceFacts few_multiprocessors;
   few_multiprocessors.sm_count = 3;
-  for (const bench::Case& test : moe::layer_cases(bench::Extent::kQuick)) {
+  for (const bench::Case& test : moe::layer_cases(bench::Extent::kQuick, few_multiprocessors)) {
     if (test.kernel == "ridge" && test.name.find(claim) != std::string::npos) {
       return moe::check_layer(test, few_multiprocessors);
     }

@@ -79,7 +79,7 @@ struct Faulty {
     return points;
   }
   static std::string explain(const Point&, const DeviceFacts&) { return "\n"; }
-  static std::vector<Case> cases(Extent) {
+  static std::vector<Case> cases(Extent, const DeviceFacts&) {
     std::vector<Case> all;
     if (std::string(Name).find("wrong") != std::string::npos || std::string(Name) == "case_hangs") {
       for (std::int64_t i = 0; i < 4; ++i) {

@@ -19,6 +19,10 @@ using ridge::emulated::rehearsing;
 namespace {
 
 constexpr std::size_t kMemoryBytes = std::size_t{80} * 1000 * 1000 * 1000;
+// As few as still show waves and splits: cases are sized by it, and a CTA takes a while here. A
+// rehearsal is of the full size.
+constexpr int kMultiprocessors = 12;
+constexpr int kRehearsedMultiprocessors = 132;
 
 }  // namespace
 
@@ -213,7 +217,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
   std::snprintf(properties->name, sizeof(properties->name), "emulated Hopper device");
   properties->totalGlobalMem = kMemoryBytes;
   properties->major = 9;
-  properties->multiProcessorCount = 132;
+  properties->multiProcessorCount = rehearsing() ? kRehearsedMultiprocessors : kMultiprocessors;
   properties->l2CacheSize = 50 << 20;
   return cudaSuccess;
 }

@@ -41,9 +41,11 @@ void prefer(Calibration& calibration, const std::vector<std::string>& kernels);
                                       const ChipSpec& to);
 inline constexpr double kTransferError = 0.10;
 
-// Adds the curves of `other` (a transfer) for the kernels that `calibration` lacks in a slot,
-// behind those that it has.
-void complete(Calibration& calibration, const Calibration& other);
+// Adds the curves of `other` (a base, or a transfer of it) for the kernels that `calibration` lacks
+// in a slot, behind those that it has: what was measured together is used together. Only
+// `preferred` kernels stand before them.
+void complete(Calibration& calibration, const Calibration& other,
+              const std::vector<std::string>& preferred = {});
 
 // Where nothing was measured for element-wise operators: launch from the GEMM curve, bandwidth from
 // the data sheet, and a large stated error.
