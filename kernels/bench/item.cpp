@@ -142,7 +142,9 @@ std::vector<Task> plan_run(const std::vector<Family>& families, const Options& o
         taken(w.points, [](const Item& item) { return item.point.turn == Turn::kCeiling; }));
   }
   for (OfFamily& w : work) {
-    add(w.family, "checks", std::move(w.cases));
+    if (!options.smoke) {
+      add(w.family, "checks", std::move(w.cases));
+    }
     add(w.family, "targets",
         taken(w.points, [](const Item& item) { return item.point.turn == Turn::kTarget; }));
   }

@@ -35,6 +35,7 @@ std::string usage() {
          "  --fresh            measure again what an interrupted run already has\n"
          "  --no-check         skip the comparisons with the references before measuring\n"
          "  --check            only the comparisons; exit 1 if one fails\n"
+         "  --smoke            of the comparisons only the simplest of every compiled kernel\n"
          "  --explain          print the launch plans of the grid; needs no GPU\n"
          "  --list             print the families and the number of their points; needs no GPU\n"
          "  --help             this text\n"
@@ -77,6 +78,8 @@ Options parse_options(const std::vector<std::string>& arguments) {
       options.fresh = true;
     } else if (argument == "--no-check") {
       options.skip_check = true;
+    } else if (argument == "--smoke") {
+      options.smoke = true;
     } else if (argument == "--check") {
       options.action = Action::kCheck;
     } else if (argument == "--explain") {

@@ -26,6 +26,7 @@ struct Options {
   std::string only;                   ///< Only points and cases whose key contains this text.
   bool fresh = false;                 ///< Set aside what an interrupted run left.
   bool skip_check = false;
+  bool smoke = false;        ///< Of the comparisons only the simplest of every compiled kernel.
   double time_limit_s = 0;   ///< Of the whole run; 0: none.
   double item_limit_s = 30;  ///< Of one comparison or one point.
 };

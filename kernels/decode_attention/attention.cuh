@@ -2,13 +2,14 @@
 
 #include "common/async_copy.cuh"
 #include "common/device_math.cuh"
-#include "common/dynamic_shared.cuh"
 #include "common/launch.cuh"
 #include "common/wgmma.cuh"
 #include "decode_attention/arguments.hpp"
 #include "decode_attention/pages.cuh"
-#include "decode_attention/softmax_rows.cuh"
 #include "decode_attention/tile_plan.hpp"
+#include "pipeline/aligned_shared.cuh"
+#include "pipeline/online_softmax.cuh"
+#include "pipeline/slots.cuh"
 
 #include <cstdint>
 
@@ -23,9 +24,8 @@
 ///                      at the end of a segment consumer 1 hands its (m, l, O) to consumer 0, who
 ///                      writes
 ///
-/// A slot is full when its bytes have landed (one expected transaction) and empty when the four
-/// warps of the one consumer that reads it have arrived. The 64 rows of a tile are the query heads
-/// of one KV head; rows beyond the group are zero and never written.
+/// A slot is empty when the four warps of the one consumer that reads it have arrived. The 64 rows
+/// of a tile are the query heads of one KV head; rows beyond the group are zero and never written.
 namespace ridge::kernels::decode {
 
 namespace named {
@@ -43,19 +43,14 @@ struct Attention {
   static constexpr int kOutputRegisters = HeadDim / 2;
   static constexpr int kScoreRegisters = kPageTokens / 2;
 
-  /// What every role needs to know of shared memory, as addresses in the shared window.
+  /// What every role needs to know of shared memory.
   struct Shared {
     std::uint32_t origin;
     unsigned char* generic;  // The same place as an ordinary pointer.
+    pipeline::Slots<> slots;
 
     __device__ std::uint32_t slot(std::uint32_t index) const {
       return origin + kPlan.slot_offset + index * kPlan.slot_bytes;
-    }
-    __device__ std::uint32_t full(std::uint32_t index) const {
-      return origin + kPlan.barrier_offset + index * 8;
-    }
-    __device__ std::uint32_t empty(std::uint32_t index) const {
-      return origin + kPlan.barrier_offset + (kPlan.slots + index) * 8;
     }
   };
 
@@ -63,16 +58,16 @@ struct Attention {
   // ------------------------------------------------------------------------------------
 
   static __device__ void load_tile(const Shared& shared, const CUtensorMap* map, const void* cache,
-                                   const RingPosition& at, std::int64_t tile_row,
+                                   const pipeline::RingPosition& at, std::int64_t tile_row,
                                    std::uint64_t policy) {
-    mbarrier_wait(shared.empty(at.slot), at.empty_parity);
-    mbarrier_arrive_expect(shared.full(at.slot), kPlan.slot_bytes);
+    shared.slots.wait_empty(at);
+    const std::uint32_t full = shared.slots.expect(at, kPlan.slot_bytes);
     if constexpr (kFp8) {
       bulk_load(shared.slot(at.slot), static_cast<const unsigned char*>(cache) + tile_row * HeadDim,
-                kPlan.slot_bytes, shared.full(at.slot), policy);
+                kPlan.slot_bytes, full, policy);
     } else {
-      tensor_load_3d(shared.slot(at.slot), map, shared.full(at.slot), 0,
-                     static_cast<std::int32_t>(tile_row), 0, policy);
+      tensor_load_3d(shared.slot(at.slot), map, full, 0, static_cast<std::int32_t>(tile_row), 0,
+                     policy);
     }
   }
 
@@ -82,22 +77,17 @@ struct Attention {
     // A KV head of more than 64 query heads is streamed once per row block: keep it in L2.
     const std::uint64_t policy =
         arguments.query_heads > kTileRows * arguments.kv_heads ? kEvictNormal : kEvictFirst;
-    std::uint32_t done = 0;  // Tiles of the segments before.
-    for (int index = begin; index < end; ++index) {
-      const Segment segment = arguments.segments[index];
-      SegmentPages pages(arguments, segment);
-      for (int tile = 0; tile < segment.tiles; ++tile) {
-        const std::int64_t page = pages.page(tile);
-        if (lane == 0) {
+    for_each_page(
+        arguments, begin, end, [&](const Segment& segment, std::uint32_t tile, std::int64_t page) {
+          if (lane != 0) {
+            return;
+          }
           const std::int64_t row = (page * arguments.kv_heads + segment.kv_head) * kPageTokens;
           load_tile(shared, &maps.key, arguments.key,
-                    ring_position(done + tile, Tensor::kKey, kPlan.slots), row, policy);
+                    tile_position(tile, Tensor::kKey, kPlan.slots), row, policy);
           load_tile(shared, &maps.value, arguments.value,
-                    ring_position(done + tile, Tensor::kValue, kPlan.slots), row, policy);
-        }
-      }
-      done += segment.tiles;
-    }
+                    tile_position(tile, Tensor::kValue, kPlan.slots), row, policy);
+        });
   }
 
   // ---- consumer
@@ -145,11 +135,11 @@ struct Attention {
 
   /// Expands an E4M3 tile into this consumer's F16 operand; tokens from `valid` on become zero,
   /// whatever the cache holds there. Leaves the slot free.
-  static __device__ void convert_tile(const Shared& shared, std::uint32_t slot, int consumer,
-                                      int valid) {
+  static __device__ void convert_tile(const Shared& shared, const pipeline::RingPosition& at,
+                                      int consumer, int valid) {
     constexpr int kSixteenths = HeadDim / 16;
     const int thread = static_cast<int>(threadIdx.x) % 128;
-    const unsigned char* source = shared.generic + kPlan.slot_offset + slot * kPlan.slot_bytes;
+    const unsigned char* source = shared.generic + kPlan.slot_offset + at.slot * kPlan.slot_bytes;
     unsigned char* target = shared.generic + kPlan.operand_offset + consumer * kPlan.operand_bytes;
 #pragma unroll 4
     for (int i = thread; i < kPageTokens * kSixteenths; i += 128) {
@@ -168,7 +158,7 @@ struct Attention {
       *reinterpret_cast<uint4*>(target + store.first_piece) = store.high_first ? high : low;
       *reinterpret_cast<uint4*>(target + store.second_piece) = store.high_first ? low : high;
     }
-    release(shared, slot);
+    shared.slots.release(at);
     fence_async_proxy();
     named_barrier(named::kFirstConsumer + consumer, 128);
   }
@@ -189,31 +179,21 @@ struct Attention {
     named_barrier(named::kFirstConsumer + consumer, 128);
   }
 
-  /// This warp is done reading the slot.
-  static __device__ void release(const Shared& shared, std::uint32_t slot) {
-    __syncwarp();
-    if (threadIdx.x % 32 == 0) {
-      mbarrier_arrive(shared.empty(slot));
-    }
-  }
-
-  /// The online softmax's state of this thread's two rows: largest score so far (in log2 units),
-  /// this thread's share of the denominator, and the output tile.
+  /// The online softmax's state of this thread's two rows, and its output tile.
   struct State {
-    float largest[2];
-    float sum[2];
+    pipeline::OnlineSoftmax softmax;
     float output[kOutputRegisters];
   };
 
   static __device__ void consume_tile(const Shared& shared, State& state, int consumer,
                                       std::uint32_t tile, int valid, float scale_log2) {
     // S = Q K^T.
-    const RingPosition key = ring_position(tile, Tensor::kKey, kPlan.slots);
-    mbarrier_wait(shared.full(key.slot), key.full_parity);
+    const pipeline::RingPosition key = tile_position(tile, Tensor::kKey, kPlan.slots);
+    shared.slots.wait_full(key);
     const std::uint32_t converted =
         shared.origin + kPlan.operand_offset + consumer * kPlan.operand_bytes;
     if constexpr (kFp8) {
-      convert_tile(shared, key.slot, consumer, valid);
+      convert_tile(shared, key, consumer, valid);
     }
     const std::uint32_t key_address = kFp8 ? converted : shared.slot(key.slot);
     const std::uint32_t query_address = shared.origin + kPlan.query_offset;
@@ -228,50 +208,37 @@ struct Attention {
     wgmma_commit();
     wgmma_wait<0>();
     if constexpr (!kFp8) {
-      release(shared, key.slot);
+      shared.slots.release(key);
     }
 
-    // Online softmax, in base 2.
     if (valid < kPageTokens) {
-      mask_scores(score, valid);
+      pipeline::mask_scores(score, valid);
     }
+    float shrink[2];
+    state.softmax.add(score, scale_log2, shrink);
     std::uint32_t weight[kValuePasses][kScoreRegisters / 8][4];
-    float rescale[2];
 #pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      // Every tile has a valid token, so the new maximum is finite and exp2 meets no inf - inf.
-      const float largest =
-          fmaxf(state.largest[half], quad_max(largest_of_row(score, half)) * scale_log2);
-      rescale[half] = exp2_approx(state.largest[half] - largest);
-      state.largest[half] = largest;
-      float sum = 0;
-#pragma unroll
-      for (int j = 0; j < kScoreRegisters / 4; ++j) {
-        const float p0 = exp2_approx(fmaf(score[4 * j + 2 * half], scale_log2, -largest));
-        const float p1 = exp2_approx(fmaf(score[4 * j + 2 * half + 1], scale_log2, -largest));
-        sum += p0 + p1;
-        const FragmentSlot slot = accumulator_as_a(4 * j + 2 * half);
-        const std::uint32_t pair = pack(p0, p1);
-        weight[0][slot.step][slot.index] = pair;
-        if constexpr (kValuePasses == 2) {
-          weight[1][slot.step][slot.index] =
-              pack(p0 - __uint_as_float(pair << 16), p1 - __uint_as_float(pair & 0xffff0000u));
-        }
+    for (int i = 0; i < kScoreRegisters; i += 2) {
+      const FragmentSlot slot = accumulator_as_a(i);
+      const std::uint32_t pair = pack(score[i], score[i + 1]);
+      weight[0][slot.step][slot.index] = pair;
+      if constexpr (kValuePasses == 2) {
+        weight[1][slot.step][slot.index] = pack(score[i] - __uint_as_float(pair << 16),
+                                                score[i + 1] - __uint_as_float(pair & 0xffff0000u));
       }
-      state.sum[half] = state.sum[half] * rescale[half] + sum;
     }
 #pragma unroll
     for (int i = 0; i < kOutputRegisters; ++i) {
-      state.output[i] *= rescale[(i / 2) % 2];
+      state.output[i] *= shrink[(i / 2) % 2];
     }
 
     // O += P V.
-    const RingPosition value = ring_position(tile, Tensor::kValue, kPlan.slots);
-    mbarrier_wait(shared.full(value.slot), value.full_parity);
+    const pipeline::RingPosition value = tile_position(tile, Tensor::kValue, kPlan.slots);
+    shared.slots.wait_full(value);
     if constexpr (kFp8) {
       // All four warps must be done with K before V takes its place.
       named_barrier(named::kFirstConsumer + consumer, 128);
-      convert_tile(shared, value.slot, consumer, valid);
+      convert_tile(shared, value, consumer, valid);
     } else if (valid < kPageTokens) {
       clear_values(shared, value.slot, consumer, valid);
     }
@@ -291,7 +258,7 @@ struct Attention {
       // And done with V before the next K does.
       named_barrier(named::kFirstConsumer + consumer, 128);
     } else {
-      release(shared, value.slot);
+      shared.slots.release(value);
     }
   }
 
@@ -300,7 +267,7 @@ struct Attention {
   static __device__ void merge_consumers(const Shared& shared, State& state, int consumer) {
     constexpr int kHalf = kOutputRegisters / 2;
     const int thread = static_cast<int>(threadIdx.x) % 128;
-    const int row = (thread / 32) * 16 + (thread % 32) / 4;
+    const int row = pipeline::upper_row();
     float* exchange = reinterpret_cast<float*>(shared.generic + kPlan.query_offset);
     float* stats = reinterpret_cast<float*>(shared.generic + kPlan.stats_offset);
     float mine[2] = {1, 1};
@@ -313,8 +280,8 @@ struct Attention {
         if (round == 0 && thread % 4 == 0) {
 #pragma unroll
           for (int half = 0; half < 2; ++half) {
-            stats[row + 8 * half] = state.largest[half];
-            stats[kTileRows + row + 8 * half] = state.sum[half];
+            stats[row + 8 * half] = state.softmax.largest[half];
+            stats[kTileRows + row + 8 * half] = state.softmax.sum[half];
           }
         }
 #pragma unroll
@@ -328,12 +295,12 @@ struct Attention {
 #pragma unroll
           for (int half = 0; half < 2; ++half) {
             const float other = stats[row + 8 * half];
-            const float largest = fmaxf(state.largest[half], other);
-            mine[half] = exp2_approx(state.largest[half] - largest);
+            const float largest = fmaxf(state.softmax.largest[half], other);
+            mine[half] = exp2_approx(state.softmax.largest[half] - largest);
             theirs[half] = exp2_approx(other - largest);
-            state.largest[half] = largest;
-            state.sum[half] =
-                state.sum[half] * mine[half] + stats[kTileRows + row + 8 * half] * theirs[half];
+            state.softmax.largest[half] = largest;
+            state.softmax.sum[half] = state.softmax.sum[half] * mine[half] +
+                                      stats[kTileRows + row + 8 * half] * theirs[half];
           }
         }
 #pragma unroll
@@ -351,18 +318,16 @@ struct Attention {
   static __device__ void write_result(const Arguments& arguments, const Segment& segment,
                                       const State& state, int first_head, int rows) {
     const int thread = static_cast<int>(threadIdx.x) % 128;
-    const int upper = (thread / 32) * 16 + (thread % 32) / 4;
     const int column = (thread % 4) * 2;
     const float value_scale = kFp8 ? arguments.v_scale[segment.kv_head] : 1.0f;
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
-      const int row = upper + 8 * half;
+      const int row = pipeline::upper_row() + 8 * half;
       if (row >= rows) {
         continue;
       }
-      const float sum = state.sum[half];
-      const float factor = sum > 0 ? value_scale / sum : 0.0f;
-      const float lse = sum > 0 ? state.largest[half] + log2f(sum) : -INFINITY;
+      const float factor = value_scale * state.softmax.normalizer(half);
+      const float lse = state.softmax.lse_log2(half);
       const std::int64_t vector =
           segment.partial >= 0
               ? static_cast<std::int64_t>(segment.partial) * kTileRows + row
@@ -372,7 +337,7 @@ struct Attention {
         if (segment.partial >= 0) {
           arguments.partial_lse[vector] = lse;
         } else {
-          arguments.lse[vector] = lse * 0.693147180559945f;
+          arguments.lse[vector] = lse * pipeline::kLn2;
         }
       }
       const bool as_float = segment.partial >= 0 || arguments.output_float;
@@ -402,15 +367,13 @@ struct Attention {
       const Segment segment = arguments.segments[index];
       const int first_head = segment.kv_head * group + segment.row_block * kTileRows;
       const int rows = min(kTileRows, group - segment.row_block * kTileRows);
-      float scale_log2 = arguments.softmax_scale * 1.44269504088896f;
+      float scale_log2 = arguments.softmax_scale * pipeline::kLog2OfE;
       if constexpr (kFp8) {
         scale_log2 *= arguments.k_scale[segment.kv_head];
       }
       load_query(shared, arguments, segment, first_head, rows);
 
       State state;
-      state.largest[0] = state.largest[1] = -INFINITY;
-      state.sum[0] = state.sum[1] = 0;
 #pragma unroll
       for (int i = 0; i < kOutputRegisters; ++i) {
         state.output[i] = 0;
@@ -419,8 +382,7 @@ struct Attention {
         const int left = segment.kv_tokens - (segment.first_tile + tile) * kPageTokens;
         consume_tile(shared, state, consumer, done + tile, min(left, kPageTokens), scale_log2);
       }
-      state.sum[0] = quad_sum(state.sum[0]);
-      state.sum[1] = quad_sum(state.sum[1]);
+      state.softmax.finish();
       const bool consumer_1_has_tiles = consumer_of(done + 1) < segment.tiles;
       if (consumer_1_has_tiles) {
         merge_consumers(shared, state, consumer);
@@ -440,17 +402,13 @@ __global__ void __launch_bounds__(kThreads, 1)
     attention_kernel(const __grid_constant__ CacheMaps maps,
                      const __grid_constant__ Arguments arguments) {
   using Kernel = Attention<HeadDim, Type>;
-  unsigned char* const raw = dynamic_shared_memory();
-  const std::uint32_t start = shared_address(raw);
-  const std::uint32_t origin =
-      (start + kSwizzleAtomBytes - 1) / kSwizzleAtomBytes * kSwizzleAtomBytes;
-  const typename Kernel::Shared shared{origin, raw + (origin - start)};
+  const pipeline::AlignedShared memory = pipeline::AlignedShared::of_this_cta();
+  const std::uint32_t barriers = memory.origin + Kernel::kPlan.barrier_offset;
+  const typename Kernel::Shared shared{
+      memory.origin, memory.generic, {barriers, barriers + Kernel::kPlan.slots * 8}};
 
   if (threadIdx.x == 0) {
-    for (int slot = 0; slot < Kernel::kPlan.slots; ++slot) {
-      mbarrier_init(shared.full(slot), 1);
-      mbarrier_init(shared.empty(slot), 4);
-    }
+    shared.slots.init(Kernel::kPlan.slots, 1, 4);
     mbarrier_init_fence();
   }
   __syncthreads();

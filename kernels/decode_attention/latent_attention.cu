@@ -1,12 +1,13 @@
 #include "common/async_copy.cuh"
 #include "common/device_math.cuh"
-#include "common/dynamic_shared.cuh"
 #include "common/launch.cuh"
 #include "common/wgmma.cuh"
 #include "decode_attention/arguments.hpp"
 #include "decode_attention/latent_plan.hpp"
 #include "decode_attention/pages.cuh"
-#include "decode_attention/softmax_rows.cuh"
+#include "pipeline/aligned_shared.cuh"
+#include "pipeline/online_softmax.cuh"
+#include "pipeline/slots.cuh"
 
 #include <cstdint>
 
@@ -24,6 +25,12 @@
 namespace ridge::kernels::decode {
 namespace {
 
+using pipeline::arrive_as_warp;
+using pipeline::OnlineSoftmax;
+using pipeline::ring_position;
+using pipeline::RingPosition;
+using pipeline::upper_row;
+
 constexpr LatentPlan kPlan = latent_plan();
 static_assert(kPlan.total_bytes <= kSharedLimitBytes);
 
@@ -35,33 +42,14 @@ constexpr int kBlockRegisters = kLatentColumns / 2;
 struct Shared {
   std::uint32_t origin;
   unsigned char* generic;  // The same place as an ordinary pointer.
+  pipeline::Slots<kLatentPanels> slots;
+  pipeline::Slots<> mailbox;
 
   __device__ std::uint32_t slot(std::uint32_t index) const {
     return origin + kPlan.slot_offset + index * kPlan.slot_bytes;
   }
-  __device__ std::uint32_t full(std::uint32_t slot, std::uint32_t panel) const {
-    return origin + kPlan.full_offset + (slot * kLatentPanels + panel) * 8;
-  }
-  __device__ std::uint32_t empty(std::uint32_t slot) const {
-    return origin + kPlan.empty_offset + slot * 8;
-  }
-  __device__ std::uint32_t message_ready() const { return origin + kPlan.message_ready_offset; }
-  __device__ std::uint32_t message_read() const { return origin + kPlan.message_read_offset; }
   __device__ float* rows() const { return reinterpret_cast<float*>(generic + kPlan.row_offset); }
 };
-
-/// The first of the two rows (the other is 8 below) of which this thread holds accumulators.
-__device__ int upper_row() {
-  const int thread = static_cast<int>(threadIdx.x) % 128;
-  return thread / 32 * 16 + thread % 32 / 4;
-}
-
-__device__ void arrive_as_warp(std::uint32_t barrier) {
-  __syncwarp();
-  if (threadIdx.x % 32 == 0) {
-    mbarrier_arrive(barrier);
-  }
-}
 
 // ---- producer
 
@@ -70,25 +58,18 @@ __device__ void produce(const Shared& shared, const CUtensorMap* latent, const A
   const int lane = static_cast<int>(threadIdx.x) % 32;
   // More than 64 heads stream the latent once per row block: keep it in L2.
   const std::uint64_t policy = arguments.query_heads > kTileRows ? kEvictNormal : kEvictFirst;
-  std::uint32_t done = 0;  // Tiles of the segments before.
-  for (int index = begin; index < end; ++index) {
-    const Segment segment = arguments.segments[index];
-    SegmentPages pages(arguments, segment);
-    for (int tile = 0; tile < segment.tiles; ++tile) {
-      const std::int32_t page = pages.page(tile);
-      if (lane == 0) {
-        const RingPosition at = latent_ring_position(done + tile, kPlan.slots);
-        mbarrier_wait(shared.empty(at.slot), at.empty_parity);
-        for (int panel = 0; panel < kLatentPanels; ++panel) {
-          const std::uint32_t full = shared.full(at.slot, panel);
-          mbarrier_arrive_expect(full, kLatentPanelBytes);
-          tensor_load_3d(shared.slot(at.slot) + panel * kLatentPanelBytes, latent, full, 0,
-                         page * kPageTokens, panel, policy);
-        }
-      }
+  for_each_page(arguments, begin, end, [&](const Segment&, std::uint32_t tile, std::int32_t page) {
+    if (lane != 0) {
+      return;
     }
-    done += segment.tiles;
-  }
+    const RingPosition at = ring_position(tile, kPlan.slots);
+    shared.slots.wait_empty(at);
+    for (int panel = 0; panel < kLatentPanels; ++panel) {
+      const std::uint32_t full = shared.slots.expect(at, kLatentPanelBytes, panel);
+      tensor_load_3d(shared.slot(at.slot) + panel * kLatentPanelBytes, latent, full, 0,
+                     page * kPageTokens, panel, policy);
+    }
+  });
 }
 
 // ---- scores
@@ -132,20 +113,13 @@ __device__ void clear_values(unsigned char* slot, int valid) {
   }
 }
 
-/// The online softmax's state of this thread's two rows: largest score so far (in log2 units) and
-/// this thread's share of the denominator.
-struct Softmax {
-  float largest[2] = {-INFINITY, -INFINITY};
-  float sum[2] = {0, 0};
-};
-
 __device__ void multiply_keys(const Shared& shared, const RingPosition& at,
                               float (&score)[kScoreRegisters]) {
   const std::uint32_t query = shared.origin + kPlan.query_offset;
   const std::uint32_t keys = shared.slot(at.slot);
 #pragma unroll
   for (int panel = 0; panel < kLatentPanels; ++panel) {
-    mbarrier_wait(shared.full(at.slot, panel), at.full_parity);
+    shared.slots.wait_full(at, panel);
     wgmma_fence();
 #pragma unroll
     for (int k = 4 * panel; k < 4 * panel + 4; ++k) {
@@ -185,86 +159,69 @@ __device__ void store_weights(const Shared& shared, const float (&p)[kScoreRegis
   }
 }
 
-__device__ void score_tile(const Shared& shared, Softmax& softmax, std::uint32_t tile,
+__device__ void score_tile(const Shared& shared, OnlineSoftmax& softmax, std::uint32_t tile,
                            std::uint32_t message, int valid, float scale_log2) {
-  const RingPosition at = latent_ring_position(tile, kPlan.slots);
+  const RingPosition at = ring_position(tile, kPlan.slots);
   float score[kScoreRegisters];
   multiply_keys(shared, at, score);
 
-  // Online softmax, in base 2.
   if (valid < kPageTokens) {
-    mask_scores(score, valid);
+    pipeline::mask_scores(score, valid);
   }
-  float rescale[2];
-#pragma unroll
-  for (int half = 0; half < 2; ++half) {
-    // Every tile has a valid token, so the new maximum is finite and exp2 meets no inf - inf.
-    const float largest =
-        fmaxf(softmax.largest[half], quad_max(largest_of_row(score, half)) * scale_log2);
-    rescale[half] = exp2_approx(softmax.largest[half] - largest);
-    softmax.largest[half] = largest;
-    float sum = 0;
-#pragma unroll
-    for (int j = 0; j < kScoreRegisters / 4; ++j) {
-      for (int i = 4 * j + 2 * half; i < 4 * j + 2 * half + 2; ++i) {
-        score[i] = exp2_approx(fmaf(score[i], scale_log2, -largest));
-        sum += score[i];
-      }
-    }
-    softmax.sum[half] = softmax.sum[half] * rescale[half] + sum;
-  }
+  float shrink[2];
+  softmax.add(score, scale_log2, shrink);
 
   // All four warps must have read the keys before P or zeros take their place, and the value
   // warpgroups the last message.
   named_barrier(kScoreTogether, 128);
-  mbarrier_wait(shared.message_read(), latent_message(message).read_parity);
+  shared.mailbox.wait_empty(message_position(message));
   const std::uint32_t slot = kPlan.slot_offset + at.slot * kPlan.slot_bytes;
   store_weights(shared, score, slot + kSecondWeightOffset);
   const int row = upper_row();
   if (threadIdx.x % 4 == 0) {
-    shared.rows()[row] = rescale[0];
-    shared.rows()[row + 8] = rescale[1];
+    shared.rows()[row] = shrink[0];
+    shared.rows()[row + 8] = shrink[1];
   }
   if (valid < kPageTokens) {
     clear_values(shared.generic + slot, valid);
   }
   fence_async_proxy();  // For wgmma, which reads the zeros, and the copy that reuses the slot.
-  arrive_as_warp(shared.message_ready());
+  arrive_as_warp(shared.mailbox.full_barrier(0));
 }
 
 /// A segment's last message, and its log-sum-exp.
 __device__ void finish_scores(const Shared& shared, const Arguments& arguments,
-                              const Segment& segment, const Softmax& softmax, std::uint32_t message,
+                              const Segment& segment, OnlineSoftmax& softmax, std::uint32_t message,
                               int rows) {
-  const float sum[2] = {quad_sum(softmax.sum[0]), quad_sum(softmax.sum[1])};
-  mbarrier_wait(shared.message_read(), latent_message(message).read_parity);
+  softmax.finish();
+  shared.mailbox.wait_empty(message_position(message));
   if (threadIdx.x % 4 == 0) {
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
       const int row = upper_row() + 8 * half;
-      shared.rows()[row] = sum[half] > 0 ? 1.0f / sum[half] : 0.0f;
-      const float lse = sum[half] > 0 ? softmax.largest[half] + log2f(sum[half]) : -INFINITY;
+      shared.rows()[row] = softmax.normalizer(half);
+      const float lse = softmax.lse_log2(half);
       if (row < rows && segment.partial >= 0) {
         arguments.partial_lse[static_cast<std::int64_t>(segment.partial) * kTileRows + row] = lse;
       } else if (row < rows) {
         arguments.lse[static_cast<std::int64_t>(segment.request) * arguments.query_heads +
-                      segment.row_block * kTileRows + row] = lse * 0.693147180559945f;
+                      segment.row_block * kTileRows + row] = lse * pipeline::kLn2;
       }
     }
   }
-  arrive_as_warp(shared.message_ready());
+  arrive_as_warp(shared.mailbox.full_barrier(0));
 }
 
 __device__ void compute_scores(const Shared& shared, const Arguments& arguments, int begin,
                                int end) {
-  const float scale_log2 = arguments.softmax_scale * 1.44269504088896f;
+  const float scale_log2 = arguments.softmax_scale * pipeline::kLog2OfE;
   std::uint32_t tile = 0;     // Of the CTA.
   std::uint32_t message = 0;  // Of the CTA.
   for (int index = begin; index < end; ++index) {
     const Segment segment = arguments.segments[index];
     const int rows = min(kTileRows, arguments.query_heads - segment.row_block * kTileRows);
     load_query(shared, arguments, segment, rows);
-    Softmax softmax;
+    OnlineSoftmax softmax;
     for (int i = 0; i < segment.tiles; ++i) {
       const int left = segment.kv_tokens - (segment.first_tile + i) * kPageTokens;
       score_tile(shared, softmax, tile++, message++, min(left, kPageTokens), scale_log2);
@@ -280,7 +237,7 @@ using Output = float[kLatentBlocks][kBlockRegisters];
 
 __device__ void add_values(const Shared& shared, Output& output, std::uint32_t tile,
                            int warpgroup) {
-  const RingPosition at = latent_ring_position(tile, kPlan.slots);
+  const RingPosition at = ring_position(tile, kPlan.slots);
   const std::uint32_t slot = kPlan.slot_offset + at.slot * kPlan.slot_bytes;
   const std::uint32_t terms[kLatentValuePasses] = {kPlan.weight_offset, slot + kSecondWeightOffset};
   std::uint32_t weight[kLatentValuePasses][kPageTokens / 16][4];
@@ -296,7 +253,7 @@ __device__ void add_values(const Shared& shared, Output& output, std::uint32_t t
     }
   }
   const float rescale[2] = {shared.rows()[upper_row()], shared.rows()[upper_row() + 8]};
-  arrive_as_warp(shared.message_read());
+  arrive_as_warp(shared.mailbox.empty_barrier(0));
   constexpr int kPanels = kLatentColumns / 64;  // Of a block.
 #pragma unroll
   for (int block = 0; block < kLatentBlocks; ++block) {
@@ -304,7 +261,7 @@ __device__ void add_values(const Shared& shared, Output& output, std::uint32_t t
     // The panels landed before the scores were computed; this lets *these* threads read them.
 #pragma unroll
     for (int panel = 0; panel < kPanels; ++panel) {
-      mbarrier_wait(shared.full(at.slot, first_panel + panel), at.full_parity);
+      shared.slots.wait_full(at, first_panel + panel);
     }
 #pragma unroll
     for (int i = 0; i < kBlockRegisters; ++i) {
@@ -324,7 +281,7 @@ __device__ void add_values(const Shared& shared, Output& output, std::uint32_t t
   }
   wgmma_commit();
   wgmma_wait<0>();
-  arrive_as_warp(shared.empty(at.slot));
+  shared.slots.release(at);
 }
 
 __device__ void write_result(const Arguments& arguments, const Segment& segment,
@@ -371,12 +328,12 @@ __device__ void compute_values(const Shared& shared, const Arguments& arguments,
     const int rows = min(kTileRows, arguments.query_heads - segment.row_block * kTileRows);
     Output output = {};
     for (int i = 0; i < segment.tiles; ++i) {
-      mbarrier_wait(shared.message_ready(), latent_message(message++).ready_parity);
+      shared.mailbox.wait_full(message_position(message++));
       add_values(shared, output, tile++, warpgroup);
     }
-    mbarrier_wait(shared.message_ready(), latent_message(message++).ready_parity);
+    shared.mailbox.wait_full(message_position(message++));
     const float factor[2] = {shared.rows()[upper_row()], shared.rows()[upper_row() + 8]};
-    arrive_as_warp(shared.message_read());
+    arrive_as_warp(shared.mailbox.empty_barrier(0));
     write_result(arguments, segment, output, factor, warpgroup, rows);
   }
 }
@@ -384,21 +341,15 @@ __device__ void compute_values(const Shared& shared, const Arguments& arguments,
 __global__ void __launch_bounds__(kLatentThreads, 1)
     latent_attention_kernel(const __grid_constant__ CUtensorMap latent,
                             const __grid_constant__ Arguments arguments) {
-  unsigned char* const raw = dynamic_shared_memory();
-  const std::uint32_t start = shared_address(raw);
-  const std::uint32_t origin =
-      (start + kSwizzleAtomBytes - 1) / kSwizzleAtomBytes * kSwizzleAtomBytes;
-  const Shared shared{origin, raw + (origin - start)};
+  const auto [origin, generic] = pipeline::AlignedShared::of_this_cta();
+  const Shared shared{origin,
+                      generic,
+                      {origin + kPlan.full_offset, origin + kPlan.empty_offset},
+                      {origin + kPlan.message_ready_offset, origin + kPlan.message_read_offset}};
 
   if (threadIdx.x == 0) {
-    for (int slot = 0; slot < kPlan.slots; ++slot) {
-      for (int panel = 0; panel < kLatentPanels; ++panel) {
-        mbarrier_init(shared.full(slot, panel), 1);
-      }
-      mbarrier_init(shared.empty(slot), kValueWarpgroups * 4);
-    }
-    mbarrier_init(shared.message_ready(), 4);
-    mbarrier_init(shared.message_read(), kValueWarpgroups * 4);
+    shared.slots.init(kPlan.slots, 1, kValueWarpgroups * 4);
+    shared.mailbox.init(1, 4, kValueWarpgroups * 4);
     mbarrier_init_fence();
   }
   __syncthreads();

@@ -5,6 +5,7 @@
 #include "decode_attention/problem.hpp"
 #include "decode_attention/schedule.hpp"
 #include "decode_attention/tile_plan.hpp"
+#include "pipeline/ring.hpp"
 
 #include <cstdint>
 
@@ -44,7 +45,7 @@ struct LatentPlan {
   std::uint32_t query_offset = 0;
   std::uint32_t slot_offset = 0;
   std::uint32_t weight_offset = 0;  ///< P's first term; its second lies in the tile's slot.
-  std::uint32_t row_offset = 0;     ///< A float per row: see LatentMessage.
+  std::uint32_t row_offset = 0;     ///< A float per row: see message_position.
   std::uint32_t full_offset = 0;    ///< A barrier per slot and panel.
   std::uint32_t empty_offset = 0;   ///< One per slot.
   std::uint32_t message_ready_offset = 0;
@@ -82,24 +83,12 @@ RIDGE_HOST_DEVICE constexpr std::uint32_t weight_fragment(std::uint32_t k, std::
   return (k * 128 + thread) * 16;
 }
 
-/// Slot and parities of the CTA's `tile`-th tile, as in ring_position; slots are taken in turn.
-RIDGE_HOST_DEVICE constexpr RingPosition latent_ring_position(std::uint32_t tile,
-                                                              std::uint32_t slots) {
-  const std::uint32_t round = tile / slots;
-  return {tile % slots, round & 1u, (round & 1u) ^ 1u};
-}
-
-/// The score warpgroup tells the two value warpgroups of its progress in messages, one at a time:
-/// for each tile P and, per row, the factor by which the output so far shrinks; after a segment's
-/// last tile, per row, the factor that turns the output into the result. The next message is
-/// written when this one is in the readers' registers.
-struct LatentMessage {
-  std::uint32_t ready_parity = 0;  ///< A value warpgroup waits for the message with it.
-  std::uint32_t read_parity = 0;   ///< The score warpgroup waits with it before it writes.
-};
-
-RIDGE_HOST_DEVICE constexpr LatentMessage latent_message(std::uint32_t number) {
-  return {number & 1u, (number & 1u) ^ 1u};
+/// The score warpgroup tells the two value warpgroups of its progress in messages, one at a time
+/// through one mailbox (a ring of one slot): for each tile P and, per row, the factor by which the
+/// output so far shrinks; after a segment's last tile, per row, the factor that turns the output
+/// into the result. The next message is written when this one is in the readers' registers.
+RIDGE_HOST_DEVICE constexpr pipeline::RingPosition message_position(std::uint32_t number) {
+  return pipeline::ring_position(number, 1);
 }
 
 }  // namespace ridge::kernels::decode

@@ -31,4 +31,19 @@ class SegmentPages {
   std::int32_t fetched_ = 0;
 };
 
+/// The producer's walk: calls load(segment, tile, page) for the tiles of segments [begin, end),
+/// where `tile` counts over the CTA's whole work. All lanes of a warp walk together.
+template <typename Load>
+__device__ __forceinline__ void for_each_page(const Arguments& arguments, int begin, int end,
+                                              Load load) {
+  std::uint32_t tiles = 0;
+  for (int index = begin; index < end; ++index) {
+    const Segment segment = arguments.segments[index];
+    SegmentPages pages(arguments, segment);
+    for (int tile = 0; tile < segment.tiles; ++tile) {
+      load(segment, tiles++, pages.page(tile));
+    }
+  }
+}
+
 }  // namespace ridge::kernels::decode

@@ -4,6 +4,7 @@
 #include "common/shared_layout.hpp"
 #include "decode_attention/problem.hpp"
 #include "decode_attention/schedule.hpp"
+#include "pipeline/ring.hpp"
 
 #include <cstdint>
 
@@ -67,18 +68,10 @@ constexpr int value_passes(KvType type) {
   return type == KvType::kBf16 ? 2 : 1;
 }
 
-/// The ring's arithmetic. Tiles alternate between the consumers over a CTA's whole work, and each
-/// consumer has half of the slots to itself, used in turn by the K and V of its tiles. A shared
-/// ring would let a consumer wait for a use of a slot while the other's use before it has not
-/// landed; parities cannot tell uses two apart, and the wait would pass too early. A consumer waits
-/// on `full` with `full_parity`; the producer waits on `empty` with `empty_parity`, which lets the
-/// first use of a slot through.
-struct RingPosition {
-  std::uint32_t slot = 0;
-  std::uint32_t full_parity = 0;
-  std::uint32_t empty_parity = 0;
-};
-
+/// Tiles alternate between the consumers over a CTA's whole work, and each consumer has half of the
+/// slots to itself, used in turn by the K and V of its tiles. A shared ring would let a consumer
+/// wait for a use of a slot while the other's use before it has not landed; parities cannot tell
+/// uses two apart, and the wait would pass too early.
 enum class Tensor : std::uint32_t { kKey = 0, kValue = 1 };
 
 RIDGE_HOST_DEVICE constexpr int consumer_of(std::uint32_t tile) {
@@ -86,12 +79,13 @@ RIDGE_HOST_DEVICE constexpr int consumer_of(std::uint32_t tile) {
 }
 
 /// Place of the K or V of the CTA's `tile`-th tile.
-RIDGE_HOST_DEVICE constexpr RingPosition ring_position(std::uint32_t tile, Tensor tensor,
-                                                       std::uint32_t slots) {
+RIDGE_HOST_DEVICE constexpr pipeline::RingPosition tile_position(std::uint32_t tile, Tensor tensor,
+                                                                 std::uint32_t slots) {
   const std::uint32_t own_slots = slots / kConsumers;
-  const std::uint32_t use = tile / kConsumers * 2 + static_cast<std::uint32_t>(tensor);
-  const std::uint32_t round = use / own_slots;
-  return {tile % kConsumers * own_slots + use % own_slots, round & 1u, (round & 1u) ^ 1u};
+  pipeline::RingPosition at = pipeline::ring_position(
+      tile / kConsumers * 2 + static_cast<std::uint32_t>(tensor), own_slots);
+  at.slot += tile % kConsumers * own_slots;
+  return at;
 }
 
 /// Byte offset of the k-th 16-element step along head_dim in a query or key tile (K-major

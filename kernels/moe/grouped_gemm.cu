@@ -7,9 +7,9 @@
 #include "moe/fragments.hpp"
 #include "moe/grouped_gemm.hpp"
 #include "moe/quantize.hpp"
-#include "moe/ring.hpp"
 #include "moe/scale_layout.hpp"
 #include "moe/schedule.hpp"
+#include "pipeline/slots.cuh"
 
 #include <stdexcept>
 
@@ -62,23 +62,19 @@ struct Consumer {
   const GroupedGemmOperands& operands;
   int warpgroup;
   int thread;  // Within the warpgroup.
-  Ring<kStages> ring{};
+  pipeline::Slots<> slots;
+  pipeline::RingCursor<kStages> ring{};
   int maxima_set = 0;
 
   __device__ int warp() const { return warpgroup * 4 + thread / 32; }
   __device__ int lane() const { return thread % 32; }
 
-  __device__ void wait_full() const {
-    mbarrier_wait(shared_address(&shared.full[ring.stage]), ring.full_parity());
-  }
+  __device__ void wait_full() const { slots.wait_full(ring.position()); }
   /// Once per warp: hands the stage back to the copies.
-  __device__ void release() {
-    __syncwarp();
-    if (lane() == 0) mbarrier_arrive(shared_address(&shared.empty[ring.stage]));
-  }
+  __device__ void release() const { slots.release(ring.position()); }
   /// Scales of the tile's tokens in the current stage.
   __device__ const float* token_scales(const Tile& tile) const {
-    return shared.token_scales[ring.stage] + tile.first_row % kScaleAlignment;
+    return shared.token_scales[ring.slot()] + tile.first_row % kScaleAlignment;
   }
   __device__ const float2* weight_scales(const Tile& tile) const {
     return operands.weight_scales + weight_scale_index(operands.weight_rows, operands.depth,
@@ -220,7 +216,7 @@ __device__ __forceinline__ void tokens_by_weights(Consumer& self, const Tile& ti
     const float2 weight_scale = next_scale;
     next_scale = __ldg(weight_scales + min(block + 1, k_blocks - 1));
     self.wait_full();
-    const Stage& stage = self.shared.stages[self.ring.stage];
+    const Stage& stage = self.shared.stages[self.ring.slot()];
     const float* const token_scales = self.token_scales(tile);
     const float token_scale[2] = {token_scales[row], token_scales[row + 8]};
     const std::uint32_t a =
@@ -349,7 +345,7 @@ __device__ __forceinline__ void weights_by_tokens(Consumer& self, const Tile& ti
     const float2 weight_scale = next_scale;
     next_scale = __ldg(weight_scales + min(block + 1, k_blocks - 1));
     self.wait_full();
-    const Stage& stage = self.shared.stages[self.ring.stage];
+    const Stage& stage = self.shared.stages[self.ring.slot()];
     const float* const token_scales = self.token_scales(tile);
     float token_scale[kTokens / 4];
 #pragma unroll
@@ -396,14 +392,14 @@ __device__ __forceinline__ void weights_by_tokens(Consumer& self, const Tile& ti
 // ------------------------------------------------------------------------------------
 
 /// One thread feeds the ring of stages.
-__device__ void produce(Shared& shared, const GroupedGemmOperands& operands,
-                        const CUtensorMap& weights, const CUtensorMap& tokens_by_64,
-                        const CUtensorMap& tokens_by_16) {
+__device__ void produce(Shared& shared, const pipeline::Slots<>& slots,
+                        const GroupedGemmOperands& operands, const CUtensorMap& weights,
+                        const CUtensorMap& tokens_by_64, const CUtensorMap& tokens_by_16) {
   const int pitch = scale_pitch(operands.row_capacity);
   const int k_blocks = operands.depth / kScaleBlock;
   TileCursor cursor(shared.group_offsets, operands.groups, weight_blocks(operands.weight_rows),
                     static_cast<int>(blockIdx.x), static_cast<int>(gridDim.x));
-  Ring<kStages> ring;
+  pipeline::RingCursor<kStages> ring;
   Tile tile;
   while (cursor.next(tile)) {
     const int padded = padded_tokens(tile.tokens);
@@ -415,10 +411,9 @@ __device__ void produce(Shared& shared, const GroupedGemmOperands& operands,
     // neighbouring thread blocks.
     const std::uint64_t policy = group_rows <= kTileTokens ? kEvictFirst : kEvictNormal;
     for (int block = 0; block < k_blocks; ++block) {
-      Stage& stage = shared.stages[ring.stage];
-      const std::uint32_t full = shared_address(&shared.full[ring.stage]);
-      mbarrier_wait(shared_address(&shared.empty[ring.stage]), ring.empty_parity());
-      mbarrier_arrive_expect(full, bytes);
+      Stage& stage = shared.stages[ring.slot()];
+      slots.wait_empty(ring.position());
+      const std::uint32_t full = slots.expect(ring.position(), bytes);
       const int k = block * kScaleBlock;
       tensor_load_3d(shared_address(stage.weights), &weights, full, k,
                      tile.weight_block * kTileWeights, tile.group, policy);
@@ -432,7 +427,7 @@ __device__ void produce(Shared& shared, const GroupedGemmOperands& operands,
           tensor_load_2d(to + row * kScaleBlock, &tokens_by_16, full, k, tile.first_row + row,
                          kEvictNormal);
       }
-      bulk_load(shared_address(shared.token_scales[ring.stage]), scales, scale_bytes, full,
+      bulk_load(shared_address(shared.token_scales[ring.slot()]), scales, scale_bytes, full,
                 kEvictNormal);
       scales += pitch;
       ring.advance();
@@ -447,16 +442,14 @@ __global__ void __launch_bounds__(kThreads, 1)
                         const __grid_constant__ CUtensorMap tokens_by_16,
                         const __grid_constant__ GroupedGemmOperands operands) {
   Shared& shared = *reinterpret_cast<Shared*>(dynamic_shared_memory());
+  const pipeline::Slots<> slots{shared_address(shared.full), shared_address(shared.empty)};
   const int thread = static_cast<int>(threadIdx.x);
   if (thread == 0) {
     if (shared_address(&shared) % kSwizzleAtomBytes != 0) __trap();
     prefetch_tensor_map(&weights);
     prefetch_tensor_map(&tokens_by_64);
     prefetch_tensor_map(&tokens_by_16);
-    for (int stage = 0; stage < kStages; ++stage) {
-      mbarrier_init(shared_address(&shared.full[stage]), 1);
-      mbarrier_init(shared_address(&shared.empty[stage]), kConsumerWarps);
-    }
+    slots.init(kStages, 1, kConsumerWarps);
     mbarrier_init_fence();
   }
   wait_for_prerequisites();
@@ -470,11 +463,11 @@ __global__ void __launch_bounds__(kThreads, 1)
     if (thread == 0) {
       // The token rows were written by ordinary stores of an earlier kernel.
       fence_async_proxy_global();
-      produce(shared, operands, weights, tokens_by_64, tokens_by_16);
+      produce(shared, slots, operands, weights, tokens_by_64, tokens_by_16);
     }
   } else {
     register_budget_increase<kConsumerRegisters>();
-    Consumer self{shared, operands, thread / 128 - 1, thread % 128};
+    Consumer self{shared, operands, thread / 128 - 1, thread % 128, slots};
     TileCursor cursor(shared.group_offsets, operands.groups, weight_blocks(operands.weight_rows),
                       static_cast<int>(blockIdx.x), static_cast<int>(gridDim.x));
     Tile tile;

@@ -29,7 +29,7 @@ TEST(Options, AreReadAsTheUsageSays) {
   EXPECT_EQ(options.action, Action::kCheck);
   for (const char* option :
        {"--quick", "--full", "--output", "--family", "--only", "--fresh", "--no-check", "--check",
-        "--explain", "--list", "--help", "-o", "--time-limit", "--item-limit"}) {
+        "--smoke", "--explain", "--list", "--help", "-o", "--time-limit", "--item-limit"}) {
     EXPECT_NE(usage().find(option), std::string::npos) << option;
   }
 }

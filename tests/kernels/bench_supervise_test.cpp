@@ -177,6 +177,11 @@ TEST_F(FaultyBench, SmokeCasesComeFirstThenCeilingsThenTargetsThenTheGrid) {
   }
 }
 
+TEST_F(FaultyBench, SmokeIsTheSimplestCaseOfEveryInstance) {
+  EXPECT_EQ(run({"--check", "--smoke", "--family", "wrong"}), 0) << log();
+  EXPECT_NE(log().find("0 of 2 comparisons with the references failed"), std::string::npos);
+}
+
 TEST_F(FaultyBench, ATimeLimitWritesWhatThereIsAndTheNextRunGoesOn) {
   EXPECT_EQ(run({"--family", "good", "--family", "slow", "--time-limit", "1"}), 4) << log();
   const std::size_t first = measured().size();

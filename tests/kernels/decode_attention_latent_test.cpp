@@ -149,17 +149,17 @@ TEST(LatentPlan, HandsEveryElementOfPToTheThreadThatMultipliesIt) {
 
 TEST(LatentPlan, EveryUseOfASlotHasAPhaseOfItsOwn) {
   for (std::uint32_t tile = 0; tile < 20; ++tile) {
-    const RingPosition now = latent_ring_position(tile, kPlan.slots);
-    const RingPosition next = latent_ring_position(tile + kPlan.slots, kPlan.slots);
+    const pipeline::RingPosition now = pipeline::ring_position(tile, kPlan.slots);
+    const pipeline::RingPosition next = pipeline::ring_position(tile + kPlan.slots, kPlan.slots);
     EXPECT_EQ(now.slot, next.slot);
     EXPECT_NE(now.full_parity, next.full_parity);
     EXPECT_NE(now.empty_parity, next.empty_parity);
-    EXPECT_NE(now.slot, latent_ring_position(tile + 1, kPlan.slots).slot);
+    EXPECT_NE(now.slot, pipeline::ring_position(tile + 1, kPlan.slots).slot);
   }
   // The first use of a slot, and the first message, wait for nobody: a fresh barrier lets parity 1
   // through.
-  EXPECT_EQ(latent_ring_position(0, kPlan.slots).empty_parity, 1u);
-  EXPECT_EQ(latent_message(0).read_parity, 1u);
+  EXPECT_EQ(pipeline::ring_position(0, kPlan.slots).empty_parity, 1u);
+  EXPECT_EQ(message_position(0).empty_parity, 1u);
 }
 
 TEST(LatentProblem, CountsBytesAndFlopAsByHand) {

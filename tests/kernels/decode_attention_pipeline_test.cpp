@@ -101,15 +101,15 @@ class Protocol {
   };
 
   /// K and V tiles are numbered in the order of their issue: K0 V0 K1 V1 ...
-  RingPosition position(std::uint32_t n) const {
-    return ring_position(n / 2, n % 2 == 0 ? Tensor::kKey : Tensor::kValue, slots_);
+  pipeline::RingPosition position(std::uint32_t n) const {
+    return tile_position(n / 2, n % 2 == 0 ? Tensor::kKey : Tensor::kValue, slots_);
   }
 
   bool produce() {
     if (issued_ == total_) {
       return false;
     }
-    const RingPosition at = position(issued_);
+    const pipeline::RingPosition at = position(issued_);
     if (!empty_[at.slot].passed(at.empty_parity)) {
       return false;
     }
@@ -126,7 +126,7 @@ class Protocol {
     const std::size_t which = random_bits(seed_ + 1, step) % in_flight_.size();
     const std::uint32_t n = in_flight_[which];
     in_flight_.erase(in_flight_.begin() + static_cast<std::ptrdiff_t>(which));
-    const RingPosition at = position(n);
+    const pipeline::RingPosition at = position(n);
     content_[at.slot] = static_cast<int>(n);
     full_[at.slot].landed(1);
     return true;
@@ -137,7 +137,7 @@ class Protocol {
       return false;
     }
     const std::uint32_t n = warp.tiles[warp.next];
-    const RingPosition at = position(n);
+    const pipeline::RingPosition at = position(n);
     if (!full_[at.slot].passed(at.full_parity)) {
       return false;
     }

@@ -1,6 +1,6 @@
 #include "common/random.hpp"
-#include "moe/ring.hpp"
 #include "moe/schedule.hpp"
+#include "pipeline/ring.hpp"
 
 #include <array>
 #include <cstdint>
@@ -80,8 +80,8 @@ class Pipeline {
 
   bool produce() {
     if (produced_ == work_.size()) return false;
-    const auto stage = static_cast<std::size_t>(producer_.stage);
-    if (!empty_[stage].passed(producer_.empty_parity())) return false;
+    const auto stage = static_cast<std::size_t>(producer_.slot());
+    if (!empty_[stage].passed(producer_.position().empty_parity)) return false;
     for (const bool reading : readers_[stage]) EXPECT_FALSE(reading) << "overwrites a stage in use";
     full_[stage].arrive_expect(2);
     // Two copies per stage, which land whenever they do.
@@ -104,8 +104,8 @@ class Pipeline {
   bool consume(int warp) {
     const auto w = static_cast<std::size_t>(warp);
     if (consumed_[w] == work_.size()) return false;
-    const auto stage = static_cast<std::size_t>(consumers_[w].stage);
-    if (!full_[stage].passed(consumers_[w].full_parity())) return false;
+    const auto stage = static_cast<std::size_t>(consumers_[w].slot());
+    if (!full_[stage].passed(consumers_[w].position().full_parity)) return false;
     EXPECT_EQ(contents_[stage], work_[consumed_[w]]) << "reads another tile's stage";
     ++consumed_[w];
     readers_[stage][w] = false;
@@ -117,8 +117,8 @@ class Pipeline {
   int k_blocks_;
   std::uint64_t seed_;
   std::vector<Work> work_;
-  Ring<kStages> producer_;
-  std::array<Ring<kStages>, kWarps> consumers_{};
+  pipeline::RingCursor<kStages> producer_;
+  std::array<pipeline::RingCursor<kStages>, kWarps> consumers_{};
   std::array<Barrier, kStages> full_{{{1}, {1}, {1}, {1}}};
   std::array<Barrier, kStages> empty_{{{kWarps}, {kWarps}, {kWarps}, {kWarps}}};
   std::array<Work, kStages> contents_{};
