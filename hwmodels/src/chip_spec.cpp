@@ -1,10 +1,12 @@
 #include "ridge/hwmodels/chip_spec.hpp"
 
 #include "ridge/base/catalog.hpp"
+#include "ridge/base/keys.hpp"
 
 #include <algorithm>
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 namespace ridge::hw {
 
@@ -36,74 +38,156 @@ const Price* ChipSpec::price(const std::string& wanted) const {
 
 namespace {
 
-// {"value": 3.35, "source": "..."}, "unconfirmed" where nobody has seen it in a source. In place of
-// the number, "none" where the chip has no such unit and "unknown" where nobody knows.
-template <typename T>
-void read_fact(JsonObject& object, std::string_view key, Fact<T>& out, NumberRange range) {
-  const auto node = object.required(key);
-  if (!node) return;
-  JsonObject fact(*node);
-  fact.required("source", out.source);
-  fact.optional("unconfirmed", out.unconfirmed);
-  const auto value = fact.required("value");
-  if (!value) return;
-  if (value->is_string()) {
-    std::string text;
-    value->read(text);
-    if (text != "unknown" && text != "none") {
-      value->expected("a number, \"unknown\" or \"none\"");
-    }
-    out.absent = text == "none";
-    return;
-  }
-  // Read in place, so that a binding of a sweep points at the fact itself.
-  if (!value->read(out.value.emplace(), range)) out.value.reset();
-}
-
-void read_price(const JsonNode& node, Price& out) {
-  JsonObject object(node);
-  object.required("name", out.name);
-  object.required("rate_USD_per_hour", out.rate, positive(1e6));
-  object.required("source", out.source);
-}
-
 const Catalog& catalog() {
   static const Catalog chips("the name of an accelerator", "hwmodels/data/chips");
   return chips;
 }
 
-}  // namespace
+using OrderedJson = nlohmann::ordered_json;
 
-void read_chip(const JsonNode& node, ChipSpec& out) {
-  JsonObject object(node);
-  object.ignore("$schema");
-  object.ignore("comment");
-  object.required("name", out.name);
-  object.required("title", out.title);
-  object.required("vendor", out.vendor);
-  object.required("generation", out.generation);
-  if (const auto rates = object.required("matrix_rate")) {
-    JsonObject by_precision(*rates);
-    for (const auto& [name, precision] : models::precision_names()) {
-      // FP32 has no matrix unit worth the name on any of these chips, and INT4 on few.
-      if (precision == Precision::fp32 || precision == Precision::int4) continue;
-      read_fact(by_precision, fmt::format("{}_TFLOPps", name),
-                out.matrix_rate[static_cast<std::size_t>(precision)], positive(1e9));
+// The "value" of a fact: a number, or in its place "none" where the chip has no such thing and
+// "unknown" where nobody knows.
+template <typename T>
+class FactValue final : public JsonType {
+ public:
+  explicit FactValue(JsonTypePtr number) : number_(std::move(number)) {}
+
+  bool read(const JsonNode& node, void* out) const override {
+    auto& fact = *static_cast<Fact<T>*>(out);
+    if (!node.is_string()) {
+      // Read in place, so that a sweep finds it there.
+      if (number_->read(node, &fact.value.emplace())) return true;
+      fact.value.reset();
+      return false;
+    }
+    std::string text;
+    node.read(text);
+    if (text != "unknown" && text != "none") {
+      node.expected("a number, \"unknown\" or \"none\"");
+      return false;
+    }
+    fact.absent = text == "none";
+    return true;
+  }
+  void write(const void* value, OrderedJson& out) const override {
+    const auto& fact = *static_cast<const Fact<T>*>(value);
+    if (fact.value) {
+      number_->write(&*fact.value, out);
+    } else {
+      out = fact.absent ? "none" : "unknown";
     }
   }
-  read_fact(object, "memory_bandwidth_TBps", out.memory_bandwidth, positive(1e6));
-  read_fact(object, "memory_GB", out.memory, positive(1e6));
-  read_fact(object, "l2_cache_MB", out.l2_cache, positive(1e6));
-  read_fact(object, "compute_units", out.compute_units, between(1, 1e6));
-  read_fact(object, "power_W", out.power, positive(1e6));
-  read_fact(object, "scale_up_bandwidth_GBps", out.scale_up_bandwidth, positive(1e6));
-  read_fact(object, "nic_bandwidth_GBps", out.nic_bandwidth, positive(1e6));
-  read_fact(object, "chips_per_server", out.chips_per_server, between(1, 1e6));
-  if (const auto prices = object.required("prices")) {
-    const auto entries = prices->elements();
-    out.prices.reserve(entries.size());
-    for (const JsonNode& entry : entries) read_price(entry, out.prices.emplace_back());
+  void describe(OrderedJson& out, SchemaDefinitions& definitions) const override {
+    OrderedJson number = OrderedJson::object();
+    number_->describe(number, definitions);
+    out["anyOf"] = {number, {{"enum", {"unknown", "none"}}}};
   }
+  [[nodiscard]] std::string words() const override {
+    return number_->words() + ", \"unknown\" or \"none\"";
+  }
+  [[nodiscard]] bool is_number() const override { return true; }
+  [[nodiscard]] bool assign(void* value, double number) const override {
+    auto& fact = *static_cast<Fact<T>*>(value);
+    T wanted{};
+    if (!number_->assign(&wanted, number)) return false;
+    fact.value = wanted;
+    fact.absent = false;
+    return true;
+  }
+
+ private:
+  JsonTypePtr number_;
+};
+
+}  // namespace
+
+// How the parts of a chip stand in its file.
+template <typename T>
+static JsonTypePtr json_type_of(const Fact<T>* /*of*/, std::string_view key, NumberRange range) {
+  return keys::object(std::make_shared<KeyTable>(key_table<Fact<T>>(
+      std::is_same_v<T, std::int64_t> ? "count"
+      : range.max > 1e6               ? "rate"
+                                      : "fact",
+      "A figure and where it was found.",
+      {
+          key_of_all<Fact<T>>("value",
+                              "\"unknown\" where nobody knows it, \"none\" where the chip has no "
+                              "such thing.",
+                              std::make_shared<FactValue<T>>(keys::type_of<T>(key, range))),
+          ridge::key<&Fact<T>::source>("source", "Where it was found, or why there is none."),
+          ridge::key<&Fact<T>::unconfirmed>("unconfirmed",
+                                            "Nobody has seen it in a source that can be trusted.")
+              .optional(),
+      })));
+}
+
+using Rates = std::array<Fact<FlopPerSecond>, models::kPrecisions>;
+
+static const KeyTable& keys_of(const Price* /*of*/) {
+  static const KeyTable table =
+      key_table<Price>("price", "What an hour of the chip costs.",
+                       {
+                           key<&Price::name>("name", "Of the list: who asks it, and when."),
+                           key<&Price::rate>("rate_USD_per_hour", "Of one chip.", positive(1e6)),
+                           key<&Price::source>("source", "Where it was found."),
+                       });
+  return table;
+}
+
+static JsonTypePtr json_type_of(const Rates* /*of*/, std::string_view /*key*/) {
+  std::vector<Key<Rates>> rates;
+  for (const auto& [name, precision] : models::precision_names()) {
+    // FP32 has no matrix unit worth the name on any of these chips, and INT4 on few.
+    if (precision == Precision::fp32 || precision == Precision::int4) continue;
+    rates.push_back(element<Rates>(static_cast<std::size_t>(precision),
+                                   fmt::format("{}_TFLOPps", name), "", positive(1e9)));
+  }
+  return keys::object(std::make_shared<KeyTable>(key_table<Rates>(
+      "rates", "Dense rates of the matrix units; a multiply-add counts as 2.", std::move(rates))));
+}
+
+const KeyTable& keys_of(const ChipSpec* /*of*/) {
+  using C = ChipSpec;
+  static const KeyTable table =
+      key_table<C>(
+          "",
+          "What an accelerator can do and what an hour of it costs. Every number carries its "
+          "source; \"unknown\" where nobody knows it, \"none\" where the chip has no such unit.",
+          {
+              key<&C::name>("name", "As typed on the command line."),
+              key<&C::title>("title", "As people write it."),
+              key<&C::vendor>("vendor", "Who makes it."),
+              key<&C::generation>("generation",
+                                  "Chips of one generation share calibrations by data-sheet "
+                                  "ratios."),
+              key<&C::matrix_rate>("matrix_rate", "Dense, by precision."),
+              key<&C::memory_bandwidth>("memory_bandwidth_TBps", "Of the device memory.",
+                                        positive(1e6)),
+              key<&C::memory>("memory_GB", "On the device.", positive(1e6)),
+              key<&C::l2_cache>("l2_cache_MB", "Shared by all compute units.", positive(1e6)),
+              key<&C::compute_units>("compute_units",
+                                     "Streaming multiprocessors, compute units, cores.",
+                                     between(1, 1e6)),
+              key<&C::power>("power_W", "Thermal design power.", positive(1e6)),
+              key<&C::scale_up_bandwidth>("scale_up_bandwidth_GBps",
+                                          "Per chip and direction, to the others of its server or "
+                                          "rack: NVLink, Infinity Fabric, ICI, HCCS, PCIe.",
+                                          positive(1e6)),
+              key<&C::nic_bandwidth>("nic_bandwidth_GBps", "Per chip and direction.",
+                                     positive(1e6)),
+              key<&C::chips_per_server>("chips_per_server",
+                                        "That reach each other over scale-up links.",
+                                        between(1, 1e6)),
+              key<&C::prices>("prices",
+                              "The first is the default. Empty where no trustworthy price was "
+                              "found: cost is then unknown, never 0."),
+          })
+          .file("chip");
+  return table;
+}
+
+void read_chip(const JsonNode& node, ChipSpec& out) {
+  read_keys(node, out);
 }
 
 namespace {

@@ -36,6 +36,25 @@ std::string writing(const fs::path& path) {
   return error_of([&] { write_file(path, "text"); });
 }
 
+// "ridge" by gzip -c, with a modification time of 0.
+const std::string kPacked(
+    "\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\x2b\xca"
+    "\x4c\x49\x4f\x05\x00\x70\xf7\xa4\x5b\x05\x00\x00\x00",
+    25);
+
+TEST(Unpacked, GivesWhatAGzipFileHoldsAndOtherContentsAsTheyAre) {
+  EXPECT_EQ(unpacked(kPacked, "x.gz", kMiB), "ridge");
+  EXPECT_EQ(unpacked(kPacked + kPacked, "x.gz", kMiB), "ridgeridge");
+  EXPECT_EQ(unpacked("plain", "x", kMiB), "plain");
+  EXPECT_EQ(unpacked("", "x", kMiB), "");
+}
+
+TEST(Unpacked, HalfAFileAndOneThatUnpacksTooLargeAreRefused) {
+  EXPECT_THAT(error_of([&] { (void)unpacked(kPacked.substr(0, 15), "x.gz", kMiB); }),
+              HasSubstr("x.gz: not a whole gzip file"));
+  EXPECT_THAT(error_of([&] { (void)unpacked(kPacked, "x.gz", 3); }), HasSubstr("x.gz: expected"));
+}
+
 TEST(ReadFile, GivesTheContentsWithEveryByte) {
   const TemporaryFolder folder;
   const std::string contents("a\0b\r\n\xff", 6);

@@ -1,3 +1,4 @@
+#include "ridge/base/csv.hpp"
 #include "ridge/base/error.hpp"
 #include "ridge/base/nearest_name.hpp"
 #include "ridge/hwmodels/calibrated/measurement.hpp"
@@ -18,19 +19,7 @@ namespace ridge::hw::calibrated {
 
 namespace {
 
-using Cells = std::vector<std::string_view>;
-
 constexpr std::size_t kMaxProblems = 20;  // told of one file
-
-void split(std::string_view line, Cells& cells) {
-  cells.clear();
-  for (;;) {
-    const std::size_t comma = line.find(',');
-    cells.push_back(line.substr(0, comma));
-    if (comma == std::string_view::npos) return;
-    line.remove_prefix(comma + 1);
-  }
-}
 
 // One row of a file, cells by column name.
 class Row {
@@ -38,12 +27,12 @@ class Row {
   Row(const std::string& file, const std::vector<std::string>& columns, Diagnostics& diagnostics)
       : file_(file), columns_(columns), diagnostics_(diagnostics) {}
 
-  void assign(std::uint32_t line, Cells cells) {
+  // The cells must outlive the row's use.
+  void assign(std::uint32_t line, std::vector<std::string_view> cells) {
     line_ = line;
     cells_ = std::move(cells);
     good_ = true;
   }
-  Cells take() { return std::move(cells_); }
 
   [[nodiscard]] bool good() const { return good_; }
   [[nodiscard]] std::uint32_t line() const { return line_; }
@@ -87,7 +76,7 @@ class Row {
   const std::vector<std::string>& columns_;
   Diagnostics& diagnostics_;
   std::uint32_t line_ = 0;
-  Cells cells_;
+  std::vector<std::string_view> cells_;
   bool good_ = true;
 };
 
@@ -400,39 +389,36 @@ void read_measurement_csv(std::string_view text, const std::string& name, Measur
   std::vector<std::string> columns;
   const Kind* kind = nullptr;
   Row row(name, columns, diagnostics);
-  Cells cells;
-  std::uint32_t line_number = 0;
   // Collectives: rows by what they measure, to tell two element sizes apart.
-  std::map<std::string, std::vector<std::pair<std::uint32_t, std::string_view>>> collectives;
+  struct Collective {
+    std::uint32_t line;
+    std::vector<std::string> cells;
+  };
+  std::map<std::string, std::vector<Collective>> collectives;
 
-  while (!text.empty()) {
-    const std::size_t newline = text.find('\n');
-    std::string_view line = text.substr(0, newline);
-    text.remove_prefix(newline == std::string_view::npos ? text.size() : newline + 1);
-    ++line_number;
-    if (line.ends_with('\r')) line.remove_suffix(1);
-    if (line.empty()) continue;
-    split(line, cells);
+  CsvReader reader(text, name);
+  while (reader.next()) {
+    const auto cells = reader.cells();
+    const auto line = static_cast<std::uint32_t>(reader.line());
     if (kind == nullptr) {
       columns.assign(cells.begin(), cells.end());
       kind = &kind_of(columns, name);
       continue;
     }
     if (cells.size() != columns.size()) {
-      throw UserError(fmt::format("{}: line {}: {} cells under {} columns", name, line_number,
+      throw UserError(fmt::format("{}: line {}: {} cells under {} columns", name, line,
                                   cells.size(), columns.size()));
     }
-    row.assign(line_number, std::move(cells));
-    if (row.has("device")) out.device(std::string(row.text("device")), line_number);
+    row.assign(line, {cells.begin(), cells.end()});
+    if (row.has("device")) out.device(std::string(row.text("device")), line);
     if (kind->read != nullptr) {
       kind->read(row, out);
     } else {
       collectives[fmt::format("{} {} {} {}", row.text("collective"), row.text("gpus"),
                               row.text("elements_2_bytes_each"),
                               row.has("kernel") ? row.text("kernel") : "")]
-          .emplace_back(line_number, line);
+          .push_back({line, {cells.begin(), cells.end()}});
     }
-    cells = row.take();
   }
   if (kind == nullptr) throw UserError(fmt::format("{}: the file is empty", name));
 
@@ -440,17 +426,14 @@ void read_measurement_csv(std::string_view text, const std::string& name, Measur
     // The public collection of collectives holds most sizes twice, for 1-byte and 2-byte elements,
     // without saying which is which: the time of the faster one is that of half the elements.
     double first_us = 0.0;
-    for (const auto& [number, line] : rows) {
-      split(line, cells);
-      row.assign(number, std::move(cells));
+    for (const auto& [line, cells] : rows) {
+      row.assign(line, {cells.begin(), cells.end()});
       double element_bytes = 2.0;
       if (rows.size() == 2) {
         const double us = row.positive("latency_us");
         if (first_us == 0.0) {
-          Cells other;
-          split(rows[1].second, other);
           Row second(name, columns, diagnostics);
-          second.assign(rows[1].first, std::move(other));
+          second.assign(rows[1].line, {rows[1].cells.begin(), rows[1].cells.end()});
           const double second_us = second.positive("latency_us");
           element_bytes = us < second_us ? 1.0 : 2.0;
           first_us = us;
@@ -459,7 +442,6 @@ void read_measurement_csv(std::string_view text, const std::string& name, Measur
         }
       }
       read_collective(row, out, element_bytes);
-      cells = row.take();
     }
   }
   diagnostics.throw_if_errors();

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <zlib.h>
 
 namespace ridge {
 namespace {
@@ -46,18 +47,18 @@ bool write_all(int fd, std::string_view contents) {
 
 }  // namespace
 
-std::string read_file(const std::filesystem::path& path, std::size_t max_bytes) {
-  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (file.get() < 0) cannot("read", path, errno);
+namespace {
+
+std::string read_all(int fd, const std::filesystem::path& path, std::size_t max_bytes) {
   struct stat status {};
-  if (::fstat(file.get(), &status) != 0) cannot("read", path, errno);
+  if (::fstat(fd, &status) != 0) cannot("read", path, errno);
   if (S_ISDIR(status.st_mode)) {
     throw UserError(fmt::format("{}: expected a file, got a directory", path.string()));
   }
   std::string contents;
   std::string buffer(std::size_t{1} << 16, '\0');
   for (;;) {
-    const ssize_t got = ::read(file.get(), buffer.data(), buffer.size());
+    const ssize_t got = ::read(fd, buffer.data(), buffer.size());
     if (got < 0) {
       if (errno == EINTR) continue;
       cannot("read", path, errno);
@@ -69,6 +70,49 @@ std::string read_file(const std::filesystem::path& path, std::size_t max_bytes) 
                                   path.string(), max_bytes >> 20U));
     }
   }
+}
+
+}  // namespace
+
+std::string read_file(const std::filesystem::path& path, std::size_t max_bytes) {
+  if (path == "-") {
+    // It cannot be read again, and what it is decides how it is read.
+    static const std::string input = read_all(STDIN_FILENO, path, max_bytes);
+    return input;
+  }
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (file.get() < 0) cannot("read", path, errno);
+  return read_all(file.get(), path, max_bytes);
+}
+
+std::string unpacked(std::string contents, std::string_view name, std::size_t max_bytes) {
+  if (!contents.starts_with("\x1f\x8b")) return contents;
+  z_stream stream{};
+  constexpr int kGzip = 16;
+  if (::inflateInit2(&stream, MAX_WBITS + kGzip) != Z_OK) throw std::bad_alloc();
+  const struct End {
+    z_stream& stream;
+    ~End() { ::inflateEnd(&stream); }
+  } end{stream};
+  stream.next_in = reinterpret_cast<Bytef*>(contents.data());
+  stream.avail_in = static_cast<uInt>(contents.size());
+  std::string out;
+  std::string buffer(std::size_t{1} << 16, '\0');
+  int state = Z_OK;
+  while (state == Z_OK || (state == Z_STREAM_END && stream.avail_in > 0)) {
+    // A gzip file may be several, one behind the other.
+    if (state == Z_STREAM_END && ::inflateReset(&stream) != Z_OK) break;
+    stream.next_out = reinterpret_cast<Bytef*>(buffer.data());
+    stream.avail_out = static_cast<uInt>(buffer.size());
+    state = ::inflate(&stream, Z_NO_FLUSH);
+    out.append(buffer, 0, buffer.size() - stream.avail_out);
+    if (out.size() > max_bytes) {
+      throw UserError(fmt::format("{}: expected at most {} MiB once unpacked, got more", name,
+                                  max_bytes >> 20U));
+    }
+  }
+  if (state != Z_STREAM_END) throw UserError(fmt::format("{}: not a whole gzip file", name));
+  return out;
 }
 
 FileWriter::FileWriter(std::filesystem::path path) : path_(std::move(path)) {

@@ -141,6 +141,29 @@ class TextType final : public JsonType {
   [[nodiscard]] std::string words() const override { return "a string"; }
 };
 
+class NameType final : public JsonType {
+ public:
+  explicit NameType(std::vector<std::string> names) : names_(std::move(names)) {}
+
+  bool read(const JsonNode& node, void* out) const override {
+    const auto choice = node.read_choice(names_);
+    if (choice) *static_cast<std::string*>(out) = names_[*choice];
+    return choice.has_value();
+  }
+  void write(const void* value, Json& out) const override {
+    out = *static_cast<const std::string*>(value);
+  }
+  void describe(Json& out, SchemaDefinitions& /*definitions*/) const override {
+    out["enum"] = names_;
+  }
+  [[nodiscard]] std::string words() const override {
+    return fmt::format("one of {}", fmt::join(names_, ", "));
+  }
+
+ private:
+  std::vector<std::string> names_;
+};
+
 class FlagType final : public JsonType {
  public:
   bool read(const JsonNode& node, void* out) const override {
@@ -355,6 +378,9 @@ namespace keys {
 JsonTypePtr text() {
   static const auto type = std::make_shared<TextType>();
   return type;
+}
+JsonTypePtr text(std::vector<std::string> names) {
+  return std::make_shared<NameType>(std::move(names));
 }
 JsonTypePtr flag() {
   static const auto type = std::make_shared<FlagType>();
@@ -573,6 +599,18 @@ JsonPlace KeyTable::find(void* object, std::span<const std::string> tokens) cons
   return {};
 }
 
+namespace {
+
+// What a key says where it is left out; null where it then says nothing.
+Json default_of(const KeyEntry& entry, const void* value) {
+  Json out;
+  if (entry.required || entry.type->table() != nullptr || entry.type->absent(value)) return out;
+  entry.type->write(value, out);
+  return out.is_structured() && out.empty() ? Json() : out;
+}
+
+}  // namespace
+
 // One of the sets of keys that an object may have.
 struct KeyTable::Alternative {
   struct Tag {
@@ -623,8 +661,8 @@ void KeyTable::describe(const Alternative& alternative, Json& out,
     if (!entry->doc.empty()) property["description"] = entry->doc;
     entry->type->describe(property, definitions);
     const void* value = entry->in(static_cast<const void*>(usual.get()));
-    if (!entry->required && entry->type->table() == nullptr && !entry->type->absent(value)) {
-      entry->type->write(value, property["default"]);
+    if (const Json usually = default_of(*entry, value); !usually.is_null()) {
+      property["default"] = usually;
     }
     properties[entry->key] = std::move(property);
   }
@@ -756,10 +794,8 @@ void KeyTable::page(std::string& out, std::vector<std::string>& told) const {
     for (const KeyEntry* entry : one.entries) {
       std::string usual_words = entry->required ? "(required)" : "";
       const void* value = entry->in(static_cast<const void*>(usual.get()));
-      if (!entry->required && entry->type->table() == nullptr && !entry->type->absent(value)) {
-        Json written;
-        entry->type->write(value, written);
-        usual_words = fmt::format("`{}`", written.dump());
+      if (const Json usually = default_of(*entry, value); !usually.is_null()) {
+        usual_words = fmt::format("`{}`", usually.dump());
       }
       out += fmt::format("| `{}` | {} | {} | {} |\n", entry->key, cell(entry->doc),
                          cell(entry->type->words()), cell(usual_words));

@@ -10,6 +10,10 @@
 #include <string>
 #include <vector>
 
+namespace ridge {
+class KeyTable;
+}
+
 namespace ridge::hw {
 
 using models::Precision;
@@ -59,7 +63,8 @@ struct ChipSpec {
   [[nodiscard]] const Price* price(const std::string& wanted = {}) const;
 };
 
-// Reads a chip file (docs/schema/chip.schema.json).
+// The keys of a chip file.
+[[nodiscard]] const KeyTable& keys_of(const ChipSpec*);
 void read_chip(const JsonNode& node, ChipSpec& out);
 
 // The shipped chip of this name, or the file at this path. Throws UserError.

@@ -21,8 +21,8 @@ class Catalog {
   [[nodiscard]] const std::vector<std::string>& names() const { return names_; }
   [[nodiscard]] const std::string& what() const { return what_; }
 
-  // The path itself where `name_or_path` ends in ".json" or contains a '/', else the shipped file
-  // of that name. Throws UserError with the nearest name where there is none.
+  // The path itself where `name_or_path` ends in ".json", contains a '/' or is "-" (standard input),
+  // else the shipped file of that name. Throws UserError with the nearest name where there is none.
   [[nodiscard]] std::filesystem::path resolve(std::string_view name_or_path) const;
 
  private:

@@ -8,9 +8,13 @@
 
 namespace ridge {
 
-// The whole of a regular file. Throws UserError for a directory, an unreadable file, or one larger
-// than `max_bytes`.
+// The whole of a regular file; "-" is standard input, which is read once and remembered. Throws
+// UserError for a directory, an unreadable file, or one larger than `max_bytes`.
 [[nodiscard]] std::string read_file(const std::filesystem::path& path, std::size_t max_bytes);
+
+// What a gzip file holds; other contents as they are. `name` is that of the file in messages.
+[[nodiscard]] std::string unpacked(std::string contents, std::string_view name,
+                                   std::size_t max_bytes);
 
 // Writes a file in pieces, through a temporary file in the same folder that takes the name at the
 // end, so that a reader, a full disk or an interrupt never meets half a file. Devices and pipes are

@@ -219,6 +219,8 @@ namespace keys {
 
 // The types that need no template.
 [[nodiscard]] JsonTypePtr text();
+// One of these names.
+[[nodiscard]] JsonTypePtr text(std::vector<std::string> names);
 [[nodiscard]] JsonTypePtr flag();
 [[nodiscard]] JsonTypePtr real(NumberRange range);
 // Any Quantity; `key` ends in its unit.
@@ -412,7 +414,7 @@ JsonTypePtr type_of(std::string_view key, Arguments&&... arguments) {
   } else if constexpr (std::is_same_v<T, bool>) {
     return flag();
   } else if constexpr (std::is_same_v<T, std::string>) {
-    return text();
+    return text(arguments...);
   } else if constexpr (std::is_same_v<T, double>) {
     return real(range_or({}, arguments...));
   } else if constexpr (IsQuantity<T>::value) {
@@ -428,6 +430,8 @@ JsonTypePtr type_of(std::string_view key, Arguments&&... arguments) {
     return vector_type<typename T::value_type>(key, arguments...);
   } else if constexpr (IsMap<T>::value) {
     return map_type<typename T::mapped_type>(key, arguments...);
+  } else if constexpr (sizeof...(arguments) == 1) {
+    return object(arguments...);  // a table of its own
   } else {
     return object(keys_of(static_cast<const T*>(nullptr)));
   }
