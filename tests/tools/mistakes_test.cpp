@@ -237,5 +237,42 @@ TEST_F(Mistake, AnInterruptedSweepWritesNothing) {
   EXPECT_EQ(files(), (std::vector<std::string>{"err", "sweep.json"}));
 }
 
+TEST_F(Mistake, ANumberOutOfItsRangeOrNoneIsToldWithTheRange) {
+  const std::vector<std::pair<std::vector<std::string>, std::string>> wrong = {
+      {{"cost", "--batch", "nan"}, "--batch: expected a number from 1 to 1000000000, got \"nan\""},
+      {{"cost", "--batch", "inf"}, "--batch: expected a number from 1 to 1000000000, got \"inf\""},
+      {{"fit", "--weights-share", "nan"}, "--weights-share: expected a number"},
+      {{"fit", "--stages", "2.5"}, "--stages: expected a whole number from 1 to 64, got \"2.5\""},
+      {{"simulate", "x", "--seed", "-1"}, "--seed: expected a whole number from 0 on, got \"-1\""},
+      {{"simulate", "x", "--picture", "p.png"}, "--picture: expected the name of an SVG file"},
+      {{"cost", "--model", ""}, "--model: expected a name, got an empty one"},
+      {{"cost", "--chip", ""}, "--chip: expected a name, got an empty one"},
+  };
+  for (const auto& [arguments, words] : wrong) {
+    const Outcome run = ridge(arguments);
+    EXPECT_EQ(run.status, 2) << words;
+    EXPECT_EQ(run.out, "");
+    EXPECT_THAT(run.err, HasSubstr(words));
+  }
+}
+
+TEST_F(Mistake, AMissingDataFolderIsToldWithTheWayOn) {
+  ASSERT_EQ(::setenv("RIDGE_DATA", path("nowhere").c_str(), 1), 0);
+  const Outcome run = shell("list models");
+  ::unsetenv("RIDGE_DATA");
+  EXPECT_EQ(run.status, 2);
+  EXPECT_THAT(run.err, AllOf(HasSubstr("cannot read the folder of shipped data"),
+                             HasSubstr("set RIDGE_DATA")));
+}
+
+TEST_F(Mistake, WhatStandsOnStandardInputIsReadOnceHoweverOftenItIsAskedFor) {
+  const std::string model = model_after([](json&) {});
+  EXPECT_EQ(shell("show - < '" + model + "' > '" + path("card") + "'").status, 0);
+  EXPECT_EQ(shell("check - < '" + model + "' > '" + path("card") + "'").status, 0);
+  const Outcome run = shell("check - < '" + write("bad.json", "{}") + "'");
+  EXPECT_EQ(run.status, 2);
+  EXPECT_THAT(run.err, HasSubstr("ridge: -: cannot tell what kind of file this is"));
+}
+
 }  // namespace
 }  // namespace ridge::test

@@ -1,3 +1,4 @@
+#include "arguments.hpp"
 #include "commands.hpp"
 #include "output.hpp"
 #include "ridge/base/file.hpp"
@@ -213,6 +214,7 @@ void add_calibrate_command(CLI::App& app) {
       ->type_name("MEASUREMENTS...")
       ->required();
   command->add_option("--chip", options->chip, "What they were measured on")
+      ->check(not_empty())
       ->type_name("CHIP")
       ->required();
   command->add_option("-o,--output", options->output, "The calibration to write")
@@ -227,6 +229,7 @@ void add_calibrate_command(CLI::App& app) {
       ->add_option("--base", options->base,
                    "A calibration of the same generation: where the fits start, and what fills the "
                    "operators without measurements, with a larger error")
+      ->check(not_empty())
       ->type_name("CALIBRATION");
   command
       ->add_option("--prefer", options->prefer,
@@ -238,9 +241,11 @@ void add_calibrate_command(CLI::App& app) {
       ->add_option("--plots", options->plots, "Draw the residuals of each curve into this folder")
       ->type_name("FOLDER");
   command->add_option("--threads", options->threads, "Threads to fit with (default: all)")
-      ->check(CLI::Range(1, 1024))
+      ->check(whole_between(1, 1024))
       ->type_name("N");
-  command->add_option("--seed", options->seed, "Of folds and starts")->capture_default_str();
+  command->add_option("--seed", options->seed, "Of folds and starts")
+      ->check(seed())
+      ->capture_default_str();
   command->footer([] {
     const std::string chip = example_names().chip;
     return fmt::format(

@@ -1,3 +1,4 @@
+#include "arguments.hpp"
 #include "commands.hpp"
 #include "names.hpp"
 #include "output.hpp"
@@ -55,17 +56,20 @@ void add_cost_command(CLI::App& app) {
                    "What to compare: a scenario's name or file; the options below override it")
       ->capture_default_str();
   command->add_option("-m,--model", options->models, "Models: names (ridge list models) or files")
+      ->check(not_empty())
       ->type_name("A,B,...");
   command->add_option("-c,--chip", options->chips, "Chips: names (ridge list chips) or files")
+      ->check(not_empty())
       ->type_name("A,B,...");
   command->add_option("--context", options->contexts, "Cached tokens per request")
+      ->check(not_empty())
       ->type_name("8K,32K,...");
   command->add_option("--price", options->price,
                       "Price list to use where a chip has several (see ridge show CHIP)");
   command
       ->add_option("--batch", options->batch,
                    "Tokens that share one reading of the weights (default: unlimited)")
-      ->check(CLI::Range(1.0, 1e9));
+      ->check(number_between(1.0, 1e9));
   command->add_flag("--count-mla-as-step3", options->count_mla_as_step3,
                     "Count MLA's value product over 576 values, as the Step-3 report does");
   add_output_options(*command, options->output, "table|csv|json");

@@ -1,3 +1,4 @@
+#include "arguments.hpp"
 #include "commands.hpp"
 #include "names.hpp"
 #include "output.hpp"
@@ -57,37 +58,40 @@ void add_fit_command(CLI::App& app) {
       "fit", "Can a chip serve a model's attention or FFN in time, and with how many cards");
   auto options = std::make_shared<Options>();
   command->add_option("-m,--model", options->model, "A model: its name or its file")
+      ->check(not_empty())
       ->type_name("MODEL");
   command->add_option("-c,--chip", options->chips, "Chips: names (ridge list chips) or files")
+      ->check(not_empty())
       ->type_name("A,B,...");
   command->add_option("--part", options->part, "What the chips are to serve")
       ->check(CLI::IsMember({"attention", "ffn", "both"}))
       ->capture_default_str();
   command->add_option("--context", options->context, "Cached tokens per request")
+      ->check(not_empty())
       ->type_name("TOKENS")
       ->capture_default_str();
   command->add_option("--tpot-ms", options->tpot_ms, "Time per output token")
-      ->check(CLI::Range(0.001, 1e6))
+      ->check(number_between(0.001, 1e6))
       ->capture_default_str();
   command
       ->add_option("--stages", options->stages,
                    "Pipeline stages that share it, and micro-batches in flight")
-      ->check(CLI::Range(1, 64))
+      ->check(whole_between(1, 64))
       ->capture_default_str();
   command->add_option("--stage-ms", options->stage_ms, "A stage's time, in place of TPOT / stages")
-      ->check(CLI::Range(0.001, 1e6));
+      ->check(number_between(0.001, 1e6));
   command
       ->add_option("--micro-batch", options->micro_batch,
                    "Requests of a micro-batch to be served (default: whatever fits)")
-      ->check(CLI::Range(1.0, 1e9));
+      ->check(number_between(1.0, 1e9));
   command
       ->add_option("--output-parallel", options->output_parallel,
                    "Attention cards that split the output projection (default: a server)")
-      ->check(CLI::Range(1, 4096));
+      ->check(whole_between(1, 4096));
   command
       ->add_option("--weights-share", options->weights_share,
                    "Share of an FFN stage spent on reading weights")
-      ->check(CLI::Range(0.01, 1.0))
+      ->check(number_between(0.01, 1.0))
       ->capture_default_str();
   add_output_options(*command, options->output, "table|json");
   command->footer([] {

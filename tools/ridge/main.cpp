@@ -24,7 +24,7 @@ constexpr std::array kCommands = {
     ridge::tools::add_fit_command,       ridge::tools::add_reproduce_command,
     ridge::tools::add_calibrate_command, ridge::tools::add_show_command,
     ridge::tools::add_check_command,     ridge::tools::add_list_command,
-    ridge::tools::add_import_command,
+    ridge::tools::add_import_command,    ridge::tools::add_schema_command,
 };
 
 constexpr int kUserMistake = 2;
@@ -58,7 +58,7 @@ void refuse_unknown_command(const CLI::App& app, int argc, char** argv) {
 
 }  // namespace
 
-// Outside the try block only the help texts are put together.
+// Outside the try block only the parser is made.
 int main(int argc, char** argv) {  // NOLINT(bugprone-exception-escape)
   // A reader that goes away (`ridge ... | head`) shows as a failed write, with a message.
   std::signal(SIGPIPE, SIG_IGN);
@@ -68,14 +68,14 @@ int main(int argc, char** argv) {  // NOLINT(bugprone-exception-escape)
   app.name("ridge");
   app.set_version_flag("--version", "ridge " RIDGE_VERSION);
   app.require_subcommand(1);
-  for (const auto add : kCommands) add(app);
-  // Last, or every command would inherit it.
-  app.footer(
-      "Start with:\n"
-      "  ridge cost                     three models on four chips\n"
-      "  ridge list models              what ships with Ridge\n"
-      "  ridge COMMAND --help           options and examples of a command");
   try {
+    for (const auto add : kCommands) add(app);
+    // Last, or every command would inherit it.
+    app.footer(
+        "Start with:\n"
+        "  ridge cost                     three models on four chips\n"
+        "  ridge list models              what ships with Ridge\n"
+        "  ridge COMMAND --help           options and examples of a command");
     refuse_unknown_command(app, argc, argv);
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

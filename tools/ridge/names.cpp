@@ -8,7 +8,7 @@
 namespace ridge::tools {
 
 bool is_path(std::string_view name) {
-  return name.ends_with(".json") || name.find('/') != std::string_view::npos;
+  return name.ends_with(".json") || name.find('/') != std::string_view::npos || name == "-";
 }
 
 namespace {

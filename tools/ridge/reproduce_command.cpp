@@ -1,3 +1,4 @@
+#include "arguments.hpp"
 #include "commands.hpp"
 #include "output.hpp"
 #include "ridge/base/file.hpp"
@@ -61,7 +62,7 @@ void add_reproduce_command(CLI::App& app) {
   command
       ->add_option("--samples", options->samples,
                    "With --measured: draws of the calibrations behind each interval")
-      ->check(CLI::Range(0, 10000))
+      ->check(whole_between(0, 10000))
       ->capture_default_str();
   add_output_options(*command, options->output, "table|json|csv");
   command->footer([] {

@@ -1,3 +1,4 @@
+#include "arguments.hpp"
 #include "commands.hpp"
 #include "names.hpp"
 #include "output.hpp"
@@ -91,10 +92,11 @@ void add_show_command(CLI::App& app) {
                    "A model or a chip: its name or its file; calibrated:NAME for a calibration")
       ->required();
   command->add_option("--context", options->context, "Cached tokens per request, for a model")
+      ->check(not_empty())
       ->type_name("TOKENS")
       ->capture_default_str();
   command->add_option("--batch", options->batch, "Requests that one launch serves, for a model")
-      ->check(CLI::Range(1.0, 1e9))
+      ->check(number_between(1.0, 1e9))
       ->capture_default_str();
   add_output_options(*command, options->output, "table|json");
   command->footer([] {

@@ -1,3 +1,4 @@
+#include "arguments.hpp"
 #include "commands.hpp"
 #include "output.hpp"
 #include "ridge/answer/simulation_report.hpp"
@@ -31,7 +32,9 @@ struct Options {
 };
 
 answer::SimulationReport run_one(const std::string& name, const Options& options, bool compared) {
-  auto scenario = scenario::load_simulation(name);
+  scenario::Library library;
+  const auto located = scenario::read_scenario(name);
+  auto scenario = scenario::resolve(located, library);
   constexpr std::uint64_t kParts = 1000;
   view::Progress progress(scenario.name, kParts);
   std::uint64_t told = 0;
@@ -51,7 +54,7 @@ answer::SimulationReport run_one(const std::string& name, const Options& options
   const bool quick = report.theoretical_floor.has_value();
   const int samples = options.samples.value_or(quick ? kUsualSamples : 0);
   if (samples > 0 && !report.result.partial) {
-    report.uncertainty = answer::uncertainty_of(name, samples, &interrupted);
+    report.uncertainty = answer::uncertainty_of(located, library, samples, &interrupted);
   }
   for (const auto& warning : report.warnings) warn(warning);
   return report;
@@ -80,6 +83,7 @@ void add_simulate_command(CLI::App& app) {
                    "A scenario's name (ridge list scenarios) or file")
       ->required();
   command->add_option("--compare", options->compare, "A second scenario to set beside it")
+      ->check(not_empty())
       ->type_name("OTHER");
   command
       ->add_option("--trace", options->trace,
@@ -88,13 +92,15 @@ void add_simulate_command(CLI::App& app) {
   command
       ->add_option("--picture", options->picture,
                    "Draw a few layers of the measurement as an SVG file: who computes, who waits")
+      ->check(svg_file())
       ->type_name("FILE.svg");
-  command->add_option("--seed", options->seed, "Seed of all randomness (default: the scenario's)");
+  command->add_option("--seed", options->seed, "Seed of all randomness (default: the scenario's)")
+      ->check(seed());
   command
       ->add_option("--samples", options->samples,
                    "Further runs with calibrations and seeds drawn anew, for an interval (default: "
                    "20 in closed loop, else 0)")
-      ->check(CLI::Range(0, 10000));
+      ->check(whole_between(0, 10000));
   add_output_options(*command, options->output, "table|json");
   command->footer(
       "Examples:\n"

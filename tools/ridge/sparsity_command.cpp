@@ -1,3 +1,4 @@
+#include "arguments.hpp"
 #include "commands.hpp"
 #include "names.hpp"
 #include "output.hpp"
@@ -67,25 +68,27 @@ void add_sparsity_command(CLI::App& app) {
       "sparsity", "How sparse experts may be before their servers starve for tokens");
   auto options = std::make_shared<Options>();
   command->add_option("-m,--model", options->model, "A model: its name or its file")
+      ->check(not_empty())
       ->type_name("MODEL");
   command->add_option("--hidden", options->hidden, "Without a model: the hidden size")
-      ->check(CLI::Range(1, 1048576));
+      ->check(whole_between(1, 1048576));
   command->add_option("--layers", options->layers, "Without a model: the number of layers")
-      ->check(CLI::Range(1, 10000));
+      ->check(whole_between(1, 10000));
   command->add_option("-c,--chip", options->chips, "Chips: names (ridge list chips) or files")
+      ->check(not_empty())
       ->type_name("A,B,...");
   command->add_option("--tpot-ms", options->tpot_ms, "Time per output token")
-      ->check(CLI::Range(0.001, 1e6))
+      ->check(number_between(0.001, 1e6))
       ->capture_default_str();
   command->add_option("--stages", options->stages, "Pipeline stages that share it")
-      ->check(CLI::Range(1, 64))
+      ->check(whole_between(1, 64))
       ->capture_default_str();
   command->add_option("--stage-ms", options->stage_ms, "A stage's time, in place of these two")
-      ->check(CLI::Range(0.001, 1e6));
+      ->check(number_between(0.001, 1e6));
   command->add_option("--nic-GBps", options->nic_GBps, "NIC bandwidth in place of each chip's own")
-      ->check(CLI::Range(0.001, 1e6));
+      ->check(number_between(0.001, 1e6));
   command->add_option("--nics", options->nics, "NICs per server in place of one per chip")
-      ->check(CLI::Range(1, 1000));
+      ->check(whole_between(1, 1000));
   add_output_options(*command, options->output, "table|csv|json");
   command->footer([] {
     const ExampleNames names = example_names();

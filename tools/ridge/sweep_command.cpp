@@ -1,3 +1,4 @@
+#include "arguments.hpp"
 #include "commands.hpp"
 #include "output.hpp"
 #include "ridge/base/error.hpp"
@@ -86,11 +87,12 @@ void add_sweep_command(CLI::App& app) {
   command
       ->add_option("--threads", options->threads,
                    "Threads (default: one per core); the answer is the same for any number")
-      ->check(CLI::Range(1U, kMaxThreads))
+      ->check(whole_between(1, kMaxThreads))
       ->type_name("N");
   command
       ->add_option("--picture", options->picture,
                    "Also draw the designs and their Pareto front as an SVG file")
+      ->check(svg_file())
       ->type_name("FILE.svg");
   add_output_options(*command, options->output, "csv|json|table");
   command->footer(

@@ -1,0 +1,20 @@
+// What an option takes. CLI11's own ranges let NaN through, and read -1 as a very large seed.
+#pragma once
+
+#include <string>
+
+#include <CLI/CLI.hpp>
+
+namespace ridge::tools {
+
+// A number (whole or not) from `min` to `max`, and never NaN.
+[[nodiscard]] CLI::Validator number_between(double min, double max);
+[[nodiscard]] CLI::Validator whole_between(double min, double max);
+// A seed: a whole number from 0 on.
+[[nodiscard]] CLI::Validator seed();
+// Anything but nothing: an empty name is a variable that was not set.
+[[nodiscard]] CLI::Validator not_empty();
+// The file of a picture, which is drawn in this format alone.
+[[nodiscard]] CLI::Validator svg_file();
+
+}  // namespace ridge::tools
