@@ -54,6 +54,15 @@ TEST(FileKinds, AreToldByTheirKeysWhereTheyNameNoSchema) {
   }
 }
 
+// After a change of a table: for each NAME, ridge schema NAME > docs/schema/NAME.schema.json and
+// ridge schema NAME --page > docs/keys/NAME.md.
+TEST(FileKinds, TheSchemasAndPagesAreWhatTheTablesOfKeysSay) {
+  for (const std::string& name : schema_names()) {
+    EXPECT_EQ(test::source_text("docs/schema/" + name + ".schema.json"), schema_text(name)) << name;
+    EXPECT_EQ(test::source_text("docs/keys/" + name + ".md"), keys_page(name)) << name;
+  }
+}
+
 TEST(FileKinds, AStrangeFileIsRefusedWithWhatWasExpected) {
   const FileCheck result = check({{"colour", "blue"}});
   EXPECT_EQ(result.kind, "");
@@ -93,6 +102,28 @@ TEST(CostScenario, TheSchemaAndTheReaderRefuseTheSameMistakes) {
     if (refused) ++invalid;
   }
   EXPECT_GT(invalid, 80);
+}
+
+// What would refuse to run is refused by a check.
+TEST(FileKinds, ADeploymentThatDoesNotFitInMemoryIsNotInOrder) {
+  json document = parsed("scenarios/step3-2a2f-4k-fp8.json");
+  for (json& pool : document["deployment"]["pools"]) pool["kernel_model"] = "theoretical";
+  EXPECT_THAT(check(document).problems, SizeIs(0));
+  document["workload"]["requests_per_gpu"] = 100000;
+  EXPECT_THAT(check(document).problems, SizeIs(testing::Ge(1)));
+}
+
+TEST(FileKinds, ASweepOfWhichNoPointCanBeAskedIsNotInOrder) {
+  json document = json::parse(R"({
+    "kind": "sweep", "title": "a question",
+    "base": {"kind": "cost", "model": "qwen3-235b-a22b", "context_tokens": 8192},
+    "axes": [{"pointer": "/model/attention/gqa/kv_heads", "values": [4, 5, 6]}],
+    "invalid_points": "skip"
+  })");
+  EXPECT_THAT(check(document).problems, SizeIs(0));
+  document["axes"][0]["values"] = {5, 6};
+  EXPECT_THAT(check(document).problems,
+              testing::Contains(HasSubstr("all 2 points are invalid. The first:")));
 }
 
 }  // namespace

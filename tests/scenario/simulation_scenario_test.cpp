@@ -4,6 +4,7 @@
 #include "json_schema.hpp"
 #include "mutation.hpp"
 #include "ridge/base/error.hpp"
+#include "ridge/base/keys.hpp"
 #include "source_tree.hpp"
 #include "temporary_file.hpp"
 
@@ -242,20 +243,37 @@ TEST(SimulateScenario, ANodeHasAtLeastOneGpu) {
   EXPECT_THAT(complaint(document), HasSubstr("/deployment/pools/ffn/gpus_per_node"));
 }
 
+// What a trace's file gives for these lines.
+RequestTrace traced(const std::string& text, Trace how = {}) {
+  const test::TemporaryFile file("trace", text);
+  return read_trace(file.path(), how);
+}
+
+std::string refused(const std::string& text, const Trace& how = {}) {
+  try {
+    (void)traced(text, how);
+  } catch (const UserError& e) {
+    return e.what();
+  }
+  return {};
+}
+
+constexpr const char* kAzure = "TIMESTAMP,ContextTokens,GeneratedTokens\n";
+
+// Prefill makes the first token, so that one less is decoded.
 TEST(RequestTrace, CsvLinesAreRequestsFromTheFirstOn) {
-  const auto trace = with_trace(
-                         "TIMESTAMP,ContextTokens,GeneratedTokens\n"
-                         "2025-01-01 23:59:59.5000000,100,10\r\n"
-                         "2025-01-02 00:00:00.2500000,200,20\n"
-                         "2025-01-02 00:00:01.0000000,300,0\n"
-                         "2025-01-02 00:00:02.0000000,400,40\n")
+  const auto trace = with_trace(std::string(kAzure) +
+                                "2025-01-01 23:59:59.5000000,100,10\r\n"
+                                "2025-01-02 00:00:00.2500000,200,20\n"
+                                "2025-01-02 00:00:01.0000000,300,0\n"
+                                "2025-01-02 00:00:02.0000000,400,40\n")
                          .input.workload.trace;
-  ASSERT_EQ(trace.size(), 3U);  // one was only prefilled
+  ASSERT_EQ(trace.size(), 3U);
   EXPECT_EQ(trace[0].arrival, Seconds{0.0});
   EXPECT_NEAR(trace[1].arrival.value(), 0.75, 1e-6);
   EXPECT_NEAR(trace[2].arrival.value(), 2.5, 1e-6);
   EXPECT_EQ(trace[1].context_tokens, 200);
-  EXPECT_EQ(trace[2].output_tokens, 40);
+  EXPECT_EQ(trace[2].output_tokens, 39);
 }
 
 TEST(RequestTrace, JsonLinesAreRequestsInMilliseconds) {
@@ -268,44 +286,145 @@ TEST(RequestTrace, JsonLinesAreRequestsInMilliseconds) {
   ASSERT_EQ(trace.size(), 2U);
   EXPECT_DOUBLE_EQ(trace[1].arrival.value(), 0.5);
   EXPECT_EQ(trace[1].context_tokens, 7);
-  EXPECT_EQ(trace[1].output_tokens, 3);
+  EXPECT_EQ(trace[1].output_tokens, 2);
+}
+
+TEST(RequestTrace, DatesMayHaveAZoneAndAT) {
+  for (const char* second : {"2024-05-10T00:00:01Z", "2024-05-10 00:00:01+00:00",
+                             "2024-05-10T02:00:01.0+02:00", "2024-05-09 23:30:01-00:30"}) {
+    const auto trace =
+        traced(kAzure + std::string("2024-05-10 00:00:00+00:00,1,2\n") + second + ",1,2\n");
+    EXPECT_EQ(trace.requests.at(1).arrival, Seconds{1.0}) << second;
+  }
+}
+
+TEST(RequestTrace, CellsMayBeQuotedBehindAByteOrderMarkAndInAnyOrder) {
+  const auto trace = traced(
+      "\xEF\xBB\xBF\"ContextTokens\",\"Other\",\"GeneratedTokens\",\"TIMESTAMP\"\r\n"
+      "\"4808\",\"a, b\",\"10\",\"2023-11-16 18:17:03.9\"\r\n");
+  ASSERT_EQ(trace.requests.size(), 1U);
+  EXPECT_EQ(trace.requests[0].context_tokens, 4808);
+  EXPECT_EQ(trace.requests[0].output_tokens, 9);
+}
+
+TEST(RequestTrace, BurstGptAndVidurCountInSeconds) {
+  const auto burst = traced(
+      "Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type\n"
+      "5,ChatGPT,472,18,490,Conversation log\n45,GPT-4,1087,230,1317,API log\n");
+  EXPECT_EQ(burst.requests.at(1).arrival, Seconds{40.0});
+  EXPECT_EQ(burst.requests.at(1).context_tokens, 1087);
+  EXPECT_EQ(burst.requests.at(1).output_tokens, 229);
+  const auto vidur =
+      traced("arrived_at,num_prefill_tokens,num_decode_tokens\n0.25,512,64\n0.75,100,2\n");
+  EXPECT_EQ(vidur.requests.at(1).arrival, Seconds{0.5});
+  EXPECT_EQ(vidur.requests.at(0).output_tokens, 63);
+}
+
+TEST(RequestTrace, WhatIsLeftOutIsCountedAndSaid) {
+  const auto trace = traced(kAzure + std::string("2023-11-16 18:17:03.97,4808,0\n"
+                                                 "2023-11-16 18:17:04.00,100,1\n"
+                                                 "2023-11-16 18:17:04.03,0,8\n"
+                                                 "2023-11-16 18:17:04.97,10,8\n"));
+  ASSERT_EQ(trace.requests.size(), 1U);
+  EXPECT_NEAR(trace.requests[0].arrival.value(), 1.0, 1e-6) << "from the first line on";
+  ASSERT_EQ(trace.notes.size(), 1U);
+  EXPECT_THAT(trace.notes.front(),
+              AllOf(HasSubstr("3 of 4 requests are left out"),
+                    HasSubstr("2 end with the token that prefill makes, or before it"),
+                    HasSubstr("1 have no context")));
+  EXPECT_THAT(refused(kAzure + std::string("2023-11-16 18:17:03.97,4808,0\n")),
+              HasSubstr("none is left"));
+}
+
+TEST(RequestTrace, UnsortedLinesAreSortedOnlyWhenAsked) {
+  const std::string lines =
+      "{\"timestamp\": 3000, \"input_length\": 1000, \"output_length\": 5}\n"
+      "{\"timestamp\": 0, \"input_length\": 20, \"output_length\": 8}\n";
+  EXPECT_THAT(refused(lines), AllOf(HasSubstr("line 2: expected arrivals in order of time"),
+                                    HasSubstr("\"sort_by_arrival\": true")));
+  const auto trace = traced(lines, {.sort = true});
+  EXPECT_EQ(trace.requests.at(0).context_tokens, 20);
+  EXPECT_EQ(trace.requests.at(1).arrival, Seconds{3.0});
+}
+
+TEST(RequestTrace, SecondsThatLookLikeMillisecondsAreAskedAbout) {
+  const std::string lines =
+      "{\"timestamp\": 0.0, \"input_length\": 10, \"output_length\": 5}\n"
+      "{\"timestamp\": 0.2, \"input_length\": 20, \"output_length\": 8}\n"
+      "{\"timestamp\": 0.4, \"input_length\": 15, \"output_length\": 6}\n";
+  EXPECT_THAT(refused(lines), AllOf(HasSubstr("5000 requests a second"),
+                                    HasSubstr("\"timestamp_unit\": \"s\" or \"ms\"")));
+  EXPECT_NEAR(traced(lines, {.timestamp_unit = TimestampUnit::s}).requests.at(2).arrival.value(),
+              0.4, 1e-12);
+  EXPECT_NEAR(traced(lines, {.timestamp_unit = TimestampUnit::ms}).requests.at(2).arrival.value(),
+              0.4e-3, 1e-12);
+  EXPECT_THAT(refused(kAzure + std::string("2023-11-16 18:17:03.97,4808,3\n"),
+                      {.timestamp_unit = TimestampUnit::s}),
+              HasSubstr("its timestamps are dates"));
 }
 
 TEST(RequestTrace, StopsAtTheMaximum) {
-  EXPECT_EQ(with_trace("{\"timestamp\": 0, \"input_length\": 1, \"output_length\": 1}\n"
-                       "{\"timestamp\": 1, \"input_length\": 1, \"output_length\": 1}\n",
+  EXPECT_EQ(with_trace("{\"timestamp\": 0, \"input_length\": 1, \"output_length\": 2}\n"
+                       "{\"timestamp\": 1, \"input_length\": 1, \"output_length\": 2}\n",
                        {{"kind", "trace"}, {"max_requests", 1}})
                 .input.workload.trace.size(),
             1U);
 }
 
 TEST(RequestTrace, ABadLineIsToldByItsNumber) {
-  const std::string header = "TIMESTAMP,ContextTokens,GeneratedTokens\n";
-  const std::string good = "2025-01-01 00:00:01.0,1,1\n";
-  const auto refused = [](const std::string& text) -> std::string {
-    try {
-      (void)with_trace(text);
-    } catch (const UserError& e) {
-      return e.what();
-    }
-    return {};
-  };
+  const std::string header = kAzure;
+  const std::string good = "2025-01-01 00:00:01.0,1,2\n";
   EXPECT_THAT(refused(header + good + "2025-01-01 00:00:02.0,1\n"),
-              AllOf(HasSubstr("/workload/file"), HasSubstr("line 3"), HasSubstr("three columns")));
+              AllOf(HasSubstr("line 3"), HasSubstr("3 columns")));
   EXPECT_THAT(refused(header + "yesterday,1,1\n"), HasSubstr("line 2: expected a date and time"));
   EXPECT_THAT(refused(header + "2025-13-41 25:61:61,1,1\n"), HasSubstr("line 2"));
+  EXPECT_THAT(refused(header + "2025-01-01 00:00:01 or so,1,1\n"), HasSubstr("line 2"));
   EXPECT_THAT(refused(header + good + "2025-01-01 00:00:02.0,-1,1\n"), HasSubstr("line 3"));
-  EXPECT_THAT(refused(header + good + "2025-01-01 00:00:00.0,1,1\n"),
+  EXPECT_THAT(refused(header + good + "2025-01-01 00:00:00.0,1,2\n"),
               HasSubstr("line 3: expected arrivals in order of time"));
   EXPECT_THAT(refused("{\"timestamp\": 0, \"input_length\": 1}\n"), HasSubstr("line 1"));
   EXPECT_THAT(refused("{\"timestamp\": 0, \"input_length\": 1, \"output_length\": -4}\n"),
               HasSubstr("line 1"));
   EXPECT_THAT(refused("{\"timestamp\": 0,\n"), HasSubstr("line 1"));
   EXPECT_THAT(refused("a,b,c\n"), HasSubstr("expected a trace"));
+  EXPECT_THAT(refused(""), HasSubstr("expected a trace"));
   EXPECT_THAT(refused(header), HasSubstr("holds no request"));
   EXPECT_THAT(refused(header + "2025-01-01 00:00:01.0,5000000000000,1\n"), HasSubstr("line 2"));
   EXPECT_THAT(refused("{\"timestamp\": 0, \"input_length\": 1, \"output_length\": 5000000000}\n"),
               HasSubstr("line 1"));
+}
+
+// The mistake stands in the trace, and the scenario names it.
+TEST(RequestTrace, AMistakeIsToldAtTheKeyThatNamesTheFile) {
+  try {
+    (void)with_trace("a,b,c\n");
+    FAIL();
+  } catch (const UserError& e) {
+    EXPECT_THAT(e.what(), HasSubstr("/workload/file: "));
+  }
+}
+
+// Nothing that a file says is lost, and nothing is added.
+TEST(SimulateScenario, EveryShippedOneIsWrittenAsItStands) {
+  int scenarios = 0;
+  for (const auto& path : test::source_files("scenarios", {".json"})) {
+    if (path.parent_path() != test::source_path("scenarios")) continue;
+    json document = json::parse(test::source_text("scenarios/" + path.filename().string()));
+    if (document.value("kind", "") != "simulate") continue;
+    document.erase("$schema");
+    document.erase("comment");
+    if (!document["model"].is_string()) continue;  // models are read only
+    const LocatedScenario located = read_scenario(path.string());
+    const json written = json::parse(json_text(located.scenario));
+    // Keys may say what they would say anyway; what is written says it without them.
+    for (const json& step : json::diff(written, document)) {
+      EXPECT_EQ(step.at("op"), "add") << path << "\n" << step;
+    }
+    const test::TemporaryFile copy("copy.json", written.dump());
+    EXPECT_EQ(json_text(read_scenario(copy.path()).scenario), json_text(located.scenario)) << path;
+    ++scenarios;
+  }
+  EXPECT_GE(scenarios, 10);
 }
 
 }  // namespace

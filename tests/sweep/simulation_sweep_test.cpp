@@ -3,6 +3,7 @@
 #include "ridge/answer/simulation_report.hpp"
 #include "ridge/base/catalog.hpp"
 #include "ridge/base/file.hpp"
+#include "ridge/base/keys.hpp"
 #include "ridge/hwmodels/chip_spec.hpp"
 #include "ridge/scenario/scenario_files.hpp"
 #include "ridge/scenario/simulation_scenario.hpp"
@@ -75,10 +76,12 @@ json simulated(json scenario, const std::vector<std::pair<std::string, json>>& v
   for (const auto& [pointer, value] : values) scenario[json::json_pointer(pointer)] = value;
   Diagnostics diagnostics;
   const JsonContext context{.file = "x.json", .diagnostics = &diagnostics};
-  scenario::SimulationScenario read;
-  scenario::read_simulation(JsonNode(scenario, context), read);
+  scenario::LocatedScenario located{.file = "x.json", .pointer = {}, .scenario = {}};
+  read_keys(JsonNode(scenario, context), located.scenario);
   diagnostics.throw_if_errors();
-  return json::parse(render(answer::simulate(std::move(read)), view::OutputFormat::json));
+  scenario::Library library;
+  return json::parse(
+      render(answer::simulate(scenario::resolve(located, library)), view::OutputFormat::json));
 }
 
 void expect_row_is(const json& row, const json& alone) {

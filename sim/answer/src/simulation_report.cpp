@@ -170,14 +170,14 @@ SimulationReport simulate(scenario::SimulationScenario scenario, const RunOption
   return report;
 }
 
-Uncertainty uncertainty_of(const std::string& name_or_path, int samples,
-                           const std::atomic<bool>* stop) {
+Uncertainty uncertainty_of(const scenario::LocatedScenario& located, scenario::Library& library,
+                           int samples, const std::atomic<bool>* stop) {
   Uncertainty uncertainty;
   std::vector<double> tpot;
   std::vector<double> throughput;
   for (int i = 1; i <= samples; ++i) {
     const auto seed = static_cast<std::uint64_t>(i);
-    auto scenario = scenario::load_simulation(name_or_path, scenario::CalibrationDraw{seed});
+    auto scenario = scenario::resolve(located, library, scenario::CalibrationDraw{seed});
     scenario.input.seed += seed;
     const auto gpus = static_cast<double>(scenario.input.deployment.gpus());
     const auto result = decode::Simulation(std::move(scenario.input)).run(stop);

@@ -6,6 +6,7 @@
 #include "ridge/hwmodels/link_spec.hpp"
 #include "ridge/models/attention.hpp"
 #include "ridge/scenario/kernel_choice.hpp"
+#include "ridge/scenario/library.hpp"
 #include "ridge/scenario/scenario_files.hpp"
 #include "ridge/view/text_table.hpp"
 
@@ -54,7 +55,8 @@ void stage_parts(const answer::SimulationReport& report, LedgerRow& row) {
 }
 
 // A deployment's throughput or TPOT.
-void predict_simulation(JsonObject& entry, const std::string& file, int samples, LedgerRow& row) {
+void predict_simulation(JsonObject& entry, const std::string& file, int samples,
+                        scenario::Library& library, LedgerRow& row) {
   std::string scenario;
   std::string quantity;
   entry.required("scenario", scenario);
@@ -63,8 +65,9 @@ void predict_simulation(JsonObject& entry, const std::string& file, int samples,
   const auto chosen = quantity_node ? quantity_node->read_choice(quantities) : std::nullopt;
   if (!chosen || scenario.empty()) return;
   const std::string reference = scenario::reference_from(file, scenario);
-  const answer::SimulationReport report = answer::simulate(scenario::load_simulation(reference));
-  const answer::Uncertainty uncertainty = answer::uncertainty_of(reference, samples);
+  const auto located = scenario::read_scenario(reference);
+  const answer::SimulationReport report = answer::simulate(scenario::resolve(located, library));
+  const answer::Uncertainty uncertainty = answer::uncertainty_of(located, library, samples);
   row.provenance = report.provenance;
   stage_parts(report, row);
   if (*chosen == 0) {
@@ -115,8 +118,9 @@ void operator_parts(const hw::KernelModel& kernels, const models::OperatorList& 
   if (elementwise > 0.0) row.parts.push_back({"element-wise operators", elementwise});
 }
 
-void predict_operators(const Timed& timed, const std::string& file, int samples, LedgerRow& row) {
-  const auto kernels = scenario::choose_kernels(timed.kernels, timed.chip, file);
+void predict_operators(const Timed& timed, const std::string& file, int samples,
+                       scenario::Library& library, LedgerRow& row) {
+  const auto kernels = library.kernels(timed.kernels, timed.chip, file);
   row.unit = "us";
   row.provenance = kernels->provenance();
   row.predicted = microseconds(*kernels, timed.operators);
@@ -125,8 +129,8 @@ void predict_operators(const Timed& timed, const std::string& file, int samples,
   std::vector<double> drawn;
   for (int i = 1; i <= samples; ++i) {
     const scenario::CalibrationDraw draw{static_cast<std::uint64_t>(i)};
-    drawn.push_back(microseconds(*scenario::choose_kernels(timed.kernels, timed.chip, file, draw),
-                                 timed.operators));
+    drawn.push_back(
+        microseconds(*library.kernels(timed.kernels, timed.chip, file, draw), timed.operators));
   }
   row.interval = interval_90(std::move(drawn));
 }
@@ -143,7 +147,8 @@ bool read_kernels(JsonObject& entry, const std::string& file, Timed& out) {
 }
 
 // One attention layer with the projections before and after it.
-void predict_layer(JsonObject& entry, const std::string& file, int samples, LedgerRow& row) {
+void predict_layer(JsonObject& entry, const std::string& file, int samples,
+                   scenario::Library& library, LedgerRow& row) {
   std::string model_name;
   Timed timed;
   models::DecodeShape shape;
@@ -163,11 +168,12 @@ void predict_layer(JsonObject& entry, const std::string& file, int samples, Ledg
   block.compute = precision;
   models::attention_operators(block, model.precisions, model.hidden, shape, shard,
                               models::MlaCount::absorbed, timed.operators);
-  predict_operators(timed, file, samples, row);
+  predict_operators(timed, file, samples, library, row);
 }
 
 // One launch of an attention kernel.
-void predict_attention(JsonObject& entry, const std::string& file, int samples, LedgerRow& row) {
+void predict_attention(JsonObject& entry, const std::string& file, int samples,
+                       scenario::Library& library, LedgerRow& row) {
   Timed timed;
   models::DecodeAttention shape;
   using Kind = models::DecodeAttention::Kind;
@@ -191,11 +197,12 @@ void predict_attention(JsonObject& entry, const std::string& file, int samples, 
   if (!complete) return;
   shape.compute = shape.cache;
   timed.operators.add("attention", models::Part::attention, shape);
-  predict_operators(timed, file, samples, row);
+  predict_operators(timed, file, samples, library, row);
 }
 
 // One dense product.
-void predict_gemm(JsonObject& entry, const std::string& file, int samples, LedgerRow& row) {
+void predict_gemm(JsonObject& entry, const std::string& file, int samples,
+                  scenario::Library& library, LedgerRow& row) {
   Timed timed;
   models::Gemm shape;
   bool complete = read_kernels(entry, file, timed);
@@ -206,11 +213,12 @@ void predict_gemm(JsonObject& entry, const std::string& file, int samples, Ledge
   if (!complete) return;
   shape.compute = shape.weights;
   timed.operators.add("product", models::Part::ffn, shape);
-  predict_operators(timed, file, samples, row);
+  predict_operators(timed, file, samples, library, row);
 }
 
 // A product for each expert in one launch, all experts with as many rows.
-void predict_grouped_gemm(JsonObject& entry, const std::string& file, int samples, LedgerRow& row) {
+void predict_grouped_gemm(JsonObject& entry, const std::string& file, int samples,
+                          scenario::Library& library, LedgerRow& row) {
   Timed timed;
   models::GroupedGemm shape;
   double rows_per_expert = 0.0;
@@ -225,11 +233,12 @@ void predict_grouped_gemm(JsonObject& entry, const std::string& file, int sample
   shape.active_experts = static_cast<double>(shape.experts);
   shape.rows = rows_per_expert * shape.active_experts;
   timed.operators.add("products", models::Part::ffn, shape);
-  predict_operators(timed, file, samples, row);
+  predict_operators(timed, file, samples, library, row);
 }
 
 // Tokens on their way to the experts of other GPUs, or back.
-void predict_exchange(JsonObject& entry, const std::string& file, int samples, LedgerRow& row) {
+void predict_exchange(JsonObject& entry, const std::string& file, int samples,
+                      scenario::Library& library, LedgerRow& row) {
   Timed timed;
   models::Collective shape{.kind = models::Collective::Kind::all_to_all};
   std::int64_t tokens = 0;
@@ -246,7 +255,7 @@ void predict_exchange(JsonObject& entry, const std::string& file, int samples, L
   shape.copies = static_cast<double>(tokens * top_k);
   shape.payload = Bytes{shape.copies * bytes_per_copy};
   timed.operators.add("exchange", models::Part::communication, shape);
-  predict_operators(timed, file, samples, row);
+  predict_operators(timed, file, samples, library, row);
 }
 
 void predict_message(JsonObject& entry, LedgerRow& row) {
@@ -261,7 +270,7 @@ void predict_message(JsonObject& entry, LedgerRow& row) {
   row.predicted = link.time(Bytes{static_cast<double>(bytes)}).value() * 1e6;
 }
 
-LedgerRow predict(const JsonNode& node, int samples) {
+LedgerRow predict(const JsonNode& node, int samples, scenario::Library& library) {
   JsonObject entry(node);
   LedgerRow row;
   entry.required("figure", row.figure);
@@ -273,22 +282,22 @@ LedgerRow predict(const JsonNode& node, int samples) {
   try {
     switch (kind) {
       case Kind::simulation:
-        predict_simulation(entry, node.file(), samples, row);
+        predict_simulation(entry, node.file(), samples, library, row);
         break;
       case Kind::attention_layer:
-        predict_layer(entry, node.file(), samples, row);
+        predict_layer(entry, node.file(), samples, library, row);
         break;
       case Kind::decode_attention:
-        predict_attention(entry, node.file(), samples, row);
+        predict_attention(entry, node.file(), samples, library, row);
         break;
       case Kind::gemm:
-        predict_gemm(entry, node.file(), samples, row);
+        predict_gemm(entry, node.file(), samples, library, row);
         break;
       case Kind::grouped_gemm:
-        predict_grouped_gemm(entry, node.file(), samples, row);
+        predict_grouped_gemm(entry, node.file(), samples, library, row);
         break;
       case Kind::expert_exchange:
-        predict_exchange(entry, node.file(), samples, row);
+        predict_exchange(entry, node.file(), samples, library, row);
         break;
       case Kind::message:
         predict_message(entry, row);
@@ -406,6 +415,7 @@ Ledger predict_ledger(const std::string& name_or_path, int samples) {
   Diagnostics diagnostics;
   const JsonContext context{.file = document.name(), .diagnostics = &diagnostics};
   Ledger ledger;
+  scenario::Library library;
   {
     JsonObject object(JsonNode(document.json(), context));
     object.ignore("$schema");
@@ -414,7 +424,7 @@ Ledger predict_ledger(const std::string& name_or_path, int samples) {
     object.required("title", ledger.title);
     if (const auto entries = object.required("entries")) {
       for (const JsonNode& entry : entries->elements()) {
-        ledger.rows.push_back(predict(entry, samples));
+        ledger.rows.push_back(predict(entry, samples, library));
       }
       if (entries->is_array() && ledger.rows.empty()) entries->expected("at least one entry");
     }

@@ -1,6 +1,7 @@
 #include "ridge/files/file_kinds.hpp"
 
 #include "ridge/base/json.hpp"
+#include "ridge/base/keys.hpp"
 #include "ridge/evidence/ledger.hpp"
 #include "ridge/evidence/reproduction.hpp"
 #include "ridge/hwmodels/calibrated/calibration.hpp"
@@ -13,6 +14,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -49,27 +51,41 @@ void check_cost(const std::string& path) {
   if (!problems.empty()) throw UserError(fmt::format("{}", fmt::join(problems, "\n")));
 }
 
+// Requests are placed before the first step, and what does not fit in memory is found then.
+void check_simulation(const std::string& path) {
+  const std::atomic<bool> stop{true};
+  (void)decode::Simulation(scenario::load_simulation(path).input).run(&stop);
+}
+
 struct FileKind {
   std::string_view name;
   std::string_view schema;  // docs/schema/<schema>.schema.json
   Recognise recognise;
   Check check;
+  const KeyTable& (*keys)() = nullptr;
 };
+
+template <typename T>
+const KeyTable& table_of() {
+  return keys_of(static_cast<const T*>(nullptr));
+}
+
 // A new kind of file is one line here.
 const std::array kKinds = {
     FileKind{"model", "model",
              [](const Json& d) { return d.contains("attention") && d.contains("layers"); },
              [](const std::string& path) { (void)models::load_model(path); }},
     FileKind{"chip", "chip", [](const Json& d) { return d.contains("matrix_rate"); },
-             [](const std::string& path) { (void)hw::load_chip(path); }},
+             [](const std::string& path) { (void)hw::load_chip(path); }, table_of<hw::ChipSpec>},
     FileKind{"cost scenario", "cost-scenario", [](const Json& d) { return scenario_of(d, "cost"); },
-             check_cost},
+             check_cost, table_of<scenario::CostScenario>},
     FileKind{"sweep scenario", "sweep-scenario",
              [](const Json& d) { return scenario_of(d, "sweep"); },
-             [](const std::string& path) { sweep::check_sweep(sweep::load_sweep(path)); }},
+             [](const std::string& path) { sweep::check_sweep(sweep::load_sweep(path)); },
+             sweep::sweep_keys},
     FileKind{"simulate scenario", "simulate-scenario",
-             [](const Json& d) { return scenario_of(d, "simulate"); },
-             [](const std::string& path) { (void)scenario::load_simulation(path); }},
+             [](const Json& d) { return scenario_of(d, "simulate"); }, check_simulation,
+             table_of<scenario::Scenario>},
     FileKind{"measurement", "measurement",
              [](const Json& d) { return d.contains("points") && d.contains("format_version"); },
              [](const std::string& path) {
@@ -116,7 +132,32 @@ std::vector<std::string> lines(std::string_view text) {
   return out;
 }
 
+const KeyTable* table_named(const std::string& schema) {
+  for (const FileKind& kind : kKinds) {
+    if (kind.keys != nullptr && kind.schema == schema) return &kind.keys();
+  }
+  return nullptr;
+}
+
 }  // namespace
+
+std::vector<std::string> schema_names() {
+  std::vector<std::string> out;
+  for (const FileKind& kind : kKinds) {
+    if (kind.keys != nullptr) out.emplace_back(kind.schema);
+  }
+  return out;
+}
+
+std::optional<std::string> schema_text(const std::string& name) {
+  const KeyTable* table = table_named(name);
+  return table != nullptr ? std::optional(table->schema()) : std::nullopt;
+}
+
+std::optional<std::string> keys_page(const std::string& name) {
+  const KeyTable* table = table_named(name);
+  return table != nullptr ? std::optional(table->page()) : std::nullopt;
+}
 
 FileCheck check_file(const std::filesystem::path& path) {
   FileCheck result;
@@ -133,7 +174,8 @@ FileCheck check_file(const std::filesystem::path& path) {
     }
     result.kind = kind->name;
     // A bare name would be looked up among the shipped files.
-    kind->check((path.has_parent_path() ? path : "." / path).string());
+    const bool bare = !path.has_parent_path() && path != "-";
+    kind->check((bare ? "." / path : path).string());
   } catch (const UserError& e) {
     result.problems = lines(e.what());
   }

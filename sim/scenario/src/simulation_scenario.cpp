@@ -1,403 +1,388 @@
 #include "ridge/scenario/simulation_scenario.hpp"
 
-#include "request_trace.hpp"
-#include "ridge/base/format.hpp"
+#include "ridge/base/keys.hpp"
+#include "ridge/base/nearest_name.hpp"
 #include "ridge/decode/strategy.hpp"
 #include "ridge/scenario/scenario_files.hpp"
 
 #include <algorithm>
-#include <array>
 #include <filesystem>
 #include <type_traits>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 namespace ridge::scenario {
 namespace {
 
-using decode::Deployment;
-using decode::Pool;
+class Resolver {
+ public:
+  Resolver(const LocatedScenario& located, Library& library, Diagnostics& diagnostics,
+           std::optional<CalibrationDraw> draw)
+      : located_(located),
+        library_(library),
+        diagnostics_(diagnostics),
+        draw_(draw),
+        whole_(diagnostics.ok()) {}
 
-constexpr double kMaxGpus = 1e6;
-
-constexpr std::array<Named<decode::Dispatch>, 2> kDispatches = {
-    {{"broadcast", decode::Dispatch::broadcast}, {"routed", decode::Dispatch::routed}}};
-constexpr std::array<Named<decode::CollectiveTiming>, 2> kCollectives = {
-    {{"links", decode::CollectiveTiming::links},
-     {"kernel_model", decode::CollectiveTiming::kernel_model}}};
-constexpr std::array<Named<decode::Gathering>, 2> kGatherings = {
-    {{"whole", decode::Gathering::whole}, {"per_message", decode::Gathering::per_message}}};
-constexpr std::array<Named<decode::Routing>, 3> kRoutings = {
-    {{"round_robin", decode::Routing::round_robin},
-     {"least_load", decode::Routing::least_load},
-     {"least_kv", decode::Routing::least_kv}}};
-constexpr std::array<Named<decode::NetworkModel>, 2> kNetworkModels = {
-    {{"ports", decode::NetworkModel::ports}, {"max_min_fair", decode::NetworkModel::max_min_fair}}};
-constexpr std::array<Named<decode::Workload::Kind>, 3> kWorkloads = {
-    {{"closed_loop", decode::Workload::Kind::closed_loop},
-     {"poisson", decode::Workload::Kind::poisson},
-     {"trace", decode::Workload::Kind::trace}}};
-constexpr std::array<Named<decode::LengthDistribution::Kind>, 3> kLengths = {
-    {{"fixed", decode::LengthDistribution::Kind::fixed},
-     {"uniform", decode::LengthDistribution::Kind::uniform},
-     {"lognormal", decode::LengthDistribution::Kind::lognormal}}};
-constexpr std::array<Named<decode::ExpertPopularity::Kind>, 3> kPopularities = {
-    {{"uniform", decode::ExpertPopularity::Kind::uniform},
-     {"power_law", decode::ExpertPopularity::Kind::power_law},
-     {"shares", decode::ExpertPopularity::Kind::shares}}};
-
-// A model or chip: a name, a path (from the scenario's folder) or the object itself.
-template <typename Spec>
-bool read_spec(const JsonNode& node, Spec& out, void (*read)(const JsonNode&, Spec&),
-               Spec (*load)(const std::string&)) {
-  if (node.is_object()) {
-    read(node, out);
-    return true;
+  SimulationScenario run() {
+    const Scenario& scenario = located_.scenario;
+    SimulationScenario out;
+    out.name = std::filesystem::path(located_.file).stem().string();
+    out.title = scenario.title;
+    decode::SimulationInput& in = out.input;
+    find(scenario.model, "/model", in.deployment.model,
+         [&](const std::string& name) { return library_.model(name); });
+    deployment(scenario.deployment, in.deployment);
+    network(scenario, in);
+    std::visit([&](const auto& kind) { workload(kind, in.workload, out.warnings); },
+               scenario.workload);
+    admission(scenario.admission, in.admission);
+    noise(scenario.noise, in.deployment, in.noise);
+    measurement(scenario.measurement, in.measurement);
+    out.sla_tpot = scenario.sla_tpot;
+    in.seed = scenario.seed;
+    return out;
   }
-  std::string reference;
-  if (!node.read(reference)) return false;
-  try {
-    out = load(reference_from(node.file(), reference));
-    return true;
-  } catch (const UserError& e) {
-    node.error(e.what());
-    return false;
-  }
-}
 
-std::shared_ptr<const hw::KernelModel> read_kernels(JsonObject& pool, const hw::ChipSpec& chip,
-                                                    std::optional<CalibrationDraw> draw) {
-  KernelChoice choice;
-  const auto model = pool.required("kernel_model");
-  const auto preferred = pool.optional("prefer_kernels");
-  if (!model || !model->read(choice.model)) return nullptr;
-  const JsonNode* at = &*model;
-  try {
-    auto kernels = choose_kernels(choice, chip, model->file(), draw);
-    if (!preferred) return kernels;
-    at = &*preferred;
-    read_preferred(*preferred, choice);
-    return choose_kernels(choice, chip, model->file(), draw);
-  } catch (const UserError& e) {
-    at->error(e.what());
+ private:
+  void error(std::string_view pointer, std::string_view message) {
+    diagnostics_.error(located_.file, fmt::format("{}{}", located_.pointer, pointer), message);
   }
-  return nullptr;
-}
 
-// What a pool takes from its chip unless the scenario says otherwise.
-template <typename T>
-void or_from_chip(JsonObject& object, std::string_view key, T& out, const hw::Fact<T>& fact,
-                  const hw::ChipSpec& chip) {
-  if (const auto member = object.optional(key)) {
-    if constexpr (std::is_same_v<T, std::int64_t>) {
-      member->read(out, between(1, kMaxGpus));
-    } else {
-      member->read(out);
+  // What `what` reads, or nothing and its mistake at `pointer`.
+  template <typename Read>
+  auto tried(std::string_view pointer, Read&& read) -> decltype(read()) {
+    try {
+      return read();
+    } catch (const UserError& e) {
+      error(pointer, e.what());
+      return {};
     }
-  } else if (fact.value) {
-    out = *fact.value;
-  } else {
-    object.node().error(fmt::format("\"{}\" is unknown for chip {}: give it here", key, chip.name));
   }
-}
 
-void read_pool(const JsonNode& node, std::string name, Deployment& d, bool holds_attention,
-               bool holds_ffn, std::optional<CalibrationDraw> draw) {
-  JsonObject object(node);
-  Pool pool;
-  pool.name = std::move(name);
-  pool.roles = holds_attention && holds_ffn ? decode::kAllRoles
-               : holds_attention            ? decode::Roles{decode::Role::attention}
-                                            : decode::Roles{decode::Role::ffn};
-  object.required("instances", pool.instances, between(1, kMaxGpus));
-  object.required("gpus_per_instance", pool.gpus_per_instance, between(1, kMaxGpus));
-  hw::ChipSpec chip;
-  const auto chip_node = object.required("chip");
-  if (chip_node && read_spec(*chip_node, chip, hw::read_chip, hw::load_chip)) {
-    or_from_chip(object, "nic_bandwidth_GBps", pool.nic_bandwidth, chip.nic_bandwidth, chip);
-    or_from_chip(object, "scale_up_bandwidth_GBps", pool.scale_up_bandwidth,
-                 chip.scale_up_bandwidth, chip);
-    or_from_chip(object, "gpus_per_node", pool.gpus_per_node, chip.chips_per_server, chip);
-    if (const auto price = object.optional("price_USD_per_hour")) {
-      UsdPerSecond rate;
-      if (price->read(rate)) pool.price_per_gpu = rate;
+  template <typename Spec, typename Load>
+  bool find(const Reference<Spec>& reference, std::string_view pointer, Spec& out, Load&& load) {
+    if (reference.spec) {
+      out = *reference.spec;
+      return true;
+    }
+    if (!whole_ && reference.name.empty()) return false;
+    const auto found =
+        tried(pointer, [&] { return load(reference_from(located_.file, reference.name)); });
+    if (found) out = *found;
+    return found != nullptr;
+  }
+
+  // What a pool takes from its chip unless the scenario says otherwise.
+  template <typename T>
+  void or_from_chip(const std::string& pointer, std::string_view key, const std::optional<T>& given,
+                    const hw::Fact<T>& fact, const hw::ChipSpec& chip, T& out) {
+    if (given) {
+      out = *given;
+    } else if (fact.value) {
+      out = *fact.value;
+    } else {
+      error(pointer, fmt::format("\"{}\" is unknown for chip {}: give it here", key, chip.name));
+    }
+  }
+
+  void pool(const Pool& asked, std::string name, decode::Roles roles, decode::Deployment& out) {
+    const std::string pointer = "/deployment/pools/" + name;
+    decode::Pool& pool = out.pools.emplace_back();
+    pool.name = std::move(name);
+    pool.roles = roles;
+    pool.instances = asked.instances;
+    pool.gpus_per_instance = asked.gpus_per_instance;
+    hw::ChipSpec chip;
+    if (!find(asked.chip, pointer + "/chip", chip,
+              [&](const std::string& reference) { return library_.chip(reference); })) {
+      return;
+    }
+    or_from_chip(pointer, "nic_bandwidth_GBps", asked.nic_bandwidth, chip.nic_bandwidth, chip,
+                 pool.nic_bandwidth);
+    or_from_chip(pointer, "scale_up_bandwidth_GBps", asked.scale_up_bandwidth,
+                 chip.scale_up_bandwidth, chip, pool.scale_up_bandwidth);
+    or_from_chip(pointer, "gpus_per_node", asked.gpus_per_node, chip.chips_per_server, chip,
+                 pool.gpus_per_node);
+    if (asked.price) {
+      pool.price_per_gpu = asked.price;
     } else if (const hw::Price* listed = chip.price()) {
       pool.price_per_gpu = listed->rate;
     }
-    pool.kernels = read_kernels(object, chip, draw);
-  } else {
-    for (const auto* key : {"nic_bandwidth_GBps", "scale_up_bandwidth_GBps", "gpus_per_node",
-                            "price_USD_per_hour", "kernel_model", "prefer_kernels"}) {
-      object.ignore(key);
+    if (!whole_ && asked.kernel_model.empty()) return;
+    const auto kernels = [&](const std::vector<std::string>& preferred) {
+      return std::shared_ptr<const hw::KernelModel>(
+          library_.kernels({asked.kernel_model, preferred}, chip, located_.file, draw_));
+    };
+    pool.kernels = tried(pointer + "/kernel_model", [&] { return kernels({}); });
+    if (pool.kernels && !asked.prefer_kernels.empty()) {
+      pool.kernels =
+          tried(pointer + "/prefer_kernels", [&] { return kernels(asked.prefer_kernels); });
     }
   }
-  if (holds_attention) {
-    object.optional("attention_tensor_parallel", d.attention_tensor_parallel, between(1, kMaxGpus));
-    object.optional("output_parallel", d.output_parallel, between(1, kMaxGpus));
-  }
-  if (holds_ffn) {
-    object.required("ffn_tensor_parallel", d.ffn_tensor_parallel, between(1, kMaxGpus));
-    object.required("ffn_expert_parallel", d.ffn_expert_parallel, between(1, kMaxGpus));
-    object.optional("redundant_experts", d.redundant_experts, between(0, kMaxGpus));
-  }
-  d.pools.push_back(std::move(pool));
-}
 
-void read_transport(const JsonNode& node, decode::Transport& out,
-                    decode::NetworkModel* model = nullptr, net::Fabric* fabric = nullptr) {
-  JsonObject object(node);
-  object.required("overhead_us", out.overhead, at_least(0));
-  object.required("efficiency", out.efficiency, positive(1.0));
-  object.required("source", out.source);
-  if (model != nullptr) {
-    object.required("model", *model, std::span<const Named<decode::NetworkModel>>(kNetworkModels));
+  static void attention_part(const Pool& asked, decode::Deployment& out) {
+    out.attention_tensor_parallel = asked.attention_tensor_parallel;
+    out.output_parallel = asked.output_parallel;
   }
-  if (fabric == nullptr) return;
-  if (const auto node_fabric = object.optional("fabric")) {
-    JsonObject fields(*node_fabric);
-    const auto count = [&](std::string_view key, int& value, double min) {
-      std::int64_t number = 0;
-      if (fields.required(key, number, between(min, 1e6))) value = static_cast<int>(number);
-    };
-    count("nodes_per_leaf", fabric->nodes_per_leaf, 1);
-    count("spines", fabric->spines, 1);
-    fields.required("oversubscription", fabric->oversubscription, between(1, 1000));
-    fields.required("hop_latency_us", fabric->hop_latency, at_least(0));
+  static void ffn_part(const Pool& asked, decode::Deployment& out) {
+    out.ffn_tensor_parallel = asked.ffn_tensor_parallel;
+    out.ffn_expert_parallel = asked.ffn_expert_parallel;
+    out.redundant_experts = asked.redundant_experts;
   }
-}
 
-// One number format for all attention, where a deployment changes what the model ships with.
-void read_attention_precision(const JsonNode& node, models::ModelSpec& model) {
-  JsonObject object(node);
-  if (object.optional("cache", model.cache, models::precision_names())) {
-    for (auto& block : model.attentions) block.cache = model.cache;
-  }
-  if (object.optional("compute", model.attention_compute, models::precision_names())) {
-    for (auto& block : model.attentions) block.compute = model.attention_compute;
-  }
-}
-
-void read_deployment(const JsonNode& node, Deployment& d, std::optional<CalibrationDraw> draw) {
-  JsonObject object(node);
-  const auto names = decode::strategy_names();
-  const auto strategy = object.required("strategy");
-  const auto index = strategy ? strategy->read_choice(names) : std::nullopt;
-  if (index) d.strategy = names[*index];
-  object.required("micro_batches", d.micro_batches, between(1, 64));
-  object.optional("replicas", d.replicas, between(1, 65536));
-  object.optional("dispatch", d.dispatch, std::span<const Named<decode::Dispatch>>(kDispatches));
-  object.optional("collectives", d.collectives,
-                  std::span<const Named<decode::CollectiveTiming>>(kCollectives));
-  object.optional("gathering", d.gathering, std::span<const Named<decode::Gathering>>(kGatherings));
-  object.optional("scale_up_overlaps_compute", d.scale_up_overlaps_compute);
-  object.optional("step_overhead_us", d.step_overhead, at_least(0));
-  if (const auto precision = object.optional("attention_precision")) {
-    read_attention_precision(*precision, d.model);
-  }
-  if (const auto drafting = object.optional("drafting")) {
-    JsonObject fields(*drafting);
-    fields.required("tokens", d.drafting.tokens, between(0, 64));
-    fields.required("acceptance", d.drafting.acceptance, between(0, 1));
-  }
-  if (const auto pools = object.required("pools")) {
-    JsonObject by_name(*pools);
-    if (const auto all = by_name.optional("gpus")) {
-      read_pool(*all, "gpus", d, true, true, draw);
+  void deployment(const Deployment& asked, decode::Deployment& out) {
+    out.strategy = asked.strategy;
+    out.micro_batches = asked.micro_batches;
+    out.replicas = asked.replicas;
+    out.dispatch = asked.dispatch;
+    out.collectives = asked.collectives;
+    out.gathering = asked.gathering;
+    out.scale_up_overlaps_compute = asked.scale_up_overlaps_compute;
+    out.step_overhead = asked.step_overhead;
+    if (asked.attention_precision) precision(*asked.attention_precision, out.model);
+    if (asked.drafting) {
+      out.drafting = {.tokens = asked.drafting->tokens, .acceptance = asked.drafting->acceptance};
+    }
+    if (const auto* whole = std::get_if<WholePool>(&asked.pools)) {
+      pool(whole->gpus, "gpus", decode::kAllRoles, out);
+      attention_part(whole->gpus, out);
+      ffn_part(whole->gpus, out);
     } else {
-      if (const auto attention = by_name.required("attention")) {
-        read_pool(*attention, "attention", d, true, false, draw);
+      const auto& split = std::get<SplitPools>(asked.pools);
+      pool(split.attention, "attention", {decode::Role::attention}, out);
+      attention_part(split.attention, out);
+      pool(split.ffn, "ffn", {decode::Role::ffn}, out);
+      ffn_part(split.ffn, out);
+    }
+  }
+
+  // One number format for all attention.
+  static void precision(const AttentionPrecision& asked, models::ModelSpec& model) {
+    if (asked.cache) {
+      model.cache = *asked.cache;
+      for (auto& block : model.attentions) block.cache = model.cache;
+    }
+    if (asked.compute) {
+      model.attention_compute = *asked.compute;
+      for (auto& block : model.attentions) block.compute = model.attention_compute;
+    }
+  }
+
+  static decode::Transport transport(const Transport& asked) {
+    return {.overhead = asked.overhead, .efficiency = asked.efficiency, .source = asked.source};
+  }
+
+  static void network(const Scenario& scenario, decode::SimulationInput& out) {
+    out.network_model = scenario.network.model;
+    out.deployment.network = transport(scenario.network.transport);
+    out.deployment.scale_up = transport(scenario.scale_up);
+    if (const auto& fabric = scenario.network.fabric) {
+      net::Fabric& to = out.deployment.fabric;
+      to.nodes_per_leaf = static_cast<int>(fabric->nodes_per_leaf);
+      to.spines = static_cast<int>(fabric->spines);
+      to.oversubscription = fabric->oversubscription;
+      to.hop_latency = fabric->hop_latency;
+    }
+  }
+
+  static decode::LengthDistribution lengths(const Lengths& asked) {
+    using Kind = decode::LengthDistribution::Kind;
+    if (const auto* fixed = std::get_if<FixedLength>(&asked)) {
+      return {.kind = Kind::fixed, .tokens = fixed->tokens};
+    }
+    if (const auto* uniform = std::get_if<UniformLength>(&asked)) {
+      return {.kind = Kind::uniform, .min = uniform->min, .max = uniform->max};
+    }
+    const auto& lognormal = std::get<LognormalLength>(asked);
+    return {.kind = Kind::lognormal,
+            .tokens = lognormal.median,
+            .sigma = lognormal.sigma,
+            .min = lognormal.min,
+            .max = lognormal.max};
+  }
+
+  void workload(const ClosedLoop& asked, decode::Workload& out,
+                std::vector<std::string>& /*warnings*/) {
+    out.kind = decode::Workload::Kind::closed_loop;
+    out.requests_per_gpu = asked.requests_per_gpu;
+    out.steady = asked.steady;
+    out.context = lengths(asked.context);
+    if (!asked.steady) out.output = lengths(asked.output);
+  }
+  void workload(const Poisson& asked, decode::Workload& out,
+                std::vector<std::string>& /*warnings*/) {
+    out.kind = decode::Workload::Kind::poisson;
+    out.requests_per_second = asked.requests_per_second;
+    out.context = lengths(asked.context);
+    out.output = lengths(asked.output);
+  }
+  void workload(const Trace& asked, decode::Workload& out, std::vector<std::string>& warnings) {
+    out.kind = decode::Workload::Kind::trace;
+    if (!whole_ && asked.file.empty()) return;
+    const auto path = std::filesystem::path(located_.file).parent_path() / asked.file;
+    const auto trace =
+        tried("/workload/file", [&] { return library_.trace(path.string(), asked); });
+    if (!trace) return;
+    out.trace = trace->requests;
+    warnings.insert(warnings.end(), trace->notes.begin(), trace->notes.end());
+  }
+
+  static void admission(const Admission& asked, decode::Admission& out) {
+    out.routing = asked.routing;
+    out.max_requests_per_gpu = asked.max_requests_per_gpu.value_or(0);
+    out.page_tokens = asked.page_tokens;
+    out.memory_utilization = asked.memory_utilization;
+  }
+
+  // The number of a pool, and of an instance or GPU in it.
+  std::optional<std::uint32_t> pool_of(const std::string& name, const std::string& pointer,
+                                       const decode::Deployment& d) {
+    std::vector<std::string> names;
+    for (const auto& pool : d.pools) names.push_back(pool.name);
+    const auto found = std::find(names.begin(), names.end(), name);
+    if (found != names.end()) return static_cast<std::uint32_t>(found - names.begin());
+    error(pointer + "/pool", fmt::format("expected one of {}, got \"{}\"{}", fmt::join(names, ", "),
+                                         name, did_you_mean(name, names)));
+    return std::nullopt;
+  }
+  std::uint32_t index_of(std::int64_t index, std::int64_t count, const std::string& pointer) {
+    if (index >= count) {
+      error(pointer, fmt::format("expected a whole number from 0 to {}, got {}", count - 1, index));
+    }
+    return static_cast<std::uint32_t>(index);
+  }
+
+  void noise(const Noise& asked, const decode::Deployment& d, decode::Noise& out) {
+    if (!whole_) return;  // its pools and experts may not be those that were meant
+    out.kernel_jitter = asked.kernel_jitter;
+    out.network_jitter = asked.network_jitter;
+    for (std::size_t i = 0; i < asked.slow_gpus.size(); ++i) {
+      const SlowGpu& slow = asked.slow_gpus[i];
+      const std::string pointer = fmt::format("/noise/slow_gpus/{}", i);
+      const auto pool = pool_of(slow.pool, pointer, d);
+      if (!pool) continue;
+      out.slow_gpus.push_back(
+          {.pool = *pool,
+           .instance = index_of(slow.instance, d.pools[*pool].instances, pointer + "/instance"),
+           .gpu = index_of(slow.gpu, d.pools[*pool].gpus_per_instance, pointer + "/gpu"),
+           .factor = slow.factor});
+    }
+    for (std::size_t i = 0; i < asked.slow_links.size(); ++i) {
+      const SlowLink& slow = asked.slow_links[i];
+      const std::string pointer = fmt::format("/noise/slow_links/{}", i);
+      const auto pool = pool_of(slow.pool, pointer, d);
+      if (!pool) continue;
+      out.slow_links.push_back(
+          {.pool = *pool,
+           .instance = index_of(slow.instance, d.pools[*pool].instances, pointer + "/instance"),
+           .factor = slow.factor});
+    }
+    std::visit([&](const auto& kind) { experts(kind, d.model, out.experts); }, asked.experts);
+  }
+
+  void experts(const UniformExperts& /*asked*/, const models::ModelSpec& /*model*/,
+               decode::ExpertPopularity& out) {
+    out.kind = decode::ExpertPopularity::Kind::uniform;
+  }
+  void experts(const PowerLawExperts& asked, const models::ModelSpec& /*model*/,
+               decode::ExpertPopularity& out) {
+    out.kind = decode::ExpertPopularity::Kind::power_law;
+    out.exponent = asked.exponent;
+  }
+  void experts(const ExpertShares& asked, const models::ModelSpec& model,
+               decode::ExpertPopularity& out) {
+    out.kind = decode::ExpertPopularity::Kind::shares;
+    if (const auto* shares = std::get_if<std::vector<double>>(&asked.shares)) {
+      out.shares = *shares;
+      check_shares(out.shares, model,
+                   [&](const std::string& message) { error("/noise/experts/shares", message); });
+      return;
+    }
+    const auto path =
+        std::filesystem::path(located_.file).parent_path() / std::get<std::string>(asked.shares);
+    const auto document =
+        tried("/noise/experts/shares", [&] { return library_.document(path.string()); });
+    if (!document) return;
+    const JsonContext context{.file = document->name(), .diagnostics = &diagnostics_};
+    const JsonNode node(document->json(), context);
+    if (!keys::type_of<std::vector<double>>("", at_least(0))->read(node, &out.shares)) return;
+    check_shares(out.shares, model, [&](const std::string& message) { node.error(message); });
+  }
+
+  template <typename Complain>
+  static void check_shares(const std::vector<double>& shares, const models::ModelSpec& model,
+                           Complain&& complain) {
+    for (const auto& block : model.ffns) {
+      const auto* moe = std::get_if<models::MoeFfn>(&block.kind);
+      if (moe != nullptr && shares.size() != static_cast<std::size_t>(moe->experts)) {
+        complain(fmt::format("expected one share for each of the {} experts of \"{}\", got {}",
+                             moe->experts, block.name, shares.size()));
       }
-      if (const auto ffn = by_name.required("ffn")) read_pool(*ffn, "ffn", d, false, true, draw);
+    }
+    if (std::none_of(shares.begin(), shares.end(), [](double share) { return share > 0.0; })) {
+      complain("expected at least one share above 0");
     }
   }
-}
 
-void read_lengths(const JsonNode& node, decode::LengthDistribution& out) {
-  using Kind = decode::LengthDistribution::Kind;
-  JsonObject object(node);
-  if (!object.required("kind", out.kind, std::span<const Named<Kind>>(kLengths))) return;
-  constexpr double kMaxTokens = 1e9;
-  if (out.kind != Kind::uniform) {
-    object.required(out.kind == Kind::fixed ? "tokens" : "median_tokens", out.tokens,
-                    between(1, kMaxTokens));
-  }
-  if (out.kind != Kind::fixed) {
-    object.required("min_tokens", out.min, between(1, kMaxTokens));
-    object.required("max_tokens", out.max, between(1, kMaxTokens));
-    if (out.max < out.min) node.error("max_tokens is below min_tokens");
-  }
-  if (out.kind == Kind::lognormal) object.required("sigma", out.sigma, between(0, 10));
-}
-
-void read_workload(const JsonNode& node, decode::Workload& out) {
-  using Kind = decode::Workload::Kind;
-  JsonObject object(node);
-  if (!object.required("kind", out.kind, std::span<const Named<Kind>>(kWorkloads))) {
-    for (const auto& member : node.is_object() ? node.members() : decltype(node.members()){}) {
-      object.ignore(member.first);
-    }
-    return;
-  }
-  if (out.kind == Kind::trace) {
-    read_trace(object, out.trace);
-    return;
-  }
-  if (const auto context = object.required("context")) read_lengths(*context, out.context);
-  if (out.kind == Kind::closed_loop) {
-    object.required("requests_per_gpu", out.requests_per_gpu, between(1, 1e6));
-    object.optional("steady", out.steady);
-  } else {
-    object.required("requests_per_s", out.requests_per_second, positive(1e9));
-  }
-  if (!out.steady) {
-    if (const auto output = object.required("output")) read_lengths(*output, out.output);
-  }
-}
-
-void read_admission(const JsonNode& node, decode::Admission& out) {
-  JsonObject object(node);
-  object.optional("routing", out.routing, std::span<const Named<decode::Routing>>(kRoutings));
-  object.optional("max_requests_per_gpu", out.max_requests_per_gpu, between(1, 1e6));
-  object.optional("page_tokens", out.page_tokens, between(1, 1e6));
-  object.optional("memory_utilization", out.memory_utilization, positive(1.0));
-}
-
-template <typename Slow>
-void read_slow(const JsonNode& node, const Deployment& d, std::vector<Slow>& out) {
-  for (const JsonNode& element : node.elements()) {
-    JsonObject object(element);
-    Slow slow;
-    std::vector<std::string> pools;
-    for (const Pool& pool : d.pools) pools.push_back(pool.name);
-    const auto pool_node = object.required("pool");
-    const auto pool = pool_node ? pool_node->read_choice(pools) : std::nullopt;
-    slow.pool = static_cast<std::uint32_t>(pool.value_or(0));
-    const auto index = [&](std::string_view key, std::uint32_t& value, std::int64_t count) {
-      std::int64_t number = 0;
-      if (object.required(key, number, between(0, static_cast<double>(count - 1)))) {
-        value = static_cast<std::uint32_t>(number);
-      }
-    };
-    const Pool* chosen = pool ? &d.pools[*pool] : nullptr;
-    index("instance", slow.instance, chosen ? chosen->instances : 1);
-    if constexpr (requires { slow.gpu; }) {
-      index("gpu", slow.gpu, chosen ? chosen->gpus_per_instance : 1);
-    }
-    object.required("factor", slow.factor, between(1, 1000));
-    out.push_back(slow);
-  }
-}
-
-void read_shares(const JsonNode& node, const models::ModelSpec& model, std::vector<double>& out) {
-  for (const JsonNode& share : node.elements()) share.read(out.emplace_back(), at_least(0));
-  for (const auto& block : model.ffns) {
-    const auto* moe = std::get_if<models::MoeFfn>(&block.kind);
-    if (moe != nullptr && out.size() != static_cast<std::size_t>(moe->experts)) {
-      node.error(fmt::format("expected one share for each of the {} experts of \"{}\", got {}",
-                             moe->experts, block.name, out.size()));
+  static void measurement(const Measurement& asked, decode::Measurement& out) {
+    if (const auto* steps = std::get_if<MeasuredSteps>(&asked)) {
+      out.warmup_steps = steps->warmup;
+      out.steps = steps->steps;
+    } else {
+      const auto& time = std::get<MeasuredTime>(asked);
+      out.warmup = time.warmup;
+      out.duration = time.duration;
     }
   }
-  if (std::none_of(out.begin(), out.end(), [](double share) { return share > 0.0; })) {
-    node.error("expected at least one share above 0");
-  }
-}
 
-void read_experts(const JsonNode& node, const models::ModelSpec& model,
-                  decode::ExpertPopularity& out) {
-  using Kind = decode::ExpertPopularity::Kind;
-  JsonObject object(node);
-  if (!object.required("popularity", out.kind, std::span<const Named<Kind>>(kPopularities))) return;
-  if (out.kind == Kind::power_law) object.required("exponent", out.exponent, between(0, 10));
-  if (out.kind != Kind::shares) return;
-  const auto shares = object.required("shares");
-  if (!shares) return;
-  std::string reference;
-  if (!shares->is_string()) {
-    read_shares(*shares, model, out.shares);
-  } else if (shares->read(reference)) {
-    try {
-      const auto path = std::filesystem::path(shares->file()).parent_path() / reference;
-      const JsonDocument document = JsonDocument::read(path);
-      const JsonContext context{.file = document.name(),
-                                .diagnostics = shares->context().diagnostics};
-      read_shares(JsonNode(document.json(), context), model, out.shares);
-    } catch (const UserError& e) {
-      shares->error(e.what());
-    }
-  }
-}
-
-void read_noise(const JsonNode& node, const Deployment& d, decode::Noise& out) {
-  JsonObject object(node);
-  object.optional("kernel_jitter", out.kernel_jitter, between(0, 2));
-  object.optional("network_jitter", out.network_jitter, between(0, 2));
-  if (const auto slow = object.optional("slow_gpus")) read_slow(*slow, d, out.slow_gpus);
-  if (const auto slow = object.optional("slow_links")) read_slow(*slow, d, out.slow_links);
-  if (const auto experts = object.optional("experts")) read_experts(*experts, d.model, out.experts);
-}
-
-void read_measurement(const JsonNode& node, bool closed_loop, decode::Measurement& out) {
-  JsonObject object(node);
-  if (closed_loop) {
-    object.required("warmup_steps", out.warmup_steps, between(0, 1e6));
-    object.required("steps", out.steps, between(1, 1e6));
-  } else {
-    object.required("warmup_s", out.warmup, at_least(0));
-    object.required("duration_s", out.duration, positive(1e6));
-  }
-}
+  const LocatedScenario& located_;
+  Library& library_;
+  Diagnostics& diagnostics_;
+  std::optional<CalibrationDraw> draw_;
+  bool whole_;  // the scenario read well; else only what it refers to is looked at
+};
 
 }  // namespace
 
-void read_possible_simulation(const JsonNode& node, SimulationScenario& out,
-                              std::optional<CalibrationDraw> draw) {
-  JsonObject object(node);
-  object.ignore("$schema");
-  object.ignore("comment");
-  require_kind(object, "simulate");
-  object.required("title", out.title);
-  auto& in = out.input;
-  Deployment& d = in.deployment;
-  if (const auto model = object.required("model")) {
-    read_spec(*model, d.model, models::read_model, models::load_model);
-  }
-  if (const auto deployment = object.required("deployment")) read_deployment(*deployment, d, draw);
-  if (const auto network = object.required("network")) {
-    read_transport(*network, d.network, &in.network_model, &d.fabric);
-  }
-  if (const auto scale_up = object.required("scale_up")) read_transport(*scale_up, d.scale_up);
-  if (const auto workload = object.required("workload")) read_workload(*workload, in.workload);
-  if (const auto admission = object.optional("admission")) read_admission(*admission, in.admission);
-  if (const auto noise = object.optional("noise")) read_noise(*noise, d, in.noise);
-  if (const auto measurement = object.required("measurement")) {
-    read_measurement(*measurement, in.workload.kind == decode::Workload::Kind::closed_loop,
-                     in.measurement);
-  }
-  Seconds tpot;
-  if (object.optional("sla_tpot_ms", tpot)) out.sla_tpot = tpot;
-  std::int64_t seed = 1;
-  if (object.optional("seed", seed, at_least(0))) in.seed = static_cast<std::uint64_t>(seed);
-}
-
-void read_simulation(const JsonNode& node, SimulationScenario& out,
-                     std::optional<CalibrationDraw> draw) {
-  read_possible_simulation(node, out, draw);
-  if (!node.context().diagnostics->ok()) return;
-  for (const auto& problem : decode::deployment_problems(out.input.deployment)) {
-    node.child("deployment").error(problem);
-  }
-}
-
-SimulationScenario load_simulation(const std::string& name_or_path,
-                                   std::optional<CalibrationDraw> draw) {
+LocatedScenario read_scenario(const std::string& name_or_path) {
   const JsonDocument document = JsonDocument::read(scenario_path(name_or_path));
   Diagnostics diagnostics;
   const JsonContext context{.file = document.name(), .diagnostics = &diagnostics};
-  SimulationScenario scenario;
-  scenario.name = std::filesystem::path(document.name()).stem().string();
-  read_simulation(JsonNode(document.json(), context), scenario, draw);
+  LocatedScenario out{.file = document.name(), .pointer = {}, .scenario = {}};
+  if (!read_keys(JsonNode(document.json(), context), out.scenario) || !diagnostics.ok()) {
+    // What it refers to may be wrong too, and is told at once.
+    Library library;
+    (void)resolve(out, library, diagnostics);
+    diagnostics.throw_if_errors();
+  }
+  return out;
+}
+
+SimulationScenario resolve(const LocatedScenario& located, Library& library,
+                           Diagnostics& diagnostics, std::optional<CalibrationDraw> draw) {
+  return Resolver(located, library, diagnostics, draw).run();
+}
+
+SimulationScenario resolve(const LocatedScenario& located, Library& library,
+                           std::optional<CalibrationDraw> draw) {
+  Diagnostics diagnostics;
+  SimulationScenario out = resolve(located, library, diagnostics, draw);
   diagnostics.throw_if_errors();
-  return scenario;
+  for (const auto& problem : decode::deployment_problems(out.input.deployment)) {
+    diagnostics.error(located.file, located.pointer + "/deployment", problem);
+  }
+  diagnostics.throw_if_errors();
+  return out;
+}
+
+SimulationScenario load_simulation(const std::string& name_or_path, Library& library) {
+  return resolve(read_scenario(name_or_path), library);
+}
+SimulationScenario load_simulation(const std::string& name_or_path) {
+  Library library;
+  return load_simulation(name_or_path, library);
 }
 
 }  // namespace ridge::scenario

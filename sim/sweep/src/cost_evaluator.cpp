@@ -1,8 +1,10 @@
 #include "cost_evaluator.hpp"
 
+#include "ridge/base/keys.hpp"
 #include "ridge/hwmodels/chip_spec.hpp"
 #include "ridge/hwmodels/theory/token_cost.hpp"
 #include "ridge/models/model_spec.hpp"
+#include "ridge/scenario/reference.hpp"
 
 #include <algorithm>
 #include <array>
@@ -88,30 +90,77 @@ struct PricedChip {
   double label = 0;
 };
 
+constexpr std::array<Named<models::MlaCount>, 2> kMlaCounts = {
+    {{"absorbed", models::MlaCount::absorbed}, {"step3", models::MlaCount::step3}}};
+
 struct Question {
-  models::ModelSpec model;
-  std::optional<hw::ChipSpec> chip;
-  std::vector<hw::ChipSpec> afd_chips;
-  double context = 0;  // tokens
-  std::string price;   // empty for each chip's default
-  hw::theory::CostAssumptions assumptions;
+  scenario::ModelReference model;
+  std::optional<scenario::ChipReference> chip;
+  std::vector<scenario::ChipReference> afd_chips;
+  std::optional<double> context;  // tokens
+  std::string price;              // empty for each chip's default
+  std::optional<double> batch;
+  models::MlaCount mla_count = hw::theory::CostAssumptions{}.mla_count;
+
+  // Documents stand in place of their names once the question is prepared.
+  [[nodiscard]] const models::ModelSpec& spec() const { return *model.spec; }
+  [[nodiscard]] hw::theory::CostAssumptions assumptions() const {
+    return {.mla_count = mla_count, .batch = batch};
+  }
 };
+
+const KeyTable& keys_of(const Question* /*of*/) {
+  using Q = Question;
+  static const KeyTable table =
+      key_table<Q>(
+          "cost", "What a token costs.",
+          {
+              key_of_all<Q>("kind", "", keys::constant("cost", "a question of kind \"cost\"")),
+              key<&Q::model>("model",
+                             "A shipped name, the path of a file (from this file's folder), or the "
+                             "model itself."),
+              key<&Q::chip>("chip",
+                            "A shipped name, the path of a file (from this file's folder), or the "
+                            "chip itself."),
+              key<&Q::afd_chips>(
+                  "afd_chips",
+                  "Candidates for the pool that does the attention and the pool that "
+                  "does the FFN.",
+                  keys::AtLeastOne{"at least one chip"})
+                  .optional(),
+              key<&Q::context>("context_tokens",
+                               "Cached tokens. Required, unless an axis moves it.",
+                               between(1, 1e9)),
+              key<&Q::price>("price", "Which of a chip's prices; its first where absent.")
+                  .optional(),
+              key<&Q::batch>(
+                  "batch", "Tokens that share one reading of the weights; unlimited where absent.",
+                  between(1, 1e9)),
+              key<&Q::mla_count>("mla_count",
+                                 "absorbed: 576 values for the scores, 512 for the values. step3: "
+                                 "576 for both, as the Step-3 report counts.",
+                                 std::span(kMlaCounts))
+                  .optional(),
+          })
+          .commented();
+  return table;
+}
 
 class CostEvaluator final : public Evaluator {
  public:
   CostEvaluator(std::unique_ptr<const Question> question, const EvaluatorNeeds& needs)
       : question_(std::move(question)),
         columns_(needs.columns.begin(), needs.columns.end()),
-        costs_(question_->assumptions) {
+        costs_(question_->assumptions()) {
     for (const std::size_t column : columns_) {
       needed_[static_cast<std::size_t>(source_of(column))] = true;
     }
     for (const auto resource : {hw::Resource::compute, hw::Resource::memory}) {
       bound_labels_[static_cast<std::size_t>(resource)] = needs.labels->intern(name_of(resource));
     }
-    if (question_->chip) chip_ = priced(*question_->chip, *needs.labels);
+    if (question_->chip) chip_ = priced(*question_->chip->spec, *needs.labels);
     for (const auto& chip : question_->afd_chips) {
-      afd_chips_.push_back(priced(chip, *needs.labels));
+      afd_chips_.push_back(priced(*chip.spec, *needs.labels));
     }
     for (const std::string& pointer : needs.moving) {
       chips_move_ |= pointer.starts_with("/chip/") || pointer.starts_with("/afd_chips/");
@@ -120,7 +169,7 @@ class CostEvaluator final : public Evaluator {
   }
 
   [[nodiscard]] std::string problem() const override {
-    return models::model_problem(question_->model).text;
+    return models::model_problem(question_->spec()).text;
   }
 
   void evaluate(std::span<double> out) override {
@@ -128,8 +177,8 @@ class CostEvaluator final : public Evaluator {
       if (chip_) reprice(*chip_);
       for (PricedChip& chip : afd_chips_) reprice(chip);
     }
-    if (batch_moves_) costs_ = hw::theory::TokenCostModel(question_->assumptions);
-    const auto& model = question_->model;
+    if (batch_moves_) costs_ = hw::theory::TokenCostModel(question_->assumptions());
+    const auto& model = question_->spec();
     if (needs(Source::parameters)) {
       values_[kTotalParameters] = model.total_parameters();
       values_[kActiveParameters] = model.active_parameters();
@@ -142,7 +191,7 @@ class CostEvaluator final : public Evaluator {
     }
     const bool priced = chip_ && chip_->cost && needs(Source::chip);
     if (needs(Source::chip)) evaluate_chip();
-    if (needs(Source::demand) && !priced) store(costs_.demand(model, question_->context));
+    if (needs(Source::demand) && !priced) store(costs_.demand(model, *question_->context));
     if (needs(Source::pairing)) evaluate_pairing();
     for (std::size_t i = 0; i < columns_.size(); ++i) out[i] = values_[columns_[i]];
   }
@@ -190,7 +239,7 @@ class CostEvaluator final : public Evaluator {
   }
 
   void evaluate_chip() {
-    const auto ridge = chip_->chip->ridge_point(question_->model.attentions.front().compute);
+    const auto ridge = chip_->chip->ridge_point(question_->spec().attentions.front().compute);
     values_[kRidgePoint] = ridge ? ridge->value() : kUnknown;
     if (!chip_->cost) {
       for (const auto column : {kAttentionBound, kAttentionUsd, kFfnUsd, kTotalUsd}) {
@@ -199,7 +248,7 @@ class CostEvaluator final : public Evaluator {
       return;
     }
     const hw::theory::TokenCost cost =
-        costs_.cost(question_->model, *chip_->cost, question_->context);
+        costs_.cost(question_->spec(), *chip_->cost, *question_->context);
     store(cost.demand);
     values_[kAttentionBound] = bound_labels_[static_cast<std::size_t>(cost.attention_bound)];
     values_[kAttentionUsd] = per_million(cost.attention);
@@ -211,7 +260,7 @@ class CostEvaluator final : public Evaluator {
     hw::theory::BestPairing best;
     for (std::size_t i = 0; i < afd_chips_.size(); ++i) {
       if (!afd_chips_[i].cost) continue;
-      best.offer(i, costs_.cost(question_->model, *afd_chips_[i].cost, question_->context));
+      best.offer(i, costs_.cost(question_->spec(), *afd_chips_[i].cost, *question_->context));
     }
     const bool known = best.found();
     values_[kAfdAttentionChip] = known ? afd_chips_[best.attention_chip()].label : kUnknown;
@@ -233,9 +282,6 @@ class CostEvaluator final : public Evaluator {
   std::array<double, kColumnCount> values_{};
 };
 
-constexpr std::array<Named<models::MlaCount>, 2> kMlaCounts = {
-    {{"absorbed", models::MlaCount::absorbed}, {"step3", models::MlaCount::step3}}};
-
 void check_price(const hw::ChipSpec& chip, const JsonNode& node, const std::string& price) {
   if (price.empty() || chip.prices.empty() || chip.price(price) != nullptr) return;
   std::vector<std::string> known;
@@ -243,10 +289,20 @@ void check_price(const hw::ChipSpec& chip, const JsonNode& node, const std::stri
   node.error(fmt::format("has no price \"{}\"; it has {}", price, fmt::join(known, ", ")));
 }
 
+JsonDocument model_document(const std::string& name_or_path, scenario::Library& /*library*/) {
+  return models::model_document(name_or_path);
+}
+JsonDocument chip_document(const std::string& name_or_path, scenario::Library& /*library*/) {
+  return hw::chip_document(name_or_path);
+}
+
 class CostEvaluatorKind final : public EvaluatorKind {
  public:
   [[nodiscard]] std::string_view name() const override { return "cost"; }
   [[nodiscard]] std::span<const ColumnSpec> columns() const override { return kColumns; }
+  [[nodiscard]] const KeyTable& keys() const override {
+    return keys_of(static_cast<const Question*>(nullptr));
+  }
   [[nodiscard]] std::string_view subject() const override { return "/model"; }
   [[nodiscard]] std::size_t points_per_chunk() const override { return 4096; }
 
@@ -259,12 +315,11 @@ class CostEvaluatorKind final : public EvaluatorKind {
   }
 
   [[nodiscard]] std::vector<DocumentPlace> places(const JsonNode& question) const override {
-    std::vector<DocumentPlace> out = {{"/model", models::model_document},
-                                      {"/chip", hw::chip_document}};
+    std::vector<DocumentPlace> out = {{"/model", model_document}, {"/chip", chip_document}};
     const auto chips = question.json().find("afd_chips");
     if (chips != question.json().end() && chips->is_array()) {
       for (std::size_t i = 0; i < chips->size(); ++i) {
-        out.push_back({fmt::format("/afd_chips/{}", i), hw::chip_document});
+        out.push_back({fmt::format("/afd_chips/{}", i), chip_document});
       }
     }
     return out;
@@ -273,31 +328,17 @@ class CostEvaluatorKind final : public EvaluatorKind {
   [[nodiscard]] std::unique_ptr<Evaluator> prepare(const JsonNode& node,
                                                    const EvaluatorNeeds& needs) const override {
     auto question = std::make_unique<Question>();
-    {
-      JsonObject object(node);
-      object.ignore("kind");
-      object.ignore("comment");
-      if (const auto model = object.required("model")) models::read_model(*model, question->model);
-      object.optional("price", question->price);
-      if (const auto chip = object.optional("chip")) {
-        hw::read_chip(*chip, question->chip.emplace());
-        check_price(*question->chip, *chip, question->price);
-      }
-      if (const auto chips = object.optional("afd_chips")) {
-        const auto entries = chips->elements();
-        if (chips->is_array() && entries.empty()) chips->expected("at least one chip");
-        question->afd_chips.reserve(entries.size());
-        for (const JsonNode& entry : entries) {
-          hw::read_chip(entry, question->afd_chips.emplace_back());
-          check_price(question->afd_chips.back(), entry, question->price);
-        }
-      }
-      object.required("context_tokens", question->context, between(1, 1e9));
-      if (const auto batch = object.optional("batch")) {
-        batch->read(question->assumptions.batch.emplace(), between(1, 1e9));
-      }
-      object.optional("mla_count", question->assumptions.mla_count,
-                      std::span<const Named<models::MlaCount>>(kMlaCounts));
+    read_keys(node, *question);
+    if (!question->context && node.is_object() && !node.json().contains("context_tokens")) {
+      node.error("missing key \"context_tokens\"");
+    }
+    if (!node.context().diagnostics->ok()) return nullptr;
+    const auto check = [&](const scenario::ChipReference& chip, const JsonNode& at) {
+      if (chip.spec) check_price(*chip.spec, at, question->price);
+    };
+    if (question->chip) check(*question->chip, node.child("chip"));
+    for (std::size_t i = 0; i < question->afd_chips.size(); ++i) {
+      check(question->afd_chips[i], node.child("afd_chips").child(i));
     }
     if (!node.context().diagnostics->ok()) return nullptr;
     return std::make_unique<CostEvaluator>(std::move(question), needs);

@@ -1,6 +1,7 @@
 #include "simulation_evaluator.hpp"
 
 #include "ridge/answer/simulation_report.hpp"
+#include "ridge/base/keys.hpp"
 #include "ridge/hwmodels/chip_spec.hpp"
 #include "ridge/models/model_spec.hpp"
 #include "ridge/scenario/scenario_files.hpp"
@@ -179,24 +180,72 @@ void settle_references(const std::string& file, Json& scenario) {
   }
 }
 
-JsonDocument simulation_document(const std::string& name_or_path) {
+JsonDocument simulation_document(const std::string& name_or_path, scenario::Library& library) {
   JsonDocument document = JsonDocument::read(scenario::scenario_path(name_or_path));
   {
     Diagnostics diagnostics;
     const JsonContext context{.file = document.name(), .diagnostics = &diagnostics};
-    scenario::SimulationScenario scenario;
+    scenario::LocatedScenario located{.file = document.name(), .pointer = {}, .scenario = {}};
+    read_keys(JsonNode(document.json(), context), located.scenario);
     // An axis may yet turn a deployment that cannot run into one that can.
-    scenario::read_possible_simulation(JsonNode(document.json(), context), scenario);
+    (void)scenario::resolve(located, library, diagnostics);
     diagnostics.throw_if_errors();
   }
   settle_references(document.name(), document.json());
   return document;
 }
 
+JsonDocument model_document(const std::string& name_or_path, scenario::Library& /*library*/) {
+  return models::model_document(name_or_path);
+}
+JsonDocument chip_document(const std::string& name_or_path, scenario::Library& /*library*/) {
+  return hw::chip_document(name_or_path);
+}
+
+// The scenario of a question is a document of its own: read here, and resolved once it is read
+// well.
+struct Question {
+  scenario::Scenario scenario;
+};
+
+class ScenarioType final : public JsonType {
+ public:
+  bool read(const JsonNode& node, void* out) const override {
+    return read_keys(node, *static_cast<scenario::Scenario*>(out));
+  }
+  void write(const void* value, nlohmann::ordered_json& out) const override {
+    write_keys(*static_cast<const scenario::Scenario*>(value), out);
+  }
+  void describe(nlohmann::ordered_json& out, SchemaDefinitions& /*definitions*/) const override {
+    out["type"] = {"string", "object"};
+  }
+  [[nodiscard]] std::string words() const override { return "a name, a path or a scenario"; }
+};
+
+const KeyTable& keys_of(const Question* /*of*/) {
+  static const KeyTable table =
+      key_table<Question>(
+          "simulate", "What a deployment delivers.",
+          {
+              key_of_all<Question>("kind", "",
+                                   keys::constant("simulate", "a question of kind \"simulate\"")),
+              Key<Question>{{.key = "scenario",
+                             .doc = "A simulate scenario: a name, a path, or the scenario itself. "
+                                    "Axes reach into it: \"/scenario/deployment/micro_batches\".",
+                             .access = {keys::member_access<&Question::scenario>()},
+                             .type = std::make_shared<ScenarioType>()}},
+          })
+          .commented();
+  return table;
+}
+
 class SimulationEvaluatorKind final : public EvaluatorKind {
  public:
   [[nodiscard]] std::string_view name() const override { return "simulate"; }
   [[nodiscard]] std::span<const ColumnSpec> columns() const override { return kColumnSpecs; }
+  [[nodiscard]] const KeyTable& keys() const override {
+    return keys_of(static_cast<const Question*>(nullptr));
+  }
   [[nodiscard]] std::string_view subject() const override { return kScenario; }
   [[nodiscard]] std::size_t points_per_chunk() const override { return 1; }
 
@@ -209,13 +258,13 @@ class SimulationEvaluatorKind final : public EvaluatorKind {
     const auto scenario = question.json().find("scenario");
     if (scenario == question.json().end()) return {};
     if (scenario->is_string()) return {{kScenario, simulation_document}};
-    std::vector<DocumentPlace> out = {{fmt::format("{}/model", kScenario), models::model_document}};
+    std::vector<DocumentPlace> out = {{fmt::format("{}/model", kScenario), model_document}};
     const Json::json_pointer pools("/deployment/pools");
     if (scenario->contains(pools) && scenario->at(pools).is_object()) {
       for (const auto& pool : scenario->at(pools).items()) {
         out.push_back({fmt::format("{}/deployment/pools/{}/chip", kScenario,
                                    escape_pointer_token(pool.key())),
-                       hw::chip_document});
+                       chip_document});
       }
     }
     return out;
@@ -230,15 +279,14 @@ class SimulationEvaluatorKind final : public EvaluatorKind {
                               .diagnostics = node.context().diagnostics,
                               .bindings = nullptr,
                               .origins = node.context().origins};
-    scenario::SimulationScenario scenario;
-    {
-      JsonObject object(JsonNode(node.json(), unbound, node.pointer()));
-      object.ignore("kind");
-      object.ignore("comment");
-      if (const auto asked = object.required("scenario")) {
-        scenario::read_possible_simulation(*asked, scenario);
-      }
-    }
+    const JsonNode question_node(node.json(), unbound, node.pointer());
+    Question question;
+    read_keys(question_node, question);
+    if (!node.is_object() || !node.json().contains("scenario")) return nullptr;
+    const scenario::LocatedScenario located{.file = node.file(),
+                                            .pointer = node.pointer() + kScenario,
+                                            .scenario = std::move(question.scenario)};
+    auto scenario = scenario::resolve(located, *needs.library, *unbound.diagnostics);
     if (!unbound.diagnostics->ok()) return nullptr;
     return std::make_unique<SimulationEvaluator>(std::move(scenario), needs);
   }

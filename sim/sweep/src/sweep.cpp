@@ -101,7 +101,7 @@ struct InvalidPoint {
 
 // What one chunk has to say beside its rows.
 struct ChunkReport {
-  std::uint64_t invalid = 0;
+  std::uint64_t refused = 0;
   std::vector<InvalidPoint> first_invalid;
 };
 
@@ -116,7 +116,6 @@ class ChunkWorker {
   void run(std::uint64_t begin, std::uint64_t end, SweepChunk& out, ChunkReport& report) {
     const SweepScenario& scenario = result_.scenario();
     const std::size_t width = scenario.columns.size();
-    const bool skip = scenario.invalid_points == SweepScenario::InvalidPoints::skip;
     offsets_.clear();
     values_.resize((end - begin) * width);
     std::size_t used = 0;
@@ -124,7 +123,7 @@ class ChunkWorker {
       cursor_.move_to(point);
       if (std::string problem = cursor_.evaluator().problem(); !problem.empty()) {
         ++report.invalid;
-        if (!skip && report.first_invalid.size() < kToldInvalidPoints) {
+        if (report.first_invalid.size() < kToldInvalidPoints) {
           report.first_invalid.push_back({point, std::move(problem)});
         }
         continue;
@@ -164,7 +163,13 @@ class ChunkWorker {
   std::vector<std::uint32_t> row_groups_;
 };
 
-void refuse_invalid(const SweepResult& result, const std::vector<ChunkReport>& reports) {
+// Throws where the scenario takes no invalid points and there are some, or there are no others.
+void refuse_invalid(const SweepResult& result, const std::vector<ChunkReport>& reports,
+                    std::uint64_t points) {
+  std::uint64_t refused = 0;
+  for (const ChunkReport& report : reports) refused += report.invalid;
+  const bool skip = result.scenario().invalid_points == SweepScenario::InvalidPoints::skip;
+  if (refused == 0 || (skip && refused < points)) return;
   std::string words;
   std::size_t told = 0;
   for (const ChunkReport& report : reports) {
@@ -174,10 +179,14 @@ void refuse_invalid(const SweepResult& result, const std::vector<ChunkReport>& r
       words += fmt::format("\n  {}: {}", point_words(result, invalid.point), invalid.problem);
     }
   }
+  if (skip) {
+    throw UserError(fmt::format("{}: all {} points are invalid. The first:{}",
+                                result.scenario().document.name(), points, words));
+  }
   throw UserError(fmt::format(
       "{}: {} of {} points are invalid; \"invalid_points\": \"skip\" leaves such points out. The "
       "first:{}",
-      result.scenario().document.name(), result.invalid(), result.points(), words));
+      result.scenario().document.name(), refused, points, words));
 }
 
 // The scenario along the axes that do not reach into the subject, with `reference` in its place.
@@ -227,10 +236,12 @@ SweepScenario reference_scenario(const SweepScenario& scenario, const std::strin
 
 }  // namespace
 
-SweepResult::SweepResult(SweepScenario scenario, std::shared_ptr<LabelTable> labels)
+SweepResult::SweepResult(SweepScenario scenario, std::shared_ptr<LabelTable> labels,
+                         std::shared_ptr<scenario::Library> library)
     : scenario_(std::make_shared<const SweepScenario>(std::move(scenario))),
       labels_(std::move(labels)),
-      plan_(std::make_shared<const SweepPlan>(*scenario_, *labels_)) {}
+      library_(std::move(library)),
+      plan_(std::make_shared<const SweepPlan>(*scenario_, *labels_, *library_)) {}
 
 std::uint64_t SweepResult::points() const {
   return plan_->points();
@@ -277,9 +288,7 @@ void SweepResult::evaluate(const SweepOptions& options) {
   if (stopped()) throw Interrupted();
   kept_ = kept;
   for (const ChunkReport& report : reports) invalid_ += report.invalid;
-  if (invalid_ > 0 && scenario_->invalid_points == SweepScenario::InvalidPoints::error) {
-    refuse_invalid(*this, reports);
-  }
+  refuse_invalid(*this, reports, points());
   if (!scenario_->pareto.objectives.empty()) flag_front();
 }
 
@@ -344,21 +353,47 @@ void SweepResult::flag_references() {
   }
 }
 
+namespace {
+
+// Whether points can be asked at all. Nobody waits for an answer: what takes long is begun, as far
+// as it takes to see that it can run, and stopped.
+void check_points(const SweepResult& result) {
+  constexpr std::uint64_t kMost = 100000;
+  const std::uint64_t points = std::min(result.points(), kMost);
+  const std::atomic<bool> stop{true};
+  SweepCursor cursor(result.plan(), &stop);
+  ChunkReport report;
+  for (std::uint64_t point = 0; point < points; ++point) {
+    cursor.move_to(point);
+    std::string problem = cursor.evaluator().problem();
+    if (problem.empty()) continue;
+    ++report.invalid;
+    if (report.first_invalid.size() < kToldInvalidPoints) {
+      report.first_invalid.push_back({point, std::move(problem)});
+    }
+  }
+  refuse_invalid(result, {report}, points);
+}
+
+}  // namespace
+
 void check_sweep(const SweepScenario& scenario) {
   const auto labels = std::make_shared<LabelTable>();
-  (void)SweepResult(scenario, labels);
+  const auto library = std::make_shared<scenario::Library>();
+  check_points(SweepResult(scenario, labels, library));
   for (const std::string& reference : scenario.references) {
-    (void)SweepResult(reference_scenario(scenario, reference), labels);
+    (void)SweepResult(reference_scenario(scenario, reference), labels, library);
   }
 }
 
 SweepResult run_sweep(SweepScenario scenario, const SweepOptions& options) {
   const auto labels = std::make_shared<LabelTable>();
-  SweepResult result(std::move(scenario), labels);
+  const auto library = std::make_shared<scenario::Library>();
+  SweepResult result(std::move(scenario), labels, library);
   // References first: they are few, and a mistake in one should not come after a long sweep.
   for (const std::string& reference : result.scenario().references) {
-    SweepResult& compared =
-        result.references_.emplace_back(reference_scenario(result.scenario(), reference), labels);
+    SweepResult& compared = result.references_.emplace_back(
+        reference_scenario(result.scenario(), reference), labels, library);
     compared.subject_ = reference;
     compared.evaluate(options);
   }

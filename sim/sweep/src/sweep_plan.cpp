@@ -87,8 +87,10 @@ class Assembly {
     Json& reference = json_[Json::json_pointer(place.pointer)];
     if (!reference.is_string()) return;
     try {
-      reference =
-          place.load(scenario::reference_from(context_.file, reference.get<std::string>())).json();
+      reference = place
+                      .load(scenario::reference_from(context_.file, reference.get<std::string>()),
+                            plan_.library())
+                      .json();
     } catch (const UserError& e) {
       diagnostics_.error(context_.file, kBase + place.pointer, e.what());
     }
@@ -150,9 +152,11 @@ SweepQuestion::SweepQuestion(const SweepPlan& plan, std::span<const std::size_t>
   diagnostics.throw_if_errors();
   const JsonContext context{
       .file = scenario.document.name(), .diagnostics = &diagnostics, .bindings = &recorded_};
-  evaluator_ = scenario.kind->prepare(
-      assembly.node(context),
-      {.columns = scenario.columns, .moving = moving, .labels = &plan.labels(), .stop = stop});
+  evaluator_ = scenario.kind->prepare(assembly.node(context), {.columns = scenario.columns,
+                                                               .moving = moving,
+                                                               .labels = &plan.labels(),
+                                                               .library = &plan.library(),
+                                                               .stop = stop});
   diagnostics.throw_if_errors();
   RIDGE_INVARIANT(evaluator_ != nullptr, "an evaluator was refused without a reason");
   for (const Axis& axis : scenario.axes) {
@@ -168,8 +172,8 @@ SweepQuestion::SweepQuestion(const SweepPlan& plan, std::span<const std::size_t>
 
 SweepQuestion::~SweepQuestion() = default;
 
-SweepPlan::SweepPlan(const SweepScenario& scenario, LabelTable& labels)
-    : scenario_(scenario), labels_(labels) {
+SweepPlan::SweepPlan(const SweepScenario& scenario, LabelTable& labels, scenario::Library& library)
+    : scenario_(scenario), labels_(labels), library_(library) {
   std::vector<bool> reread;
   for (const Axis& axis : scenario.axes) reread.push_back(!is_number(axis));
   for (;;) {

@@ -16,11 +16,12 @@ namespace ridge::sweep {
 class SweepPlan {
  public:
   // Reads the question once for every combination of such axes, so that every mistake is told
-  // before the first point is reckoned. Throws UserError. Both arguments must outlive the plan.
-  SweepPlan(const SweepScenario& scenario, LabelTable& labels);
+  // before the first point is reckoned. Throws UserError. All arguments must outlive the plan.
+  SweepPlan(const SweepScenario& scenario, LabelTable& labels, scenario::Library& library);
 
   [[nodiscard]] const SweepScenario& scenario() const { return scenario_; }
   [[nodiscard]] LabelTable& labels() const { return labels_; }
+  [[nodiscard]] scenario::Library& library() const { return library_; }
   [[nodiscard]] std::uint64_t points() const { return points_; }
   // Axes in turning order, slowest first: the first rereading() of them need a new reading.
   [[nodiscard]] std::span<const std::size_t> order() const { return order_; }
@@ -39,6 +40,7 @@ class SweepPlan {
 
   const SweepScenario& scenario_;
   LabelTable& labels_;
+  scenario::Library& library_;
   std::uint64_t points_ = 0;
   std::vector<std::size_t> order_;
   std::size_t rereading_ = 0;

@@ -63,7 +63,8 @@ struct RunOptions {
                                         const RunOptions& options = {});
 
 // Runs the scenario `samples` times more, each with calibrations drawn again and a seed of its own.
-[[nodiscard]] Uncertainty uncertainty_of(const std::string& name_or_path, int samples,
+[[nodiscard]] Uncertainty uncertainty_of(const scenario::LocatedScenario& located,
+                                         scenario::Library& library, int samples,
                                          const std::atomic<bool>* stop = nullptr);
 
 [[nodiscard]] std::string render(const SimulationReport& report, view::OutputFormat format);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,5 +15,11 @@ struct FileCheck {
 
 // Reads the file as what it says it is ("$schema", else its keys) and collects every problem.
 [[nodiscard]] FileCheck check_file(const std::filesystem::path& path);
+
+// The kinds whose keys stand in tables, as their schemas are named: "chip".
+[[nodiscard]] std::vector<std::string> schema_names();
+// docs/schema/NAME.schema.json and docs/keys/NAME.md; nothing for an unknown name.
+[[nodiscard]] std::optional<std::string> schema_text(const std::string& name);
+[[nodiscard]] std::optional<std::string> keys_page(const std::string& name);
 
 }  // namespace ridge::files

@@ -1,8 +1,12 @@
-// A cost question as a JSON file (docs/schema/cost-scenario.schema.json).
+// A cost question as a JSON file (docs/keys/cost-scenario.md).
 #pragma once
 
 #include <string>
 #include <vector>
+
+namespace ridge {
+class KeyTable;
+}
 
 namespace ridge::scenario {
 
@@ -13,6 +17,8 @@ struct CostScenario {
   std::vector<std::string> chips;
   std::vector<double> contexts;  // tokens
 };
+
+[[nodiscard]] const KeyTable& keys_of(const CostScenario*);
 
 // The shipped scenario of this name, or the file at this path. Throws UserError.
 [[nodiscard]] CostScenario load_cost_scenario(const std::string& name_or_path);

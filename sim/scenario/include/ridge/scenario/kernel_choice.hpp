@@ -2,11 +2,8 @@
 #pragma once
 
 #include "ridge/base/json.hpp"
-#include "ridge/hwmodels/kernel_model.hpp"
 
 #include <cstdint>
-#include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,10 +24,5 @@ struct KernelChoice {
 
 // A list of names of kernels.
 void read_preferred(const JsonNode& node, KernelChoice& out);
-
-// A relative path to a calibration counts from the folder of `scenario_file`. Throws UserError.
-[[nodiscard]] std::unique_ptr<hw::KernelModel> choose_kernels(
-    const KernelChoice& choice, const hw::ChipSpec& chip, const std::string& scenario_file,
-    std::optional<CalibrationDraw> draw = {});
 
 }  // namespace ridge::scenario

@@ -1,14 +1,24 @@
-// A deployment question as a JSON file (docs/schema/simulate-scenario.schema.json).
+// A deployment question resolved: its files read, its names found, its kernels chosen.
 #pragma once
 
-#include "ridge/base/json.hpp"
+#include "ridge/base/error.hpp"
 #include "ridge/decode/simulation.hpp"
 #include "ridge/scenario/kernel_choice.hpp"
+#include "ridge/scenario/library.hpp"
+#include "ridge/scenario/scenario.hpp"
 
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace ridge::scenario {
+
+// A scenario and where it stands: its mistakes are told there, and paths count from its folder.
+struct LocatedScenario {
+  std::string file;
+  std::string pointer;  // into the file
+  Scenario scenario;
+};
 
 struct SimulationScenario {
   std::string name;  // of the file
@@ -18,17 +28,21 @@ struct SimulationScenario {
   std::vector<std::string> warnings;
 };
 
-// Reads a scenario. Models and chips are names, paths or objects. Problems go to the node's
-// diagnostics; a calibration that cannot serve a chip throws UserError.
-void read_simulation(const JsonNode& node, SimulationScenario& out,
-                     std::optional<CalibrationDraw> draw = {});
-// The same, but a deployment that reads well and that its strategy cannot run is left for the
-// simulation to refuse: of many deployments, some may be impossible.
-void read_possible_simulation(const JsonNode& node, SimulationScenario& out,
-                              std::optional<CalibrationDraw> draw = {});
+// The shipped scenario of this name, or the file at this path, as it is written. Throws UserError.
+[[nodiscard]] LocatedScenario read_scenario(const std::string& name_or_path);
 
-// The shipped scenario of this name, or the file at this path. Throws UserError.
-[[nodiscard]] SimulationScenario load_simulation(const std::string& name_or_path,
-                                                 std::optional<CalibrationDraw> draw = {});
+// What the scenario asks for. Every problem goes to the diagnostics. A deployment that reads well
+// and that its strategy cannot run is left for the simulation to refuse: of many deployments, some
+// may be impossible.
+[[nodiscard]] SimulationScenario resolve(const LocatedScenario& located, Library& library,
+                                         Diagnostics& diagnostics,
+                                         std::optional<CalibrationDraw> draw = {});
+// The same for one that shall run. Throws UserError with all problems.
+[[nodiscard]] SimulationScenario resolve(const LocatedScenario& located, Library& library,
+                                         std::optional<CalibrationDraw> draw = {});
+
+// Reads and resolves. Throws UserError.
+[[nodiscard]] SimulationScenario load_simulation(const std::string& name_or_path, Library& library);
+[[nodiscard]] SimulationScenario load_simulation(const std::string& name_or_path);
 
 }  // namespace ridge::scenario

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "ridge/base/json.hpp"
+#include "ridge/scenario/library.hpp"
 
 #include <atomic>
 #include <cstddef>
@@ -12,6 +13,10 @@
 #include <string>
 #include <string_view>
 #include <vector>
+
+namespace ridge {
+class KeyTable;
+}
 
 namespace ridge::sweep {
 
@@ -55,7 +60,8 @@ class Evaluator {
 // itself.
 struct DocumentPlace {
   std::string pointer;
-  JsonDocument (*load)(const std::string& name_or_path);  // checks what it loads; throws UserError
+  // Checks what it loads; throws UserError.
+  JsonDocument (*load)(const std::string& name_or_path, scenario::Library& library);
 };
 
 // What an evaluator is to be prepared for.
@@ -64,6 +70,7 @@ struct EvaluatorNeeds {
   // Pointers to the numbers that will change between evaluations. All else may be reckoned once.
   std::span<const std::string> moving;
   LabelTable* labels = nullptr;
+  scenario::Library* library = nullptr;
   // Raised when nobody waits for the answer any more: an evaluation that takes long looks at it.
   const std::atomic<bool>* stop = nullptr;
 };
@@ -74,6 +81,8 @@ class EvaluatorKind {
 
   [[nodiscard]] virtual std::string_view name() const = 0;
   [[nodiscard]] virtual std::span<const ColumnSpec> columns() const = 0;
+  // Of the question.
+  [[nodiscard]] virtual const KeyTable& keys() const = 0;
   // The key that this column needs in the question and does not find there; empty if none.
   [[nodiscard]] virtual std::string_view missing_for(std::size_t column,
                                                      const JsonNode& question) const = 0;

@@ -36,7 +36,8 @@ struct SweepChunk {
 
 class SweepResult {
  public:
-  SweepResult(SweepScenario scenario, std::shared_ptr<LabelTable> labels);
+  SweepResult(SweepScenario scenario, std::shared_ptr<LabelTable> labels,
+              std::shared_ptr<scenario::Library> library);
 
   [[nodiscard]] const SweepScenario& scenario() const { return *scenario_; }
   [[nodiscard]] const SweepPlan& plan() const { return *plan_; }
@@ -66,6 +67,7 @@ class SweepResult {
   // Behind pointers, so that the plan's view of them survives a move.
   std::shared_ptr<const SweepScenario> scenario_;
   std::shared_ptr<LabelTable> labels_;
+  std::shared_ptr<scenario::Library> library_;
   std::shared_ptr<const SweepPlan> plan_;
   std::vector<SweepChunk> chunks_;
   std::uint64_t kept_ = 0;
@@ -74,8 +76,8 @@ class SweepResult {
   std::vector<SweepResult> references_;
 };
 
-// Resolves documents, pointers and values, and reckons nothing: throws UserError for what
-// read_sweep() alone cannot see. Only points that are no architecture are left for the sweep.
+// Resolves documents, pointers and values, and looks whether points can be asked (the first hundred
+// thousand of them), but answers none: throws UserError for what read_sweep() alone cannot see.
 void check_sweep(const SweepScenario& scenario);
 
 // Throws UserError for mistakes in the scenario, Interrupted after `options.stop`.

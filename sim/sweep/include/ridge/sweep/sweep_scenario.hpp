@@ -73,6 +73,8 @@ struct SweepScenario {
 // The most points one sweep may have.
 inline constexpr double kMaxSweepPoints = 1e9;
 
+// The keys of a sweep scenario.
+[[nodiscard]] const KeyTable& sweep_keys();
 // Reads a scenario, its references and axes as yet unresolved. Throws UserError with every problem.
 [[nodiscard]] SweepScenario read_sweep(const JsonDocument& document);
 // The shipped scenario of this name, or the file at this path. Throws UserError.

@@ -1,0 +1,53 @@
+// The files that questions refer to, each read once: models, chips, calibrations, traces, shares.
+#pragma once
+
+#include "ridge/base/json.hpp"
+#include "ridge/decode/workload.hpp"
+#include "ridge/hwmodels/calibrated/calibration.hpp"
+#include "ridge/hwmodels/chip_spec.hpp"
+#include "ridge/hwmodels/kernel_model.hpp"
+#include "ridge/models/model_spec.hpp"
+#include "ridge/scenario/kernel_choice.hpp"
+#include "ridge/scenario/request_trace.hpp"
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+namespace ridge::scenario {
+
+// Shipped files by name, others by path. Every member may be called from any thread and throws
+// UserError for a file that cannot be read. A file that changes on disk is not read again.
+class Library {
+ public:
+  [[nodiscard]] std::shared_ptr<const models::ModelSpec> model(const std::string& name_or_path);
+  [[nodiscard]] std::shared_ptr<const hw::ChipSpec> chip(const std::string& name_or_path);
+  [[nodiscard]] std::shared_ptr<const hw::calibrated::Calibration> calibration(
+      const std::string& name_or_path);
+  [[nodiscard]] std::shared_ptr<const JsonDocument> document(const std::string& path);
+  [[nodiscard]] std::shared_ptr<const RequestTrace> trace(const std::string& path,
+                                                          const Trace& how);
+
+  // A relative path to a calibration counts from the folder of `scenario_file`.
+  [[nodiscard]] std::unique_ptr<hw::KernelModel> kernels(const KernelChoice& choice,
+                                                         const hw::ChipSpec& chip,
+                                                         const std::string& scenario_file,
+                                                         std::optional<CalibrationDraw> draw = {});
+
+ private:
+  template <typename T>
+  using Shelf = std::map<std::string, std::shared_ptr<const T>>;
+  template <typename T, typename Read>
+  std::shared_ptr<const T> from(Shelf<T>& shelf, const std::string& name, Read&& read);
+
+  std::mutex mutex_;
+  Shelf<models::ModelSpec> models_;
+  Shelf<hw::ChipSpec> chips_;
+  Shelf<hw::calibrated::Calibration> calibrations_;
+  Shelf<JsonDocument> documents_;
+  Shelf<RequestTrace> traces_;
+};
+
+}  // namespace ridge::scenario

@@ -1,0 +1,33 @@
+// A model or a chip in a scenario: a name, a path from the scenario's folder, or the thing itself.
+#pragma once
+
+#include "ridge/hwmodels/chip_spec.hpp"
+#include "ridge/models/model_spec.hpp"
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace ridge {
+class JsonType;
+}
+
+namespace ridge::scenario {
+
+template <typename Spec>
+struct Reference {
+  std::string name;          // or path; empty where the thing itself stands here
+  std::optional<Spec> spec;  // the thing itself
+  bool operator==(const Reference&) const = default;
+};
+using ModelReference = Reference<models::ModelSpec>;
+using ChipReference = Reference<hw::ChipSpec>;
+
+// How references stand in JSON.
+[[nodiscard]] std::shared_ptr<const JsonType> json_type_of(const ModelReference*,
+                                                           std::string_view key);
+[[nodiscard]] std::shared_ptr<const JsonType> json_type_of(const ChipReference*,
+                                                           std::string_view key);
+
+}  // namespace ridge::scenario

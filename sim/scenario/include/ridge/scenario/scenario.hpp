@@ -1,0 +1,221 @@
+// A question about a deployment, exactly as its file asks it (docs/keys/simulate-scenario.md):
+// names and paths stand for themselves, and nothing is read but the file. resolve.hpp makes a
+// deployment of it.
+#pragma once
+
+#include "ridge/base/json.hpp"
+#include "ridge/base/quantity.hpp"
+#include "ridge/decode/simulation.hpp"
+#include "ridge/models/precision.hpp"
+#include "ridge/scenario/reference.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace ridge {
+class KeyTable;
+}
+
+namespace ridge::scenario {
+
+struct Pool {
+  std::int64_t instances = 1;
+  std::int64_t gpus_per_instance = 8;
+  ChipReference chip;
+  std::string kernel_model;  // "theoretical", or "calibrated:" and a name or path
+  std::vector<std::string> prefer_kernels;
+  std::optional<std::int64_t> gpus_per_node;
+  std::optional<BytesPerSecond> nic_bandwidth;
+  std::optional<BytesPerSecond> scale_up_bandwidth;
+  std::optional<UsdPerSecond> price;
+  // Where it holds the attention.
+  std::int64_t attention_tensor_parallel = 1;
+  std::int64_t output_parallel = 1;
+  // Where it holds the FFN.
+  std::int64_t ffn_tensor_parallel = 1;
+  std::int64_t ffn_expert_parallel = 1;
+  std::int64_t redundant_experts = 0;
+
+  bool operator==(const Pool&) const = default;
+};
+
+// One pool for all, or one for each part of a layer.
+struct WholePool {
+  Pool gpus;
+  bool operator==(const WholePool&) const = default;
+};
+struct SplitPools {
+  Pool attention;
+  Pool ffn;
+  bool operator==(const SplitPools&) const = default;
+};
+using Pools = std::variant<WholePool, SplitPools>;
+
+struct AttentionPrecision {
+  std::optional<models::Precision> cache;
+  std::optional<models::Precision> compute;
+  bool operator==(const AttentionPrecision&) const = default;
+};
+
+struct Drafting {
+  std::int64_t tokens = 0;
+  double acceptance = 0.0;
+  bool operator==(const Drafting&) const = default;
+};
+
+struct Deployment {
+  std::string strategy;
+  std::int64_t micro_batches = 1;
+  std::int64_t replicas = 1;
+  decode::Dispatch dispatch = decode::Dispatch::broadcast;
+  decode::CollectiveTiming collectives = decode::CollectiveTiming::links;
+  decode::Gathering gathering = decode::Gathering::whole;
+  bool scale_up_overlaps_compute = true;
+  Seconds step_overhead;
+  std::optional<AttentionPrecision> attention_precision;
+  std::optional<Drafting> drafting;
+  Pools pools;
+  bool operator==(const Deployment&) const = default;
+};
+
+struct Transport {
+  Seconds overhead;
+  double efficiency = 1.0;
+  std::string source;
+  bool operator==(const Transport&) const = default;
+};
+
+struct Fabric {
+  std::int64_t nodes_per_leaf = 1;
+  std::int64_t spines = 1;
+  double oversubscription = 1.0;
+  Seconds hop_latency;
+  bool operator==(const Fabric&) const = default;
+};
+
+struct Network {
+  decode::NetworkModel model = decode::NetworkModel::ports;
+  Transport transport;
+  std::optional<Fabric> fabric;
+  bool operator==(const Network&) const = default;
+};
+
+struct FixedLength {
+  double tokens = 1;
+  bool operator==(const FixedLength&) const = default;
+};
+struct UniformLength {
+  double min = 1;
+  double max = 1;
+  bool operator==(const UniformLength&) const = default;
+};
+struct LognormalLength {
+  double median = 1;
+  double sigma = 0;
+  double min = 1;
+  double max = 1;
+  bool operator==(const LognormalLength&) const = default;
+};
+using Lengths = std::variant<FixedLength, UniformLength, LognormalLength>;
+
+struct ClosedLoop {
+  std::int64_t requests_per_gpu = 1;
+  bool steady = false;
+  Lengths context;
+  Lengths output;  // unless steady
+  bool operator==(const ClosedLoop&) const = default;
+};
+struct Poisson {
+  double requests_per_second = 1.0;
+  Lengths context;
+  Lengths output;
+  bool operator==(const Poisson&) const = default;
+};
+enum class TimestampUnit : std::uint8_t { s, ms };
+struct Trace {
+  std::string file;
+  double rate_scale = 1.0;
+  std::optional<std::int64_t> max_requests;
+  bool sort = false;
+  std::optional<TimestampUnit> timestamp_unit;
+  bool operator==(const Trace&) const = default;
+};
+using Workload = std::variant<ClosedLoop, Poisson, Trace>;
+
+struct Admission {
+  decode::Routing routing = decode::Routing::least_kv;
+  std::optional<std::int64_t> max_requests_per_gpu;
+  std::int64_t page_tokens = 64;
+  double memory_utilization = 0.9;
+  bool operator==(const Admission&) const = default;
+};
+
+struct SlowGpu {
+  std::string pool;
+  std::int64_t instance = 0;
+  std::int64_t gpu = 0;
+  double factor = 1.0;
+  bool operator==(const SlowGpu&) const = default;
+};
+struct SlowLink {
+  std::string pool;
+  std::int64_t instance = 0;
+  double factor = 1.0;
+  bool operator==(const SlowLink&) const = default;
+};
+
+struct UniformExperts {
+  bool operator==(const UniformExperts&) const = default;
+};
+struct PowerLawExperts {
+  double exponent = 0.0;
+  bool operator==(const PowerLawExperts&) const = default;
+};
+// One number per expert, or the path of a file with them.
+struct ExpertShares {
+  std::variant<std::vector<double>, std::string> shares;
+  bool operator==(const ExpertShares&) const = default;
+};
+using Experts = std::variant<UniformExperts, PowerLawExperts, ExpertShares>;
+
+struct Noise {
+  double kernel_jitter = 0.0;
+  double network_jitter = 0.0;
+  std::vector<SlowGpu> slow_gpus;
+  std::vector<SlowLink> slow_links;
+  Experts experts;
+  bool operator==(const Noise&) const = default;
+};
+
+struct MeasuredSteps {
+  std::int64_t warmup = 0;
+  std::int64_t steps = 1;
+  bool operator==(const MeasuredSteps&) const = default;
+};
+struct MeasuredTime {
+  Seconds warmup;
+  Seconds duration{1.0};
+  bool operator==(const MeasuredTime&) const = default;
+};
+using Measurement = std::variant<MeasuredSteps, MeasuredTime>;
+
+struct Scenario {
+  std::string title;
+  ModelReference model;
+  Deployment deployment;
+  Network network;
+  Transport scale_up;
+  Workload workload;
+  Admission admission;
+  Noise noise;
+  Measurement measurement;
+  std::optional<Seconds> sla_tpot;
+  std::uint64_t seed = 1;
+};
+
+[[nodiscard]] const KeyTable& keys_of(const Scenario*);
+
+}  // namespace ridge::scenario

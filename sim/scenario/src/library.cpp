@@ -1,0 +1,77 @@
+#include "ridge/scenario/library.hpp"
+
+#include "ridge/hwmodels/calibrated/calibrated_model.hpp"
+#include "ridge/hwmodels/calibrated/calibration.hpp"
+#include "ridge/scenario/scenario.hpp"
+#include "ridge/scenario/scenario_files.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+namespace ridge::scenario {
+
+using hw::calibrated::Calibration;
+
+// Reads without the lock, so that a long file holds up nobody; of two readers of one file the first
+// to finish is kept.
+template <typename T, typename Read>
+std::shared_ptr<const T> Library::from(Shelf<T>& shelf, const std::string& name, Read&& read) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto found = shelf.find(name); found != shelf.end()) return found->second;
+  }
+  auto made = std::make_shared<const T>(read());
+  const std::lock_guard lock(mutex_);
+  return shelf.emplace(name, std::move(made)).first->second;
+}
+
+std::shared_ptr<const models::ModelSpec> Library::model(const std::string& name_or_path) {
+  return from(models_, name_or_path, [&] { return models::load_model(name_or_path); });
+}
+std::shared_ptr<const hw::ChipSpec> Library::chip(const std::string& name_or_path) {
+  return from(chips_, name_or_path, [&] { return hw::load_chip(name_or_path); });
+}
+std::shared_ptr<const Calibration> Library::calibration(const std::string& name_or_path) {
+  return from(calibrations_, name_or_path,
+              [&] { return hw::calibrated::load_calibration(name_or_path); });
+}
+std::shared_ptr<const JsonDocument> Library::document(const std::string& path) {
+  return from(documents_, path, [&] { return JsonDocument::read(path); });
+}
+std::shared_ptr<const RequestTrace> Library::trace(const std::string& path, const Trace& how) {
+  const std::string name =
+      fmt::format("{}\n{} {} {} {}", path, how.rate_scale, how.max_requests.value_or(0), how.sort,
+                  how.timestamp_unit ? static_cast<int>(*how.timestamp_unit) : -1);
+  return from(traces_, name, [&] { return read_trace(path, how); });
+}
+
+std::unique_ptr<hw::KernelModel> Library::kernels(const KernelChoice& choice,
+                                                  const hw::ChipSpec& chip,
+                                                  const std::string& scenario_file,
+                                                  std::optional<CalibrationDraw> draw) {
+  constexpr std::string_view kCalibrated = "calibrated:";
+  const std::string& which = choice.model;
+  if (which == "theoretical") {
+    if (choice.prefer.empty()) return hw::theoretical_model(chip);
+    throw UserError(
+        "prefer_kernels chooses between measured kernels; \"theoretical\" knows of none");
+  }
+  if (!which.starts_with(kCalibrated)) {
+    throw UserError(
+        fmt::format("expected \"theoretical\" or \"calibrated:NAME\" with the name or "
+                    "path of a calibration, got \"{}\"",
+                    which));
+  }
+  const auto shared = calibration(reference_from(scenario_file, which.substr(kCalibrated.size())));
+  if (choice.prefer.empty() && !draw) return hw::calibrated_model(chip, *shared);
+  Calibration calibration = *shared;
+  if (!choice.prefer.empty()) {
+    prefer(calibration, choice.prefer);
+    // As provenance tells it.
+    calibration.name += fmt::format(" with {}", fmt::join(choice.prefer, ", "));
+  }
+  if (draw) calibration = hw::calibrated::resampled(calibration, draw->seed);
+  return hw::calibrated_model(chip, calibration);
+}
+
+}  // namespace ridge::scenario

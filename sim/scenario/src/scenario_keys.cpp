@@ -1,0 +1,664 @@
+// The keys of a simulate scenario.
+#include "ridge/base/keys.hpp"
+#include "ridge/decode/strategy.hpp"
+#include "ridge/scenario/scenario.hpp"
+
+#include <array>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+namespace ridge::scenario {
+
+using OrderedJson = nlohmann::ordered_json;
+
+namespace {
+
+constexpr double kMaxGpus = 1e6;
+constexpr double kMaxTokens = 1e9;
+
+constexpr std::array<Named<decode::Dispatch>, 2> kDispatches = {
+    {{"broadcast", decode::Dispatch::broadcast}, {"routed", decode::Dispatch::routed}}};
+constexpr std::array<Named<decode::CollectiveTiming>, 2> kCollectives = {
+    {{"links", decode::CollectiveTiming::links},
+     {"kernel_model", decode::CollectiveTiming::kernel_model}}};
+constexpr std::array<Named<decode::Gathering>, 2> kGatherings = {
+    {{"whole", decode::Gathering::whole}, {"per_message", decode::Gathering::per_message}}};
+constexpr std::array<Named<decode::Routing>, 3> kRoutings = {
+    {{"round_robin", decode::Routing::round_robin},
+     {"least_load", decode::Routing::least_load},
+     {"least_kv", decode::Routing::least_kv}}};
+constexpr std::array<Named<decode::NetworkModel>, 2> kNetworkModels = {
+    {{"ports", decode::NetworkModel::ports}, {"max_min_fair", decode::NetworkModel::max_min_fair}}};
+constexpr std::array<Named<TimestampUnit>, 2> kTimestampUnits = {
+    {{"s", TimestampUnit::s}, {"ms", TimestampUnit::ms}}};
+
+std::vector<std::string> pool_names() {
+  return {"attention", "ffn", "gpus"};
+}
+
+// A model or a chip: read from its own object here, or told by its name.
+template <typename Spec>
+class ReferenceType final : public JsonType {
+ public:
+  explicit ReferenceType(void (*read_spec)(const JsonNode&, Spec&)) : read_spec_(read_spec) {}
+
+  bool read(const JsonNode& node, void* out) const override {
+    auto& reference = *static_cast<Reference<Spec>*>(out);
+    if (!node.is_object()) return node.read(reference.name);
+    const std::size_t problems = node.context().diagnostics->errors().size();
+    read_spec_(node, reference.spec.emplace());
+    return node.context().diagnostics->errors().size() == problems;
+  }
+  void write(const void* value, OrderedJson& out) const override {
+    const auto& reference = *static_cast<const Reference<Spec>*>(value);
+    if (!reference.spec) {
+      out = reference.name;
+    } else if constexpr (requires(const Spec* spec) { keys_of(spec); }) {
+      write_keys(*reference.spec, out);
+    } else {
+      throw InvariantError("this kind of document cannot be written");
+    }
+  }
+  void describe(OrderedJson& out, SchemaDefinitions& /*definitions*/) const override {
+    out["type"] = {"string", "object"};
+  }
+  [[nodiscard]] std::string words() const override { return "a name, a path or an object"; }
+  [[nodiscard]] JsonPlace find(void* value, std::span<const std::string> tokens) const override {
+    auto& reference = *static_cast<Reference<Spec>*>(value);
+    if (tokens.empty()) return {*this, value};
+    if constexpr (requires(const Spec* spec) { keys_of(spec); }) {
+      if (reference.spec) {
+        return keys_of(static_cast<const Spec*>(nullptr)).find(&*reference.spec, tokens);
+      }
+    }
+    return {};
+  }
+
+ private:
+  void (*read_spec_)(const JsonNode&, Spec&);
+};
+
+// "theoretical", or "calibrated:" and a name or path.
+class KernelModelType final : public JsonType {
+ public:
+  bool read(const JsonNode& node, void* out) const override {
+    std::string name;
+    if (!node.read(name)) return false;
+    constexpr std::string_view kCalibrated = "calibrated:";
+    if (name != "theoretical" &&
+        !(name.starts_with(kCalibrated) && name.size() > kCalibrated.size())) {
+      node.expected(words());
+      return false;
+    }
+    *static_cast<std::string*>(out) = std::move(name);
+    return true;
+  }
+  void write(const void* value, OrderedJson& out) const override {
+    out = *static_cast<const std::string*>(value);
+  }
+  void describe(OrderedJson& out, SchemaDefinitions& /*definitions*/) const override {
+    out["type"] = "string";
+    out["pattern"] = "^(theoretical$|calibrated:.)";
+  }
+  [[nodiscard]] std::string words() const override {
+    return "\"theoretical\" or \"calibrated:NAME\" with the name or path of a calibration";
+  }
+};
+
+// One number per expert, or a path.
+class SharesType final : public JsonType {
+ public:
+  bool read(const JsonNode& node, void* out) const override {
+    auto& shares = static_cast<ExpertShares*>(out)->shares;
+    if (node.is_string()) return node.read(shares.emplace<std::string>());
+    return list_->read(node, &shares.emplace<std::vector<double>>());
+  }
+  void write(const void* value, OrderedJson& out) const override {
+    const auto& shares = static_cast<const ExpertShares*>(value)->shares;
+    if (const auto* path = std::get_if<std::string>(&shares)) {
+      out = *path;
+    } else {
+      list_->write(&std::get<std::vector<double>>(shares), out);
+    }
+  }
+  void describe(OrderedJson& out, SchemaDefinitions& /*definitions*/) const override {
+    out["type"] = {"array", "string"};
+    out["items"] = {{"type", "number"}, {"minimum", 0}};
+    out["contains"] = {{"type", "number"}, {"exclusiveMinimum", 0}};
+  }
+  [[nodiscard]] std::string words() const override {
+    return "a list of numbers of at least 0, or a path";
+  }
+
+ private:
+  JsonTypePtr list_ = keys::type_of<std::vector<double>>("", at_least(0));
+};
+
+void check_lengths(const JsonNode& node, const void* object) {
+  const auto& lengths = *static_cast<const Lengths*>(object);
+  const auto ordered = [](double min, double max) { return max >= min; };
+  bool well = true;
+  if (const auto* uniform = std::get_if<UniformLength>(&lengths)) {
+    well = ordered(uniform->min, uniform->max);
+  } else if (const auto* lognormal = std::get_if<LognormalLength>(&lengths)) {
+    well = ordered(lognormal->min, lognormal->max);
+  }
+  if (!well) node.error("max_tokens is below min_tokens");
+}
+
+void check_measurement(const JsonNode& node, const void* object) {
+  const auto& scenario = *static_cast<const Scenario*>(object);
+  const bool closed = std::holds_alternative<ClosedLoop>(scenario.workload);
+  if (closed == std::holds_alternative<MeasuredSteps>(scenario.measurement)) return;
+  node.child("measurement")
+      .error(closed ? "a closed loop is measured in steps: expected \"warmup_steps\" and \"steps\""
+                    : "arrivals are measured in time: expected \"warmup_s\" and \"duration_s\"");
+}
+
+constexpr const char* kMeasurementRelation = R"({
+  "if": {"properties": {"workload": {"properties": {"kind": {"const": "closed_loop"}}}}},
+  "then": {"properties": {"measurement": {"required": ["steps"]}}},
+  "else": {"properties": {"measurement": {"required": ["duration_s"]}}}
+})";
+
+enum class Holds : std::uint8_t { attention, ffn, both };
+
+KeyTable pool_table(std::string name, Holds holds) {
+  using P = Pool;
+  std::vector<Key<P>> all = {
+      key<&P::instances>("instances", "Groups of GPUs that work in step.", between(1, kMaxGpus)),
+      key<&P::gpus_per_instance>(
+          "gpus_per_instance",
+          "They start a stage together and finish it when the slowest is done.",
+          between(1, kMaxGpus)),
+      key<&P::chip>(
+          "chip", "A name (ridge list chips), a path from this file's folder, or the chip itself."),
+      Key<P>{{.key = "kernel_model",
+              .doc = "\"theoretical\", or \"calibrated:\" and the name or path of a calibration.",
+              .access = {keys::member_access<&P::kernel_model>()},
+              .type = std::make_shared<KernelModelType>()}},
+      key<&P::prefer_kernels>("prefer_kernels",
+                              "Kernels to time operators by where the calibration has several for "
+                              "one, the first first; ridge show calibrated:NAME lists them.",
+                              keys::AtLeastOne{"the name of at least one kernel"})
+          .optional(),
+      key<&P::gpus_per_node>("gpus_per_node",
+                             "That reach each other over scale-up links; the chip's where absent.",
+                             between(1, kMaxGpus)),
+      key<&P::nic_bandwidth>("nic_bandwidth_GBps",
+                             "Per GPU and direction; the chip's where absent."),
+      key<&P::scale_up_bandwidth>("scale_up_bandwidth_GBps",
+                                  "Per GPU and direction; the chip's where absent."),
+      key<&P::price>("price_USD_per_hour", "Of a GPU; the chip's first where absent."),
+  };
+  if (holds != Holds::ffn) {
+    all.push_back(key<&P::attention_tensor_parallel>(
+                      "attention_tensor_parallel", "GPUs that share a request's heads and its KV.",
+                      between(1, kMaxGpus))
+                      .optional());
+    all.push_back(key<&P::output_parallel>("output_parallel",
+                                           "GPUs that share the output projection alone.",
+                                           between(1, kMaxGpus))
+                      .optional());
+  }
+  if (holds != Holds::attention) {
+    all.push_back(
+        key<&P::ffn_tensor_parallel>("ffn_tensor_parallel",
+                                     "GPUs that share the columns of an expert or a dense "
+                                     "FFN.",
+                                     between(1, kMaxGpus)));
+    all.push_back(key<&P::ffn_expert_parallel>(
+        "ffn_expert_parallel", "Groups that hold whole experts.", between(1, kMaxGpus)));
+    all.push_back(key<&P::redundant_experts>("redundant_experts",
+                                             "Copies of busy experts, over all ranks.",
+                                             between(0, kMaxGpus))
+                      .optional());
+  }
+  return key_table<P>(std::move(name), "Instances of equal GPUs that do the same work.",
+                      std::move(all));
+}
+
+const KeyTable& attention_pool() {
+  static const KeyTable table = pool_table("attention_pool", Holds::attention);
+  return table;
+}
+const KeyTable& ffn_pool() {
+  static const KeyTable table = pool_table("ffn_pool", Holds::ffn);
+  return table;
+}
+const KeyTable& whole_pool() {
+  static const KeyTable table = pool_table("pool", Holds::both);
+  return table;
+}
+
+}  // namespace
+
+JsonTypePtr json_type_of(const ModelReference* /*of*/, std::string_view /*key*/) {
+  return std::make_shared<ReferenceType<models::ModelSpec>>(models::read_model);
+}
+JsonTypePtr json_type_of(const ChipReference* /*of*/, std::string_view /*key*/) {
+  return std::make_shared<ReferenceType<hw::ChipSpec>>(hw::read_chip);
+}
+
+static const KeyTable& keys_of(const WholePool* /*of*/) {
+  static const KeyTable table = key_table<WholePool>(
+      "", "", {key<&WholePool::gpus>("gpus", "They do everything.", whole_pool())});
+  return table;
+}
+static const KeyTable& keys_of(const SplitPools* /*of*/) {
+  static const KeyTable table = key_table<SplitPools>(
+      "", "",
+      {
+          key<&SplitPools::attention>("attention", "They hold the attention and its KV.",
+                                      attention_pool()),
+          key<&SplitPools::ffn>("ffn", "They hold the FFN.", ffn_pool()),
+      });
+  return table;
+}
+static const KeyTable& keys_of(const Pools* /*of*/) {
+  static const KeyTable table = key_table<Pools>(
+      "pools", "Who holds what.", {},
+      cases("", "",
+            {
+                when_holds<SplitPools, Pools>("split", "Attention-FFN disaggregation (afd)."),
+                when_holds<WholePool, Pools>("whole", "The other strategies."),
+            }));
+  return table;
+}
+
+static const KeyTable& keys_of(const AttentionPrecision* /*of*/) {
+  using A = AttentionPrecision;
+  static const KeyTable table = key_table<A>(
+      "attention_precision", "Where the deployment changes what the model ships with.",
+      {
+          key<&A::cache>("cache", "Of the KV.", models::precision_names()),
+          key<&A::compute>("compute", "Of the products with it.", models::precision_names()),
+      });
+  return table;
+}
+static const KeyTable& keys_of(const Drafting* /*of*/) {
+  static const KeyTable table = key_table<Drafting>(
+      "drafting", "Multi-token prediction.",
+      {
+          key<&Drafting::tokens>("tokens", "Drafted per step.", between(0, 64)),
+          key<&Drafting::acceptance>("acceptance",
+                                     "Of each draft, given that those before it were accepted.",
+                                     between(0, 1)),
+      });
+  return table;
+}
+
+static const KeyTable& keys_of(const Deployment* /*of*/) {
+  using D = Deployment;
+  static const KeyTable table = key_table<D>(
+      "deployment", "Who holds what, and how a step runs through it.",
+      {
+          key<&D::strategy>("strategy",
+                            "afd has the pools attention and ffn, the others the pool gpus.",
+                            decode::strategy_names()),
+          key<&D::micro_batches>("micro_batches", "In flight at once on each replica.",
+                                 between(1, 64)),
+          key<&D::replicas>("replicas", "Independent copies of all pools behind one router.",
+                            between(1, 65536))
+              .optional(),
+          key<&D::dispatch>("dispatch",
+                            "afd. broadcast: every token to every FFN instance. routed: to those "
+                            "that hold one of its experts.",
+                            std::span(kDispatches))
+              .optional(),
+          key<&D::collectives>("collectives",
+                               "links: bytes over bandwidth, with the transports' overheads and "
+                               "efficiencies. kernel_model: the pool's kernel model, from measured "
+                               "collectives where it is calibrated.",
+                               std::span(kCollectives))
+              .optional(),
+          key<&D::gathering>("gathering",
+                             "What the collectives of an FFN instance wait for (afd). whole: all "
+                             "messages of a micro-batch. per_message: each message is gathered as "
+                             "it arrives and sent as soon as it is scattered, so that NICs and "
+                             "in-node links work at the same time.",
+                             std::span(kGatherings))
+              .optional(),
+          key<&D::scale_up_overlaps_compute>("scale_up_overlaps_compute",
+                                             "Collectives within an instance run beside the "
+                                             "kernels of other micro-batches.")
+              .optional(),
+          key<&D::step_overhead>("step_overhead_us",
+                                 "Sampling, scheduling and graph launch, once per step.",
+                                 at_least(0))
+              .optional(),
+          key<&D::attention_precision>("attention_precision",
+                                       "Where the deployment changes what the model ships with."),
+          key<&D::drafting>("drafting", "Multi-token prediction."),
+          key<&D::pools>("pools", "Of GPUs."),
+      });
+  return table;
+}
+
+static const KeyTable& keys_of(const Transport* /*of*/) {
+  using T = Transport;
+  static const KeyTable table = key_table<T>(
+      "transport", "What software and protocol take from a wire.",
+      {
+          key<&T::overhead>("overhead_us", "Software time of each message.", at_least(0)),
+          key<&T::efficiency>("efficiency", "Of the wire's bandwidth, for large messages.",
+                              positive(1.0)),
+          key<&T::source>("source", "Where overhead and efficiency come from."),
+      });
+  return table;
+}
+static const KeyTable& keys_of(const Fabric* /*of*/) {
+  using F = Fabric;
+  static const KeyTable table = key_table<F>(
+      "fabric", "Leaf and spine switches between the nodes.",
+      {
+          key<&F::nodes_per_leaf>("nodes_per_leaf", "", between(1, 1e6)),
+          key<&F::spines>("spines", "Every leaf goes to every spine.", between(1, 1e6)),
+          key<&F::oversubscription>("oversubscription",
+                                    "A leaf's bandwidth towards its NICs over its bandwidth "
+                                    "towards the spines.",
+                                    between(1, 1000)),
+          key<&F::hop_latency>("hop_latency_us", "Of each cable and the switch behind it.",
+                               at_least(0)),
+      });
+  return table;
+}
+static const KeyTable& keys_of(const Network* /*of*/) {
+  using N = Network;
+  static const KeyTable table = [] {
+    std::vector<KeyEntry> entries = keys_of(static_cast<const Transport*>(nullptr))
+                                        .under(keys::member_access<&N::transport>())
+                                        .entries();
+    std::vector<Key<N>> all = {key<&N::model>(
+        "model",
+        "ports: each NIC direction serves one message at a time, the fabric is never "
+        "full. max_min_fair: all links are shared max-min fairly.",
+        std::span(kNetworkModels))};
+    for (auto& entry : entries) all.push_back({std::move(entry)});
+    all.push_back(
+        key<&N::fabric>("fabric",
+                        "Leaf and spine switches between the nodes. Without it one switch "
+                        "joins them all."));
+    return key_table<N>("network", "Between instances, over the NICs.", std::move(all));
+  }();
+  return table;
+}
+
+static const KeyTable& keys_of(const FixedLength* /*of*/) {
+  static const KeyTable table = key_table<FixedLength>(
+      "", "", {key<&FixedLength::tokens>("tokens", "", between(1, kMaxTokens))});
+  return table;
+}
+static const KeyTable& keys_of(const UniformLength* /*of*/) {
+  using U = UniformLength;
+  static const KeyTable table =
+      key_table<U>("", "",
+                   {
+                       key<&U::min>("min_tokens", "", between(1, kMaxTokens)),
+                       key<&U::max>("max_tokens", "", between(1, kMaxTokens)),
+                   });
+  return table;
+}
+static const KeyTable& keys_of(const LognormalLength* /*of*/) {
+  using L = LognormalLength;
+  static const KeyTable table = key_table<L>(
+      "", "",
+      {
+          key<&L::median>("median_tokens", "", between(1, kMaxTokens)),
+          key<&L::min>("min_tokens", "", between(1, kMaxTokens)),
+          key<&L::max>("max_tokens", "", between(1, kMaxTokens)),
+          key<&L::sigma>("sigma", "Standard deviation of the logarithm.", between(0, 10)),
+      });
+  return table;
+}
+static const KeyTable& keys_of(const Lengths* /*of*/) {
+  static const KeyTable table =
+      key_table<Lengths>("lengths", "How many tokens.", {},
+                         cases("kind", "",
+                               {
+                                   when_holds<FixedLength, Lengths>("fixed", ""),
+                                   when_holds<UniformLength, Lengths>("uniform", ""),
+                                   when_holds<LognormalLength, Lengths>("lognormal", ""),
+                               }))
+          .relation(check_lengths);
+  return table;
+}
+
+static const KeyTable& keys_of(const ClosedLoop* /*of*/) {
+  using C = ClosedLoop;
+  static const KeyTable table = key_table<C>(
+      "", "",
+      {
+          key<&C::requests_per_gpu>("requests_per_gpu",
+                                    "Of the first pool, over all micro-batches.", between(1, 1e6)),
+          key<&C::context>("context", "Tokens in the KV cache when a request begins."),
+      },
+      cases("steady", "Contexts neither grow nor end.",
+            {
+                when<&C::steady>(
+                    true, true,
+                    "Always as many requests, whose contexts neither grow nor end, as papers "
+                    "measure."),
+                when<&C::steady>(false, false,
+                                 "Always as many requests; one that ends is replaced at once.",
+                                 {key<&C::output>("output", "Tokens that a request generates.")}),
+            })
+          .usually(1));
+  return table;
+}
+static const KeyTable& keys_of(const Poisson* /*of*/) {
+  using P = Poisson;
+  static const KeyTable table =
+      key_table<P>("", "",
+                   {
+                       key<&P::requests_per_second>(
+                           "requests_per_s", "At the router, for all replicas.", positive(1e9)),
+                       key<&P::context>("context", "Tokens in the KV cache when a request begins."),
+                       key<&P::output>("output", "Tokens that a request generates."),
+                   });
+  return table;
+}
+static const KeyTable& keys_of(const Trace* /*of*/) {
+  using T = Trace;
+  static const KeyTable table = key_table<T>(
+      "", "",
+      {
+          key<&T::file>("file",
+                        "From this file's folder; .gz is unpacked. CSV of Azure (TIMESTAMP, "
+                        "ContextTokens, GeneratedTokens), BurstGPT (Timestamp, Request tokens, "
+                        "Response tokens) or Vidur (arrived_at, num_prefill_tokens, "
+                        "num_decode_tokens), or Mooncake's JSON lines (timestamp in ms, "
+                        "input_length, output_length)."),
+          key<&T::rate_scale>("rate_scale", "Arrivals come this many times as fast.", positive(1e6))
+              .optional(),
+          key<&T::max_requests>("max_requests", "The first so many lines; all where absent.",
+                                at_least(1)),
+          key<&T::sort>("sort_by_arrival",
+                        "Whether lines may stand in another order than that of their times.")
+              .optional(),
+          key<&T::timestamp_unit>("timestamp_unit",
+                                  "Of plain numbers, where they look like the other unit than "
+                                  "their format's.",
+                                  std::span(kTimestampUnits)),
+      });
+  return table;
+}
+static const KeyTable& keys_of(const Workload* /*of*/) {
+  static const KeyTable table = key_table<Workload>(
+      "workload", "Who asks for tokens.", {},
+      cases("kind", "",
+            {
+                when_holds<ClosedLoop, Workload>("closed_loop", ""),
+                when_holds<Poisson, Workload>("poisson", "Requests arrive at random."),
+                when_holds<Trace, Workload>("trace", "Requests arrive as recorded."),
+            }));
+  return table;
+}
+
+static const KeyTable& keys_of(const Admission* /*of*/) {
+  using A = Admission;
+  static const KeyTable table = key_table<A>(
+      "admission", "When a request may begin, and where.",
+      {
+          key<&A::routing>("routing",
+                           "Which GPU of a micro-batch gets a new request. Among replicas "
+                           "least_load and least_kv both choose the one with the fewest requests.",
+                           std::span(kRoutings))
+              .optional(),
+          key<&A::max_requests_per_gpu>(
+              "max_requests_per_gpu", "Over all micro-batches; memory alone decides where absent.",
+              between(1, 1e6)),
+          key<&A::page_tokens>("page_tokens",
+                               "KV memory is given out in pages of this many tokens.",
+                               between(1, 1e6))
+              .optional(),
+          key<&A::memory_utilization>("memory_utilization",
+                                      "Share of a GPU's memory for weights and KV together.",
+                                      positive(1.0))
+              .optional(),
+      });
+  return table;
+}
+
+static const KeyTable& keys_of(const SlowGpu* /*of*/) {
+  using S = SlowGpu;
+  static const KeyTable table = key_table<S>(
+      "slow_gpu", "",
+      {
+          key<&S::pool>("pool", "", pool_names()),
+          key<&S::instance>("instance", "From 0.", at_least(0)),
+          key<&S::gpu>("gpu", "Of the instance, from 0.", at_least(0)),
+          key<&S::factor>("factor", "Takes this many times as long.", between(1, 1000)),
+      });
+  return table;
+}
+static const KeyTable& keys_of(const SlowLink* /*of*/) {
+  using S = SlowLink;
+  static const KeyTable table = key_table<S>(
+      "slow_link", "",
+      {
+          key<&S::pool>("pool", "", pool_names()),
+          key<&S::instance>("instance", "From 0.", at_least(0)),
+          key<&S::factor>("factor", "Takes this many times as long.", between(1, 1000)),
+      });
+  return table;
+}
+static const KeyTable& keys_of(const UniformExperts* /*of*/) {
+  static const KeyTable table = key_table<UniformExperts>("", "", {});
+  return table;
+}
+static const KeyTable& keys_of(const PowerLawExperts* /*of*/) {
+  static const KeyTable table = key_table<PowerLawExperts>(
+      "", "",
+      {key<&PowerLawExperts::exponent>(
+          "exponent", "The r-th expert is chosen in proportion to r to the power of minus this.",
+          between(0, 10))});
+  return table;
+}
+static const KeyTable& keys_of(const ExpertShares* /*of*/) {
+  static const KeyTable table = key_table<ExpertShares>(
+      "", "",
+      {key_of_all<ExpertShares>("shares",
+                                "Of the choices, one per expert; their sum does not matter. Or the "
+                                "path of a JSON file with that array, from this file's folder.",
+                                std::make_shared<SharesType>())});
+  return table;
+}
+static const KeyTable& keys_of(const Experts* /*of*/) {
+  static const KeyTable table =
+      key_table<Experts>("experts", "Which experts are popular is drawn anew for each layer.", {},
+                         cases("popularity", "",
+                               {
+                                   when_holds<UniformExperts, Experts>("uniform", ""),
+                                   when_holds<PowerLawExperts, Experts>("power_law", ""),
+                                   when_holds<ExpertShares, Experts>("shares", ""),
+                               }));
+  return table;
+}
+static const KeyTable& keys_of(const Noise* /*of*/) {
+  using N = Noise;
+  static const KeyTable table = key_table<N>(
+      "noise", "What does not run as it should.",
+      {
+          key<&N::kernel_jitter>("kernel_jitter",
+                                 "Standard deviation of the logarithm of a factor of median 1 on "
+                                 "each GPU's part of a stage.",
+                                 between(0, 2))
+              .optional(),
+          key<&N::network_jitter>("network_jitter",
+                                  "The same on messages and collectives, which it only delays.",
+                                  between(0, 2))
+              .optional(),
+          key<&N::slow_gpus>("slow_gpus", "In every replica.").optional(),
+          key<&N::slow_links>("slow_links",
+                              "All NICs of an instance, both directions, in every replica.")
+              .optional(),
+          key<&N::experts>("experts", "Which experts are popular.").optional(),
+      });
+  return table;
+}
+
+static const KeyTable& keys_of(const MeasuredSteps* /*of*/) {
+  using M = MeasuredSteps;
+  static const KeyTable table = key_table<M>(
+      "", "",
+      {
+          key<&M::warmup>("warmup_steps", "Of a micro-batch, not counted.", between(0, 1e6)),
+          key<&M::steps>("steps", "Of a micro-batch.", between(1, 1e6)),
+      });
+  return table;
+}
+static const KeyTable& keys_of(const MeasuredTime* /*of*/) {
+  using M = MeasuredTime;
+  static const KeyTable table =
+      key_table<M>("", "",
+                   {
+                       key<&M::warmup>("warmup_s", "Simulated, not counted.", at_least(0)),
+                       key<&M::duration>("duration_s", "Simulated.", positive(1e6)),
+                   });
+  return table;
+}
+static const KeyTable& keys_of(const Measurement* /*of*/) {
+  static const KeyTable table = key_table<Measurement>(
+      "measurement", "What part of the run counts.", {},
+      cases("", "",
+            {
+                when_holds<MeasuredSteps, Measurement>("steps", "In a closed loop."),
+                when_holds<MeasuredTime, Measurement>("time", "Of arrivals."),
+            }));
+  return table;
+}
+
+const KeyTable& keys_of(const Scenario* /*of*/) {
+  using S = Scenario;
+  static const KeyTable table =
+      key_table<S>(
+          "",
+          "A deployment, its requests and its disturbances. docs/simulation.md tells the "
+          "whole story.",
+          {
+              key_of_all<S>("kind", "",
+                            keys::constant("simulate", "a scenario of kind \"simulate\"")),
+              key<&S::title>("title", "The question in a line."),
+              key<&S::model>("model",
+                             "A name (ridge list models), a path from this file's folder, "
+                             "or the model itself."),
+              key<&S::deployment>("deployment", "Who holds what."),
+              key<&S::network>("network", "Between instances, over the NICs."),
+              key<&S::scale_up>("scale_up", "Within a node: NVLink or its like."),
+              key<&S::workload>("workload", "Who asks for tokens."),
+              key<&S::admission>("admission", "When a request may begin, and where.").optional(),
+              key<&S::noise>("noise", "What does not run as it should.").optional(),
+              key<&S::measurement>("measurement",
+                                   "Steps of a micro-batch in a closed loop, otherwise "
+                                   "simulated time."),
+              key<&S::sla_tpot>("sla_tpot_ms", "Compared with the 95th percentile of TPOT."),
+              key<&S::seed>("seed", "Of all randomness.", at_least(0)).optional(),
+          })
+          .relation(check_measurement, kMeasurementRelation)
+          .file("simulate scenario");
+  return table;
+}
+
+}  // namespace ridge::scenario
