@@ -101,7 +101,7 @@ struct InvalidPoint {
 
 // What one chunk has to say beside its rows.
 struct ChunkReport {
-  std::uint64_t refused = 0;
+  std::uint64_t invalid = 0;
   std::vector<InvalidPoint> first_invalid;
 };
 
