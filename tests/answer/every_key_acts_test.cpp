@@ -1,0 +1,445 @@
+// Whatever a scenario states acts, or is refused: for each key of the table a case in which moving
+// it moves the answer, or a refusal that says why it cannot. A new key fails here until it joins.
+#include "ridge/answer/chip_card.hpp"
+#include "ridge/answer/simulation_report.hpp"
+#include "ridge/base/keys.hpp"
+#include "ridge/scenario/simulation_scenario.hpp"
+#include "source_tree.hpp"
+#include "temporary_file.hpp"
+
+#include <set>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+namespace ridge::answer {
+namespace {
+
+using nlohmann::json;
+using testing::HasSubstr;
+
+// Every key below a table, as a pointer without the places in lists: "/noise/slow_gpus/factor".
+void collect(const KeyTable& table, const std::string& above, std::set<std::string>& out) {
+  for (const KeyEntry& entry : table.entries()) {
+    const std::string pointer = above + "/" + entry.key;
+    if (const KeyTable* below = entry.type->table()) {
+      collect(*below, pointer, out);
+    } else {
+      out.insert(pointer);
+    }
+  }
+  if (!table.cases()) return;
+  if (!table.cases()->tag.empty()) out.insert(above + "/" + table.cases()->tag);
+  for (const KeyCase& one : table.cases()->cases) collect(*one.body, above, out);
+}
+
+// Pointers and what stands there instead; null takes the key away.
+using Changes = json;
+
+json changed(json document, const Changes& changes) {
+  for (const auto& item : changes.items()) {
+    const json::json_pointer pointer(item.key());
+    if (item.value().is_null()) {
+      document.at(pointer.parent_pointer()).erase(pointer.back());
+    } else {
+      document[pointer] = item.value();
+    }
+  }
+  return document;
+}
+
+// What the scenario is answered, or how it is refused.
+std::string answer_to(const json& document) {
+  const test::TemporaryFile file("scenario.json", document.dump());
+  try {
+    json report = json::parse(
+        render(simulate(scenario::load_simulation(file.path())), view::OutputFormat::json));
+    for (const char* other : {"wall_s", "name", "title"}) report.erase(other);
+    return report.dump(1);
+  } catch (const UserError& e) {
+    return e.what();
+  }
+}
+
+// Of a key that does nothing where it should act or be refused. Such a case is a fault that is
+// known: when it is mended, the test fails and the case is to say what happens instead.
+constexpr const char* kSilent = "silent";
+
+struct Proof {
+  std::string key;
+  Changes base;              // to the deployment that is asked about
+  Changes moved;             // beside them
+  std::string refusal = {};  // what is said of it; empty where the answer is another
+  const char* scenario = "afd";
+};
+
+// Two pools, one pool, and one with experts over all of it: a closed loop on rooflines, cut short.
+json scenario_named(const std::string& name) {
+  const char* file = name == "afd"        ? "scenarios/step3-2a2f-4k-fp8.json"
+                     : name == "one pool" ? "scenarios/qwen3-235b-tp8-h20.json"
+                                          : "scenarios/deepseek-v3-ep128-4k.json";
+  json document = json::parse(test::source_text(file));
+  for (json& pool : document["deployment"]["pools"]) {
+    pool["kernel_model"] = "theoretical";
+    pool.erase("prefer_kernels");
+  }
+  document["deployment"]["collectives"] = "links";
+  document["measurement"] = {{"warmup_steps", 1}, {"steps", 2}};
+  if (name == "afd") document["workload"]["requests_per_gpu"] = 96;
+  if (name == "one pool") document["workload"]["requests_per_gpu"] = 8;
+  return document;
+}
+
+const json kFixed = {{"kind", "fixed"}, {"tokens", 1024}};
+const json kShort = {{"kind", "fixed"}, {"tokens", 20}};
+const json kOutputs = {
+    {"/workload",
+     {{"kind", "closed_loop"},
+      {"requests_per_gpu", 96},
+      {"context", {{"kind", "uniform"}, {"min_tokens", 100}, {"max_tokens", 9000}}},
+      {"output", {{"kind", "uniform"}, {"min_tokens", 2}, {"max_tokens", 50}}}}},
+    {"/measurement", {{"warmup_steps", 1}, {"steps", 20}}}};
+const json kPoisson = {
+    {"/workload",
+     {{"kind", "poisson"}, {"requests_per_s", 400}, {"context", kFixed}, {"output", kShort}}},
+    {"/measurement", {{"warmup_s", 0.2}, {"duration_s", 0.5}}}};
+const json kTimedSteps = {{"/measurement", {{"warmup_steps", 1}, {"steps", 20}}}};
+
+json with(json base, const json& more) {
+  if (!more.is_null()) base.update(more);
+  return base;
+}
+// A workload whose context (or output) has these lengths.
+json lengths(const char* which, const json& value) {
+  json out = kOutputs;
+  out["/workload"][which] = value;
+  return out;
+}
+json pool(const char* key, const json& value, const char* of = "attention") {
+  return {{std::string("/deployment/pools/") + of + "/" + key, value}};
+}
+json fabric(const char* key, const json& value) {
+  json out = {
+      {"/network/model", "max_min_fair"},
+      {"/network/fabric",
+       {{"nodes_per_leaf", 1}, {"spines", 2}, {"oversubscription", 4}, {"hop_latency_us", 1}}}};
+  if (key != nullptr) out["/network/fabric"][key] = value;
+  return out;
+}
+json slow_gpu(const char* key, const json& value) {
+  json out = {{"pool", "attention"}, {"instance", 0}, {"gpu", 0}, {"factor", 1.5}};
+  if (key != nullptr) out[key] = value;
+  return {{"/noise", {{"slow_gpus", {out}}}}};
+}
+json slow_link(const char* key, const json& value) {
+  json out = {{"pool", "attention"}, {"instance", 0}, {"factor", 8}};
+  if (key != nullptr) out[key] = value;
+  return {{"/noise", {{"slow_links", {out}}}}};
+}
+json popularity(const json& experts) {
+  return {{"/noise", {{"experts", experts}}}};
+}
+json drafting(std::int64_t tokens, double acceptance) {
+  return {{"/deployment/drafting", {{"tokens", tokens}, {"acceptance", acceptance}}}};
+}
+json lognormal(const char* key, const json& value) {
+  json out = {{"kind", "lognormal"},
+              {"median_tokens", 1000},
+              {"sigma", 1},
+              {"min_tokens", 10},
+              {"max_tokens", 4000}};
+  if (key != nullptr) out[key] = value;
+  return out;
+}
+json uniform(const char* key, const json& value) {
+  json out = {{"kind", "uniform"}, {"min_tokens", 100}, {"max_tokens", 4000}};
+  if (key != nullptr) out[key] = value;
+  return out;
+}
+json shares(int first) {
+  std::vector<int> all(48, 1);
+  all.front() = first;
+  return {{"popularity", "shares"}, {"shares", all}};
+}
+json trace(const char* key = nullptr, const json& value = {}) {
+  json out = {{"/workload",
+               {{"kind", "trace"},
+                {"file", test::source_path("scenarios/traces/sample-azure-format.csv").string()}}},
+              {"/measurement", {{"warmup_s", 1}, {"duration_s", 1}}}};
+  if (key != nullptr) out["/workload"][key] = value;
+  return out;
+}
+
+std::vector<Proof> proofs() {
+  const std::string attention = "/deployment/pools/attention";
+  const std::string ffn = "/deployment/pools/ffn";
+  const std::string gpus = "/deployment/pools/gpus";
+  // Attention over the GPUs of an instance.
+  const json split = {{attention + "/attention_tensor_parallel", 8},
+                      {"/workload/requests_per_gpu", 12}};
+  std::vector<Proof> out = {
+      {"/kind", {}, {{"/kind", "cost"}}, "expected a scenario of kind \"simulate\""},
+      {"/model", {}, {{"/model", "llama-3.1-70b"}}, "", "one pool"},
+      {"/seed", {{"/noise", {{"kernel_jitter", 0.2}}}}, {{"/seed", 2}}},
+      {"/sla_tpot_ms", {}, {{"/sla_tpot_ms", 1}}},
+      {"/deployment/strategy",
+       {{gpus + "/ffn_tensor_parallel", 1}, {gpus + "/ffn_expert_parallel", 8}},
+       {{"/deployment/strategy", "wide_expert_parallel"}},
+       "",
+       "one pool"},
+      {"/deployment/micro_batches", {}, {{"/deployment/micro_batches", 2}}},
+      {"/deployment/replicas", {}, {{"/deployment/replicas", 2}}},
+      {"/deployment/dispatch", {}, {{"/deployment/dispatch", "routed"}}},
+      {"/deployment/collectives",
+       with(pool("kernel_model", "calibrated:h800"),
+            pool("kernel_model", "calibrated:h800", "ffn")),
+       {{"/deployment/collectives", "kernel_model"}}},
+      {"/deployment/gathering", {}, {{"/deployment/gathering", "per_message"}}},
+      {"/deployment/scale_up_overlaps_compute",
+       {},
+       {{"/deployment/scale_up_overlaps_compute", false}}},
+      {"/deployment/step_overhead_us", {}, {{"/deployment/step_overhead_us", 500}}},
+      {"/deployment/attention_precision/cache",
+       {},
+       {{"/deployment/attention_precision", {{"cache", "bf16"}}}}},
+      {"/deployment/attention_precision/compute",
+       pool("chip", "h20"),
+       {{"/deployment/attention_precision", {{"compute", "bf16"}}}}},
+      {"/deployment/drafting/tokens", drafting(1, 0.5), drafting(0, 0.5), "", "wide"},
+      {"/deployment/drafting/acceptance", drafting(1, 0.5), drafting(1, 0.9), "", "wide"},
+      {"/network/model", fabric(nullptr, {}), {{"/network/model", "ports"}}},
+      {"/network/overhead_us", {}, {{"/network/overhead_us", 500}}},
+      {"/network/efficiency", {}, {{"/network/efficiency", 0.1}}},
+      {"/network/source", {}, {{"/network/source", "another"}}},
+      {"/network/fabric/nodes_per_leaf", fabric(nullptr, {}), fabric("nodes_per_leaf", 4)},
+      {"/network/fabric/spines", fabric(nullptr, {}), fabric("spines", 1)},
+      {"/network/fabric/oversubscription", fabric(nullptr, {}), fabric("oversubscription", 64)},
+      {"/network/fabric/hop_latency_us", fabric(nullptr, {}), fabric("hop_latency_us", 200)},
+      {"/scale_up/overhead_us", {}, {{"/scale_up/overhead_us", 500}}},
+      {"/scale_up/efficiency", {}, {{"/scale_up/efficiency", 0.1}}},
+      {"/scale_up/source", {}, {{"/scale_up/source", "another"}}},
+      {"/workload/kind", kPoisson, trace()},
+      {"/workload/requests_per_gpu", {}, {{"/workload/requests_per_gpu", 192}}},
+      {"/workload/steady", kOutputs, {{"/workload/steady", true}}, "unknown key \"output\""},
+      {"/workload/context/kind", kOutputs, lengths("context", kFixed)},
+      {"/workload/context/tokens", lengths("context", kFixed),
+       lengths("context", {{"kind", "fixed"}, {"tokens", 8192}})},
+      {"/workload/context/min_tokens", lengths("context", uniform(nullptr, {})),
+       lengths("context", uniform("min_tokens", 3000))},
+      {"/workload/context/max_tokens", lengths("context", uniform(nullptr, {})),
+       lengths("context", uniform("max_tokens", 9000))},
+      {"/workload/context/median_tokens", lengths("context", lognormal(nullptr, {})),
+       lengths("context", lognormal("median_tokens", 2000))},
+      {"/workload/context/sigma", lengths("context", lognormal(nullptr, {})),
+       lengths("context", lognormal("sigma", 0.1))},
+      {"/workload/output/kind", kOutputs, lengths("output", kShort)},
+      {"/workload/output/tokens", lengths("output", kShort),
+       lengths("output", {{"kind", "fixed"}, {"tokens", 200}})},
+      {"/workload/output/min_tokens", lengths("output", uniform(nullptr, {})),
+       lengths("output", uniform("min_tokens", 3000))},
+      {"/workload/output/max_tokens", lengths("output", uniform(nullptr, {})),
+       lengths("output", uniform("max_tokens", 9000))},
+      {"/workload/output/median_tokens", lengths("output", lognormal(nullptr, {})),
+       lengths("output", lognormal("median_tokens", 2000))},
+      {"/workload/output/sigma", lengths("output", lognormal(nullptr, {})),
+       lengths("output", lognormal("sigma", 0.1))},
+      {"/workload/requests_per_s", kPoisson, {{"/workload/requests_per_s", 800}}},
+      {"/workload/file", trace(), trace("file", "nowhere.csv"), "/workload/file: "},
+      {"/workload/rate_scale", trace(), trace("rate_scale", 4)},
+      {"/workload/max_requests", trace(), trace("max_requests", 5)},
+      {"/workload/timestamp_unit", trace(), trace("timestamp_unit", "ms"),
+       "its timestamps are dates"},
+      {"/admission/routing", kOutputs, {{"/admission", {{"routing", "round_robin"}}}}},
+      {"/admission/max_requests_per_gpu",
+       kPoisson,
+       {{"/admission", {{"max_requests_per_gpu", 1}}}}},
+      {"/admission/page_tokens", kOutputs, {{"/admission", {{"page_tokens", 4096}}}}},
+      {"/admission/memory_utilization", {}, {{"/admission", {{"memory_utilization", 0.7}}}}},
+      {"/noise/kernel_jitter", {}, {{"/noise", {{"kernel_jitter", 0.2}}}}},
+      {"/noise/network_jitter", {}, {{"/noise", {{"network_jitter", 0.5}}}}},
+      {"/noise/slow_gpus/pool", slow_gpu(nullptr, {}), slow_gpu("pool", "ffn")},
+      {"/noise/slow_gpus/instance", slow_gpu(nullptr, {}), slow_gpu("instance", 2),
+       "/noise/slow_gpus/0/instance"},
+      {"/noise/slow_gpus/gpu", slow_gpu(nullptr, {}), slow_gpu("gpu", 8), "/noise/slow_gpus/0/gpu"},
+      {"/noise/slow_gpus/factor", slow_gpu(nullptr, {}), slow_gpu("factor", 3)},
+      {"/noise/slow_links/pool", slow_link(nullptr, {}), slow_link("pool", "gpus"),
+       "/noise/slow_links/0/pool"},
+      {"/noise/slow_links/instance", slow_link(nullptr, {}), slow_link("instance", 2),
+       "/noise/slow_links/0/instance"},
+      {"/noise/slow_links/factor", slow_link(nullptr, {}), slow_link("factor", 64)},
+      {"/noise/experts/popularity", popularity({{"popularity", "power_law"}, {"exponent", 1}}),
+       popularity({{"popularity", "uniform"}})},
+      {"/noise/experts/exponent", popularity({{"popularity", "power_law"}, {"exponent", 1}}),
+       popularity({{"popularity", "power_law"}, {"exponent", 2}})},
+      {"/noise/experts/shares", popularity(shares(1)), popularity(shares(200))},
+      {"/measurement/warmup_steps",
+       {{"/noise", {{"kernel_jitter", 0.2}}}},
+       {{"/measurement/warmup_steps", 3}}},
+      {"/measurement/steps", {}, {{"/measurement/steps", 5}}},
+      {"/measurement/warmup_s", kPoisson, {{"/measurement/warmup_s", 0.3}}},
+      {"/measurement/duration_s", kPoisson, {{"/measurement/duration_s", 0.7}}},
+      // Pools.
+      {attention + "/instances", {}, pool("instances", 3)},
+      {attention + "/gpus_per_instance", {}, pool("gpus_per_instance", 4)},
+      {attention + "/chip", {}, pool("chip", "h20")},
+      {attention + "/kernel_model", {}, pool("kernel_model", "calibrated:h800")},
+      {attention + "/prefer_kernels",
+       {},
+       pool("prefer_kernels", {"x"}),
+       "\"theoretical\" knows of none"},
+      {attention + "/gpus_per_node", split, pool("gpus_per_node", 4)},
+      {attention + "/nic_bandwidth_GBps", {}, pool("nic_bandwidth_GBps", 1)},
+      {attention + "/scale_up_bandwidth_GBps", split, pool("scale_up_bandwidth_GBps", 1)},
+      {attention + "/price_USD_per_hour", {}, pool("price_USD_per_hour", 9)},
+      {attention + "/attention_tensor_parallel", {}, pool("attention_tensor_parallel", 2)},
+      {attention + "/output_parallel", {}, pool("output_parallel", 8)},
+      {ffn + "/instances",
+       {},
+       with(pool("instances", 4, "ffn"), pool("ffn_expert_parallel", 4, "ffn"))},
+      {ffn + "/gpus_per_instance", {}, pool("gpus_per_instance", 4, "ffn"), "/deployment"},
+      {ffn + "/chip", {}, pool("chip", "h20", "ffn")},
+      {ffn + "/kernel_model", {}, pool("kernel_model", "calibrated:h800", "ffn")},
+      {ffn + "/prefer_kernels",
+       {},
+       pool("prefer_kernels", {"x"}, "ffn"),
+       "\"theoretical\" knows of none"},
+      {ffn + "/gpus_per_node", {}, pool("gpus_per_node", 4, "ffn"), kSilent},
+      {ffn + "/nic_bandwidth_GBps", {}, pool("nic_bandwidth_GBps", 1, "ffn")},
+      {ffn + "/scale_up_bandwidth_GBps", {}, pool("scale_up_bandwidth_GBps", 1, "ffn")},
+      {ffn + "/price_USD_per_hour", {}, pool("price_USD_per_hour", 9, "ffn")},
+      {ffn + "/ffn_tensor_parallel",
+       {},
+       with(pool("ffn_tensor_parallel", 4, "ffn"), pool("ffn_expert_parallel", 4, "ffn"))},
+      {ffn + "/ffn_expert_parallel", {}, pool("ffn_expert_parallel", 3, "ffn"), "/deployment"},
+      {ffn + "/redundant_experts", popularity({{"popularity", "power_law"}, {"exponent", 1}}),
+       pool("redundant_experts", 48, "ffn")},
+      {gpus + "/instances", {}, pool("instances", 2, "gpus"), "/deployment", "one pool"},
+      {gpus + "/gpus_per_instance",
+       {},
+       pool("gpus_per_instance", 4, "gpus"),
+       "/deployment",
+       "one pool"},
+      {gpus + "/chip", {}, pool("chip", "h800", "gpus"), "", "one pool"},
+      {gpus + "/kernel_model", {}, pool("kernel_model", "calibrated:h800", "gpus"), "", "one pool"},
+      {gpus + "/prefer_kernels",
+       {},
+       pool("prefer_kernels", {"x"}, "gpus"),
+       "\"theoretical\" knows of none",
+       "one pool"},
+      {gpus + "/gpus_per_node",
+       {},
+       pool("gpus_per_node", 3, "gpus"),
+       "stays within a node of 3 GPUs",
+       "one pool"},
+      {gpus + "/nic_bandwidth_GBps",
+       {{"/deployment/strategy", "wide_expert_parallel"},
+        {"/deployment/pools/gpus/ffn_tensor_parallel", 1},
+        {"/deployment/pools/gpus/ffn_expert_parallel", 8},
+        {"/deployment/pools/gpus/attention_tensor_parallel", 1},
+        {"/deployment/pools/gpus/gpus_per_node", 1}},
+       pool("nic_bandwidth_GBps", 1, "gpus"),
+       "",
+       "one pool"},
+      {gpus + "/scale_up_bandwidth_GBps",
+       {},
+       pool("scale_up_bandwidth_GBps", 1, "gpus"),
+       "",
+       "one pool"},
+      {gpus + "/price_USD_per_hour", {}, pool("price_USD_per_hour", 9, "gpus"), "", "one pool"},
+      {gpus + "/attention_tensor_parallel",
+       {},
+       pool("attention_tensor_parallel", 4, "gpus"),
+       "splits attention over all 8 GPUs",
+       "one pool"},
+      {gpus + "/output_parallel", {}, pool("output_parallel", 8, "gpus"), "", "one pool"},
+      {gpus + "/ffn_tensor_parallel",
+       {},
+       with(pool("ffn_tensor_parallel", 4, "gpus"), pool("ffn_expert_parallel", 2, "gpus")),
+       "",
+       "one pool"},
+      {gpus + "/ffn_expert_parallel",
+       {},
+       pool("ffn_expert_parallel", 3, "gpus"),
+       "/deployment",
+       "one pool"},
+      {gpus + "/redundant_experts", {}, pool("redundant_experts", 8, "gpus"), "", "one pool"},
+  };
+  return out;
+}
+
+// Two requests whose lines stand in the wrong order are refused, or sorted.
+Proof sorting(const std::string& path) {
+  return {"/workload/sort_by_arrival", trace("file", path), {{"/workload/sort_by_arrival", true}}};
+}
+
+TEST(EveryKeyActs, OrIsRefusedWithAReason) {
+  const test::TemporaryFile unsorted(
+      "unsorted.jsonl",
+      "{\"timestamp\": 1500, \"input_length\": 1000, \"output_length\": 50}\n"
+      "{\"timestamp\": 0, \"input_length\": 20, \"output_length\": 8}\n");
+  std::vector<Proof> all = proofs();
+  all.push_back(sorting(unsorted.path()));
+  std::set<std::string> proved = {"/title"};  // says itself in the answer
+  for (const Proof& proof : all) {
+    const json before = changed(scenario_named(proof.scenario), proof.base);
+    const json after = changed(before, proof.moved);
+    const std::string told = answer_to(after);
+    if (proof.refusal == kSilent) {
+      EXPECT_EQ(answer_to(before), told) << proof.key << " acts: its fault is mended";
+    } else if (proof.refusal.empty()) {
+      EXPECT_EQ(told.front(), '{') << proof.key << "\n" << told;
+      EXPECT_NE(answer_to(before), told) << proof.key << " changes nothing";
+    } else {
+      EXPECT_THAT(told, HasSubstr(proof.refusal)) << proof.key;
+    }
+    proved.insert(proof.key);
+  }
+  std::set<std::string> keys;
+  collect(keys_of(static_cast<const scenario::Scenario*>(nullptr)), "", keys);
+  for (const std::string& key : keys) {
+    EXPECT_TRUE(proved.count(key) != 0) << key << " needs a case above in which it acts";
+  }
+  for (const std::string& key : proved) {
+    EXPECT_TRUE(keys.count(key) != 0) << key << " is no key";
+  }
+}
+
+// Another value of the same type, which the key takes.
+json another(const json& value) {
+  if (value.is_boolean()) return !value.get<bool>();
+  if (value.is_number_integer()) return value.get<std::int64_t>() + 1;
+  if (value.is_number()) return value.get<double>() * 1.25;
+  return value.get<std::string>() + " x";
+}
+
+// A chip's figures go into models of many kinds; its card shows them all.
+TEST(EveryKeyActs, OfAChipOnItsCard) {
+  const auto card = [](const json& document) {
+    Diagnostics diagnostics;
+    const JsonContext context{.file = "chip.json", .diagnostics = &diagnostics};
+    hw::ChipSpec chip;
+    hw::read_chip(JsonNode(document, context), chip);
+    EXPECT_TRUE(diagnostics.ok()) << diagnostics.errors().front();
+    return chip_card(chip, view::OutputFormat::json) + chip_card(chip, view::OutputFormat::table);
+  };
+  json chip = json::parse(test::source_text("hwmodels/data/chips/h800.json"));
+  chip.erase("$schema");
+  chip.erase("comment");
+  const std::string before = card(chip);
+  const json leaves = chip.flatten();
+  int moved = 0;
+  for (const auto& leaf : leaves.items()) {
+    if (leaf.value() == "none" || leaf.value() == "unknown") continue;
+    json after = chip;
+    after[json::json_pointer(leaf.key())] = another(leaf.value());
+    EXPECT_NE(card(after), before) << leaf.key() << " is not shown";
+    ++moved;
+  }
+  EXPECT_GT(moved, 25);
+}
+
+}  // namespace
+}  // namespace ridge::answer
