@@ -84,10 +84,10 @@ std::optional<std::string> why_no_device() {
   }
   cudaDeviceProp properties{};
   RIDGE_CUDA_CHECK(cudaGetDeviceProperties(&properties, 0));
-  if (properties.major != 9 || properties.minor != 0) {
+  if (properties.major < 8) {
     return std::string("device 0 is a ") + properties.name + " of compute capability " +
            std::to_string(properties.major) + "." + std::to_string(properties.minor) +
-           "; these kernels are built for Hopper (9.0) alone";
+           "; these kernels need 8.0 (Ampere) or later";
   }
   return std::nullopt;
 }

@@ -12,8 +12,10 @@ __global__ void empty_kernel() {}
 /// Lets its successor start at once, and itself waits for its predecessor, as a real kernel of a
 /// chain of programmatic dependents would before it touches data.
 __global__ void empty_dependent_kernel() {
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 900
   allow_dependent_launch();
   wait_for_prerequisites();
+#endif
 }
 
 class LaunchWorkload : public bench::Workload {

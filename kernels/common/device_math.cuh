@@ -1,5 +1,7 @@
 #pragma once
 
+#include "common/numeric.hpp"
+
 #include <cstdint>
 
 /// Conversions and functions that are one PTX instruction and have no CUDA intrinsic of their own.
@@ -22,8 +24,13 @@ __device__ __forceinline__ void e4m3x4_to_f16x4(std::uint32_t codes, std::uint32
       : "r"(codes));
 }
 
-/// Four values as packed E4M3 codes, the first in the lowest byte; saturates to +-448.
+/// Four values as packed E4M3 codes, the first in the lowest byte; saturates to +-448. Chips before
+/// Ada have no instruction for it.
 __device__ __forceinline__ std::uint32_t to_e4m3x4(float a, float b, float c, float d) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 890
+  return std::uint32_t{to_e4m3(a).bits} | std::uint32_t{to_e4m3(b).bits} << 8 |
+         std::uint32_t{to_e4m3(c).bits} << 16 | std::uint32_t{to_e4m3(d).bits} << 24;
+#else
   std::uint32_t codes;
   asm("{\n.reg .b16 low, high;\n"
       "cvt.rn.satfinite.e4m3x2.f32 low, %2, %1;\n"
@@ -32,6 +39,7 @@ __device__ __forceinline__ std::uint32_t to_e4m3x4(float a, float b, float c, fl
       : "=r"(codes)
       : "f"(a), "f"(b), "f"(c), "f"(d));
   return codes;
+#endif
 }
 
 }  // namespace ridge::kernels

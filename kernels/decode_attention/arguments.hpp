@@ -53,10 +53,14 @@ void launch_attention(const CacheMaps& maps, const Arguments& arguments, int cta
 void launch_latent_attention(const CUtensorMap& latent, const Arguments& arguments, int ctas,
                              cudaStream_t stream);
 
-/// Enqueue the merge of split results; starts as a programmatic dependent of the kernel before it.
-/// `most_partials` is the largest number of parts of one merge.
+/// The kernel for every chip from Ampere on.
+void launch_portable_attention(int head_dim, KvType type, const Arguments& arguments, int ctas,
+                               cudaStream_t stream);
+
+/// Enqueue the merge of split results; `dependent`: as a programmatic dependent of the kernel
+/// before it, which takes Hopper. `most_partials` is the largest number of parts of one merge.
 void launch_combine(int value_dim, const Arguments& arguments, int merges, int most_partials,
-                    cudaStream_t stream);
+                    bool dependent, cudaStream_t stream);
 
 /// Enqueue the simple version: one warp per (request, query head), no shared memory, no schedule.
 void launch_simple(const Problem& problem, const Arguments& arguments,

@@ -15,6 +15,11 @@ constexpr int kWarps = 8;
 template <int ValueDim>
 __global__ void __launch_bounds__(kWarps * 32)
     combine_kernel(const __grid_constant__ Arguments arguments, int warps_per_row) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ != 900
+  if constexpr (ValueDim == kLatentRank) {
+    return;  // Only the Hopper kernel splits MLA, and some chips would spill here.
+  }
+#endif
   constexpr int kPerLane = ValueDim / 32;
   __shared__ float shared_sums[kWarps][ValueDim];
   const int warp = static_cast<int>(threadIdx.x) / 32;
@@ -27,7 +32,9 @@ __global__ void __launch_bounds__(kWarps * 32)
   const int group = arguments.query_heads / arguments.kv_heads;
   const bool used = row < group - merge.row_block * kTileRows;
 
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 900
   wait_for_prerequisites();
+#endif
   float sums[kPerLane] = {};
   float total_weight = 0;
   float largest = -INFINITY;
@@ -101,29 +108,30 @@ __global__ void __launch_bounds__(kWarps * 32)
 }
 
 template <int ValueDim>
-void launch(const Arguments& arguments, int merges, int most_partials, cudaStream_t stream) {
+void launch(const Arguments& arguments, int merges, int most_partials, bool dependent,
+            cudaStream_t stream) {
   // Few parts: a warp per row. Many parts (a small batch over the whole chip): spread them.
   const int warps_per_row = most_partials <= 4 ? 1 : most_partials <= 16 ? 4 : kWarps;
   launch_kernel({.grid = static_cast<unsigned>(merges * kTileRows * warps_per_row / kWarps),
                  .block = kWarps * 32,
                  .stream = stream,
-                 .dependent = true},
+                 .dependent = dependent},
                 combine_kernel<ValueDim>, arguments, warps_per_row);
 }
 
 }  // namespace
 
 void launch_combine(int value_dim, const Arguments& arguments, int merges, int most_partials,
-                    cudaStream_t stream) {
+                    bool dependent, cudaStream_t stream) {
   switch (value_dim) {
     case 64:
-      return launch<64>(arguments, merges, most_partials, stream);
+      return launch<64>(arguments, merges, most_partials, dependent, stream);
     case 128:
-      return launch<128>(arguments, merges, most_partials, stream);
+      return launch<128>(arguments, merges, most_partials, dependent, stream);
     case 256:
-      return launch<256>(arguments, merges, most_partials, stream);
+      return launch<256>(arguments, merges, most_partials, dependent, stream);
     case kLatentRank:
-      return launch<kLatentRank>(arguments, merges, most_partials, stream);
+      return launch<kLatentRank>(arguments, merges, most_partials, dependent, stream);
     default:
       throw CudaError("decode attention: no combine kernel for value_dim " +
                       std::to_string(value_dim));

@@ -1,5 +1,6 @@
 #include "decode_attention/family.hpp"
 
+#include "decode_attention/portable_plan.hpp"
 #include "decode_attention/tile_plan.hpp"
 
 #include <algorithm>
@@ -79,6 +80,16 @@ std::string explain(const bench::Point& point, const bench::DeviceFacts& device)
     return "  one warp per (request, query head); no tiles, no splits\n";
   }
   const Schedule schedule = make_schedule(problem, device.sm_count);
+  if (point.kernel == "portable") {
+    const PortablePlan plan = portable_plan(problem.head_dim, problem.kv_type);
+    char text[192];
+    std::snprintf(text, sizeof(text),
+                  "  tile    64 query rows (%d used) x %d tokens x %d; %d stages, %.0f KiB shared\n"
+                  "  threads %d: warps of 16 rows (cp.async, ldmatrix, mma.sync)\n",
+                  std::min(problem.group(), kTileRows), plan.tile_tokens, problem.head_dim,
+                  kPortableStages, plan.total_bytes / 1024.0, portable_threads(problem.head_dim));
+    return text + explain(launch_plan(problem, schedule), schedule, device);
+  }
   const TilePlan tile = tile_plan(problem.head_dim, problem.kv_type);
   char text[384];
   std::snprintf(
@@ -93,6 +104,9 @@ std::string explain(const bench::Point& point, const bench::DeviceFacts& device)
 }
 
 bool runs(std::string_view kernel, const bench::Shape&, const bench::DeviceFacts& device) {
+  if (device.capability < 80) {
+    return false;  // No BF16 products, no cp.async.
+  }
   // wgmma, setmaxnreg and the copy engine as they are used here are of Hopper and no later chip.
   return kernel != "ridge" || device.capability == 90;
 }
@@ -132,6 +146,11 @@ std::vector<bench::Point> grid(bench::Extent extent, const bench::DeviceFacts& d
     }
     point.work = problem.work();
     points.push_back(point);
+    // Where the Hopper kernel runs the portable one is a baseline, elsewhere it is what there is.
+    if (device.capability != 90 || point.turn == bench::Turn::kTarget) {
+      point.kernel = "portable";
+      points.push_back(point);
+    }
     // The simple version is a baseline where it does not take the whole run's time.
     if (lengths == Lengths::kEqual && context == 2048 && batch <= 64) {
       point.kernel = "simple";
@@ -161,7 +180,7 @@ std::vector<bench::Point> grid(bench::Extent extent, const bench::DeviceFacts& d
 std::vector<bench::Case> cases(bench::Extent extent, const bench::DeviceFacts& device) {
   std::vector<bench::Case> all;
   const auto add = [&](const char* name, const bench::Shape& shape) {
-    for (const char* kernel : {"simple", "ridge"}) {
+    for (const char* kernel : {"simple", "portable", "ridge"}) {
       all.push_back({kernel, name, shape});
     }
   };

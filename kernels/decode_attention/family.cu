@@ -20,6 +20,10 @@ namespace {
 // ---- correctness
 // -----------------------------------------------------------------------------------
 
+Implementation implementation_of(const std::string& kernel) {
+  return kernel == "portable" ? Implementation::kPortable : Implementation::kHopper;
+}
+
 /// One poisoned, complete execution; outputs come back as the bits that were written.
 struct Outputs {
   std::vector<float> output;  ///< Raw words; in a BF16 run the first half holds pairs of BF16.
@@ -35,7 +39,7 @@ Outputs execute(const std::string& kernel, const Problem& problem, DeviceCase& d
     launch_simple(problem, device.arguments, device.kv_lengths.data(), nullptr);
     RIDGE_CUDA_CHECK(cudaDeviceSynchronize());
   } else {
-    const Launch launch(problem, device.arguments, sm_count);
+    const Launch launch(problem, device.arguments, sm_count, implementation_of(kernel));
     launch.run(nullptr);
     RIDGE_CUDA_CHECK(cudaDeviceSynchronize());
   }
@@ -166,8 +170,8 @@ CachePool& value_pool() {
 
 class DecodeWorkload : public bench::Workload {
  public:
-  DecodeWorkload(const Problem& problem, bool simple, const bench::DeviceFacts& facts)
-      : problem_(problem), simple_(simple) {
+  DecodeWorkload(const Problem& problem, const std::string& kernel, const bench::DeviceFacts& facts)
+      : problem_(problem), simple_(kernel == "simple") {
     const std::uint64_t page_bytes = static_cast<std::uint64_t>(problem.kv_heads) * kPageTokens *
                                      problem.head_dim * kv_element_bytes(problem.kv_type);
     const auto pages = static_cast<std::uint64_t>(problem.total_pages());
@@ -222,8 +226,9 @@ class DecodeWorkload : public bench::Workload {
     arguments_.query_heads = problem.query_heads;
     arguments_.kv_heads = problem.kv_heads;
     arguments_.softmax_scale = 1.0f / std::sqrt(static_cast<float>(problem.head_dim));
-    if (!simple) {
-      launch_ = std::make_unique<Launch>(problem, arguments_, facts.sm_count);
+    if (!simple_) {
+      launch_ =
+          std::make_unique<Launch>(problem, arguments_, facts.sm_count, implementation_of(kernel));
     }
   }
 
@@ -258,8 +263,7 @@ class DecodeWorkload : public bench::Workload {
 
 std::unique_ptr<bench::Workload> prepare(const bench::Point& point,
                                          const bench::DeviceFacts& facts) {
-  return std::make_unique<DecodeWorkload>(problem_from(point.shape), point.kernel == "simple",
-                                          facts);
+  return std::make_unique<DecodeWorkload>(problem_from(point.shape), point.kernel, facts);
 }
 
 }  // namespace

@@ -20,8 +20,10 @@ CUtensorMap cache_map(const void* cache, const Arguments& arguments, int head_di
 
 }  // namespace
 
-Launch::Launch(const Problem& problem, const Arguments& arguments, int max_ctas)
-    : head_dim_(problem.head_dim),
+Launch::Launch(const Problem& problem, const Arguments& arguments, int max_ctas,
+               Implementation implementation)
+    : implementation_(implementation),
+      head_dim_(problem.head_dim),
       value_dim_(problem.value_dim()),
       latent_(problem.latent()),
       kv_type_(problem.kv_type),
@@ -40,6 +42,9 @@ Launch::Launch(const Problem& problem, const Arguments& arguments, int max_ctas)
   arguments_.merges = merges_.data();
   arguments_.partial_output = partial_output_.data();
   arguments_.partial_lse = partial_lse_.data();
+  if (implementation_ == Implementation::kPortable) {
+    return;  // It has no use for tensor maps, and its chip may know none.
+  }
   if (latent_) {
     maps_.key = cache_map(arguments.key, arguments, head_dim_, 1);
   } else if (kv_type_ == KvType::kBf16) {
@@ -48,12 +53,7 @@ Launch::Launch(const Problem& problem, const Arguments& arguments, int max_ctas)
   }
 }
 
-void Launch::run(cudaStream_t stream, const std::int32_t* block_table) const {
-  Arguments arguments = arguments_;
-  if (block_table != nullptr) {
-    arguments.block_table = block_table;
-  }
-  const int ctas = schedule_.ctas();
+void Launch::run_hopper(const Arguments& arguments, int ctas, cudaStream_t stream) const {
   const bool bf16 = kv_type_ == KvType::kBf16;
   switch (head_dim_) {
     case 64:
@@ -72,9 +72,20 @@ void Launch::run(cudaStream_t stream, const std::int32_t* block_table) const {
       launch_latent_attention(maps_.key, arguments, ctas, stream);
       break;
   }
+}
+
+void Launch::run(cudaStream_t stream, const std::int32_t* block_table) const {
+  Arguments arguments = arguments_;
+  if (block_table != nullptr) {
+    arguments.block_table = block_table;
+  }
+  const int ctas = schedule_.ctas();
+  const bool hopper = implementation_ == Implementation::kHopper;
+  hopper ? run_hopper(arguments, ctas, stream)
+         : launch_portable_attention(head_dim_, kv_type_, arguments, ctas, stream);
   if (!schedule_.merges.empty()) {
     launch_combine(value_dim_, arguments, static_cast<int>(schedule_.merges.size()), most_partials_,
-                   stream);
+                   hopper, stream);
   }
 }
 

@@ -10,12 +10,18 @@
 
 namespace ridge::kernels::decode {
 
-/// The Hopper kernel made ready for one problem: schedule and scratch memory on the device, tensor
+enum class Implementation {
+  kHopper,
+  kPortable,  ///< For every chip from Ampere on; no MLA.
+};
+
+/// A kernel made ready for one problem: schedule and scratch memory on the device, tensor
 /// maps encoded. `run` is a pure enqueue and may be captured in a graph.
 class Launch {
  public:
   /// `arguments` names the tensors; its schedule and scratch fields are filled in here.
-  Launch(const Problem& problem, const Arguments& arguments, int max_ctas);
+  Launch(const Problem& problem, const Arguments& arguments, int max_ctas,
+         Implementation implementation = Implementation::kHopper);
 
   /// Enqueues the launch; `block_table`, if given, takes the place of the one in the arguments.
   void run(cudaStream_t stream, const std::int32_t* block_table = nullptr) const;
@@ -23,6 +29,9 @@ class Launch {
   const Schedule& schedule() const { return schedule_; }
 
  private:
+  void run_hopper(const Arguments& arguments, int ctas, cudaStream_t stream) const;
+
+  Implementation implementation_;
   int head_dim_;
   int value_dim_;
   bool latent_;

@@ -1,79 +1,42 @@
 #!/usr/bin/env python3
-"""Times what PyTorch and Triton offer on the shapes of ridge-bench's decode-attention grid.
+"""Times what others offer on the shapes of ridge-bench's grids: PyTorch, Triton, FlashAttention 2 and 3, FlashInfer,
+FlashMLA, DeepGEMM, as far as they are installed. Writes the same measurement file (docs/measurement-format.md), so that a
+calibration can be made of the kernels that one serves with, and peers and Ridge's kernels compared point by point.
 
-Writes the same measurement file (docs/measurement-format.md), so that peers and Ridge's kernels can be
-compared point by point. Peers that are not installed, or that cannot do a shape, are named and left out.
-
-    measure_peers.py --output peers.json            a small grid
-    measure_peers.py --output peers.json --full     the calibration grid's equal-length points
+    measure_peers.py --output peers.json            a grid that calibrates
+    measure_peers.py --output peers.json --full     a denser one
     measure_peers.py --list                         which peers and points; needs no GPU
 
-Caches of the peers are contiguous, [batch][kv_heads][tokens][head_dim]: their best case, since paging costs
-them extra. FP8 caches are not timed here: none of these peers reads one.
+Every peer runs in a process of its own; what it computes is compared with a reference before it is timed. Peers that are not
+installed, that cannot do a shape, hang or die are named and cost no other point. Every point is in OUTPUT.partial at once;
+SIGTERM and --time-limit write what there is, and the same command goes on from there.
 
-Exit status: 0 done, 1 a peer computed something else than the reference, 2 a mistake on the command line,
-3 no GPU or no PyTorch.
+Exit status: 0 done, 1 a peer computed something else than the reference, 2 a mistake on the command line, 3 no GPU or no
+PyTorch, 4 stopped before the end.
 """
 
 import argparse
-import dataclasses
 import datetime
 import json
 import math
+import os
+import pathlib
+import selectors
+import signal
 import subprocess
 import sys
+import time
+
+import shapes
 
 FORMAT_VERSION = 1
-PEERS = ("torch_sdpa", "torch_flex", "triton")
+DONE, WRONG, _USAGE, NO_DEVICE, STOPPED = range(5)
+START_LIMIT_S = 180
+MOST_LOST_WORKERS = 3
 
 
-@dataclasses.dataclass(frozen=True)
-class Shape:
-    """One decode step: one query token per request against `context_tokens` cached ones."""
-
-    batch: int
-    context_tokens: int
-    query_heads: int
-    kv_heads: int
-    head_dim: int
-
-    def fields(self):
-        """The `shape` object of the measurement file."""
-        return {
-            "batch": self.batch,
-            "context_tokens": self.context_tokens,
-            "kv_lengths": "equal",
-            "query_heads": self.query_heads,
-            "kv_heads": self.kv_heads,
-            "head_dim": self.head_dim,
-            "kv_dtype": "bf16",
-        }
-
-    def cache_bytes(self):
-        """Keys and values together."""
-        return 2 * self.batch * self.context_tokens * self.kv_heads * self.head_dim * 2
-
-    def work(self):
-        """Compulsory bytes and FLOP, as in decode_attention/problem.cpp."""
-        vectors = self.batch * self.query_heads
-        return {
-            "bytes_read": self.cache_bytes() + vectors * self.head_dim * 2,
-            "bytes_written": vectors * (self.head_dim * 2 + 4),
-            "flop": 4 * self.batch * self.context_tokens * self.query_heads * self.head_dim,
-        }
-
-
-def grid(full, memory_bytes):
-    """The equal-length BF16 points of ridge-bench's grid that fit in memory."""
-    heads = [(64, 1, 256), (64, 4, 128)]
-    batches, contexts = [1, 64, 256], [2048, 8192, 32768]
-    if full:
-        heads += [(64, 8, 128), (32, 8, 128), (128, 8, 128), (32, 1, 128), (128, 1, 256), (16, 2, 64)]
-        batches, contexts = [1, 4, 16, 64, 256, 1024], [512, 2048, 4096, 8192, 32768, 131072]
-    shapes = (
-        Shape(batch, context, *head) for head in heads for context in contexts for batch in batches
-    )
-    return [shape for shape in shapes if shape.cache_bytes() <= min(20e9, 0.6 * memory_bytes)]
+class Stop(Exception):
+    """SIGTERM, SIGINT or the time limit."""
 
 
 def quantile(sample, fraction):
@@ -95,219 +58,256 @@ def summary(sample_us):
     }
 
 
-def make_inputs(torch, shape, sets):
-    """`sets` independent (query, key, value), BF16, normal."""
-    generator = torch.Generator(device="cuda").manual_seed(2507)
+class Worker:
+    """peer_worker.py as a process, and the lines it sends."""
 
-    def normal(*size):
-        return torch.randn(*size, device="cuda", dtype=torch.bfloat16, generator=generator)
-
-    cache = (shape.batch, shape.kv_heads, shape.context_tokens, shape.head_dim)
-    return [
-        (normal(shape.batch, shape.query_heads, 1, shape.head_dim), normal(*cache), normal(*cache))
-        for _ in range(sets)
-    ]
-
-
-def reference(torch, shape, query, key, value):
-    """Attention in double, the first request only: enough to see that the same thing is computed."""
-    group = shape.query_heads // shape.kv_heads
-    q = query[0].double().view(shape.kv_heads, group, shape.head_dim)
-    scores = q @ key[0].double().transpose(1, 2) / math.sqrt(shape.head_dim)
-    return (torch.softmax(scores, dim=-1) @ value[0].double()).view(shape.query_heads, shape.head_dim)
-
-
-def sdpa(torch, shape):
-    """torch.nn.functional.scaled_dot_product_attention. The query heads of a KV head become query rows:
-    without a mask they are the same thing, and the fused kernels then need no repeated cache."""
-    group = shape.query_heads // shape.kv_heads
-
-    def run(query, key, value):
-        rows = query.view(shape.batch, shape.kv_heads, group, shape.head_dim)
-        out = torch.nn.functional.scaled_dot_product_attention(rows, key, value)
-        return out.reshape(shape.batch, shape.query_heads, shape.head_dim)
-
-    return run
-
-
-def flex(torch, shape):
-    """torch.nn.attention.flex_attention, compiled; its decoding path splits the cache."""
-    from torch.nn.attention.flex_attention import flex_attention
-
-    compiled = torch.compile(flex_attention, dynamic=False)
-
-    def run(query, key, value):
-        out = compiled(query, key, value, enable_gqa=shape.query_heads != shape.kv_heads)
-        return out.reshape(shape.batch, shape.query_heads, shape.head_dim)
-
-    return run
-
-
-def triton_peer(torch, shape):
-    """A plain split-KV decode kernel in Triton, written as its tutorials would: what an afternoon gives."""
-    from triton_decode import decode_attention
-
-    def run(query, key, value):
-        return decode_attention(torch, query.view(shape.batch, shape.query_heads, shape.head_dim), key, value)
-
-    return run
-
-
-MAKERS = {"torch_sdpa": sdpa, "torch_flex": flex, "triton": triton_peer}
-
-
-def measure(torch, run, inputs, budget_us):
-    """Replays a CUDA graph over all input sets; microseconds per launch, one figure per replay."""
-    stream = torch.cuda.Stream()
-    with torch.cuda.stream(stream):
-        for _ in range(3):
-            run(*inputs[0])
-    torch.cuda.synchronize()
-
-    def capture(passes):
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, stream=stream):
-            for _ in range(passes):
-                for one in inputs:
-                    run(*one)
-        return graph
-
-    def replay(graph):
-        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        begin.record()
-        graph.replay()
-        end.record()
-        end.synchronize()
-        return begin.elapsed_time(end) * 1e3
-
-    once = capture(1)
-    replay(once)
-    once_us = replay(once)
-    passes = max(1, min(64, math.ceil(500 / max(once_us, 1))))
-    graph = capture(passes)
-    replay(graph)
-    count = int(max(7, min(50, budget_us / max(once_us * passes, 1))))
-    return [replay(graph) / (passes * len(inputs)) for _ in range(count)]
-
-
-def query_nvidia_smi(fields):
-    """One line of nvidia-smi's answers for device 0, or None where it cannot tell."""
-    command = ["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader,nounits", "--id=0"]
-    try:
-        text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return [field.strip() for field in text.strip().split(",")]
-
-
-def header(torch, command):
-    """Everything of the measurement file but its points and its last clocks."""
-    properties = torch.cuda.get_device_properties(0)
-    driver = query_nvidia_smi("driver_version,uuid") or ["unknown", "unknown"]
-    software = {"driver": driver[0], "cuda_runtime": torch.version.cuda, "torch": torch.__version__}
-    try:
-        import triton
-
-        software["triton"] = triton.__version__
-    except ImportError:
-        pass
-    return {
-        "format": "ridge-measurement",
-        "format_version": FORMAT_VERSION,
-        "tool": "measure_peers.py",
-        "command": command,
-        "date_utc": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "device": {
-            "name": properties.name,
-            "uuid": driver[1],
-            "compute_capability": f"{properties.major}.{properties.minor}",
-            "sm_count": properties.multi_processor_count,
-            "l2_bytes": properties.L2_cache_size,
-            "memory_bytes": properties.total_memory,
-        },
-        "software": software,
-        "clocks": {"first": None, "last": None},
-        "timing": {
-            "method": "CUDA graph replay between events, time per launch",
-            "statistic": "median, p10 and p90 over replays",
-        },
-        "points": [],
-    }
-
-
-def measure_shape(torch, shape, peers, l2_bytes, budget_us):
-    """Points of one shape, and whether every peer computed the right thing."""
-    points, right = [], True
-    sets = max(1, min(64, math.ceil(2 * l2_bytes / shape.cache_bytes()) + 1))
-    inputs = make_inputs(torch, shape, sets)
-    want = reference(torch, shape, *inputs[0])
-    for peer in peers:
-        label = f"{peer} {' '.join(f'{k}={v}' for k, v in shape.fields().items())}"
+    def __init__(self, name, orders):
+        # The tests put another program in its place.
+        program = os.environ.get("RIDGE_PEER_WORKER", str(pathlib.Path(__file__).with_name("peer_worker.py")))
+        read, write = os.pipe()
+        script = f'exec "$0" -B "$1" "$2" 3>&{write} {write}>&-' if write != 3 else 'exec "$0" -B "$1" "$2"'
+        self.child = subprocess.Popen(["/bin/sh", "-c", script, sys.executable, program, name], stdin=subprocess.PIPE,
+                                      pass_fds=(write,), start_new_session=True)
+        os.close(write)
+        self.report = read
+        self.pending = b""
+        self.ended = ""
+        self.selector = selectors.DefaultSelector()
+        self.selector.register(read, selectors.EVENT_READ)
         try:
-            run = MAKERS[peer](torch, shape)
-            got = run(*inputs[0])[0].double()
-            error = ((got - want).norm() / want.norm()).item()
-            if not error <= 1e-2:
-                print(f"{label}: WRONG, relative error {error:.2e}", flush=True)
-                right = False
-                continue
-            timing = summary(measure(torch, run, inputs, budget_us))
-        # A peer may refuse a shape in many ways; each is named, and none ends the run.
-        except Exception as problem:  # pylint: disable=broad-exception-caught
-            print(f"{label}: not measured: {str(problem).splitlines()[0]}", flush=True)
-            continue
-        points.append(
-            {"family": "decode_attention", "kernel": peer, "shape": shape.fields()} | shape.work() | timing
-        )
-        rate = shape.work()["bytes_read"] / timing["median_us"] * 1e-6
-        print(f"{label}: {timing['median_us']:.1f} us  {rate:.2f} TB/s  error {error:.1e}", flush=True)
-    return points, right
+            self.child.stdin.write("".join(json.dumps(order) + "\n" for order in orders).encode())
+            self.child.stdin.close()
+        except BrokenPipeError:
+            pass  # It died; message() tells.
+
+    def message(self, seconds):
+        """The next message, "end" if there is none, "timeout" if it does not come in time."""
+        end = time.monotonic() + seconds
+        while b"\n" not in self.pending:
+            if not self.selector.select(max(end - time.monotonic(), 0)):
+                return "timeout"
+            part = os.read(self.report, 65536)
+            if not part:
+                return "end"
+            self.pending += part
+        line, self.pending = self.pending.split(b"\n", 1)
+        return json.loads(line)
+
+    def finish(self):
+        """Ends it, with everything it has started, and says how it ended; the same answer ever after."""
+        if self.ended:
+            return self.ended
+        try:
+            self.child.wait(timeout=0.5)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.child.pid, signal.SIGKILL)
+            self.child.wait()
+        self.selector.close()
+        os.close(self.report)
+        code = self.child.returncode
+        self.ended = f"died of signal {-code}" if code < 0 else f"exited with {code}"
+        return self.ended
+
+
+class Run:
+    """What was asked for and what has become of it."""
+
+    def __init__(self, options, described):
+        self.options = options
+        self.end = time.monotonic() + options.time_limit if options.time_limit else math.inf
+        self.output = pathlib.Path(options.output)
+        self.journal = pathlib.Path(options.output + ".partial")
+        self.described = described
+        self.points = {}
+        self.missing = []
+        self.unavailable = {}
+        self.wrong = []
+        self.comparisons = 0
+        self.plan = [point for peer in options.peer for point in shapes.grid(peer, options.full, described["free_bytes"])]
+        self.identity = "ridge-peers " + json.dumps(
+            [FORMAT_VERSION, described["device"]["uuid"], sorted(described["software"].items())])
+        self.read_journal()
+
+    def read_journal(self):
+        """Goes on from a run on this device with these versions; sets another's files aside."""
+        lines = self.journal.read_text(encoding="utf-8").split("\n")[:-1] if self.journal.exists() else []
+        if lines and lines[0] == self.identity:
+            for line in lines[1:]:
+                entry = json.loads(line)
+                self.points[entry["key"]] = entry["timing"]
+            print(f"continuing an interrupted run: {len(self.points)} points are there already")
+            return
+        for path in (self.journal, self.output):
+            if path.exists():
+                number = 1
+                while (aside := path.with_name(f"{path.name}.{number}")).exists():
+                    number += 1
+                path.rename(aside)
+                print(f"what was there of another run is now {aside}")
+        self.journal.write_text(self.identity + "\n", encoding="utf-8")
+
+    def note(self, point, timing):
+        """A measured point, in the journal at once."""
+        self.points[point.key()] = timing
+        with open(self.journal, "a", encoding="utf-8") as file:
+            file.write(json.dumps({"key": point.key(), "timing": timing}) + "\n")
+        rate = point.work()["bytes_read"] / timing["median_us"] * 1e-6
+        print(f"{point.key()}: {timing['median_us']:.1f} us  {rate:.2f} TB/s", flush=True)
+
+    def fail(self, point, why):
+        """A point that came to nothing."""
+        self.missing.append({"what": point.key(), "why": why})
+        print(f"{point.key()}: not measured: {why}", flush=True)
+
+    def write(self, command, date):
+        """The measurement file, whole or not there."""
+        known = {entry["what"] for entry in self.missing}
+        late = [{"what": point.key(), "why": "the run was stopped before"} for point in self.plan
+                if not {point.key(), point.peer} & (known | self.points.keys() | self.unavailable.keys())]
+        absent = [{"what": peer, "why": why} for peer, why in self.unavailable.items()]
+        document = {
+            "format": "ridge-measurement",
+            "format_version": FORMAT_VERSION,
+            "tool": "measure_peers.py",
+            "command": command,
+            "date_utc": date,
+            "device": self.described["device"],
+            "software": {"driver": "unknown"} | self.described["software"],
+            "clocks": {"first": None, "last": None},
+            "timing": {
+                "method": "CUDA graph replay between events, time per launch",
+                "statistic": "median, p10 and p90 over replays",
+            },
+            "checks": {"comparisons": self.comparisons, "wrong": self.wrong},
+            "not_measured": absent + self.missing + late,
+            "points": [
+                {"family": point.family, "kernel": point.peer, "shape": point.fields()} | point.work()
+                | self.points[point.key()]
+                for point in self.plan if point.key() in self.points
+            ],
+        }
+        beside = self.output.with_name(self.output.name + ".writing")
+        beside.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+        beside.replace(self.output)
+
+    def seconds(self, limit):
+        """What an item may take, within the run's limit."""
+        left = self.end - time.monotonic()
+        if left <= 0:
+            raise Stop()
+        return min(limit, left)
+
+    def do_points(self, peer, points):
+        """Has one worker do the points; returns those that it did not come to."""
+        worker = Worker(peer, [{"key": p.key(), "shape": p.fields(), "set_bytes": p.set_bytes()} for p in points])
+        try:
+            left, begun = list(points), False
+            while left:
+                limit = self.options.item_limit if begun else START_LIMIT_S
+                message = worker.message(self.seconds(limit))
+                if message == "timeout" and time.monotonic() >= self.end:
+                    raise Stop()
+                if message in ("timeout", "end"):
+                    why = f"no answer within {limit:.0f} s" if message == "timeout" else f"the peer {worker.finish()}"
+                    self.fail(left.pop(0), why)
+                    return left
+                if "begin" in message:
+                    begun = True
+                    continue
+                if "unavailable" in message:
+                    self.unavailable[peer] = message["unavailable"]
+                    print(f"{peer}: not installed: {message['unavailable']}", flush=True)
+                    return []
+                point = left.pop(0)
+                self.take(point, message)
+                if "broken" in message:
+                    return left
+            return left
+        finally:
+            worker.finish()
+
+    def take(self, point, message):
+        """What a worker says of a point."""
+        if "us" in message:
+            self.comparisons += 1
+            self.note(point, summary(message["us"]))
+        elif "wrong" in message:
+            self.comparisons += 1
+            self.wrong.append({"what": point.key(), "why": message["wrong"]})
+            self.fail(point, "WRONG: " + message["wrong"])
+        else:
+            self.fail(point, message["failed"])
+
+    def do_peer(self, peer):
+        """All points of a peer, with a new worker after each that is lost."""
+        left = [point for point in self.plan if point.peer == peer and point.key() not in self.points]
+        for _ in range(MOST_LOST_WORKERS):
+            if not left:
+                return
+            left = self.do_points(peer, left)
+        for point in left:
+            self.fail(point, f"given up after {MOST_LOST_WORKERS} lost workers")
+
+
+def describe():
+    """What the device is, from a process of its own."""
+    worker = Worker("describe", [])
+    message = worker.message(START_LIMIT_S)
+    ended = worker.finish()
+    return message if isinstance(message, dict) else {"obstacle": f"PyTorch cannot tell: {message}, {ended}"}
 
 
 def parse(arguments):
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", default="peers.json", help="where to write (peers.json)")
-    parser.add_argument("--full", action="store_true", help="the whole calibration grid")
-    parser.add_argument("--peer", action="append", choices=PEERS, help="only this peer; may be repeated")
+    parser.add_argument("--full", action="store_true", help="a denser grid")
+    parser.add_argument("--peer", action="append", choices=list(shapes.GRIDS), help="only this peer; may be repeated")
+    parser.add_argument("--time-limit", type=float, default=0, help="stop after so many seconds and write what there is")
+    parser.add_argument("--item-limit", type=float, default=60, help="give up a point after so many seconds (60)")
     parser.add_argument("--list", action="store_true", help="print peers and shapes and stop")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    options.peer = options.peer or list(shapes.GRIDS)
+    return options
 
 
 def main(arguments):
     """Measures, writes, and returns the exit status."""
     options = parse(arguments)
-    peers = options.peer or list(PEERS)
     if options.list:
-        for shape in grid(options.full, 80e9):
-            print(" ".join(f"{key}={value}" for key, value in shape.fields().items()))
-        print(f"peers: {', '.join(peers)}")
-        return 0
+        for peer in options.peer:
+            for point in shapes.grid(peer, options.full, 80e9):
+                print(point.key())
+        print(f"peers: {', '.join(options.peer)}")
+        return DONE
+    described = describe()
+    if "obstacle" in described:
+        print(f"measure_peers.py: {described['obstacle']}; nothing was measured", file=sys.stderr)
+        return NO_DEVICE
+
+    def stop(_number, _frame):
+        raise Stop()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    command = " ".join(["measure_peers.py", *arguments])
+    date = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    run = Run(options, described)
+    stopped = False
     try:
-        import torch
-    except ImportError:
-        print("measure_peers.py: PyTorch is not installed; nothing was measured", file=sys.stderr)
-        return 3
-    if not torch.cuda.is_available():
-        print("measure_peers.py: no CUDA device can be used here; nothing was measured", file=sys.stderr)
-        return 3
-    document = header(torch, " ".join(["measure_peers.py", *arguments]))
-    free_bytes, _ = torch.cuda.mem_get_info()
-    shapes = grid(options.full, free_bytes)
-    all_right = True
-    for index, shape in enumerate(shapes):
-        print(f"[{index + 1}/{len(shapes)}]", end=" ", flush=True)
-        points, right = measure_shape(
-            torch, shape, peers, document["device"]["l2_bytes"], 100e3 if options.full else 40e3
-        )
-        document["points"] += points
-        all_right = all_right and right
-        torch.cuda.empty_cache()
-    with open(options.output, "w", encoding="utf-8") as file:
-        json.dump(document, file, indent=2)
-        file.write("\n")
-    print(f"{len(document['points'])} points written to {options.output}")
-    return 0 if all_right else 1
+        for peer in options.peer:
+            run.do_peer(peer)
+            run.write(command, date)
+    except Stop:
+        stopped = True
+        run.write(command, date)
+    print(f"{len(run.points)} points in {options.output}, {len(run.missing)} not measured, {len(run.wrong)} wrong"
+          + ("; stopped before the end, the same command goes on" if stopped else ""))
+    if stopped:
+        return STOPPED
+    if not run.missing:
+        run.journal.unlink()
+    return WRONG if run.wrong else DONE
 
 
 if __name__ == "__main__":

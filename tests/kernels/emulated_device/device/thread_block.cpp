@@ -48,6 +48,7 @@ ThreadBlock::ThreadBlock(const Launch& launch, uint3 index,
       transaction_barriers_(scheduler_, shared_),
       numbered_barriers_(scheduler_),
       copies_(scheduler_, shared_, transaction_barriers_),
+      thread_copies_(shared_, scheduler_.threads()),
       prerequisites_done_(!launch.dependent) {
   const unsigned threads = scheduler_.threads();
   if (threads == 0 || threads > kMostThreads) {
@@ -118,6 +119,9 @@ void ThreadBlock::run_to_end() {
 void ThreadBlock::require_clean_end() const {
   if (copies_.has_work()) {
     fail("a CTA ended while bulk copies into its shared memory were under way");
+  }
+  if (thread_copies_.under_way()) {
+    fail("a CTA ended with cp.async copies that no wait covered");
   }
   for (std::size_t warp = 0; warp < matrix_units_.size(); ++warp) {
     if (!matrix_units_[warp].drained()) {

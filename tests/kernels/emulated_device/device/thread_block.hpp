@@ -7,6 +7,7 @@
 #include "matrix_unit.hpp"
 #include "scheduler.hpp"
 #include "shared_memory.hpp"
+#include "thread_copies.hpp"
 #include "warp.hpp"
 
 #include <cstddef>
@@ -52,6 +53,7 @@ class ThreadBlock {
   TransactionBarriers& transaction_barriers() { return transaction_barriers_; }
   NumberedBarriers& numbered_barriers() { return numbered_barriers_; }
   CopyEngine& copies() { return copies_; }
+  ThreadCopies& thread_copies() { return thread_copies_; }
   MatrixUnit& matrix_unit();
   WarpExchange& warp() { return warps_[thread() / 32]; }
 
@@ -83,6 +85,7 @@ class ThreadBlock {
   TransactionBarriers transaction_barriers_;
   NumberedBarriers numbered_barriers_;
   CopyEngine copies_;
+  ThreadCopies thread_copies_;
   std::vector<MatrixUnit> matrix_units_;
   std::deque<WarpExchange> warps_;
   std::function<void(unsigned)> body_;
