@@ -13,9 +13,9 @@
 
 /// Decode attention for every chip from Ampere on: cp.async, ldmatrix and mma.sync alone. One CTA
 /// of four or eight warps works through its segments of the same schedule as the Hopper kernel's; a
-/// warp holds 16 of the tile's 64 query rows and up to 128 columns of their output, in registers:
-/// more would spill, so that at a head dimension of 256 two warps compute the same scores. All
-/// threads copy the next tile while the warps that have rows work on this one.
+/// warp holds 16 of the tile's 64 query rows and 64 or 128 columns of their output, in registers:
+/// more would spill, so that at head dimensions of 128 and 256 two warps compute the same scores.
+/// All threads copy the next tile while the warps that have rows work on this one.
 namespace ridge::kernels::decode {
 namespace {
 
@@ -293,7 +293,7 @@ struct Portable {
 };
 
 template <int HeadDim, KvType Type>
-__global__ void __launch_bounds__(portable_threads(HeadDim))
+__global__ void __launch_bounds__(portable_threads(HeadDim), 1)
     portable_kernel(const __grid_constant__ Arguments arguments) {
   const Portable<HeadDim, Type> kernel{dynamic_shared_memory(), arguments};
   const int end = arguments.cta_begin[blockIdx.x + 1];

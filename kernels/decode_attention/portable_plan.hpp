@@ -11,9 +11,9 @@
 /// Everything fits the 99 KiB that the smallest chips from Ampere on give a CTA.
 namespace ridge::kernels::decode {
 
-/// Columns of the output that a warp holds for its 16 rows: 64 registers per thread at most.
+/// Columns of the output that a warp holds for its 16 rows: so many that nothing spills anywhere.
 constexpr int portable_columns(int head_dim) {
-  return head_dim < 128 ? head_dim : 128;
+  return head_dim == 256 ? 128 : 64;
 }
 /// Four warps of 16 query rows, for each group of columns.
 constexpr int portable_threads(int head_dim) {
