@@ -23,7 +23,7 @@ bool runs(std::string_view kernel, const bench::Shape& shape, const bench::Devic
 std::string explain_layer(const bench::Point& point, const bench::DeviceFacts& device);
 std::string explain_gemm(const bench::Point& point, const bench::DeviceFacts& device);
 
-// Their device halves (check.cu, workload.cu).
+// Their device halves (check.sm90a.cu, workload.sm90a.cu).
 bench::CheckReport check_layer(const bench::Case& test, const bench::DeviceFacts& device);
 bench::CheckReport check_gemm(const bench::Case& test, const bench::DeviceFacts& device);
 std::unique_ptr<bench::Workload> prepare_layer(const bench::Point& point,
