@@ -45,7 +45,11 @@ class ReferenceType final : public JsonType {
 
   bool read(const JsonNode& node, void* out) const override {
     auto& reference = *static_cast<Reference<Spec>*>(out);
-    if (!node.is_object()) return node.read(reference.name);
+    if (node.is_string()) return node.read(reference.name);
+    if (!node.is_object()) {
+      node.expected(words());
+      return false;
+    }
     const std::size_t problems = node.context().diagnostics->errors().size();
     read_spec_(node, reference.spec.emplace());
     return node.context().diagnostics->errors().size() == problems;
