@@ -39,7 +39,7 @@ const Price* ChipSpec::price(const std::string& wanted) const {
 namespace {
 
 const Catalog& catalog() {
-  static const Catalog chips("the name of an accelerator", "hwmodels/data/chips");
+  static const Catalog chips("the name of an accelerator", "hwmodels/data/chips", "chips");
   return chips;
 }
 

@@ -136,7 +136,7 @@ void read_model(const JsonNode& node, ModelSpec& out) {
 
 namespace {
 const Catalog& catalog() {
-  static const Catalog models("the name of a model", "models/data");
+  static const Catalog models("the name of a model", "models/data", "models");
   return models;
 }
 

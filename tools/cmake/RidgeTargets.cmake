@@ -40,14 +40,19 @@ function(ridge_layer name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS;LIBRARIES;PRIVATE_LIBRARIES" ${ARGN})
   add_library(ridge_${name} STATIC ${ARG_SOURCES})
   add_library(ridge::${name} ALIAS ridge_${name})
-  target_include_directories(ridge_${name} PUBLIC include PRIVATE src)
+  target_include_directories(ridge_${name}
+    PUBLIC $<BUILD_INTERFACE:${CMAKE_CURRENT_SOURCE_DIR}/include> PRIVATE src)
   foreach(layer IN LISTS ARG_DEPENDS)
     target_link_libraries(ridge_${name} PUBLIC ridge::${layer})
   endforeach()
   target_link_libraries(ridge_${name}
     PUBLIC ${ARG_LIBRARIES}
-    PRIVATE ridge_options ${ARG_PRIVATE_LIBRARIES})
+    PRIVATE $<BUILD_INTERFACE:ridge_options> ${ARG_PRIVATE_LIBRARIES})
   target_compile_features(ridge_${name} PUBLIC cxx_std_20)
+  set_target_properties(ridge_${name} PROPERTIES EXPORT_NAME ${name})
+  install(TARGETS ridge_${name} EXPORT RidgeTargets INCLUDES DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
+  install(DIRECTORY include/ DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
+  set_property(GLOBAL APPEND PROPERTY RIDGE_LAYERS ${name})
 endfunction()
 
 # How tests are compiled: they are compiled far more often than they run long.
@@ -69,8 +74,10 @@ function(ridge_test name)
   target_compile_definitions(ridge_test_${name} PRIVATE
     RIDGE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   # Properties draw the same cases on every run; RC_PARAMS="seed=N max_success=M" tries others by hand.
+  # Whose machine it is, and what parts they have of their own, is no matter.
   gtest_discover_tests(ridge_test_${name} NO_PRETTY_VALUES DISCOVERY_TIMEOUT 120
-    PROPERTIES TIMEOUT 600 ENVIRONMENT "RC_PARAMS=seed=20250725")
+    PROPERTIES TIMEOUT 600 ENVIRONMENT "RC_PARAMS=seed=20250725"
+      ENVIRONMENT_MODIFICATION "XDG_CONFIG_HOME=set:${PROJECT_BINARY_DIR}/no-own-library")
 endfunction()
 
 # ridge_benchmark(<name> SOURCES ... LIBRARIES ...): a Google Benchmark executable.

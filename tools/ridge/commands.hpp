@@ -10,10 +10,12 @@ namespace ridge::tools {
 
 void add_calibrate_command(CLI::App& app);
 void add_check_command(CLI::App& app);
+void add_completion_command(CLI::App& app);
 void add_cost_command(CLI::App& app);
 void add_fit_command(CLI::App& app);
 void add_import_command(CLI::App& app);
 void add_list_command(CLI::App& app);
+void add_manual_command(CLI::App& app);
 void add_reproduce_command(CLI::App& app);
 void add_schema_command(CLI::App& app);
 void add_show_command(CLI::App& app);

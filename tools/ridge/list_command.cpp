@@ -1,65 +1,96 @@
 #include "commands.hpp"
 #include "output.hpp"
+#include "ridge/base/catalog.hpp"
 #include "ridge/hwmodels/calibrated/calibration.hpp"
 #include "ridge/hwmodels/chip_spec.hpp"
 #include "ridge/models/model_spec.hpp"
 #include "ridge/scenario/scenario_files.hpp"
 #include "ridge/view/text_table.hpp"
 
+#include <algorithm>
+#include <filesystem>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include <CLI/CLI.hpp>
-#include <fmt/format.h>
 
 namespace ridge::tools {
 namespace {
 
-void list_models() {
-  view::TextTable table;
-  table.column("model", view::Align::left);
-  table.column("architecture", view::Align::left);
-  for (const auto& name : models::model_names()) {
-    table.row({name, models::load_model(name).title});
+// One kind of part that is found by name.
+struct Kind {
+  const char* command;
+  const char* help;
+  const char* name_column;
+  const char* words_column;
+  std::vector<std::string> (*names)();
+  // What a name stands for; none where the name says it.
+  std::string (*words)(const std::string& name);
+};
+
+constexpr Kind kKinds[] = {
+    {"models", "The architectures", "model", "architecture", models::model_names,
+     [](const std::string& name) { return models::load_model(name).title; }},
+    {"chips", "The accelerators", "chip", "accelerator", hw::chip_names,
+     [](const std::string& name) { return hw::load_chip(name).title; }},
+    {"calibrations", "The calibrations", "calibration", "measured",
+     hw::calibrated::calibration_names,
+     [](const std::string& name) { return hw::calibrated::load_calibration(name).source; }},
+    {"scenarios", "The scenarios", "scenario", nullptr,
+     [] { return std::vector<std::string>(scenario::scenario_names()); }, nullptr},
+};
+
+bool is_own(const Kind& kind, const std::string& name) {
+  const std::filesystem::path library = own_library();
+  return !library.empty() && std::filesystem::exists(library / kind.command / (name + ".json"));
+}
+
+void list(const Kind& kind, bool only_names) {
+  const std::vector<std::string> names = kind.names();
+  // Where a part comes from is worth a column only to those who have parts of their own.
+  const bool some_own = std::any_of(names.begin(), names.end(),
+                                    [&](const std::string& name) { return is_own(kind, name); });
+  if (only_names || (kind.words == nullptr && !some_own)) {
+    std::string out;
+    for (const std::string& name : names) out += name + "\n";
+    write_stdout(out);
+    return;
   }
-  write_stdout(table.text());
-}
-
-void list_chips() {
   view::TextTable table;
-  table.column("chip", view::Align::left);
-  table.column("accelerator", view::Align::left);
-  for (const auto& name : hw::chip_names()) table.row({name, hw::load_chip(name).title});
-  write_stdout(table.text());
-}
-
-void list_calibrations() {
-  view::TextTable table;
-  table.column("calibration", view::Align::left);
-  table.column("measured", view::Align::left);
-  for (const auto& name : hw::calibrated::calibration_names()) {
-    table.row({name, hw::calibrated::load_calibration(name).source});
+  table.column(kind.name_column, view::Align::left);
+  if (some_own) table.column("from", view::Align::left);
+  if (kind.words != nullptr) table.column(kind.words_column, view::Align::left);
+  for (const std::string& name : names) {
+    std::vector<std::string> row = {name};
+    if (some_own) {
+      row.push_back(is_own(kind, name) ? (own_library() / kind.command).string() : "Ridge");
+    }
+    if (kind.words != nullptr) row.push_back(kind.words(name));
+    table.row(row);
   }
-  table.fit(80);
+  if (kind.command == std::string_view("calibrations")) table.fit(80);
   write_stdout(table.text());
-}
-
-void list_scenarios() {
-  std::string out;
-  for (const auto& name : scenario::scenario_names()) out += name + "\n";
-  write_stdout(out);
 }
 
 }  // namespace
 
 void add_list_command(CLI::App& app) {
-  auto* command =
-      app.add_subcommand("list", "What ships with Ridge: models, chips, calibrations, scenarios");
+  auto* command = app.add_subcommand(
+      "list", "What is known by name: models, chips, calibrations, scenarios, yours included");
   command->require_subcommand(1);
-  command->add_subcommand("models", "The shipped architectures")->callback(list_models);
-  command->add_subcommand("chips", "The shipped accelerators")->callback(list_chips);
-  command->add_subcommand("calibrations", "The shipped calibrations")->callback(list_calibrations);
-  command->add_subcommand("scenarios", "The shipped scenarios")->callback(list_scenarios);
-  command->footer("Examples:\n  ridge list models\n  ridge list chips");
+  for (const Kind& kind : kKinds) {
+    auto* subcommand = command->add_subcommand(kind.command, kind.help);
+    auto only_names = std::make_shared<bool>(false);
+    subcommand->add_flag("--names", *only_names, "Names only, one a line");
+    subcommand->callback([&kind, only_names] { list(kind, *only_names); });
+  }
+  command->footer(
+      "Files of your own are found by name in $XDG_CONFIG_HOME/ridge (else ~/.config/ridge), in "
+      "its\n"
+      "folders models, chips, calibrations and scenarios; a column then says where each comes "
+      "from.\n"
+      "Examples:\n  ridge list models\n  ridge list chips");
 }
 
 }  // namespace ridge::tools

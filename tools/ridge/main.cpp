@@ -1,7 +1,10 @@
 // The ridge program. Exit status: 0 done, 2 the user's mistake, 1 ours.
 #include "commands.hpp"
+#include "ridge/base/catalog.hpp"
 #include "ridge/base/error.hpp"
 #include "ridge/base/nearest_name.hpp"
+#include "ridge/hwmodels/calibrated/calibration.hpp"
+#include "ridge_commit.hpp"
 
 #include <algorithm>
 #include <array>
@@ -19,12 +22,13 @@ namespace {
 
 // Every command, in the order that help shows them.
 constexpr std::array kCommands = {
-    ridge::tools::add_cost_command,      ridge::tools::add_simulate_command,
-    ridge::tools::add_sweep_command,     ridge::tools::add_sparsity_command,
-    ridge::tools::add_fit_command,       ridge::tools::add_reproduce_command,
-    ridge::tools::add_calibrate_command, ridge::tools::add_show_command,
-    ridge::tools::add_check_command,     ridge::tools::add_list_command,
-    ridge::tools::add_import_command,    ridge::tools::add_schema_command,
+    ridge::tools::add_cost_command,       ridge::tools::add_simulate_command,
+    ridge::tools::add_sweep_command,      ridge::tools::add_sparsity_command,
+    ridge::tools::add_fit_command,        ridge::tools::add_reproduce_command,
+    ridge::tools::add_calibrate_command,  ridge::tools::add_show_command,
+    ridge::tools::add_check_command,      ridge::tools::add_list_command,
+    ridge::tools::add_import_command,     ridge::tools::add_schema_command,
+    ridge::tools::add_completion_command, ridge::tools::add_manual_command,
 };
 
 constexpr int kUserMistake = 2;
@@ -56,17 +60,32 @@ void refuse_unknown_command(const CLI::App& app, int argc, char** argv) {
                                      ridge::did_you_mean(command, known)));
 }
 
-}  // namespace
+// What a report of a fault should say about the program that showed it.
+std::string version(bool verbose) {
+  std::string text = "ridge " RIDGE_VERSION;
+  if (!verbose) return text;
+  text += fmt::format("\ncommit       {}\nbuild        {}, {} {}\ndata         {}\n", RIDGE_COMMIT,
+                      RIDGE_BUILD_TYPE, RIDGE_COMPILER, __VERSION__, ridge::data_root().string());
+  text += fmt::format("own library  {}\n", ridge::own_library().string());
+  for (const std::string& name : ridge::hw::calibrated::calibration_names()) {
+    text += fmt::format("calibration  {}: {}\n", name,
+                        ridge::hw::calibrated::load_calibration(name).source);
+  }
+  text.pop_back();
+  return text;
+}
 
-// Outside the try block only the parser is made.
-int main(int argc, char** argv) {  // NOLINT(bugprone-exception-escape)
-  // A reader that goes away (`ridge ... | head`) shows as a failed write, with a message.
-  std::signal(SIGPIPE, SIG_IGN);
+int run(int argc, char** argv) {
   CLI::App app(
       "Ridge prices and simulates the decoding of large language models: what an architecture asks "
       "of a machine, how long it takes, and what it costs.");
   app.name("ridge");
-  app.set_version_flag("--version", "ridge " RIDGE_VERSION);
+  bool verbose = false;
+  auto* more = app.add_flag("--verbose", verbose,
+                            "With --version: also the build, the data and the calibrations");
+  auto* version_flag = app.set_version_flag(
+      "--version", [&verbose] { return version(verbose); }, "Print the version and exit");
+  more->needs(version_flag);
   app.require_subcommand(1);
   try {
     for (const auto add : kCommands) add(app);
@@ -82,16 +101,26 @@ int main(int argc, char** argv) {  // NOLINT(bugprone-exception-escape)
     if (e.get_exit_code() == 0) return app.exit(e);  // --help, --version
     app.exit(e);
     return kUserMistake;
+  }
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  // A reader that goes away (`ridge ... | head`) shows as a failed write, with a message.
+  std::signal(SIGPIPE, SIG_IGN);
+  try {
+    return run(argc, argv);
   } catch (const ridge::UserError& e) {
     print_problems(e.what());
     return kUserMistake;
   } catch (const std::exception& e) {
     fmt::print(stderr,
                "ridge: internal error: {}\n"
-               "ridge: this is a fault of Ridge; please report it with the command line and the "
-               "files it read\n",
+               "ridge: this is a fault of Ridge; please report it with the command line, the files "
+               "it read and what `ridge --version --verbose` says\n",
                e.what());
     return kOurMistake;
   }
-  return 0;
 }

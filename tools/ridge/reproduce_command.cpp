@@ -51,9 +51,8 @@ void add_reproduce_command(CLI::App& app) {
   auto options = std::make_shared<Options>();
   command
       ->add_option("report", options->reproduction,
-                   fmt::format("The report: {}, or the path of a reproduction file; with "
-                               "--measured, a ledger",
-                               fmt::join(evidence::reproduction_names(), ", ")))
+                   "The report: its name, or the path of a reproduction file; with --measured, a "
+                   "ledger")
       ->required();
   command->add_flag("--measured", options->measured,
                     "What was measured, not reckoned: our predictions beside it, and their errors");
@@ -67,11 +66,12 @@ void add_reproduce_command(CLI::App& app) {
   add_output_options(*command, options->output, "table|json|csv");
   command->footer([] {
     return fmt::format(
+        "Reports by name: {1}.\n"
         "Examples:\n"
         "  ridge reproduce {0}\n"
         "  ridge reproduce {0} --format json -o cells.json\n"
         "  ridge reproduce {0} --measured",
-        evidence::reproduction_names().front());
+        evidence::reproduction_names().front(), fmt::join(evidence::reproduction_names(), ", "));
   });
   command->callback([options] { run_reproduce(*options); });
 }

@@ -94,7 +94,7 @@ std::ptrdiff_t preference(const std::vector<std::string>& preferred, const Curve
 }
 
 const Catalog& catalog() {
-  static const Catalog kCatalog("a calibration", "hwmodels/data/calibrations");
+  static const Catalog kCatalog("a calibration", "hwmodels/data/calibrations", "calibrations");
   return kCatalog;
 }
 

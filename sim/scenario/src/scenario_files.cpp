@@ -7,7 +7,7 @@
 namespace ridge::scenario {
 namespace {
 const Catalog& catalog() {
-  static const Catalog scenarios("the name of a scenario", "scenarios");
+  static const Catalog scenarios("the name of a scenario", "scenarios", "scenarios");
   return scenarios;
 }
 }  // namespace
