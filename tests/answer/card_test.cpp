@@ -44,7 +44,7 @@ TEST_P(ModelCard, OperatorsAddUpToTheDemandOfAToken) {
       }
     }
   }
-  const hw::theory::TokenDemand demand = hw::theory::TokenCostModel().demand(model, context);
+  const hw::theory::TokenDemand demand = hw::theory::TokenTimeModel().demand(model, context);
   EXPECT_NEAR(attention, demand.attention.value(), 1e-9 * attention);
   EXPECT_NEAR(linear, demand.attention_linear.value(), 1e-9 * linear);
   EXPECT_NEAR(ffn, demand.ffn.value(), 1e-9 * ffn);

@@ -95,12 +95,7 @@ TEST(SimulationReport, ASeedGivenWinsOverTheFile) {
 TEST(PipelinePicture, ShowsEveryPoolsRowsAndMicroBatchesInTheMiddleOfAStep) {
   auto input = scenario::load_simulation(scenario("step3-2a2f-4k-fp8"));
   input.input.measurement.steps = 2;
-  const test::TemporaryFile file("pipeline.svg", "");
-  (void)simulate(std::move(input), {.picture_path = file.path()});
-  std::ifstream in(file.path());
-  std::stringstream text;
-  text << in.rdbuf();
-  const std::string svg = text.str();
+  const std::string svg = simulate(std::move(input), {.picture = true}).picture;
   for (const char* row : {"attention 0: kernels", "ffn 0: kernels", "ffn 0: collectives",
                           "attention 0: NICs, sending", "micro-batch 2</text>"}) {
     EXPECT_THAT(svg, HasSubstr(row));

@@ -1,6 +1,7 @@
 // The whole answer as people read it. After a change that is meant:
-//   ridge reproduce step3 -o tests/golden/reproduce-step3.txt
+//   COLUMNS=80 ridge reproduce step3 -o tests/golden/reproduce-step3.txt
 #include "ridge/evidence/reproduction.hpp"
+#include "ridge/view/terminal.hpp"
 #include "source_tree.hpp"
 
 #include <gtest/gtest.h>
@@ -9,7 +10,7 @@ namespace ridge::evidence {
 namespace {
 
 TEST(Golden, TheReproductionOfStep3ReadsAsKept) {
-  EXPECT_EQ(render(reproduce("step3"), view::OutputFormat::table),
+  EXPECT_EQ(view::folded(render(reproduce("step3"), view::OutputFormat::table), 80),
             test::source_text("tests/golden/reproduce-step3.txt"));
 }
 

@@ -57,7 +57,8 @@ CostAssumptions any_assumptions() {
 
 TokenCost cost(const models::ModelSpec& model, const AnyChip& chip, double context,
                const CostAssumptions& assumptions) {
-  return TokenCostModel(assumptions).cost(model, PricedChip(chip.spec, chip.price), context);
+  return cost_of(TokenTimeModel(assumptions).time(model, RooflineChip(chip.spec), context),
+                 chip.price);
 }
 
 // Rounding keeps order, so these hold to the last bit.

@@ -35,18 +35,19 @@ std::optional<std::vector<double>> alone(const json& model_json, const json& chi
   hw::ChipSpec chip;
   read_chip(JsonNode(chip_json, context_of_file), chip);
   if (!diagnostics.ok()) return std::nullopt;
-  const hw::theory::TokenCost cost = hw::theory::TokenCostModel().cost(
-      model, hw::theory::PricedChip(chip, chip.price()->rate), context);
+  const hw::theory::TokenTime time =
+      hw::theory::TokenTimeModel().time(model, hw::theory::RooflineChip(chip), context);
+  const hw::theory::TokenCost cost = hw::theory::cost_of(time, chip.price()->rate);
   return std::vector<double>{model.total_parameters(),
                              model.active_parameters(),
                              model.weight_bytes().value(),
                              static_cast<double>(model.layers()),
                              static_cast<double>(model.effective_rank()),
                              model.cache_bytes_per_token().value(),
-                             cost.demand.cache.value(),
-                             cost.demand.attention.value(),
-                             cost.demand.attention_linear.value(),
-                             cost.demand.ffn.value(),
+                             time.demand.cache.value(),
+                             time.demand.attention.value(),
+                             time.demand.attention_linear.value(),
+                             time.demand.ffn.value(),
                              cost.total().value() * 1e6};
 }
 

@@ -97,7 +97,7 @@ TEST(ScatterPlot, IsADrawingWithoutAnyPoint) {
 
 TEST(ScatterPlot, EscapesItsTexts) {
   ScatterPlot plot{.title = "a < b", .x_label = "c & d"};
-  plot.series.push_back({.name = "e > f", .labelled = true, .points = {{1.0, 1.0, "<g>"}}});
+  plot.series.push_back({.name = "e > f", .labeled = true, .points = {{1.0, 1.0, "<g>"}}});
   const std::string svg = plot.svg();
   EXPECT_THAT(svg, HasSubstr("a &lt; b"));
   EXPECT_THAT(svg, HasSubstr("c &amp; d"));

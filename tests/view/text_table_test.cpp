@@ -32,19 +32,60 @@ TEST(TextTable, CountsCharactersAndNotBytes) {
             "x          1\n");
 }
 
-TEST(TextTable, FitsALineByContinuingItsLastColumnBelow) {
+TEST(TextTable, ColumnsOfWordsGoOnBelowThemselves) {
   TextTable table;
   table.column("a");
   table.column("source", Align::left);
-  table.fit(24);
   table.row({"1", "a book of twenty pages and more"});
-  table.row({"22", "anunbreakablewordoftwentyfiveletters"});
-  EXPECT_EQ(table.text(),
+  table.row({"22", "short"});
+  EXPECT_EQ(table.text(24),
             " a  source\n"
             "--  --------------------\n"
             " 1  a book of twenty\n"
             "    pages and more\n"
-            "22  anunbreakablewordoftwentyfiveletters\n");
+            "22  short\n");
+}
+
+TEST(TextTable, AWordThatIsTooLongStaysWhole) {
+  TextTable table;
+  table.column("a", Align::left);
+  table.row({"anunbreakablewordoffortyfiveletters"});
+  EXPECT_EQ(table.text(20),
+            "a\n-----------------------------------\nanunbreakablewordoffortyfiveletters\n");
+}
+
+TEST(TextTable, ColumnsEqualInAllRowsGoAboveWhereTheLineIsTooShort) {
+  TextTable table;
+  table.column("name", Align::left);
+  table.column("gpus");
+  table.column("tokens\nper s");
+  table.row({"first", "16", "1200"});
+  table.row({"second", "16", "1300"});
+  EXPECT_EQ(table.text(16),
+            "In all rows:\n  gpus 16\n\n"
+            "name    tokens\n         per s\n------  ------\nfirst     1200\nsecond    1300\n");
+  EXPECT_EQ(table.text(80).find("In all rows"), std::string::npos);
+}
+
+TEST(TextTable, WhatIsStillTooWideIsPartedWithTheFirstColumnRepeated) {
+  TextTable table;
+  table.column("name", Align::left);
+  table.column("aaaaaa");
+  table.column_beside("bbbbbb");
+  table.column("cccccc");
+  table.row({"x", "1", "2", "3"});
+  EXPECT_EQ(table.text(20),
+            "name  aaaaaa  bbbbbb\n----  ------  ------\nx          1       2\n\n"
+            "name  cccccc\n----  ------\nx          3\n");
+}
+
+TEST(Folded, GoesOnBesideTheLabel) {
+  EXPECT_EQ(folded("  links   one two three four\nshort\n", 18),
+            "  links   one two\n          three\n          four\nshort\n");
+}
+
+TEST(Folded, OtherLinesGoOnTwoFurtherIn) {
+  EXPECT_EQ(folded("one two three four", 10), "one two\n  three\n  four\n");
 }
 
 TEST(TextTable, HasNoTrailingSpaces) {

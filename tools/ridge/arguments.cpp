@@ -54,12 +54,4 @@ CLI::Validator not_empty() {
           ""};
 }
 
-CLI::Validator svg_file() {
-  return {[](std::string& text) {
-            if (text.ends_with(".svg")) return std::string();
-            return fmt::format("expected the name of an SVG file (.svg), got \"{}\"", text);
-          },
-          ""};
-}
-
 }  // namespace ridge::tools

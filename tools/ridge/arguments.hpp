@@ -14,7 +14,4 @@ namespace ridge::tools {
 [[nodiscard]] CLI::Validator seed();
 // Anything but nothing: an empty name is a variable that was not set.
 [[nodiscard]] CLI::Validator not_empty();
-// The file of a picture, which is drawn in this format alone.
-[[nodiscard]] CLI::Validator svg_file();
-
 }  // namespace ridge::tools

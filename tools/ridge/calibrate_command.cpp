@@ -198,7 +198,7 @@ void run_calibrate(const Options& options) {
 
   write_file(options.output, to_json(result.calibration));
   if (!options.plots.empty()) draw_plots(options.plots, result);
-  write_stdout(ledger(result.calibration));
+  print(ledger(result.calibration));
 }
 
 }  // namespace

@@ -3,9 +3,11 @@
 #include "names.hpp"
 #include "output.hpp"
 #include "ridge/answer/cost_report.hpp"
+#include "ridge/base/error.hpp"
 #include "ridge/base/format.hpp"
 #include "ridge/scenario/cost_scenario.hpp"
 
+#include <charconv>
 #include <memory>
 
 #include <CLI/CLI.hpp>
@@ -25,6 +27,35 @@ struct Options {
   OutputOptions output;
 };
 
+// "h800=1.5,mi300x=1.99", or the name of a list, or both.
+answer::Prices parse_prices(const std::string& text) {
+  answer::Prices prices;
+  if (text.empty()) return prices;
+  for (const std::string& part : split_list(text, "--price")) {
+    const auto equals = part.find('=');
+    if (equals == std::string::npos) {
+      if (!prices.list.empty()) {
+        throw UserError(fmt::format("--price: expected one price list, got \"{}\" and \"{}\"",
+                                    prices.list, part));
+      }
+      prices.list = part;
+      continue;
+    }
+    const std::string amount = part.substr(equals + 1);
+    double usd = 0.0;
+    const auto [end, error] = std::from_chars(amount.data(), amount.data() + amount.size(), usd);
+    if (error != std::errc{} || end != amount.data() + amount.size() || !(usd > 0.0) ||
+        !(usd <= 1e6)) {
+      throw UserError(fmt::format(
+          "--price: expected USD per hour of a chip, above 0 and at most 1e6, got \"{}\"", part));
+    }
+    if (!prices.chosen.emplace(part.substr(0, equals), UsdPerSecond{usd / 3600.0}).second) {
+      throw UserError(fmt::format("--price: {} has two prices", part.substr(0, equals)));
+    }
+  }
+  return prices;
+}
+
 void run_cost(const Options& options) {
   scenario::CostScenario scenario = scenario::load_cost_scenario(options.scenario);
   if (!options.models.empty()) scenario.models = split_list(options.models, "--model");
@@ -40,7 +71,7 @@ void run_cost(const Options& options) {
       load_models(scenario.models, options.models.empty() ? options.scenario : "--model");
   question.chips = load_chips(scenario.chips, options.chips.empty() ? options.scenario : "--chip");
   question.contexts = scenario.contexts;
-  question.price = options.price;
+  question.prices = parse_prices(options.price);
   if (options.batch > 0.0) question.assumptions.batch = options.batch;
   if (options.count_mla_as_step3) question.assumptions.mla_count = models::MlaCount::step3;
   write_output(options.output, answer::render(answer::answer(question), options.output.format));
@@ -64,8 +95,10 @@ void add_cost_command(CLI::App& app) {
   command->add_option("--context", options->contexts, "Cached tokens per request")
       ->check(not_empty())
       ->type_name("8K,32K,...");
-  command->add_option("--price", options->price,
-                      "Price list to use where a chip has several (see ridge show CHIP)");
+  command
+      ->add_option("--price", options->price,
+                   "A price list (see ridge show CHIP), USD per hour of single chips, or both")
+      ->type_name("LIST,CHIP=USD,...");
   command
       ->add_option("--batch", options->batch,
                    "Tokens that share one reading of the weights (default: unlimited)")
@@ -79,6 +112,7 @@ void add_cost_command(CLI::App& app) {
         "Examples:\n"
         "  ridge cost\n"
         "  ridge cost --model {0} --chip {1},{2} --context 8K,32K,128K\n"
+        "  ridge cost --chip {1},{2} --price {1}=1.5,{2}=0.9\n"
         "  ridge cost --model my-model.json --chip {1} --batch 256 --format json",
         names.model, names.chip, names.other_chip);
   });

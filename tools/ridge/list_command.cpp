@@ -1,5 +1,9 @@
 #include "commands.hpp"
 #include "output.hpp"
+#include "ridge/answer/cost_report.hpp"
+#include "ridge/answer/fit_report.hpp"
+#include "ridge/answer/simulation_figures.hpp"
+#include "ridge/answer/sparsity_report.hpp"
 #include "ridge/base/catalog.hpp"
 #include "ridge/hwmodels/calibrated/calibration.hpp"
 #include "ridge/hwmodels/chip_spec.hpp"
@@ -8,89 +12,154 @@
 #include "ridge/view/text_table.hpp"
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 namespace ridge::tools {
 namespace {
 
-// One kind of part that is found by name.
-struct Kind {
-  const char* command;
-  const char* help;
-  const char* name_column;
-  const char* words_column;
-  std::vector<std::string> (*names)();
-  // What a name stands for; none where the name says it.
-  std::string (*words)(const std::string& name);
+using Json = nlohmann::ordered_json;
+
+// What ships of one kind: one entry each, all with the same keys.
+struct Listing {
+  std::vector<std::string> keys;
+  std::vector<std::vector<std::string>> entries;
 };
 
-constexpr Kind kKinds[] = {
-    {"models", "The architectures", "model", "architecture", models::model_names,
-     [](const std::string& name) { return models::load_model(name).title; }},
-    {"chips", "The accelerators", "chip", "accelerator", hw::chip_names,
-     [](const std::string& name) { return hw::load_chip(name).title; }},
-    {"calibrations", "The calibrations", "calibration", "measured",
-     hw::calibrated::calibration_names,
-     [](const std::string& name) { return hw::calibrated::load_calibration(name).source; }},
-    {"scenarios", "The scenarios", "scenario", nullptr,
-     [] { return std::vector<std::string>(scenario::scenario_names()); }, nullptr},
-};
-
-bool is_own(const Kind& kind, const std::string& name) {
-  const std::filesystem::path library = own_library();
-  return !library.empty() && std::filesystem::exists(library / kind.command / (name + ".json"));
+Listing models_listing() {
+  Listing out{{"model", "architecture"}, {}};
+  for (const auto& name : models::model_names()) {
+    out.entries.push_back({name, models::load_model(name).title});
+  }
+  return out;
 }
 
-void list(const Kind& kind, bool only_names) {
-  const std::vector<std::string> names = kind.names();
-  // Where a part comes from is worth a column only to those who have parts of their own.
-  const bool some_own = std::any_of(names.begin(), names.end(),
-                                    [&](const std::string& name) { return is_own(kind, name); });
-  if (only_names || (kind.words == nullptr && !some_own)) {
-    std::string out;
-    for (const std::string& name : names) out += name + "\n";
-    write_stdout(out);
+Listing chips_listing() {
+  Listing out{{"chip", "accelerator"}, {}};
+  for (const auto& name : hw::chip_names())
+    out.entries.push_back({name, hw::load_chip(name).title});
+  return out;
+}
+
+Listing calibrations_listing() {
+  Listing out{{"calibration", "measured"}, {}};
+  for (const auto& name : hw::calibrated::calibration_names()) {
+    out.entries.push_back({name, hw::calibrated::load_calibration(name).source});
+  }
+  return out;
+}
+
+Listing scenarios_listing() {
+  Listing out{{"scenario", "command", "question"}, {}};
+  for (const auto& name : scenario::scenario_names()) {
+    const JsonDocument document = JsonDocument::read(scenario::scenario_path(name));
+    const auto text = [&](const char* key) { return document.json().value(key, std::string()); };
+    out.entries.push_back({name, text("kind"), text("title")});
+  }
+  return out;
+}
+
+// Every figure that an answer, a sweep's column or a ledger may name.
+Listing figures_listing() {
+  Listing out{{"figure", "unit", "of", "meaning"}, {}};
+  const auto add = [&](const char* of, const auto& figures) {
+    for (const auto& figure : figures) {
+      out.entries.push_back({std::string(figure.spec.name), std::string(figure.spec.unit), of,
+                             std::string(figure.spec.words)});
+    }
+  };
+  add("model", answer::model_figures());
+  add("cost", answer::chip_figures());
+  add("cost", answer::pairing_figures());
+  add("simulate", answer::simulation_figures());
+  add("fit, attention", answer::attention_fit_figures());
+  add("fit, FFN", answer::ffn_fit_figures());
+  add("sparsity", answer::sparsity_figures());
+  return out;
+}
+
+// What people list, and the library's folder of its kind.
+struct Kind {
+  const char* name;
+  const char* help;
+  Listing (*listing)();
+  bool files = true;  // one file an entry, which may be the user's own
+};
+
+constexpr std::array kKinds = {
+    Kind{"models", "The architectures", models_listing},
+    Kind{"chips", "The accelerators", chips_listing},
+    Kind{"calibrations", "The calibrations", calibrations_listing},
+    Kind{"scenarios", "The scenarios and the commands that answer them", scenarios_listing},
+    Kind{"figures", "Every figure that answers, sweeps and ledgers name", figures_listing, false}};
+
+// Where a part comes from is worth a column only to those who have parts of their own.
+void add_origins(const Kind& kind, Listing& listing) {
+  const std::filesystem::path library = own_library();
+  if (!kind.files || library.empty()) return;
+  const auto is_own = [&](const std::vector<std::string>& entry) {
+    return std::filesystem::exists(library / kind.name / (entry.front() + ".json"));
+  };
+  if (std::none_of(listing.entries.begin(), listing.entries.end(), is_own)) return;
+  listing.keys.insert(listing.keys.begin() + 1, "from");
+  for (auto& entry : listing.entries) {
+    entry.insert(entry.begin() + 1, is_own(entry) ? (library / kind.name).string() : "Ridge");
+  }
+}
+
+void write(const Listing& listing, const OutputOptions& output) {
+  if (output.format == view::OutputFormat::json) {
+    Json entries = Json::array();
+    for (const auto& entry : listing.entries) {
+      Json& object = entries.emplace_back(Json::object());
+      for (std::size_t i = 0; i < entry.size(); ++i) object[listing.keys[i]] = entry[i];
+    }
+    write_output(output, entries.dump(2) + "\n");
     return;
   }
   view::TextTable table;
-  table.column(kind.name_column, view::Align::left);
-  if (some_own) table.column("from", view::Align::left);
-  if (kind.words != nullptr) table.column(kind.words_column, view::Align::left);
-  for (const std::string& name : names) {
-    std::vector<std::string> row = {name};
-    if (some_own) {
-      row.push_back(is_own(kind, name) ? (own_library() / kind.command).string() : "Ridge");
-    }
-    if (kind.words != nullptr) row.push_back(kind.words(name));
-    table.row(row);
-  }
-  if (kind.command == std::string_view("calibrations")) table.fit(80);
-  write_stdout(table.text());
+  for (const auto& key : listing.keys) table.column(key, view::Align::left);
+  for (const auto& entry : listing.entries) table.row(entry);
+  write_output(output, table.text());
 }
 
 }  // namespace
 
 void add_list_command(CLI::App& app) {
   auto* command = app.add_subcommand(
-      "list", "What is known by name: models, chips, calibrations, scenarios, yours included");
+      "list", "What is known by name: models, chips, calibrations, scenarios, figures");
   command->require_subcommand(1);
   for (const Kind& kind : kKinds) {
-    auto* subcommand = command->add_subcommand(kind.command, kind.help);
+    auto* listed = command->add_subcommand(kind.name, kind.help);
+    auto output = std::make_shared<OutputOptions>();
+    add_output_options(*listed, *output, "table|json");
     auto only_names = std::make_shared<bool>(false);
-    subcommand->add_flag("--names", *only_names, "Names only, one a line");
-    subcommand->callback([&kind, only_names] { list(kind, *only_names); });
+    listed->add_flag("--names", *only_names, "Names only, one a line");
+    listed->callback([output, only_names, &kind] {
+      Listing listing = kind.listing();
+      if (!*only_names) {
+        add_origins(kind, listing);
+        write(listing, *output);
+        return;
+      }
+      std::string names;
+      for (const auto& entry : listing.entries) names += entry.front() + "\n";
+      write_output(*output, names);
+    });
   }
   command->footer(
       "Files of your own are found by name in $XDG_CONFIG_HOME/ridge (else ~/.config/ridge), in "
       "its\n"
       "folders models, chips, calibrations and scenarios; a column then says where each comes "
       "from.\n"
-      "Examples:\n  ridge list models\n  ridge list chips");
+      "Examples:\n  ridge list models\n  ridge list chips --format json");
 }
 
 }  // namespace ridge::tools

@@ -1,5 +1,6 @@
 // The ridge program. Exit status: 0 done, 2 the user's mistake, 1 ours.
 #include "commands.hpp"
+#include "output.hpp"
 #include "ridge/base/catalog.hpp"
 #include "ridge/base/error.hpp"
 #include "ridge/base/nearest_name.hpp"
@@ -108,10 +109,13 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  // A reader that goes away (`ridge ... | head`) shows as a failed write, with a message.
+  // A reader that goes away (`ridge ... | head`) shows as a failed write, and ends the program
+  // quietly.
   std::signal(SIGPIPE, SIG_IGN);
   try {
     return run(argc, argv);
+  } catch (const ridge::tools::ReaderGone&) {
+    return 0;
   } catch (const ridge::UserError& e) {
     print_problems(e.what());
     return kUserMistake;

@@ -4,14 +4,21 @@
 #include "ridge/base/file.hpp"
 #include "ridge/base/format.hpp"
 #include "ridge/scenario/cost_scenario.hpp"
+#include "ridge/view/terminal.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <map>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 namespace ridge::tools {
 
@@ -43,15 +50,83 @@ void add_output_options(CLI::App& command, OutputOptions& options, std::string_v
 
 void write_stdout(std::string_view text) {
   if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
+    if (errno == EPIPE) throw ReaderGone();
     throw UserError(fmt::format("cannot write to standard output: {}", std::strerror(errno)));
   }
 }
 
-void write_output(const OutputOptions& options, std::string_view text) {
+void print(std::string_view text) {
+  write_stdout(view::folded(text, view::output_width()));
+}
+
+void write_output(const OutputOptions& options, std::string_view answer) {
+  const std::string text = options.format == view::OutputFormat::table
+                               ? view::folded(answer, view::output_width())
+                               : std::string(answer);
   if (options.path.empty()) {
     write_stdout(text);
   } else {
     write_file(options.path, text);
+  }
+}
+
+namespace {
+
+constexpr const char* kConverter = "rsvg-convert";
+
+bool ends_with(const std::string& path, std::string_view extension) {
+  return std::filesystem::path(path).extension() == extension;
+}
+
+// Whether a program is found on PATH.
+bool installed(const char* program) {
+  const char* path = std::getenv("PATH");
+  std::string_view folders = path == nullptr ? "" : path;
+  while (!folders.empty()) {
+    const std::size_t end = std::min(folders.find(':'), folders.size());
+    const auto file = std::filesystem::path(folders.substr(0, end)) / program;
+    if (::access(file.c_str(), X_OK) == 0) return true;
+    folders.remove_prefix(std::min(end + 1, folders.size()));
+  }
+  return false;
+}
+
+}  // namespace
+
+void check_picture_path(const std::string& path) {
+  if (ends_with(path, ".svg")) return;
+  if (!ends_with(path, ".png")) {
+    throw UserError(
+        fmt::format("--picture: expected a name that ends in .svg or .png, got \"{}\"", path));
+  }
+  if (!installed(kConverter)) {
+    throw UserError(
+        fmt::format("--picture: {}: a PNG is made by {} (Debian's librsvg2-bin), which is not "
+                    "installed; a name "
+                    "that ends in .svg needs nothing",
+                    path, kConverter));
+  }
+}
+
+void write_picture(const std::string& path, const std::string& svg) {
+  if (!ends_with(path, ".png")) {
+    write_file(path, svg);
+    return;
+  }
+  const std::string source = path + ".svg";
+  write_file(source, svg);
+  std::string program = kConverter;
+  std::string output = "--output=" + path;
+  std::string input = source;
+  char* const arguments[] = {program.data(), output.data(), input.data(), nullptr};
+  pid_t child = 0;
+  int status = -1;
+  const int failure = ::posix_spawnp(&child, kConverter, nullptr, nullptr, arguments, environ);
+  if (failure == 0) ::waitpid(child, &status, 0);
+  std::error_code ignored;
+  std::filesystem::remove(source, ignored);
+  if (failure != 0 || status != 0) {
+    throw UserError(fmt::format("{}: {} did not make it", path, kConverter));
   }
 }
 

@@ -20,10 +20,16 @@ struct OutputOptions {
 // Adds --format (with the given choices, "table|csv|json") and -o,--output.
 void add_output_options(CLI::App& command, OutputOptions& options, std::string_view choices);
 
-// Writes the whole answer to the chosen place. Throws UserError on any failure, the full disk
-// included.
+// Whoever read standard output has gone (`ridge ... | head`): there is nobody left to tell
+// anything.
+struct ReaderGone {};
+
+// Writes the whole answer to the chosen place, a table folded to the width of the output. Throws
+// UserError on any failure, the full disk included.
 void write_output(const OutputOptions& options, std::string_view text);
 void write_stdout(std::string_view text);
+// Text for people: folded to the width of the output.
+void print(std::string_view text);
 
 // Real names for the examples in help, from the default cost scenario: no source file names a model
 // or a chip.
@@ -34,6 +40,11 @@ struct ExampleNames {
   std::string other_chip;
 };
 [[nodiscard]] ExampleNames example_names();
+
+// The SVG of `draw` in the file `path`, or a PNG made of it where the name ends so. check_ refuses
+// other names, and PNG without the program that makes it, before any work is done.
+void check_picture_path(const std::string& path);
+void write_picture(const std::string& path, const std::string& svg);
 
 // A line on standard error: "ridge: warning: ...".
 void warn(std::string_view text);

@@ -55,7 +55,7 @@ void add_reproduce_command(CLI::App& app) {
                    "ledger")
       ->required();
   command->add_flag("--measured", options->measured,
-                    "What was measured, not reckoned: our predictions beside it, and their errors");
+                    "What was measured, not computed: our predictions beside it, and their errors");
   command->add_option("--page", options->page, "With --measured: also write the ledger as a page")
       ->type_name("FILE");
   command

@@ -28,8 +28,23 @@ struct Options {
   std::string picture;
   std::optional<std::uint64_t> seed;
   std::optional<int> samples;
+  bool verbose = false;
   OutputOptions output;
 };
+
+// Of many operators outside their range, one line; the rest when asked.
+void tell(const answer::SimulationReport& report, bool verbose) {
+  const auto& range = report.out_of_range;
+  const bool folded = !verbose && range.outside > 1;
+  for (const auto& warning : report.warnings) {
+    if (!folded || warning.find(answer::kOutOfRange) == std::string::npos) warn(warning);
+  }
+  if (!folded) return;
+  warn(fmt::format(
+      "{} of {} operators are outside what they were measured on, their errors widened to up to "
+      "{:.0f} %; --verbose names them",
+      range.outside, range.operators, 100.0 * range.worst_error));
+}
 
 answer::SimulationReport run_one(const std::string& name, const Options& options, bool compared) {
   scenario::Library library;
@@ -48,22 +63,24 @@ answer::SimulationReport run_one(const std::string& name, const Options& options
                                         told = std::max(now, told);
                                       },
                                   .trace_path = compared ? "" : options.trace,
-                                  .picture_path = compared ? "" : options.picture});
+                                  .picture = !compared && !options.picture.empty()});
   // Closed-loop scenarios run in milliseconds; others only when asked.
   constexpr int kUsualSamples = 20;
-  const bool quick = report.theoretical_floor.has_value();
+  const bool quick = report.theoretical_floor.has_value() && report.calibrated;
   const int samples = options.samples.value_or(quick ? kUsualSamples : 0);
   if (samples > 0 && !report.result.partial) {
     report.uncertainty = answer::uncertainty_of(located, library, samples, &interrupted);
   }
-  for (const auto& warning : report.warnings) warn(warning);
+  tell(report, options.verbose);
   return report;
 }
 
 void run_simulate(const Options& options) {
   // Ctrl-C ends the run with the statistics so far.
   std::signal(SIGINT, on_interrupt);
+  if (!options.picture.empty()) check_picture_path(options.picture);
   const auto report = run_one(options.scenario, options, false);
+  if (!options.picture.empty()) write_picture(options.picture, report.picture);
   const auto format = options.output.format;
   if (options.compare.empty()) {
     write_output(options.output, answer::render(report, format));
@@ -90,10 +107,10 @@ void add_simulate_command(CLI::App& app) {
                    "Write a trace of the measurement, for ui.perfetto.dev")
       ->type_name("FILE");
   command
-      ->add_option("--picture", options->picture,
-                   "Draw a few layers of the measurement as an SVG file: who computes, who waits")
-      ->check(svg_file())
-      ->type_name("FILE.svg");
+      ->add_option(
+          "--picture", options->picture,
+          "Draw a few layers of the measurement as an SVG or PNG file: who computes, who waits")
+      ->type_name("FILE");
   command->add_option("--seed", options->seed, "Seed of all randomness (default: the scenario's)")
       ->check(seed());
   command
@@ -101,6 +118,7 @@ void add_simulate_command(CLI::App& app) {
                    "Further runs with calibrations and seeds drawn anew, for an interval (default: "
                    "20 in closed loop, else 0)")
       ->check(whole_between(0, 10000));
+  command->add_flag("--verbose", options->verbose, "Name every operator that a warning is about");
   add_output_options(*command, options->output, "table|json");
   command->footer(
       "Examples:\n"

@@ -49,16 +49,18 @@ void run_sweep(const Options& options) {
   std::signal(SIGINT, [](int) { stop = true; });
   try {
     sweep::SweepScenario scenario = sweep::load_sweep(options.scenario);
-    if (!options.picture.empty()) sweep::check_picture(scenario);
+    if (!options.picture.empty()) {
+      check_picture_path(options.picture);
+      sweep::check_picture(scenario);
+    }
     const sweep::SweepResult result = sweep::run_sweep(std::move(scenario), how);
     tell(result);
     if (!options.picture.empty()) {
-      FileWriter file(options.picture);
-      file.write(sweep::sweep_picture(result));
-      file.finish();
+      write_picture(options.picture, sweep::sweep_picture(result));
     }
     if (options.output.path.empty()) {
-      sweep::write_sweep(result, options.output.format, how, write_stdout);
+      const bool table = options.output.format == view::OutputFormat::table;
+      sweep::write_sweep(result, options.output.format, how, table ? print : write_stdout);
     } else {
       FileWriter file(options.output.path);
       sweep::write_sweep(result, options.output.format, how,
@@ -91,9 +93,8 @@ void add_sweep_command(CLI::App& app) {
       ->type_name("N");
   command
       ->add_option("--picture", options->picture,
-                   "Also draw the designs and their Pareto front as an SVG file")
-      ->check(svg_file())
-      ->type_name("FILE.svg");
+                   "Also draw the designs and their Pareto front as an SVG or PNG file")
+      ->type_name("FILE");
   add_output_options(*command, options->output, "csv|json|table");
   command->footer(
       "Examples:\n"

@@ -6,22 +6,29 @@
 
 namespace ridge::hw::theory {
 
-std::string missing_for_cost(const ChipSpec& chip, const Price* price) {
+std::string missing_for_time(const ChipSpec& chip) {
   if (!chip.memory_bandwidth.value) return "memory bandwidth unknown";
   if (!chip.rate_for(Precision::bf16)) return "matrix rate unknown";
-  if (price == nullptr) return "price unknown";
   return {};
 }
 
-PricedChip::PricedChip(const ChipSpec& chip, UsdPerSecond price) {
-  const Price named{.name = {}, .rate = price, .source = {}};
-  if (const auto missing = missing_for_cost(chip, &named); !missing.empty()) {
-    throw UserError(fmt::format("{}: cannot compute a cost: {}", chip.name, missing));
+std::string missing_for_cost(const ChipSpec& chip, const Price* price) {
+  if (std::string missing = missing_for_time(chip); !missing.empty()) return missing;
+  return price == nullptr ? "price unknown" : "";
+}
+
+RooflineChip::RooflineChip(const ChipSpec& chip) {
+  if (const auto missing = missing_for_time(chip); !missing.empty()) {
+    throw UserError(fmt::format("{}: cannot compute a time: {}", chip.name, missing));
   }
   for (std::size_t p = 0; p < models::kPrecisions; ++p) {
-    usd_per_flop_[p] = price / *chip.rate_for(static_cast<Precision>(p));
+    seconds_per_flop_[p] = 1.0 / *chip.rate_for(static_cast<Precision>(p));
   }
-  usd_per_byte_ = price / *chip.memory_bandwidth.value;
+  seconds_per_byte_ = 1.0 / *chip.memory_bandwidth.value;
+}
+
+TokenCost cost_of(const TokenTime& time, UsdPerSecond price) {
+  return {.attention = price * time.attention / Tokens{1.0}, .ffn = price * time.ffn / Tokens{1.0}};
 }
 
 void BestPairing::offer(std::size_t chip, const TokenCost& cost) {
@@ -39,7 +46,7 @@ void BestPairing::offer(std::size_t chip, const TokenCost& cost) {
 // Visits every operator of the first three parts, once per kind of layer, with the number of layers
 // that launch it and the tokens of one launch.
 template <typename Visit>
-void TokenCostModel::for_each_operator(const models::ModelSpec& model, double context,
+void TokenTimeModel::for_each_operator(const models::ModelSpec& model, double context,
                                        Visit&& visit) {
   const double tokens = assumptions_.batch.value_or(1.0);
   const models::DecodeShape shape{.sequences = tokens, .context = context};
@@ -79,7 +86,7 @@ void add(TokenDemand& total, models::Part part, const models::Demand& d, double 
 
 }  // namespace
 
-TokenDemand TokenCostModel::demand(const models::ModelSpec& model, double context) {
+TokenDemand TokenTimeModel::demand(const models::ModelSpec& model, double context) {
   TokenDemand total;
   for_each_operator(model, context, [&](const models::Operator& op, double times) {
     if (op.part <= models::Part::ffn) add(total, op.part, models::demand(op), times);
@@ -87,31 +94,27 @@ TokenDemand TokenCostModel::demand(const models::ModelSpec& model, double contex
   return total;
 }
 
-TokenCost TokenCostModel::cost(const models::ModelSpec& model, const PricedChip& chip,
+TokenTime TokenTimeModel::time(const models::ModelSpec& model, const RooflineChip& chip,
                                double context) {
-  TokenCost cost;
-  Usd attention;
-  Usd ffn;
-  Usd bound_by_compute;
-  Usd bound_by_memory;
+  TokenTime time;
+  Seconds bound_by_compute;
+  Seconds bound_by_memory;
   for_each_operator(model, context, [&](const models::Operator& op, double times) {
     if (op.part > models::Part::ffn) return;
     const models::Demand d = models::demand(op);
-    add(cost.demand, op.part, d, times);
+    add(time.demand, op.part, d, times);
     const Bytes memory =
         d.cache_read + d.cache_written + (assumptions_.batch ? d.weights : Bytes{});
-    const Usd compute_usd = times * (d.flop * chip.usd_per_flop(d.compute));
-    const Usd memory_usd = times * (memory * chip.usd_per_byte());
-    const Usd usd = std::max(compute_usd, memory_usd);
-    (op.part == models::Part::ffn ? ffn : attention) += usd;
+    const Seconds compute_time = times * (d.flop * chip.seconds_per_flop(d.compute));
+    const Seconds memory_time = times * (memory * chip.seconds_per_byte());
+    const Seconds longer = std::max(compute_time, memory_time);
+    (op.part == models::Part::ffn ? time.ffn : time.attention) += longer;
     if (op.part == models::Part::attention) {
-      (compute_usd >= memory_usd ? bound_by_compute : bound_by_memory) += usd;
+      (compute_time >= memory_time ? bound_by_compute : bound_by_memory) += longer;
     }
   });
-  cost.attention = attention / Tokens{1.0};
-  cost.ffn = ffn / Tokens{1.0};
-  cost.attention_bound = bound_by_compute >= bound_by_memory ? Resource::compute : Resource::memory;
-  return cost;
+  time.attention_bound = bound_by_compute >= bound_by_memory ? Resource::compute : Resource::memory;
+  return time;
 }
 
 }  // namespace ridge::hw::theory

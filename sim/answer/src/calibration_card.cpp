@@ -43,8 +43,6 @@ std::string curves_table(const Calibration& calibration) {
                measured ? fmt::format("{:.1f} %", 100.0 * e.p90) : "-",
                note_of(curve, alternative)});
   }
-  constexpr std::size_t kWidth = 140;
-  table.fit(kWidth);
   return table.text();
 }
 

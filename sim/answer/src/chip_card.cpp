@@ -90,7 +90,6 @@ std::string table(const hw::ChipSpec& chip) {
   text.column("figure");
   text.column("", view::Align::left);
   text.column("source", view::Align::left);
-  text.fit(80);
   for (const auto& fact : facts(chip)) {
     std::string figure = fact.absent ? "none" : "unknown";
     if (fact.value) figure = fmt::format("{:g}{}", *fact.value, fact.unconfirmed ? "?" : "");

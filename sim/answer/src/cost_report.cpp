@@ -1,9 +1,13 @@
 #include "ridge/answer/cost_report.hpp"
 
+#include "ridge/base/error.hpp"
 #include "ridge/base/format.hpp"
+#include "ridge/base/nearest_name.hpp"
 #include "ridge/view/text_table.hpp"
 
 #include <algorithm>
+#include <array>
+#include <cmath>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -12,8 +16,44 @@
 namespace ridge::answer {
 namespace {
 
-double per_million(UsdPerToken cost) {
-  return cost.value() * 1e6;
+// Every list that any of these chips has.
+std::vector<std::string> known_lists(const std::vector<hw::ChipSpec>& chips) {
+  std::vector<std::string> lists;
+  for (const auto& chip : chips) {
+    for (const auto& price : chip.prices) {
+      if (std::find(lists.begin(), lists.end(), price.name) == lists.end()) {
+        lists.push_back(price.name);
+      }
+    }
+  }
+  return lists;
+}
+
+void check_prices(const CostQuestion& question) {
+  const Prices& prices = question.prices;
+  if (!prices.list.empty()) {
+    const auto lists = known_lists(question.chips);
+    if (std::find(lists.begin(), lists.end(), prices.list) == lists.end()) {
+      throw UserError(fmt::format(
+          "--price: expected a price list that one of the chips has ({}) or CHIP=USD_PER_HOUR, got "
+          "\"{}\"{}",
+          lists.empty() ? "none has any" : fmt::format("{}", fmt::join(lists, ", ")), prices.list,
+          did_you_mean(prices.list, lists)));
+    }
+  }
+  std::vector<std::string> names;
+  for (const auto& chip : question.chips) names.push_back(chip.name);
+  for (const auto& [chip, price] : prices.chosen) {
+    if (std::find(names.begin(), names.end(), chip) != names.end()) continue;
+    throw UserError(fmt::format("--price: expected one of the chips asked about ({}), got \"{}\"{}",
+                                fmt::join(names, ", "), chip, did_you_mean(chip, names)));
+  }
+}
+
+std::string price_words(const hw::ChipSpec& chip, const std::optional<hw::Price>& price) {
+  if (!price) return fmt::format("{}: unknown", chip.name);
+  return fmt::format("{}: {:g} USD/h ({}{})", chip.name, price->rate.value() * 3600.0, price->name,
+                     price->source.empty() ? "" : ": " + price->source);
 }
 
 // What the reader must know about a chip before believing its row.
@@ -41,26 +81,34 @@ void add_notes(const hw::ChipSpec& chip, const CostQuestion& question,
 
 }  // namespace
 
-CostReport answer(const CostQuestion& question) {
-  CostReport report;
-  for (const auto& model : question.models) report.model_titles.push_back(model.title);
-  for (const auto& chip : question.chips) report.chip_titles.push_back(chip.title);
+std::optional<hw::Price> Prices::of(const hw::ChipSpec& chip) const {
+  if (const auto found = chosen.find(chip.name); found != chosen.end()) {
+    return hw::Price{.name = "as given", .rate = found->second, .source = {}};
+  }
+  const hw::Price* listed = chip.price(list);
+  return listed == nullptr ? std::nullopt : std::optional(*listed);
+}
 
-  std::vector<std::optional<hw::theory::PricedChip>> priced;
+CostReport answer(const CostQuestion& question) {
+  check_prices(question);
+  CostReport report;
+  std::vector<std::optional<hw::theory::RooflineChip>> rooflines;
+  std::vector<std::optional<hw::Price>> prices;
   std::vector<std::string> reasons;
   for (const auto& chip : question.chips) {
-    const hw::Price* price = chip.price(question.price);
+    prices.push_back(question.prices.of(chip));
+    const hw::Price* price = prices.back() ? &*prices.back() : nullptr;
     reasons.push_back(hw::theory::missing_for_cost(chip, price));
-    priced.emplace_back();
-    if (reasons.back().empty()) {
-      priced.back().emplace(chip, price->rate);
-    } else {
+    rooflines.emplace_back();
+    if (hw::theory::missing_for_time(chip).empty()) rooflines.back().emplace(chip);
+    if (!reasons.back().empty()) {
       report.notes.push_back(fmt::format("{}: no cost: {}", chip.name, reasons.back()));
     }
+    report.prices.push_back(price_words(chip, prices.back()));
     add_notes(chip, question, report.notes);
   }
 
-  hw::theory::TokenCostModel costs(question.assumptions);
+  hw::theory::TokenTimeModel times(question.assumptions);
   for (const auto& model : question.models) {
     for (const double context : question.contexts) {
       hw::theory::BestPairing best;
@@ -68,23 +116,24 @@ CostReport answer(const CostQuestion& question) {
         CostRow row{.model = model.name,
                     .chip = question.chips[c].name,
                     .context = context,
-                    .demand = costs.demand(model, context),
-                    .ridge_point = question.chips[c].ridge_point(model.attentions.front().compute),
-                    .cost = {},
+                    .figures = {.demand = times.demand(model, context),
+                                .ridge_point =
+                                    question.chips[c].ridge_point(model.attentions.front().compute),
+                                .time = {},
+                                .cost = {}},
                     .why_unpriced = reasons[c]};
-        if (priced[c]) {
-          row.cost = costs.cost(model, *priced[c], context);
-          best.offer(c, *row.cost);
+        if (rooflines[c]) row.figures.time = times.time(model, *rooflines[c], context);
+        if (row.figures.time && prices[c]) {
+          row.figures.cost = hw::theory::cost_of(*row.figures.time, prices[c]->rate);
+          best.offer(c, *row.figures.cost);
         }
         report.rows.push_back(std::move(row));
       }
       if (best.found()) {
-        report.afd.push_back({.model = model.name,
-                              .context = context,
-                              .attention_chip = question.chips[best.attention_chip()].name,
-                              .ffn_chip = question.chips[best.ffn_chip()].name,
-                              .attention = best.attention(),
-                              .ffn = best.ffn()});
+        report.pairings.push_back({.model = model.name,
+                                   .context = context,
+                                   .figures = {question.chips[best.attention_chip()].name,
+                                               question.chips[best.ffn_chip()].name, best}});
       }
     }
   }
@@ -93,25 +142,43 @@ CostReport answer(const CostQuestion& question) {
 
 namespace {
 
+// What a table shows of a chip, after its name.
+constexpr std::array kShown = {
+    "ridge_point",       "attention_bound",        "attention_us_per_token",
+    "ffn_us_per_token",  "attention_usd_per_Mtok", "ffn_usd_per_Mtok",
+    "total_usd_per_Mtok"};
+
+std::string cell(const view::Figure<ChipFigures>& figure, const ChipFigures& row) {
+  if (figure.label != nullptr) {
+    const std::string label = figure.label(row);
+    return label.empty() ? "-" : label;
+  }
+  const double value = figure.shown(row);
+  if (std::isnan(value)) return "unknown";
+  if (figure.spec.unit == "USD/Mtok") return fmt::format("{:.3f}", value);
+  return figure.spec.unit == "FLOP/B" ? fmt::format("{:.0f}", value) : significant(value, 3);
+}
+
 std::string usd_words(UsdPerToken cost) {
-  return fmt::format("{:.3f}", per_million(cost));
+  return fmt::format("{:.3f}", cost.value() * 1e6);
 }
 
 std::string table(const CostReport& report) {
   std::string out =
-      "What a decoded token costs (theory: roofline without overheads; embeddings, LM head,\n"
-      "router and norms left out). Intensity is attention FLOP per byte of KV; below a chip's\n"
-      "ridge point the attention waits for memory, above it for arithmetic.\n";
-  auto afd = report.afd.begin();
+      "What a decoded token costs (theory: roofline without overheads; embeddings,\n"
+      "LM head, router and norms left out). Intensity is attention FLOP per byte of KV;\n"
+      "below a chip's ridge point the attention waits for memory, above it for\n"
+      "arithmetic. Times are those that one token keeps one chip busy.\n";
+  auto pairing = report.pairings.begin();
   for (auto row = report.rows.begin(); row != report.rows.end();) {
     auto group_end = row;
     while (group_end != report.rows.end() && group_end->model == row->model &&
            group_end->context == row->context) {
       ++group_end;
     }
-    const auto& d = row->demand;
+    const auto& d = row->figures.demand;
     out += fmt::format(
-        "\n{} at {} context\n  KV {}; attention {}, projections {}, FFN {}; {}\n\n", row->model,
+        "\n{} at {} context\n  KV {}; attention {}, projections {}, FFN {};\n  {}\n\n", row->model,
         tokens_words(row->context), si(d.cache.value(), "B"), si(d.attention.value(), "FLOP"),
         si(d.attention_linear.value(), "FLOP"), si(d.ffn.value(), "FLOP"),
         d.cache.value() > 0.0
@@ -119,103 +186,84 @@ std::string table(const CostReport& report) {
             : std::string("no KV"));
     view::TextTable text;
     text.column("chip", view::Align::left);
-    text.column("ridge\nFLOP/B");
-    text.column("intensity\n/ ridge");
-    text.column("attention\nwaits for", view::Align::left);
-    text.column("attention\nUSD/Mtok");
-    text.column("FFN\nUSD/Mtok");
-    text.column("total\nUSD/Mtok");
-    for (; row != group_end; ++row) {
-      const auto ridge = row->ridge_point;
-      const bool comparable = ridge && d.cache.value() > 0.0;
-      text.row({row->chip, ridge ? fmt::format("{:.0f}", ridge->value()) : "unknown",
-                comparable ? significant(d.arithmetic_intensity() / *ridge, 2) : "-",
-                row->cost ? std::string(name_of(row->cost->attention_bound)) : "-",
-                row->cost ? usd_words(row->cost->attention) : "unknown",
-                row->cost ? usd_words(row->cost->ffn) : "unknown",
-                row->cost ? usd_words(row->cost->total()) : "unknown"});
+    for (const char* name : kShown) {
+      const auto& figure = view::figure_named(chip_figures(), name);
+      text.column(std::string(figure.spec.heading),
+                  figure.label != nullptr ? view::Align::left : view::Align::right);
     }
-    const auto& last = *(row - 1);
-    if (afd != report.afd.end() && afd->model == last.model && afd->context == last.context) {
-      text.rule();
-      text.row({fmt::format("AFD: {} + {}", afd->attention_chip, afd->ffn_chip), "", "", "",
-                usd_words(afd->attention), usd_words(afd->ffn), usd_words(afd->total())});
-      ++afd;
+    for (; row != group_end; ++row) {
+      std::vector<std::string> cells = {row->chip};
+      for (const char* name : kShown) {
+        cells.push_back(cell(view::figure_named(chip_figures(), name), row->figures));
+      }
+      text.row(std::move(cells));
     }
     out += text.text();
+    const auto& last = *(row - 1);
+    if (pairing != report.pairings.end() && pairing->model == last.model &&
+        pairing->context == last.context) {
+      const PairingFigures& best = pairing->figures;
+      out += fmt::format("AFD: attention on {}, FFN on {}: {} + {} = {} USD/Mtok\n",
+                         best.attention_chip, best.ffn_chip, usd_words(best.best.attention()),
+                         usd_words(best.best.ffn()), usd_words(best.best.total()));
+      ++pairing;
+    }
   }
+  out += "\nPrices\n";
+  for (const auto& price : report.prices) out += fmt::format("  {}\n", price);
   if (!report.notes.empty()) out += "\nNotes\n";
   for (const auto& note : report.notes) out += fmt::format("  {}\n", note);
   return out;
 }
 
 std::string csv(const CostReport& report) {
-  std::string out =
-      "model,chip,attention_chip,ffn_chip,context_tokens,kv_bytes,attention_flop,linear_flop,"
-      "ffn_flop,arithmetic_intensity,ridge_point,attention_bound,attention_usd_per_Mtok,"
-      "ffn_usd_per_Mtok,total_usd_per_Mtok\n";
+  const auto joined = [](std::vector<std::string> a, const std::vector<std::string>& b) {
+    a.insert(a.end(), b.begin(), b.end());
+    return view::csv_line(a) + "\n";
+  };
   const auto number = [](double x) { return fmt::format("{}", x); };
+  const auto of_chip = [](const CostRow& row) {
+    return view::figure_values(chip_figures(), row.figures);
+  };
+  std::string out;
   for (const auto& row : report.rows) {
-    const auto& d = row.demand;
-    out += view::csv_line({row.model, row.chip, row.chip, row.chip, number(row.context),
-                           number(d.cache.value()), number(d.attention.value()),
-                           number(d.attention_linear.value()), number(d.ffn.value()),
-                           d.cache.value() > 0.0 ? number(d.arithmetic_intensity().value()) : "",
-                           row.ridge_point ? number(row.ridge_point->value()) : "",
-                           row.cost ? std::string(name_of(row.cost->attention_bound)) : "",
-                           row.cost ? number(per_million(row.cost->attention)) : "",
-                           row.cost ? number(per_million(row.cost->ffn)) : "",
-                           row.cost ? number(per_million(row.cost->total())) : ""}) +
-           "\n";
+    if (out.empty()) {
+      out = joined({"model", "chip", "attention_chip", "ffn_chip", "context_tokens"},
+                   view::csv_names(of_chip(row)));
+    }
+    out += joined({row.model, row.chip, row.chip, row.chip, number(row.context)},
+                  view::csv_cells(of_chip(row)));
   }
-  for (const auto& row : report.afd) {
-    out += view::csv_line({row.model, "afd", row.attention_chip, row.ffn_chip, number(row.context),
-                           "", "", "", "", "", "", "", number(per_million(row.attention)),
-                           number(per_million(row.ffn)), number(per_million(row.total()))}) +
-           "\n";
+  // A pairing has the costs alone.
+  for (const auto& row : report.pairings) {
+    std::vector<std::string> cells(chip_figures().size());
+    const auto costs = view::csv_cells(view::figure_values(pairing_figures(), row.figures));
+    std::copy(costs.end() - 3, costs.end(), cells.end() - 3);
+    out += joined({row.model, "afd", costs[0], costs[1], number(row.context)}, cells);
   }
   return out;
 }
 
 std::string json(const CostReport& report) {
   using Json = nlohmann::ordered_json;
-  const auto optional = [](const auto& value, auto&& get) {
-    return value ? Json(get(*value)) : Json(nullptr);
-  };
   Json rows = Json::array();
   for (const auto& row : report.rows) {
-    const auto& d = row.demand;
-    rows.push_back(
-        {{"model", row.model},
-         {"chip", row.chip},
-         {"context_tokens", row.context},
-         {"kv_bytes", d.cache.value()},
-         {"attention_flop", d.attention.value()},
-         {"linear_flop", d.attention_linear.value()},
-         {"ffn_flop", d.ffn.value()},
-         {"arithmetic_intensity",
-          d.cache.value() > 0.0 ? Json(d.arithmetic_intensity().value()) : Json(nullptr)},
-         {"ridge_point", optional(row.ridge_point, [](auto x) { return x.value(); })},
-         {"attention_bound",
-          optional(row.cost, [](const auto& c) { return name_of(c.attention_bound); })},
-         {"attention_usd_per_Mtok",
-          optional(row.cost, [](const auto& c) { return per_million(c.attention); })},
-         {"ffn_usd_per_Mtok", optional(row.cost, [](const auto& c) { return per_million(c.ffn); })},
-         {"total_usd_per_Mtok",
-          optional(row.cost, [](const auto& c) { return per_million(c.total()); })}});
+    Json entry{{"model", row.model}, {"chip", row.chip}, {"context_tokens", row.context}};
+    view::put_figures(view::figure_values(chip_figures(), row.figures), entry);
+    rows.push_back(std::move(entry));
   }
-  Json afd = Json::array();
-  for (const auto& row : report.afd) {
-    afd.push_back({{"model", row.model},
-                   {"context_tokens", row.context},
-                   {"attention_chip", row.attention_chip},
-                   {"ffn_chip", row.ffn_chip},
-                   {"attention_usd_per_Mtok", per_million(row.attention)},
-                   {"ffn_usd_per_Mtok", per_million(row.ffn)},
-                   {"total_usd_per_Mtok", per_million(row.total())}});
+  Json pairings = Json::array();
+  for (const auto& row : report.pairings) {
+    Json entry{{"model", row.model}, {"context_tokens", row.context}};
+    view::put_figures(view::figure_values(pairing_figures(), row.figures), entry);
+    pairings.push_back(std::move(entry));
   }
-  return Json{{"provenance", "theory"}, {"rows", rows}, {"afd", afd}, {"notes", report.notes}}.dump(
-             2) +
+  return Json{{"provenance", "theory"},
+              {"rows", rows},
+              {"afd", pairings},
+              {"prices", report.prices},
+              {"notes", report.notes}}
+             .dump(2) +
          "\n";
 }
 

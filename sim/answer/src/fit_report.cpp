@@ -3,6 +3,8 @@
 #include "ridge/base/format.hpp"
 #include "ridge/view/text_table.hpp"
 
+#include <array>
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -14,6 +16,99 @@ using hw::theory::FitAssumptions;
 using hw::theory::FitLimit;
 
 namespace {
+
+using view::FigureKind;
+using AttentionFigure = view::Figure<AttentionFit>;
+using FfnFigure = view::Figure<FfnFit>;
+using Attention = const AttentionFit&;
+using Ffn = const FfnFit&;
+
+double limit(const std::vector<FitLimit>& limits, std::size_t resource) {
+  return limits[resource].batch.value_or(view::kUnknown);
+}
+
+const std::array kAttentionFigures = {
+    AttentionFigure{{"fits", "/fits", "fits", "", "whether one sequence fits", FigureKind::truth},
+                    [](Attention f) { return f.fits ? 1.0 : 0.0; }},
+    AttentionFigure{{"why_not", "/why_not", "", "", "why none fits", FigureKind::label},
+                    nullptr,
+                    [](Attention f) { return f.fits ? std::string() : f.why_not; }},
+    AttentionFigure{{"layer_budget_us", "/layer_budget_us", "", "us", "microseconds for a layer",
+                     FigureKind::number, 1e6},
+                    [](Attention f) { return f.layer_budget.value(); }},
+    AttentionFigure{{"bytes_per_layer", "/bytes_per_layer", "", "B",
+                     "bytes that a card reads in a layer's time"},
+                    [](Attention f) { return f.bytes_in_budget.value(); }},
+    AttentionFigure{{"weight_bytes_per_layer", "/weight_bytes_per_layer", "", "B",
+                     "of these, bytes of weights"},
+                    [](Attention f) { return f.weights_read.value(); }},
+    AttentionFigure{{"cache_bytes_per_layer", "/cache_bytes_per_layer", "", "B",
+                     "of these, bytes left for the cache"},
+                    [](Attention f) { return f.cache_left.value(); }},
+    AttentionFigure{{"cache_bytes_per_token_and_layer", "/cache_bytes_per_token_and_layer", "", "B",
+                     "bytes of cache of one token in one layer"},
+                    [](Attention f) { return f.cache_per_token.value(); }},
+    AttentionFigure{{"cached_tokens", "/cached_tokens", "", "tokens",
+                     "tokens whose cache a card reads in a layer's time"},
+                    [](Attention f) { return f.cached_tokens; }},
+    AttentionFigure{{"sequences_by_memory_bandwidth", "/sequences_by_resource/memory bandwidth", "",
+                     "", "sequences that the memory bandwidth allows"},
+                    [](Attention f) { return limit(f.limits, 0); }},
+    AttentionFigure{{"sequences_by_arithmetic", "/sequences_by_resource/arithmetic", "", "",
+                     "sequences that the matrix units allow"},
+                    [](Attention f) { return limit(f.limits, 1); }},
+    AttentionFigure{{"sequences_by_memory_capacity", "/sequences_by_resource/memory capacity", "",
+                     "", "sequences whose cache the memory holds"},
+                    [](Attention f) { return limit(f.limits, 2); }},
+    AttentionFigure{{"sequences_by_network", "/sequences_by_resource/network", "", "",
+                     "sequences whose tokens the network carries"},
+                    [](Attention f) { return limit(f.limits, 3); }},
+    AttentionFigure{{"sequences_per_card", "/sequences_per_card", "", "",
+                     "whole sequences per card, the least of these"},
+                    [](Attention f) { return f.batch; }},
+    AttentionFigure{{"bound", "/bound", "", "", "the resource that sets it", FigureKind::label},
+                    nullptr,
+                    [](Attention f) { return f.bound; }},
+    AttentionFigure{{"cards", "/cards", "", "cards", "cards for the micro-batch, in whole servers",
+                     FigureKind::count},
+                    [](Attention f) { return static_cast<double>(f.cards); }},
+};
+
+const std::array kFfnFigures = {
+    FfnFigure{{"fits", "/fits", "fits", "", "whether the micro-batch fits", FigureKind::truth},
+              [](Ffn f) { return f.fits ? 1.0 : 0.0; }},
+    FfnFigure{{"why_not", "/why_not", "", "", "why it does not", FigureKind::label},
+              nullptr,
+              [](Ffn f) { return f.fits ? std::string() : f.why_not; }},
+    FfnFigure{{"weight_bytes", "/weight_bytes", "", "B", "bytes of all FFN weights"},
+              [](Ffn f) { return f.weights.value(); }},
+    FfnFigure{{"weight_bytes_per_card", "/weight_bytes_per_card", "", "B",
+               "bytes of weights that one card reads in its share of a stage"},
+              [](Ffn f) { return f.card_share.value(); }},
+    FfnFigure{{"servers", "/servers", "", "servers", "servers that read, hold and multiply in time",
+               FigureKind::count},
+              [](Ffn f) { return static_cast<double>(f.servers); }},
+    FfnFigure{{"cards", "/cards", "", "cards", "their cards", FigureKind::count},
+              [](Ffn f) { return static_cast<double>(f.cards); }},
+    FfnFigure{{"bound", "/bound", "", "", "the resource that sets them", FigureKind::label},
+              nullptr,
+              [](Ffn f) { return f.bound; }},
+    FfnFigure{{"tokens_by_arithmetic", "/tokens_by_resource/arithmetic", "", "tokens",
+               "tokens per micro-batch that the matrix units allow"},
+              [](Ffn f) { return limit(f.limits, 0); }},
+    FfnFigure{{"tokens_by_network", "/tokens_by_resource/network", "", "tokens",
+               "tokens per micro-batch that the network carries"},
+              [](Ffn f) { return limit(f.limits, 1); }},
+    FfnFigure{{"micro_batch", "/micro_batch", "", "tokens", "the least of these"},
+              [](Ffn f) { return f.micro_batch; }},
+    FfnFigure{{"micro_batch_bound", "/micro_batch_bound", "", "", "the resource that sets it",
+               FigureKind::label},
+              nullptr,
+              [](Ffn f) { return f.micro_batch_bound; }},
+    FfnFigure{{"micro_batch_for_full_mfu", "/micro_batch_for_full_mfu", "", "tokens",
+               "tokens that keep the matrix units busy"},
+              [](Ffn f) { return f.wanted_batch; }},
+};
 
 void note_unconfirmed(const hw::ChipSpec& chip, std::vector<std::string>& notes) {
   if (chip.memory_bandwidth.unconfirmed) {
@@ -136,50 +231,16 @@ std::string table(const FitReport& report) {
 
 using Json = nlohmann::ordered_json;
 
-Json limits_json(const std::vector<FitLimit>& limits) {
-  Json out = Json::object();
-  for (const auto& limit : limits) {
-    out[limit.resource] = limit.batch ? Json(*limit.batch) : Json(nullptr);
-  }
-  return out;
-}
-
-Json attention_json(const AttentionFit& fit) {
-  return {{"fits", fit.fits},
-          {"why_not", fit.fits ? Json(nullptr) : Json(fit.why_not)},
-          {"layer_budget_us", fit.layer_budget.value() * 1e6},
-          {"bytes_per_layer", fit.bytes_in_budget.value()},
-          {"weight_bytes_per_layer", fit.weights_read.value()},
-          {"cache_bytes_per_layer", fit.cache_left.value()},
-          {"cache_bytes_per_token_and_layer", fit.cache_per_token.value()},
-          {"cached_tokens", fit.cached_tokens},
-          {"sequences_by_resource", limits_json(fit.limits)},
-          {"sequences_per_card", fit.batch},
-          {"bound", fit.bound},
-          {"cards", fit.cards}};
-}
-
-Json ffn_json(const FfnFit& fit) {
-  return {{"fits", fit.fits},
-          {"why_not", fit.fits ? Json(nullptr) : Json(fit.why_not)},
-          {"weight_bytes", fit.weights.value()},
-          {"weight_bytes_per_card", fit.card_share.value()},
-          {"servers", fit.servers},
-          {"cards", fit.cards},
-          {"bound", fit.bound},
-          {"tokens_by_resource", limits_json(fit.limits)},
-          {"micro_batch", fit.micro_batch},
-          {"micro_batch_bound", fit.micro_batch_bound},
-          {"micro_batch_for_full_mfu", fit.wanted_batch}};
-}
-
 std::string json(const FitReport& report) {
   Json rows = Json::array();
   for (const auto& row : report.rows) {
     Json entry{{"chip", row.chip}};
     if (!row.unknown.empty()) entry["unknown"] = row.unknown;
-    if (row.attention) entry["attention"] = attention_json(*row.attention);
-    if (row.ffn) entry["ffn"] = ffn_json(*row.ffn);
+    if (row.attention) {
+      view::put_figures(view::figure_values(attention_fit_figures(), *row.attention),
+                        entry["attention"]);
+    }
+    if (row.ffn) view::put_figures(view::figure_values(ffn_fit_figures(), *row.ffn), entry["ffn"]);
     rows.push_back(std::move(entry));
   }
   const FitAssumptions& a = report.assumptions;
@@ -196,6 +257,13 @@ std::string json(const FitReport& report) {
 }
 
 }  // namespace
+
+std::span<const AttentionFigure> attention_fit_figures() {
+  return kAttentionFigures;
+}
+std::span<const FfnFigure> ffn_fit_figures() {
+  return kFfnFigures;
+}
 
 FitReport answer(const FitQuestion& question) {
   FitReport report{.model = question.model.name,

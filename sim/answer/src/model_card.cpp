@@ -1,5 +1,6 @@
 #include "ridge/answer/model_card.hpp"
 
+#include "ridge/answer/cost_report.hpp"
 #include "ridge/base/format.hpp"
 #include "ridge/view/text_table.hpp"
 
@@ -197,34 +198,26 @@ std::string json(const models::ModelSpec& model, const ModelCardOptions& options
     (card.part == "attention" ? attention : ffn).push_back(block_json(card));
   }
   const auto& p = model.precisions;
-  return Json{{"kind", "model"},
-              {"name", model.name},
-              {"title", model.title},
-              {"total_parameters", model.total_parameters()},
-              {"active_parameters", model.active_parameters()},
-              {"published_total_parameters", optional(model.claims.total_parameters)},
-              {"published_active_parameters", optional(model.claims.active_parameters)},
-              {"weight_bytes", model.weight_bytes().value()},
-              {"kv_bytes_per_token", model.cache_bytes_per_token().value()},
-              {"kv_bytes", model.cache_bytes(options.context).value()},
-              {"effective_rank", model.effective_rank()},
-              {"layers", model.layers()},
-              {"hidden", model.hidden},
-              {"vocabulary", model.vocabulary},
-              {"mtp_modules", model.mtp.modules},
-              {"precision",
-               {{"weights", name_of(p.weights)},
-                {"compute", name_of(p.compute)},
-                {"cache", name_of(model.cache)},
-                {"activations", name_of(p.activations)},
-                {"wire_dispatch", name_of(p.wire_dispatch)},
-                {"wire_combine", name_of(p.wire_combine)}}},
-              {"context_tokens", options.context},
-              {"batch", options.batch},
-              {"attention", attention},
-              {"ffn", ffn}}
-             .dump(2) +
-         "\n";
+  Json out{{"kind", "model"}, {"name", model.name}, {"title", model.title}};
+  view::put_figures(view::figure_values(model_figures(), model), out);
+  out.update(Json{{"published_total_parameters", optional(model.claims.total_parameters)},
+                  {"published_active_parameters", optional(model.claims.active_parameters)},
+                  {"kv_bytes", model.cache_bytes(options.context).value()},
+                  {"hidden", model.hidden},
+                  {"vocabulary", model.vocabulary},
+                  {"mtp_modules", model.mtp.modules},
+                  {"precision",
+                   {{"weights", name_of(p.weights)},
+                    {"compute", name_of(p.compute)},
+                    {"cache", name_of(model.cache)},
+                    {"activations", name_of(p.activations)},
+                    {"wire_dispatch", name_of(p.wire_dispatch)},
+                    {"wire_combine", name_of(p.wire_combine)}}},
+                  {"context_tokens", options.context},
+                  {"batch", options.batch},
+                  {"attention", attention},
+                  {"ffn", ffn}});
+  return out.dump(2) + "\n";
 }
 
 }  // namespace

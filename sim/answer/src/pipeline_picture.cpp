@@ -159,7 +159,7 @@ std::string pipeline_picture(const decode::StepGraph& graph, const decode::Deplo
     }
   }
   return out +
-         fmt::format("<text x=\"{}\" y=\"{:.1f}\">numbers are layers; grey is waiting</text>\n",
+         fmt::format("<text x=\"{}\" y=\"{:.1f}\">numbers are layers; gray is waiting</text>\n",
                      kLeft, y + 32.0) +
          "</svg>\n";
 }

@@ -9,7 +9,7 @@ namespace ridge::answer {
 
 // An SVG document of the first replica: for the first instance of each pool a row of kernels, of
 // in-node collectives and of messages, through `kPictureLayers` layers in the middle of a step.
-// Colours tell micro-batches; a bar tells its stage, layer and length when the pointer rests on it.
+// Colors tell micro-batches; a bar tells its stage, layer and length when the pointer rests on it.
 // The report must hold a trace.
 [[nodiscard]] std::string pipeline_picture(const decode::StepGraph& graph,
                                            const decode::Deployment& deployment,

@@ -2,13 +2,16 @@
 
 #include "chrome_trace.hpp"
 #include "pipeline_picture.hpp"
+#include "ridge/answer/simulation_figures.hpp"
 #include "ridge/base/file.hpp"
 #include "ridge/base/format.hpp"
 #include "ridge/hwmodels/calibrated/calibrated_model.hpp"
 #include "ridge/view/text_table.hpp"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
+#include <cmath>
 #include <numeric>
 
 #include <fmt/format.h>
@@ -37,17 +40,23 @@ double usual_context(const decode::Workload& workload) {
 
 // What the calibrations were asked beyond the shapes they were fitted on, at the mean batch of the
 // run.
-std::vector<std::string> range_warnings_of(const decode::SimulationInput& input,
-                                           const decode::SimulationResult& result) {
+void add_range_warnings(const decode::SimulationInput& input, SimulationReport& report) {
   const decode::Deployment& d = input.deployment;
   const double requests =
-      result.mean_requests / static_cast<double>(d.replicas * d.groups() * d.micro_batches);
+      report.result.mean_requests / static_cast<double>(d.replicas * d.groups() * d.micro_batches);
   const models::DecodeShape shape{.sequences = std::max(1.0, requests),
                                   .context = usual_context(input.workload),
                                   .queries_per_sequence = d.queries_per_step()};
   const double tokens = shape.tokens() * static_cast<double>(d.groups());
-  std::vector<std::string> warnings;
+  std::vector<std::string>& warnings = report.warnings;
   const auto ask = [&](const decode::Pool& pool, const models::OperatorList& operators) {
+    for (const auto& op : operators) {
+      const hw::Timing timing = pool.kernels->time(op);
+      ++report.out_of_range.operators;
+      if (timing.within_range) continue;
+      ++report.out_of_range.outside;
+      report.out_of_range.worst_error = std::max(report.out_of_range.worst_error, timing.error);
+    }
     for (auto& warning : hw::range_warnings(*pool.kernels, operators.begin(), operators.end())) {
       if (std::find(warnings.begin(), warnings.end(), warning) == warnings.end()) {
         warnings.push_back(std::move(warning));
@@ -71,7 +80,6 @@ std::vector<std::string> range_warnings_of(const decode::SimulationInput& input,
                           operators);
     ask(d.pool(decode::Role::ffn), operators);
   }
-  return warnings;
 }
 
 // Roofline kernels, links without overheads: what no implementation of this deployment beats.
@@ -112,6 +120,10 @@ double SimulationReport::tokens_per_second_per_gpu() const {
 double SimulationReport::tokens_per_second_per_user() const {
   return result.mean_tpot.value() > 0.0 ? 1.0 / result.mean_tpot.value() : 0.0;
 }
+std::optional<bool> SimulationReport::meets_sla() const {
+  if (!sla_tpot) return std::nullopt;
+  return result.tpot.quantile(0.95) <= sla_tpot->value();
+}
 std::optional<double> SimulationReport::usd_per_million_tokens() const {
   if (!price || tokens_per_second() <= 0.0) return std::nullopt;
   return price->value() / tokens_per_second() * 1e6;
@@ -120,7 +132,7 @@ std::optional<double> SimulationReport::usd_per_million_tokens() const {
 SimulationReport simulate(scenario::SimulationScenario scenario, const RunOptions& options) {
   decode::SimulationInput& input = scenario.input;
   if (options.seed) input.seed = *options.seed;
-  if (!options.trace_path.empty() || !options.picture_path.empty()) {
+  if (!options.trace_path.empty() || options.picture) {
     input.max_trace_records = kTraceRecords;
   }
 
@@ -144,7 +156,12 @@ SimulationReport simulate(scenario::SimulationScenario scenario, const RunOption
                                              pool.instances * input.deployment.replicas,
                                              pool.gpus_per_instance, pool.kernels->chip().name));
   }
-  report.theoretical_floor = floor_of(input);
+  report.attention_pool = d.index_of(decode::Role::attention);
+  report.ffn_pool = d.index_of(decode::Role::ffn);
+  report.calibrated = std::any_of(d.pools.begin(), d.pools.end(), [](const decode::Pool& pool) {
+    return pool.kernels->provenance() != "theory";
+  });
+  if (options.floor) report.theoretical_floor = floor_of(input);
 
   const auto start = std::chrono::steady_clock::now();
   decode::Simulation simulation(input);
@@ -152,12 +169,9 @@ SimulationReport simulate(scenario::SimulationScenario scenario, const RunOption
   report.result = simulation.run(options.stop, options.progress);
   report.wall_seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  for (auto& warning : range_warnings_of(input, report.result)) {
-    report.warnings.push_back(std::move(warning));
-  }
-  if (!options.picture_path.empty()) {
-    write_file(options.picture_path,
-               pipeline_picture(simulation.graph(), input.deployment, report));
+  add_range_warnings(input, report);
+  if (options.picture) {
+    report.picture = pipeline_picture(simulation.graph(), input.deployment, report);
   }
   if (!options.trace_path.empty()) {
     write_file(options.trace_path, chrome_trace(simulation.graph(), input.deployment, report));
@@ -170,27 +184,32 @@ SimulationReport simulate(scenario::SimulationScenario scenario, const RunOption
   return report;
 }
 
+std::optional<Interval> Uncertainty::interval(std::string_view figure) const {
+  const auto found = intervals.find(figure);
+  if (found == intervals.end()) return std::nullopt;
+  const double scale = simulation_figure(figure).spec.scale;
+  return Interval{found->second.low * scale, found->second.high * scale};
+}
+
 Uncertainty uncertainty_of(const scenario::LocatedScenario& located, scenario::Library& library,
                            int samples, const std::atomic<bool>* stop) {
   Uncertainty uncertainty;
-  std::vector<double> tpot;
-  std::vector<double> throughput;
+  std::map<std::string, std::vector<double>, std::less<>> drawn;
   for (int i = 1; i <= samples; ++i) {
     const auto seed = static_cast<std::uint64_t>(i);
     auto scenario = scenario::resolve(located, library, scenario::CalibrationDraw{seed});
     scenario.input.seed += seed;
-    const auto gpus = static_cast<double>(scenario.input.deployment.gpus());
-    const auto result = decode::Simulation(std::move(scenario.input)).run(stop);
-    if (result.partial || result.tokens == 0) break;
-    tpot.push_back(result.mean_tpot.value());
-    throughput.push_back(static_cast<double>(result.tokens) / result.elapsed.seconds().value() /
-                         gpus);
+    const SimulationReport report = simulate(std::move(scenario), {.stop = stop, .floor = false});
+    if (!report.calibrated || report.result.partial || report.result.tokens == 0) break;
+    for (const auto& figure : simulation_figures()) {
+      if (figure.spec.kind != view::FigureKind::number || !of_one_run(figure)) continue;
+      const double value = figure.value(report);
+      if (std::isfinite(value)) drawn[std::string(figure.spec.name)].push_back(value);
+    }
+    if (report.meets_sla().value_or(false)) ++uncertainty.within_sla;
     ++uncertainty.samples;
   }
-  if (uncertainty.samples > 0) {
-    uncertainty.tpot_seconds = interval_90(std::move(tpot));
-    uncertainty.tokens_per_second_per_gpu = interval_90(std::move(throughput));
-  }
+  for (auto& [name, values] : drawn) uncertainty.intervals[name] = interval_90(std::move(values));
   return uncertainty;
 }
 
@@ -210,28 +229,39 @@ double sum(const std::array<double, decode::kStages>& values) {
   return std::accumulate(values.begin(), values.end(), 0.0);
 }
 
-std::string tpot_words(const SimulationReport& report) {
-  const auto& r = report.result;
-  std::string out =
-      fmt::format("  TPOT           mean {}, p50 {}, p95 {}, p99 {}\n", ms(r.mean_tpot),
-                  ms(r.tpot.quantile(0.5)), ms(r.tpot.quantile(0.95)), ms(r.tpot.quantile(0.99)));
-  if (report.sla_tpot) {
-    const bool met = r.tpot.quantile(0.95) <= report.sla_tpot->value();
-    out += fmt::format("                 {} the {} SLA at p95\n", met ? "meets" : "misses",
-                       ms(*report.sla_tpot));
+// "meets the 50.0 ms SLA at p95 in 83 of 100 draws".
+std::string sla_words(const SimulationReport& report) {
+  const auto met = report.meets_sla();
+  if (!met) return {};
+  const std::string sla = ms(*report.sla_tpot);
+  if (report.uncertainty && report.uncertainty->samples > 0) {
+    return fmt::format("  SLA            meets {} at p95 in {} of {} draws\n", sla,
+                       report.uncertainty->within_sla, report.uncertainty->samples);
   }
-  return out;
+  return fmt::format("  SLA            {} {} at p95\n", *met ? "meets" : "misses", sla);
 }
 
-// "  (49.1 to 53.2 ms in nine of ten draws of calibration and seed)".
+std::string tpot_words(const SimulationReport& report) {
+  const auto& r = report.result;
+  return fmt::format("  TPOT           mean {}, p50 {}, p95 {}, p99 {}\n", ms(r.mean_tpot),
+                     ms(r.tpot.quantile(0.5)), ms(r.tpot.quantile(0.95)),
+                     ms(r.tpot.quantile(0.99))) +
+         sla_words(report);
+}
+
 std::string uncertainty_words(const SimulationReport& report) {
+  if (!report.calibrated) {
+    return "  interval       none: a roofline is a bound, not an estimate\n";
+  }
   if (!report.uncertainty || report.uncertainty->samples == 0) return {};
   const Uncertainty& u = *report.uncertainty;
+  const auto tpot = u.interval("tpot_ms");
+  const auto throughput = u.interval("tokens_per_s_per_gpu");
+  if (!tpot || !throughput) return {};
   return fmt::format(
-      "  uncertainty    TPOT {} to {}, {:.0f} to {:.0f} tokens/s/GPU: nine of ten of {} runs\n"
+      "  90 % interval  TPOT {} to {}, {:.0f} to {:.0f} tokens/s/GPU: of {} runs\n"
       "                 with calibrations drawn anew within their error, and other seeds\n",
-      ms(u.tpot_seconds.low), ms(u.tpot_seconds.high), u.tokens_per_second_per_gpu.low,
-      u.tokens_per_second_per_gpu.high, u.samples);
+      ms(tpot->low / 1e3), ms(tpot->high / 1e3), throughput->low, throughput->high, u.samples);
 }
 
 std::string throughput_words(const SimulationReport& report) {
@@ -391,14 +421,6 @@ Json stages_json(const std::array<double, decode::kStages>& values, double scale
 
 Json json_of(const SimulationReport& report) {
   const auto& r = report.result;
-  const auto quantiles = [](const QuantileSketch& sketch) {
-    return Json{{"p50", sketch.quantile(0.5) * 1e3},
-                {"p95", sketch.quantile(0.95) * 1e3},
-                {"p99", sketch.quantile(0.99) * 1e3}};
-  };
-  Json tpot{{"mean", r.mean_tpot.value() * 1e3}};
-  tpot.update(quantiles(r.tpot));
-  const auto usd = report.usd_per_million_tokens();
   Json pools = Json::array();
   for (std::size_t p = 0; p < report.pool_titles.size(); ++p) {
     const auto& times = r.pools[p];
@@ -418,59 +440,29 @@ Json json_of(const SimulationReport& report) {
     links.push_back({{"name", link.name}, {"utilization", link.utilization}});
   }
   const double per_step = r.critical_steps > 0 ? 1e3 / static_cast<double>(r.critical_steps) : 0.0;
-  Json uncertainty;
-  if (report.uncertainty && report.uncertainty->samples > 0) {
-    const Uncertainty& u = *report.uncertainty;
-    uncertainty = {{"samples", u.samples},
-                   {"share", 0.9},
-                   {"tpot_ms", {u.tpot_seconds.low * 1e3, u.tpot_seconds.high * 1e3}},
-                   {"tokens_per_s_per_gpu",
-                    {u.tokens_per_second_per_gpu.low, u.tokens_per_second_per_gpu.high}}};
-  }
-  Json out{
-      {"scenario", report.name},
-      {"title", report.title},
-      {"provenance", fmt::format("simulated; kernel times: {}", report.provenance)},
-      {"link_provenance", report.link_provenance},
-      {"partial", r.partial},
-      {"gpus", report.gpus},
-      {"micro_batches", report.micro_batches},
-      {"tpot_ms", tpot},
-      {"request_tpot_ms", r.request_tpot.count() > 0 ? quantiles(r.request_tpot) : Json(nullptr)},
-      {"tokens_per_s", report.tokens_per_second()},
-      {"tokens_per_s_per_gpu", report.tokens_per_second_per_gpu()},
-      {"tokens_per_s_per_user", report.tokens_per_second_per_user()},
-      {"uncertainty", uncertainty},
-      {"usd_per_Mtok", usd ? Json(*usd) : Json(nullptr)},
-      {"sla_tpot_ms", report.sla_tpot ? Json(report.sla_tpot->value() * 1e3) : Json(nullptr)},
-      {"sla_met",
-       report.sla_tpot ? Json(r.tpot.quantile(0.95) <= report.sla_tpot->value()) : Json(nullptr)},
-      {"floor_ms",
-       Json{{"theory", report.theoretical_floor ? Json(report.theoretical_floor->value() * 1e3)
-                                                : Json(nullptr)},
-            {"longest_path", r.path_floor.value() * 1e3},
-            {"busiest_resource", r.resource_floor.value() * 1e3}}},
-      {"requests",
-       Json{{"mean_in_decode", r.mean_requests},
-            {"arrived", r.requests_arrived},
-            {"finished", r.requests_finished},
-            {"refused", r.requests_refused},
-            {"longest_queue", r.longest_queue},
-            {"queueing_ms", r.queueing.count() > 0 ? quantiles(r.queueing) : Json(nullptr)}}},
-      {"kv", Json{{"mean", r.kv_mean}, {"peak", r.kv_peak}}},
-      {"pools", pools},
-      {"links", links},
-      {"critical_path_ms", Json{{"service", stages_json(r.critical_service, per_step)},
-                                {"queueing", stages_json(r.critical_queue, per_step)}}},
-      {"elapsed_s", r.elapsed.seconds().value()},
-      {"tokens", r.tokens},
-      {"steps", r.steps},
-      {"events", r.events},
-      {"wall_s", report.wall_seconds},
-      {"checksum", fmt::format("{:016x}", r.checksum)},
-      {"warnings", report.warnings}};
+  Json out{{"scenario", report.name},
+           {"title", report.title},
+           {"provenance", fmt::format("simulated; kernel times: {}", report.provenance)},
+           {"link_provenance", report.link_provenance}};
+  view::put_figures(view::figure_values(simulation_figures(), report), out);
+  out.update(Json{{"pools", pools},
+                  {"links", links},
+                  {"critical_path_ms", Json{{"service", stages_json(r.critical_service, per_step)},
+                                            {"queueing", stages_json(r.critical_queue, per_step)}}},
+                  {"checksum", fmt::format("{:016x}", r.checksum)},
+                  {"warnings", report.warnings},
+                  {"wall_s", report.wall_seconds}});
   return out;
 }
+
+// What two deployments are compared by.
+constexpr std::array kCompared = {"gpus",
+                                  "requests",
+                                  "tpot_ms",
+                                  "tpot_p99_ms",
+                                  "tokens_per_s_per_gpu",
+                                  "tokens_per_s_per_user",
+                                  "usd_per_Mtok"};
 
 std::string comparison_table(const SimulationReport& a, const SimulationReport& b) {
   view::TextTable table;
@@ -478,20 +470,20 @@ std::string comparison_table(const SimulationReport& a, const SimulationReport& 
   table.column(a.name);
   table.column(b.name);
   table.column("ratio");
-  const auto row = [&](const std::string& what, double x, double y) {
-    table.row({what, significant(x, 4), significant(y, 4),
-               y != 0.0 ? significant(x / y, 3) : std::string("-")});
-  };
-  table.row({"GPUs", fmt::format("{}", a.gpus), fmt::format("{}", b.gpus), ""});
-  table.row({"requests in decode", significant(a.result.mean_requests, 4),
-             significant(b.result.mean_requests, 4), ""});
-  row("TPOT mean (ms)", a.result.mean_tpot.value() * 1e3, b.result.mean_tpot.value() * 1e3);
-  row("TPOT p99 (ms)", a.result.tpot.quantile(0.99) * 1e3, b.result.tpot.quantile(0.99) * 1e3);
-  row("tokens/s/GPU", a.tokens_per_second_per_gpu(), b.tokens_per_second_per_gpu());
-  row("tokens/s per user", a.tokens_per_second_per_user(), b.tokens_per_second_per_user());
-  const auto usd_a = a.usd_per_million_tokens();
-  const auto usd_b = b.usd_per_million_tokens();
-  if (usd_a && usd_b) row("USD per 1M tokens", *usd_a, *usd_b);
+  for (const char* name : kCompared) {
+    const auto& figure = simulation_figure(name);
+    const double x = figure.shown(a);
+    const double y = figure.shown(b);
+    if (!std::isfinite(x) || !std::isfinite(y)) continue;
+    const bool count = figure.spec.kind == view::FigureKind::count;
+    const auto cell = [&](double value) {
+      return count ? fmt::format("{:.0f}", value) : significant(value, 4);
+    };
+    // How many serve how much is told; only what they achieve is compared.
+    const bool achieved = !figure.spec.unit.empty();
+    table.row({std::string(figure.spec.heading), cell(x), cell(y),
+               achieved && y != 0.0 ? significant(x / y, 3) : std::string()});
+  }
   return table.text();
 }
 

@@ -3,14 +3,45 @@
 #include "ridge/base/format.hpp"
 #include "ridge/view/text_table.hpp"
 
+#include <array>
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 namespace ridge::answer {
 
 using hw::theory::FfnTraffic;
+using hw::theory::SparsityBound;
 
 namespace {
+
+using SparsityFigure = view::Figure<SparsityBound>;
+using Bound = const SparsityBound&;
+
+const std::array kFigures = {
+    SparsityFigure{{"network_GBps", "/network_GBps", "server\nnetwork", "GB/s",
+                    "GB/s of one server's network", view::FigureKind::number, 1e-9},
+                   [](Bound b) { return b.network.value(); }},
+    SparsityFigure{
+        {"tokens_per_expert_for_full_mfu", "/tokens_per_expert_for_full_mfu", "tokens per\nexpert",
+         "tokens", "tokens per expert that keep the matrix units busy"},
+        [](Bound b) { return b.dense_batch; }},
+    SparsityFigure{{"micro_batch_for_full_mfu", "/micro_batch_for_full_mfu", "micro-batch\nwanted",
+                    "tokens", "tokens per micro-batch that bring each expert as many"},
+                   [](Bound b) { return b.moe_batch; }},
+    SparsityFigure{{"micro_batch_of_network", "/micro_batch_of_network", "network\ncarries",
+                    "tokens", "tokens per micro-batch that the network carries in a stage"},
+                   [](Bound b) { return b.network_batch; }},
+    SparsityFigure{{"min_sparsity", "/min_sparsity", "minimum\nsparsity", "",
+                    "share of experts that must be active for full use"},
+                   [](Bound b) { return b.min_sparsity; }},
+    SparsityFigure{{"experts_needed", "/experts_needed", "", "experts",
+                    "routed experts per token for that share, of as many as the model has"},
+                   [](Bound b) { return b.experts_needed; }},
+    SparsityFigure{
+        {"mfu_ceiling", "/mfu_ceiling", "", "", "share of full use that the network leaves"},
+        [](Bound b) { return b.ceiling(); }},
+};
 
 void note_unconfirmed(const hw::ChipSpec& chip, const SparsityQuestion& question,
                       std::vector<std::string>& notes) {
@@ -22,6 +53,10 @@ void note_unconfirmed(const hw::ChipSpec& chip, const SparsityQuestion& question
 }
 
 }  // namespace
+
+std::span<const SparsityFigure> sparsity_figures() {
+  return kFigures;
+}
 
 SparsityReport answer(const SparsityQuestion& question) {
   SparsityReport report{.traffic = question.traffic,
@@ -65,11 +100,9 @@ std::string table(const SparsityReport& report) {
   }
   view::TextTable text;
   text.column("chip", view::Align::left);
-  text.column("server\nnetwork");
-  text.column("tokens per\nexpert");
-  text.column("micro-batch\nwanted");
-  text.column("network\ncarries");
-  text.column("minimum\nsparsity");
+  for (const auto& figure : kFigures) {
+    if (!figure.spec.heading.empty()) text.column(std::string(figure.spec.heading));
+  }
   text.column("full\nuse?", view::Align::left);
   for (const auto& row : report.rows) {
     if (!row.unknown.empty()) {
@@ -97,14 +130,9 @@ std::string json(const SparsityReport& report) {
       rows.push_back({{"chip", row.chip}, {"unknown", row.unknown}});
       continue;
     }
-    rows.push_back({{"chip", row.chip},
-                    {"network_GBps", row.bound.network.value() / 1e9},
-                    {"tokens_per_expert_for_full_mfu", row.bound.dense_batch},
-                    {"micro_batch_for_full_mfu", row.bound.moe_batch},
-                    {"micro_batch_of_network", row.bound.network_batch},
-                    {"min_sparsity", row.bound.min_sparsity},
-                    {"experts_needed", row.bound.experts_needed},
-                    {"mfu_ceiling", row.bound.ceiling()}});
+    Json entry{{"chip", row.chip}};
+    view::put_figures(view::figure_values(sparsity_figures(), row.bound), entry);
+    rows.push_back(std::move(entry));
   }
   return Json{{"provenance", "theory"},
               {"model", traffic.model},
@@ -120,19 +148,18 @@ std::string json(const SparsityReport& report) {
 }
 
 std::string csv(const SparsityReport& report) {
-  std::string out =
-      "model,chip,network_GBps,tokens_per_expert_for_full_mfu,micro_batch_for_full_mfu,"
-      "micro_batch_of_network,min_sparsity,experts_needed,mfu_ceiling,unknown\n";
-  const auto number = [](double x) { return fmt::format("{}", x); };
+  std::vector<std::string> header{"model", "chip"};
+  for (const auto& figure : kFigures) header.emplace_back(figure.spec.name);
+  header.emplace_back("unknown");
+  std::string out = view::csv_line(header) + "\n";
   for (const auto& row : report.rows) {
-    const bool known = row.unknown.empty();
-    const auto cell = [&](double x) { return known ? number(x) : std::string(); };
-    out +=
-        view::csv_line({report.traffic.model, row.chip, cell(row.bound.network.value() / 1e9),
-                        cell(row.bound.dense_batch), cell(row.bound.moe_batch),
-                        cell(row.bound.network_batch), cell(row.bound.min_sparsity),
-                        cell(row.bound.experts_needed), cell(row.bound.ceiling()), row.unknown}) +
-        "\n";
+    std::vector<std::string> cells{report.traffic.model, row.chip};
+    const auto values = row.unknown.empty()
+                            ? view::csv_cells(view::figure_values(sparsity_figures(), row.bound))
+                            : std::vector<std::string>(kFigures.size());
+    cells.insert(cells.end(), values.begin(), values.end());
+    cells.push_back(row.unknown);
+    out += view::csv_line(cells) + "\n";
   }
   return out;
 }

@@ -1,5 +1,6 @@
 #include "ridge/evidence/ledger.hpp"
 
+#include "ridge/answer/simulation_figures.hpp"
 #include "ridge/base/catalog.hpp"
 #include "ridge/base/format.hpp"
 #include "ridge/hwmodels/calibrated/calibrated_model.hpp"
@@ -61,27 +62,23 @@ void predict_simulation(JsonObject& entry, const std::string& file, int samples,
   std::string quantity;
   entry.required("scenario", scenario);
   const auto quantity_node = entry.required("quantity");
-  const std::array<std::string, 2> quantities = {"tokens_per_s_per_gpu", "tpot_ms"};
-  const auto chosen = quantity_node ? quantity_node->read_choice(quantities) : std::nullopt;
+  std::vector<std::string> names;
+  for (const auto& figure : answer::simulation_figures()) {
+    const bool number = figure.spec.kind == view::FigureKind::number;
+    if (number && answer::of_one_run(figure)) names.emplace_back(figure.spec.name);
+  }
+  const auto chosen = quantity_node ? quantity_node->read_choice(names) : std::nullopt;
   if (!chosen || scenario.empty()) return;
   const std::string reference = scenario::reference_from(file, scenario);
   const auto located = scenario::read_scenario(reference);
   const answer::SimulationReport report = answer::simulate(scenario::resolve(located, library));
-  const answer::Uncertainty uncertainty = answer::uncertainty_of(located, library, samples);
   row.provenance = report.provenance;
   stage_parts(report, row);
-  if (*chosen == 0) {
-    row.unit = "tok/s/GPU";
-    row.predicted = report.tokens_per_second_per_gpu();
-    if (samples > 0) row.interval = uncertainty.tokens_per_second_per_gpu;
-  } else {
-    row.unit = "ms";
-    row.predicted = report.result.mean_tpot.value() * 1e3;
-    if (samples > 0) {
-      row.interval =
-          Interval{uncertainty.tpot_seconds.low * 1e3, uncertainty.tpot_seconds.high * 1e3};
-    }
-  }
+  const auto& figure = answer::simulation_figure(names[*chosen]);
+  row.unit = figure.spec.unit;
+  row.predicted = figure.shown(report);
+  if (samples == 0) return;
+  row.interval = answer::uncertainty_of(located, library, samples).interval(figure.spec.name);
 }
 
 // Operators that one kernel model is to time, as the ledger names it.
@@ -176,11 +173,13 @@ void predict_attention(JsonObject& entry, const std::string& file, int samples,
                        scenario::Library& library, LedgerRow& row) {
   Timed timed;
   models::DecodeAttention shape;
-  using Kind = models::DecodeAttention::Kind;
-  static constexpr std::array<Named<Kind>, 2> kKinds = {
-      {{"grouped_attention", Kind::grouped}, {"latent_attention", Kind::latent}}};
+  using AttentionKind = models::DecodeAttention::Kind;
+  static constexpr std::array<Named<AttentionKind>, 2> kAttentionKinds = {
+      {{"grouped_attention", AttentionKind::grouped}, {"latent_attention", AttentionKind::latent}}};
   bool complete = read_kernels(entry, file, timed);
-  complete = entry.required("kernel", shape.kind, std::span<const Named<Kind>>(kKinds)) && complete;
+  complete = entry.required("kernel", shape.kind,
+                            std::span<const Named<AttentionKind>>(kAttentionKinds)) &&
+             complete;
   complete = entry.required("sequences", shape.sequences, between(1, 1e6)) && complete;
   complete = entry.required("context_tokens", shape.context, between(1, 1e9)) && complete;
   complete = entry.required("queries_per_sequence", shape.queries_per_sequence, between(1, 1e6)) &&
@@ -339,7 +338,7 @@ std::string summary(const Ledger& ledger) {
     covered += row.interval->low <= row.measured && row.measured <= row.interval->high ? 1 : 0;
   }
   if (intervals > 0) {
-    out += fmt::format("{} of {} measured figures lie within nine of ten draws.\n", covered,
+    out += fmt::format("{} of {} measured figures lie within their 90 % intervals.\n", covered,
                        intervals);
   }
   return out;
@@ -352,7 +351,7 @@ std::string table(const Ledger& ledger) {
   text.column("predicted");
   text.column("", view::Align::left);
   text.column("error");
-  text.column("9 of 10 draws");
+  text.column("90 % interval");
   text.column("kernel times", view::Align::left);
   for (const LedgerRow& row : ledger.rows) {
     text.row({row.figure, significant(row.measured, 4), significant(row.predicted, 4), row.unit,
@@ -479,11 +478,11 @@ std::string parts_table(const LedgerRow& row) {
 std::string ledger_page(const Ledger& ledger, const std::string& command) {
   std::string out = fmt::format(
       "# {}\n\n{}\n\nThis page is made by\n\n    {}\n\n"
-      "*Nine of ten draws*: where 90 % of the predictions fall when every calibrated curve is "
+      "*90 % interval*: where 90 % of the predictions fall when every calibrated curve is "
       "drawn\nagain: its parameters within what the fit leaves open, and a common factor, as wide "
-      "as nine of ten\nheld-out measurements need, and wider where it answers for what it was not "
+      "as 90 % of the\nheld-out measurements need, and wider where it answers for what it was not "
       "fitted on.\n\n"
-      "| figure | measured | predicted | error | nine of ten draws | kernel times |\n"
+      "| figure | measured | predicted | error | 90 % interval | kernel times |\n"
       "| --- | ---: | ---: | ---: | ---: | --- |\n",
       ledger.title, ledger.comment, command);
   for (const LedgerRow& row : ledger.rows) {

@@ -1,15 +1,13 @@
 #include "cost_evaluator.hpp"
 
+#include "ridge/answer/cost_report.hpp"
 #include "ridge/base/keys.hpp"
 #include "ridge/hwmodels/chip_spec.hpp"
 #include "ridge/hwmodels/theory/token_cost.hpp"
 #include "ridge/models/model_spec.hpp"
 #include "ridge/scenario/reference.hpp"
 
-#include <algorithm>
 #include <array>
-#include <cmath>
-#include <limits>
 #include <optional>
 
 #include <fmt/format.h>
@@ -18,75 +16,52 @@
 namespace ridge::sweep {
 namespace {
 
-// What a column needs to be reckoned.
-enum class Source : std::uint8_t { parameters, shape, demand, chip, pairing };
+// What a column needs to be computed.
+enum class Source : std::uint8_t { model, demand, chip, pairing };
 
-enum ColumnId : std::size_t {
-  kTotalParameters,
-  kActiveParameters,
-  kWeightBytes,
-  kLayers,
-  kEffectiveRank,
-  kKvBytesPerToken,
-  kKvBytes,
-  kAttentionFlop,
-  kLinearFlop,
-  kFfnFlop,
-  kArithmeticIntensity,
-  kRidgePoint,
-  kAttentionBound,
-  kAttentionUsd,
-  kFfnUsd,
-  kTotalUsd,
-  kAfdAttentionChip,
-  kAfdFfnChip,
-  kAfdAttentionUsd,
-  kAfdFfnUsd,
-  kAfdUsd,
-  kColumnCount
+struct Column {
+  Source source;
+  std::size_t figure;  // of the source's table
 };
 
-constexpr std::array<ColumnSpec, kColumnCount> kColumns = {{
-    {"total_parameters", "parameters, embeddings and LM head included"},
-    {"active_parameters", "parameters multiplied with one token"},
-    {"weight_bytes", "bytes of all weights at their precisions"},
-    {"layers", "layers"},
-    {"effective_rank", "query heads x head dimension, rotary parts left out"},
-    {"kv_bytes_per_token", "bytes that one more token adds to the cache of a sequence"},
-    {"kv_bytes", "bytes of cache read per decoded token"},
-    {"attention_flop", "FLOP of the attention itself per decoded token"},
-    {"linear_flop", "FLOP of the attention's projections per decoded token"},
-    {"ffn_flop", "FLOP of the FFN per decoded token"},
-    {"arithmetic_intensity", "attention FLOP per byte of cache"},
-    {"ridge_point", "FLOP per byte at which the chip turns compute-bound"},
-    {"attention_bound", "what the attention waits for on the chip", true},
-    {"attention_usd_per_Mtok", "US dollars per million tokens: attention and its projections"},
-    {"ffn_usd_per_Mtok", "US dollars per million tokens: FFN"},
-    {"total_usd_per_Mtok", "US dollars per million tokens on the chip"},
-    {"afd_attention_chip", "the cheapest of afd_chips for the attention", true},
-    {"afd_ffn_chip", "the cheapest of afd_chips for the FFN", true},
-    {"afd_attention_usd_per_Mtok", "US dollars per million tokens: attention on its best chip"},
-    {"afd_ffn_usd_per_Mtok", "US dollars per million tokens: FFN on its best chip"},
-    {"afd_usd_per_Mtok", "US dollars per million tokens of the best pairing of afd_chips"},
-}};
+struct Columns {
+  std::vector<view::FigureSpec> specs;
+  std::vector<Column> columns;
 
-constexpr Source source_of(std::size_t column) {
-  if (column <= kWeightBytes) return Source::parameters;
-  if (column <= kKvBytesPerToken) return Source::shape;
-  if (column <= kArithmeticIntensity) return Source::demand;
-  return column <= kTotalUsd ? Source::chip : Source::pairing;
+  Columns() {
+    for (const auto& figure : answer::model_figures()) add(Source::model, figure.spec);
+    for (const auto& figure : answer::chip_figures()) {
+      // What comes before the first figure of a chip is asked of the model alone.
+      if (figure.spec.name == "ridge_point") of_chip_ = true;
+      add(of_chip_ ? Source::chip : Source::demand, figure.spec);
+    }
+    for (const auto& figure : answer::pairing_figures()) add(Source::pairing, figure.spec);
+  }
+
+ private:
+  void add(Source source, const view::FigureSpec& spec) {
+    const bool chip_table = source == Source::demand || source == Source::chip;
+    std::size_t& next = source == Source::model ? models_ : chip_table ? chips_ : pairings_;
+    specs.push_back(spec);
+    columns.push_back({source, next++});
+  }
+
+  bool of_chip_ = false;
+  std::size_t models_ = 0;
+  std::size_t chips_ = 0;
+  std::size_t pairings_ = 0;
+};
+
+const Columns& all_columns() {
+  static const Columns columns;
+  return columns;
 }
 
-constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
-
-double per_million(UsdPerToken cost) {
-  return cost.value() * 1e6;
-}
-
-// A chip and what its use costs, as far as both are known.
-struct PricedChip {
+// A chip's roofline and price, as far as both are known.
+struct AskedChip {
   const hw::ChipSpec* chip = nullptr;
-  std::optional<hw::theory::PricedChip> cost;
+  std::optional<hw::theory::RooflineChip> roofline;
+  std::optional<UsdPerSecond> price;
   double label = 0;
 };
 
@@ -149,18 +124,18 @@ const KeyTable& keys_of(const Question* /*of*/) {
 class CostEvaluator final : public Evaluator {
  public:
   CostEvaluator(std::unique_ptr<const Question> question, const EvaluatorNeeds& needs)
-      : question_(std::move(question)),
-        columns_(needs.columns.begin(), needs.columns.end()),
-        costs_(question_->assumptions()) {
-    for (const std::size_t column : columns_) {
-      needed_[static_cast<std::size_t>(source_of(column))] = true;
+      : question_(std::move(question)), times_(question_->assumptions()) {
+    for (const std::size_t column : needs.columns) {
+      columns_.push_back(all_columns().columns[column]);
+      needed_[static_cast<std::size_t>(columns_.back().source)] = true;
     }
     for (const auto resource : {hw::Resource::compute, hw::Resource::memory}) {
-      bound_labels_[static_cast<std::size_t>(resource)] = needs.labels->intern(name_of(resource));
+      bound_labels_[static_cast<std::size_t>(resource)] =
+          needs.labels->intern(hw::name_of(resource));
     }
-    if (question_->chip) chip_ = priced(*question_->chip->spec, *needs.labels);
+    if (question_->chip) chip_ = asked(*question_->chip->spec, *needs.labels);
     for (const auto& chip : question_->afd_chips) {
-      afd_chips_.push_back(priced(*chip.spec, *needs.labels));
+      afd_chips_.push_back(asked(*chip.spec, *needs.labels));
     }
     for (const std::string& pointer : needs.moving) {
       chips_move_ |= pointer.starts_with("/chip/") || pointer.starts_with("/afd_chips/");
@@ -174,40 +149,27 @@ class CostEvaluator final : public Evaluator {
 
   void evaluate(std::span<double> out) override {
     if (chips_move_) {
-      if (chip_) reprice(*chip_);
-      for (PricedChip& chip : afd_chips_) reprice(chip);
+      if (chip_) look_up(*chip_);
+      for (AskedChip& chip : afd_chips_) look_up(chip);
     }
-    if (batch_moves_) costs_ = hw::theory::TokenCostModel(question_->assumptions());
-    const auto& model = question_->spec();
-    if (needs(Source::parameters)) {
-      values_[kTotalParameters] = model.total_parameters();
-      values_[kActiveParameters] = model.active_parameters();
-      values_[kWeightBytes] = model.weight_bytes().value();
-    }
-    if (needs(Source::shape)) {
-      values_[kLayers] = static_cast<double>(model.layers());
-      values_[kEffectiveRank] = static_cast<double>(model.effective_rank());
-      values_[kKvBytesPerToken] = model.cache_bytes_per_token().value();
-    }
-    const bool priced = chip_ && chip_->cost && needs(Source::chip);
-    if (needs(Source::chip)) evaluate_chip();
-    if (needs(Source::demand) && !priced) store(costs_.demand(model, *question_->context));
+    if (batch_moves_) times_ = hw::theory::TokenTimeModel(question_->assumptions());
+    if (needs(Source::chip) || needs(Source::demand)) evaluate_chip();
     if (needs(Source::pairing)) evaluate_pairing();
-    for (std::size_t i = 0; i < columns_.size(); ++i) out[i] = values_[columns_[i]];
+    for (std::size_t i = 0; i < columns_.size(); ++i) out[i] = value(columns_[i]);
   }
 
   [[nodiscard]] std::string provenance() const override { return "theory"; }
 
   [[nodiscard]] std::vector<std::string> notes() const override {
     std::vector<std::string> out;
-    const auto add = [&](const PricedChip& chip) {
-      if (chip.cost) return;
+    const auto add = [&](const AskedChip& chip) {
+      if (chip.roofline && chip.price) return;
       out.push_back(fmt::format(
           "{}: no cost: {}", chip.chip->name,
           hw::theory::missing_for_cost(*chip.chip, chip.chip->price(question_->price))));
     };
     if (chip_) add(*chip_);
-    for (const PricedChip& chip : afd_chips_) add(chip);
+    for (const AskedChip& chip : afd_chips_) add(chip);
     return out;
   }
 
@@ -216,70 +178,76 @@ class CostEvaluator final : public Evaluator {
     return needed_[static_cast<std::size_t>(source)];
   }
 
-  PricedChip priced(const hw::ChipSpec& chip, LabelTable& labels) const {
-    PricedChip out{.chip = &chip, .cost = {}, .label = labels.intern(chip.name)};
-    reprice(out);
+  AskedChip asked(const hw::ChipSpec& chip, LabelTable& labels) const {
+    AskedChip out{.chip = &chip, .roofline = {}, .price = {}, .label = labels.intern(chip.name)};
+    look_up(out);
     return out;
   }
 
-  void reprice(PricedChip& chip) const {
+  void look_up(AskedChip& chip) const {
     const hw::Price* price = chip.chip->price(question_->price);
-    chip.cost.reset();
-    if (hw::theory::missing_for_cost(*chip.chip, price).empty())
-      chip.cost.emplace(*chip.chip, price->rate);
-  }
-
-  void store(const hw::theory::TokenDemand& demand) {
-    values_[kKvBytes] = demand.cache.value();
-    values_[kAttentionFlop] = demand.attention.value();
-    values_[kLinearFlop] = demand.attention_linear.value();
-    values_[kFfnFlop] = demand.ffn.value();
-    values_[kArithmeticIntensity] =
-        demand.cache.value() > 0.0 ? demand.arithmetic_intensity().value() : kUnknown;
+    chip.roofline.reset();
+    if (hw::theory::missing_for_time(*chip.chip).empty()) chip.roofline.emplace(*chip.chip);
+    chip.price = price == nullptr ? std::nullopt : std::optional(price->rate);
   }
 
   void evaluate_chip() {
-    const auto ridge = chip_->chip->ridge_point(question_->spec().attentions.front().compute);
-    values_[kRidgePoint] = ridge ? ridge->value() : kUnknown;
-    if (!chip_->cost) {
-      for (const auto column : {kAttentionBound, kAttentionUsd, kFfnUsd, kTotalUsd}) {
-        values_[column] = kUnknown;
-      }
-      return;
+    const auto& model = question_->spec();
+    const double context = *question_->context;
+    row_.ridge_point.reset();
+    row_.time.reset();
+    row_.cost.reset();
+    if (chip_ && needs(Source::chip)) {
+      row_.ridge_point = chip_->chip->ridge_point(model.attentions.front().compute);
+      if (chip_->roofline) row_.time = times_.time(model, *chip_->roofline, context);
+      if (row_.time && chip_->price) row_.cost = hw::theory::cost_of(*row_.time, *chip_->price);
     }
-    const hw::theory::TokenCost cost =
-        costs_.cost(question_->spec(), *chip_->cost, *question_->context);
-    store(cost.demand);
-    values_[kAttentionBound] = bound_labels_[static_cast<std::size_t>(cost.attention_bound)];
-    values_[kAttentionUsd] = per_million(cost.attention);
-    values_[kFfnUsd] = per_million(cost.ffn);
-    values_[kTotalUsd] = per_million(cost.total());
+    row_.demand = row_.time ? row_.time->demand : times_.demand(model, context);
   }
 
   void evaluate_pairing() {
-    hw::theory::BestPairing best;
+    pairing_.best = {};
     for (std::size_t i = 0; i < afd_chips_.size(); ++i) {
-      if (!afd_chips_[i].cost) continue;
-      best.offer(i, costs_.cost(question_->spec(), *afd_chips_[i].cost, *question_->context));
+      const AskedChip& chip = afd_chips_[i];
+      if (!chip.roofline || !chip.price) continue;
+      const auto time = times_.time(question_->spec(), *chip.roofline, *question_->context);
+      pairing_.best.offer(i, hw::theory::cost_of(time, *chip.price));
     }
-    const bool known = best.found();
-    values_[kAfdAttentionChip] = known ? afd_chips_[best.attention_chip()].label : kUnknown;
-    values_[kAfdFfnChip] = known ? afd_chips_[best.ffn_chip()].label : kUnknown;
-    values_[kAfdAttentionUsd] = known ? per_million(best.attention()) : kUnknown;
-    values_[kAfdFfnUsd] = known ? per_million(best.ffn()) : kUnknown;
-    values_[kAfdUsd] = known ? per_million(best.total()) : kUnknown;
+  }
+
+  // Names are held as the numbers of their labels.
+  [[nodiscard]] double value(Column column) const {
+    switch (column.source) {
+      case Source::model:
+        return answer::model_figures()[column.figure].shown(question_->spec());
+      case Source::demand:
+      case Source::chip: {
+        const auto& figure = answer::chip_figures()[column.figure];
+        if (figure.label == nullptr) return figure.shown(row_);
+        return row_.time ? bound_labels_[static_cast<std::size_t>(row_.time->attention_bound)]
+                         : view::kUnknown;
+      }
+      case Source::pairing:
+        break;
+    }
+    const auto& figure = answer::pairing_figures()[column.figure];
+    if (figure.label == nullptr) return figure.shown(pairing_);
+    if (!pairing_.best.found()) return view::kUnknown;
+    const bool attention = &figure == &answer::pairing_figures().front();
+    return afd_chips_[attention ? pairing_.best.attention_chip() : pairing_.best.ffn_chip()].label;
   }
 
   std::unique_ptr<const Question> question_;
-  std::vector<std::size_t> columns_;
-  std::array<bool, 5> needed_{};
+  std::vector<Column> columns_;
+  std::array<bool, 4> needed_{};
   bool chips_move_ = false;
   bool batch_moves_ = false;
-  hw::theory::TokenCostModel costs_;
-  std::optional<PricedChip> chip_;
-  std::vector<PricedChip> afd_chips_;
+  hw::theory::TokenTimeModel times_;
+  std::optional<AskedChip> chip_;
+  std::vector<AskedChip> afd_chips_;
   std::array<double, 2 + static_cast<std::size_t>(hw::Resource::memory)> bound_labels_{};
-  std::array<double, kColumnCount> values_{};
+  answer::ChipFigures row_;
+  answer::PairingFigures pairing_;
 };
 
 void check_price(const hw::ChipSpec& chip, const JsonNode& node, const std::string& price) {
@@ -299,7 +267,9 @@ JsonDocument chip_document(const std::string& name_or_path, scenario::Library& /
 class CostEvaluatorKind final : public EvaluatorKind {
  public:
   [[nodiscard]] std::string_view name() const override { return "cost"; }
-  [[nodiscard]] std::span<const ColumnSpec> columns() const override { return kColumns; }
+  [[nodiscard]] std::span<const view::FigureSpec> columns() const override {
+    return all_columns().specs;
+  }
   [[nodiscard]] const KeyTable& keys() const override {
     return keys_of(static_cast<const Question*>(nullptr));
   }
@@ -308,7 +278,7 @@ class CostEvaluatorKind final : public EvaluatorKind {
 
   [[nodiscard]] std::string_view missing_for(std::size_t column,
                                              const JsonNode& question) const override {
-    const Source source = source_of(column);
+    const Source source = all_columns().columns[column].source;
     if (source == Source::chip && !question.contains_pointer("/chip")) return "chip";
     if (source == Source::pairing && !question.contains_pointer("/afd_chips")) return "afd_chips";
     return {};

@@ -1,6 +1,6 @@
 #include "simulation_evaluator.hpp"
 
-#include "ridge/answer/simulation_report.hpp"
+#include "ridge/answer/simulation_figures.hpp"
 #include "ridge/base/keys.hpp"
 #include "ridge/hwmodels/chip_spec.hpp"
 #include "ridge/models/model_spec.hpp"
@@ -8,9 +8,8 @@
 #include "ridge/scenario/simulation_scenario.hpp"
 
 #include <algorithm>
-#include <array>
+#include <cmath>
 #include <filesystem>
-#include <limits>
 #include <optional>
 
 #include <fmt/format.h>
@@ -22,80 +21,25 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr const char* kScenario = "/scenario";
-constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
 
-struct Column {
-  ColumnSpec spec;
-  double (*value)(const answer::SimulationReport& report);
+// Every figure that is a number, in the order of the JSON.
+struct Columns {
+  std::vector<view::FigureSpec> specs;
+  std::vector<const answer::SimulationFigure*> figures;
+
+  Columns() {
+    for (const auto& figure : answer::simulation_figures()) {
+      if (figure.label != nullptr || !answer::of_one_run(figure)) continue;
+      specs.push_back(figure.spec);
+      figures.push_back(&figure);
+    }
+  }
 };
 
-double milliseconds(double seconds) {
-  return seconds * 1e3;
+const Columns& all_columns() {
+  static const Columns columns;
+  return columns;
 }
-
-// Of the GPU time of a pool during measurement.
-double busy_share(const answer::SimulationReport& report, std::size_t pool) {
-  const double all =
-      report.result.elapsed.seconds().value() * static_cast<double>(report.pool_gpus[pool]);
-  return all > 0.0 ? report.result.pools[pool].busy / all : kUnknown;
-}
-
-// Columns with the names and values of `ridge simulate --format json`.
-constexpr std::array kColumns = {
-    Column{
-        {"tpot_ms", "milliseconds between two tokens of a request, mean"},
-        [](const answer::SimulationReport& r) { return milliseconds(r.result.mean_tpot.value()); }},
-    Column{{"tpot_p50_ms", "milliseconds between two tokens of a request, median"},
-           [](const answer::SimulationReport& r) {
-             return milliseconds(r.result.tpot.quantile(0.5));
-           }},
-    Column{{"tpot_p95_ms", "milliseconds between two tokens of a request, 95th percentile"},
-           [](const answer::SimulationReport& r) {
-             return milliseconds(r.result.tpot.quantile(0.95));
-           }},
-    Column{{"tpot_p99_ms", "milliseconds between two tokens of a request, 99th percentile"},
-           [](const answer::SimulationReport& r) {
-             return milliseconds(r.result.tpot.quantile(0.99));
-           }},
-    Column{{"tokens_per_s", "tokens per second of the whole deployment"},
-           [](const answer::SimulationReport& r) { return r.tokens_per_second(); }},
-    Column{{"tokens_per_s_per_gpu", "tokens per second and GPU, all pools counted"},
-           [](const answer::SimulationReport& r) { return r.tokens_per_second_per_gpu(); }},
-    Column{{"tokens_per_s_per_user", "tokens per second of one request"},
-           [](const answer::SimulationReport& r) { return r.tokens_per_second_per_user(); }},
-    Column{{"usd_per_Mtok", "US dollars per million tokens"},
-           [](const answer::SimulationReport& r) {
-             return r.usd_per_million_tokens().value_or(kUnknown);
-           }},
-    Column{{"gpus", "GPUs of all pools and replicas"},
-           [](const answer::SimulationReport& r) { return static_cast<double>(r.gpus); }},
-    Column{{"requests", "requests in decode, mean over time"},
-           [](const answer::SimulationReport& r) { return r.result.mean_requests; }},
-    Column{
-        {"floor_ms", "TPOT in milliseconds with roofline kernels and ideal links, never waiting"},
-        [](const answer::SimulationReport& r) {
-          return r.theoretical_floor ? milliseconds(r.theoretical_floor->value()) : kUnknown;
-        }},
-    // Where one pool does both, the two shares are the same.
-    Column{{"attention_busy", "share of time that the GPUs holding the attention run kernels"},
-           [](const answer::SimulationReport& r) { return busy_share(r, 0); }},
-    Column{
-        {"ffn_busy", "share of time that the GPUs holding the FFN run kernels"},
-        [](const answer::SimulationReport& r) { return busy_share(r, r.result.pools.size() - 1); }},
-    Column{{"kv_peak", "share of the KV memory that the fullest GPUs used at most"},
-           [](const answer::SimulationReport& r) { return r.result.kv_peak; }},
-    // Which operators these are, `ridge simulate` tells.
-    Column{
-        {"warnings", "warnings about the point, such as of operators outside their calibration"},
-        [](const answer::SimulationReport& r) { return static_cast<double>(r.warnings.size()); }},
-    Column{{"events", "events simulated"},
-           [](const answer::SimulationReport& r) { return static_cast<double>(r.result.events); }}};
-
-constexpr auto kColumnSpecs = [] {
-  std::array<ColumnSpec, kColumns.size()> out{};
-  for (std::size_t i = 0; i < kColumns.size(); ++i) out[i] = kColumns[i].spec;
-  return out;
-}();
 
 // A deployment is found not to fit only while its requests are placed, so problem() runs it and
 // evaluate() hands out what came of it.
@@ -115,7 +59,8 @@ class SimulationEvaluator final : public Evaluator {
     run();
     RIDGE_INVARIANT(report_.has_value(), "figures were asked of a deployment that cannot run");
     for (std::size_t i = 0; i < columns_.size(); ++i) {
-      out[i] = kColumns[columns_[i]].value(*report_);
+      const double value = all_columns().figures[columns_[i]]->shown(*report_);
+      out[i] = std::isfinite(value) ? value : view::kUnknown;
     }
   }
 
@@ -242,7 +187,9 @@ const KeyTable& keys_of(const Question* /*of*/) {
 class SimulationEvaluatorKind final : public EvaluatorKind {
  public:
   [[nodiscard]] std::string_view name() const override { return "simulate"; }
-  [[nodiscard]] std::span<const ColumnSpec> columns() const override { return kColumnSpecs; }
+  [[nodiscard]] std::span<const view::FigureSpec> columns() const override {
+    return all_columns().specs;
+  }
   [[nodiscard]] const KeyTable& keys() const override {
     return keys_of(static_cast<const Question*>(nullptr));
   }

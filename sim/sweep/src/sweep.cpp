@@ -34,7 +34,7 @@ void append_objectives(const ParetoRequest& request, std::span<const double> row
                        std::vector<double>& out) {
   for (const Objective& objective : request.objectives) {
     const double value = row[objective.column];
-    out.push_back(objective.maximise ? -value : value);
+    out.push_back(objective.maximize ? -value : value);
   }
 }
 

@@ -22,7 +22,7 @@ std::string json_text(std::string_view text) {
   return Json(text).dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-// The columns before the reckoned ones: one per pointer of every axis of the sweep.
+// The columns before the computed ones: one per pointer of every axis of the sweep.
 struct AxisColumn {
   std::size_t axis;
   std::size_t pointer;
@@ -70,7 +70,7 @@ class RowFormatter {
     }
     for (std::size_t c = 0; c < scenario.columns.size(); ++c) {
       headers_.push_back(json_text(scenario.column(c).name));
-      is_label_.push_back(scenario.column(c).is_label);
+      is_label_.push_back(scenario.column(c).kind == view::FigureKind::label);
     }
     for (const std::string& name : sweep.labels().names()) {
       labels_.push_back(json_ ? json_text(name) : view::csv_line({name}));
@@ -210,7 +210,7 @@ void write_json(const SweepResult& result, const SweepOptions& options, const Te
   const SweepScenario& scenario = result.scenario();
   Json columns = Json::object();
   for (std::size_t c = 0; c < scenario.columns.size(); ++c) {
-    columns[std::string(scenario.column(c).name)] = scenario.column(c).meaning;
+    columns[std::string(scenario.column(c).name)] = scenario.column(c).words;
   }
   sink(
       fmt::format("{{\n  \"title\": {},\n  \"provenance\": {},\n  \"points\": {},\n"
@@ -262,16 +262,48 @@ class SweepTable {
     for (const SweepResult& reference : sweep.references()) note_fractions(reference);
   }
 
-  // Up to `limit` rows; only those on the front where `front`. Returns how many there were in all.
-  std::uint64_t add(const SweepResult& part, bool front, std::size_t limit) {
+  // Every row, in the order of the sweep, up to `limit`. Returns how many there were in all.
+  std::uint64_t add(const SweepResult& part, std::size_t limit) {
     std::uint64_t seen = 0;
     for (const SweepChunk& chunk : part.chunks()) {
       for (std::size_t row = 0; row < chunk.offsets.size(); ++row) {
-        if (front && !chunk.pareto[row]) continue;
         if (seen++ < limit) add_row(part, chunk, row);
       }
     }
     return seen;
+  }
+  // The rows on the front, those that are compared with each other together, the best in the first
+  // objective first.
+  std::uint64_t add_front(const SweepResult& part, std::size_t limit) {
+    struct FrontRow {
+      std::size_t group;
+      double objective;
+      const SweepChunk* chunk;
+      std::size_t row;
+    };
+    const SweepScenario& scenario = part.scenario();
+    const Objective& first = scenario.pareto.objectives.front();
+    std::vector<FrontRow> rows;
+    for (const SweepChunk& chunk : part.chunks()) {
+      for (std::size_t row = 0; row < chunk.offsets.size(); ++row) {
+        if (!chunk.pareto[row]) continue;
+        const double value = chunk.values[row * scenario.columns.size() + first.column];
+        std::size_t group = 0;
+        for (const std::size_t a : scenario.pareto.within) {
+          group =
+              group * scenario.axes[a].length + part.position(chunk.first + chunk.offsets[row], a);
+        }
+        rows.push_back({group, first.maximize ? -value : value, &chunk, row});
+      }
+    }
+    std::stable_sort(rows.begin(), rows.end(), [](const FrontRow& a, const FrontRow& b) {
+      return a.group != b.group ? a.group < b.group : a.objective < b.objective;
+    });
+    for (std::size_t i = 0; i < std::min(limit, rows.size()); ++i) {
+      if (i > 0 && rows[i].group != rows[i - 1].group) table_.rule();
+      add_row(part, *rows[i].chunk, rows[i].row);
+    }
+    return rows.size();
   }
   void rule() { table_.rule(); }
   [[nodiscard]] std::string text() const { return table_.text(); }
@@ -301,7 +333,7 @@ class SweepTable {
       const double value = chunk.values[row * width + c];
       if (std::isnan(value)) {
         cells.emplace_back("unknown");
-      } else if (scenario.column(c).is_label) {
+      } else if (scenario.column(c).kind == view::FigureKind::label) {
         cells.push_back(sweep_.labels().names()[static_cast<std::size_t>(value)]);
       } else {
         // Counts of a few digits are exact (ranks, layers), large ones are magnitudes.
@@ -322,13 +354,15 @@ class SweepTable {
 void write_table(const SweepResult& result, const TextSink& sink) {
   const bool front = !result.scenario().pareto.objectives.empty();
   SweepTable table(result);
-  const std::uint64_t rows = table.add(result, front, kTableRows);
+  const std::uint64_t rows =
+      front ? table.add_front(result, kTableRows) : table.add(result, kTableRows);
   table.rule();
   for (const SweepResult& reference : result.references()) {
-    (void)table.add(reference, false, kTableRows);
+    (void)table.add(reference, kTableRows);
   }
-  const std::string which =
-      front ? fmt::format("the {} on the Pareto front", rows) : std::string("each of them");
+  const std::string which = front && rows == 0 ? std::string("nothing: the Pareto front is empty")
+                            : front            ? fmt::format("the {} on the Pareto front", rows)
+                                               : std::string("each of them");
   const std::string shown =
       rows > kTableRows ? fmt::format(", of which the first {} are shown", kTableRows) : "";
   sink(fmt::format("{}\n{}: {} points, {} kept; below {}{}. CSV and JSON hold them all.\n\n{}",

@@ -51,9 +51,9 @@ struct Range {
 };
 
 std::string axis_label(const SweepScenario& scenario, const Objective& objective) {
-  const ColumnSpec& column = scenario.column(objective.column);
-  return fmt::format("{}: {} ({} is better)", column.name, column.meaning,
-                     objective.maximise ? "more" : "less");
+  const view::FigureSpec& column = scenario.column(objective.column);
+  return fmt::format("{}: {} ({} is better)", column.name, column.words,
+                     objective.maximize ? "more" : "less");
 }
 
 // The series of the rows that are compared with each other.
@@ -95,7 +95,7 @@ std::string sweep_picture(const SweepResult& result) {
                         .references = {.color = color,
                                        .radius = 6.0,
                                        .marker = view::PlotSeries::Marker::diamond,
-                                       .labelled = true}});
+                                       .labeled = true}});
     }
     return groups[found->second];
   };

@@ -16,7 +16,7 @@ namespace ridge::sweep {
 class SweepPlan {
  public:
   // Reads the question once for every combination of such axes, so that every mistake is told
-  // before the first point is reckoned. Throws UserError. All arguments must outlive the plan.
+  // before the first point is computed. Throws UserError. All arguments must outlive the plan.
   SweepPlan(const SweepScenario& scenario, LabelTable& labels, scenario::Library& library);
 
   [[nodiscard]] const SweepScenario& scenario() const { return scenario_; }

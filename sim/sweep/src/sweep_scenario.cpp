@@ -160,8 +160,8 @@ JsonTypePtr pointer_type() {
 void describe_columns(OrderedJson& out, bool labels) {
   OrderedJson& names = out["enum"];
   for (const EvaluatorKind* kind : evaluator_kinds()) {
-    for (const ColumnSpec& column : kind->columns()) {
-      if (labels || !column.is_label) names.push_back(column.name);
+    for (const view::FigureSpec& column : kind->columns()) {
+      if (labels || column.kind != view::FigureKind::label) names.push_back(column.name);
     }
   }
 }
@@ -576,7 +576,7 @@ class ScenarioReader {
   // seeing.
   std::optional<std::size_t> read_column(const JsonNode& node) {
     std::vector<std::string> names;
-    for (const ColumnSpec& column : out_.kind->columns()) names.emplace_back(column.name);
+    for (const view::FigureSpec& column : out_.kind->columns()) names.emplace_back(column.name);
     const auto column = node.read_choice(names);
     if (!column) return std::nullopt;
     if (const auto key = out_.kind->missing_for(*column, node_.child("base")); !key.empty()) {
@@ -593,7 +593,7 @@ class ScenarioReader {
 
   std::optional<std::size_t> read_number_column(const JsonNode& node) {
     const auto column = read_column(node);
-    if (column && out_.column(*column).is_label) {
+    if (column && out_.column(*column).kind == view::FigureKind::label) {
       node.error(fmt::format("column \"{}\" holds names, not numbers", out_.column(*column).name));
       return std::nullopt;
     }
@@ -638,7 +638,7 @@ class ScenarioReader {
           std::any_of(out_.pareto.objectives.begin(), out_.pareto.objectives.end(),
                       [&](const Objective& known) { return known.column == *column; });
       if (twice) entry.error("is an objective already");
-      out_.pareto.objectives.push_back({.column = *column, .maximise = maximize});
+      out_.pareto.objectives.push_back({.column = *column, .maximize = maximize});
     }
   }
 

@@ -1,5 +1,7 @@
 #include "ridge/view/progress.hpp"
 
+#include "ridge/view/terminal.hpp"
+
 #include <algorithm>
 #include <cstdio>
 
@@ -38,10 +40,21 @@ void Progress::draw() {
                                          static_cast<double>(total_));
   const double elapsed =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
-  constexpr int kWidth = 30;
-  const int filled = static_cast<int>(share * kWidth);
-  fmt::print(stderr, "\r\033[K{} [{:#<{}}{:.<{}}] {:3.0f} %  {:.0f} s left", what_, "", filled, "",
-             kWidth - filled, share * 100.0, share > 0.0 ? elapsed / share - elapsed : 0.0);
+  const std::string rest = fmt::format(" {:3.0f} %  {:.0f} s left", share * 100.0,
+                                       share > 0.0 ? elapsed / share - elapsed : 0.0);
+  // One column is left free: some terminals go to the next line when the last is written.
+  const std::size_t room = error_width() - 1;
+  constexpr std::size_t kBrackets = 3;
+  constexpr std::size_t kNarrowestBar = 10;
+  constexpr std::size_t kWidestBar = 30;
+  std::string what = what_;
+  const std::size_t name_room = room - std::min(room, rest.size() + kBrackets + kNarrowestBar);
+  if (what.size() > name_room)
+    what = what.substr(0, name_room - std::min<std::size_t>(name_room, 3)) + "...";
+  const std::size_t bar =
+      std::min(kWidestBar, room - std::min(room, what.size() + rest.size() + kBrackets));
+  const auto filled = static_cast<std::size_t>(share * static_cast<double>(bar));
+  fmt::print(stderr, "\r\033[K{} [{:#<{}}{:.<{}}]{}", what, "", filled, "", bar - filled, rest);
   std::fflush(stderr);
   drawn_ = true;
 }

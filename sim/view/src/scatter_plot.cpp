@@ -125,7 +125,7 @@ void draw(const ScatterPlot& plot, const PlotSeries& series, const AxisMap& x, c
       svg += fmt::format("<path d=\"M{0:.1f} {1:.1f}l{2} {2}l-{2} {2}l-{2} -{2}z\">{3}</path>\n",
                          at_x, at_y - series.radius, series.radius, title);
     }
-    if (series.labelled && !point.label.empty()) {
+    if (series.labeled && !point.label.empty()) {
       svg += fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"middle\">{}</text>\n", at_x,
                          at_y - series.radius - 3.0, escaped(point.label));
     }

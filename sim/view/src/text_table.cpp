@@ -7,15 +7,12 @@
 namespace ridge::view {
 namespace {
 
-// Code points, so that a "µ" counts once. Wide and combining characters do not occur in our tables.
-std::size_t width(const std::string& text) {
-  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
-    return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U;
-  }));
-}
+constexpr std::size_t kGap = 2;
+// Columns of words are not squeezed below this.
+constexpr std::size_t kNarrowest = 12;
 
 void append_cell(std::string& line, const std::string& cell, std::size_t to, Align align) {
-  const std::string padding(to - std::min(to, width(cell)), ' ');
+  const std::string padding(to - std::min(to, display_width(cell)), ' ');
   line += align == Align::left ? cell + padding : padding + cell;
 }
 
@@ -25,7 +22,20 @@ void end_line(std::string& text, std::string line) {
   text += '\n';
 }
 
+std::size_t longest_word(const std::string& text) {
+  std::size_t longest = 0;
+  for (const auto& word : wrapped(text, 1)) longest = std::max(longest, display_width(word));
+  return longest;
+}
+
 }  // namespace
+
+// Wide and combining characters do not occur in our tables.
+std::size_t display_width(std::string_view text) {
+  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
+    return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U;
+  }));
+}
 
 std::vector<std::string> wrapped(const std::string& text, std::size_t limit) {
   std::vector<std::string> lines(1);
@@ -35,7 +45,7 @@ std::vector<std::string> wrapped(const std::string& text, std::size_t limit) {
     std::string& line = lines.back();
     if (line.empty()) {
       line = word;
-    } else if (width(line) + 1 + width(word) <= limit) {
+    } else if (display_width(line) + 1 + display_width(word) <= limit) {
       line += ' ' + word;
     } else {
       lines.push_back(word);
@@ -56,6 +66,11 @@ void TextTable::column(const std::string& header, Align align) {
   columns_.push_back(std::move(column));
 }
 
+void TextTable::column_beside(const std::string& header, Align align) {
+  column(header, align);
+  columns_.back().beside_last = true;
+}
+
 void TextTable::row(std::vector<std::string> cells) {
   RIDGE_INVARIANT(cells.size() == columns_.size(), "a table row has as many cells as columns");
   rows_.push_back(std::move(cells));
@@ -65,54 +80,133 @@ void TextTable::rule() {
   rules_.push_back(rows_.size());
 }
 
-void TextTable::fit(std::size_t line_width) {
-  line_width_ = line_width;
+std::size_t TextTable::natural_width(std::size_t column) const {
+  std::size_t width = 0;
+  for (const auto& line : columns_[column].header) width = std::max(width, display_width(line));
+  for (const auto& row : rows_) width = std::max(width, display_width(row[column]));
+  return width;
 }
 
-std::string TextTable::text() const {
+std::size_t TextTable::least_width(std::size_t column) const {
+  const std::size_t natural = natural_width(column);
+  if (columns_[column].align == Align::right) return natural;
+  std::size_t width = std::min(natural, kNarrowest);
+  for (const auto& line : columns_[column].header) width = std::max(width, display_width(line));
+  for (const auto& row : rows_) width = std::max(width, longest_word(row[column]));
+  return width;
+}
+
+bool TextTable::equal_in_all_rows(std::size_t column) const {
+  return rows_.size() > 1 && std::all_of(rows_.begin(), rows_.end(), [&](const auto& row) {
+           return row[column] == rows_.front()[column];
+         });
+}
+
+std::string TextTable::lift_equal(Columns& columns, std::size_t width) const {
+  std::string words;
+  Columns kept;
+  for (const std::size_t c : columns) {
+    const bool beside_next = c + 1 < columns_.size() && columns_[c + 1].beside_last;
+    if (c == 0 || columns_[c].beside_last || beside_next || !equal_in_all_rows(c)) {
+      kept.push_back(c);
+      continue;
+    }
+    std::string header;
+    for (const auto& line : columns_[c].header) header += (header.empty() ? "" : " ") + line;
+    const std::string& cell = rows_.front()[c];
+    if (cell.empty()) continue;
+    words += (words.empty() ? "" : "; ") + (header.empty() ? cell : header + " " + cell);
+  }
+  if (kept.size() == columns.size()) return {};
+  columns = std::move(kept);
+  return words.empty() ? words : folded("In all rows: " + words, width) + "\n";
+}
+
+std::string TextTable::text(std::size_t width) const {
+  Columns columns;
+  std::size_t all = 0;
+  for (std::size_t c = 0; c < columns_.size(); ++c) {
+    columns.push_back(c);
+    all += natural_width(c) + (c > 0 ? kGap : 0);
+  }
+  if (all <= width) return block(columns, width);
+
+  std::string out = lift_equal(columns, width);
+  // Each block holds the first column and as many others as it can.
+  Columns current = {0};
+  std::size_t used = least_width(0);
+  for (std::size_t i = 1; i < columns.size();) {
+    Columns together = {columns[i]};
+    std::size_t needed = least_width(columns[i]) + kGap;
+    for (++i; i < columns.size() && columns_[columns[i]].beside_last; ++i) {
+      together.push_back(columns[i]);
+      needed += least_width(columns[i]) + kGap;
+    }
+    if (used + needed > width && current.size() > 1) {
+      out += block(current, width) + "\n";
+      current = {0};
+      used = least_width(0);
+    }
+    current.insert(current.end(), together.begin(), together.end());
+    used += needed;
+  }
+  return out + block(current, width);
+}
+
+std::string TextTable::block(const Columns& columns, std::size_t width) const {
   std::vector<std::size_t> widths;
   std::size_t header_lines = 0;
-  for (std::size_t c = 0; c < columns_.size(); ++c) {
-    std::size_t w = 0;
-    for (const auto& line : columns_[c].header) w = std::max(w, width(line));
-    for (const auto& row : rows_) w = std::max(w, width(row[c]));
-    widths.push_back(w);
+  std::size_t all = 0;
+  for (const std::size_t c : columns) {
+    widths.push_back(natural_width(c));
     header_lines = std::max(header_lines, columns_[c].header.size());
+    all += widths.back() + (widths.size() > 1 ? kGap : 0);
   }
-  std::size_t before_last = 0;
-  for (std::size_t c = 0; c + 1 < widths.size(); ++c) before_last += widths[c] + 2;
-  constexpr std::size_t kNarrowest = 20;
-  const std::size_t room = std::max(kNarrowest, line_width_ - std::min(line_width_, before_last));
-  if (!widths.empty()) widths.back() = std::min(widths.back(), room);
-  std::string rule;
-  for (std::size_t c = 0; c < widths.size(); ++c) {
-    rule += (c == 0 ? "" : "  ") + std::string(widths[c], '-');
+  // The widest column of words gives way first.
+  while (all > width) {
+    std::size_t widest = widths.size();
+    for (std::size_t i = 0; i < widths.size(); ++i) {
+      if (widths[i] <= least_width(columns[i])) continue;
+      if (widest == widths.size() || widths[i] > widths[widest]) widest = i;
+    }
+    if (widest == widths.size()) break;
+    const std::size_t less = std::min(all - width, widths[widest] - least_width(columns[widest]));
+    widths[widest] -= less;
+    all -= less;
   }
 
-  std::string out;
-  for (std::size_t h = 0; h < header_lines; ++h) {
-    std::string line;
-    for (std::size_t c = 0; c < columns_.size(); ++c) {
-      if (c > 0) line += "  ";
-      const auto& header = columns_[c].header;
-      append_cell(line, h < header.size() ? header[h] : "", widths[c], columns_[c].align);
-    }
-    end_line(out, line);
+  std::string rule;
+  for (std::size_t i = 0; i < widths.size(); ++i) {
+    rule += (i == 0 ? "" : "  ") + std::string(widths[i], '-');
   }
+  std::string out;
+  const auto add_lines = [&](const std::vector<std::vector<std::string>>& cells,
+                             std::size_t lines) {
+    for (std::size_t l = 0; l < lines; ++l) {
+      std::string line;
+      for (std::size_t i = 0; i < columns.size(); ++i) {
+        if (i > 0) line += "  ";
+        append_cell(line, l < cells[i].size() ? cells[i][l] : "", widths[i],
+                    columns_[columns[i]].align);
+      }
+      end_line(out, line);
+    }
+  };
+  std::vector<std::vector<std::string>> cells;
+  for (const std::size_t c : columns) cells.push_back(columns_[c].header);
+  add_lines(cells, header_lines);
   end_line(out, rule);
   for (std::size_t r = 0; r < rows_.size(); ++r) {
     if (std::find(rules_.begin(), rules_.end(), r) != rules_.end()) end_line(out, rule);
-    const auto last = wrapped(rows_[r].back(), room);
-    std::string line;
-    for (std::size_t c = 0; c + 1 < columns_.size(); ++c) {
-      append_cell(line, rows_[r][c], widths[c], columns_[c].align);
-      line += "  ";
+    std::size_t lines = 1;
+    for (std::size_t i = 0; i < columns.size(); ++i) {
+      const std::string& cell = rows_[r][columns[i]];
+      // Whatever fits keeps the spaces it has.
+      cells[i] = display_width(cell) <= widths[i] ? std::vector<std::string>{cell}
+                                                  : wrapped(cell, widths[i]);
+      lines = std::max(lines, cells[i].size());
     }
-    append_cell(line, last.front(), widths.back(), columns_.back().align);
-    end_line(out, line);
-    for (std::size_t i = 1; i < last.size(); ++i) {
-      end_line(out, std::string(before_last, ' ') + last[i]);
-    }
+    add_lines(cells, lines);
   }
   return out;
 }

@@ -15,12 +15,12 @@ namespace {
 void BM_TokenCost(benchmark::State& state, const char* name) {
   models::ModelSpec model = models::load_model(name);
   const hw::ChipSpec chip = hw::load_chip("h800");
-  const hw::theory::PricedChip priced(chip, chip.price()->rate);
-  hw::theory::TokenCostModel costs;
+  const hw::theory::RooflineChip roofline(chip);
+  hw::theory::TokenTimeModel times;
   double context = 8192;
   const std::uint64_t before = bench::allocations();
   for (auto _ : state) {
-    benchmark::DoNotOptimize(costs.cost(model, priced, context));
+    benchmark::DoNotOptimize(times.time(model, roofline, context));
     context = context < 1e6 ? context + 1 : 8192;
   }
   state.counters["allocations"] = static_cast<double>(bench::allocations() - before);

@@ -1,5 +1,8 @@
 #include "quantities.hpp"
 
+#include "ridge/answer/cost_report.hpp"
+#include "ridge/answer/fit_report.hpp"
+#include "ridge/answer/sparsity_report.hpp"
 #include "ridge/base/nearest_name.hpp"
 #include "ridge/hwmodels/theory/sparsity.hpp"
 
@@ -65,13 +68,23 @@ struct Inputs {
   }
 
   [[nodiscard]] hw::theory::TokenDemand demand() const {
-    return hw::theory::TokenCostModel(assumptions.cost).demand(model(), context());
+    return hw::theory::TokenTimeModel(assumptions.cost).demand(model(), context());
+  }
+  // A figure of the model and, where one is asked about, the chip.
+  [[nodiscard]] double figure(std::string_view name) const {
+    answer::ChipFigures row{.demand = demand(), .ridge_point = {}, .time = {}, .cost = {}};
+    if (question.chip) row.cost = cost_of(model(), chip());
+    return view::figure_named(answer::chip_figures(), name).value(row);
+  }
+  [[nodiscard]] double model_figure(std::string_view name) const {
+    return view::figure_named(answer::model_figures(), name).value(model());
   }
   [[nodiscard]] hw::theory::TokenCost cost_of(const models::ModelSpec& of,
                                               const hw::ChipSpec& on) const {
-    return hw::theory::TokenCostModel(assumptions.cost).cost(of, priced(on), context());
+    const UsdPerSecond price = price_of(on);
+    hw::theory::TokenTimeModel times(assumptions.cost);
+    return hw::theory::cost_of(times.time(of, hw::theory::RooflineChip(on), context()), price);
   }
-  [[nodiscard]] hw::theory::TokenCost cost() const { return cost_of(model(), chip()); }
   [[nodiscard]] UsdPerToken afd_cost_of(const models::ModelSpec& of) const {
     hw::theory::BestPairing best;
     for (std::size_t i = 0; i < assumptions.afd_chips.size(); ++i) {
@@ -81,12 +94,16 @@ struct Inputs {
     if (!best.found()) throw UserError("/assumptions/afd_chips: none of them has a price");
     return best.total();
   }
-  [[nodiscard]] hw::theory::PricedChip priced(const hw::ChipSpec& on) const {
+  // Of a chip that can be timed, too.
+  [[nodiscard]] UsdPerSecond price_of(const hw::ChipSpec& on) const {
     const hw::Price* price = on.price();
     if (const auto missing = hw::theory::missing_for_cost(on, price); !missing.empty()) {
       throw UserError(fmt::format("{}: no cost: {}", on.name, missing));
     }
-    return {on, price->rate};
+    return price->rate;
+  }
+  [[nodiscard]] UsdPerFlop usd_per_flop(models::Precision compute) const {
+    return price_of(chip()) / *chip().rate_for(compute);
   }
   [[nodiscard]] hw::theory::FfnTraffic traffic() const {
     return hw::theory::ffn_traffic(model(), assumptions.fit.messages);
@@ -96,6 +113,15 @@ struct Inputs {
         .stage_budget = stage(), .nic_bandwidth = question.nic_bandwidth, .nics_per_server = {}};
     refuse(hw::theory::missing_for_sparsity(traffic(), chip(), asked));
     return hw::theory::sparsity_bound(traffic(), chip(), asked);
+  }
+  [[nodiscard]] double sparsity_figure(std::string_view name) const {
+    return view::figure_named(answer::sparsity_figures(), name).value(sparsity());
+  }
+  [[nodiscard]] double attention_figure(std::string_view name) const {
+    return view::figure_named(answer::attention_fit_figures(), name).value(attention_fit());
+  }
+  [[nodiscard]] double ffn_figure(std::string_view name) const {
+    return view::figure_named(answer::ffn_fit_figures(), name).value(ffn_fit());
   }
   [[nodiscard]] hw::theory::AttentionFit attention_fit() const {
     refuse(hw::theory::missing_for_fit(chip()));
@@ -135,8 +161,7 @@ double training_cost(const Inputs& in) {
   constexpr double kForwardAndBackward = 3.0;
   const hw::theory::TokenDemand d = in.demand();
   const Flop flop = d.attention + d.attention_linear + d.ffn;
-  return kForwardAndBackward *
-         (flop * in.priced(in.chip()).usd_per_flop(in.model().precisions.compute)).value();
+  return kForwardAndBackward * (flop * in.usd_per_flop(in.model().precisions.compute)).value();
 }
 
 // 1 for the dearest of the compared models, on the chip or, without one, the best pairing.
@@ -206,31 +231,31 @@ using In = const Inputs&;
 const std::array kQuantities = {
     // What a token asks for.
     QuantityEntry{"kv_bytes", "bytes", kModel | kContext,
-                  [](In in) { return in.demand().cache.value(); }},
+                  [](In in) { return in.figure("kv_bytes"); }},
     QuantityEntry{"attention_flop", "flop", kModel | kContext,
-                  [](In in) { return in.demand().attention.value(); }},
+                  [](In in) { return in.figure("attention_flop"); }},
     QuantityEntry{"linear_flop", "flop", kModel | kContext,
-                  [](In in) { return in.demand().attention_linear.value(); }},
+                  [](In in) { return in.figure("linear_flop"); }},
     QuantityEntry{"ffn_flop", "flop", kModel | kContext,
-                  [](In in) { return in.demand().ffn.value(); }},
+                  [](In in) { return in.figure("ffn_flop"); }},
     QuantityEntry{"arithmetic_intensity", "intensity", kModel | kContext,
-                  [](In in) { return in.demand().arithmetic_intensity().value(); }},
+                  [](In in) { return in.figure("arithmetic_intensity"); }},
     // What it costs.
     QuantityEntry{"attention_cost", "token price", kModel | kChip | kContext,
-                  [](In in) { return in.cost().attention.value(); }},
+                  [](In in) { return in.figure("attention_usd_per_Mtok"); }},
     QuantityEntry{"ffn_cost", "token price", kModel | kChip | kContext,
-                  [](In in) { return in.cost().ffn.value(); }},
+                  [](In in) { return in.figure("ffn_usd_per_Mtok"); }},
     QuantityEntry{"total_cost", "token price", kModel | kChip | kContext,
-                  [](In in) { return in.cost().total().value(); }},
+                  [](In in) { return in.figure("total_usd_per_Mtok"); }},
     QuantityEntry{"afd_cost", "token price", kModel | kContext,
                   [](In in) { return in.afd_cost_of(in.model()).value(); }},
     QuantityEntry{"training_cost", "token price", kModel | kChip | kContext, training_cost},
     QuantityEntry{"cost_rank", "number", kModel | kContext, cost_rank},
     // The architecture.
     QuantityEntry{"total_parameters", "number", kModel,
-                  [](In in) { return in.model().total_parameters(); }},
+                  [](In in) { return in.model_figure("total_parameters"); }},
     QuantityEntry{"active_parameters", "number", kModel,
-                  [](In in) { return in.model().active_parameters(); }},
+                  [](In in) { return in.model_figure("active_parameters"); }},
     // Publishers differ in whether the LM head and the embedding table are active.
     QuantityEntry{
         "active_parameters_without_lm_head", "number", kModel,
@@ -239,11 +264,10 @@ const std::array kQuantities = {
         "active_parameters_with_embedding", "number", kModel,
         [](In in) { return in.model().active_parameters() + embedding_parameters(in.model()); }},
     QuantityEntry{"effective_rank", "number", kModel,
-                  [](In in) { return static_cast<double>(in.model().effective_rank()); }},
+                  [](In in) { return in.model_figure("effective_rank"); }},
     QuantityEntry{"hidden", "number", kModel,
                   [](In in) { return static_cast<double>(in.model().hidden); }},
-    QuantityEntry{"layers", "number", kModel,
-                  [](In in) { return static_cast<double>(in.model().layers()); }},
+    QuantityEntry{"layers", "number", kModel, [](In in) { return in.model_figure("layers"); }},
     QuantityEntry{"attention_layers", "number", kModel | kAttention, attention_layers},
     // The chip.
     QuantityEntry{"price", "price", kChip,
@@ -269,11 +293,11 @@ const std::array kQuantities = {
                     }
                     return ridge->value();
                   }},
+    QuantityEntry{"usd_per_flop", "flop price", kChip,
+                  [](In in) { return in.usd_per_flop(models::Precision::fp8).value(); }},
     QuantityEntry{
-        "usd_per_flop", "flop price", kChip,
-        [](In in) { return in.priced(in.chip()).usd_per_flop(models::Precision::fp8).value(); }},
-    QuantityEntry{"usd_per_byte", "byte price", kChip,
-                  [](In in) { return in.priced(in.chip()).usd_per_byte().value(); }},
+        "usd_per_byte", "byte price", kChip,
+        [](In in) { return (in.price_of(in.chip()) / *in.chip().memory_bandwidth.value).value(); }},
     // The pipeline and its network.
     QuantityEntry{
         "stage_budget", "time", kPipeline,
@@ -283,35 +307,35 @@ const std::array kQuantities = {
         [](In in) { return (in.stage() / static_cast<double>(in.model().layers())).value(); }},
     QuantityEntry{"network_budget", "time", kModel, network_budget},
     QuantityEntry{"min_moe_sparsity", "number", kModel | kChip,
-                  [](In in) { return in.sparsity().min_sparsity; }},
+                  [](In in) { return in.sparsity_figure("min_sparsity"); }},
     QuantityEntry{"moe_sparsity", "number", kModel, [](In in) { return in.traffic().sparsity(); }},
     QuantityEntry{"experts_for_min_sparsity", "number", kModel | kChip,
-                  [](In in) { return in.sparsity().experts_needed; }},
+                  [](In in) { return in.sparsity_figure("experts_needed"); }},
     // What a card can hold of a stage.
     QuantityEntry{"layer_bytes_in_budget", "bytes", kModel | kChip,
-                  [](In in) { return in.attention_fit().bytes_in_budget.value(); }},
+                  [](In in) { return in.attention_figure("bytes_per_layer"); }},
     QuantityEntry{"layer_attention_weights", "bytes", kModel | kChip,
-                  [](In in) { return in.attention_fit().weights_read.value(); }},
+                  [](In in) { return in.attention_figure("weight_bytes_per_layer"); }},
     QuantityEntry{"layer_cache_budget", "bytes", kModel | kChip,
-                  [](In in) { return in.attention_fit().cache_left.value(); }},
+                  [](In in) { return in.attention_figure("cache_bytes_per_layer"); }},
     QuantityEntry{"layer_cache_per_token", "bytes", kModel | kChip,
-                  [](In in) { return in.attention_fit().cache_per_token.value(); }},
+                  [](In in) { return in.attention_figure("cache_bytes_per_token_and_layer"); }},
     QuantityEntry{"cached_tokens_in_budget", "number", kModel | kChip,
-                  [](In in) { return in.attention_fit().cached_tokens; }},
+                  [](In in) { return in.attention_figure("cached_tokens"); }},
     QuantityEntry{"attention_batch", "number", kModel | kChip | kContext,
-                  [](In in) { return in.attention_fit().batch; }},
+                  [](In in) { return in.attention_figure("sequences_per_card"); }},
     QuantityEntry{"ffn_weights", "bytes", kModel | kChip,
-                  [](In in) { return in.ffn_fit().weights.value(); }},
+                  [](In in) { return in.ffn_figure("weight_bytes"); }},
     QuantityEntry{"layer_ffn_weights_in_budget", "bytes", kModel | kChip,
                   [](In in) { return in.ffn_fit().layer_share.value(); }},
     QuantityEntry{"ffn_weights_per_card", "bytes", kModel | kChip,
-                  [](In in) { return in.ffn_fit().card_share.value(); }},
+                  [](In in) { return in.ffn_figure("weight_bytes_per_card"); }},
     QuantityEntry{"ffn_weights_per_server", "bytes", kModel | kChip,
                   [](In in) { return in.ffn_fit().server_share.value(); }},
     QuantityEntry{"ffn_servers", "number", kModel | kChip,
-                  [](In in) { return static_cast<double>(in.ffn_fit().servers); }},
+                  [](In in) { return in.ffn_figure("servers"); }},
     QuantityEntry{"ffn_cards", "number", kModel | kChip,
-                  [](In in) { return static_cast<double>(in.ffn_fit().cards); }},
+                  [](In in) { return in.ffn_figure("cards"); }},
     // Two of these.
     QuantityEntry{"ratio", "number", kParts, ratio},
     QuantityEntry{"saving", "number", kParts, [](In in) { return 1.0 - ratio(in); }},

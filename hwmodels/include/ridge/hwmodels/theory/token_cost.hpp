@@ -1,5 +1,5 @@
-// What one decoded token asks for and costs on a chip: theory, as section 4 of the Step-3 report
-// (arXiv 2507.19427) computes it.
+// What one decoded token asks for, how long it keeps a chip busy and what it costs: theory, as
+// section 4 of the Step-3 report (arXiv 2507.19427) computes it.
 #pragma once
 
 #include "ridge/base/quantity.hpp"
@@ -33,33 +33,45 @@ struct TokenDemand {
   [[nodiscard]] FlopPerByte arithmetic_intensity() const { return attention / cache; }
 };
 
-struct TokenCost {
+// How long the parts of a token keep a chip busy.
+struct TokenTime {
   TokenDemand demand;
+  Seconds attention;  // with its projections
+  Seconds ffn;
+  Resource attention_bound = Resource::none;  // of the larger part of the attention's own time
+  [[nodiscard]] Seconds total() const { return attention + ffn; }
+};
+
+struct TokenCost {
   UsdPerToken attention;  // with its projections
   UsdPerToken ffn;
-  Resource attention_bound = Resource::none;  // of the larger part of the attention's own cost
   [[nodiscard]] UsdPerToken total() const { return attention + ffn; }
 };
+[[nodiscard]] TokenCost cost_of(const TokenTime& time, UsdPerSecond price);
 
-// A chip at a price: USD per FLOP and per byte.
-class PricedChip {
+// What stops this chip from being timed, in words: "memory bandwidth unknown"; empty if nothing
+// does. A cost needs a price as well.
+[[nodiscard]] std::string missing_for_time(const ChipSpec& chip);
+[[nodiscard]] std::string missing_for_cost(const ChipSpec& chip, const Price* price);
+
+// A chip's roofline: seconds per FLOP and per byte.
+class RooflineChip {
  public:
-  // Throws UserError where bandwidth, a BF16 rate or the price is unknown.
-  PricedChip(const ChipSpec& chip, UsdPerSecond price);
+  using SecondsPerFlop = decltype(1.0 / FlopPerSecond{});
+  using SecondsPerByte = decltype(1.0 / BytesPerSecond{});
 
-  [[nodiscard]] UsdPerFlop usd_per_flop(models::Precision compute) const {
-    return usd_per_flop_[static_cast<std::size_t>(compute)];
+  // Throws UserError where bandwidth or a BF16 rate is unknown.
+  explicit RooflineChip(const ChipSpec& chip);
+
+  [[nodiscard]] SecondsPerFlop seconds_per_flop(models::Precision compute) const {
+    return seconds_per_flop_[static_cast<std::size_t>(compute)];
   }
-  [[nodiscard]] UsdPerByte usd_per_byte() const { return usd_per_byte_; }
+  [[nodiscard]] SecondsPerByte seconds_per_byte() const { return seconds_per_byte_; }
 
  private:
-  std::array<UsdPerFlop, models::kPrecisions> usd_per_flop_;
-  UsdPerByte usd_per_byte_;
+  std::array<SecondsPerFlop, models::kPrecisions> seconds_per_flop_;
+  SecondsPerByte seconds_per_byte_;
 };
-
-// What stops this chip from being priced, in words: "memory bandwidth unknown", "price unknown".
-// Empty if nothing does.
-[[nodiscard]] std::string missing_for_cost(const ChipSpec& chip, const Price* price);
 
 // The cheapest pairing of a chip for the attention with a chip for the FFN (attention-FFN
 // disaggregation). The two pools are chosen apart, so each part's cheapest chip is in it; of
@@ -85,14 +97,14 @@ class BestPairing {
   UsdPerToken ffn_;
 };
 
-// Computes costs. Keeps scratch space, so that an evaluation allocates nothing: one per thread.
-class TokenCostModel {
+// Keeps scratch space, so that an evaluation allocates nothing: one per thread.
+class TokenTimeModel {
  public:
-  explicit TokenCostModel(CostAssumptions assumptions = {}) : assumptions_(assumptions) {}
+  explicit TokenTimeModel(CostAssumptions assumptions = {}) : assumptions_(assumptions) {}
 
   // context: cached tokens.
   [[nodiscard]] TokenDemand demand(const models::ModelSpec& model, double context);
-  [[nodiscard]] TokenCost cost(const models::ModelSpec& model, const PricedChip& chip,
+  [[nodiscard]] TokenTime time(const models::ModelSpec& model, const RooflineChip& chip,
                                double context);
 
  private:

@@ -5,10 +5,12 @@
 #include "ridge/hwmodels/chip_spec.hpp"
 #include "ridge/hwmodels/theory/fit.hpp"
 #include "ridge/models/model_spec.hpp"
+#include "ridge/view/figure.hpp"
 #include "ridge/view/output_format.hpp"
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -37,6 +39,10 @@ struct FitReport {
   std::vector<FitRow> rows;
   std::vector<std::string> notes;
 };
+
+// The figures of a fit, once.
+[[nodiscard]] std::span<const view::Figure<hw::theory::AttentionFit>> attention_fit_figures();
+[[nodiscard]] std::span<const view::Figure<hw::theory::FfnFit>> ffn_fit_figures();
 
 // Throws UserError where the output projection cannot be split as asked.
 [[nodiscard]] FitReport answer(const FitQuestion& question);

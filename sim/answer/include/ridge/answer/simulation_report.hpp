@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -15,11 +16,15 @@
 
 namespace ridge::answer {
 
-// How far predictions spread when calibrations and seeds are drawn again: 90 % intervals.
+// How far predictions spread when calibrations and seeds are drawn again.
 struct Uncertainty {
   int samples = 0;
-  Interval tpot_seconds;  // of the mean
-  Interval tokens_per_second_per_gpu;
+  int within_sla = 0;  // of the samples, where there is an SLA
+  // 90 % intervals of every figure that is a number, by name, in base units.
+  std::map<std::string, Interval, std::less<>> intervals;
+
+  // In the figure's unit; nothing without samples.
+  [[nodiscard]] std::optional<Interval> interval(std::string_view figure) const;
 };
 
 struct SimulationReport {
@@ -29,6 +34,8 @@ struct SimulationReport {
   std::string link_provenance;  // of the messages' overheads and efficiencies, as the scenario says
   std::vector<std::string> pool_titles;
   std::vector<std::int64_t> pool_gpus;
+  std::size_t attention_pool = 0;  // the numbers of the pools that hold these
+  std::size_t ffn_pool = 0;
   std::int64_t gpus = 0;
   std::int64_t micro_batches = 0;
   std::optional<Seconds> sla_tpot;
@@ -37,15 +44,30 @@ struct SimulationReport {
   decode::SimulationResult result;
   // The same deployment with roofline kernels and ideal links, never waiting: closed loop only.
   std::optional<Seconds> theoretical_floor;
+  // Whether some kernel times are calibrated, so that they may be drawn again: a roofline bounds,
+  // and has no interval.
+  bool calibrated = false;
   std::optional<Uncertainty> uncertainty;
   double wall_seconds = 0.0;
+  std::string picture;  // SVG, where one was asked for
   std::vector<std::string> warnings;
+  // Operators that were asked about beyond what their calibration was measured on; each has a
+  // warning of its own.
+  struct OutOfRange {
+    std::size_t operators = 0;
+    std::size_t outside = 0;
+    double worst_error = 0.0;
+  } out_of_range;
 
   [[nodiscard]] double tokens_per_second() const;
   [[nodiscard]] double tokens_per_second_per_gpu() const;
   [[nodiscard]] double tokens_per_second_per_user() const;
   [[nodiscard]] std::optional<double> usd_per_million_tokens() const;
+  [[nodiscard]] std::optional<bool> meets_sla() const;  // at the 95th percentile
 };
+
+// In the warning of each operator that is outside its range, as hw::range_warnings() words it.
+inline constexpr std::string_view kOutOfRange = ": outside what the calibration was measured on";
 
 // Of a deployment's kernel times: "theory", or a calibration with its error, each once.
 [[nodiscard]] std::string kernel_provenance(const decode::Deployment& deployment);
@@ -54,15 +76,17 @@ struct RunOptions {
   std::optional<std::uint64_t> seed;
   const std::atomic<bool>* stop = nullptr;
   std::function<void(double share_done)> progress;
-  std::string trace_path;    // writes a Chrome trace of the measurement there, unless empty
-  std::string picture_path;  // draws a few layers of it there as SVG, unless empty
+  std::string trace_path;  // writes a Chrome trace of the measurement there, unless empty
+  bool picture = false;    // also draws a few layers of it
+  bool floor = true;       // also find the theoretical floor, which takes a run of its own
 };
 
 // Throws UserError.
 [[nodiscard]] SimulationReport simulate(scenario::SimulationScenario scenario,
                                         const RunOptions& options = {});
 
-// Runs the scenario `samples` times more, each with calibrations drawn again and a seed of its own.
+// Runs the scenario `samples` times more, each with calibrations drawn again and a seed of its own;
+// not at all where there is no calibration to draw.
 [[nodiscard]] Uncertainty uncertainty_of(const scenario::LocatedScenario& located,
                                          scenario::Library& library, int samples,
                                          const std::atomic<bool>* stop = nullptr);

@@ -4,8 +4,10 @@
 
 #include "ridge/hwmodels/chip_spec.hpp"
 #include "ridge/hwmodels/theory/sparsity.hpp"
+#include "ridge/view/figure.hpp"
 #include "ridge/view/output_format.hpp"
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -29,6 +31,9 @@ struct SparsityReport {
   std::vector<SparsityRow> rows;
   std::vector<std::string> notes;
 };
+
+// The figures of a bound, once.
+[[nodiscard]] std::span<const view::Figure<hw::theory::SparsityBound>> sparsity_figures();
 
 [[nodiscard]] SparsityReport answer(const SparsityQuestion& question);
 [[nodiscard]] std::string render(const SparsityReport& report, view::OutputFormat format);

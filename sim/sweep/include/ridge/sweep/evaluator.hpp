@@ -4,6 +4,7 @@
 
 #include "ridge/base/json.hpp"
 #include "ridge/scenario/library.hpp"
+#include "ridge/view/figure.hpp"
 
 #include <atomic>
 #include <cstddef>
@@ -19,12 +20,6 @@ class KeyTable;
 }
 
 namespace ridge::sweep {
-
-struct ColumnSpec {
-  std::string_view name;     // "total_usd_per_Mtok"
-  std::string_view meaning;  // in words, with its unit
-  bool is_label = false;     // a name (of a chip, a resource), held as its number in a LabelTable
-};
 
 // The names that stand in label columns. Every member may be called from any thread.
 class LabelTable {
@@ -67,7 +62,7 @@ struct DocumentPlace {
 // What an evaluator is to be prepared for.
 struct EvaluatorNeeds {
   std::span<const std::size_t> columns;  // into EvaluatorKind::columns()
-  // Pointers to the numbers that will change between evaluations. All else may be reckoned once.
+  // Pointers to the numbers that will change between evaluations. All else may be computed once.
   std::span<const std::string> moving;
   LabelTable* labels = nullptr;
   scenario::Library* library = nullptr;
@@ -80,7 +75,9 @@ class EvaluatorKind {
   virtual ~EvaluatorKind() = default;
 
   [[nodiscard]] virtual std::string_view name() const = 0;
-  [[nodiscard]] virtual std::span<const ColumnSpec> columns() const = 0;
+  // Each a figure of the question's answer. A name (of a chip, a resource) is held as its number
+  // in a LabelTable.
+  [[nodiscard]] virtual std::span<const view::FigureSpec> columns() const = 0;
   // Of the question.
   [[nodiscard]] virtual const KeyTable& keys() const = 0;
   // The key that this column needs in the question and does not find there; empty if none.

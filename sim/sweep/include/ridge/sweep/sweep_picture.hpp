@@ -12,7 +12,7 @@ namespace ridge::sweep {
 void check_picture(const SweepScenario& scenario);
 
 // An SVG document. Across: the first objective of "pareto"; up: the second. Every row is a dot,
-// the front a line; one colour per group that is compared within itself; references are named
+// the front a line; one color per group that is compared within itself; references are named
 // diamonds. Throws UserError as check_picture() does.
 [[nodiscard]] std::string sweep_picture(const SweepResult& result);
 

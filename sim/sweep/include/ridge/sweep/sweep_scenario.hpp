@@ -40,7 +40,7 @@ struct Filter {
 
 struct Objective {
   std::size_t column = 0;  // into SweepScenario::columns
-  bool maximise = false;
+  bool maximize = false;
 };
 
 // Rows are compared with those that agree on the `within` axes only: a short context is no better
@@ -65,7 +65,7 @@ struct SweepScenario {
   ParetoRequest pareto;
   std::vector<std::string> references;  // names or paths, each put in the subject's place
 
-  [[nodiscard]] const ColumnSpec& column(std::size_t index) const {
+  [[nodiscard]] const view::FigureSpec& column(std::size_t index) const {
     return kind->columns()[columns[index]];
   }
 };

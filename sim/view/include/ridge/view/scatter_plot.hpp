@@ -20,7 +20,7 @@ struct PlotSeries {
   double radius = 3.0;
   Marker marker = Marker::dot;
   bool connected = false;  // a line from point to point, in their order
-  bool labelled = false;   // labels stand above the points
+  bool labeled = false;    // labels stand above the points
   std::vector<PlotPoint> points;
 };
 

@@ -10,7 +10,7 @@ namespace ridge::view::svg {
 // Text as it may stand between tags.
 [[nodiscard]] std::string escaped(std::string_view text);
 
-// Told apart by people who see few colours, too (after Okabe and Ito).
+// Told apart by people who see few colors, too (after Okabe and Ito).
 inline constexpr std::array<const char*, 7> kColors = {"#0072b2", "#d55e00", "#009e73", "#cc79a7",
                                                        "#56b4e9", "#e69f00", "#000000"};
 

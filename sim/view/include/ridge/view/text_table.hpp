@@ -1,8 +1,12 @@
-// A table of text for people: columns line up, numbers to the right.
+// A table of text for people: columns line up, numbers to the right, and no line is longer than the
+// output is wide.
 #pragma once
+
+#include "ridge/view/terminal.hpp"
 
 #include <cstddef>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace ridge::view {
@@ -13,26 +17,41 @@ class TextTable {
  public:
   // A header may have several lines, separated by '\n' (the unit goes on the second).
   void column(const std::string& header, Align align = Align::right);
+  // A column that stays beside the one before it, whatever else a narrow output parts.
+  void column_beside(const std::string& header, Align align = Align::right);
   void row(std::vector<std::string> cells);
   // A line across the table before the next row.
   void rule();
 
-  // The last column's text goes on below itself, between words, where a line would be longer.
-  void fit(std::size_t line_width);
-
-  // Two spaces between columns, no trailing spaces, a final newline.
-  [[nodiscard]] std::string text() const;
+  // Two spaces between columns, no trailing spaces, a final newline. Where that is wider than
+  // `width`: columns that are equal in all rows go into lines above the table, then columns of
+  // words go on below themselves, and at last the columns are parted into tables below each other,
+  // each with the first column.
+  [[nodiscard]] std::string text(std::size_t width = output_width()) const;
 
  private:
   struct Column {
     std::vector<std::string> header;
     Align align;
+    bool beside_last = false;
   };
+  using Columns = std::vector<std::size_t>;
+
+  [[nodiscard]] std::size_t natural_width(std::size_t column) const;
+  // Words that may go on below themselves can be this narrow.
+  [[nodiscard]] std::size_t least_width(std::size_t column) const;
+  [[nodiscard]] bool equal_in_all_rows(std::size_t column) const;
+  // Puts columns that say the same in every row into a line of words.
+  [[nodiscard]] std::string lift_equal(Columns& columns, std::size_t width) const;
+  [[nodiscard]] std::string block(const Columns& columns, std::size_t width) const;
+
   std::vector<Column> columns_;
   std::vector<std::vector<std::string>> rows_;
   std::vector<std::size_t> rules_;  // row indices
-  std::size_t line_width_ = static_cast<std::size_t>(-1);
 };
+
+// How many columns a text takes: code points, so that a "µ" counts once.
+[[nodiscard]] std::size_t display_width(std::string_view text);
 
 // Pieces of at most `limit` characters, cut at spaces; a longer word stays whole.
 [[nodiscard]] std::vector<std::string> wrapped(const std::string& text, std::size_t limit);

@@ -1,0 +1,125 @@
+// What people read fits the line that they have.
+#include "program.hpp"
+#include "ridge/view/text_table.hpp"
+
+#include <cstdlib>
+#include <sstream>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+namespace ridge::test {
+namespace {
+
+using testing::HasSubstr;
+
+// COLUMNS as the program will see it, until the end of the test.
+class Width {
+ public:
+  explicit Width(const char* columns) { ::setenv("COLUMNS", columns, 1); }
+  Width(const Width&) = delete;
+  Width& operator=(const Width&) = delete;
+  ~Width() { ::unsetenv("COLUMNS"); }
+};
+
+std::size_t longest_line(const std::string& text) {
+  std::size_t longest = 0;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    longest = std::max(longest, view::display_width(line));
+  }
+  return longest;
+}
+
+using Arguments = std::vector<std::string>;
+class StandardCommand : public testing::TestWithParam<Arguments> {};
+
+TEST_P(StandardCommand, FitsEightyColumns) {
+  const Width width("80");
+  const Outcome outcome = ridge(GetParam());
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_LE(longest_line(outcome.out), 80U) << outcome.out;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Each, StandardCommand,
+    testing::Values(Arguments{"cost"}, Arguments{"cost", "--chip", "h800,mi300x,tpu-v7"},
+                    Arguments{"fit"}, Arguments{"sparsity"}, Arguments{"list", "models"},
+                    Arguments{"list", "chips"}, Arguments{"list", "calibrations"},
+                    Arguments{"list", "scenarios"}, Arguments{"list", "figures"},
+                    Arguments{"show", "step-3"}, Arguments{"show", "h800"},
+                    Arguments{"show", "calibrated:h800"}, Arguments{"reproduce", "step3"},
+                    Arguments{"reproduce", "step3", "--measured", "--samples", "0"},
+                    Arguments{"simulate", "step3-2a2f-4k-fp8", "--samples", "0"},
+                    Arguments{"simulate", "step3-2a2f-4k-fp8", "--samples", "0", "--compare",
+                              "deepseek-v3-ep128-4k"},
+                    Arguments{"sweep", "sweep-mfa-heads", "--format", "table"}));
+
+TEST(Output, TakesTheColumnsThatItIsGiven) {
+  const Width width("60");
+  EXPECT_LE(longest_line(ridge({"list", "scenarios"}).out), 60U);
+}
+
+TEST(Output, WarningsOfOneKindAreOneLineUnlessAskedFor) {
+  const Arguments asked = {"simulate", "step3-2a2f-4k-fp8", "--samples", "0"};
+  const Outcome folded = ridge(asked);
+  EXPECT_EQ(std::count(folded.err.begin(), folded.err.end(), '\n'), 1) << folded.err;
+  EXPECT_THAT(folded.err, HasSubstr("--verbose"));
+  Arguments verbose = asked;
+  verbose.push_back("--verbose");
+  const Outcome all = ridge(verbose);
+  EXPECT_GT(std::count(all.err.begin(), all.err.end(), '\n'), 1) << all.err;
+  EXPECT_THAT(all.err, Not(HasSubstr("--verbose")));
+}
+
+TEST(Output, AListIsJsonWhereAsked) {
+  const auto scenarios =
+      nlohmann::json::parse(ridge({"list", "scenarios", "--format", "json"}).out);
+  ASSERT_FALSE(scenarios.empty());
+  for (const auto& scenario : scenarios) {
+    EXPECT_FALSE(scenario.at("command").get<std::string>().empty());
+    EXPECT_FALSE(scenario.at("question").get<std::string>().empty());
+  }
+}
+
+TEST(Output, APictureHasAnEndingThatSaysWhatItIs) {
+  const Outcome outcome =
+      ridge({"simulate", "step3-2a2f-4k-fp8", "--samples", "0", "--picture", "p.jpg"});
+  EXPECT_EQ(outcome.status, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("expected a name that ends in .svg or .png"));
+}
+
+TEST(Prices, AnUnknownListNamesThoseThatThereAre) {
+  const Outcome outcome = ridge({"cost", "--price", "paper-2025"});
+  EXPECT_EQ(outcome.status, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("\"paper-2025\"; did you mean \"paper-2025-07\"?"));
+}
+
+TEST(Prices, OneCanBeGivenForAChip) {
+  const Arguments asked = {"cost", "--model", "step-3", "--chip", "h800,mi300x", "--context", "8K"};
+  const auto rows = [&](const char* price) {
+    Arguments all = asked;
+    if (*price != '\0') all.insert(all.end(), {"--price", price});
+    all.insert(all.end(), {"--format", "json"});
+    return nlohmann::json::parse(ridge(all).out).at("rows");
+  };
+  const auto listed = rows("");
+  const auto given = rows("h800=1.5,mi300x=1.99");
+  EXPECT_TRUE(listed[1].at("total_usd_per_Mtok").is_null());
+  EXPECT_GT(listed[1].at("total_us_per_token").get<double>(), 0.0);
+  // USD/h over 3600 s, times the chip's microseconds: USD per million tokens.
+  for (const auto& [row, price] : {std::pair{0, 1.5}, std::pair{1, 1.99}}) {
+    EXPECT_NEAR(given[row].at("total_usd_per_Mtok").get<double>(),
+                price / 3600 * given[row].at("total_us_per_token").get<double>(), 1e-9);
+  }
+}
+
+TEST(Prices, OfAChipNotAskedAboutAreRefused) {
+  const Outcome outcome = ridge({"cost", "--chip", "h800", "--price", "h20=1"});
+  EXPECT_EQ(outcome.status, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("expected one of the chips asked about (h800), got \"h20\""));
+}
+
+}  // namespace
+}  // namespace ridge::test
