@@ -92,10 +92,12 @@ void emit(const MoeFfn& ffn, const Emitter& e, double tokens, const FfnShard& sh
   const std::int64_t width = (ffn.gated ? 2 : 1) * intermediate;
   e.around_experts(Elementwise::Kind::expert_permutation, "permute", own * hidden,
                    rows.rows * hidden, e.block.compute);
+  if (ffn.gated) rows.kind = GroupedGemm::Kind::up;
   e.grouped("expert_gate_up", rows, width, e.hidden, e.block.compute, e.precisions.activations);
   e.around_experts(Elementwise::Kind::expert_activation, "expert_activation",
                    rows.rows * static_cast<double>(width),
                    rows.rows * static_cast<double>(intermediate), e.block.compute);
+  if (ffn.gated) rows.kind = GroupedGemm::Kind::down;
   e.grouped("expert_down", rows, e.hidden, intermediate, e.block.compute, e.precisions.activations);
   if (ffn.shared_intermediate > 0) {
     e.dense("shared_gate_up", "shared_activation", "shared_down", own,

@@ -103,18 +103,91 @@ TEST(MeasurementCsv, SkewedRoutingLoadsTheBusiestRankAboveTheMean) {
   EXPECT_NEAR(mean, 1.0, 1e-5);
 }
 
-TEST(MeasurementCsv, OfACollectiveGivenTwiceTheFasterHadElementsOfOneByte) {
+TEST(MeasurementCsv, ACollectivesBytesAreThoseThatARankSends) {
+  const auto wire_MB = [](const std::string& row) {
+    const auto set = read_csv("collective,gpus,elements_2_bytes_each,latency_us\n" + row + ",30\n");
+    return only_shape<CollectiveForm>(set).wire_MB;
+  };
+  EXPECT_NEAR(wire_MB("all_reduce,8,1000000"), 2 * 7.0 / 8 * 2, 1e-12);
+  EXPECT_NEAR(wire_MB("alltoall,4,1000000"), 3.0 / 4 * 2, 1e-12);
+}
+
+TEST(MeasurementCsv, AnEnginesAllReduceIsAKernelOfItsOwnAndALaunchFromTheHostIsNot) {
   const auto set = read_csv(
-      "collective,gpus,elements_2_bytes_each,latency_us\n"
-      "all_reduce,8,1000000,30\nall_reduce,8,1000000,20\nall_reduce,8,2000000,40\n");
-  const auto& series = set.series.begin()->second;
-  const auto& shapes = std::get<std::vector<CollectiveForm::Shape>>(series.shapes);
-  ASSERT_EQ(shapes.size(), 3U);
-  for (std::size_t i = 0; i < 3; ++i) {
-    const double elements = series.us[i] == 40 ? 2e6 : 1e6;
-    const double bytes = series.us[i] == 20 ? 1 : 2;
-    EXPECT_NEAR(shapes[i].wire_MB, 1e-6 * 2 * 7.0 / 8 * elements * bytes, 1e-9);
-  }
+      "kernel,gpus,bytes,dtype,latency_us\n"
+      "engine:custom_graph,4,1000000,bfloat16,12\nengine:custom_eager,4,1000000,bfloat16,40\n");
+  EXPECT_NEAR(only_shape<CollectiveForm>(set).wire_MB, 2 * 3.0 / 4, 1e-12);
+  EXPECT_EQ(set.series.begin()->first.family, Family::all_reduce);
+  EXPECT_EQ(set.series.begin()->first.kernel, "engine:custom_graph");
+  EXPECT_EQ(set.skipped.at("all-reduces launched without a CUDA graph"), 1U);
+}
+
+TEST(MeasurementCsv, AnUnknownNumberFormatLeavesItsRowsAsideNotTheFile) {
+  const auto set =
+      read_csv("dtype,m,n,k,latency_us\nnvfp4,16,512,512,5\nfp6,16,512,512,5\nfp6,32,512,512,5\n");
+  const auto& shape = only_shape<GemmForm>(set);
+  EXPECT_DOUBLE_EQ(shape.weight_bytes, 0.5625);
+  EXPECT_DOUBLE_EQ(shape.input_bytes, 0.5625);
+  EXPECT_EQ(set.skipped.at("products in \"fp6\""), 2U);
+}
+
+TEST(MeasurementCsv, OfMixedFormatsTheWeightsAreNarrowerThanTheInput) {
+  const auto set = read_csv(
+      "kernel,dtype,tokens,hidden,intermediate,top_k,experts,tp,ep,routing,latency_us\n"
+      "k,mxfp4_w4a16,512,2880,2880,4,128,1,1,balanced,300\n");
+  const auto& shape = only_shape<GroupedGemmForm>(set);
+  EXPECT_DOUBLE_EQ(shape.weight_bytes, 0.53125);
+  EXPECT_DOUBLE_EQ(shape.input_bytes, 2.0);
+}
+
+TEST(MeasurementCsv, OfSparseAttentionThePartsAreReadAndTheModulesCounted) {
+  const std::string header =
+      "kernel,part,model,kv_dtype,gemm_dtype,heads,index_heads,index_dim,top_k,batch,kv_len,scores,"
+      "latency_us\n";
+  const auto scores = read_csv(header + "k,index_logits,m,fp8,,0,32,128,2048,4,9000,,5\n");
+  const auto& index = only_shape<DecodeAttentionForm>(scores);
+  EXPECT_EQ(scores.series.begin()->first.family, Family::index_scores);
+  EXPECT_EQ(index.context, 9000);
+  EXPECT_EQ(index.query_rows, 32);
+  EXPECT_EQ(index.values_per_token, 128);
+  EXPECT_EQ(index.v_dim, 0);
+
+  const auto sparse = read_csv(header + "k,attention,m,bfloat16,,64,0,0,2048,4,9000,,5\n");
+  EXPECT_EQ(sparse.series.begin()->first.family, Family::sparse_latent_attention);
+  EXPECT_EQ(only_shape<DecodeAttentionForm>(sparse).context, 2048) << "those that were chosen";
+
+  const auto chosen = read_csv(header + "k,top_k,m,,,0,32,128,2048,4,9000,top_last,5\n" +
+                               "k,top_k,m,,,0,32,128,2048,4,9000,flat,9\n");
+  EXPECT_NEAR(only_shape<ElementwiseForm>(chosen).MB, 4e-6 * 4 * (9000 + 2048), 1e-12);
+  EXPECT_EQ(chosen.skipped.at("top-k of scores that are all equal"), 1U);
+
+  const auto modules = read_csv(header + "k,module,m,fp8,fp8_block,16,64,128,2048,4,9000,,90\n");
+  EXPECT_TRUE(modules.series.empty());
+  EXPECT_EQ(modules.skipped.at("sparse attention's part \"module\""), 1U);
+}
+
+TEST(MeasurementCsv, ALinearAttentionsStateIsReadAndWritten) {
+  const auto set = read_csv(
+      "kernel,kind,op,batch,tokens_per_sequence,k_heads,k_dim,v_heads,v_dim,conv_width,state_dtype,"
+      "latency_us\nk,gdn,state,8,1,16,128,32,128,4,float32,9\nk,gdn,conv,8,1,16,128,32,128,4,,2\n"
+      "k,gdn,state,8,4,16,128,32,128,4,float32,20\n");
+  EXPECT_EQ(set.series.begin()->first.family, Family::gated_delta_state);
+  EXPECT_NEAR(only_shape<ElementwiseForm>(set).MB, 2e-6 * 8 * 32 * 128 * 128 * 4, 1e-9);
+  EXPECT_EQ(set.skipped.size(), 2U);
+}
+
+TEST(MeasurementCsv, AnExchangeWithinOneLinkDomainIsOfOneServerHoweverManyTrays) {
+  const std::string header =
+      "kernel,phase,dtype,gpus,nodes,hidden,top_k,experts,tokens_per_gpu,latency_us\n";
+  const auto domain =
+      read_csv(header + "lib:NVLinkOneSided,dispatch,nvfp4,32,8,7168,8,256,64,20\n");
+  EXPECT_EQ(only_shape<ExpertExchangeForm>(domain).servers, 1);
+  EXPECT_EQ(only_shape<ExpertExchangeForm>(domain).ranks_per_server, 32);
+  EXPECT_DOUBLE_EQ(only_shape<ExpertExchangeForm>(domain).bytes_per_token, 7168 * 0.5625);
+  const auto servers = read_csv(header + "lib:deepep_ll,combine,,16,2,7168,8,256,64,20\n");
+  EXPECT_EQ(only_shape<ExpertExchangeForm>(servers).servers, 2);
+  EXPECT_EQ(only_shape<ExpertExchangeForm>(servers).ranks_per_server, 8);
+  EXPECT_DOUBLE_EQ(only_shape<ExpertExchangeForm>(servers).bytes_per_token, 7168 * 2.0);
 }
 
 TEST(MeasurementCsv, UnknownColumnsAreNamedWithTheNearestKind) {
@@ -189,7 +262,7 @@ TEST(MeasurementJson, ReadsTheBenchmarksPointsAndTellsWhatItLeavesAside) {
   const auto set = read_json(kBench);
   EXPECT_EQ(set.device(), "Some Device");
   EXPECT_EQ(set.rows(), 3U);
-  EXPECT_EQ(set.skipped.at("launch_overhead"), 1U);
+  EXPECT_EQ(set.skipped.at("the benchmark's family \"launch_overhead\""), 1U);
   const CurveKey latent{.family = Family::latent_attention,
                         .format = Format::bf16,
                         .head_dim = 576,

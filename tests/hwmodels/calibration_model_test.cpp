@@ -290,22 +290,158 @@ TEST(CalibratedModel, SaysHowWrongItIs) {
   EXPECT_EQ(model->provenance(), "calibrated:made-up (held-out error 4-4 % median by operator)");
 }
 
-TEST(CalibrationTransfer, ScalesBandwidthButNotOverheadAndAddsToTheError) {
+TEST(CalibrationTransfer, OnlyTheMemorysPartOfABandwidthFollowsTheDataSheet) {
   const ChipSpec from = chip_named("testchip");
   const ChipSpec to = chip_named("otherchip", 4.5, 450);
-  const Calibration before = whole();
+  Calibration before = whole();
+  for (Curve& curve : before.curves) {
+    if (curve.key.family != Family::decode_attention) continue;
+    values_of(curve.fitted)[DecodeAttentionForm::memory_TBps] = 2.5;
+    values_of(curve.fitted)[DecodeAttentionForm::row_TBps] = 2.0;
+  }
   const Calibration after = transferred(before, from, to);
   EXPECT_EQ(after.chip, "otherchip");
-  const auto p = [](const Calibration& c, Family family, std::size_t index) {
-    return values_of(c.find(family, Format::bf16, family == Family::gemm ? 0 : 128)->fitted)[index];
+  const auto p = [](const Calibration& c, std::size_t index) {
+    return values_of(c.find(Family::decode_attention, Format::bf16, 128)->fitted)[index];
   };
-  EXPECT_DOUBLE_EQ(p(after, Family::decode_attention, DecodeAttentionForm::memory_TBps),
-                   1.5 * p(before, Family::decode_attention, DecodeAttentionForm::memory_TBps));
-  EXPECT_DOUBLE_EQ(p(after, Family::decode_attention, DecodeAttentionForm::launch_us),
-                   p(before, Family::decode_attention, DecodeAttentionForm::launch_us));
-  EXPECT_GT(after.curves.front().standard_error(), before.curves.front().standard_error());
-  EXPECT_GE(after.curves.front().standard_error(), kTransferError);
+  // 1/2.5 is 1/3 of the sheet's and 1/15 beside it.
+  EXPECT_NEAR(p(after, DecodeAttentionForm::memory_TBps), 1.0 / (1.0 / 4.5 + 1.0 / 15.0), 1e-12);
+  EXPECT_DOUBLE_EQ(p(after, DecodeAttentionForm::row_TBps), 3.0) << "any other stream by the ratio";
+  EXPECT_DOUBLE_EQ(p(after, DecodeAttentionForm::launch_us),
+                   p(before, DecodeAttentionForm::launch_us));
   EXPECT_THAT(to_json(after), HasSubstr("\"borrowed\": {\"from\":\"testchip\""));
+}
+
+TEST(CalibrationTransfer, WhatFitsInL2FollowsTheSizeOfL2) {
+  ChipSpec from = chip_named("testchip");
+  ChipSpec to = chip_named("otherchip");
+  from.l2_cache.value = Bytes{50e6};
+  to.l2_cache.value = Bytes{60e6};
+  const Calibration before = whole();
+  const Calibration after = transferred(before, from, to);
+  const auto attention_MB = [](const Calibration& c) {
+    return values_of(
+        c.find(Family::decode_attention, Format::bf16, 128)->fitted)[DecodeAttentionForm::l2_MB];
+  };
+  const auto small_MB = [](const Calibration& c) {
+    return values_of(c.find(Family::gemm, Format::bf16)->fitted)[GemmForm::small_MB];
+  };
+  EXPECT_DOUBLE_EQ(attention_MB(after), 1.2 * attention_MB(before));
+  EXPECT_DOUBLE_EQ(small_MB(after), 1.2 * small_MB(before));
+}
+
+TEST(CalibrationTransfer, ItsErrorGrowsWithTheChangeOfBalanceAndAddsUpOverTwo) {
+  const ChipSpec from = chip_named("testchip", 3.0, 900);
+  const ChipSpec near = chip_named("near", 3.0, 900);
+  // Twice the bandwidth and a quarter of the arithmetic: an eighth of the FLOP per byte, half of
+  // the units per byte.
+  const ChipSpec far = chip_named("far", 6.0, 225);
+  const double same = transfer_error(from, near, false);
+  EXPECT_DOUBLE_EQ(same, 0.06);
+  EXPECT_DOUBLE_EQ(transfer_error(from, far, false), 0.06 + 0.10 * std::log(8.0));
+  EXPECT_DOUBLE_EQ(transfer_error(far, from, false), transfer_error(from, far, false));
+  EXPECT_DOUBLE_EQ(transfer_error(from, far, true), 0.06) << "their links are alike";
+
+  const Calibration once = transferred(whole(), from, far);
+  const Calibration twice = transferred(once, far, near);
+  const auto added = [](const Calibration& c) { return c.curves.front().borrowed->added_error; };
+  EXPECT_DOUBLE_EQ(added(once), 0.06 + 0.10 * std::log(8.0));
+  EXPECT_DOUBLE_EQ(added(twice), std::sqrt(2.0) * added(once));
+  EXPECT_EQ(twice.curves.front().borrowed->from, "testchip");
+  EXPECT_DOUBLE_EQ(once.curves.front().standard_error(), std::hypot(0.12 / 1.645, added(once)));
+}
+
+TEST(CalibrationTransfer, WhatWasLearnedHoldsForAsManyComputeUnitsOnly) {
+  Calibration before = whole();
+  before.curves.front().residual.trees.resize(1);
+  ChipSpec to = chip_named("otherchip", 4.0);
+  const ChipSpec from = chip_named("testchip");
+  EXPECT_EQ(transferred(before, from, to).curves.front().residual.trees.size(), 1U);
+  to.compute_units.value = 99;
+  EXPECT_TRUE(transferred(before, from, to).curves.front().residual.trees.empty());
+}
+
+// The same tree everywhere: a tenth more time, whatever is asked.
+Calibration learned() {
+  Calibration c = whole();
+  ResidualTree tree;
+  tree.leaf.fill(static_cast<float>(std::log(1.1)));
+  for (Curve& curve : c.curves) curve.residual.trees = {tree};
+  return c;
+}
+
+TEST(CalibratedModel, WhatWasLearnedFadesOutOverTheFirstDoublingOutsideTheRange) {
+  const auto with = calibrated_model(chip_named("testchip"), learned());
+  const auto without = calibrated_model(chip_named("testchip"), whole());
+  const auto ratio = [&](double context) {
+    const auto shape = op(attention(64, context));
+    return with->time(shape).time / without->time(shape).time;
+  };
+  EXPECT_NEAR(ratio(131072), 1.1, 1e-6);
+  EXPECT_NEAR(ratio(131072 * std::sqrt(2.0)), std::sqrt(1.1), 1e-6);
+  EXPECT_NEAR(ratio(2 * 131072), 1.0, 1e-6);
+  EXPECT_NEAR(ratio(64 * 131072), 1.0, 1e-6);
+}
+
+TEST(CalibratedModel, PartsAddUpToTheTimeWithWhatWasLearned) {
+  const auto model = calibrated_model(chip_named("testchip"), learned());
+  Seconds sum;
+  const auto parts = model->explain(op(attention(64, 8192)));
+  for (const TimePart& part : parts) sum += part.time;
+  EXPECT_NEAR(sum.value(), model->time(op(attention(64, 8192))).time.value(), 1e-12);
+}
+
+// A layer of experts was timed whole: its two products share what it takes, and nothing is lost.
+TEST(CalibratedModel, TheTwoProductsOfALayerAddUpToIt) {
+  const Calibration c = learned();
+  const auto model = calibrated_model(chip_named("testchip"), c);
+  models::GroupedGemm up{.kind = models::GroupedGemm::Kind::up,
+                         .rows = 1024,
+                         .experts = 32,
+                         .active_experts = 30,
+                         .n = 4096,
+                         .k = 7168};
+  models::GroupedGemm down = up;
+  down.kind = models::GroupedGemm::Kind::down;
+  down.n = 7168;
+  down.k = 2048;
+  const GroupedGemmForm::Shape layer{.rows = 1024,
+                                     .routed_rows = 1024,
+                                     .experts = 32,
+                                     .active_experts = 30,
+                                     .n = 4096,
+                                     .k = 7168,
+                                     .n2 = 7168,
+                                     .k2 = 2048,
+                                     .profile = {}};
+  const Curve& curve = *c.find(Family::moe_layer, Format::bf16);
+  const auto& fitted = std::get<Fitted<GroupedGemmForm>>(curve.fitted);
+  const double whole_us = curve.estimate(c.machine, fitted, layer, 0.0).us;
+  EXPECT_NEAR(whole_us, 1.1 * GroupedGemmForm::time(c.machine, fitted.choice, fitted.p, layer).us,
+              1e-4);
+  const double up_us = 1e6 * model->time(op(up)).time.value();
+  const double down_us = 1e6 * model->time(op(down)).time.value();
+  EXPECT_NEAR(up_us + down_us, whole_us, 1e-9);
+  EXPECT_GT(up_us, down_us);
+}
+
+// Of products of 4 bits: the format that computes as asked, with its scales.
+TEST(CalibratedModel, ANumberFormatHasTheCurveThatWasMeasuredInIt) {
+  Calibration c = whole();
+  for (const Format format : {Format::nvfp4, Format::mxfp4_w4a8, Format::mxfp4_w4a16}) {
+    c.curves.push_back(curve_of<GemmForm>(Family::gemm, format));
+    c.curves.back().key.kernel = name_of(format);
+  }
+  const auto model = calibrated_model(chip_named("testchip"), c);
+  const auto kernel = [&](Precision compute, Precision weights) {
+    return model->kernel(
+        op(models::Gemm{.m = 8, .n = 512, .k = 512, .weights = weights, .compute = compute}));
+  };
+  EXPECT_EQ(kernel(Precision::fp4, Precision::fp4), "nvfp4");
+  EXPECT_EQ(kernel(Precision::fp8, Precision::fp4), "mxfp4_w4a8");
+  EXPECT_EQ(kernel(Precision::bf16, Precision::fp4), "mxfp4_w4a16");
+  EXPECT_EQ(kernel(Precision::bf16, Precision::int4), "mxfp4_w4a16");
+  EXPECT_EQ(kernel(Precision::fp8, Precision::fp8), "made-up");
 }
 
 // A seventh of the matrix rate on fewer units: what a kernel does beside its products takes as long
@@ -519,7 +655,8 @@ TEST(CalibrationOrder, ThePreferredKernelComesFirstElseTheOneMeasuredOnMostShape
   }
   order_curves(c);
   EXPECT_EQ(c.find(Family::gemm, Format::bf16)->key.kernel, "many");
-  order_curves(c, {"few"});
+  prefer(c, {"few"});
+  order_curves(c);
   EXPECT_EQ(c.find(Family::gemm, Format::bf16)->key.kernel, "few");
 }
 
@@ -561,6 +698,77 @@ TEST(CalibrationOrder, APreferenceForAKernelWithoutACurveIsRefusedByName) {
   }
 }
 
+// Three kernels, of which the launch tells them apart.
+Calibration three_kernels() {
+  Calibration c = of_kernels({"slow", "fast", "middle"});
+  c.chip = "testchip";
+  const auto launch = [](Curve& curve) -> double& {
+    return values_of(curve.fitted)[DecodeAttentionForm::launch_us];
+  };
+  launch(c.curves[0]) = 60.0;
+  launch(c.curves[1]) = 5.0;
+  launch(c.curves[2]) = 6.0;
+  return c;
+}
+
+std::string kernel_of(const Calibration& c, double context = 64) {
+  return std::string(
+      calibrated_model(chip_named("testchip"), c)->kernel(op(attention(1, context))));
+}
+
+TEST(KernelChoice, TheFastestAtTheAskedShapeIsTaken) {
+  EXPECT_EQ(kernel_of(three_kernels()), "fast");
+}
+
+TEST(KernelChoice, OneThatWasMeasuredAtTheShapeComesBeforeOneThatWasNot) {
+  Calibration c = three_kernels();
+  c.curves[1].ranges = {
+      {"sequences", 1, 8}, {"context", 128, 1024}, {"query_rows", 1, 64}, {"kv_heads", 1, 8}};
+  EXPECT_EQ(kernel_of(c, 64), "middle");
+  EXPECT_EQ(kernel_of(c, 512), "fast");
+}
+
+TEST(KernelChoice, APoorCurveStandsBehindABetterOneHoweverFast) {
+  Calibration c = three_kernels();
+  c.curves[1].held_out.p50 = 0.21;
+  EXPECT_EQ(kernel_of(c), "middle");
+  c.curves[0].held_out.p50 = c.curves[2].held_out.p50 = 0.3;
+  EXPECT_EQ(kernel_of(c), "fast") << "where all are poor, none stands behind";
+}
+
+TEST(KernelChoice, WhatWasJustMeasuredComesBeforeWhatItIsBasedOnAndBeforeATransfer) {
+  Calibration c = three_kernels();
+  c.curves[1].standby = true;
+  EXPECT_EQ(kernel_of(c), "middle");
+  c.curves[2].borrowed = Borrowed{.from = "other", .added_error = 0.1};
+  EXPECT_EQ(kernel_of(c), "slow");
+}
+
+TEST(KernelChoice, AUsersPreferenceStandsWhateverItTakesAndIsToldWhatItCosts) {
+  Calibration c = three_kernels();
+  prefer(c, {"slow"});
+  EXPECT_EQ(kernel_of(c), "slow");
+  const auto model = calibrated_model(chip_named("testchip"), c);
+  const auto asked = op(attention(1, 64));
+  const auto warnings = range_warnings(*model, &asked, &asked + 1);
+  ASSERT_EQ(warnings.size(), 1U);
+  EXPECT_THAT(warnings.front(), HasSubstr("the kernel slow takes"));
+  EXPECT_THAT(warnings.front(), HasSubstr("times as long as fast would"));
+
+  // Preferred where it was measured: elsewhere the rest choose as ever.
+  prefer(c, {"middle"});
+  EXPECT_EQ(kernel_of(c), "middle");
+  const auto again = calibrated_model(chip_named("testchip"), c);
+  EXPECT_TRUE(range_warnings(*again, &asked, &asked + 1).empty()) << "not much slower";
+}
+
+// A factor that a resample drew is of the error, not of the kernel.
+TEST(KernelChoice, DrawsDoNotChangeIt) {
+  Calibration c = three_kernels();
+  for (Curve& curve : c.curves) curve.factor = curve.key.kernel == "slow" ? 1e-3 : 1e3;
+  EXPECT_EQ(kernel_of(c), "fast");
+}
+
 TEST(CalibrationOrder, ATransfersOtherKernelsFollowTheMeasuredOnes) {
   Calibration c = of_kernels({"here"});
   complete(c, of_kernels({"there", "here"}, "there"));
@@ -575,9 +783,13 @@ TEST(CalibrationOrder, WhatWasMeasuredTogetherStandsBeforeABaseOfTheSameChip) {
   order_curves(c);
   complete(c, base);
   EXPECT_THAT(kernels_of(c), ElementsAre("here", "well_measured"));
-  Calibration preferring = of_kernels({"here"});
-  complete(preferring, base, {"well_measured"});
-  EXPECT_THAT(kernels_of(preferring), ElementsAre("well_measured", "here"));
+  order_curves(c);
+  EXPECT_THAT(kernels_of(c), ElementsAre("here", "well_measured"));
+  EXPECT_EQ(use_of(c, c.curves[1]), Use::based_on);
+  prefer(c, {"well_measured"});
+  EXPECT_THAT(kernels_of(c), ElementsAre("well_measured", "here"));
+  EXPECT_EQ(use_of(c, c.curves[0]), Use::preferred);
+  EXPECT_EQ(use_of(c, c.curves[1]), Use::passed);
 }
 
 TEST(ShippedCalibrations, LoadFitTheirSchemaAndNameAShippedChip) {

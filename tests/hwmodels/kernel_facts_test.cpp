@@ -20,8 +20,11 @@ using ::testing::Each;
 using ::testing::Field;
 using ::testing::SizeIs;
 
-constexpr Machine kMachine{
-    .compute_units = 132, .memory_TBps = 3.35, .bf16_TFLOPps = 989, .fp8_TFLOPps = 1979};
+constexpr Machine kMachine{.compute_units = 132,
+                           .memory_TBps = 3.35,
+                           .bf16_TFLOPps = 989,
+                           .fp8_TFLOPps = 1979,
+                           .fp4_TFLOPps = 989};
 
 Form::Parameters parameters() {
   Form::Parameters p{};
@@ -166,8 +169,11 @@ TEST(AttentionSplits, BalancedSplitsLeaveATenthOfSlack) {
 // FlashAttention-2's heuristic, computed by hand from its source: 108 units, 4 blocks a sequence,
 // 16 tiles each. From 87 blocks on (0.8 of 108) one split.
 TEST(AttentionSplits, EfficientOnesAreTheFewestThatLeaveLittleIdle) {
-  constexpr Machine kAmpere{
-      .compute_units = 108, .memory_TBps = 2.0, .bf16_TFLOPps = 312, .fp8_TFLOPps = 624};
+  constexpr Machine kAmpere{.compute_units = 108,
+                            .memory_TBps = 2.0,
+                            .bf16_TFLOPps = 312,
+                            .fp8_TFLOPps = 624,
+                            .fp4_TFLOPps = 312};
   const Form::Choice choice{
       .tile_tokens = 128, .tile_rows = {64, 0, 0}, .split = SplitPolicy::efficient};
   for (const auto& [sequences, splits] : {std::pair{1.0, 16.0},

@@ -31,6 +31,7 @@ struct Options {
   std::string output;
   std::string plots;
   bool force = false;
+  bool outliers = false;
   int threads = 0;
   std::uint64_t seed = 1;
 };
@@ -114,15 +115,15 @@ std::string ledger(const Calibration& calibration) {
   const auto percent = [](double x) { return fmt::format("{:.1f} %", 100.0 * x); };
   const Curve* last = nullptr;
   for (const Curve& curve : calibration.curves) {
-    const bool alternative = last != nullptr && last->key.slot() == curve.key.slot();
+    const Use use = use_of(calibration, curve);
     const bool on_the_wire = last != nullptr && last->key.family >= Family::all_reduce;
     if (last != nullptr && last->key.family != curve.key.family && !on_the_wire) table.rule();
     last = &curve;
     const HeldOutError& e = curve.held_out;
-    std::string note = alternative ? "alternative" : "";
+    std::string note(words_of(use));
     if (curve.borrowed) {
-      note += fmt::format("{}borrowed ({}), + {:.0f} %", note.empty() ? "" : ", ",
-                          curve.borrowed->from, 100.0 * curve.borrowed->added_error);
+      note += fmt::format("; borrowed ({}), + {:.0f} %", curve.borrowed->from,
+                          100.0 * curve.borrowed->added_error);
     }
     if (e.measurements == 0) {
       table.row({curve.key.slot(), curve.key.kernel, "0", "", "", "", "", "", "", "", note});
@@ -148,6 +149,28 @@ bool names_chip(std::string device, std::string chip) {
   return device.find(chip) != std::string::npos;
 }
 
+void tell_outliers(const Calibration& calibration, bool each) {
+  std::int64_t count = 0;
+  for (const Curve& curve : calibration.curves) {
+    count += curve.standby ? 0 : curve.outlier_count;
+    if (!each) continue;
+    for (const Outlier& outlier : curve.outliers) {
+      const bool last = &outlier == &curve.outliers.back();
+      fmt::print(stderr, "ridge: outlier: {}: {} measured {:.4g} us, predicted {:.4g} us{}\n",
+                 outlier.where, curve.key.slot(), outlier.measured_us, outlier.predicted_us,
+                 last && curve.outlier_count > static_cast<std::int64_t>(curve.outliers.size())
+                     ? fmt::format(" ({} like it)", curve.outlier_count)
+                     : "");
+    }
+  }
+  if (count > 0 && !each) {
+    warn(
+        fmt::format("{} measurements are more than a factor of 1.65 off their curve; --outliers "
+                    "names the worst of each",
+                    count));
+  }
+}
+
 void run_calibrate(const Options& options) {
   const hw::ChipSpec chip = hw::load_chip(options.chip);
   std::error_code ignored;
@@ -159,9 +182,9 @@ void run_calibrate(const Options& options) {
   if (const std::string device = set.device(); !device.empty() && !names_chip(device, chip.name)) {
     throw UserError(fmt::format("the measurements are of \"{}\", --chip is {}", device, chip.name));
   }
-  for (const auto& [family, points] : set.skipped) {
-    warn(fmt::format("{} points of the family \"{}\" are left aside: no curve is made of them",
-                     points, family));
+  for (const auto& [what, points] : set.skipped) {
+    warn(fmt::format("{} measurements are left aside, since no curve is made of them: {}", points,
+                     what));
   }
 
   std::optional<Calibration> base;
@@ -185,16 +208,8 @@ void run_calibrate(const Options& options) {
     result = calibrate(set, chip, calibrate_options);
   }
   for (const std::string& reason : result.refused) warn(reason);
-  for (const Curve& curve : result.calibration.curves) {
-    for (const Outlier& outlier : curve.outliers) {
-      const bool last = &outlier == &curve.outliers.back();
-      fmt::print(stderr, "ridge: outlier: {}: {} measured {:.4g} us, predicted {:.4g} us{}\n",
-                 outlier.where, curve.key.slot(), outlier.measured_us, outlier.predicted_us,
-                 last && curve.outlier_count > static_cast<std::int64_t>(curve.outliers.size())
-                     ? fmt::format(" ({} like it)", curve.outlier_count)
-                     : "");
-    }
-  }
+  for (const std::string& note : result.notes) warn(note);
+  tell_outliers(result.calibration, options.outliers);
 
   write_file(options.output, to_json(result.calibration));
   if (!options.plots.empty()) draw_plots(options.plots, result);
@@ -240,6 +255,8 @@ void add_calibrate_command(CLI::App& app) {
   command
       ->add_option("--plots", options->plots, "Draw the residuals of each curve into this folder")
       ->type_name("FOLDER");
+  command->add_flag("--outliers", options->outliers,
+                    "Name the measurements that are farthest from their curves");
   command->add_option("--threads", options->threads, "Threads to fit with (default: all)")
       ->check(whole_between(1, 1024))
       ->type_name("N");

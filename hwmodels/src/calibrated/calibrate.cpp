@@ -25,10 +25,50 @@ const Curve* prior_for(const Calibration* base, const CurveKey& key) {
   return base == nullptr ? nullptr : base->find(key.family, key.format, key.head_dim);
 }
 
+// Throws UserError where a preferred kernel is neither measured nor in the base: before the fits,
+// which take a while.
+void check_preferred(const MeasurementSet& set, const CalibrateOptions& options) {
+  if (options.preferred.empty()) return;
+  Calibration known;
+  known.name = options.name;
+  for (const auto& [key, series] : set.series) {
+    known.curves.emplace_back().key = key;
+  }
+  if (options.base != nullptr) complete(known, *options.base);
+  prefer(known, options.preferred);
+}
+
+std::vector<std::string> notes_of(const Curve& curve, const Calibration& calibration) {
+  std::vector<std::string> notes;
+  if (curve.standby || curve.held_out.measurements == 0) return notes;
+  const std::string what =
+      curve.key.slot() + (curve.key.kernel.empty() ? "" : ", " + curve.key.kernel);
+  if (curve.held_out.p50 > kPoorCurve) {
+    const Use use = use_of(calibration, curve);
+    notes.push_back(fmt::format(
+        "{}: half of the shapes left out are off by more than {:.0f} %; {}", what,
+        100.0 * curve.held_out.p50,
+        use == Use::poor ? "a better curve answers instead" : "there is no better one to answer"));
+  }
+  const auto info = parameters_of(curve.fitted);
+  const auto values = values_of(curve.fitted);
+  for (std::size_t j = 0; j < info.size(); ++j) {
+    const double sheet = calibration.machine.memory_TBps;
+    if (info[j].role == Role::memory_rate && values[j] < 0.5 * sheet) {
+      notes.push_back(fmt::format(
+          "{}: its {} is {:.2f}, less than half of the data sheet's {:.2f}: a transfer to another "
+          "chip will be off by more than it says",
+          what, info[j].name, values[j], sheet));
+    }
+  }
+  return notes;
+}
+
 }  // namespace
 
 CalibrateResult calibrate(const MeasurementSet& set, const ChipSpec& chip,
                           const CalibrateOptions& options) {
+  check_preferred(set, options);
   CalibrateResult result;
   result.calibration.name = options.name;
   result.calibration.chip = chip.name;
@@ -77,8 +117,14 @@ CalibrateResult calibrate(const MeasurementSet& set, const ChipSpec& chip,
     result.held_out.emplace_back(fits[i].curve.key, std::move(fits[i].points));
     result.calibration.curves.push_back(std::move(fits[i].curve));
   }
-  order_curves(result.calibration, options.preferred);
-  if (options.base != nullptr) complete(result.calibration, *options.base, options.preferred);
+  if (options.base != nullptr) complete(result.calibration, *options.base);
+  order_curves(result.calibration);
+  if (!options.preferred.empty()) prefer(result.calibration, options.preferred);
+  for (const Curve& curve : result.calibration.curves) {
+    for (std::string& note : notes_of(curve, result.calibration)) {
+      result.notes.push_back(std::move(note));
+    }
+  }
   borrow_elementwise(result.calibration);
   return result;
 }

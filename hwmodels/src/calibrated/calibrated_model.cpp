@@ -5,8 +5,9 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <map>
 #include <optional>
-#include <span>
+#include <tuple>
 
 #include <fmt/format.h>
 
@@ -18,6 +19,7 @@ using calibrated::bytes_of;
 using calibrated::Calibration;
 using calibrated::CollectiveForm;
 using calibrated::Curve;
+using calibrated::CurveKey;
 using calibrated::DecodeAttentionForm;
 using calibrated::ElementwiseForm;
 using calibrated::Estimate;
@@ -53,51 +55,117 @@ bool eight_bits_or_less(Precision precision) {
   return stored_bytes(precision) <= 1.0;
 }
 
+// The formats that products were measured in whose kernels do exactly what is asked for, best
+// first.
+std::vector<Format> exact_formats(Precision compute, Precision weights) {
+  const double bytes = stored_bytes(weights);
+  if (stored_bytes(compute) < 1.0) return {Format::nvfp4, Format::mxfp4_w4a8};
+  if (stored_bytes(compute) <= 1.0) {
+    if (bytes < 1.0) return {Format::mxfp4_w4a8};
+    return {Format::fp8_block, Format::fp8};
+  }
+  if (bytes >= 1.0) return {Format::bf16};
+  if (weights == Precision::int4) return {Format::int4, Format::mxfp4_w4a16};
+  return {Format::mxfp4_w4a16, Format::int4};
+}
+
+// Those that stand in where none of these was measured, nearest first.
+std::vector<Format> near_formats(Precision compute) {
+  if (stored_bytes(compute) < 1.0) return {Format::fp8_block, Format::fp8, Format::bf16};
+  if (stored_bytes(compute) <= 1.0) return {Format::fp8_block, Format::fp8, Format::bf16};
+  return {Format::bf16, Format::fp8_block, Format::fp8};
+}
+
+// The curves for one kind of launch.
+struct Slot {
+  std::vector<const Curve*> all;
+  std::vector<const Curve*> usable;  // of which the fastest at the asked shape is taken
+  bool exact = true;                 // false: of another number format
+};
+
 class CalibratedModel final : public KernelModel {
  public:
   CalibratedModel(ChipSpec chip, Calibration calibration)
       : chip_(std::move(chip)), calibration_(std::move(calibration)) {
     for (const Curve& curve : calibration_.curves) {
-      if (curve.key.family == Family::decode_attention ||
-          curve.key.family == Family::latent_attention) {
-        attention_.push_back(&curve);
+      if (!std::holds_alternative<Fitted<DecodeAttentionForm>>(curve.fitted)) continue;
+      const CurveKey& key = curve.key;
+      const bool known = std::any_of(attention_.begin(), attention_.end(), [&](const auto& a) {
+        return a.family == key.family && a.format == key.format && a.head_dim == key.head_dim;
+      });
+      if (known) continue;
+      attention_.push_back({.family = key.family,
+                            .format = key.format,
+                            .head_dim = key.head_dim,
+                            .slot = slot(key.family, key.format, key.head_dim)});
+    }
+    std::stable_sort(attention_.begin(), attention_.end(),
+                     [](const auto& a, const auto& b) { return a.head_dim < b.head_dim; });
+    for (std::size_t c = 0; c < models::kPrecisions; ++c) {
+      for (std::size_t w = 0; w < models::kPrecisions; ++w) {
+        const auto compute = static_cast<Precision>(c);
+        const auto weights = static_cast<Precision>(w);
+        gemm_[c][w] = product_slot({Family::gemm}, compute, weights);
+        grouped_[c][w] = product_slot({Family::grouped_gemm, Family::moe_layer}, compute, weights);
       }
     }
-    // Stable: of curves for one head size the preferred one stays first.
-    std::stable_sort(attention_.begin(), attention_.end(), [](const Curve* a, const Curve* b) {
-      return a->key.head_dim < b->key.head_dim;
-    });
-    gemm_ = {first({{Family::gemm, Format::bf16}}),
-             first({{Family::gemm, Format::fp8_block}, {Family::gemm, Format::fp8}})};
-    grouped_ = {first({{Family::grouped_gemm, Format::bf16}, {Family::moe_layer, Format::bf16}}),
-                first({{Family::grouped_gemm, Format::fp8_block},
-                       {Family::moe_layer, Format::fp8_block},
-                       {Family::grouped_gemm, Format::fp8},
-                       {Family::moe_layer, Format::fp8}})};
-    using Kind = models::Collective::Kind;
-    collective_[static_cast<std::size_t>(Kind::all_reduce)] = first({{Family::all_reduce}});
-    collective_[static_cast<std::size_t>(Kind::all_gather)] = first({{Family::all_gather}});
-    collective_[static_cast<std::size_t>(Kind::reduce_scatter)] = first({{Family::reduce_scatter}});
-    collective_[static_cast<std::size_t>(Kind::all_to_all)] = first({{Family::all_to_all}});
-    exchange_ = {first({{Family::expert_dispatch}}), first({{Family::expert_combine}})};
-    elementwise_ = first({{Family::elementwise}});
-    launch_us_ =
-        elementwise_ == nullptr ? 0.0 : values_of(elementwise_->fitted)[ElementwiseForm::launch_us];
+    for (std::size_t k = 0; k < models::kKernels; ++k) {
+      if (const auto family = family_of(static_cast<models::Kernel>(k))) {
+        plain_[k] = slot(*family, Format::any);
+      }
+    }
+    const Slot& elementwise = plain(models::Kernel::elementwise);
+    launch_us_ = elementwise.usable.empty()
+                     ? 0.0
+                     : values_of(elementwise.usable.front()->fitted)[ElementwiseForm::launch_us];
     ranks_per_server_ = chip_.chips_per_server.value.value_or(8);
   }
 
   [[nodiscard]] Timing time(const models::Operator& op) const override {
-    return std::visit([this](const auto& shape) { return time(shape); }, op.shape);
+    Timing timing;
+    ask(op, [&](const auto& asked) {
+      if constexpr (requires { asked.answer; }) {
+        timing = asked.answer;
+      } else {
+        timing = answer(asked);
+      }
+    });
+    return timing;
+  }
+
+  [[nodiscard]] std::string_view kernel(const models::Operator& op) const override {
+    std::string_view name;
+    ask(op, [&](const auto& asked) {
+      if constexpr (requires { asked.slot; }) name = fastest(asked.slot->usable, asked)->key.kernel;
+    });
+    return name;
+  }
+
+  [[nodiscard]] std::string advice(const models::Operator& op) const override {
+    constexpr double kMuchSlower = 1.5;
+    std::string words;
+    ask(op, [&](const auto& asked) {
+      if constexpr (requires { asked.slot; }) {
+        const Curve* chosen = fastest(asked.slot->usable, asked);
+        const Curve* best = fastest(asked.slot->all, asked);
+        const double times = us_of(*chosen, asked) / us_of(*best, asked);
+        if (times < kMuchSlower) return;
+        words = fmt::format("{}: the kernel {} takes {:.1f} times as long as {} would", op.name,
+                            chosen->key.kernel, times, best->key.kernel);
+      }
+    });
+    return words;
   }
 
   [[nodiscard]] const ChipSpec& chip() const override { return chip_; }
 
   [[nodiscard]] std::vector<TimePart> explain(const models::Operator& op) const override {
-    const auto* attention = std::get_if<models::DecodeAttention>(&op.shape);
-    if (attention == nullptr || attention->sequences <= 0.0) return {};
-    const AttentionCurve chosen = curve_for(*attention);
-    if (chosen.curve == nullptr) return {};
-    return parts<DecodeAttentionForm>(*chosen.curve, shape_of(*attention), models::demand(op));
+    std::vector<TimePart> result;
+    if (!std::holds_alternative<models::DecodeAttention>(op.shape)) return result;
+    ask(op, [&](const auto& asked) {
+      if constexpr (requires { asked.slot; }) result = parts(asked, models::demand(op));
+    });
+    return result;
   }
 
   [[nodiscard]] std::string provenance() const override {
@@ -105,10 +173,7 @@ class CalibratedModel final : public KernelModel {
     double most = 0.0;
     bool borrowed = false;
     for (const Curve& curve : calibration_.curves) {
-      if (curve.held_out.measurements == 0 ||
-          calibration_.find(curve.key.family, curve.key.format, curve.key.head_dim) != &curve) {
-        continue;
-      }
+      if (curve.held_out.measurements == 0 || curve.standby) continue;
       least = std::min(least, curve.held_out.p50);
       most = std::max(most, curve.held_out.p50);
       borrowed = borrowed || curve.borrowed.has_value();
@@ -119,41 +184,142 @@ class CalibratedModel final : public KernelModel {
   }
 
  private:
-  struct Slot {
-    Family family;
-    Format format = Format::any;
+  // An operator as a form's shape, and the curves to ask; `part` of what they answer.
+  template <typename F>
+  struct Asked {
+    using Form = F;
+    const Slot* slot;
+    typename Form::Shape shape;
+    double added_error = 0.0;
+    double part = 1.0;
+  };
+  // Or the answer, where there is no curve to ask.
+  struct Answered {
+    Timing answer;
   };
 
-  // The first slot that was fitted here; else the first that was borrowed.
-  const Curve* first(std::initializer_list<Slot> slots) const {
-    const Curve* fallback = nullptr;
-    for (const Slot& slot : slots) {
-      const Curve* curve = calibration_.find(slot.family, slot.format);
-      if (curve == nullptr) continue;
-      if (!curve->borrowed) return curve;
-      if (fallback == nullptr) fallback = curve;
+  // Asked for again and again while a model is made, and a sweep makes one at each of its points.
+  const Slot& slot(Family family, Format format, std::int64_t head_dim = 0) {
+    auto [at, fresh] = slots_.try_emplace({family, format, head_dim});
+    if (!fresh) return at->second;
+    Slot& result = at->second;
+    for (const Curve& curve : calibration_.curves) {
+      if (curve.key.family == family && curve.key.format == format &&
+          curve.key.head_dim == head_dim) {
+        result.all.push_back(&curve);
+      }
     }
-    return fallback;
+    if (!result.all.empty()) {
+      result.usable = calibrated::usable(calibration_, family, format, head_dim);
+    }
+    return result;
   }
 
-  template <typename Form>
-  [[nodiscard]] Timing answer(const Curve& curve, const typename Form::Shape& shape,
-                              double added_error = 0.0) const {
+  // The first of the families, and of the formats, that was measured here; else the first that was
+  // borrowed.
+  Slot product_slot(std::initializer_list<Family> families, Precision compute, Precision weights) {
+    for (const bool exact : {true, false}) {
+      const auto formats = exact ? exact_formats(compute, weights) : near_formats(compute);
+      Slot borrowed;
+      for (const Format format : formats) {
+        for (const Family family : families) {
+          Slot found = slot(family, format);
+          found.exact = exact;
+          if (found.all.empty()) continue;
+          if (!found.usable.front()->borrowed) return found;
+          if (borrowed.all.empty()) borrowed = std::move(found);
+        }
+      }
+      if (!borrowed.all.empty()) return borrowed;
+    }
+    return {};
+  }
+
+  // What a kernel that has one number format, or says bytes alone, is calibrated as.
+  static std::optional<Family> family_of(models::Kernel kernel) {
+    switch (kernel) {
+      case models::Kernel::top_k:
+        return Family::top_k;
+      case models::Kernel::gated_delta_state:
+        return Family::gated_delta_state;
+      case models::Kernel::kimi_delta_state:
+        return Family::kimi_delta_state;
+      case models::Kernel::elementwise:
+      case models::Kernel::expert_permutation:
+      case models::Kernel::expert_activation:
+      case models::Kernel::expert_combination:
+        return Family::elementwise;
+      case models::Kernel::all_reduce:
+        return Family::all_reduce;
+      case models::Kernel::all_gather:
+        return Family::all_gather;
+      case models::Kernel::reduce_scatter:
+        return Family::reduce_scatter;
+      case models::Kernel::all_to_all:
+        return Family::all_to_all;
+      case models::Kernel::expert_dispatch:
+        return Family::expert_dispatch;
+      case models::Kernel::expert_combine:
+        return Family::expert_combine;
+      default:
+        return std::nullopt;
+    }
+  }
+  [[nodiscard]] const Slot& plain(models::Kernel kernel) const {
+    return plain_[static_cast<std::size_t>(kernel)];
+  }
+
+  template <typename A>
+  [[nodiscard]] double us_of(const Curve& curve, const A& asked) const {
+    using Form = typename A::Form;
     const auto* fitted = std::get_if<Fitted<Form>>(&curve.fitted);
-    const Estimate estimate = Form::time(calibration_.machine, fitted->choice, fitted->p, shape);
-    const double outside =
-        kErrorPerOctave * curve.octaves_outside(Form::ranged(shape)) + added_error;
+    const double outside = curve.octaves_outside(Form::ranged(asked.shape));
+    return curve.estimate(calibration_.machine, *fitted, asked.shape, outside).us;
+  }
+
+  // Of kernels whose range holds the shape, the fastest; of all where none does. Draws do not
+  // choose: a factor that a resample drew is of the error, not of the kernel.
+  template <typename A>
+  [[nodiscard]] const Curve* fastest(const std::vector<const Curve*>& curves,
+                                     const A& asked) const {
+    if (curves.size() == 1) return curves.front();
+    const Curve* best = nullptr;
+    double least = 0.0;
+    bool best_within = false;
+    for (const Curve* curve : curves) {
+      const bool within = curve->octaves_outside(A::Form::ranged(asked.shape)) == 0.0;
+      if (best_within && !within) continue;
+      const double us = us_of(*curve, asked);
+      if (best == nullptr || (within && !best_within) || us < least) {
+        best = curve;
+        least = us;
+        best_within = within;
+      }
+    }
+    return best;
+  }
+
+  template <typename A>
+  [[nodiscard]] Timing answer(const A& asked) const {
+    using Form = typename A::Form;
+    const Curve& curve = *fastest(asked.slot->usable, asked);
+    const auto* fitted = std::get_if<Fitted<Form>>(&curve.fitted);
+    const double octaves = curve.octaves_outside(Form::ranged(asked.shape));
+    const Estimate estimate = curve.estimate(calibration_.machine, *fitted, asked.shape, octaves);
+    const double outside = kErrorPerOctave * octaves + asked.added_error;
     const bool within = outside == 0.0;
     const double stray = within || curve.stray == 0.0 ? 1.0 : std::exp(curve.stray * outside);
-    return {.time = Seconds{estimate.us * curve.factor * stray * 1e-6},
+    return {.time = Seconds{estimate.us * asked.part * curve.factor * stray * 1e-6},
             .bound = estimate.bound,
             .error = curve.standard_error() + outside,
             .within_range = within};
   }
 
-  template <typename Form>
-  [[nodiscard]] std::vector<TimePart> parts(const Curve& curve, const typename Form::Shape& shape,
-                                            const models::Demand& demand) const {
+  template <typename A>
+  [[nodiscard]] std::vector<TimePart> parts(const A& asked, const models::Demand& demand) const {
+    using Form = typename A::Form;
+    const Curve& curve = *fastest(asked.slot->usable, asked);
+    const typename Form::Shape& shape = asked.shape;
     const Machine& machine = calibration_.machine;
     Fitted<Form> fitted = *std::get_if<Fitted<Form>>(&curve.fitted);
     const auto now = [&] {
@@ -161,6 +327,7 @@ class CalibratedModel final : public KernelModel {
     };
     std::vector<TimePart> parts;
     double left = now();
+    const double learned = us_of(curve, asked) * curve.factor - left;
     const auto without = [&](std::string_view what) {
       const double less = now();
       parts.push_back({what, Seconds{(left - less) * 1e-6}});
@@ -186,6 +353,10 @@ class CalibratedModel final : public KernelModel {
                                  1e-6 * demand.flop.value() / (sheet * machine.compute_units));
     parts.push_back(
         {"launch, whole waves of blocks, merging of splits", Seconds{(left - roof) * 1e-6}});
+    if (learned != 0.0) {
+      parts.push_back(
+          {"what the physical form misses of the measurements", Seconds{learned * 1e-6}});
+    }
     parts.push_back({"roofline", Seconds{roof * 1e-6}});
     return parts;
   }
@@ -193,7 +364,7 @@ class CalibratedModel final : public KernelModel {
   // No curve: the roofline at an assumed efficiency, behind a launch.
   [[nodiscard]] Timing roofline(const models::Demand& d) const {
     const Machine& m = calibration_.machine;
-    const double rate = eight_bits_or_less(d.compute) ? m.fp8_TFLOPps : m.bf16_TFLOPps;
+    const double rate = m.TFLOPps(static_cast<int>(8.0 * stored_bytes(d.compute)));
     const double compute = 1e-6 * d.flop.value() / (kRooflineEfficiency * rate);
     const double memory = 1e-6 * d.memory().value() / (kRooflineEfficiency * m.memory_TBps);
     const double work = std::max(compute, memory);
@@ -205,6 +376,13 @@ class CalibratedModel final : public KernelModel {
             .within_range = false};
   }
 
+  struct AttentionSlot {
+    Family family;
+    Format format;
+    std::int64_t head_dim;
+    Slot slot;
+  };
+
   // What a kind of attention is calibrated as; nothing where no measurement is of it.
   static std::optional<Family> family_of(models::DecodeAttention::Kind kind) {
     using Kind = models::DecodeAttention::Kind;
@@ -214,40 +392,35 @@ class CalibratedModel final : public KernelModel {
       case Kind::latent:
         return Family::latent_attention;
       case Kind::sparse_latent:
-      case Kind::compressed_sparse:
+        return Family::sparse_latent_attention;
       case Kind::compressed:
-      case Kind::block_sparse:
+        return Family::compressed_attention;
       case Kind::index_scores:
+        return Family::index_scores;
+      case Kind::compressed_sparse:
+      case Kind::block_sparse:
         break;
     }
     return std::nullopt;
   }
 
-  struct AttentionCurve {
-    const Curve* curve = nullptr;
-    double added_error = 0.0;  // of a neighbour
-  };
-
-  // The kernel for this head size, else for the next larger, else for the largest; better the
+  // The kernels for this head size, else for the next larger, else for the largest; better the
   // right format than the right size.
-  [[nodiscard]] AttentionCurve curve_for(const models::DecodeAttention& op) const {
+  [[nodiscard]] const AttentionSlot* slot_for(const models::DecodeAttention& op) const {
     const std::optional<Family> family = family_of(op.kind);
-    if (!family) return {};
+    if (!family) return nullptr;
     const Format format = eight_bits_or_less(op.cache) ? Format::fp8 : Format::bf16;
-    const Curve* chosen = nullptr;
-    for (const Curve* curve : attention_) {
-      if (curve->key.family != *family) continue;
-      const bool fits = curve->key.format == format;
-      if (fits && curve->key.head_dim == op.qk_dim) return {curve, 0.0};
-      if (chosen == nullptr || (chosen->key.format != format && fits) ||
-          (fits && chosen->key.head_dim < op.qk_dim &&
-           curve->key.head_dim > chosen->key.head_dim)) {
-        chosen = curve;
+    const AttentionSlot* chosen = nullptr;
+    for (const AttentionSlot& each : attention_) {
+      if (each.family != *family) continue;
+      const bool fits = each.format == format;
+      if (fits && each.head_dim == op.qk_dim) return &each;
+      if (chosen == nullptr || (chosen->format != format && fits) ||
+          (fits && chosen->head_dim < op.qk_dim && each.head_dim > chosen->head_dim)) {
+        chosen = &each;
       }
     }
-    if (chosen == nullptr) return {};
-    return {chosen, (chosen->key.head_dim == op.qk_dim ? 0.0 : kErrorOfHeadSize) +
-                        (chosen->key.format == format ? 0.0 : kErrorOfCacheFormat)};
+    return chosen;
   }
 
   static DecodeAttentionForm::Shape shape_of(const models::DecodeAttention& op) {
@@ -261,104 +434,169 @@ class CalibratedModel final : public KernelModel {
             .bytes_per_value = stored_bytes(op.cache)};
   }
 
-  [[nodiscard]] Timing time(const models::DecodeAttention& op) const {
-    if (op.sequences <= 0.0) return {};
-    const AttentionCurve chosen = curve_for(op);
-    if (chosen.curve == nullptr) return roofline(models::demand(op));
-    return answer<DecodeAttentionForm>(*chosen.curve, shape_of(op), chosen.added_error);
+  // Weights as the curve's format stores them, scales and all, where they are of its width.
+  static double weight_bytes(Precision weights, Format format) {
+    const double own = calibrated::weight_bytes_of(format);
+    const double stored = stored_bytes(weights);
+    return std::abs(own - stored) < 0.2 * stored ? own : stored;
   }
 
-  [[nodiscard]] Timing time(const models::Gemm& op) const {
-    if (op.m <= 0.0) return {};
-    const bool narrow = eight_bits_or_less(op.compute);
-    const Curve* curve = gemm_[narrow ? 1 : 0];
-    const bool exact = curve != nullptr;
-    if (curve == nullptr) curve = gemm_[narrow ? 0 : 1];
-    if (curve == nullptr) return roofline(models::demand(op));
-    const double usual = bytes_of(curve->key.format);
-    return answer<GemmForm>(*curve,
-                            {.m = op.m,
-                             .n = static_cast<double>(op.n),
-                             .k = static_cast<double>(op.k),
-                             .batch = static_cast<double>(op.batch),
-                             .input_bytes = usual,
-                             .weight_bytes = stored_bytes(op.weights)},
-                            exact ? 0.0 : kErrorOfProductFormat);
+  // ask(): `op` as a shape of the form that times it, to `with`; an answer where there is none.
+  template <typename With>
+  void ask(const models::Operator& op, With&& with) const {
+    std::visit([&](const auto& shape) { ask_of(op, shape, with); }, op.shape);
   }
 
-  // The curve for experts' products in this precision, or the other format's.
-  [[nodiscard]] const Curve* grouped_curve(bool narrow) const {
-    const Curve* curve = grouped_[narrow ? 1 : 0];
-    return curve != nullptr ? curve : grouped_[narrow ? 0 : 1];
+  template <typename With>
+  void ask_of(const models::Operator& op, const models::DecodeAttention& shape, With& with) const {
+    if (shape.sequences <= 0.0) return with(Answered{});
+    const AttentionSlot* found = slot_for(shape);
+    if (found == nullptr) return with(Answered{roofline(models::demand(op))});
+    const Format format = eight_bits_or_less(shape.cache) ? Format::fp8 : Format::bf16;
+    with(Asked<DecodeAttentionForm>{
+        .slot = &found->slot,
+        .shape = shape_of(shape),
+        .added_error = (found->head_dim == shape.qk_dim ? 0.0 : kErrorOfHeadSize) +
+                       (found->format == format ? 0.0 : kErrorOfCacheFormat)});
   }
-  // Whether that curve was measured with permutation and activation, half of which it counts to
-  // each product.
+
+  template <typename With>
+  void ask_of(const models::Operator& op, const models::Gemm& shape, With& with) const {
+    if (shape.m <= 0.0) return with(Answered{});
+    const Slot& found = of(gemm_, shape.compute, shape.weights);
+    if (found.all.empty()) return with(Answered{roofline(models::demand(op))});
+    const Format format = found.all.front()->key.format;
+    with(Asked<GemmForm>{.slot = &found,
+                         .shape = {.m = shape.m,
+                                   .n = static_cast<double>(shape.n),
+                                   .k = static_cast<double>(shape.k),
+                                   .batch = static_cast<double>(shape.batch),
+                                   .input_bytes = bytes_of(format),
+                                   .weight_bytes = weight_bytes(shape.weights, format)},
+                         .added_error = found.exact ? 0.0 : kErrorOfProductFormat});
+  }
+
+  using ByPrecision = std::array<std::array<Slot, models::kPrecisions>, models::kPrecisions>;
+  static const Slot& of(const ByPrecision& slots, Precision compute, Precision weights) {
+    return slots[static_cast<std::size_t>(compute)][static_cast<std::size_t>(weights)];
+  }
+
+  template <typename With>
+  void ask_of(const models::Operator& op, const models::GroupedGemm& shape, With& with) const {
+    if (shape.rows <= 0.0) return with(Answered{});
+    const Slot& found = of(grouped_, shape.compute, shape.weights);
+    if (found.all.empty()) return with(Answered{roofline(models::demand(op))});
+    const CurveKey& key = found.all.front()->key;
+    Asked<GroupedGemmForm> asked{
+        .slot = &found,
+        .shape = {.rows = shape.rows,
+                  .routed_rows = shape.rows,
+                  .experts = static_cast<double>(shape.experts),
+                  .active_experts = std::min(shape.active_experts, shape.rows),
+                  .n = static_cast<double>(shape.n),
+                  .k = static_cast<double>(shape.k),
+                  .input_bytes = bytes_of(key.format),
+                  .weight_bytes = weight_bytes(shape.weights, key.format),
+                  .profile = {}},
+        .added_error = found.exact ? 0.0 : kErrorOfProductFormat};
+    if (key.family == Family::moe_layer && shape.kind != models::GroupedGemm::Kind::single) {
+      layer_of(shape.kind, asked);
+    }
+    with(asked);
+  }
+
+  // Measured as whole layers: the layer that this product is of, and the part that the physical
+  // form gives to it. Both products of a layer add up to it.
+  void layer_of(models::GroupedGemm::Kind kind, Asked<GroupedGemmForm>& asked) const {
+    const Curve& curve = *asked.slot->usable.front();
+    const auto* fitted = std::get_if<Fitted<GroupedGemmForm>>(&curve.fitted);
+    GroupedGemmForm::Shape& layer = asked.shape;
+    GroupedGemmForm::Shape other = layer;
+    if (kind == models::GroupedGemm::Kind::up) {
+      other.n = layer.k;
+      other.k = 0.5 * layer.n;
+    } else {
+      other.n = 2.0 * layer.k;
+      other.k = layer.n;
+    }
+    const auto us = [&](const GroupedGemmForm::Shape& product) {
+      return GroupedGemmForm::time(calibration_.machine, fitted->choice, fitted->p, product).us;
+    };
+    const double own_us = us(layer);
+    asked.part = own_us / (own_us + us(other));
+    if (kind == models::GroupedGemm::Kind::down) std::swap(layer, other);
+    layer.n2 = other.n;
+    layer.k2 = other.k;
+  }
+
+  // Whether experts of this precision are timed by whole layers, with permutation, activation and
+  // combination in it.
   [[nodiscard]] bool covers_layer(Precision compute) const {
-    const Curve* curve = grouped_curve(eight_bits_or_less(compute));
-    return curve != nullptr && curve->key.family == Family::moe_layer;
+    const Slot& found = of(grouped_, compute, compute);
+    return !found.all.empty() && found.all.front()->key.family == Family::moe_layer;
   }
 
-  [[nodiscard]] Timing time(const models::GroupedGemm& op) const {
-    if (op.rows <= 0.0) return {};
-    const bool narrow = eight_bits_or_less(op.compute);
-    const Curve* curve = grouped_curve(narrow);
-    const bool exact = grouped_[narrow ? 1 : 0] != nullptr;
-    if (curve == nullptr) return roofline(models::demand(op));
-    return answer<GroupedGemmForm>(*curve,
-                                   {.rows = op.rows,
-                                    .routed_rows = op.rows,
-                                    .experts = static_cast<double>(op.experts),
-                                    .active_experts = std::min(op.active_experts, op.rows),
-                                    .n = static_cast<double>(op.n),
-                                    .k = static_cast<double>(op.k),
-                                    .input_bytes = bytes_of(curve->key.format),
-                                    .weight_bytes = stored_bytes(op.weights),
-                                    .profile = {}},
-                                   exact ? 0.0 : kErrorOfProductFormat);
-  }
-
-  [[nodiscard]] Timing time(const models::Elementwise& op) const {
+  template <typename With>
+  void ask_of(const models::Operator& op, const models::Elementwise& shape, With& with) const {
     const models::Demand d = models::demand(op);
-    if (d.memory().value() <= 0.0) return {};
-    // What experts compute in is what both write.
-    const bool within_layer = op.kind == models::Elementwise::Kind::expert_permutation ||
-                              op.kind == models::Elementwise::Kind::expert_activation;
-    if (within_layer && covers_layer(op.output)) return {};
-    if (elementwise_ == nullptr) return roofline(d);
-    return answer<ElementwiseForm>(*elementwise_, {.MB = 1e-6 * d.memory().value()});
+    if (d.memory().value() <= 0.0) return with(Answered{});
+    using Kind = models::Elementwise::Kind;
+    // Around experts: what they compute in, or their sum, is what is written.
+    if (shape.kind != Kind::general && covers_layer(shape.output)) return with(Answered{});
+    ask_stream(op, d, with);
   }
 
-  [[nodiscard]] Timing time(const models::StateUpdate& op) const {
-    return roofline(models::demand(op));
+  template <typename With>
+  void ask_of(const models::Operator& op, const models::StateUpdate& shape, With& with) const {
+    if (shape.sequences <= 0.0) return with(Answered{});
+    ask_stream(op, models::demand(op), with);
   }
 
-  [[nodiscard]] Timing time(const models::TopK& op) const { return roofline(models::demand(op)); }
+  template <typename With>
+  void ask_of(const models::Operator& op, const models::TopK& shape, With& with) const {
+    if (shape.rows <= 0.0) return with(Answered{});
+    ask_stream(op, models::demand(op), with);
+  }
 
-  [[nodiscard]] Timing time(const models::Collective& op) const {
-    if (op.ranks <= 1) return {};
-    const auto ranks = static_cast<double>(op.ranks);
+  template <typename With>
+  void ask_stream(const models::Operator& op, const models::Demand& d, With& with) const {
+    const Slot& found = plain(op.kernel());
+    if (found.all.empty()) return with(Answered{roofline(d)});
+    with(Asked<ElementwiseForm>{.slot = &found, .shape = {.MB = 1e-6 * d.memory().value()}});
+  }
+
+  template <typename With>
+  void ask_of(const models::Operator& op, const models::Collective& shape, With& with) const {
+    if (shape.ranks <= 1) return with(Answered{});
+    const auto ranks = static_cast<double>(shape.ranks);
     const double wire = models::demand(op).wire.value();
-    const bool far = op.ranks > ranks_per_server_;
-    const Curve* exchange = exchange_[op.returning ? 1 : 0];
+    const bool far = shape.ranks > ranks_per_server_;
+    const Slot& exchange =
+        plain(shape.returning ? models::Kernel::expert_combine : models::Kernel::expert_dispatch);
     // Between tokens and experts, or in any case where it crosses servers.
-    const bool expert_exchange = op.kind == models::Collective::Kind::all_to_all &&
-                                 exchange != nullptr && (far || op.copies > 0.0);
+    const bool expert_exchange = shape.kind == models::Collective::Kind::all_to_all &&
+                                 !exchange.all.empty() && (far || shape.copies > 0.0);
     if (expert_exchange) {
       const double here = std::min(ranks, static_cast<double>(ranks_per_server_));
-      const double payload = op.payload.value();
-      const double bytes = op.copies > 0.0 ? payload / op.copies : kUsualMessageBytes;
-      return answer<ExpertExchangeForm>(
-          *exchange, {.servers = ranks / here,
-                      .ranks_per_server = here,
-                      .tokens = payload / (kUsualTopK * bytes),
-                      .top_k = kUsualTopK,
-                      .experts = std::max(
-                          op.experts > 0 ? static_cast<double>(op.experts) : kUsualExperts, ranks),
-                      .bytes_per_token = bytes});
+      const double payload = shape.payload.value();
+      const double bytes = shape.copies > 0.0 ? payload / shape.copies : kUsualMessageBytes;
+      const double experts = shape.experts > 0 ? static_cast<double>(shape.experts) : kUsualExperts;
+      return with(Asked<ExpertExchangeForm>{.slot = &exchange,
+                                            .shape = {.servers = ranks / here,
+                                                      .ranks_per_server = here,
+                                                      .tokens = payload / (kUsualTopK * bytes),
+                                                      .top_k = kUsualTopK,
+                                                      .experts = std::max(experts, ranks),
+                                                      .bytes_per_token = bytes}});
     }
-    const Curve* curve = collective_[static_cast<std::size_t>(op.kind)];
+    models::Collective whole = shape;
+    whole.copies = 0.0;  // without a kernel of its own, any all-to-all
+    const Slot& found = plain(models::Operator{.shape = whole}.kernel());
+    const Asked<CollectiveForm> asked{.slot = &found,
+                                      .shape = {.ranks = ranks, .wire_MB = 1e-6 * wire}};
+    if (!found.all.empty() && !far) return with(asked);
     Timing timing;
-    if (curve == nullptr) {
+    if (found.all.empty()) {
       const double us = chip_.scale_up_bandwidth.value
                             ? 1e6 * wire / chip_.scale_up_bandwidth.value->value()
                             : 0.0;
@@ -367,7 +605,7 @@ class CalibratedModel final : public KernelModel {
                 .error = kErrorOfRoofline,
                 .within_range = false};
     } else {
-      timing = answer<CollectiveForm>(*curve, {.ranks = ranks, .wire_MB = 1e-6 * wire});
+      timing = answer(asked);
     }
     // Across servers the network card is the least that must be waited for.
     if (far && chip_.nic_bandwidth.value) {
@@ -375,24 +613,25 @@ class CalibratedModel final : public KernelModel {
       if (network > timing.time) timing.time = network;
       timing.within_range = false;
     }
-    return timing;
+    with(Answered{timing});
   }
 
-  [[nodiscard]] Timing time(const models::PointToPoint& op) const {
-    const Seconds wire =
-        chip_.scale_up_bandwidth.value ? op.payload / *chip_.scale_up_bandwidth.value : Seconds{};
-    return {
-        .time = wire, .bound = Resource::link, .error = kErrorOfRoofline, .within_range = false};
+  template <typename With>
+  void ask_of(const models::Operator& /*op*/, const models::PointToPoint& shape, With& with) const {
+    const Seconds wire = chip_.scale_up_bandwidth.value
+                             ? shape.payload / *chip_.scale_up_bandwidth.value
+                             : Seconds{};
+    with(Answered{
+        {.time = wire, .bound = Resource::link, .error = kErrorOfRoofline, .within_range = false}});
   }
 
   ChipSpec chip_;
   Calibration calibration_;
-  std::vector<const Curve*> attention_;
-  std::array<const Curve*, 2> gemm_{};     // BF16, FP8
-  std::array<const Curve*, 2> grouped_{};  // BF16, FP8
-  std::array<const Curve*, 4> collective_{};
-  std::array<const Curve*, 2> exchange_{};  // to the experts, back
-  const Curve* elementwise_ = nullptr;
+  std::map<std::tuple<Family, Format, std::int64_t>, Slot> slots_;
+  std::vector<AttentionSlot> attention_;
+  ByPrecision gemm_{};
+  ByPrecision grouped_{};
+  std::array<Slot, models::kKernels> plain_{};  // of one number format, or of none
   double launch_us_ = 0.0;
   std::int64_t ranks_per_server_ = 8;
 };
@@ -410,16 +649,20 @@ std::unique_ptr<KernelModel> calibrated_model(ChipSpec chip, const Calibration& 
 std::vector<std::string> range_warnings(const KernelModel& model, const models::Operator* begin,
                                         const models::Operator* end) {
   std::vector<std::string> warnings;
-  for (const models::Operator* op = begin; op != end; ++op) {
-    const Timing timing = model.time(*op);
-    if (timing.within_range) continue;
-    std::string words = fmt::format(
-        "{}: outside what the calibration was measured on; its error is widened to "
-        "{:.0f} %",
-        op->name, 100.0 * timing.error);
-    if (std::find(warnings.begin(), warnings.end(), words) == warnings.end()) {
+  const auto warn = [&](std::string words) {
+    if (!words.empty() && std::find(warnings.begin(), warnings.end(), words) == warnings.end()) {
       warnings.push_back(std::move(words));
     }
+  };
+  for (const models::Operator* op = begin; op != end; ++op) {
+    const Timing timing = model.time(*op);
+    if (!timing.within_range) {
+      warn(
+          fmt::format("{}: outside what the calibration was measured on; its error is widened to "
+                      "{:.0f} %",
+                      op->name, 100.0 * timing.error));
+    }
+    warn(model.advice(*op));
   }
   return warnings;
 }

@@ -5,6 +5,8 @@
 #include "ridge/base/nearest_name.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <iterator>
 #include <tuple>
 
 #include <fmt/format.h>
@@ -34,11 +36,11 @@ double ratio(const Fact<T>& to, const Fact<T>& from) {
   }
 }
 
-// A matrix rate below the data sheet's is two times in one: that of the matrix units at the sheet's
-// rate, and that of the work beside them (exponentials, issue slots, shared memory, the ends of
-// pipelines), which a compute unit of the same generation takes as long for. Only the first follows
-// the data sheets. All rates are those of one compute unit; clocks are taken as equal.
-double moved_matrix_rate(double rate, double from_sheet, double to_sheet) {
+// A rate below the data sheet's is two times in one: that of the matrix units or the memory at the
+// sheet's rate, and that of the work beside them (exponentials, issue slots, shared memory, the
+// ends of pipelines; requests that a kernel has in flight), which takes as long on a chip of the
+// same generation. Only the first follows the data sheets. Clocks are taken as equal.
+double moved_rate(double rate, double from_sheet, double to_sheet) {
   const double beside = std::max(0.0, 1.0 / rate - 1.0 / from_sheet);
   return 1.0 / (1.0 / to_sheet + beside);
 }
@@ -63,12 +65,13 @@ struct Move {
       case Role::l2_rate:
         return value;
       case Role::memory_rate:
+        return moved_rate(value, from.memory_TBps, to.memory_TBps);
       case Role::stream_rate:
         return value * ratios.memory;
       case Role::l2_size:
         return value * ratios.l2;
       case Role::matrix_rate:
-        return moved_matrix_rate(value, from.unit_TFLOPps(format), to.unit_TFLOPps(format));
+        return moved_rate(value, from.unit_TFLOPps(format), to.unit_TFLOPps(format));
       case Role::throttle:
         return moved_throttle(value, ratios.power_demand, info.lower);
       case Role::scale_up_rate:
@@ -127,19 +130,76 @@ Machine machine_of(const ChipSpec& chip) {
   return {.compute_units = static_cast<double>(*chip.compute_units.value),
           .memory_TBps = chip.memory_bandwidth.value->value() * 1e-12,
           .bf16_TFLOPps = bf16->value() * 1e-12,
-          .fp8_TFLOPps = chip.rate_for(Precision::fp8)->value() * 1e-12};
+          .fp8_TFLOPps = chip.rate_for(Precision::fp8)->value() * 1e-12,
+          .fp4_TFLOPps = chip.rate_for(Precision::fp4)->value() * 1e-12};
 }
 
-void order_curves(Calibration& calibration, const std::vector<std::string>& preferred) {
+Use use_of(const Calibration& calibration, const Curve& curve) {
+  std::vector<const Curve*> left;
+  for (const Curve& other : calibration.curves) {
+    if (slot_of(other) == slot_of(curve)) left.push_back(&other);
+  }
+  if (left.size() == 1) return Use::alone;
+  for (const std::string& kernel : calibration.preferred) {
+    const auto found = std::find_if(left.begin(), left.end(),
+                                    [&](const Curve* c) { return c->key.kernel == kernel; });
+    if (found != left.end()) return *found == &curve ? Use::preferred : Use::passed;
+  }
+  // What is new comes before what it is based on, what was measured here before what was not, and
+  // what errs by more than a fifth after what does not.
+  const auto falls_behind = [&](auto&& holds) {
+    std::vector<const Curve*> those;
+    std::copy_if(left.begin(), left.end(), std::back_inserter(those), holds);
+    if (those.empty()) return false;
+    left = std::move(those);
+    return !holds(&curve);
+  };
+  if (falls_behind([](const Curve* c) { return !c->standby; })) return Use::based_on;
+  if (falls_behind([](const Curve* c) { return !c->borrowed; })) return Use::elsewhere;
+  if (falls_behind([](const Curve* c) { return c->held_out.p50 <= kPoorCurve; })) return Use::poor;
+  return left.size() == 1 ? Use::alone : Use::fastest;
+}
+
+std::string_view words_of(Use use) {
+  switch (use) {
+    case Use::alone:
+      return "used";
+    case Use::fastest:
+      return "used where fastest";
+    case Use::preferred:
+      return "used: preferred";
+    case Use::passed:
+      return "not used: another is preferred";
+    case Use::based_on:
+      return "not used: from the base";
+    case Use::elsewhere:
+      return "not used: not measured here";
+    case Use::poor:
+      return "not used: errs by more than 20 %";
+  }
+  throw InvariantError("a use without words");
+}
+
+std::vector<const Curve*> usable(const Calibration& calibration, Family family, Format format,
+                                 std::int64_t head_dim) {
+  std::vector<const Curve*> result;
+  for (const Curve& curve : calibration.curves) {
+    if (slot_of(curve) != std::make_tuple(family, format, head_dim)) continue;
+    const Use use = use_of(calibration, curve);
+    if (use <= Use::preferred) result.push_back(&curve);
+  }
+  return result;
+}
+
+void order_curves(Calibration& calibration) {
+  const auto rank = [&](const Curve& c) {
+    return std::make_tuple(preference(calibration.preferred, c), c.standby, c.borrowed.has_value(),
+                           c.held_out.p50 > kPoorCurve);
+  };
   std::stable_sort(calibration.curves.begin(), calibration.curves.end(),
                    [&](const Curve& a, const Curve& b) {
                      if (slot_of(a) != slot_of(b)) return slot_of(a) < slot_of(b);
-                     const auto rank_a = preference(preferred, a);
-                     const auto rank_b = preference(preferred, b);
-                     if (rank_a != rank_b) return rank_a < rank_b;
-                     if (a.borrowed.has_value() != b.borrowed.has_value()) {
-                       return b.borrowed.has_value();
-                     }
+                     if (rank(a) != rank(b)) return rank(a) < rank(b);
                      if (shapes_of(a) != shapes_of(b)) return shapes_of(a) > shapes_of(b);
                      return a.held_out.p50 < b.held_out.p50;
                    });
@@ -159,10 +219,28 @@ void prefer(Calibration& calibration, const std::vector<std::string>& kernels) {
         fmt::format("the calibration \"{}\" has no curve of a kernel \"{}\", only of {}{}",
                     calibration.name, kernel, fmt::join(known, ", "), did_you_mean(kernel, known)));
   }
+  calibration.preferred.insert(calibration.preferred.begin(), kernels.begin(), kernels.end());
   std::stable_sort(calibration.curves.begin(), calibration.curves.end(),
                    [&](const Curve& a, const Curve& b) {
                      return preference(kernels, a) < preference(kernels, b);
                    });
+}
+
+double transfer_error(const ChipSpec& from, const ChipSpec& to, bool on_the_wire) {
+  // Measured: docs/transfer.md.
+  constexpr double kSameBalance = 0.06;
+  constexpr double kPerFold = 0.10;
+  const auto folds = [](double x) { return std::abs(std::log(x)); };
+  if (on_the_wire) {
+    return kSameBalance +
+           kPerFold * std::max(folds(ratio(to.scale_up_bandwidth, from.scale_up_bandwidth)),
+                               folds(ratio(to.nic_bandwidth, from.nic_bandwidth)));
+  }
+  const double memory = ratio(to.memory_bandwidth, from.memory_bandwidth);
+  const auto bf16 = static_cast<std::size_t>(Precision::bf16);
+  return kSameBalance +
+         kPerFold * std::max(folds(ratio(to.matrix_rate[bf16], from.matrix_rate[bf16]) / memory),
+                             folds(ratio(to.compute_units, from.compute_units) / memory));
 }
 
 Calibration transferred(const Calibration& calibration, const ChipSpec& from, const ChipSpec& to) {
@@ -191,29 +269,31 @@ Calibration transferred(const Calibration& calibration, const ChipSpec& from, co
     for (std::size_t j = 0; j < values.size(); ++j) {
       values[j] = move(info[j], values[j], curve.key.format);
     }
+    if (from.compute_units.value != to.compute_units.value) curve.residual = {};
+    const bool on_the_wire = std::any_of(info.begin(), info.end(), [](const ParameterInfo& each) {
+      return each.role == Role::scale_up_rate;
+    });
+    const double added = transfer_error(from, to, on_the_wire);
+    // Two transfers err independently.
     const double before = curve.borrowed ? curve.borrowed->added_error : 0.0;
     curve.borrowed = Borrowed{.from = curve.borrowed ? curve.borrowed->from : from.name,
-                              .added_error = std::max(before, kTransferError)};
+                              .added_error = std::hypot(before, added)};
   }
   return result;
 }
 
-void complete(Calibration& calibration, const Calibration& other,
-              const std::vector<std::string>& preferred) {
+void complete(Calibration& calibration, const Calibration& other) {
   std::vector<Curve> missing;
   for (const Curve& curve : other.curves) {
     const bool known =
         std::any_of(calibration.curves.begin(), calibration.curves.end(), [&](const Curve& own) {
           return slot_of(own) == slot_of(curve) && own.key.kernel == curve.key.kernel;
         });
-    if (!known) missing.push_back(curve);
+    if (known) continue;
+    missing.push_back(curve);
+    missing.back().standby = true;
   }
   calibration.curves.insert(calibration.curves.end(), missing.begin(), missing.end());
-  std::stable_sort(calibration.curves.begin(), calibration.curves.end(),
-                   [&](const Curve& a, const Curve& b) {
-                     return std::make_pair(slot_of(a), preference(preferred, a)) <
-                            std::make_pair(slot_of(b), preference(preferred, b));
-                   });
 }
 
 void borrow_elementwise(Calibration& calibration) {

@@ -2,6 +2,7 @@
 #include "ridge/hwmodels/calibrated/calibration.hpp"
 #include "ridge/hwmodels/calibrated/kernel_facts.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <type_traits>
 
@@ -62,6 +63,26 @@ Json choice_json(const FittedForm& fitted) {
   return json;
 }
 
+constexpr double kLeafUnit = 1e-4;  // of ln(time); a hundredth of a percent
+
+// By tree: the feature and threshold that each level asks of, then its leaves, from all answers no
+// to all answers yes.
+Json residual_json(const Curve& curve) {
+  Json trees = Json::array();
+  for (const ResidualTree& tree : curve.residual.trees) {
+    Json numbers = Json::array();
+    for (std::size_t level = 0; level < ResidualTree::kDepth; ++level) {
+      numbers.push_back(tree.feature[level]);
+      numbers.push_back(rounded(tree.threshold[level], 5));
+    }
+    for (const float leaf : tree.leaf) numbers.push_back(std::lround(leaf / kLeafUnit));
+    trees.push_back(std::move(numbers));
+  }
+  Json features = Json::array();
+  for (const std::string_view name : feature_names(curve.fitted)) features.push_back(name);
+  return {{"features", features}, {"trees", trees}};
+}
+
 Json curve_json(const Curve& curve) {
   Json json;
   json["family"] = name_of(curve.key.family);
@@ -84,6 +105,7 @@ Json curve_json(const Curve& curve) {
       }
     }
   }
+  if (!curve.residual.trees.empty()) json["residual"] = residual_json(curve);
   Json& ranges = json["ranges"] = Json::object();
   for (const Range& range : curve.ranges) {
     ranges[range.name] = {rounded(range.min, 6), rounded(range.max, 6)};
@@ -115,8 +137,9 @@ Json curve_json(const Curve& curve) {
   json["measurements"] = sources;
   if (curve.borrowed) {
     json["borrowed"] = {{"from", curve.borrowed->from},
-                        {"added_error", curve.borrowed->added_error}};
+                        {"added_error", rounded(curve.borrowed->added_error, 3)}};
   }
+  if (curve.standby) json["standby"] = true;
   return json;
 }
 
@@ -181,6 +204,52 @@ void read_spread(const JsonNode& node, std::size_t n, std::vector<double>& out) 
   }
 }
 
+// There are thousands of these numbers in a file: read without a node for each.
+void read_tree(const JsonNode& node, std::size_t features, ResidualTree& out) {
+  const auto& numbers = node.json();
+  const auto refuse = [&](std::string_view what) {
+    node.expected(
+        fmt::format("{} questions as a feature (0 to {}) and a threshold each, then {} leaves "
+                    "in ten-thousandths; {}",
+                    ResidualTree::kDepth, features - 1, out.leaf.size(), what));
+  };
+  if (!numbers.is_array() || numbers.size() != 2 * ResidualTree::kDepth + out.leaf.size()) {
+    return refuse("there are more or fewer numbers");
+  }
+  const bool all = std::all_of(numbers.begin(), numbers.end(),
+                               [](const auto& number) { return number.is_number(); });
+  if (!all) return refuse("not all are numbers");
+  for (std::size_t level = 0; level < ResidualTree::kDepth; ++level) {
+    const auto feature = numbers[2 * level].template get<double>();
+    if (feature < 0.0 || feature >= static_cast<double>(features)) {
+      return refuse("a feature is not one of them");
+    }
+    out.feature[level] = static_cast<std::uint8_t>(feature);
+    out.threshold[level] = numbers[2 * level + 1].template get<float>();
+  }
+  for (std::size_t i = 0; i < out.leaf.size(); ++i) {
+    out.leaf[i] = static_cast<float>(kLeafUnit *
+                                     numbers[2 * ResidualTree::kDepth + i].template get<double>());
+  }
+}
+
+void read_residual(const JsonNode& node, const FittedForm& form, Residual& out) {
+  JsonObject object(node);
+  const std::span<const std::string_view> known = feature_names(form);
+  if (const auto member = object.required("features")) {
+    std::vector<std::string> names;
+    for (const JsonNode& name : member->elements()) name.read(names.emplace_back());
+    if (!std::equal(names.begin(), names.end(), known.begin(), known.end())) {
+      member->expected(fmt::format("the features {}", fmt::join(known, ", ")));
+    }
+  }
+  if (const auto trees = object.required("trees")) {
+    for (const JsonNode& tree : trees->elements()) {
+      read_tree(tree, known.size(), out.trees.emplace_back());
+    }
+  }
+}
+
 void read_ranges(const JsonNode& node, const FittedForm& form, std::vector<Range>& out) {
   JsonObject object(node);
   for (const std::string_view name : range_names(form)) {
@@ -228,6 +297,10 @@ void read_curve(const JsonNode& node, Curve& out) {
   if (const auto member = object.optional("spread")) {
     read_spread(*member, values_of(out.fitted).size(), out.spread);
   }
+  if (const auto member = object.optional("residual")) {
+    read_residual(*member, out.fitted, out.residual);
+  }
+  object.optional("standby", out.standby);
   if (const auto member = object.required("ranges")) read_ranges(*member, out.fitted, out.ranges);
   if (const auto member = object.optional("held_out_error")) read_held_out(*member, out.held_out);
   if (const auto member = object.optional("outliers")) read_outliers(*member, out);
@@ -259,9 +332,13 @@ std::string to_json(const Calibration& calibration) {
   const Json machine = {{"compute_units", calibration.machine.compute_units},
                         {"memory_bandwidth_TBps", rounded(calibration.machine.memory_TBps, 6)},
                         {"bf16_TFLOPps", rounded(calibration.machine.bf16_TFLOPps, 6)},
-                        {"fp8_TFLOPps", rounded(calibration.machine.fp8_TFLOPps, 6)}};
+                        {"fp8_TFLOPps", rounded(calibration.machine.fp8_TFLOPps, 6)},
+                        {"fp4_TFLOPps", rounded(calibration.machine.fp4_TFLOPps, 6)}};
   out += fmt::format("  \"machine\": {},\n", text(machine));
   out += fmt::format("  \"source\": {},\n", text(calibration.source));
+  if (!calibration.preferred.empty()) {
+    out += fmt::format("  \"preferred\": {},\n", text(Json(calibration.preferred)));
+  }
   out += "  \"curves\": [";
   const char* separator = "\n";
   for (const Curve& curve : calibration.curves) {
@@ -292,8 +369,12 @@ void read_calibration(const JsonNode& node, Calibration& out) {
     machine.required("memory_bandwidth_TBps", out.machine.memory_TBps, positive(1e6));
     machine.required("bf16_TFLOPps", out.machine.bf16_TFLOPps, positive(1e9));
     machine.required("fp8_TFLOPps", out.machine.fp8_TFLOPps, positive(1e9));
+    machine.required("fp4_TFLOPps", out.machine.fp4_TFLOPps, positive(1e9));
   }
   object.required("source", out.source);
+  if (const auto preferred = object.optional("preferred")) {
+    for (const JsonNode& name : preferred->elements()) name.read(out.preferred.emplace_back());
+  }
   if (const auto curves = object.required("curves")) {
     for (const JsonNode& entry : curves->elements()) read_curve(entry, out.curves.emplace_back());
   }

@@ -19,6 +19,10 @@ namespace {
 
 constexpr double kOutlier = 0.5;  // |ln(predicted / measured)| beyond which a row is named
 constexpr std::size_t kNamedOutliers = 10;
+// The residual's trees are taken in steps, as many as help.
+constexpr std::size_t kTreesPerStep = 20;
+constexpr std::size_t kTreeSteps = 10;
+constexpr std::size_t kLeastToLearnFrom = 50;
 
 struct Bounds {
   double lower;
@@ -108,20 +112,26 @@ class Fitter {
     std::vector<std::size_t> candidates(choices_.size());
     std::iota(candidates.begin(), candidates.end(), std::size_t{0});
     candidates = best_choices(all, std::move(candidates), 3);
-    const Fitted<Form> full = solve(all, candidates);
+    const Fitted<Form> full = solve(all, candidates, 2);
     curve.fitted = full;
+    curve.ranges = ranges();
 
     FitResult result;
     const HeldOut held_out = cross_validate(all, candidates, curve);
+    if (held_out.trees > 0) {
+      curve.residual = learned(full, all);
+      curve.residual.trees.resize(held_out.trees);
+    }
     for (const std::size_t row : all) {
       result.points.push_back(
           {.measured_us = series_.us[row], .predicted_us = held_out.predicted[row]});
     }
-    curve.held_out.in_sample_p50 = in_sample(full);
-    name_outliers(full, curve);
+    std::vector<double> predicted(series_.size());
+    for (const std::size_t row : all) predicted[row] = predict(curve, row);
+    curve.held_out.in_sample_p50 = in_sample(predicted);
+    name_outliers(predicted, curve);
     curve.spread = spread(all, full);
     set_draws(curve, held_out);
-    curve.ranges = ranges();
     result.curve = std::move(curve);
     return result;
   }
@@ -129,6 +139,26 @@ class Fitter {
  private:
   [[nodiscard]] double predict(const Fitted<Form>& fitted, std::size_t row) const {
     return Form::time(machine_, fitted.choice, fitted.p, shapes_[row]).us;
+  }
+  // Within the ranges, as every row is that they are of.
+  [[nodiscard]] double predict(const Curve& curve, std::size_t row) const {
+    return curve.estimate(machine_, *std::get_if<Fitted<Form>>(&curve.fitted), shapes_[row], 0.0)
+        .us;
+  }
+
+  // What `fitted` leaves of these rows.
+  [[nodiscard]] Residual learned(const Fitted<Form>& fitted, const std::vector<std::size_t>& rows) {
+    constexpr std::size_t kCount = Form::kFeatures.size();
+    const std::vector<std::size_t> some = sample(rows, options_.residual_rows, random_);
+    std::vector<double> features;
+    std::vector<double> target;
+    features.reserve(some.size() * kCount);
+    for (const std::size_t row : some) {
+      const auto of_row = Form::features(machine_, fitted.choice, shapes_[row]);
+      features.insert(features.end(), of_row.begin(), of_row.end());
+      target.push_back(log_us_[row] - std::log(predict(fitted, row)));
+    }
+    return boost(features, kCount, target, {.trees = kTreesPerStep * kTreeSteps});
   }
 
   LeastSquaresProblem problem(const std::vector<std::size_t>& rows, std::size_t choice) const {
@@ -162,9 +192,9 @@ class Fitter {
     return best;
   }
 
-  // Fits each candidate choice from a few starts on few rows and finishes the best on more.
+  // Fits each candidate choice from `starts` on few rows and finishes the best on more.
   Fitted<Form> solve(const std::vector<std::size_t>& rows,
-                     const std::vector<std::size_t>& candidates) {
+                     const std::vector<std::size_t>& candidates, int starts) {
     const std::vector<std::size_t> few = sample(rows, options_.search_rows, random_);
     const std::vector<std::size_t> many = sample(rows, options_.fit_rows, random_);
     LeastSquaresOptions medium;
@@ -172,10 +202,9 @@ class Fitter {
     double least = std::numeric_limits<double>::infinity();
     std::size_t choice = candidates.front();
     std::vector<double> start;
-    constexpr int kStarts = 2;
     for (const std::size_t c : candidates) {
       LeastSquaresProblem p = problem(few, c);
-      for (int s = 0; s < kStarts; ++s) {
+      for (int s = 0; s < starts; ++s) {
         if (s > 0) {
           for (std::size_t j = 0; j < p.start.size(); ++j) {
             p.start[j] =
@@ -202,6 +231,7 @@ class Fitter {
   struct HeldOut {
     std::vector<double> predicted;
     std::vector<std::size_t> fold;
+    std::size_t trees = 0;  // of the residual: as many as help
   };
 
   HeldOut cross_validate(const std::vector<std::size_t>& all,
@@ -221,6 +251,9 @@ class Fitter {
                                                         : static_cast<std::size_t>(options_.folds));
     HeldOut result{.predicted = std::vector<double>(series_.size()),
                    .fold = std::vector<std::size_t>(series_.size())};
+    // Logarithm of each unseen row's prediction, by steps of the residual's trees.
+    std::vector<std::array<double, kTreeSteps + 1>> log_us(series_.size());
+    const bool learn = options_.learn_residual && series_.size() >= kLeastToLearnFrom;
     for (std::size_t fold = 0; fold < folds; ++fold) {
       std::set<std::uint32_t> left_out;
       for (std::size_t g = fold; g < groups.size(); g += folds) left_out.insert(groups[g]);
@@ -229,12 +262,24 @@ class Fitter {
       for (const std::size_t row : all) {
         (left_out.contains(group[row]) ? unseen : seen).push_back(row);
       }
-      const Fitted<Form> fitted = solve(seen, candidates);
+      const Fitted<Form> fitted = solve(seen, candidates, 1);
+      const Residual residual = learn ? learned(fitted, seen) : Residual{};
       for (const std::size_t row : unseen) {
-        result.predicted[row] = predict(fitted, row);
         result.fold[row] = fold;
+        double sum = std::log(predict(fitted, row));
+        const auto features = Form::features(machine_, fitted.choice, shapes_[row]);
+        for (std::size_t step = 0; step <= kTreeSteps; ++step) {
+          log_us[row][step] = sum;
+          for (std::size_t t = 0; t < kTreesPerStep && !residual.trees.empty(); ++t) {
+            const std::size_t tree = step * kTreesPerStep + t;
+            if (tree < residual.trees.size()) sum += residual.trees[tree](features);
+          }
+        }
       }
     }
+    const std::size_t step = learn ? best_step(log_us) : 0;
+    result.trees = step * kTreesPerStep;
+    for (const std::size_t row : all) result.predicted[row] = std::exp(log_us[row][step]);
     std::vector<double> error(series_.size());
     for (const std::size_t row : all) {
       error[row] = std::abs(result.predicted[row] / series_.us[row] - 1.0);
@@ -247,6 +292,24 @@ class Fitter {
     curve.held_out.folds = static_cast<std::int64_t>(folds);
     curve.held_out.by_shape = by_shape;
     return result;
+  }
+
+  // The fewest trees, in steps, that predict unseen shapes about as well as any number does; none
+  // where they gain less than a twentieth.
+  std::size_t best_step(const std::vector<std::array<double, kTreeSteps + 1>>& log_us) const {
+    std::array<double, kTreeSteps + 1> loss{};
+    for (std::size_t row = 0; row < log_us.size(); ++row) {
+      for (std::size_t step = 0; step <= kTreeSteps; ++step) {
+        loss[step] += std::min(kOutlier, std::abs(log_us[row][step] - log_us_[row]));
+      }
+    }
+    constexpr double kAsGood = 1.03;
+    constexpr double kWorthIt = 0.95;
+    const double least = *std::min_element(loss.begin(), loss.end());
+    if (least > kWorthIt * loss[0]) return 0;
+    std::size_t step = 0;
+    while (loss[step] > kAsGood * least) ++step;
+    return step;
   }
 
   // How far the common factor must be drawn for nine of ten held-out measurements to lie within
@@ -297,18 +360,18 @@ class Fitter {
     return variance;
   }
 
-  [[nodiscard]] double in_sample(const Fitted<Form>& fitted) const {
+  [[nodiscard]] double in_sample(const std::vector<double>& predicted) const {
     std::vector<double> error(series_.size());
     for (std::size_t row = 0; row < series_.size(); ++row) {
-      error[row] = std::abs(predict(fitted, row) / series_.us[row] - 1.0);
+      error[row] = std::abs(predicted[row] / series_.us[row] - 1.0);
     }
     return quantile(std::move(error), 0.5);
   }
 
-  void name_outliers(const Fitted<Form>& fitted, Curve& curve) {
+  void name_outliers(const std::vector<double>& predicted, Curve& curve) {
     std::vector<std::pair<double, std::size_t>> wild;
     for (std::size_t row = 0; row < series_.size(); ++row) {
-      const double off = std::abs(std::log(predict(fitted, row)) - log_us_[row]);
+      const double off = std::abs(std::log(predicted[row]) - log_us_[row]);
       if (off > kOutlier) wild.emplace_back(-off, row);
     }
     std::sort(wild.begin(), wild.end());
@@ -319,7 +382,7 @@ class Fitter {
       curve.outliers.push_back(
           {.where = fmt::format("{}:{}", curve.sources[origin.file].file, origin.line),
            .measured_us = series_.us[row],
-           .predicted_us = predict(fitted, row)});
+           .predicted_us = predicted[row]});
     }
   }
 

@@ -6,6 +6,9 @@ FittedForm form_of(Family family) {
   switch (family) {
     case Family::decode_attention:
     case Family::latent_attention:
+    case Family::sparse_latent_attention:
+    case Family::compressed_attention:
+    case Family::index_scores:
       return Fitted<DecodeAttentionForm>{};
     case Family::gemm:
       return Fitted<GemmForm>{};
@@ -20,6 +23,9 @@ FittedForm form_of(Family family) {
     case Family::expert_dispatch:
     case Family::expert_combine:
       return Fitted<ExpertExchangeForm>{};
+    case Family::top_k:
+    case Family::gated_delta_state:
+    case Family::kimi_delta_state:
     case Family::elementwise:
       return Fitted<ElementwiseForm>{};
   }
@@ -37,6 +43,14 @@ std::span<double> values_of(FittedForm& fitted) {
 
 std::span<const double> values_of(const FittedForm& fitted) {
   return std::visit([](const auto& f) { return std::span<const double>(f.p); }, fitted);
+}
+
+std::span<const std::string_view> feature_names(const FittedForm& fitted) {
+  return std::visit(
+      [](const auto& f) {
+        return std::span<const std::string_view>(std::decay_t<decltype(f)>::Form::kFeatures);
+      },
+      fitted);
 }
 
 std::span<const std::string_view> range_names(const FittedForm& fitted) {

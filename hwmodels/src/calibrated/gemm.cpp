@@ -1,5 +1,6 @@
 #include "ridge/hwmodels/calibrated/gemm.hpp"
 
+#include <algorithm>
 #include <limits>
 
 namespace ridge::hw::calibrated {
@@ -82,11 +83,11 @@ std::span<const ParameterInfo> GemmForm::parameters() {
 }
 
 Facts<GemmForm::Choice> GemmForm::facts(const CurveKey& key) {
-  const bool eight_bit = bytes_of(key.format) < 2.0;
+  const bool narrow = matrix_bits(key.format) < 16;
   std::vector<Choice> all;
   for (const TileMenu menu : {TileMenu::library, TileMenu::library_fp8, TileMenu::fine}) {
     all.push_back({.menu = menu, .quantises = false});
-    if (eight_bit) all.push_back({.menu = menu, .quantises = true});
+    if (narrow) all.push_back({.menu = menu, .quantises = true});
   }
   return {.choices = std::move(all)};
 }
@@ -102,7 +103,9 @@ Estimate GemmForm::time(const Machine& machine, const Choice& choice, const Para
   double core = std::numeric_limits<double>::infinity();
   for (const Tile& tile : menu.tiles) {
     const double area = tile.m * tile.n;
-    const double each_step_us = p[step_us] + area * us_per_area + (tile.m + tile.n) * us_per_edge;
+    // Loads, arithmetic and the latency of a step run beside each other: the longest decides.
+    const double each_step_us =
+        std::max({p[step_us], area * us_per_area, (tile.m + tile.n) * us_per_edge});
     const double ends_us = p[wave_us] + p[tile_us] * (area / (128.0 * 128.0));
     const double tiles = s.batch * round_up(s.m / tile.m) * round_up(s.n / tile.n) * per_unit;
     for (const double split : menu.splits) {

@@ -67,7 +67,7 @@ Estimate GroupedGemmForm::time(const Machine& machine, const Choice& choice, con
     }
     row_tiles *= class_size;
     const double each_step_us =
-        p[step_us] + tile_m * us_per_row + (tile_m + choice.tile_n) * us_per_edge;
+        std::max({p[step_us], tile_m * us_per_row, (tile_m + choice.tile_n) * us_per_edge});
     const double ends_us = p[wave_us] + p[tile_us] * (tile_m / 128.0);
     for (int product = 0; product <= (layer ? 1 : 0); ++product) {
       const double filled = row_tiles * columns[product];

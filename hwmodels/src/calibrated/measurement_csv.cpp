@@ -80,12 +80,23 @@ class Row {
   bool good_ = true;
 };
 
-Format read_format(Row& row, std::string_view column, std::string_view cell) {
-  if (cell == "bf16" || cell == "bfloat16") return Format::bf16;
-  if (cell == "fp8" || cell == "fp8_e4m3") return Format::fp8;
-  if (cell == "fp8_block") return Format::fp8_block;
-  row.problem(column, fmt::format("expected bf16, bfloat16, fp8 or fp8_block, got \"{}\"", cell));
-  return Format::bf16;
+// Nothing for a format that no curve is made of.
+std::optional<Format> format_called(std::string_view cell) {
+  if (cell == "bfloat16") return Format::bf16;
+  if (cell == "fp8_e4m3") return Format::fp8;
+  for (const auto& [name, format] : format_names()) {
+    if (format != Format::any && cell == name) return format;
+  }
+  return std::nullopt;
+}
+
+// Of a cache: what attention kernels of it are fitted for.
+std::optional<Format> cache_format(Row& row, SeriesBuilder& out) {
+  const std::string_view cell = row.text("kv_dtype");
+  const std::optional<Format> format = format_called(cell);
+  if (format == Format::bf16 || format == Format::fp8) return format;
+  out.set_aside(fmt::format("attention over a cache in \"{}\"", cell));
+  return std::nullopt;
 }
 
 // The number format that a file without such a column has in its name: "gemm_fp8_block.csv".
@@ -105,7 +116,9 @@ std::string kernel_of(Row& row) {
 }
 
 void read_decode_attention(Row& row, SeriesBuilder& out) {
-  const Format format = read_format(row, "kv_dtype", row.text("kv_dtype"));
+  const auto known = cache_format(row, out);
+  if (!known) return;
+  const Format format = *known;
   const double head_dim = row.positive("head_dim");
   DecodeAttentionForm::Shape shape{.sequences = row.positive("batch"),
                                    .context = row.positive("kv_len"),
@@ -133,7 +146,9 @@ void read_latent_attention(Row& row, SeriesBuilder& out) {
   // The latent and rotary key of arXiv 2405.04434, which every public measurement has.
   const double latent = row.has("kv_rank") ? row.positive("kv_rank") : 512.0;
   const double rotary = row.has("rope_dim") ? row.positive("rope_dim") : 64.0;
-  const Format format = read_format(row, "kv_dtype", row.text("kv_dtype"));
+  const auto known = cache_format(row, out);
+  if (!known) return;
+  const Format format = *known;
   const DecodeAttentionForm::Shape shape{.sequences = row.positive("batch"),
                                          .context = row.positive("kv_len"),
                                          .query_rows = row.positive("heads"),
@@ -155,7 +170,9 @@ void read_latent_attention(Row& row, SeriesBuilder& out) {
 void read_gemm(Row& row, SeriesBuilder& out) {
   Format format = Format::bf16;
   if (row.has("dtype")) {
-    format = read_format(row, "dtype", row.text("dtype"));
+    const auto known = format_called(row.text("dtype"));
+    if (!known) return out.set_aside(fmt::format("products in \"{}\"", row.text("dtype")));
+    format = *known;
   } else if (const auto named = format_of_name(row.file())) {
     format = *named;
   } else {
@@ -166,7 +183,7 @@ void read_gemm(Row& row, SeriesBuilder& out) {
                               .k = row.positive("k"),
                               .batch = 1.0,
                               .input_bytes = bytes_of(format),
-                              .weight_bytes = bytes_of(format)};
+                              .weight_bytes = weight_bytes_of(format)};
   const double us = row.positive("latency_us");
   if (!row.good()) return;
   out.add({.family = Family::gemm, .format = format, .kernel = kernel_of(row)}, shape, us,
@@ -176,7 +193,11 @@ void read_gemm(Row& row, SeriesBuilder& out) {
 void read_moe_layer(Row& row, SeriesBuilder& out) {
   static thread_local std::map<std::tuple<double, double, double, double, std::string>, RankLoad>
       known;
-  const Format format = read_format(row, "dtype", row.text("dtype"));
+  const auto known_format = format_called(row.text("dtype"));
+  if (!known_format) {
+    return out.set_aside(fmt::format("layers of experts in \"{}\"", row.text("dtype")));
+  }
+  const Format format = *known_format;
   const double tokens = row.positive("tokens");
   const double hidden = row.positive("hidden");
   const double top_k = row.positive("top_k");
@@ -207,7 +228,7 @@ void read_moe_layer(Row& row, SeriesBuilder& out) {
                                      .n2 = hidden,
                                      .k2 = intermediate,
                                      .input_bytes = bytes_of(format),
-                                     .weight_bytes = bytes_of(format),
+                                     .weight_bytes = weight_bytes_of(format),
                                      .profile = load->second.profile};
   out.add({.family = Family::moe_layer, .format = format, .kernel = kernel_of(row)}, shape, us,
           fmt::format("{}x{} {} of {}", hidden, row.text("intermediate"), top_k, experts),
@@ -247,44 +268,57 @@ void read_grouped_gemm(Row& row, SeriesBuilder& out) {
   add(down);
 }
 
-void read_collective(Row& row, SeriesBuilder& out, double element_bytes) {
-  const std::string_view name = row.text("collective");
-  CollectiveForm::Shape shape{.ranks = row.positive("gpus")};
-  Family family = Family::all_reduce;
-  double share = (shape.ranks - 1.0) / shape.ranks;
-  if (name == "all_reduce") {
-    share *= 2.0;
-  } else if (name == "all_gather") {
-    family = Family::all_gather;
-  } else if (name == "reduce_scatter") {
-    family = Family::reduce_scatter;
-  } else if (name == "alltoall" || name == "all_to_all") {
-    family = Family::all_to_all;
-  } else {
-    row.problem("collective", fmt::format("expected all_reduce, all_gather, reduce_scatter or "
-                                          "alltoall, got \"{}\"",
-                                          name));
-  }
-  shape.wire_MB = 1e-6 * share * element_bytes * row.positive("elements_2_bytes_each");
+void add_collective(Row& row, SeriesBuilder& out, Family family, double gpus, double bytes) {
+  const double share = (family == Family::all_reduce ? 2.0 : 1.0) * (gpus - 1.0) / gpus;
+  const CollectiveForm::Shape shape{.ranks = gpus, .wire_MB = 1e-6 * share * bytes};
   const double us = row.positive("latency_us");
-  if (row.good() && shape.ranks < 2.0) row.problem("gpus", "a collective has at least 2");
+  if (row.good() && gpus < 2.0) row.problem("gpus", "a collective has at least 2");
   if (!row.good()) return;
   out.add({.family = family, .kernel = kernel_of(row)}, shape, us,
           fmt::format("{} {}", shape.ranks, shape.wire_MB), "", row.line());
 }
 
+void read_collective(Row& row, SeriesBuilder& out) {
+  constexpr std::array<Named<Family>, 5> kNames = {{{"all_reduce", Family::all_reduce},
+                                                    {"all_gather", Family::all_gather},
+                                                    {"reduce_scatter", Family::reduce_scatter},
+                                                    {"alltoall", Family::all_to_all},
+                                                    {"all_to_all", Family::all_to_all}}};
+  const std::string_view name = row.text("collective");
+  const auto found =
+      std::find_if(kNames.begin(), kNames.end(), [&](const auto& n) { return n.name == name; });
+  if (found == kNames.end()) {
+    row.problem("collective", fmt::format("expected all_reduce, all_gather, reduce_scatter or "
+                                          "alltoall, got \"{}\"",
+                                          name));
+    return;
+  }
+  constexpr double kElementBytes = 2.0;
+  add_collective(row, out, found->value, row.positive("gpus"),
+                 kElementBytes * row.positive("elements_2_bytes_each"));
+}
+
+// Engines' own all-reduces. What decode replays is a graph; a launch from the host is left aside.
+void read_all_reduce(Row& row, SeriesBuilder& out) {
+  if (row.text("kernel").ends_with("_eager")) {
+    return out.set_aside("all-reduces launched without a CUDA graph");
+  }
+  add_collective(row, out, Family::all_reduce, row.positive("gpus"), row.positive("bytes"));
+}
+
 void read_expert_exchange(Row& row, SeriesBuilder& out) {
+  constexpr double kRanks = 8.0;
   const double hidden = row.positive("hidden");
-  ExpertExchangeForm::Shape shape{.servers = row.positive("nodes_of_8"),
-                                  .ranks_per_server = 8.0,
+  const double nodes = row.positive("nodes_of_8");
+  ExpertExchangeForm::Shape shape{.servers = std::max(nodes, 1.0),
+                                  .ranks_per_server = kRanks * std::min(nodes, 1.0),
                                   .tokens = row.positive("tokens_per_gpu"),
                                   .top_k = row.positive("top_k"),
                                   .experts = row.positive("experts")};
   const double dispatch = row.positive("dispatch_us");
   const double combine = row.positive("combine_us");
   if (!row.good()) return;
-  const std::string group =
-      fmt::format("{} {} {} {}", shape.servers, hidden, shape.top_k, shape.experts);
+  const std::string group = fmt::format("{} {} {} {}", nodes, hidden, shape.top_k, shape.experts);
   const std::string batch = fmt::format("{}", shape.tokens);
   const std::string kernel = kernel_of(row);
   // Dispatch sends FP8 with one FP32 scale per 128 values, combine BF16.
@@ -294,6 +328,175 @@ void read_expert_exchange(Row& row, SeriesBuilder& out) {
   shape.bytes_per_token = hidden * 2.0;
   out.add({.family = Family::expert_combine, .kernel = kernel}, shape, combine, group, batch,
           row.line());
+}
+
+// Dispatch and combine by library. Within one NVLink domain all ranks are of one server.
+void read_all_to_all(Row& row, SeriesBuilder& out) {
+  const std::string_view phase = row.text("phase");
+  const std::string kernel = kernel_of(row);
+  if (phase != "dispatch" && phase != "combine") {
+    return out.set_aside(fmt::format("the phase \"{}\" of an exchange with experts", phase));
+  }
+  if (kernel.ends_with("_ht")) {
+    return out.set_aside("exchanges with experts by kernels for prefill");
+  }
+  // Where a row does not say: dispatch FP8, combine BF16, as low-latency kernels do by default.
+  const std::string_view dtype = row.text("dtype");
+  const bool dispatch = phase == "dispatch";
+  double bytes = dispatch ? 1.0 + 4.0 / 128.0 : 2.0;
+  if (dtype == "bfloat16") {
+    bytes = 2.0;
+  } else if (dtype == "fp8") {
+    bytes = 1.0 + 4.0 / 128.0;
+  } else if (dtype == "nvfp4" || dtype == "fp4") {
+    bytes = bytes_of(Format::nvfp4);
+  } else if (!dtype.empty()) {
+    return out.set_aside(fmt::format("exchanges with experts in \"{}\"", dtype));
+  }
+  const double gpus = row.positive("gpus");
+  const bool one_domain = kernel.find("NVLink") != std::string::npos;
+  const double servers = one_domain ? 1.0 : row.positive("nodes");
+  const double hidden = row.positive("hidden");
+  const ExpertExchangeForm::Shape shape{.servers = servers,
+                                        .ranks_per_server = gpus / servers,
+                                        .tokens = row.positive("tokens_per_gpu"),
+                                        .top_k = row.positive("top_k"),
+                                        .experts = row.positive("experts"),
+                                        .bytes_per_token = hidden * bytes};
+  const double us = row.positive("latency_us");
+  if (!row.good()) return;
+  out.add({.family = dispatch ? Family::expert_dispatch : Family::expert_combine, .kernel = kernel},
+          shape, us, fmt::format("{} {} {} {} {}", gpus, hidden, shape.top_k, shape.experts, dtype),
+          fmt::format("{}", shape.tokens), row.line());
+}
+
+void add_attention(const CurveKey& key, const DecodeAttentionForm::Shape& shape, Row& row,
+                   SeriesBuilder& out) {
+  const double us = row.positive("latency_us");
+  if (!row.good()) return;
+  out.add(key, shape, us, fmt::format("{}", shape.query_rows), fmt::format("{}", shape.sequences),
+          row.line());
+}
+
+void add_index_scores(Row& row, SeriesBuilder& out, double keys) {
+  const auto format = cache_format(row, out);
+  if (!format) return;
+  const double dim = row.positive("index_dim");
+  add_attention({.family = Family::index_scores,
+                 .format = *format,
+                 .head_dim = static_cast<std::int64_t>(dim),
+                 .kernel = kernel_of(row)},
+                {.sequences = row.positive("batch"),
+                 .context = keys,
+                 .query_rows = row.positive("index_heads"),
+                 .kv_heads = 1.0,
+                 .qk_dim = dim,
+                 .v_dim = 0.0,
+                 .values_per_token = dim,
+                 .bytes_per_value = bytes_of(*format)},
+                row, out);
+}
+
+// FP32 scores read, indices of 4 bytes written, as models::TopK counts them. Scores that are all
+// equal are the worst case of a kernel, not what a model asks of it.
+void add_top_k(Row& row, SeriesBuilder& out, double candidates) {
+  if (row.text("scores") == "flat") return out.set_aside("top-k of scores that are all equal");
+  const double rows = row.positive("batch");
+  const double bytes = 4.0 * rows * (candidates + std::min(candidates, row.positive("top_k")));
+  const double us = row.positive("latency_us");
+  if (!row.good()) return;
+  out.add({.family = Family::top_k, .kernel = kernel_of(row)},
+          ElementwiseForm::Shape{.MB = 1e-6 * bytes}, us, fmt::format("{} {}", rows, candidates),
+          "", row.line());
+}
+
+// The parts of DeepSeek sparse attention; whole modules hold operators of every kind.
+void read_sparse_attention(Row& row, SeriesBuilder& out) {
+  const std::string_view part = row.text("part");
+  if (part == "index_logits") return add_index_scores(row, out, row.positive("kv_len"));
+  if (part == "top_k") return add_top_k(row, out, row.positive("kv_len"));
+  if (part != "attention") {
+    return out.set_aside(fmt::format("sparse attention's part \"{}\"", part));
+  }
+  const auto format = cache_format(row, out);
+  if (!format) return;
+  constexpr double kLatent = 512.0;
+  constexpr double kRotary = 64.0;
+  add_attention({.family = Family::sparse_latent_attention,
+                 .format = *format,
+                 .head_dim = static_cast<std::int64_t>(kLatent + kRotary),
+                 .kernel = kernel_of(row)},
+                {.sequences = row.positive("batch"),
+                 .context = std::min(row.positive("kv_len"), row.positive("top_k")),
+                 .query_rows = row.positive("heads"),
+                 .kv_heads = 1.0,
+                 .qk_dim = kLatent + kRotary,
+                 .v_dim = kLatent,
+                 .values_per_token = kLatent + kRotary,
+                 .bytes_per_value = bytes_of(*format)},
+                row, out);
+}
+
+void read_compressed_attention(Row& row, SeriesBuilder& out) {
+  const std::string_view part = row.text("part");
+  if (row.text("cache_shared") == "1") {
+    return out.set_aside("compressed attention over one cache that all sequences share");
+  }
+  const double keys = std::floor(row.positive("kv_len") / row.positive("ratio"));
+  if (part == "index_logits") return add_index_scores(row, out, std::max(keys, 1.0));
+  if (part == "top_k") return add_top_k(row, out, std::max(keys, 1.0));
+  if (part != "hca_attention") {
+    return out.set_aside(fmt::format("compressed attention's part \"{}\"", part));
+  }
+  const auto format = cache_format(row, out);
+  if (!format) return;
+  constexpr double kHead = 512.0;  // one KV head, whose key is its value
+  add_attention({.family = Family::compressed_attention,
+                 .format = *format,
+                 .head_dim = static_cast<std::int64_t>(kHead),
+                 .kernel = kernel_of(row)},
+                {.sequences = row.positive("batch"),
+                 .context = std::min(row.positive("kv_len"), row.positive("window")) + keys,
+                 .query_rows = row.positive("heads"),
+                 .kv_heads = 1.0,
+                 .qk_dim = kHead,
+                 .v_dim = kHead,
+                 .values_per_token = kHead,
+                 .bytes_per_value = bytes_of(*format)},
+                row, out);
+}
+
+// The recurrence: the state of every sequence read and written once.
+void read_linear_attention(Row& row, SeriesBuilder& out) {
+  const std::string_view kind = row.text("kind");
+  const std::string_view op = row.text("op");
+  if (op != "state" || (kind != "gdn" && kind != "kda")) {
+    return out.set_aside(fmt::format("linear attention's operator \"{}\" of {}", op, kind));
+  }
+  if (row.positive("tokens_per_sequence") != 1.0) {
+    return out.set_aside("linear attention over several tokens of a sequence");
+  }
+  const double bytes = row.text("state_dtype") == "bfloat16" ? 2.0 : 4.0;
+  const double state =
+      row.positive("v_heads") * row.positive("k_dim") * row.positive("v_dim") * bytes;
+  const double MB = 2e-6 * row.positive("batch") * state;
+  const double us = row.positive("latency_us");
+  if (!row.good()) return;
+  out.add({.family = kind == "gdn" ? Family::gated_delta_state : Family::kimi_delta_state,
+           .kernel = kernel_of(row)},
+          ElementwiseForm::Shape{.MB = MB}, us, fmt::format("{}", state), fmt::format("{}", MB),
+          row.line());
+}
+
+// Kernels made of operators that are timed one by one.
+void read_whole(Row& row, SeriesBuilder& out) {
+  out.set_aside(fmt::format("whole modules of {}", row.text("kernel")));
+}
+
+// Kernels of four residual streams: what they do beside reading and writing is not what
+// element-wise operators do.
+void read_residual_streams(Row& row, SeriesBuilder& out) {
+  out.set_aside(fmt::format("the operator \"{}\" of residual streams", row.text("op")));
 }
 
 void read_elementwise(Row& row, SeriesBuilder& out) {
@@ -309,7 +512,7 @@ struct Kind {
   std::string_view what;
   std::vector<std::string> required;
   std::vector<std::string> optional;
-  void (*read)(Row&, SeriesBuilder&);  // null: collectives, which need two passes
+  void (*read)(Row&, SeriesBuilder&);
 };
 
 const std::vector<Kind>& kinds() {
@@ -335,7 +538,46 @@ const std::vector<Kind>& kinds() {
       {"collective",
        {"collective", "gpus", "elements_2_bytes_each", "latency_us"},
        {"kernel", "device"},
-       nullptr},
+       read_collective},
+      {"all-reduce",
+       {"kernel", "gpus", "bytes", "dtype", "latency_us"},
+       {"device"},
+       read_all_reduce},
+      {"exchange with experts",
+       {"kernel", "phase", "dtype", "gpus", "nodes", "hidden", "top_k", "experts", "tokens_per_gpu",
+        "latency_us"},
+       {"device"},
+       read_all_to_all},
+      {"sparse attention",
+       {"kernel", "part", "kv_dtype", "heads", "index_heads", "index_dim", "top_k", "batch",
+        "kv_len", "scores", "latency_us"},
+       {"model", "gemm_dtype", "device"},
+       read_sparse_attention},
+      {"compressed attention",
+       {"kernel", "part", "ratio", "kv_dtype", "heads", "index_heads", "index_dim", "top_k",
+        "window", "batch", "kv_len", "cache_shared", "scores", "latency_us"},
+       {"model", "gemm_dtype", "device"},
+       read_compressed_attention},
+      {"block-sparse attention",
+       {"kernel", "model", "kv_dtype", "gemm_dtype", "heads", "kv_heads", "head_dim", "index_heads",
+        "index_dim", "block", "top_blocks", "batch", "kv_len", "latency_us"},
+       {"device"},
+       read_whole},
+      {"linear attention",
+       {"kernel", "kind", "op", "batch", "tokens_per_sequence", "v_heads", "k_dim", "v_dim",
+        "state_dtype", "latency_us"},
+       {"k_heads", "conv_width", "device"},
+       read_linear_attention},
+      {"fused exchange and layer of experts",
+       {"kernel", "dtype", "tokens_per_gpu", "hidden", "intermediate", "top_k", "experts",
+        "shared_experts_fused", "gpus", "routing", "tokens_from", "latency_us"},
+       {"device"},
+       read_whole},
+      {"residual streams",
+       {"kernel", "op", "calls", "tokens", "hidden", "copies", "sinkhorn_iterations", "bytes_read",
+        "bytes_written", "latency_us"},
+       {"device"},
+       read_residual_streams},
       {"expert dispatch and combine",
        {"nodes_of_8", "hidden", "tokens_per_gpu", "top_k", "experts", "dispatch_us", "combine_us"},
        {"kernel", "device"},
@@ -389,13 +631,7 @@ void read_measurement_csv(std::string_view text, const std::string& name, Measur
   std::vector<std::string> columns;
   const Kind* kind = nullptr;
   Row row(name, columns, diagnostics);
-  // Collectives: rows by what they measure, to tell two element sizes apart.
-  struct Collective {
-    std::uint32_t line;
-    std::vector<std::string> cells;
-  };
-  std::map<std::string, std::vector<Collective>> collectives;
-
+  std::size_t measurements = 0;
   CsvReader reader(text, name);
   while (reader.next()) {
     const auto cells = reader.cells();
@@ -411,41 +647,13 @@ void read_measurement_csv(std::string_view text, const std::string& name, Measur
     }
     row.assign(line, {cells.begin(), cells.end()});
     if (row.has("device")) out.device(std::string(row.text("device")), line);
-    if (kind->read != nullptr) {
-      kind->read(row, out);
-    } else {
-      collectives[fmt::format("{} {} {} {}", row.text("collective"), row.text("gpus"),
-                              row.text("elements_2_bytes_each"),
-                              row.has("kernel") ? row.text("kernel") : "")]
-          .push_back({line, {cells.begin(), cells.end()}});
-    }
+    kind->read(row, out);
+    ++measurements;
   }
   if (kind == nullptr) throw UserError(fmt::format("{}: the file is empty", name));
 
-  for (const auto& [key, rows] : collectives) {
-    // The public collection of collectives holds most sizes twice, for 1-byte and 2-byte elements,
-    // without saying which is which: the time of the faster one is that of half the elements.
-    double first_us = 0.0;
-    for (const auto& [line, cells] : rows) {
-      row.assign(line, {cells.begin(), cells.end()});
-      double element_bytes = 2.0;
-      if (rows.size() == 2) {
-        const double us = row.positive("latency_us");
-        if (first_us == 0.0) {
-          Row second(name, columns, diagnostics);
-          second.assign(rows[1].line, {rows[1].cells.begin(), rows[1].cells.end()});
-          const double second_us = second.positive("latency_us");
-          element_bytes = us < second_us ? 1.0 : 2.0;
-          first_us = us;
-        } else {
-          element_bytes = us < first_us ? 1.0 : 2.0;
-        }
-      }
-      read_collective(row, out, element_bytes);
-    }
-  }
   diagnostics.throw_if_errors();
-  if (out.rows() == 0) throw UserError(fmt::format("{}: no measurements under the header", name));
+  if (measurements == 0) throw UserError(fmt::format("{}: no measurements under the header", name));
 }
 
 }  // namespace ridge::hw::calibrated

@@ -51,12 +51,11 @@ class Fields {
   }
   Format format(const std::string& name) {
     const std::string value = word(name);
-    if (value == "fp8" || value == "fp8_e4m3") return Format::fp8;
-    if (value == "fp8_block") return Format::fp8_block;
-    if (value != "bf16" && ok_) {
-      node_.child(name).expected("bf16, fp8, fp8_e4m3 or fp8_block");
-      ok_ = false;
+    if (value == "fp8_e4m3") return Format::fp8;
+    for (const auto& [known, format] : format_names()) {
+      if (format != Format::any && value == known) return format;
     }
+    if (ok_) set_aside();  // of a format that no curve is made of
     return Format::bf16;
   }
   // Read without fault, but no curve is made of it.
@@ -130,7 +129,7 @@ void read_dense_gemm(const Point& point, Fields& f, SeriesBuilder& out) {
                               .k = f.positive_number("k"),
                               .batch = 1.0,
                               .input_bytes = bytes_of(format),
-                              .weight_bytes = bytes_of(format)};
+                              .weight_bytes = weight_bytes_of(format)};
   if (!f.ok()) return;
   out.add({.family = Family::gemm, .format = format, .kernel = point.kernel}, shape,
           point.median_us, fmt::format("{}x{}", shape.n, shape.k), fmt::format("{}", shape.m),
@@ -228,8 +227,8 @@ void read_measurement_json(std::string_view text, const std::string& name, Measu
   {
     JsonObject object(root);
     // How it was measured; the curves do not depend on it.
-    for (const std::string_view key : {"$schema", "tool", "command", "date_utc", "software",
-                                       "clocks", "timing", "checks", "not_measured"}) {
+    for (const std::string_view key :
+         {"$schema", "tool", "command", "date_utc", "software", "clocks", "timing"}) {
       object.ignore(key);
     }
     std::string format;
@@ -255,8 +254,7 @@ void read_measurement_json(std::string_view text, const std::string& name, Measu
         Point point;
         point.index = index++;
         JsonObject fields(node);
-        for (const std::string_view key :
-             {"flop", "p10_us", "p90_us", "samples", "sm_MHz", "memory_MHz"}) {
+        for (const std::string_view key : {"flop", "p10_us", "p90_us", "samples"}) {
           fields.ignore(key);
         }
         bool good = fields.required("family", point.family);
@@ -269,12 +267,13 @@ void read_measurement_json(std::string_view text, const std::string& name, Measu
         const auto reader = std::find_if(kReaders.begin(), kReaders.end(),
                                          [&](const Reader& r) { return r.family == point.family; });
         if (reader == kReaders.end()) {
-          ++into.skipped[point.family];
+          ++into.skipped[fmt::format("the benchmark's family \"{}\"", point.family)];
           continue;
         }
         Fields shape_fields(*shape);
         reader->read(point, shape_fields, out);
-        if (shape_fields.aside()) ++into.skipped[point.family];
+        if (shape_fields.aside())
+          ++into.skipped[fmt::format("the benchmark's family \"{}\"", point.family)];
       }
     }
   }

@@ -24,6 +24,9 @@ class SeriesBuilder {
   // Throws UserError where the file has named another device before.
   void device(const std::string& name, std::uint32_t line);
 
+  // Read without fault, but no curve is made of it.
+  void set_aside(const std::string& what) { ++set_.skipped[what]; }
+
   [[nodiscard]] std::size_t rows() const { return set_.files[file_].rows; }
 
  private:

@@ -12,13 +12,13 @@ using hw::calibrated::Calibration;
 using hw::calibrated::Curve;
 using hw::calibrated::HeldOutError;
 
-std::string note_of(const Curve& curve, bool alternative) {
-  std::string note = alternative ? "alternative" : "";
+std::string note_of(const Calibration& calibration, const Curve& curve) {
+  std::string note(words_of(use_of(calibration, curve)));
   if (curve.borrowed) {
-    note += fmt::format("{}from {}, + {:.0f} %", note.empty() ? "" : ", ", curve.borrowed->from,
+    note += fmt::format("; from {}, + {:.0f} %", curve.borrowed->from,
                         100.0 * curve.borrowed->added_error);
   } else if (!curve.held_out.by_shape) {
-    note += fmt::format("{}few shapes: batch sizes left out", note.empty() ? "" : ", ");
+    note += "; few shapes: batch sizes left out";
   }
   return note;
 }
@@ -41,7 +41,7 @@ std::string curves_table(const Calibration& calibration) {
                measured ? fmt::format("{}", e.measurements) : "-",
                measured ? fmt::format("{:.1f} %", 100.0 * e.p50) : "-",
                measured ? fmt::format("{:.1f} %", 100.0 * e.p90) : "-",
-               note_of(curve, alternative)});
+               note_of(calibration, curve)});
   }
   return table.text();
 }
@@ -56,8 +56,8 @@ std::string calibration_card(const Calibration& calibration, view::OutputFormat 
   out += "\n" + curves_table(calibration);
   out += fmt::format(
       "\nIn a scenario: \"kernel_model\": \"calibrated:{}\". Of several kernels for an operator "
-      "the "
-      "first is used;\n\"prefer_kernels\": [\"KERNEL\"] beside it chooses another.\n",
+      "the fastest\nat the asked shape is used; \"prefer_kernels\": [\"KERNEL\"] beside it chooses "
+      "one.\n",
       calibration.name);
   return out;
 }

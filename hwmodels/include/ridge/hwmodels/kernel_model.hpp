@@ -48,6 +48,11 @@ class KernelModel {
     return {};
   }
 
+  // The kernel that `op` is timed as, by the name it was measured under; empty where there is none.
+  [[nodiscard]] virtual std::string_view kernel(const models::Operator& /*op*/) const { return {}; }
+  // What a user should know of that choice: that another kernel is much faster. Empty mostly.
+  [[nodiscard]] virtual std::string advice(const models::Operator& /*op*/) const { return {}; }
+
   [[nodiscard]] virtual const ChipSpec& chip() const = 0;
   // "theory" or "calibrated (held-out error 4.2 %)": what stands beside every figure.
   [[nodiscard]] virtual std::string provenance() const = 0;

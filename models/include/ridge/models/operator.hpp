@@ -137,6 +137,10 @@ struct Gemm {
 
 // One [rows_e, k] x [k, n] product per expert.
 struct GroupedGemm {
+  // Which product of a gated two-layer network it is: gate and up together, or down. Kernels for
+  // the whole layer of experts do both.
+  enum class Kind : std::uint8_t { single, up, down };
+  Kind kind = Kind::single;
   double rows = 1;  // token-expert pairs over all experts of this rank
   std::int64_t experts = 1;
   double active_experts = 1;  // with at least one row: their weights are read

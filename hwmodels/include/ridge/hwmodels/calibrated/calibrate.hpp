@@ -27,6 +27,7 @@ struct CalibrateResult {
   Calibration calibration;
   std::vector<std::pair<CurveKey, std::vector<HeldOutPoint>>> held_out;  // the residuals, for plots
   std::vector<std::string> refused;  // series that could not be fitted, and why
+  std::vector<std::string> notes;    // what a user should know of the curves before using them
 };
 
 // The same result on any number of threads. Throws UserError where nothing could be fitted, with

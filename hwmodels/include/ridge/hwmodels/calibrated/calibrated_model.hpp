@@ -20,7 +20,7 @@ namespace ridge::hw {
     ChipSpec chip, const calibrated::Calibration& calibration);
 
 // One sentence for every operator that the model answered outside its range, none twice: what was
-// asked, and the error that stands beside the answer.
+// asked, and the error that stands beside the answer; and its advice.
 [[nodiscard]] std::vector<std::string> range_warnings(const KernelModel& model,
                                                       const models::Operator* begin,
                                                       const models::Operator* end);

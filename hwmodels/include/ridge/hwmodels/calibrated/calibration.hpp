@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace ridge::hw::calibrated {
@@ -14,38 +15,65 @@ struct Calibration {
   std::string name;
   std::string chip;
   Machine machine;
-  std::string source;         // where the measurements come from, in words
-  std::vector<Curve> curves;  // of curves for one slot, the first is used
+  std::string source;  // where the measurements come from, in words
+  // Of curves for one slot, the fastest at the asked shape is used (calibrated_model.hpp); the
+  // first stands for the slot elsewhere.
+  std::vector<Curve> curves;
+  // Kernels that are used whatever others take, where they were measured; the first most.
+  std::vector<std::string> preferred{};
 
-  // The curve for an operator: the first whose family, format and head size fit; null if none.
+  // The first curve whose family, format and head size fit; null if none.
   [[nodiscard]] const Curve* find(Family family, Format format, std::int64_t head_dim = 0) const;
 };
 
 // What the forms need of a chip. Throws UserError naming what its file does not know.
 [[nodiscard]] Machine machine_of(const ChipSpec& chip);
 
-// Puts the curves of a slot in order of preference: `preferred` kernels first, then the kernel
-// measured on most shapes, then the smallest held-out error.
-void order_curves(Calibration& calibration, const std::vector<std::string>& preferred = {});
+// A median held-out error above which a curve is said to be poor, and stands behind any other.
+inline constexpr double kPoorCurve = 0.20;
 
-// Puts the curves of these kernels before the others of their slots, the order otherwise kept.
-// Throws UserError where no curve is of such a kernel, naming those that there are.
+// Whether a curve answers, of those of its slot.
+enum class Use : std::uint8_t {
+  alone,      // there is no other to choose
+  fastest,    // where it is the fastest at the asked shape
+  preferred,  // always: a user said so
+  passed,     // another was preferred
+  based_on,   // not: something newer was measured
+  elsewhere,  // not: another was measured on this chip
+  poor,       // not: it errs by more than kPoorCurve, and another does not
+};
+[[nodiscard]] Use use_of(const Calibration& calibration, const Curve& curve);
+[[nodiscard]] std::string_view words_of(Use use);
+// The curves of a slot that answer, in their order.
+[[nodiscard]] std::vector<const Curve*> usable(const Calibration& calibration, Family family,
+                                               Format format, std::int64_t head_dim = 0);
+
+// Puts the curves of a slot in order: preferred kernels first, then what was measured before what
+// was based on or borrowed, then curves that are not poor, then the kernel measured on most shapes,
+// then the smallest held-out error.
+void order_curves(Calibration& calibration);
+
+// Prefers these kernels, the first most, before those preferred so far, and puts their curves
+// first. Throws UserError where no curve is of such a kernel, naming those that there are.
 void prefer(Calibration& calibration, const std::vector<std::string>& kernels);
 
-// The same kernels on another chip of the generation: bandwidths by the ratio of the data sheets;
-// of a matrix rate, the part that the matrix units take by that ratio and the rest as it is;
-// slowdown by the power limit by rate over power; overheads as they are; every error widened by
-// `kTransferError`. A figure that either chip's file does not know counts as equal on both. Throws
+// The same kernels on another chip of the generation. Of a matrix rate and of a bandwidth from
+// memory, the part that the data sheets set moves by their ratio and the rest stays as it is; other
+// bandwidths move by the ratio; slowdown by the power limit by rate over power; overheads stay.
+// What was learned of the residuals holds only for as many compute units. Every error widens by
+// transfer_error(). A figure that either chip's file does not know counts as equal on both. Throws
 // UserError where the generations differ.
 [[nodiscard]] Calibration transferred(const Calibration& calibration, const ChipSpec& from,
                                       const ChipSpec& to);
-inline constexpr double kTransferError = 0.10;
 
-// Adds the curves of `other` (a base, or a transfer of it) for the kernels that `calibration` lacks
-// in a slot, behind those that it has: what was measured together is used together. Only
-// `preferred` kernels stand before them.
-void complete(Calibration& calibration, const Calibration& other,
-              const std::vector<std::string>& preferred = {});
+// Relative standard error that a transfer adds: what it is between chips of one balance, growing
+// with the change of balance, in e-folds of FLOP per byte and of compute units per byte per second
+// (of the links' bandwidths where `on_the_wire`).
+[[nodiscard]] double transfer_error(const ChipSpec& from, const ChipSpec& to, bool on_the_wire);
+
+// Adds the curves of `other` for the kernels that `calibration` lacks in a slot, to stand by behind
+// those that it has.
+void complete(Calibration& calibration, const Calibration& other);
 
 // Where nothing was measured for element-wise operators: launch from the GEMM curve, bandwidth from
 // the data sheet, and a large stated error.

@@ -4,6 +4,7 @@
 
 #include "ridge/hwmodels/calibrated/form.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <span>
@@ -50,6 +51,14 @@ struct CollectiveForm {
   [[nodiscard]] static Facts<Choice> facts(const CurveKey& key);
   [[nodiscard]] static Estimate time(const Machine& machine, const Choice& choice,
                                      const Parameters& p, const Shape& s);
+
+  // Of the learned residual.
+  static constexpr std::array<std::string_view, 2> kFeatures = {"ranks", "log2_wire_MB"};
+  [[nodiscard]] static std::array<double, kFeatures.size()> features(const Machine& /*machine*/,
+                                                                     const Choice& /*choice*/,
+                                                                     const Shape& s) {
+    return {s.ranks, rough_log2(std::max(s.wire_MB, 1e-9))};
+  }
 };
 
 }  // namespace ridge::hw::calibrated

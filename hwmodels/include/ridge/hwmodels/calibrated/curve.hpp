@@ -4,7 +4,9 @@
 #include "ridge/base/random.hpp"
 #include "ridge/hwmodels/calibrated/family.hpp"
 #include "ridge/hwmodels/calibrated/forms.hpp"
+#include "ridge/hwmodels/calibrated/residual.hpp"
 
+#include <cmath>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -57,6 +59,7 @@ struct Borrowed {
 struct Curve {
   CurveKey key;
   FittedForm fitted;
+  Residual residual;  // none where it did not help on shapes left out
   // Lower Cholesky factor of the covariance of ln(parameters), row-major; empty if unknown.
   std::vector<double> spread;
   std::vector<Range> ranges;
@@ -65,6 +68,8 @@ struct Curve {
   std::int64_t outlier_count = 0;
   std::vector<Provenance> sources;
   std::optional<Borrowed> borrowed;
+  // Of the calibration that a newer one was based on: used where the newer has none for its slot.
+  bool standby = false;
   // What the curve's times are multiplied by: 1, but in a resample, where it stands for the part of
   // the held-out error that hits all shapes of a deployment alike.
   double factor = 1.0;
@@ -78,6 +83,18 @@ struct Curve {
 
   // Doublings by which `values`, in the order of `ranges`, leave them, summed; 0 inside.
   [[nodiscard]] double octaves_outside(std::span<const double> values) const;
+
+  // The form's time with what was learned of the measurements that it missed. The residual fades
+  // out over the first doubling outside the ranges; beyond, the physical form answers alone.
+  template <typename Form>
+  [[nodiscard]] Estimate estimate(const Machine& machine, const Fitted<Form>& f,
+                                  const typename Form::Shape& shape, double outside) const {
+    Estimate result = Form::time(machine, f.choice, f.p, shape);
+    if (!residual.trees.empty() && outside < 1.0) {
+      result.us *= std::exp((1.0 - outside) * residual(Form::features(machine, f.choice, shape)));
+    }
+    return result;
+  }
 };
 
 // A curve as it might have come out of another set of measurements of the same kind: parameters

@@ -176,6 +176,34 @@ struct DecodeAttentionForm {
     return {.us = fixed + work, .bound = bound};
   }
 
+  // Of the learned residual.
+  static constexpr std::array<std::string_view, 11> kFeatures = {
+      "log2_sequences", "log2_context",  "log2_group",  "log2_kv_heads",
+      "tile_fill",      "log2_blocks",   "log2_splits", "log2_tiles",
+      "log2_run_tiles", "log2_cache_MB", "wave_fill"};
+  [[nodiscard]] static std::array<double, kFeatures.size()> features(const Machine& machine,
+                                                                     const Choice& choice,
+                                                                     const Shape& s) {
+    const double group = s.query_rows / s.kv_heads;
+    const double rows = tile_height(choice, group);
+    const double row_tiles = round_up(group / rows);
+    const double tiles = std::max(1.0, round_up(s.context / choice.tile_tokens));
+    const double blocks = s.sequences * row_tiles * s.kv_heads;
+    const Cut parts = cut(machine, choice, s.sequences, row_tiles * s.kv_heads, tiles);
+    const double MB = s.sequences * s.context * s.values_per_token * s.bytes_per_value * 1e-6;
+    return {rough_log2(s.sequences),
+            rough_log2(s.context),
+            rough_log2(group),
+            rough_log2(s.kv_heads),
+            group / (rows * row_tiles),
+            rough_log2(blocks / machine.compute_units),
+            rough_log2(parts.splits),
+            rough_log2(tiles),
+            rough_log2(parts.tiles),
+            rough_log2(MB),
+            fill(blocks * parts.splits / machine.compute_units)};
+  }
+
  private:
   // What the busiest compute unit takes for its blocks, each tile of which is `work_us` of copying
   // or arithmetic behind a latency. Blocks that it holds at a time hide each other's latency, not

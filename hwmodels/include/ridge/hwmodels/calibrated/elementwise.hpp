@@ -3,6 +3,7 @@
 
 #include "ridge/hwmodels/calibrated/form.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <span>
@@ -34,6 +35,14 @@ struct ElementwiseForm {
   [[nodiscard]] static Facts<Choice> facts(const CurveKey& key);
   [[nodiscard]] static Estimate time(const Machine& machine, const Choice& choice,
                                      const Parameters& p, const Shape& s);
+
+  // Of the learned residual.
+  static constexpr std::array<std::string_view, 1> kFeatures = {"log2_MB"};
+  [[nodiscard]] static std::array<double, kFeatures.size()> features(const Machine& /*machine*/,
+                                                                     const Choice& /*choice*/,
+                                                                     const Shape& s) {
+    return {rough_log2(std::max(s.MB, 1e-9))};
+  }
 };
 
 }  // namespace ridge::hw::calibrated

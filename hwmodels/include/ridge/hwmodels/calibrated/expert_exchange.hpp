@@ -4,6 +4,7 @@
 
 #include "ridge/hwmodels/calibrated/form.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <span>
@@ -53,6 +54,17 @@ struct ExpertExchangeForm {
   [[nodiscard]] static Facts<Choice> facts(const CurveKey& key);
   [[nodiscard]] static Estimate time(const Machine& machine, const Choice& choice,
                                      const Parameters& p, const Shape& s);
+
+  // Of the learned residual.
+  static constexpr std::array<std::string_view, 6> kFeatures = {
+      "servers", "ranks_per_server", "log2_tokens",
+      "top_k",   "log2_experts",     "log2_bytes_per_token"};
+  [[nodiscard]] static std::array<double, kFeatures.size()> features(const Machine& /*machine*/,
+                                                                     const Choice& /*choice*/,
+                                                                     const Shape& s) {
+    return {s.servers, s.ranks_per_server,    rough_log2(std::max(s.tokens, 1e-3)),
+            s.top_k,   rough_log2(s.experts), rough_log2(s.bytes_per_token)};
+  }
 };
 
 }  // namespace ridge::hw::calibrated

@@ -15,8 +15,11 @@ struct FitOptions {
   int folds = 5;
   // Rows looked at while trying choices, and while fitting. The held-out error is always taken over
   // all rows.
-  std::size_t search_rows = 800;
-  std::size_t fit_rows = 4000;
+  std::size_t search_rows = 400;
+  std::size_t fit_rows = 2000;
+  // Rows that the residual learns from, and whether it may.
+  std::size_t residual_rows = 15000;
+  bool learn_residual = true;
   // Where the parameters are expected before looking, the middle of the form's ranges unless given:
   // a curve of the same form. What the measurements do not determine stays near it.
   const Curve* prior = nullptr;

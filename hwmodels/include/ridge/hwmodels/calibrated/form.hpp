@@ -6,6 +6,7 @@
 #include "ridge/hwmodels/calibrated/family.hpp"
 #include "ridge/hwmodels/kernel_model.hpp"
 
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <string_view>
@@ -55,10 +56,15 @@ struct Machine {
   double memory_TBps = 0;
   double bf16_TFLOPps = 0;
   double fp8_TFLOPps = 0;
+  double fp4_TFLOPps = 0;
 
-  // Matrix rate of one compute unit for products of this format.
+  // Matrix rate for values of 4, 8 or 16 bits.
+  [[nodiscard]] double TFLOPps(int bits) const {
+    return bits <= 4 ? fp4_TFLOPps : bits <= 8 ? fp8_TFLOPps : bf16_TFLOPps;
+  }
+  // Of one compute unit, for products of this format.
   [[nodiscard]] double unit_TFLOPps(Format format) const {
-    return (bytes_of(format) < 2.0 ? fp8_TFLOPps : bf16_TFLOPps) / compute_units;
+    return TFLOPps(matrix_bits(format)) / compute_units;
   }
 };
 
@@ -79,10 +85,24 @@ struct Estimate {
   return a + b - soft_max(a, b, softness);
 }
 
+// Logarithm to base 2 within 0.01, of what is positive: as a feature of a learned residual, for
+// which the library's digits would cost more than the rest of it.
+[[nodiscard]] inline double rough_log2(double x) {
+  const auto bits = std::bit_cast<std::uint64_t>(x);
+  const auto exponent = static_cast<double>(static_cast<std::int64_t>(bits >> 52U) - 1023);
+  const double m = std::bit_cast<double>((bits & 0xFFFFFFFFFFFFFULL) | 0x3FF0000000000000ULL) - 1.0;
+  return exponent + m * (1.3465 - 0.3465 * m);
+}
+
 // std::ceil for 0 <= x < 2^62, without the library call that a baseline x86-64 build makes of it.
 [[nodiscard]] inline double round_up(double x) {
   const auto whole = static_cast<double>(static_cast<std::int64_t>(x));
   return whole < x ? whole + 1.0 : whole;
+}
+
+// The share of whole parts that is used where this many are asked for: 1.5 of 2 is 0.75.
+[[nodiscard]] inline double fill(double parts) {
+  return parts / round_up(parts);
 }
 
 }  // namespace ridge::hw::calibrated

@@ -46,4 +46,7 @@ using Shapes = Forms::AnyShapes;
 // Names of what a curve's ranges are kept of, in their order.
 [[nodiscard]] std::span<const std::string_view> range_names(const FittedForm& fitted);
 
+// Of a learned residual, in the order that its trees number them.
+[[nodiscard]] std::span<const std::string_view> feature_names(const FittedForm& fitted);
+
 }  // namespace ridge::hw::calibrated

@@ -83,6 +83,37 @@ struct GemmForm {
 
   [[nodiscard]] static Estimate time(const Machine& machine, const Choice& choice,
                                      const Parameters& p, const Shape& s);
+
+  // Of the learned residual.
+  static constexpr std::array<std::string_view, 14> kFeatures = {
+      "log2_m",          "log2_n",
+      "log2_k",          "log2_weights_MB",
+      "m_fill_64",       "m_fill_128",
+      "n_fill_128",      "n_fill_256",
+      "log2_tiles",      "wave_fill_128x128",
+      "wave_fill_64x64", "wave_fill_128x256",
+      "k_fill_512",      "log2_flop_per_byte"};
+  [[nodiscard]] static std::array<double, kFeatures.size()> features(const Machine& machine,
+                                                                     const Choice& /*choice*/,
+                                                                     const Shape& s) {
+    const double units = machine.compute_units;
+    const double tiles = s.batch * round_up(s.m / 128.0) * round_up(s.n / 128.0) / units;
+    const double MB = 1e-6 * s.batch * s.n * s.k * s.weight_bytes;
+    return {rough_log2(s.m),
+            rough_log2(s.n),
+            rough_log2(s.k),
+            rough_log2(MB),
+            fill(s.m / 64.0),
+            fill(s.m / 128.0),
+            fill(s.n / 128.0),
+            fill(s.n / 256.0),
+            rough_log2(tiles),
+            fill(tiles),
+            fill(s.batch * round_up(s.m / 64.0) * round_up(s.n / 64.0) / units),
+            fill(s.batch * round_up(s.m / 128.0) * round_up(s.n / 256.0) / units),
+            fill(s.k / 512.0),
+            rough_log2(s.m * s.n * s.k / (s.m * s.k + s.n * s.k + s.m * s.n))};
+  }
 };
 
 }  // namespace ridge::hw::calibrated

@@ -81,6 +81,34 @@ struct GroupedGemmForm {
   // A layer is the sum of its two products; launch, permutation and activation count half to each.
   [[nodiscard]] static Estimate time(const Machine& machine, const Choice& choice,
                                      const Parameters& p, const Shape& s);
+
+  // Of the learned residual.
+  static constexpr std::array<std::string_view, 13> kFeatures = {
+      "log2_rows",    "log2_experts", "active_share",     "log2_load", "load_fill_16",
+      "load_fill_64", "log2_busiest", "log2_n",           "log2_k",    "log2_weights_MB",
+      "log2_tiles",   "wave_fill",    "log2_routed_share"};
+  [[nodiscard]] static std::array<double, kFeatures.size()> features(const Machine& machine,
+                                                                     const Choice& choice,
+                                                                     const Shape& s) {
+    const double active = std::max(s.active_experts, 1e-3);
+    const double load = s.rows / active;
+    const auto busiest = static_cast<double>(s.profile.load[s.profile.classes - 1U]);
+    const double tiles =
+        active * round_up(load / 64.0) * round_up(s.n / choice.tile_n) / machine.compute_units;
+    return {rough_log2(s.rows),
+            rough_log2(s.experts),
+            active / s.experts,
+            rough_log2(load),
+            fill(load / 16.0),
+            fill(load / 64.0),
+            rough_log2(busiest),
+            rough_log2(s.n),
+            rough_log2(s.k),
+            rough_log2(1e-6 * active * (s.n * s.k + s.n2 * s.k2) * s.weight_bytes),
+            rough_log2(tiles),
+            fill(tiles),
+            rough_log2(s.routed_rows / s.rows)};
+  }
 };
 
 }  // namespace ridge::hw::calibrated

@@ -40,7 +40,7 @@ struct MeasurementFile {
 struct MeasurementSet {
   std::vector<MeasurementFile> files;
   std::map<CurveKey, Series> series;
-  // Points of the kernel benchmark that no curve is made of, by family: to be told, not hidden.
+  // Measurements that no curve is made of, by what they are, in words: to be told, not hidden.
   std::map<std::string, std::size_t> skipped;
 
   [[nodiscard]] std::size_t rows() const;

@@ -1,0 +1,32 @@
+// A calibration beside measurements that it was not made from: how far off, kernel by kernel.
+#pragma once
+
+#include "ridge/hwmodels/calibrated/calibration.hpp"
+#include "ridge/hwmodels/calibrated/measurement.hpp"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace ridge::hw::calibrated {
+
+struct Judgment {
+  CurveKey key;             // of the measurements
+  std::string answered_by;  // the kernel whose curve answered; "several", or empty for no curve
+  std::int64_t measurements = 0;
+  std::int64_t outside = 0;  // of them, outside the ranges of what answered
+  // Of |predicted / measured - 1|, and the median of predicted / measured - 1.
+  double p50 = 0;
+  double p90 = 0;
+  double worst = 0;
+  double bias = 0;
+  // Share of the measurements within 1.645 of the curve's stated standard errors.
+  double coverage_90 = 0;
+};
+
+// One for each series of `set`, in its order. Where the calibration has a curve of the very kernel
+// that was measured it answers, else whichever would answer a user.
+[[nodiscard]] std::vector<Judgment> judge(const MeasurementSet& set,
+                                          const Calibration& calibration);
+
+}  // namespace ridge::hw::calibrated

@@ -1,0 +1,54 @@
+// What a form leaves of its measurements, learned: the logarithm of measured over physical time as
+// a sum of small symmetric trees over features of the shape (gradient boosting; every level of a
+// tree asks one question of all its nodes). It knows nothing outside the range that it was learned
+// on, where the physical form answers alone.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace ridge::hw::calibrated {
+
+struct ResidualTree {
+  static constexpr std::size_t kDepth = 4;
+  std::array<std::uint8_t, kDepth> feature{};
+  std::array<float, kDepth> threshold{};  // to the right where the feature is greater
+  std::array<float, std::size_t{1} << kDepth> leaf{};
+
+  [[nodiscard]] float operator()(std::span<const double> features) const {
+    std::size_t at = 0;
+    for (std::size_t level = 0; level < kDepth; ++level) {
+      at = 2 * at + (features[feature[level]] > static_cast<double>(threshold[level]) ? 1 : 0);
+    }
+    return leaf[at];
+  }
+};
+
+struct Residual {
+  std::vector<ResidualTree> trees;
+
+  // Of ln(time).
+  [[nodiscard]] double operator()(std::span<const double> features) const {
+    float sum = 0.0F;
+    for (const ResidualTree& tree : trees) sum += tree(features);
+    return static_cast<double>(sum);
+  }
+};
+
+struct BoostOptions {
+  std::size_t trees = 200;
+  double rate = 0.25;          // share of each tree's correction that is taken
+  double clip = 0.1;           // beyond it a measurement pulls no harder: wild ones do not bend it
+  double least_weight = 12.0;  // measurements that pull a leaf halfway from zero to their mean
+  std::size_t bins = 24;       // thresholds that are tried of a feature
+};
+
+// Trees that lead from zero to `target`, of which there is one for each row of `features`
+// (rows x count, row-major). Deterministic.
+[[nodiscard]] Residual boost(std::span<const double> features, std::size_t count,
+                             std::span<const double> target, const BoostOptions& options = {});
+
+}  // namespace ridge::hw::calibrated

@@ -1,0 +1,165 @@
+#include "ridge/hwmodels/calibrated/residual.hpp"
+
+#include "ridge/base/error.hpp"
+
+#include <algorithm>
+#include <limits>
+
+namespace ridge::hw::calibrated {
+
+namespace {
+
+// Each feature's thresholds: midpoints between neighboring values, at most `bins` of them, spread
+// evenly over the rows.
+std::vector<std::vector<float>> thresholds_of(std::span<const double> features, std::size_t count,
+                                              std::size_t bins) {
+  const std::size_t rows = features.size() / count;
+  std::vector<std::vector<float>> all(count);
+  std::vector<double> values(rows);
+  for (std::size_t f = 0; f < count; ++f) {
+    for (std::size_t row = 0; row < rows; ++row) values[row] = features[row * count + f];
+    std::sort(values.begin(), values.end());
+    for (std::size_t b = 1; b <= bins; ++b) {
+      const std::size_t at = b * (rows - 1) / (bins + 1);
+      const auto next = std::upper_bound(values.begin(), values.end(), values[at]);
+      if (next == values.end()) break;
+      const auto middle = static_cast<float>(0.5 * (values[at] + *next));
+      if (all[f].empty() || middle > all[f].back()) all[f].push_back(middle);
+    }
+  }
+  return all;
+}
+
+class Booster {
+ public:
+  Booster(std::span<const double> features, std::size_t count, std::span<const double> target,
+          const BoostOptions& options)
+      : count_(count),
+        rows_(target.size()),
+        options_(options),
+        thresholds_(thresholds_of(features, count, options.bins)),
+        bin_(count * rows_),
+        left_(target.begin(), target.end()),
+        pull_(rows_),
+        node_(rows_) {
+    for (std::size_t f = 0; f < count; ++f) {
+      for (std::size_t row = 0; row < rows_; ++row) {
+        const auto& edges = thresholds_[f];
+        const auto value = features[row * count + f];
+        const auto above = std::partition_point(edges.begin(), edges.end(), [&](float edge) {
+          return value > static_cast<double>(edge);
+        });
+        bin_[f * rows_ + row] = static_cast<std::uint8_t>(above - edges.begin());
+      }
+    }
+  }
+
+  Residual run() {
+    Residual residual;
+    for (std::size_t t = 0; t < options_.trees; ++t) {
+      for (std::size_t row = 0; row < rows_; ++row) {
+        pull_[row] = std::clamp(left_[row], -options_.clip, options_.clip);
+      }
+      residual.trees.push_back(grow());
+    }
+    return residual;
+  }
+
+ private:
+  struct Sum {
+    double pull = 0;
+    double weight = 0;
+  };
+
+  ResidualTree grow() {
+    ResidualTree tree;
+    std::fill(node_.begin(), node_.end(), std::uint8_t{0});
+    for (std::size_t level = 0; level < ResidualTree::kDepth; ++level) {
+      const auto [feature, edge] = best_question(std::size_t{1} << level);
+      tree.feature[level] = static_cast<std::uint8_t>(feature);
+      tree.threshold[level] = edge < thresholds_[feature].size()
+                                  ? thresholds_[feature][edge]
+                                  : std::numeric_limits<float>::max();
+      const std::uint8_t* bins = &bin_[feature * rows_];
+      for (std::size_t row = 0; row < rows_; ++row) {
+        node_[row] = static_cast<std::uint8_t>(2 * node_[row] + (bins[row] > edge ? 1 : 0));
+      }
+    }
+    std::array<Sum, std::size_t{1} << ResidualTree::kDepth> leaves{};
+    for (std::size_t row = 0; row < rows_; ++row) {
+      leaves[node_[row]].pull += pull_[row];
+      leaves[node_[row]].weight += 1.0;
+    }
+    for (std::size_t i = 0; i < leaves.size(); ++i) {
+      const double mean = leaves[i].pull / (leaves[i].weight + options_.least_weight);
+      tree.leaf[i] = static_cast<float>(options_.rate * mean);
+    }
+    for (std::size_t row = 0; row < rows_; ++row) {
+      left_[row] -= static_cast<double>(tree.leaf[node_[row]]);
+    }
+    return tree;
+  }
+
+  // The question that, asked of all nodes, explains most of what is left. No threshold at all where
+  // none explains anything.
+  std::pair<std::size_t, std::size_t> best_question(std::size_t nodes) {
+    double most = -1.0;
+    std::pair<std::size_t, std::size_t> best{0, thresholds_[0].size()};
+    std::vector<Sum> sums;
+    for (std::size_t f = 0; f < count_; ++f) {
+      const std::size_t edges = thresholds_[f].size();
+      if (edges == 0) continue;
+      sums.assign(nodes * (edges + 1), {});
+      const std::uint8_t* bins = &bin_[f * rows_];
+      for (std::size_t row = 0; row < rows_; ++row) {
+        Sum& sum = sums[node_[row] * (edges + 1) + bins[row]];
+        sum.pull += pull_[row];
+        sum.weight += 1.0;
+      }
+      for (std::size_t node = 0; node < nodes; ++node) {
+        for (std::size_t b = 1; b <= edges; ++b) {
+          Sum& here = sums[node * (edges + 1) + b];
+          here.pull += sums[node * (edges + 1) + b - 1].pull;
+          here.weight += sums[node * (edges + 1) + b - 1].weight;
+        }
+      }
+      for (std::size_t edge = 0; edge < edges; ++edge) {
+        double gain = 0.0;
+        for (std::size_t node = 0; node < nodes; ++node) {
+          const Sum& left = sums[node * (edges + 1) + edge];
+          const Sum& all = sums[node * (edges + 1) + edges];
+          const double right = all.pull - left.pull;
+          gain += left.pull * left.pull / (left.weight + options_.least_weight) +
+                  right * right / (all.weight - left.weight + options_.least_weight);
+        }
+        if (gain > most) {
+          most = gain;
+          best = {f, edge};
+        }
+      }
+    }
+    return best;
+  }
+
+  std::size_t count_;
+  std::size_t rows_;
+  BoostOptions options_;
+  std::vector<std::vector<float>> thresholds_;
+  std::vector<std::uint8_t> bin_;  // by feature, then row
+  std::vector<double> left_;       // of the target
+  std::vector<double> pull_;
+  std::vector<std::uint8_t> node_;
+};
+
+}  // namespace
+
+Residual boost(std::span<const double> features, std::size_t count, std::span<const double> target,
+               const BoostOptions& options) {
+  RIDGE_INVARIANT(count > 0 && features.size() == count * target.size(),
+                  "every measurement has all features");
+  RIDGE_INVARIANT(options.bins < 255, "a bin is a byte");
+  if (target.empty()) return {};
+  return Booster(features, count, target, options).run();
+}
+
+}  // namespace ridge::hw::calibrated

@@ -1,0 +1,121 @@
+// Times of the forms worked out by hand, with all but a few of their parameters out of the way.
+#include "ridge/hwmodels/calibrated/forms.hpp"
+
+#include <gtest/gtest.h>
+
+namespace ridge::hw::calibrated {
+namespace {
+
+constexpr double kNever = 1e18;  // a rate at which nothing takes time
+
+Machine machine(double units) {
+  return {.compute_units = units,
+          .memory_TBps = 3.0,
+          .bf16_TFLOPps = 900,
+          .fp8_TFLOPps = 1800,
+          .fp4_TFLOPps = 3600};
+}
+
+// No time for anything but what a test sets.
+GemmForm::Parameters idle_gemm() {
+  GemmForm::Parameters p{};
+  for (const auto rate :
+       {GemmForm::unit_TFLOPps, GemmForm::unit_TBps, GemmForm::memory_TBps, GemmForm::small_TBps,
+        GemmForm::split_TBps, GemmForm::quantise_TBps, GemmForm::quantise_small_TBps,
+        GemmForm::small_MB, GemmForm::throttle_us}) {
+    p[rate] = kNever;
+  }
+  return p;
+}
+
+double gemm_us(double units, const GemmForm::Parameters& p, const GemmForm::Shape& shape,
+               TileMenu menu = TileMenu::library) {
+  return GemmForm::time(machine(units), {.menu = menu}, p, shape).us;
+}
+
+TEST(GemmForm, ASplitOfKTakesWholeStepsAndWholeWaves) {
+  GemmForm::Parameters p = idle_gemm();
+  p[GemmForm::step_us] = 1.0;
+  p[GemmForm::split_us] = 0.1;
+  // One tile of five steps. On two units: split in two, three steps and a tenth; split in four, two
+  // waves of two. On one unit a split only adds: five steps.
+  const GemmForm::Shape shape{.m = 64, .n = 64, .k = 5 * 128};
+  EXPECT_NEAR(gemm_us(2, p, shape), 3.1, 1e-12);
+  EXPECT_NEAR(gemm_us(1, p, shape), 5.0, 1e-12);
+  // On sixteen, split in eight or more: a step each.
+  EXPECT_NEAR(gemm_us(16, p, shape), 1.1, 1e-12);
+}
+
+TEST(GemmForm, APartOfATileAndOfAWaveCostsAsMuchAsAWholeOne) {
+  GemmForm::Parameters p = idle_gemm();
+  p[GemmForm::wave_us] = 1.0;
+  p[GemmForm::split_us] = 100.0;
+  // The widest tiles, 128 x 256 and 256 x 128, need least waves: 257 x 257 is 3 x 2 of them.
+  EXPECT_NEAR(gemm_us(4, p, {.m = 257, .n = 257, .k = 128}), 2.0, 1e-12);
+  EXPECT_NEAR(gemm_us(6, p, {.m = 257, .n = 257, .k = 128}), 1.0, 1e-12);
+}
+
+TEST(GemmForm, LoadsArithmeticAndLatencyOfAStepRunBesideEachOther) {
+  GemmForm::Parameters p = idle_gemm();
+  p[GemmForm::split_us] = 100.0;
+  p[GemmForm::step_us] = 0.3;
+  p[GemmForm::unit_TFLOPps] = 2.0;
+  const GemmForm::Shape shape{.m = 64, .n = 64, .k = 128};
+  // 2 x 64 x 64 x 128 FLOP at 2 TFLOP/s: 0.524 us, not 0.824.
+  EXPECT_NEAR(gemm_us(1, p, shape), 2.0 * 64 * 64 * 128 / 2e6, 1e-12);
+  p[GemmForm::step_us] = 0.6;
+  EXPECT_NEAR(gemm_us(1, p, shape), 0.6, 1e-12);
+}
+
+TEST(GroupedGemmForm, EveryExpertWithRowsTakesWholeTiles) {
+  GroupedGemmForm::Parameters p{};
+  for (const auto rate :
+       {GroupedGemmForm::unit_TFLOPps, GroupedGemmForm::unit_TBps, GroupedGemmForm::memory_TBps,
+        GroupedGemmForm::row_TBps, GroupedGemmForm::routed_TBps}) {
+    p[rate] = kNever;
+  }
+  p[GroupedGemmForm::wave_us] = 1.0;
+  const GroupedGemmForm::Choice choice{.tile_n = 128, .smallest_tile_m = 128, .persistent = false};
+  // Three experts of 129 rows: two tiles each, twice over the 256 columns: 12 tiles on 5 units.
+  const GroupedGemmForm::Shape shape{
+      .rows = 387, .experts = 8, .active_experts = 3, .n = 256, .k = 128};
+  EXPECT_NEAR(GroupedGemmForm::time(machine(5), choice, p, shape).us, 3.0, 1e-12);
+  EXPECT_NEAR(GroupedGemmForm::time(machine(12), choice, p, shape).us, 1.0, 1e-12);
+}
+
+TEST(CollectiveForm, ARingHasAHopForEveryFurtherRankATreeForEveryDoubling) {
+  CollectiveForm::Parameters p{};
+  p[CollectiveForm::launch_us] = 5.0;
+  p[CollectiveForm::hop_us] = 1.0;
+  p[CollectiveForm::low_latency_GBps] = 50.0;
+  p[CollectiveForm::protocol_us] = 1e6;
+  p[CollectiveForm::bandwidth_GBps] = 1.0;
+  const CollectiveForm::Shape shape{.ranks = 8, .wire_MB = 0.1};  // 2 us at 50 GB/s
+  EXPECT_NEAR(CollectiveForm::time(machine(1), {.hops_grow_linearly = true}, p, shape).us,
+              5.0 + 6.0 + 2.0, 1e-6);
+  EXPECT_NEAR(CollectiveForm::time(machine(1), {.hops_grow_linearly = false}, p, shape).us,
+              5.0 + 2.0 + 2.0, 1e-6);
+}
+
+TEST(Format, BytesCountTheirScales) {
+  EXPECT_DOUBLE_EQ(weight_bytes_of(Format::nvfp4), 0.5625);
+  EXPECT_DOUBLE_EQ(weight_bytes_of(Format::mxfp4_w4a16), 0.53125);
+  EXPECT_DOUBLE_EQ(bytes_of(Format::mxfp4_w4a16), 2.0);
+  EXPECT_DOUBLE_EQ(bytes_of(Format::mxfp4_w4a8), 1.0);
+  EXPECT_DOUBLE_EQ(weight_bytes_of(Format::int4), 0.515625);
+  EXPECT_EQ(matrix_bits(Format::nvfp4), 4);
+  EXPECT_EQ(matrix_bits(Format::mxfp4_w4a8), 8);
+  EXPECT_EQ(matrix_bits(Format::int4), 16);
+}
+
+TEST(RoughLog2, IsWithinAHundredthAndRises) {
+  double last = -100.0;
+  for (double x = 1e-6; x < 1e9; x *= 1.01) {
+    EXPECT_NEAR(rough_log2(x), std::log2(x), 0.01) << x;
+    EXPECT_GT(rough_log2(x), last) << x;
+    last = rough_log2(x);
+  }
+}
+
+}  // namespace
+}  // namespace ridge::hw::calibrated

@@ -1,0 +1,85 @@
+// What is learned of a form's residuals: found where there is something, small where there is not.
+#include "ridge/hwmodels/calibrated/residual.hpp"
+
+#include "ridge/base/random.hpp"
+
+#include <cmath>
+
+#include <gtest/gtest.h>
+
+namespace ridge::hw::calibrated {
+namespace {
+
+struct Made {
+  std::vector<double> features;  // two of each row
+  std::vector<double> target;
+};
+
+Made made(double (*truth)(double, double), double noise, std::uint64_t seed) {
+  Random random(seed);
+  Made result;
+  for (int i = 0; i < 4000; ++i) {
+    const double a = random.uniform();
+    const double b = random.uniform();
+    result.features.insert(result.features.end(), {a, b});
+    result.target.push_back(truth(a, b) + noise * random.normal());
+  }
+  return result;
+}
+
+double mean_error(const Residual& residual, double (*truth)(double, double)) {
+  const Made fresh = made(truth, 0.0, 99);
+  double sum = 0.0;
+  for (std::size_t i = 0; i < fresh.target.size(); ++i) {
+    sum += std::abs(residual(std::span(fresh.features).subspan(2 * i, 2)) - fresh.target[i]);
+  }
+  return sum / static_cast<double>(fresh.target.size());
+}
+
+TEST(Residual, OneQuestionIsAnsweredByItsTwoMeans) {
+  // 30 rows at -0.05 below a half, 10 at +0.09 above: a leaf moves a quarter of the way to its
+  // mean, shrunk as if twelve more measurements were at zero.
+  std::vector<double> features;
+  std::vector<double> target;
+  for (int i = 0; i < 40; ++i) {
+    features.push_back(i < 30 ? 0.0 : 1.0);
+    target.push_back(i < 30 ? -0.05 : 0.09);
+  }
+  const Residual one = boost(features, 1, target, {.trees = 1, .rate = 0.25, .least_weight = 12});
+  EXPECT_NEAR(one(std::vector{0.0}), 0.25 * -0.05 * 30 / 42, 1e-7);
+  EXPECT_NEAR(one(std::vector{1.0}), 0.25 * 0.09 * 10 / 22, 1e-7);
+}
+
+TEST(Residual, LearnsAStepThatDependsOnTwoFeatures) {
+  const auto truth = [](double a, double b) { return a > 0.5 && b > 0.3 ? 0.1 : -0.02; };
+  const Made data = made(truth, 0.02, 1);
+  EXPECT_LT(mean_error(boost(data.features, 2, data.target), truth), 0.005);
+}
+
+TEST(Residual, OfNoiseIsSmall) {
+  const auto nothing = [](double, double) { return 0.0; };
+  const Made data = made(nothing, 0.05, 2);
+  EXPECT_LT(mean_error(boost(data.features, 2, data.target, {.trees = 20}), nothing), 0.01);
+}
+
+TEST(Residual, AWildMeasurementPullsNoHarderThanTheClip) {
+  std::vector<double> features(100, 0.0);
+  std::vector<double> target(100, 0.0);
+  target[7] = 50.0;
+  const Residual one =
+      boost(features, 1, target, {.trees = 1, .rate = 1.0, .clip = 0.1, .least_weight = 0});
+  EXPECT_NEAR(one(std::vector{0.0}), 0.1 / 100, 1e-8);
+}
+
+TEST(Residual, IsTheSameEveryTime) {
+  const Made data = made([](double a, double b) { return 0.1 * a * b; }, 0.01, 3);
+  const Residual one = boost(data.features, 2, data.target);
+  const Residual two = boost(data.features, 2, data.target);
+  for (std::size_t i = 0; i < 100; ++i) {
+    const auto row = std::span(data.features).subspan(2 * i, 2);
+    EXPECT_EQ(one(row), two(row));
+  }
+}
+
+}  // namespace
+}  // namespace ridge::hw::calibrated
