@@ -230,11 +230,58 @@ TEST(ClosedLoop, ALaterRequestThatCouldNeverFitIsAnErrorAtOnce) {
   EXPECT_THAT([&] { (void)test::run(input); }, ThrowsMessage<UserError>(HasSubstr("4100 tokens")));
 }
 
-TEST(ClosedLoop, RequestsMustDivideIntoMicroBatches) {
-  auto input = test::one_to_one(4, 3, kStages, 1e12);
-  input.workload.requests_per_gpu = 10;
+TEST(ClosedLoop, SevenRequestsOverTwoMicroBatchesAreFourAndThree) {
+  auto input = test::one_to_one(4, 2, {.attention_per_cached_token = 1e-9, .ffn = 1e-12}, 1e18);
+  input.workload.requests_per_gpu = 7;
+  const auto result = test::run(input);
+  EXPECT_DOUBLE_EQ(result.mean_requests, 7.0);
+  // Attention serves 4 x 100 tokens, then 3 x 100, and so on.
+  EXPECT_NEAR(result.mean_tpot.value(), 4 * 700 * 1e-9, 1e-9);
+}
+
+TEST(ClosedLoop, OneRequestOnAGroupOfEightGpusIsOne) {
+  for (const bool per_gpu : {true, false}) {
+    auto input = test::two_to_two(4, 1, kStages);
+    Deployment& d = input.deployment;
+    d.attention_tensor_parallel = 4;
+    d.pools[0].instances = 1;
+    input.workload.requests_per_gpu = per_gpu ? 0.25 : 0.0;
+    input.workload.requests_per_group = per_gpu ? 0 : 1;
+    EXPECT_DOUBLE_EQ(test::run(input).mean_requests, 1.0);
+  }
+}
+
+TEST(ClosedLoop, RequestsOfADeploymentAreSpreadOverItsGroups) {
+  auto input = test::two_to_two(4, 1, kStages);
+  input.workload.requests_per_gpu = 0;
+  input.workload.requests = 19;  // over eight GPUs: three have three, five have two
+  EXPECT_DOUBLE_EQ(test::run(input).mean_requests, 19.0);
+}
+
+TEST(ClosedLoop, AGroupHasWholeRequests) {
+  auto input = test::one_to_one(4, 1, kStages, 1e12);
+  input.workload.requests_per_gpu = 0.5;
   EXPECT_THAT([&] { (void)test::run(input); },
-              ThrowsMessage<UserError>(HasSubstr("10 requests per group do not divide into 3")));
+              ThrowsMessage<UserError>(HasSubstr("requests_per_group says it directly")));
+}
+
+TEST(Arrivals, AMaximumBelowTheMicroBatchesIsKeptToo) {
+  auto input = test::one_to_one(4, 6, kStages, 1e12);
+  test::arrive(input, 1e6, 100, 20, 0.02);
+  input.admission.max_requests_per_gpu = 1;
+  const auto result = test::run(input);
+  EXPECT_LE(result.mean_requests, 1.0);
+  EXPECT_GT(result.mean_requests, 0.95);
+}
+
+TEST(Drafting, AcceptanceCanDifferByPositionAndOneModuleRunsAgain) {
+  auto input = test::one_to_one(4, 1, {.attention = 5e-6}, 1e12);
+  input.deployment.model.mtp.modules = 1;
+  input.deployment.drafting = {.tokens = 3, .acceptance = {0.9, 0.5}};
+  input.measurement = {.warmup_steps = 0, .steps = 40000};
+  const auto result = test::run(input);
+  // 1 + 0.9 + 0.9 x 0.5 + 0.9 x 0.5 x 0.5; four standard deviations are 0.02.
+  EXPECT_NEAR(static_cast<double>(result.tokens) / static_cast<double>(result.steps), 2.575, 0.025);
 }
 
 class Admitting : public testing::Test {

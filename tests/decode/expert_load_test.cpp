@@ -132,6 +132,115 @@ TEST(ExpertLoad, ActiveExpertsAreThoseOfRandomTokens) {
   EXPECT_NEAR(static_cast<double>(active) / kTrials, rank.active_experts(kTokens), 0.02);
 }
 
+TEST(ExpertLoad, FewerLiveExpertsThanChoicesAreAnError) {
+  const ExpertPopularity popularity{.kind = Kind::shares, .shares = {1, 0, 0, 0}};
+  EXPECT_THAT([&] { (void)rank_loads(experts(4, 2), popularity, 4, 0, 1, 0); },
+              testing::ThrowsMessage<UserError>(testing::HasSubstr("only 1 of 4 experts")));
+}
+
+TEST(Reach, IsThatOfDrawingWithoutPuttingBack) {
+  EXPECT_NEAR(reach(0.25, 2, 8), 1.0 - 30.0 / 56.0, 1e-12);  // two of eight experts, two choices
+  EXPECT_NEAR(reach(16.0 / 256, 8, 256), 0.408, 5e-4);
+  EXPECT_DOUBLE_EQ(reach(1.0, 2, 8), 1.0);
+  EXPECT_DOUBLE_EQ(reach(0.0, 2, 8), 0.0);
+}
+
+TEST(RowDraw, EveryChoiceFallsOnARankAndNoExpertGetsATokenTwice) {
+  EXPECT_TRUE(rc::check([] {
+    const std::int64_t ranks = *rc::gen::inRange(1, 9);
+    const std::int64_t held = *rc::gen::inRange(1, 9);
+    const std::int64_t redundant = *rc::gen::inRange<std::int64_t>(0, ranks * held);
+    const std::int64_t count = ranks * held - redundant;
+    const std::int64_t top_k = *rc::gen::inRange<std::int64_t>(1, count + 1);
+    const ExpertPopularity popularity{.kind = Kind::power_law,
+                                      .exponent = *rc::gen::inRange(0, 300) / 100.0};
+    const auto loads = rank_loads(experts(count, top_k), popularity, ranks, redundant, 1, 3);
+    const std::int64_t tokens = *rc::gen::oneOf(rc::gen::inRange(0, 5), rc::gen::inRange(0, 2000));
+    RowDraw draw(loads, experts(count, top_k));
+    Random random(7);
+    std::vector<RankRows> rows(loads.size());
+    draw.draw(tokens, random, rows);
+    double all = 0.0;
+    for (const RankRows& rank : rows) {
+      all += rank.rows;
+      RC_ASSERT(rank.rows <= static_cast<double>(held * tokens));
+      RC_ASSERT(rank.active <= static_cast<double>(held));
+      RC_ASSERT((rank.active > 0) == (rank.rows > 0));
+    }
+    RC_ASSERT(all == static_cast<double>(tokens * top_k));
+  }));
+}
+
+// Against tokens that choose one by one, with few and with many tokens: mean and spread of a rank's
+// rows, and the busiest rank.
+TEST(RowDraw, IsAsIfEachTokenChose) {
+  const auto moe = experts(32, 4);
+  const auto loads = rank_loads(moe, {}, 8, 0, 1, 0);
+  Random random(11);
+  for (const std::int64_t tokens : {8, 256}) {
+    RowDraw draw(loads, moe);
+    constexpr int kTrials = 2000;
+    struct Moments {
+      double square = 0, busiest = 0, active = 0;
+    };
+    Moments drawn;
+    Moments chosen;
+    const double mean = static_cast<double>(tokens) * 4 / 8;
+    const auto add = [&](Moments& moments, std::span<const RankRows> rows) {
+      double busiest = 0.0;
+      for (const RankRows& rank : rows) {
+        moments.square += (rank.rows - mean) * (rank.rows - mean) / (8.0 * kTrials);
+        moments.active += rank.active / (8.0 * kTrials);
+        busiest = std::max(busiest, rank.rows);
+      }
+      moments.busiest += busiest / kTrials;
+    };
+    std::vector<RankRows> rows(8);
+    for (int trial = 0; trial < kTrials; ++trial) {
+      draw.draw(tokens, random, rows);
+      add(drawn, rows);
+      std::vector<int> of(32, 0);
+      for (std::int64_t token = 0; token < tokens; ++token) {
+        std::vector<int> all(32);
+        std::iota(all.begin(), all.end(), 0);
+        for (std::size_t i = 0; i < 4; ++i) {
+          std::swap(all[i], all[i + random.below(32 - i)]);
+          ++of[static_cast<std::size_t>(all[i])];
+        }
+      }
+      for (std::size_t r = 0; r < 8; ++r) {
+        rows[r] = {};
+        for (std::size_t e = 4 * r; e < 4 * r + 4; ++e) {
+          rows[r].rows += of[e];
+          rows[r].active += of[e] > 0 ? 1 : 0;
+        }
+      }
+      add(chosen, rows);
+    }
+    EXPECT_NEAR(drawn.square / chosen.square, 1.0, 0.06) << tokens;
+    EXPECT_NEAR(drawn.busiest / chosen.busiest, 1.0, 0.01) << tokens;
+    EXPECT_NEAR(drawn.active, chosen.active, 0.03) << tokens;
+  }
+}
+
+// 128 rows on average: the largest of 128 about normal counts with a deviation of 11.2 is 2.6
+// deviations above the mean.
+TEST(RowDraw, TheBusiestOfManyRanksHasAQuarterMore) {
+  const auto moe = experts(256, 8);
+  RowDraw draw(rank_loads(moe, {}, 128, 0, 1, 0), moe);
+  Random random(5);
+  std::vector<RankRows> rows(128);
+  double busiest = 0.0;
+  for (int trial = 0; trial < 200; ++trial) {
+    draw.draw(128 * 128 / 8, random, rows);
+    busiest += std::max_element(rows.begin(), rows.end(),
+                                [](const auto& a, const auto& b) { return a.rows < b.rows; })
+                   ->rows /
+               200;
+  }
+  EXPECT_NEAR(busiest / 128, 1.23, 0.015);
+}
+
 TEST(ExpertLoad, CopiesThatDoNotDivideAreAnErrorThatSaysWhatWould) {
   EXPECT_THAT([] { (void)rank_loads(experts(48, 3), {}, 32, 0, 1, 0); },
               testing::ThrowsMessage<UserError>(testing::HasSubstr("16 redundant experts would")));

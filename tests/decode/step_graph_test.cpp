@@ -79,7 +79,7 @@ TEST(StepGraph, ATaskMustFollowWhatItDependsOn) {
 
 TEST(StepGraph, OfDisaggregationHasATaskForEachStageOfEachLayer) {
   const auto input = test::two_to_two(6, 1, {});
-  const StepGraph graph = compile(input.deployment, false);
+  const StepGraph graph = compile(input.deployment, 1);
   // Per layer: 2 attention, 2 x 2 messages there, 2 gathers, 2 FFN, 2 scatters, 2 x 2 messages
   // back.
   EXPECT_EQ(graph.tasks().size(), 6U * (2 + 4 + 2 + 2 + 2 + 4) + 2);
@@ -93,8 +93,8 @@ TEST(StepGraph, LayersShareWorkUnlessTheyDiffer) {
     return std::count_if(graph.works().begin(), graph.works().end(),
                          [](const Work& work) { return stage_of(work) == Stage::ffn; });
   };
-  EXPECT_EQ(ffn_works(compile(input.deployment, false)), 2);
-  EXPECT_EQ(ffn_works(compile(input.deployment, true)), 12);
+  EXPECT_EQ(ffn_works(compile(input.deployment, 1)), 2);
+  EXPECT_EQ(ffn_works(compile(input.deployment, 100)), 12);
 }
 
 }  // namespace

@@ -96,6 +96,122 @@ TEST(TensorParallel, OneMicroBatchTakesTheSumOfItsStages) {
   EXPECT_NEAR(result.path_floor.value(), result.mean_tpot.value(), 1e-11);
 }
 
+TEST(WideExpertParallel, LinksCarryWhatStaysInTheNodeWhereTheyAreSlower) {
+  auto input = wide_expert_parallel(6, 1);
+  input.deployment.pools[0].scale_up_bandwidth = BytesPerSecond{1e8};
+  const auto result = test::run(input);
+  // Of the copies of a GPU's tokens, three eighths go to the three other GPUs of its node.
+  const double copies = 4 * 2;
+  const double exchange = copies * (2 * test::kWireBytesPerToken + 2 * 8) * 3 / 8 / 1e8;
+  EXPECT_NEAR(result.mean_tpot.value(), 6 * (7e-6 + 9e-6 + exchange + 2 * kOverhead) + 2e-6, 1e-9);
+}
+
+TEST(WideExpertParallel, TheVocabularyIsSplitOverANode) {
+  auto input = wide_expert_parallel(6, 1);
+  const auto without = test::run(input);
+  auto stages = kStages;
+  stages.head_per_product = 1e-10;
+  input.deployment.pools[0].kernels = test::fixed_kernels(stages);
+  const auto with = test::run(input);
+  // Four GPUs see the 16 tokens of their node, and have 256 of the 1024 words each.
+  EXPECT_NEAR((with.mean_tpot - without.mean_tpot).value(), 16 * 256 * 1e-10, 1e-12);
+}
+
+// All tokens choose the same two experts of eight, on two ranks: those receive, and send back, what
+// all ranks send, four times their part.
+SimulationInput two_popular_experts(double bandwidth) {
+  auto input = wide_expert_parallel(6, 1);
+  Deployment& d = input.deployment;
+  d.pools[0].gpus_per_node = 1;
+  d.pools[0].nic_bandwidth = BytesPerSecond{bandwidth};
+  d.network.overhead = Seconds{};
+  input.noise.experts.kind = ExpertPopularity::Kind::shares;
+  input.noise.experts.shares = {1, 1, 0, 0, 0, 0, 0, 0};
+  return input;
+}
+
+TEST(WideExpertParallel, TheRankWithPopularExpertsIsWaitedFor) {
+  for (const auto counts : {ExpertPopularity::Counts::drawn, ExpertPopularity::Counts::expected}) {
+    auto input = two_popular_experts(1e9);
+    input.noise.experts.counts = counts;
+    const auto result = test::run(input);
+    // 32 rows of 8 GPUs with 4 requests each; its own need not travel.
+    const double exchange = 32 * 7 / 8 * (2 * test::kWireBytesPerToken + 2 * 8) / 1e9;
+    EXPECT_NEAR(result.mean_tpot.value(), 6 * (7e-6 + 9e-6 + exchange) + 2e-6, 1e-9);
+  }
+}
+
+TEST(WideExpertParallel, TheKernelModelIsAskedForTheBusiestRankToo) {
+  // A kernel model whose exchanges take a nanosecond per byte that a rank holds.
+  class Exchanges : public hw::KernelModel {
+   public:
+    hw::Timing time(const models::Operator& op) const override {
+      const auto* exchange = std::get_if<models::Collective>(&op.shape);
+      return {.time = Seconds{exchange != nullptr ? 1e-9 * exchange->payload.value() : 0.0}};
+    }
+    const hw::ChipSpec& chip() const override { return kernels_->chip(); }
+    std::string provenance() const override { return "synthetic"; }
+
+   private:
+    std::shared_ptr<const hw::KernelModel> kernels_ = test::fixed_kernels({});
+  };
+  auto input = two_popular_experts(1e9);
+  input.deployment.collectives = CollectiveTiming::kernel_model;
+  input.deployment.pools[0].kernels = std::make_shared<Exchanges>();
+  const double row = 2 * test::kWireBytesPerToken + 2 * 8;
+  EXPECT_NEAR(test::run(input).mean_tpot.value(), 6 * 32 * row * 1e-9, 1e-9);
+  input.noise.experts = {.counts = ExpertPopularity::Counts::expected};
+  EXPECT_NEAR(test::run(input).mean_tpot.value(), 6 * 8 * row * 1e-9, 1e-9);
+}
+
+TEST(WideExpertParallel, TheRankWithMostTokensIsWaitedFor) {
+  auto input = wide_expert_parallel(6, 1);
+  Deployment& d = input.deployment;
+  d.pools[0].gpus_per_node = 1;
+  d.network.overhead = Seconds{};
+  input.workload.requests_per_gpu = 0;
+  input.workload.requests = 9;  // the first GPU has two, the others one
+  const auto result = test::run(input);
+  // It sends four copies; each rank receives 18 / 8 of which its own part stays.
+  const double bytes = 4 * 7.0 / 8 * (2 * test::kWireBytesPerToken + 2 * 8);
+  EXPECT_NEAR(result.mean_tpot.value(), 6 * (7e-6 + 9e-6 + bytes / 1e9) + 2e-6, 1e-9);
+}
+
+TEST(WideExpertParallel, OneCopyPerNodeSavesWhatExpertsOfANodeShare) {
+  auto input = wide_expert_parallel(6, 1);
+  Deployment& d = input.deployment;
+  d.network.overhead = Seconds{};
+  d.network.copies = Copies::per_node;
+  const auto result = test::run(input);
+  // Two nodes of four experts: 1 - 12 / 56 of the four tokens go to the other node.
+  const double bytes = 4 * (1.0 - 12.0 / 56.0) * (2 * test::kWireBytesPerToken + 2 * 8);
+  EXPECT_NEAR(result.mean_tpot.value(), 6 * (7e-6 + 9e-6 + bytes / 1e9) + 2e-6, 1e-9);
+  // A router that keeps to one node sends half of the tokens away, to wherever their experts are.
+  d.network.nodes_per_token = 1;
+  const auto limited = test::run(input);
+  const double half = 4 * 0.5 * (2 * test::kWireBytesPerToken + 2 * 8);
+  EXPECT_NEAR(limited.mean_tpot.value(), 6 * (7e-6 + 9e-6 + half / 1e9) + 2e-6, 1e-9);
+}
+
+TEST(TensorParallel, OverNodesAGpuAndItsFellowsReduceTheirPart) {
+  auto input = tensor_parallel(6, 1);
+  input.deployment.pools[0].gpus_per_node = 2;
+  input.deployment.network.overhead = Seconds{1e-6};
+  const auto result = test::run(input);
+  // 16 requests. Half of the buffer twice within a node of two; half of that half twice between
+  // the two nodes.
+  const double buffer = 16 * test::kWireBytesPerToken;
+  const double reduce = kOverhead + 2 * buffer / 2 / 5e9 + 1e-6 + 2 * buffer / 2 / 2 / 1e9;
+  EXPECT_NEAR(result.mean_tpot.value(), 6 * (7e-6 + 9e-6 + 2 * reduce) + 2e-6, 1e-9);
+}
+
+TEST(TensorParallel, ASwitchThatAddsUpTakesTheBufferInAndOutAtOnce) {
+  auto input = tensor_parallel(6, 1);
+  input.deployment.scale_up.in_switch_reduction = true;
+  const double reduce = kOverhead + 16 * test::kWireBytesPerToken / 5e9;
+  EXPECT_NEAR(test::run(input).mean_tpot.value(), 6 * (7e-6 + 9e-6 + 2 * reduce) + 2e-6, 1e-9);
+}
+
 TEST(TensorParallel, OneGpuNeedsNoLinks) {
   auto input = tensor_parallel(6, 1);
   input.deployment.pools[0].gpus_per_instance = 1;
@@ -109,10 +225,76 @@ TEST(Disaggregation, RoutedDispatchSendsFewerBytes) {
   const auto broadcast = test::run(input);
   input.deployment.dispatch = Dispatch::routed;
   const auto routed = test::run(input);
-  // Two choices among two instances: three tokens in four have business with a given one.
+  // Two different choices of eight experts: 4 x 3 of 8 x 7 pairs pass by the four of an instance.
   EXPECT_LT(routed.mean_tpot, broadcast.mean_tpot);
   const auto bytes = [](const SimulationResult& result) { return result.links.at(0).bytes; };
-  EXPECT_NEAR(bytes(routed) / bytes(broadcast), 0.75, 0.01);
+  EXPECT_NEAR(bytes(routed) / bytes(broadcast), 1.0 - 12.0 / 56.0, 1e-3);
+}
+
+TEST(Disaggregation, ExpertsSplitWithinAnInstanceFetchTheirTokensFromTheirPeers) {
+  auto input = test::two_to_two(6, 1, kStages);
+  Deployment& d = input.deployment;
+  d.pools[0].instances = d.pools[1].instances = 1;
+  d.ffn_tensor_parallel = 1;
+  d.ffn_expert_parallel = 4;
+  for (Pool& pool : d.pools) {
+    pool.scale_up_bandwidth = BytesPerSecond{1e8};
+    pool.nic_bandwidth = BytesPerSecond{1e15};
+  }
+  const auto result = test::run(input);
+  // Two of eight experts on a GPU: 1 - 30 / 56 of the tokens need it, and three quarters of those
+  // came to its peers.
+  const double tokens = 16.0 * 0.75 * (1.0 - 30.0 / 56.0);
+  const double links = tokens * (2 * test::kWireBytesPerToken + 2 * 8) / 1e8;
+  EXPECT_NEAR(result.mean_tpot.value(), 6 * (7e-6 + 9e-6 + links) + 2e-6, 1e-9);
+}
+
+TEST(Disaggregation, ASwitchThatAddsUpLoadsOneDirectionAtATime) {
+  // The links are what all wait for. A ring needs them for the gather of one micro-batch or the
+  // scatter of another; a switch takes one in while it gives the other out.
+  auto input = test::two_to_two(6, 3, {.attention = 1e-9, .ffn = 1e-9});
+  for (Pool& pool : input.deployment.pools) {
+    pool.scale_up_bandwidth = BytesPerSecond{1e8};
+    pool.nic_bandwidth = BytesPerSecond{1e15};
+  }
+  const double gather = 32.0 * (test::kWireBytesPerToken + 2 * 8) * 0.75 / 1e8;
+  const double scatter = 32.0 * test::kWireBytesPerToken * 0.75 / 1e8;
+  input.measurement = {.warmup_steps = 8, .steps = 16};
+  EXPECT_NEAR(test::run(input).mean_tpot.value(), 6 * 3 * (gather + scatter), 1e-6);
+  input.deployment.scale_up.in_switch_reduction = true;
+  EXPECT_NEAR(test::run(input).mean_tpot.value(), 6 * 3 * gather, 1e-6);
+}
+
+TEST(Disaggregation, RoutedTokensGoWherePopularExpertsAre) {
+  auto input = test::two_to_two(6, 1, kStages);
+  input.deployment.dispatch = Dispatch::routed;
+  input.noise.experts.kind = ExpertPopularity::Kind::shares;
+  input.noise.experts.shares = {1, 1, 0, 0, 0, 0, 0, 0};
+  const auto result = test::run(input);
+  // Every token chooses both; where they are drawn onto different instances, both get all tokens,
+  // otherwise one gets all and the other none.
+  const double all = static_cast<double>(result.tokens) * 6 * (test::kWireBytesPerToken + 2 * 8);
+  EXPECT_GE(result.links.at(0).bytes.value(), all * (1 - 1e-9));
+  EXPECT_LE(result.links.at(0).bytes.value(), 2 * all);
+}
+
+TEST(Disaggregation, TheRowsOfAnOutputProjectionCanBeSplit) {
+  auto input = test::two_to_two(6, 1, kStages);
+  for (Pool& pool : input.deployment.pools) pool.scale_up_bandwidth = BytesPerSecond{5e9};
+  const auto alone = test::run(input);
+  input.deployment.output_parallel = 4;
+  const auto split = test::run(input);
+  // 8 heads of 16 values of four requests to three of four GPUs, and the sums of all 16 requests
+  // back: both 256 bytes a request.
+  const double there = 4 * test::kWireBytesPerToken * 0.75 / 5e9;
+  const double back = 16 * test::kWireBytesPerToken * 0.75 / 5e9;
+  EXPECT_NEAR((split.mean_tpot - alone.mean_tpot).value(), 6 * (there + back), 1e-9);
+  const auto weights = [](const SimulationInput& in) {
+    return plan_memory(in.deployment, in.admission).pools[0].weights.value();
+  };
+  auto whole = input;
+  whole.deployment.output_parallel = 1;
+  EXPECT_DOUBLE_EQ(weights(whole) - weights(input), 6 * 2 * 0.75 * 128 * 128);
 }
 
 TEST(Disaggregation, SharedHeadsAddAnAllReduceToTheAttentionStage) {
@@ -145,7 +327,7 @@ TEST(Strategies, SayWhatMakesADeploymentImpossible) {
   EXPECT_THAT(problems([](Deployment& d) { d.output_parallel = 3; }),
               Contains(HasSubstr("output_parallel (3) must divide")));
   EXPECT_THAT(problems([](Deployment& d) { d.drafting.tokens = 1; }),
-              Contains(HasSubstr("1 drafted tokens need as many multi-token-prediction modules")));
+              Contains(HasSubstr("drafted tokens need a multi-token-prediction module")));
   EXPECT_THAT(problems([](Deployment& d) { d.pools[0].gpus_per_instance = 3; }),
               Contains(HasSubstr("must be multiples of each other")));
   EXPECT_THAT(problems([](Deployment& d) {

@@ -25,7 +25,8 @@ class FixedKernels : public hw::KernelModel {
     } else if (op.name == "expert_down") {
       seconds = stages_.ffn + stages_.ffn_per_row * std::get<models::GroupedGemm>(op.shape).rows;
     } else if (op.name == "lm_head") {
-      seconds = stages_.head;
+      const auto& gemm = std::get<models::Gemm>(op.shape);
+      seconds = stages_.head + stages_.head_per_product * gemm.m * static_cast<double>(gemm.n);
     }
     return {.time = Seconds{seconds}};
   }
@@ -88,8 +89,9 @@ SimulationInput one_to_one(std::int64_t layers, std::int64_t micro_batches,
   const auto kernels = fixed_kernels(stages);
   d.pools = {pool("attention", {Role::attention}, 1, 1, kernels, bandwidth),
              pool("ffn", {Role::ffn}, 1, 1, kernels, bandwidth)};
+  input.noise.experts.counts = ExpertPopularity::Counts::expected;
   input.workload.steady = true;
-  input.workload.requests_per_gpu = micro_batches;
+  input.workload.requests_per_gpu = static_cast<double>(micro_batches);
   input.workload.context.tokens = 100;
   return input;
 }
@@ -104,7 +106,7 @@ SimulationInput two_to_two(std::int64_t layers, std::int64_t micro_batches,
              pool("ffn", {Role::ffn}, 2, 4, kernels, 1e9)};
   d.ffn_tensor_parallel = 4;
   d.ffn_expert_parallel = 2;
-  input.workload.requests_per_gpu = 4 * micro_batches;
+  input.workload.requests_per_gpu = 4.0 * static_cast<double>(micro_batches);
   return input;
 }
 

@@ -15,6 +15,7 @@ struct StageSeconds {
   double ffn = 0.0;
   double ffn_per_row = 0.0;  // of the routed experts, on one rank
   double head = 0.0;
+  double head_per_product = 0.0;  // of a token and a word of the vocabulary, on one GPU
 };
 [[nodiscard]] std::shared_ptr<const hw::KernelModel> fixed_kernels(const StageSeconds& stages,
                                                                    double memory_bytes = 1e12);

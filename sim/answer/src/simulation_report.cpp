@@ -93,6 +93,7 @@ std::optional<Seconds> floor_of(decode::SimulationInput input) {
   input.deployment.network = {.overhead = {}, .efficiency = 1.0, .source = "theory"};
   input.deployment.scale_up = input.deployment.network;
   input.noise = {};
+  input.noise.experts.counts = decode::ExpertPopularity::Counts::expected;
   input.max_trace_records = 0;
   input.measurement = {.warmup_steps = 0, .steps = 1};
   const auto result = decode::Simulation(std::move(input)).run();

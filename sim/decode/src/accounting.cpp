@@ -77,21 +77,9 @@ void Accounting::count_tokens(double step_seconds, std::int64_t tokens, std::int
   tpot_sum_ += each * static_cast<double>(samples);
 }
 
-void Accounting::server_begins(SimTime now, const Server& server, const ResourceInfo& resource,
-                               const Lane& lane, TaskId task) {
-  if (measuring_ && resource.compute && server.idle_since < now) {
-    blame(server, resource, lane, lane.enabled_by[task], lane.ready[task]);
-  }
-}
-
-void Accounting::server_ends(SimTime now, const Server& server, const ResourceInfo& resource,
-                             const Lane& lane) {
-  if (measuring_ && resource.compute) count_busy(server, resource, lane, now);
-}
-
-void Accounting::task_ends(SimTime now, std::size_t lane_id, const Lane& lane, TaskId task) {
+void Accounting::record(SimTime now, std::size_t lane_id, const Lane& lane, TaskId task) {
   const SimTime begin = std::max(lane.begin[task], measurement_begin_);
-  if (!measuring_ || input_.max_trace_records == 0 || begin >= now) return;
+  if (begin >= now) return;
   if (result_.trace.size() == input_.max_trace_records) {
     result_.trace_full = true;
     return;

@@ -35,10 +35,18 @@ class Accounting {
   // `requests` requests got `tokens` tokens each out of a step of this length.
   void count_tokens(double step_seconds, std::int64_t tokens, std::int64_t requests);
   void server_begins(des::SimTime now, const Server& server, const ResourceInfo& resource,
-                     const Lane& lane, TaskId task);
+                     const Lane& lane, TaskId task) {
+    if (measuring_ && resource.compute && server.idle_since < now) {
+      blame(server, resource, lane, lane.enabled_by[task], lane.ready[task]);
+    }
+  }
   void server_ends(des::SimTime now, const Server& server, const ResourceInfo& resource,
-                   const Lane& lane);
-  void task_ends(des::SimTime now, std::size_t lane_id, const Lane& lane, TaskId task);
+                   const Lane& lane) {
+    if (measuring_ && resource.compute) count_busy(server, resource, lane, now);
+  }
+  void task_ends(des::SimTime now, std::size_t lane_id, const Lane& lane, TaskId task) {
+    if (measuring_ && input_.max_trace_records > 0) record(now, lane_id, lane, task);
+  }
 
   // ---- the end
   [[nodiscard]] SimulationResult close(const Engine& engine, std::span<const Server> servers,
@@ -47,6 +55,7 @@ class Accounting {
   SimulationResult& result() { return result_; }
 
  private:
+  void record(des::SimTime now, std::size_t lane_id, const Lane& lane, TaskId task);
   void count_busy(const Server& server, const ResourceInfo& resource, const Lane& lane,
                   des::SimTime now);
   void blame(const Server& server, const ResourceInfo& resource, const Lane& lane, TaskId task,

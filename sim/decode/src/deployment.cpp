@@ -20,4 +20,17 @@ std::optional<UsdPerSecond> Deployment::price() const {
   return total;
 }
 
+double output_width(const Deployment& d, std::size_t attention_block) {
+  models::OperatorList operators;
+  models::attention_operators(d.model.attentions[attention_block], d.model.precisions,
+                              d.model.hidden, {.sequences = 1.0, .context = 1.0},
+                              {.tensor_parallel = d.attention_tensor_parallel},
+                              models::MlaCount::absorbed, operators);
+  for (const models::Operator& op : operators) {
+    const auto* gemm = std::get_if<models::Gemm>(&op.shape);
+    if (gemm != nullptr && op.name == "output") return static_cast<double>(gemm->k);
+  }
+  throw InvariantError("an attention block has no output projection");
+}
+
 }  // namespace ridge::decode

@@ -65,15 +65,61 @@ Fabric::Fabric(const Deployment& d, NetworkModel model, std::span<const SlowLink
   transport_ = network_->add_transport({.overhead = d.network.overhead,
                                         .efficiency = d.network.efficiency,
                                         .source = d.network.source});
+  overhead_ = des::SimTime::from(d.network.overhead);
+  micro_batches_ = static_cast<std::uint64_t>(d.micro_batches);
+}
+
+void Fabric::keep_order(const Rotation& rotation) {
+  if (model_ != NetworkModel::ports) return;
+  rotation_ = &rotation;
+  ordered_.resize(senders_.size());
+  for (std::uint32_t pool = 0; pool < gpus_.size(); ++pool) {
+    for (std::uint32_t port = first_port_[pool]; port < first_port_[pool + 1]; ++port) {
+      const Place place{pool, (port - first_port_[pool]) % instances_[pool]};
+      senders_of_.push_back(rotation.servers().sender(place));
+      receivers_of_.push_back(rotation.servers().receiver(place));
+    }
+  }
+}
+
+Fabric::Times Fabric::times(const Endpoint& from, const Endpoint& to, double bytes) {
+  if (bytes <= 0.0) return {};
+  const Parcel parcel{.tag = 0, .from = from, .to = to, .bytes = bytes, .delay = {}};
+  const net::Route& route = network_->router()[network_->route(port_of(from), port_of(to))];
+  const double wire = std::round(flow_bytes(parcel)) / efficiency_;
+  const double out = flows_per_sender(parcel);
+  const double in = flows_per_receiver(parcel);
+  const auto time = [&](double rate) { return des::SimTime::from(Seconds{wire / rate}); };
+  const auto port_rate = [&](net::LinkId link) { return topology_.link(link).capacity.value(); };
+  return {.until_first_byte = overhead_ + route.latency,
+          .sending = time(port_rate(route.source_port_link) / out),
+          .receiving = time(port_rate(route.destination_port_link) / in),
+          .in_flight = time(
+              std::min({route.source_rate / out, route.core_rate, route.destination_rate / in}))};
 }
 
 void Fabric::restart(des::SimTime now) {
+  measured_from_ = now;
+  for (OrderedPort& port : ordered_) {
+    port.sending_time = {};
+    port.payload = 0.0;
+  }
   network_->restart(now);
 }
 
 Fabric::Sent Fabric::sent(std::uint32_t pool, des::SimTime now) const {
-  const std::vector<net::LinkUse> use = network_->use(now);
   Sent sent;
+  if (rotation_ != nullptr) {
+    const double elapsed = (now - measured_from_).seconds().value();
+    for (std::uint32_t port = first_port_[pool]; elapsed > 0.0 && port < first_port_[pool + 1];
+         ++port) {
+      sent.utilization += ordered_[port].sending_time.seconds().value() / elapsed;
+      sent.payload += Bytes{ordered_[port].payload};
+    }
+    sent.utilization /= static_cast<double>(first_port_[pool + 1] - first_port_[pool]);
+    return sent;
+  }
+  const std::vector<net::LinkUse> use = network_->use(now);
   for (std::uint32_t port = first_port_[pool]; port < first_port_[pool + 1]; ++port) {
     sent.utilization += use[sending_links_[port]].utilisation;
     sent.payload += Bytes{use[sending_links_[port]].wire_bytes * efficiency_ * gpus_[pool]};

@@ -7,7 +7,9 @@
 #include "ridge/des/sim_time.hpp"
 #include "ridge/net/network.hpp"
 #include "ridge/net/topology.hpp"
+#include "rotation.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <memory>
@@ -50,7 +52,10 @@ class Fabric {
   template <class Sink>
   void send(des::SimTime now, const Parcel& parcel, Sink& sink) {
     const std::uint32_t port = port_of(parcel.from);
-    if (model_ == NetworkModel::max_min_fair) {
+    if (rotation_ != nullptr) {
+      ordered_[port].ready.push_back(parcel);
+      send_in_turn(now, port, sink);
+    } else if (model_ == NetworkModel::max_min_fair) {
       start(now, parcel, sink);
     } else if (senders_[port].request(now, parcel)) {
       begin(now, parcel, port, sink);
@@ -58,12 +63,30 @@ class Fabric {
   }
   template <class Sink>
   void sender_free(des::SimTime now, std::uint32_t port, Sink& sink) {
-    if (const auto next = senders_[port].complete(now)) begin(now, *next, port, sink);
+    if (rotation_ != nullptr) {
+      ordered_[port].sending = false;
+      send_in_turn(now, port, sink);
+    } else if (const auto next = senders_[port].complete(now)) {
+      begin(now, *next, port, sink);
+    }
   }
   template <class Sink>
   void wake(des::SimTime now, Sink& sink) {
     network_->wake(now, sink);
   }
+
+  // From now on instances send and receive in this order, which must outlive the fabric. Of
+  // NetworkModel::ports only: shared links keep no order.
+  void keep_order(const Rotation& rotation);
+
+  // Of a message on ports that nobody else uses.
+  struct Times {
+    des::SimTime until_first_byte;  // has arrived
+    des::SimTime sending;           // keeps the sender's port
+    des::SimTime receiving;         // keeps the receiver's
+    des::SimTime in_flight;         // from the first byte to the last
+  };
+  [[nodiscard]] Times times(const Endpoint& from, const Endpoint& to, double bytes);
 
   void restart(des::SimTime now);
   struct Sent {
@@ -74,6 +97,64 @@ class Fabric {
   [[nodiscard]] Sent sent(std::uint32_t pool, des::SimTime now) const;
 
  private:
+  struct Arrival {
+    std::uint64_t tag = 0;
+    des::SimTime first_byte;
+    Times times;
+  };
+  // What an instance sends and receives in the order of a rotation.
+  struct OrderedPort {
+    std::vector<Parcel> ready;      // to be sent, in whatever order
+    std::vector<Arrival> arriving;  // likewise
+    std::size_t sent = 0;           // turns
+    std::size_t received = 0;
+    bool sending = false;
+    des::SimTime free_at;  // to receive
+    des::SimTime sending_time;
+    double payload = 0;
+  };
+
+  template <class Sink>
+  void send_in_turn(des::SimTime now, std::uint32_t port, Sink& sink) {
+    OrderedPort& from = ordered_[port];
+    if (from.sending) return;
+    const auto next = in_turn(from.ready, senders_of_[port], from.sent);
+    if (next == from.ready.end()) return;
+    const Parcel parcel = *next;
+    from.ready.erase(next);
+    ++from.sent;
+    from.sending = true;
+    sink.begin(parcel.tag);
+    const Times took = times(parcel.from, parcel.to, parcel.bytes);
+    from.sending_time += took.sending;
+    from.payload += parcel.bytes;
+    sink.sender_free(now + took.sending, port);
+    const std::uint32_t to = port_of(parcel.to);
+    ordered_[to].arriving.push_back({parcel.tag, now + took.until_first_byte + parcel.delay, took});
+    receive_in_turn(to, sink);
+  }
+  template <class Sink>
+  void receive_in_turn(std::uint32_t port, Sink& sink) {
+    OrderedPort& to = ordered_[port];
+    for (;;) {
+      const auto next = in_turn(to.arriving, receivers_of_[port], to.received);
+      if (next == to.arriving.end()) return;
+      ++to.received;
+      to.free_at = std::max(next->first_byte, to.free_at) + next->times.receiving;
+      sink.deliver(std::max(next->first_byte + next->times.in_flight, to.free_at), next->tag);
+      to.arriving.erase(next);
+    }
+  }
+  template <class Waiting>
+  [[nodiscard]] auto in_turn(std::vector<Waiting>& waiting, std::size_t server,
+                             std::size_t turns) const {
+    const Rotation::Turn& turn = rotation_->turn(server, turns);
+    return std::find_if(waiting.begin(), waiting.end(), [&](const Waiting& one) {
+      return static_cast<TaskId>(one.tag) == turn.task &&
+             (one.tag >> 32U) % micro_batches_ == turn.micro_batch;
+    });
+  }
+
   template <class Sink>
   void begin(des::SimTime now, const Parcel& parcel, std::uint32_t port, Sink& sink) {
     start(now, parcel, sink);
@@ -128,6 +209,13 @@ class Fabric {
   std::vector<net::LinkId> sending_links_;  // per port
   std::optional<net::Network> network_;     // once the slow links are known
   net::TransportId transport_ = 0;
+  des::SimTime overhead_;
+  const Rotation* rotation_ = nullptr;
+  std::uint64_t micro_batches_ = 1;
+  std::vector<OrderedPort> ordered_;     // per port, under a rotation
+  std::vector<std::size_t> senders_of_;  // per port: its servers in the rotation
+  std::vector<std::size_t> receivers_of_;
+  des::SimTime measured_from_;
 };
 
 }  // namespace ridge::decode

@@ -15,11 +15,12 @@ namespace {
 double attention_layers(const Deployment& d, std::size_t block) {
   const bool drafts = d.model.mtp.layer.attention == block;
   return static_cast<double>(d.model.layers_with_attention(block) +
-                             (drafts ? d.drafting.tokens : 0));
+                             (drafts ? d.drafting.modules(d.model) : 0));
 }
 double ffn_layers(const Deployment& d, std::size_t block) {
   const bool drafts = d.model.mtp.layer.ffn == block;
-  return static_cast<double>(d.model.layers_with_ffn(block) + (drafts ? d.drafting.tokens : 0));
+  return static_cast<double>(d.model.layers_with_ffn(block) +
+                             (drafts ? d.drafting.modules(d.model) : 0));
 }
 
 // Attention of all layers, and the embedding table and LM head split over a node.
@@ -34,6 +35,11 @@ Bytes attention_weights(const Deployment& d) {
              models::attention_parameters(model.attentions[i], model.hidden) *
              bytes_per_value(model.precisions.weights) /
              static_cast<double>(d.attention_tensor_parallel);
+    // GPUs that share the output projection keep a slice of its rows each.
+    const double output =
+        attention_layers(d, i) * output_width(d, i) * static_cast<double>(model.hidden);
+    total -= output * bytes_per_value(model.precisions.weights) *
+             (1.0 - 1.0 / static_cast<double>(d.output_parallel));
   }
   return total;
 }

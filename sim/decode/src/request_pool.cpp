@@ -10,6 +10,7 @@ RequestPool::RequestPool(std::size_t groups, std::size_t micro_batches, const Gr
       requests_(groups * micro_batches),
       batches_(groups * micro_batches),
       active_in_(micro_batches),
+      active_of_(groups),
       kv_used_(groups) {}
 
 void RequestPool::place(std::size_t micro_batch, std::size_t group, const ActiveRequest& request) {
@@ -18,6 +19,7 @@ void RequestPool::place(std::size_t micro_batch, std::size_t group, const Active
   ++batch.requests;
   batch.cached_tokens += request.context;
   ++active_in_[micro_batch];
+  ++active_of_[group];
   ++active_;
   kv_used_[group] += request.kv_bytes;
 }
@@ -28,6 +30,7 @@ std::size_t RequestPool::choose(std::size_t micro_batch, double kv_bytes) {
     const std::size_t g = (next_group_ + step) % groups_;
     const std::int64_t requests = batches_[micro_batch * groups_ + g].requests;
     if (requests >= limits_.requests_per_micro_batch) continue;
+    if (active_of_[g] >= limits_.requests) continue;
     if (kv_used_[g] + kv_bytes > limits_.kv_bytes) continue;
     if (best == kNone) {
       best = g;

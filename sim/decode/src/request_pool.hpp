@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -31,6 +32,7 @@ struct ActiveRequest {
 struct GroupLimits {
   double kv_bytes = 0;
   std::int64_t requests_per_micro_batch = 0;
+  std::int64_t requests = std::numeric_limits<std::int64_t>::max();  // over all micro-batches
 };
 
 class RequestPool {
@@ -85,6 +87,7 @@ class RequestPool {
         batch.cached_tokens -= request.context;
         --batch.requests;
         --active_in_[micro_batch];
+        --active_of_[g];
         --active_;
         kv_used_[g] -= request.kv_bytes;
         request = requests.back();
@@ -122,7 +125,8 @@ class RequestPool {
   std::vector<GroupBatch> batches_;                   // [micro-batch][group]
   std::vector<std::int64_t> active_in_;               // [micro-batch]
   std::int64_t active_ = 0;
-  std::vector<double> kv_used_;  // [group]
+  std::vector<std::int64_t> active_of_;  // [group]
+  std::vector<double> kv_used_;          // [group]
 };
 
 }  // namespace ridge::decode

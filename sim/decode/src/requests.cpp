@@ -4,6 +4,7 @@
 #include "ridge/base/format.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include <fmt/format.h>
@@ -20,34 +21,54 @@ Requests::Requests(const SimulationInput& input, const MemoryPlan& memory, Accou
       arrivals_(input.seed, kArrivals),
       lengths_(input.seed, kLengths),
       drafting_(input.seed, kDrafting) {
-  const GroupLimits limits{.kv_bytes = memory_.kv_budget.value(),
-                           .requests_per_micro_batch = requests_per_micro_batch()};
   for (std::int64_t r = 0; r < input.deployment.replicas; ++r) {
-    pools_.emplace_back(static_cast<std::size_t>(input.deployment.groups()), micro_batches_, limits,
-                        input.admission.routing);
+    pools_.emplace_back(static_cast<std::size_t>(input.deployment.groups()), micro_batches_,
+                        limits(), input.admission.routing);
   }
 }
 
-// Per group; all of them where nothing but memory limits a batch.
-std::int64_t Requests::requests_per_micro_batch() const {
+std::int64_t Requests::requests_of_group(std::size_t group) const {
+  const Workload& w = input_.workload;
   const Deployment& d = input_.deployment;
-  const bool closed = input_.workload.kind == Workload::Kind::closed_loop;
-  const std::int64_t per_gpu =
-      closed ? input_.workload.requests_per_gpu : input_.admission.max_requests_per_gpu;
-  if (per_gpu == 0) return std::numeric_limits<std::int64_t>::max();
-  const std::int64_t per_group = per_gpu * d.attention_tensor_parallel;
-  if (closed && per_group % d.micro_batches != 0) {
-    throw UserError(
-        fmt::format("workload: {} requests per group do not divide into {} "
-                    "micro-batches",
-                    per_group, d.micro_batches));
+  if (w.requests > 0) {
+    const auto groups = static_cast<std::size_t>(d.replicas * d.groups());
+    const auto all = static_cast<std::size_t>(w.requests);
+    return static_cast<std::int64_t>(all / groups + (group < all % groups ? 1 : 0));
   }
-  return (per_group + d.micro_batches - 1) / d.micro_batches;
+  if (w.requests_per_group > 0) return w.requests_per_group;
+  const double requests = w.requests_per_gpu * static_cast<double>(d.attention_tensor_parallel);
+  const double whole = std::round(requests);
+  if (whole < 1.0 || std::abs(requests - whole) > 1e-9 * whole) {
+    throw UserError(fmt::format(
+        "workload: {} requests_per_gpu on groups of {} GPUs that share requests are {} a group: "
+        "expected a whole number of at least 1; requests_per_group says it directly",
+        w.requests_per_gpu, d.attention_tensor_parallel, requests));
+  }
+  return static_cast<std::int64_t>(whole);
+}
+
+std::int64_t Requests::requests_in(std::size_t group, std::size_t micro_batch) const {
+  const auto all = static_cast<std::size_t>(requests_of_group(group));
+  return static_cast<std::int64_t>(all / micro_batches_ +
+                                   (micro_batch < all % micro_batches_ ? 1 : 0));
+}
+
+GroupLimits Requests::limits() const {
+  GroupLimits limits{.kv_bytes = memory_.kv_budget.value(),
+                     .requests_per_micro_batch = std::numeric_limits<std::int64_t>::max()};
+  if (input_.workload.kind == Workload::Kind::closed_loop) {
+    limits.requests_per_micro_batch = requests_in(0, 0);
+  } else if (input_.admission.max_requests_per_gpu > 0) {
+    limits.requests =
+        input_.admission.max_requests_per_gpu * input_.deployment.attention_tensor_parallel;
+    const auto parts = static_cast<std::int64_t>(micro_batches_);
+    limits.requests_per_micro_batch = (limits.requests + parts - 1) / parts;
+  }
+  return limits;
 }
 
 void Requests::fill_closed_loop() {
   const Workload& w = input_.workload;
-  const std::int64_t each = requests_per_micro_batch();
   const double budget = memory_.kv_budget.value();
   const std::int64_t longest = w.context.largest() + (w.steady ? 0 : w.output.largest());
   if (const double need = kv_bytes(longest); need > budget) {
@@ -57,10 +78,12 @@ void Requests::fill_closed_loop() {
                     "KV on a GPU, {} more than the {} left beside its weights",
                     memory_.pool, longest, si(need, "B"), si(need - budget, "B"), si(budget, "B")));
   }
-  for (RequestPool& pool : pools_) {
-    const auto groups = static_cast<std::size_t>(input_.deployment.groups());
+  const auto groups = static_cast<std::size_t>(input_.deployment.groups());
+  for (std::size_t replica = 0; replica < pools_.size(); ++replica) {
+    RequestPool& pool = pools_[replica];
     for (std::size_t m = 0; m < micro_batches_; ++m) {
       for (std::size_t g = 0; g < groups; ++g) {
+        const std::int64_t each = requests_in(replica * groups + g, m);
         for (std::int64_t i = 0; i < each; ++i) {
           ActiveRequest request{.context = w.context.sample(lengths_)};
           if (w.steady) {
@@ -81,7 +104,7 @@ void Requests::fill_closed_loop() {
     if (fullest > budget) {
       throw UserError(fmt::format(
           "memory: pool \"{}\": the requests of a GPU need {} of KV, {} more than the {} left "
-          "beside its weights; fewer requests_per_gpu or a smaller KV precision would fit",
+          "beside its weights; fewer requests or a smaller KV precision would fit",
           memory_.pool, si(fullest, "B"), si(fullest - budget, "B"), si(budget, "B")));
     }
   }
@@ -197,7 +220,7 @@ bool Requests::step(SimTime now, std::size_t lane, double seconds) {
 std::int64_t Requests::accepted_tokens() {
   std::int64_t got = 1;
   const Drafting& d = input_.deployment.drafting;
-  while (got <= d.tokens && drafting_.uniform() < d.acceptance) ++got;
+  while (got <= d.tokens && drafting_.uniform() < d.acceptance_of(got - 1)) ++got;
   return got;
 }
 

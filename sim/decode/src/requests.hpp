@@ -16,7 +16,7 @@ namespace ridge::decode {
 
 class Requests {
  public:
-  // All must outlive this object. Throws UserError for a closed loop that does not divide.
+  // All must outlive this object. Throws UserError for a closed loop without whole requests.
   Requests(const SimulationInput& input, const MemoryPlan& memory, Accounting& accounting);
 
   // All requests of a closed loop. Throws UserError if they do not fit in memory.
@@ -52,7 +52,11 @@ class Requests {
  private:
   static constexpr std::size_t kMaxDrafts = 64;
 
-  [[nodiscard]] std::int64_t requests_per_micro_batch() const;
+  // Of a closed loop: what a group has, groups numbered through the replicas.
+  [[nodiscard]] std::int64_t requests_of_group(std::size_t group) const;
+  // The first micro-batches take what does not divide.
+  [[nodiscard]] std::int64_t requests_in(std::size_t group, std::size_t micro_batch) const;
+  [[nodiscard]] GroupLimits limits() const;
   [[nodiscard]] double kv_bytes(std::int64_t tokens) const {
     return request_kv_bytes(input_.deployment, input_.admission, tokens).value();
   }

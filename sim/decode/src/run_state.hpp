@@ -2,6 +2,7 @@
 // on them.
 #pragma once
 
+#include "random_streams.hpp"
 #include "ridge/base/random.hpp"
 #include "ridge/decode/stage_timer.hpp"
 #include "ridge/decode/step_graph.hpp"
@@ -40,6 +41,7 @@ struct Lane {
   std::vector<des::SimTime> ready;     // per task: when its last dependency was done
   std::vector<des::SimTime> begin;
   std::vector<TaskId> enabled_by;  // per task: that last dependency
+  std::vector<char> waiting;       // per task: for its turn, under a rotation
   std::size_t sinks_left = 0;
   des::SimTime step_begin;
   TaskId last_task = kNoTask;  // of the step before, which ended at step_end
@@ -62,16 +64,8 @@ struct Server {
   des::SimTime begin;
   des::SimTime idle_since;
   double rank_seconds = 0;  // of the running task, summed over GPUs
+  std::size_t turns = 0;    // taken, under a rotation
   Random random{0};
-};
-
-// Streams of randomness, so that one consumer's draws do not move another's.
-enum RandomStream : std::uint64_t {
-  kArrivals = 1,
-  kLengths = 2,
-  kDrafting = 3,
-  kNetwork = 4,
-  kFirstServer = 16,
 };
 
 }  // namespace ridge::decode

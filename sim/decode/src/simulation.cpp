@@ -6,6 +6,8 @@
 #include "ridge/decode/strategy.hpp"
 #include "step_runner.hpp"
 
+#include <limits>
+
 namespace ridge::decode {
 
 using des::Priority;
@@ -15,6 +17,14 @@ namespace {
 
 SimulationInput checked(SimulationInput input) {
   Diagnostics problems;
+  const bool closed = input.workload.kind == Workload::Kind::closed_loop;
+  Deployment& d = input.deployment;
+  if (!d.schedule) d.schedule = Schedule::fifo;
+  if (d.schedule == Schedule::cyclic && !closed) {
+    problems.error("deployment", "/schedule",
+                   "\"cyclic\" needs a closed loop: where requests come and go, a micro-batch can "
+                   "be empty; \"fifo\" serves what there is");
+  }
   for (const auto& problem : deployment_problems(input.deployment)) {
     problems.error("deployment", "", problem);
   }
@@ -30,8 +40,17 @@ MemoryPlan checked_memory(const SimulationInput& input) {
   return memory;
 }
 
-bool layers_differ(const SimulationInput& input) {
-  return input.noise.experts.kind != ExpertPopularity::Kind::uniform;
+// Where experts are alike, so are layers but for the draw of their rows, and a few draws stand for
+// all; where some are popular, which ones differs from layer to layer.
+std::uint32_t drawn_layers(const SimulationInput& input) {
+  constexpr std::uint32_t kDraws = 16;
+  const ExpertPopularity& experts = input.noise.experts;
+  if (experts.kind != ExpertPopularity::Kind::uniform) {
+    return std::numeric_limits<std::uint32_t>::max();
+  }
+  const bool drawn =
+      experts.counts == ExpertPopularity::Counts::drawn && input.deployment.ffn_expert_parallel > 1;
+  return drawn ? kDraws : 1;
 }
 
 }  // namespace
@@ -40,7 +59,7 @@ bool layers_differ(const SimulationInput& input) {
 struct Simulation::Impl {
   explicit Impl(SimulationInput in)
       : input(checked(std::move(in))),
-        graph(compile(input.deployment, layers_differ(input))),
+        graph(compile(input.deployment, drawn_layers(input))),
         timer(input.deployment, graph, input.noise.experts, input.noise.slow_gpus, input.seed),
         memory(checked_memory(input)),
         accounting(input, graph, timer, memory),
@@ -88,7 +107,7 @@ struct Simulation::Impl {
   void begin_step(std::size_t lane_id) {
     Lane& lane = runner.lanes()[lane_id];
     if (requests.admit(engine.now(), lane_id)) lane.changed = true;
-    lane.idle = requests.active_in(lane_id) == 0;
+    lane.idle = requests.active_in(lane_id) == 0 && !runner.keeps_order();
     if (!lane.idle) runner.begin_step(lane_id, requests.batches(lane_id));
   }
 
@@ -128,9 +147,16 @@ struct Simulation::Impl {
     halt.store(true, std::memory_order_relaxed);
   }
 
+  // The closed loop's requests, and the order in which they are served.
+  void fill() {
+    requests.fill_closed_loop();
+    if (input.deployment.schedule != Schedule::cyclic) return;
+    runner.keep_order([this](std::size_t lane) { return requests.batches(lane); });
+  }
+
   SimulationResult run(const std::atomic<bool>* stop, const std::function<void(double)>& progress) {
     if (closed_loop()) {
-      requests.fill_closed_loop();
+      fill();
       if (input.measurement.warmup_steps == 0) begin_measurement();
       for (std::size_t lane = 0; lane < runner.lanes().size(); ++lane) begin_step(lane);
     } else {
@@ -187,6 +213,20 @@ Simulation::~Simulation() = default;
 SimulationResult Simulation::run(const std::atomic<bool>* stop,
                                  const std::function<void(double)>& progress) {
   return impl_->run(stop, progress);
+}
+
+Seconds cyclic_step_time(SimulationInput input) {
+  const bool plain = input.noise.kernel_jitter == 0.0 && input.noise.network_jitter == 0.0 &&
+                     input.network_model == NetworkModel::ports;
+  if (input.workload.kind != Workload::Kind::closed_loop || !input.workload.steady || !plain) {
+    throw UserError(
+        "a step's cycle is known without simulation for a steady closed loop without jitter on "
+        "network model \"ports\"");
+  }
+  input.deployment.schedule = Schedule::cyclic;
+  Simulation::Impl impl(std::move(input));
+  impl.fill();
+  return impl.runner.cycle_time();
 }
 
 const StepGraph& Simulation::graph() const {

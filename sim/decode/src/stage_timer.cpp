@@ -1,6 +1,10 @@
 #include "ridge/decode/stage_timer.hpp"
 
+#include "random_streams.hpp"
+
 #include <algorithm>
+#include <cmath>
+#include <functional>
 #include <numeric>
 
 namespace ridge::decode {
@@ -9,7 +13,6 @@ namespace {
 std::size_t rank_count(const Deployment& d, const Work& work) {
   switch (stage_of(work)) {
     case Stage::attention:
-      return static_cast<std::size_t>(d.groups_per_instance());
     case Stage::ffn:
     case Stage::head:
       return static_cast<std::size_t>(d.pools[place_of(work).pool].gpus_per_instance);
@@ -50,29 +53,56 @@ StageTimer::StageTimer(const Deployment& deployment, const StepGraph& graph,
     : deployment_(deployment),
       graph_(graph),
       slow_gpus_(std::move(slow_gpus)),
-      uniform_(popularity.kind == ExpertPopularity::Kind::uniform &&
-               deployment.redundant_experts == 0) {
+      choices_(seed, kExpertChoices) {
   first_rank_.push_back(0);
-  std::uint32_t last_layer = 0;
   for (const Work& work : graph.works()) {
     first_rank_.push_back(first_rank_.back() + rank_count(deployment, work));
-    if (const auto* ffn = std::get_if<FfnWork>(&work))
-      last_layer = std::max(last_layer, ffn->layer);
+    const auto* ffn = std::get_if<FfnWork>(&work);
+    if (ffn == nullptr) continue;
+    if (layers_.size() <= ffn->layer) layers_.resize(ffn->layer + 1);
+    Layer& layer = layers_[ffn->layer];
+    const auto* moe = std::get_if<models::MoeFfn>(&deployment.model.ffns[ffn->block].kind);
+    if (moe == nullptr || layer.moe) continue;
+    layer.moe = true;
+    layer.block = ffn->block;
+    layer.queries = ffn->queries;
+    layer.loads = rank_loads(*moe, popularity, deployment.ffn_expert_parallel,
+                             deployment.redundant_experts, seed, ffn->layer);
+    layer.rows.resize(layer.loads.size());
+    for (const RankLoad& rank : layer.loads) {
+      layer.busiest_expected = std::max(layer.busiest_expected, rank.load);
+    }
+    const bool drawn = popularity.counts == ExpertPopularity::Counts::drawn;
+    // A single rank has all rows, however they fall.
+    if (drawn && deployment.ffn_expert_parallel > 1) layer.draw.emplace(layer.loads, *moe);
   }
-  if (uniform_) return;
-  // One table per layer that has work of its own; layers of a dense FFN leave theirs unused.
-  const auto moe = std::find_if(
-      deployment.model.ffns.begin(), deployment.model.ffns.end(),
-      [](const auto& block) { return std::holds_alternative<models::MoeFfn>(block.kind); });
-  if (moe == deployment.model.ffns.end()) {
-    uniform_ = true;
-    return;
+}
+
+// Each MoE layer's rows on each rank.
+void StageTimer::count_rows(const Batch& batch) {
+  for (Layer& layer : layers_) {
+    if (!layer.moe) continue;
+    const double tokens = batch.requests * layer.queries;
+    if (layer.draw) {
+      layer.draw->draw(std::llround(tokens), choices_, layer.rows);
+      continue;
+    }
+    const auto& moe = std::get<models::MoeFfn>(deployment_.model.ffns[layer.block].kind);
+    const double mean =
+        tokens * static_cast<double>(moe.top_k) / static_cast<double>(layer.rows.size());
+    for (std::size_t r = 0; r < layer.rows.size(); ++r) {
+      const RankLoad& load = layer.loads[r];
+      layer.rows[r] = {.rows = mean * load.load, .active = load.active_experts(tokens)};
+    }
   }
-  for (std::uint32_t layer = 0; layer <= last_layer; ++layer) {
-    loads_.push_back(rank_loads(std::get<models::MoeFfn>(moe->kind), popularity,
-                                deployment.ffn_expert_parallel, deployment.redundant_experts, seed,
-                                layer));
+}
+
+std::size_t StageTimer::RankTimeHash::operator()(const RankTime& key) const {
+  std::size_t hash = key.block * 31U + key.pool;
+  for (const double value : {key.tokens, key.own, key.rows.rows, key.rows.active}) {
+    hash = hash * 0x9e3779b97f4a7c15U + std::hash<double>{}(value);
   }
+  return hash;
 }
 
 Seconds StageTimer::total(const hw::KernelModel& kernels) const {
@@ -85,10 +115,11 @@ void StageTimer::time_work(const AttentionWork& work, const Batch& batch, std::s
   const Deployment& d = deployment_;
   const models::ModelSpec& model = d.model;
   const Pool& pool = d.pools[work.at.pool];
-  const std::size_t first = work.at.instance * ranks.size();
+  const auto sharing = static_cast<std::size_t>(d.attention_tensor_parallel);
+  const std::size_t first = work.at.instance * batch.groups_each;
   for (std::size_t r = 0; r < ranks.size(); ++r) {
-    const GroupBatch& group = batch.groups[first + r];
-    if (r > 0 && group == batch.groups[first + r - 1]) {
+    const GroupBatch& group = batch.groups[first + r / sharing];
+    if (r > 0 && (r % sharing != 0 || group == batch.groups[first + r / sharing - 1])) {
       ranks[r] = ranks[r - 1];
       continue;
     }
@@ -122,13 +153,14 @@ void StageTimer::time_work(const AttentionWork& work, const Batch& batch, std::s
       // The GPUs that share a request's heads each hold a part of every sum.
       time += collective_time(pool, Collective::Pattern::all_reduce, work.ranks, bytes);
     }
-    if (const auto sharing = static_cast<std::uint32_t>(d.output_parallel); sharing > 1) {
-      // The ranks that share the output projection gather each other's attention results and
-      // scatter the sums, on the critical path of the stage.
-      for (const auto pattern :
-           {Collective::Pattern::all_gather, Collective::Pattern::reduce_scatter}) {
-        time += collective_time(pool, pattern, sharing, bytes * sharing);
-      }
+    if (const auto rows = static_cast<std::uint32_t>(d.output_parallel); rows > 1) {
+      // Each rank that shares the output projection has a slice of its rows: it needs that slice
+      // of everyone's attention results, and has a part of everyone's sums, on the critical path
+      // of the stage.
+      const double results = output_width(d, work.block) * shape.tokens() *
+                             bytes_per_value(model.precisions.activations).value();
+      time += all_to_all_time(pool, rows, results) +
+              collective_time(pool, Collective::Pattern::reduce_scatter, rows, bytes * rows);
     }
     ranks[r] = time.value();
   }
@@ -137,52 +169,79 @@ void StageTimer::time_work(const AttentionWork& work, const Batch& batch, std::s
 void StageTimer::time_work(const FfnWork& work, const Batch& batch, std::span<double> ranks) {
   const Deployment& d = deployment_;
   const double tokens = batch.requests * work.queries;
+  if (tokens <= 0.0) {
+    std::fill(ranks.begin(), ranks.end(), 0.0);
+    return;
+  }
   const auto tp = static_cast<std::size_t>(d.ffn_tensor_parallel);
   const auto& block = d.model.ffns[work.block];
-  const bool moe = std::holds_alternative<models::MoeFfn>(block.kind);
+  const auto* moe = std::get_if<models::MoeFfn>(&block.kind);
   const std::size_t first_expert_rank = work.at.instance * (ranks.size() / tp);
-  for (std::size_t r = 0; r < ranks.size(); ++r) {
-    if (tokens <= 0.0) {
-      ranks[r] = 0.0;
-      continue;
+  const bool holds_requests = d.pools[work.at.pool].roles.has(Role::attention);
+  const auto sharing = static_cast<std::size_t>(d.attention_tensor_parallel);
+  const auto ep = static_cast<double>(d.ffn_expert_parallel);
+  for (std::size_t r = 0; r < ranks.size(); r += tp) {
+    // Of the tokens' dense or shared part: an equal part each, or those of the requests here.
+    RankTime key{
+        .block = work.block, .pool = work.at.pool, .tokens = tokens, .own = 1.0 / ep, .rows = {}};
+    if (holds_requests) {
+      double requests = 0.0;
+      for (std::size_t g = r; g < r + tp; ++g) {
+        requests += static_cast<double>(batch.groups[g / sharing].requests);
+      }
+      key.own = requests / static_cast<double>(sharing) / batch.requests;
     }
-    // Slices of one expert rank do the same work, and so do all ranks where experts are alike.
-    if (r > 0 && (r % tp != 0 || uniform_ || !moe)) {
-      ranks[r] = ranks[r - 1];
-      continue;
+    const std::size_t rank = first_expert_rank + r / tp;
+    if (moe != nullptr) key.rows = layers_[work.layer].rows[rank];
+    const auto [place, added] = rank_times_.try_emplace(key, 0.0);
+    if (added) {
+      models::FfnShard shard{.tensor_parallel = d.ffn_tensor_parallel,
+                             .expert_parallel = d.ffn_expert_parallel,
+                             .own_tokens = key.own};
+      if (moe != nullptr) {
+        shard.load = key.rows.rows * ep / (tokens * static_cast<double>(moe->top_k));
+        shard.experts = {.held = layers_[work.layer].loads[rank].experts_held,
+                         .active = key.rows.active};
+      }
+      scratch_.clear();
+      models::ffn_operators(block, d.model.precisions, d.model.hidden, tokens, shard, scratch_);
+      place->second = total(*d.pools[work.at.pool].kernels).value();
     }
-    models::FfnShard shard{.tensor_parallel = d.ffn_tensor_parallel,
-                           .expert_parallel = d.ffn_expert_parallel,
-                           .own_tokens = 1.0 / static_cast<double>(d.ffn_expert_parallel)};
-    if (moe && !uniform_) {
-      const RankLoad& load =
-          loads_[std::min<std::size_t>(work.layer, loads_.size() - 1)][first_expert_rank + r / tp];
-      shard.load = load.load;
-      shard.experts = {.held = load.experts_held, .active = load.active_experts(tokens)};
-    }
-    scratch_.clear();
-    models::ffn_operators(block, d.model.precisions, d.model.hidden, tokens, shard, scratch_);
-    ranks[r] = total(*d.pools[work.at.pool].kernels).value();
+    // Slices of one expert rank do the same work.
+    std::fill_n(ranks.begin() + static_cast<std::ptrdiff_t>(r), tp, place->second);
   }
 }
 
 void StageTimer::time_work(const HeadWork& work, const Batch& batch, std::span<double> ranks) {
-  const double tokens = batch.requests_of(work.at.instance) * work.queries;
   const Pool& pool = deployment_.pools[work.at.pool];
+  const auto sharing = static_cast<std::size_t>(deployment_.attention_tensor_parallel);
   // The vocabulary is split over a node's GPUs, which all see the node's tokens.
-  const std::int64_t node =
-      std::min<std::int64_t>(pool.gpus_per_node, static_cast<std::int64_t>(ranks.size()));
-  const double node_tokens = tokens * static_cast<double>(node) / static_cast<double>(ranks.size());
-  scratch_.clear();
-  models::head_operators(deployment_.model, node_tokens, node, scratch_);
-  Seconds time = total(*pool.kernels) + deployment_.step_overhead;
-  if (const std::int64_t drafts = deployment_.drafting.tokens; drafts > 0) {
-    // Each drafting module proposes one token of each sequence, through the same head.
-    scratch_.clear();
-    models::head_operators(deployment_.model, node_tokens / work.queries, node, scratch_);
-    time += static_cast<double>(drafts) * total(*pool.kernels);
+  const auto node = std::min(static_cast<std::size_t>(pool.gpus_per_node), ranks.size());
+  double last_requests = -1.0;
+  Seconds time;
+  for (std::size_t first = 0; first < ranks.size(); first += node) {
+    const std::size_t gpus = std::min(node, ranks.size() - first);
+    double requests = 0.0;
+    for (std::size_t r = first; r < first + gpus; ++r) {
+      const std::size_t group = work.at.instance * batch.groups_each + r / sharing;
+      requests += static_cast<double>(batch.groups[group].requests) / static_cast<double>(sharing);
+    }
+    if (requests != last_requests) {
+      const auto split = static_cast<std::int64_t>(gpus);
+      scratch_.clear();
+      models::head_operators(deployment_.model, requests * work.queries, split, scratch_);
+      time = total(*pool.kernels) + deployment_.step_overhead;
+      if (const std::int64_t drafts = deployment_.drafting.tokens; drafts > 0) {
+        // Each draft is one token of each sequence, proposed through the same head.
+        scratch_.clear();
+        models::head_operators(deployment_.model, requests, split, scratch_);
+        time += static_cast<double>(drafts) * total(*pool.kernels);
+      }
+      if (requests == 0.0) time = Seconds{};
+      last_requests = requests;
+    }
+    std::fill_n(ranks.begin() + static_cast<std::ptrdiff_t>(first), gpus, time.value());
   }
-  std::fill(ranks.begin(), ranks.end(), tokens > 0.0 ? time.value() : 0.0);
 }
 
 Seconds StageTimer::collective_time(const Pool& pool, Collective::Pattern pattern,
@@ -193,50 +252,185 @@ Seconds StageTimer::collective_time(const Pool& pool, Collective::Pattern patter
     return pool.kernels->time({"collective", models::Part::communication, shape}).time;
   }
   const Transport& inside = deployment_.scale_up;
-  const double passes = pattern == Collective::Pattern::all_reduce ? 2.0 : 1.0;
-  const Bytes sent{passes * bytes * (ranks - 1.0) / ranks};
-  return inside.overhead + sent / (pool.scale_up_bandwidth * inside.efficiency);
+  const BytesPerSecond links = pool.scale_up_bandwidth * inside.efficiency;
+  const bool both = pattern == Collective::Pattern::all_reduce;
+  const auto node = std::min(static_cast<double>(ranks), static_cast<double>(pool.gpus_per_node));
+  // A ring's share of the buffer in each of its two halves; a switch that adds up takes the buffer
+  // in and gives it out, both at once.
+  const double passes = !both ? 1.0 : inside.in_switch_reduction ? 1.0 / (1.0 - 1.0 / node) : 2.0;
+  Seconds time = inside.overhead + passes * Bytes{bytes * (node - 1.0) / node} / links;
+  if (const double nodes = static_cast<double>(ranks) / node; nodes > 1.0) {
+    // Between nodes, each GPU and its fellows in the others do the same with their part.
+    const Transport& across = deployment_.network;
+    time += across.overhead + (both ? 2.0 : 1.0) * Bytes{bytes / node * (nodes - 1.0) / nodes} /
+                                  (pool.nic_bandwidth * across.efficiency);
+  }
+  return time;
+}
+
+// Within a node: each of the ranks sends an equal part of `bytes` to each.
+Seconds StageTimer::all_to_all_time(const Pool& pool, std::uint32_t ranks, double bytes,
+                                    bool returning) const {
+  if (deployment_.collectives == CollectiveTiming::kernel_model) {
+    const models::Collective shape{.kind = models::Collective::Kind::all_to_all,
+                                   .ranks = ranks,
+                                   .payload = Bytes{bytes},
+                                   .returning = returning};
+    return pool.kernels->time({"collective", models::Part::communication, shape}).time;
+  }
+  const Transport& inside = deployment_.scale_up;
+  return inside.overhead +
+         Bytes{bytes * (ranks - 1.0) / ranks} / (pool.scale_up_bandwidth * inside.efficiency);
+}
+
+double StageTimer::routed_share(const std::optional<RoutedShare>& routed) const {
+  if (!routed) return 1.0;
+  const Layer& layer = layers_[routed->layer];
+  const auto& moe = std::get<models::MoeFfn>(deployment_.model.ffns[layer.block].kind);
+  const std::size_t each =
+      layer.rows.size() / static_cast<std::size_t>(deployment_.pool(Role::ffn).instances);
+  double here = 0.0;
+  double all = 0.0;
+  for (std::size_t r = 0; r < layer.rows.size(); ++r) {
+    all += layer.rows[r].rows;
+    if (r / each == routed->ffn_instance) here += layer.rows[r].rows;
+  }
+  if (all == 0.0) return 0.0;
+  return 1.0 - routed->elsewhere * (1.0 - reach(here / all, moe.top_k, moe.experts));
 }
 
 void StageTimer::time_work(const Collective& work, const Batch& batch, std::span<double> ranks) {
-  const double requests = batch.requests_of(work.requests_of);
+  const double requests = batch.requests_of(work.requests_of) * routed_share(work.routed);
   ranks[0] = requests > 0.0 ? collective_time(deployment_.pools[work.at.pool], work.pattern,
                                               work.ranks, work.bytes_per_token * requests)
                                   .value()
                             : 0.0;
 }
 
+// All wait for the rank that sends or receives most over its NIC or its links: one with many tokens
+// of its own, or one with popular experts. What is sent on the way to the experts is received on
+// the way back, so that both ways take the same.
 void StageTimer::time_work(const Exchange& work, const Batch& batch, std::span<double> ranks) {
   ranks[0] = 0.0;
   if (batch.requests <= 0.0) return;
   const Pool& pool = deployment_.pools[work.at.pool];
-  // All wait for the GPU that sends most; GPUs that share requests send a part each.
-  const double own =
-      work.copies * batch.busiest / static_cast<double>(deployment_.attention_tensor_parallel);
-  const double bytes = work.bytes_per_copy * own;
+  const Layer& layer = layers_[work.layer];
+  const auto sharing = static_cast<double>(deployment_.attention_tensor_parallel);
+  const double per_request = static_cast<double>(work.top_k) * work.queries;
+  const auto all = static_cast<double>(work.ranks);
+  const double total_copies = per_request * batch.requests;
   if (deployment_.collectives == CollectiveTiming::kernel_model) {
+    // A measured exchange already holds the chance of uniform choices; popularity comes on top.
+    const double copies = std::max(per_request * batch.busiest / sharing,
+                                   layer.busiest_expected * total_copies / all);
     const models::Collective shape{.kind = models::Collective::Kind::all_to_all,
                                    .ranks = work.ranks,
-                                   .payload = Bytes{bytes},
-                                   .copies = own,
+                                   .payload = Bytes{work.bytes_per_copy * copies},
+                                   .copies = copies,
                                    .experts = work.experts,
                                    .returning = work.returning};
     ranks[0] = pool.kernels->time({"collective", models::Part::communication, shape}).time.value();
     return;
   }
-  // Each GPU sends its own tokens; those for its node's GPUs take the scale-up links, at once with
-  // the others.
-  const auto all = static_cast<double>(work.ranks);
-  const double node = std::min(static_cast<double>(pool.gpus_per_node), all);
-  const Bytes outside{bytes * (all - node) / all};
-  const Bytes within{bytes * (node - 1.0) / all};
   const Transport& across = deployment_.network;
   const Transport& inside = deployment_.scale_up;
-  const Seconds over_nics = outside / (pool.nic_bandwidth * across.efficiency);
-  const Seconds over_links = within / (pool.scale_up_bandwidth * inside.efficiency);
-  ranks[0] = (std::max(over_nics, over_links) +
-              (outside.value() > 0.0 ? across.overhead : inside.overhead))
-                 .value();
+  const std::size_t node =
+      std::min(static_cast<std::size_t>(pool.gpus_per_node), static_cast<std::size_t>(work.ranks));
+  own_.resize(work.ranks);
+  for (std::size_t r = 0; r < own_.size(); ++r) {
+    const auto group = r / static_cast<std::size_t>(deployment_.attention_tensor_parallel);
+    own_[r] = per_request * static_cast<double>(batch.groups[group].requests) / sharing;
+  }
+  const auto& rows = layer.rows;
+  struct Node {
+    double own = 0;    // copies that its ranks send
+    double rows = 0;   // and receive
+    double reach = 0;  // share of the tokens that have an expert there
+  };
+  std::vector<Node> nodes((own_.size() + node - 1) / node);
+  for (std::size_t r = 0; r < own_.size(); ++r) {
+    nodes[r / node].own += own_[r];
+    nodes[r / node].rows += rows[r].rows;
+  }
+  const bool per_node = across.copies == Copies::per_node;
+  double reaches = 0.0;
+  for (Node& n : nodes) {
+    n.reach = reach(n.rows / total_copies, work.top_k, work.experts);
+    reaches += n.reach;
+  }
+  if (const auto limit = static_cast<double>(across.nodes_per_token);
+      per_node && limit > 0.0 && limit < static_cast<double>(nodes.size())) {
+    // A router that keeps to a few nodes spreads a token's choices over those alone.
+    const auto fewer = static_cast<std::int64_t>(static_cast<double>(work.experts) * limit /
+                                                 static_cast<double>(nodes.size()));
+    const double most = limit * reach(1.0 / limit, work.top_k, fewer);
+    for (Node& n : nodes) n.reach *= std::min(1.0, most / reaches);
+    reaches = std::min(reaches, most);
+  }
+  double nic = 0.0;    // copies over the busiest NIC direction
+  double links = 0.0;  // over the busiest direction of a GPU's links
+  for (std::size_t r = 0; r < own_.size(); ++r) {
+    const Node& here = nodes[r / node];
+    if (!per_node) {
+      nic = std::max({nic, own_[r] * (1.0 - here.rows / total_copies),
+                      rows[r].rows * (1.0 - here.own / total_copies)});
+      links = std::max({links, own_[r] * (here.rows - rows[r].rows) / total_copies,
+                        rows[r].rows * (here.own - own_[r]) / total_copies});
+      continue;
+    }
+    // A token goes to the GPU in its sender's place in each node, and on from there.
+    double rail = 0.0;  // tokens of the GPUs in this place, here and in other nodes
+    for (std::size_t q = r % node; q < own_.size(); q += node) rail += own_[q] / work.top_k;
+    const double tokens = own_[r] / work.top_k;
+    nic = std::max({nic, tokens * (reaches - here.reach), (rail - tokens) * here.reach});
+    const double through = rail * work.top_k / total_copies;
+    links = std::max({links, (here.rows - rows[r].rows) * through, rows[r].rows * (1.0 - through)});
+  }
+  const Seconds over_nics =
+      Bytes{work.bytes_per_copy * nic} / (pool.nic_bandwidth * across.efficiency);
+  const Seconds over_links =
+      Bytes{work.bytes_per_copy * links} / (pool.scale_up_bandwidth * inside.efficiency);
+  ranks[0] =
+      (std::max(over_nics, over_links) + (nic > 0.0 ? across.overhead : inside.overhead)).value();
+}
+
+void StageTimer::time_work(const PeerExchange& work, const Batch& batch, std::span<double> ranks) {
+  const Deployment& d = deployment_;
+  const Pool& pool = d.pools[work.at.pool];
+  const auto& block = d.model.ffns[work.block];
+  const auto* moe = std::get_if<models::MoeFfn>(&block.kind);
+  const double share = routed_share(work.routed);
+  const double requests = batch.requests_of(work.requests_of) * share;
+  const auto tp = static_cast<double>(d.ffn_tensor_parallel);
+  const auto gpus = static_cast<double>(pool.gpus_per_instance);
+  // The slices of a dense or shared part need the tokens of their expert rank.
+  const bool sliced = moe == nullptr || moe->shared_intermediate > 0;
+  double reaches = 0.0;
+  std::vector<double> reach_of(work.ranks, 0.0);
+  if (moe != nullptr) {
+    const auto& rows = layers_[work.layer].rows;
+    double all = 0.0;
+    for (const RankRows& rank : rows) all += rank.rows;
+    for (std::size_t r = 0; r < reach_of.size() && all > 0.0; ++r) {
+      const double of_all = rows[work.at.instance * work.ranks + r].rows / all;
+      // Of the tokens that are here.
+      reach_of[r] = std::min(1.0, reach(of_all, moe->top_k, moe->experts) / share);
+      reaches += reach_of[r];
+    }
+  }
+  // Of the tokens here, what a GPU gets from its peers and what it gives them.
+  double busiest = 0.0;
+  for (const double mine : reach_of) {
+    const double within = (tp - 1.0) / gpus * (sliced ? 1.0 : mine);
+    busiest = std::max(
+        {busiest, within + (gpus - tp) / gpus * mine, within + tp / gpus * (reaches - mine)});
+  }
+  // As if every GPU were as busy: an equal exchange in which each sends this much to its peers.
+  const double bytes = work.bytes_per_token * requests * busiest * gpus / (gpus - 1.0);
+  ranks[0] =
+      bytes > 0.0
+          ? all_to_all_time(pool, static_cast<std::uint32_t>(gpus), bytes, work.returning).value()
+          : 0.0;
 }
 
 Seconds StageTimer::message_time(const Message& message, double payload_bytes) const {
@@ -262,13 +456,16 @@ void StageTimer::time(std::span<const GroupBatch> groups, StepTimes& times) {
     batch.requests += static_cast<double>(group.requests);
     batch.busiest = std::max(batch.busiest, static_cast<double>(group.requests));
   }
+  rank_times_.clear();
+  count_rows(batch);
   for (WorkId w = 0; w < works.size(); ++w) {
     const std::span<double> ranks(times.rank_seconds.data() + first_rank_[w],
                                   first_rank_[w + 1] - first_rank_[w]);
     std::visit(
         [&](const auto& work) {
           if constexpr (std::is_same_v<std::decay_t<decltype(work)>, Message>) {
-            const double payload = work.bytes_per_token * batch.requests_of(work.requests_of);
+            const double payload = work.bytes_per_token * batch.requests_of(work.requests_of) *
+                                   routed_share(work.routed);
             times.payload_bytes[w] = payload;
             ranks[0] = payload > 0.0 ? message_time(work, payload).value() : 0.0;
           } else {
@@ -278,12 +475,11 @@ void StageTimer::time(std::span<const GroupBatch> groups, StepTimes& times) {
         works[w]);
     const Stage stage = stage_of(works[w]);
     const Place at = place_of(works[w]);
-    const bool kernels = stage == Stage::attention || stage == Stage::ffn;
+    const bool kernels = stage == Stage::attention || stage == Stage::ffn || stage == Stage::head;
     for (const SlowGpu& slow : slow_gpus_) {
-      if (!kernels || slow.pool != at.pool || slow.instance != at.instance) continue;
-      const std::size_t gpus =
-          static_cast<std::size_t>(deployment_.pools[at.pool].gpus_per_instance);
-      ranks[slow.gpu * ranks.size() / gpus] *= slow.factor;
+      if (kernels && slow.pool == at.pool && slow.instance == at.instance) {
+        ranks[slow.gpu] *= slow.factor;
+      }
     }
     times.rank_sum[w] = std::accumulate(ranks.begin(), ranks.end(), 0.0);
     times.slowest[w] = des::SimTime::from(Seconds{*std::max_element(ranks.begin(), ranks.end())});

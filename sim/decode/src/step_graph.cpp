@@ -17,13 +17,6 @@ std::string_view name_of(Stage stage) {
   return kNames[static_cast<std::size_t>(stage)];
 }
 
-Stage stage_of(const Work& work) {
-  // In the order of the variant.
-  constexpr std::array<Stage, std::variant_size_v<Work>> kStageOf = {
-      Stage::attention, Stage::ffn, Stage::head, Stage::network, Stage::scale_up, Stage::network};
-  return kStageOf[work.index()];
-}
-
 Place place_of(const Work& work) {
   return std::visit(
       [](const auto& kind) {

@@ -38,6 +38,25 @@ void StepRunner::begin_measurement() {
   if (fabric_) fabric_->restart(engine_.now());
 }
 
+void StepRunner::keep_order(
+    const std::function<std::span<const GroupBatch>(std::size_t)>& batches) {
+  for (std::size_t id = 0; id < lanes_.size(); ++id) {
+    Lane& lane = lanes_[id];
+    timer_.time(batches(id), lane.times);
+    lane.changed = false;
+    lane.waiting.assign(graph_.tasks().size(), 0);
+  }
+  const std::span<const Lane> first(lanes_.data(), micro_batches_);
+  Fabric* fabric = fabric_ ? &*fabric_ : nullptr;
+  rotation_.emplace(best_rotation(graph_, input_.deployment, fabric, first));
+  if (fabric_) fabric_->keep_order(*rotation_);
+}
+
+Seconds StepRunner::cycle_time() {
+  const std::span<const Lane> first(lanes_.data(), micro_batches_);
+  return decode::cycle_time(graph_, fabric_ ? &*fabric_ : nullptr, first, *rotation_);
+}
+
 void StepRunner::begin_step(std::size_t lane_id, std::span<const GroupBatch> batches) {
   Lane& lane = lanes_[lane_id];
   if (lane.changed) {
@@ -67,9 +86,28 @@ void StepRunner::task_ready(std::size_t lane_id, TaskId task, TaskId enabled_by)
         {.kind = EventKind::task_end, .lane = static_cast<std::uint32_t>(lane_id), .id = task});
     return;
   }
+  if (rotation_) {
+    lane.waiting[task] = 1;
+    serve_in_turn(replica_of(lane_id), info.resource);
+    return;
+  }
   Server& s = server(lane_id, info.resource);
   const LaneTask waiting{static_cast<std::uint32_t>(lane_id), task};
   if (s.queue.request(now, waiting)) begin_task(s, waiting);
+}
+
+void StepRunner::serve_in_turn(std::size_t replica, ResourceId resource) {
+  Server& s = servers_[replica * graph_.resources().size() + resource];
+  if (s.queue.busy()) return;
+  const Rotation::Turn& turn = rotation_->turn(resource, s.turns);
+  const LaneTask next{static_cast<std::uint32_t>(replica * micro_batches_) + turn.micro_batch,
+                      turn.task};
+  char& waiting = lanes_[next.lane].waiting[next.task];
+  if (waiting == 0) return;
+  waiting = 0;
+  ++s.turns;
+  s.queue.request(engine_.now(), next);
+  begin_task(s, next);
 }
 
 void StepRunner::begin_task(Server& s, const LaneTask& what) {
@@ -108,14 +146,14 @@ void StepRunner::send(std::size_t lane_id, TaskId task) {
   const double bytes = lanes_[lane_id].times.payload_bytes[work];
   const auto replica = static_cast<std::uint32_t>(replica_of(lane_id));
   const std::uint64_t tag = tag_of(lane_id, task);
-  if (bytes == 0.0) {
+  if (bytes == 0.0 && !rotation_) {
     begin(tag);
     deliver(engine_.now(), tag);
     return;
   }
   Fabric::Parcel parcel{
       .tag = tag, .from = {replica, message.from}, .to = {replica, message.to}, .bytes = bytes};
-  if (input_.noise.network_jitter > 0.0) {
+  if (input_.noise.network_jitter > 0.0 && bytes > 0.0) {
     // A message can be held up, but the wire is never faster than it is.
     const double factor = network_noise_.lognormal(input_.noise.network_jitter);
     parcel.delay = SimTime::from(std::max(factor - 1.0, 0.0) * timer_.message_time(message, bytes));
@@ -155,6 +193,7 @@ bool StepRunner::on_task_end(std::size_t lane_id, TaskId task) {
     accounting_.server_ends(now, s, graph_.resources()[info.resource], lane);
     s.idle_since = now;
     if (const auto next = s.queue.complete(now)) begin_task(s, *next);
+    if (rotation_) serve_in_turn(replica_of(lane_id), info.resource);
   }
   const auto successors = graph_.successors(task);
   if (successors.empty()) {

@@ -3,9 +3,11 @@
 
 #include "accounting.hpp"
 #include "fabric.hpp"
+#include "rotation.hpp"
 #include "run_state.hpp"
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <vector>
@@ -17,6 +19,13 @@ class StepRunner {
   // All must outlive this object.
   StepRunner(const SimulationInput& input, const StepGraph& graph, StageTimer& timer,
              Engine& engine, Accounting& accounting);
+
+  // From now on every server keeps to a rotation, the best for these batches of each lane.
+  void keep_order(const std::function<std::span<const GroupBatch>(std::size_t)>& batches);
+  // Then a lane without requests goes through its steps like the others.
+  [[nodiscard]] bool keeps_order() const { return rotation_.has_value(); }
+  // How long the rotation makes a step.
+  [[nodiscard]] Seconds cycle_time();
 
   // A step of a lane with these requests, whose batch has changed since the last step or not.
   void begin_step(std::size_t lane, std::span<const GroupBatch> batches);
@@ -34,6 +43,7 @@ class StepRunner {
 
  private:
   void task_ready(std::size_t lane, TaskId task, TaskId enabled_by);
+  void serve_in_turn(std::size_t replica, ResourceId resource);
   void begin_task(Server& server, const LaneTask& what);
   [[nodiscard]] des::SimTime draw_duration(Server& server, const Lane& lane, WorkId work);
   void send(std::size_t lane, TaskId task);
@@ -44,8 +54,9 @@ class StepRunner {
   }
   // A task without work (an output head that a deployment does not price, say) is over at once: in
   // the queue it would wait for other micro-batches' kernels only to occupy nothing.
-  [[nodiscard]] static bool needs_resource(const Lane& lane, const Task& task) {
-    return task.on_resource && lane.times.slowest[task.work] > des::SimTime();
+  // In a rotation it takes its turn all the same.
+  [[nodiscard]] bool needs_resource(const Lane& lane, const Task& task) const {
+    return task.on_resource && (rotation_ || lane.times.slowest[task.work] > des::SimTime());
   }
   [[nodiscard]] static std::uint64_t tag_of(std::size_t lane, TaskId task) {
     return static_cast<std::uint64_t>(lane) << 32U | task;
@@ -66,6 +77,7 @@ class StepRunner {
   Accounting& accounting_;
   std::size_t micro_batches_;
   std::optional<Fabric> fabric_;
+  std::optional<Rotation> rotation_;
   Random network_noise_;
   std::vector<Server> servers_;
   std::vector<Lane> lanes_;

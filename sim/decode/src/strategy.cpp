@@ -5,6 +5,8 @@
 #include "strategies/strategies.hpp"
 
 #include <array>
+#include <map>
+#include <tuple>
 
 #include <fmt/format.h>
 
@@ -14,7 +16,7 @@ namespace {
 struct Strategy {
   std::string_view name;
   void (*check)(const Deployment&, Problems&);
-  StepGraph (*compile)(const Deployment&, bool layers_differ);
+  StepGraph (*compile)(const Deployment&, std::uint32_t drawn_layers);
 };
 
 constexpr std::array kStrategies = {
@@ -72,13 +74,21 @@ void check_ffn(const Deployment& d, Problems& problems) {
 
 }  // namespace
 
-std::vector<StepLayer> step_layers(const Deployment& d) {
+std::vector<StepLayer> step_layers(const Deployment& d, std::uint32_t drawn_layers) {
   std::vector<StepLayer> layers;
   for (const auto& blocks : d.model.layer_sequence()) {
     layers.push_back({blocks, static_cast<std::uint32_t>(d.queries_per_step())});
   }
   // Each drafting module looks at the one token that the step before it settled on.
   for (std::int64_t i = 0; i < d.drafting.tokens; ++i) layers.push_back({d.model.mtp.layer, 1});
+  std::map<std::tuple<std::size_t, std::uint32_t, std::uint32_t>, std::uint32_t> numbers;
+  for (std::uint32_t number = 0; number < layers.size(); ++number) {
+    StepLayer& layer = layers[number];
+    const bool moe = std::holds_alternative<models::MoeFfn>(d.model.ffns[layer.blocks.ffn].kind);
+    const std::tuple key(layer.blocks.ffn, layer.queries, moe ? number % drawn_layers : 0);
+    layer.expert_layer =
+        numbers.try_emplace(key, static_cast<std::uint32_t>(numbers.size())).first->second;
+  }
   return layers;
 }
 
@@ -104,18 +114,15 @@ std::vector<std::string> deployment_problems(const Deployment& deployment) {
                   fmt::format("GPUs of a \"{}\" instance", attention.name), problems);
   check_heads(deployment, problems);
   check_ffn(deployment, problems);
-  if (deployment.drafting.tokens > deployment.model.mtp.modules) {
-    problems.push_back(
-        fmt::format("{} drafted tokens need as many multi-token-prediction modules; "
-                    "the model has {}",
-                    deployment.drafting.tokens, deployment.model.mtp.modules));
+  if (deployment.drafting.tokens > 0 && deployment.model.mtp.modules == 0) {
+    problems.push_back("drafted tokens need a multi-token-prediction module; the model has none");
   }
   strategy_of(deployment).check(deployment, problems);
   return problems;
 }
 
-StepGraph compile(const Deployment& deployment, bool layers_differ) {
-  return strategy_of(deployment).compile(deployment, layers_differ);
+StepGraph compile(const Deployment& deployment, std::uint32_t drawn_layers) {
+  return strategy_of(deployment).compile(deployment, drawn_layers);
 }
 
 }  // namespace ridge::decode

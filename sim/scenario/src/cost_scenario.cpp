@@ -11,8 +11,7 @@ const KeyTable& keys_of(const CostScenario* /*of*/) {
       key_table<C>(
           "", "What ridge cost compares: models on chips at lengths of context.",
           {
-              key_of_all<C>("kind", "",
-                            keys::constant("cost", "a scenario of kind \"cost\"")),
+              key_of_all<C>("kind", "", keys::constant("cost", "a scenario of kind \"cost\"")),
               key<&C::title>("title", "The question in a line."),
               key<&C::models>("models",
                               "Names (ridge list models) or paths, which count from this file's "

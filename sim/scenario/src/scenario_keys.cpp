@@ -24,6 +24,13 @@ constexpr std::array<Named<decode::CollectiveTiming>, 2> kCollectives = {
      {"kernel_model", decode::CollectiveTiming::kernel_model}}};
 constexpr std::array<Named<decode::Gathering>, 2> kGatherings = {
     {{"whole", decode::Gathering::whole}, {"per_message", decode::Gathering::per_message}}};
+constexpr std::array<Named<decode::Schedule>, 2> kSchedules = {
+    {{"fifo", decode::Schedule::fifo}, {"cyclic", decode::Schedule::cyclic}}};
+constexpr std::array<Named<decode::Copies>, 2> kCopies = {
+    {{"per_expert", decode::Copies::per_expert}, {"per_node", decode::Copies::per_node}}};
+constexpr std::array<Named<decode::ExpertPopularity::Counts>, 2> kExpertRows = {
+    {{"drawn", decode::ExpertPopularity::Counts::drawn},
+     {"expected", decode::ExpertPopularity::Counts::expected}}};
 constexpr std::array<Named<decode::Routing>, 3> kRoutings = {
     {{"round_robin", decode::Routing::round_robin},
      {"least_load", decode::Routing::least_load},
@@ -166,6 +173,19 @@ constexpr const char* kMeasurementRelation = R"({
   "else": {"properties": {"measurement": {"required": ["duration_s"]}}}
 })";
 
+void check_requests(const JsonNode& node, const void* object) {
+  const auto& loop = *static_cast<const ClosedLoop*>(object);
+  const int given = int{loop.requests_per_gpu.has_value()} +
+                    int{loop.requests_per_group.has_value()} + int{loop.requests.has_value()};
+  if (given == 1 || !node.context().diagnostics->ok()) return;
+  node.error("expected one of \"requests_per_gpu\", \"requests_per_group\" and \"requests\"");
+}
+
+constexpr const char* kRequestsRelation = R"({
+  "oneOf": [{"required": ["requests_per_gpu"]}, {"required": ["requests_per_group"]},
+            {"required": ["requests"]}]
+})";
+
 enum class Holds : std::uint8_t { attention, ffn, both };
 
 KeyTable pool_table(std::string name, Holds holds) {
@@ -286,6 +306,12 @@ static const KeyTable& keys_of(const Drafting* /*of*/) {
       "drafting", "Multi-token prediction.",
       {
           key<&Drafting::tokens>("tokens", "Drafted per step.", between(0, 64)),
+          key<&Drafting::acceptance_by_position>("acceptance_by_position",
+                                                 "The same of the first drafts, one by one, where "
+                                                 "they differ; \"acceptance\" holds for "
+                                                 "those after them.",
+                                                 between(0, 1))
+              .optional(),
           key<&Drafting::acceptance>("acceptance",
                                      "Of each draft, given that those before it were accepted.",
                                      between(0, 1)),
@@ -324,6 +350,12 @@ static const KeyTable& keys_of(const Deployment* /*of*/) {
                              "in-node links work at the same time.",
                              std::span(kGatherings))
               .optional(),
+          key<&D::schedule>(
+              "schedule",
+              "In what order a resource serves micro-batches. fifo (where absent): as "
+              "their work becomes ready. cyclic: in a fixed rotation, in which "
+              "nothing that becomes faster makes a step slower; closed loops only.",
+              std::span(kSchedules)),
           key<&D::scale_up_overlaps_compute>("scale_up_overlaps_compute",
                                              "Collectives within an instance run beside the "
                                              "kernels of other micro-batches.")
@@ -380,11 +412,42 @@ static const KeyTable& keys_of(const Network* /*of*/) {
         "full. max_min_fair: all links are shared max-min fairly.",
         std::span(kNetworkModels))};
     for (auto& entry : entries) all.push_back({std::move(entry)});
+    all.push_back(key<&N::copies>("copies",
+                                  "What an exchange between tokens and experts sends over NICs. "
+                                  "per_expert: a token once for each of its experts in other "
+                                  "nodes. per_node: once for each node that holds any of them "
+                                  "(as DeepEP's kernels for throughput do).",
+                                  std::span(kCopies))
+                      .optional());
+    all.push_back(key<&N::nodes_per_token>("nodes_per_token",
+                                           "With per_node: to how many nodes the router sends a "
+                                           "token at most (4 in DeepSeek-V3); any number where "
+                                           "absent.",
+                                           between(1, kMaxGpus)));
     all.push_back(
         key<&N::fabric>("fabric",
                         "Leaf and spine switches between the nodes. Without it one switch "
                         "joins them all."));
     return key_table<N>("network", "Between instances, over the NICs.", std::move(all));
+  }();
+  return table;
+}
+
+static const KeyTable& keys_of(const ScaleUp* /*of*/) {
+  using U = ScaleUp;
+  static const KeyTable table = [] {
+    std::vector<Key<U>> all;
+    std::vector<KeyEntry> entries = keys_of(static_cast<const Transport*>(nullptr))
+                                        .under(keys::member_access<&U::transport>())
+                                        .entries();
+    for (auto& entry : entries) all.push_back({std::move(entry)});
+    all.push_back(key<&U::in_switch_reduction>(
+                      "in_switch_reduction",
+                      "Whether the switch multicasts what all receive and adds up what all send "
+                      "(NVLS), so that a gather loads one direction of the links and a scatter of "
+                      "sums the other.")
+                      .optional());
+    return key_table<U>("scale_up", "Within a node: NVLink or its like.", std::move(all));
   }();
   return table;
 }
@@ -431,24 +494,33 @@ static const KeyTable& keys_of(const Lengths* /*of*/) {
 
 static const KeyTable& keys_of(const ClosedLoop* /*of*/) {
   using C = ClosedLoop;
-  static const KeyTable table = key_table<C>(
-      "", "",
-      {
-          key<&C::requests_per_gpu>("requests_per_gpu",
-                                    "Of the first pool, over all micro-batches.", between(1, 1e6)),
-          key<&C::context>("context", "Tokens in the KV cache when a request begins."),
-      },
-      cases("steady", "Contexts neither grow nor end.",
-            {
-                when<&C::steady>(
-                    true, true,
-                    "Always as many requests, whose contexts neither grow nor end, as papers "
-                    "measure."),
-                when<&C::steady>(false, false,
-                                 "Always as many requests; one that ends is replaced at once.",
-                                 {key<&C::output>("output", "Tokens that a request generates.")}),
-            })
-          .usually(1));
+  static const KeyTable table =
+      key_table<C>(
+          "", "",
+          {
+              key<&C::requests_per_gpu>(
+                  "requests_per_gpu",
+                  "Of the pool that keeps the requests, over all micro-batches; "
+                  "whole for the GPUs that share requests together.",
+                  positive(1e6)),
+              key<&C::requests_per_group>("requests_per_group",
+                                          "Instead: of each group of GPUs that share requests.",
+                                          between(1, 1e9)),
+              key<&C::requests>("requests", "Instead: in all.", between(1, 1e9)),
+              key<&C::context>("context", "Tokens in the KV cache when a request begins."),
+          },
+          cases("steady", "Contexts neither grow nor end.",
+                {
+                    when<&C::steady>(
+                        true, true,
+                        "Always as many requests, whose contexts neither grow nor end, as papers "
+                        "measure."),
+                    when<&C::steady>(
+                        false, false, "Always as many requests; one that ends is replaced at once.",
+                        {key<&C::output>("output", "Tokens that a request generates.")}),
+                })
+              .usually(1))
+          .relation(check_requests, kRequestsRelation);
   return table;
 }
 static const KeyTable& keys_of(const Poisson* /*of*/) {
@@ -599,6 +671,12 @@ static const KeyTable& keys_of(const Noise* /*of*/) {
                               "All NICs of an instance, both directions, in every replica.")
               .optional(),
           key<&N::experts>("experts", "Which experts are popular.").optional(),
+          key<&N::expert_rows>("expert_rows",
+                               "How many tokens each expert gets: as a step's tokens choose at "
+                               "random, or the mean of that, in which equal experts are equally "
+                               "busy.",
+                               std::span(kExpertRows))
+              .optional(),
       });
   return table;
 }

@@ -110,6 +110,10 @@ class Resolver {
     } else if (const hw::Price* listed = chip.price()) {
       pool.price_per_gpu = listed->rate;
     }
+    // What the scenario says of the links, the kernel model's collectives go by too.
+    chip.nic_bandwidth.value = pool.nic_bandwidth;
+    chip.scale_up_bandwidth.value = pool.scale_up_bandwidth;
+    chip.chips_per_server.value = pool.gpus_per_node;
     if (!whole_ && asked.kernel_model.empty()) return;
     const auto kernels = [&](const std::vector<std::string>& preferred) {
       return std::shared_ptr<const hw::KernelModel>(
@@ -139,11 +143,14 @@ class Resolver {
     out.dispatch = asked.dispatch;
     out.collectives = asked.collectives;
     out.gathering = asked.gathering;
+    out.schedule = asked.schedule;
     out.scale_up_overlaps_compute = asked.scale_up_overlaps_compute;
     out.step_overhead = asked.step_overhead;
     if (asked.attention_precision) precision(*asked.attention_precision, out.model);
     if (asked.drafting) {
-      out.drafting = {.tokens = asked.drafting->tokens, .acceptance = asked.drafting->acceptance};
+      out.drafting = {.tokens = asked.drafting->tokens,
+                      .acceptance = asked.drafting->acceptance_by_position};
+      out.drafting.acceptance.push_back(asked.drafting->acceptance);
     }
     if (const auto* whole = std::get_if<WholePool>(&asked.pools)) {
       pool(whole->gpus, "gpus", decode::kAllRoles, out);
@@ -177,7 +184,10 @@ class Resolver {
   static void network(const Scenario& scenario, decode::SimulationInput& out) {
     out.network_model = scenario.network.model;
     out.deployment.network = transport(scenario.network.transport);
-    out.deployment.scale_up = transport(scenario.scale_up);
+    out.deployment.network.copies = scenario.network.copies;
+    out.deployment.network.nodes_per_token = scenario.network.nodes_per_token.value_or(0);
+    out.deployment.scale_up = transport(scenario.scale_up.transport);
+    out.deployment.scale_up.in_switch_reduction = scenario.scale_up.in_switch_reduction;
     if (const auto& fabric = scenario.network.fabric) {
       net::Fabric& to = out.deployment.fabric;
       to.nodes_per_leaf = static_cast<int>(fabric->nodes_per_leaf);
@@ -206,7 +216,9 @@ class Resolver {
   void workload(const ClosedLoop& asked, decode::Workload& out,
                 std::vector<std::string>& /*warnings*/) {
     out.kind = decode::Workload::Kind::closed_loop;
-    out.requests_per_gpu = asked.requests_per_gpu;
+    out.requests_per_gpu = asked.requests_per_gpu.value_or(0);
+    out.requests_per_group = asked.requests_per_group.value_or(0);
+    out.requests = asked.requests.value_or(0);
     out.steady = asked.steady;
     out.context = lengths(asked.context);
     if (!asked.steady) out.output = lengths(asked.output);
@@ -279,6 +291,7 @@ class Resolver {
            .instance = index_of(slow.instance, d.pools[*pool].instances, pointer + "/instance"),
            .factor = slow.factor});
     }
+    out.experts.counts = asked.expert_rows;
     std::visit([&](const auto& kind) { experts(kind, d.model, out.experts); }, asked.experts);
   }
 
@@ -321,8 +334,17 @@ class Resolver {
                              moe->experts, block.name, shares.size()));
       }
     }
-    if (std::none_of(shares.begin(), shares.end(), [](double share) { return share > 0.0; })) {
-      complain("expected at least one share above 0");
+    const auto live =
+        std::count_if(shares.begin(), shares.end(), [](double share) { return share > 0.0; });
+    if (live == 0) complain("expected at least one share above 0");
+    for (const auto& block : model.ffns) {
+      const auto* moe = std::get_if<models::MoeFfn>(&block.kind);
+      if (moe != nullptr && live > 0 && live < moe->top_k) {
+        complain(
+            fmt::format("expected at least {} shares above 0, since each token chooses that "
+                        "many different experts of \"{}\", got {}",
+                        moe->top_k, block.name, live));
+      }
     }
   }
 

@@ -1,5 +1,5 @@
-// Tensor parallelism within a node: every GPU holds a slice of every layer, and each half layer
-// ends in an all-reduce over the scale-up links.
+// Tensor parallelism: every GPU holds a slice of every layer, and each half layer ends in an
+// all-reduce over the scale-up links, and over the NICs where the GPUs fill several nodes.
 #include "strategies.hpp"
 
 #include <array>
@@ -18,10 +18,16 @@ void check_tensor_parallel(const Deployment& d, Problems& problems) {
     problems.push_back("strategy \"tensor_parallel\" is one synchronous group: instances is 1");
   }
   if (gpus.gpus_per_instance > gpus.gpus_per_node) {
-    problems.push_back(
-        fmt::format("strategy \"tensor_parallel\" stays within a node of {} GPUs, "
-                    "got {}",
-                    gpus.gpus_per_node, gpus.gpus_per_instance));
+    if (d.collectives == CollectiveTiming::kernel_model) {
+      problems.push_back(
+          fmt::format("tensor parallelism over {} GPUs crosses nodes of {}, which kernel models do "
+                      "not time: collectives \"links\" does",
+                      gpus.gpus_per_instance, gpus.gpus_per_node));
+    }
+    if (gpus.gpus_per_instance % gpus.gpus_per_node != 0) {
+      problems.push_back(fmt::format("{} GPUs are not whole nodes of {}", gpus.gpus_per_instance,
+                                     gpus.gpus_per_node));
+    }
   }
   if (d.attention_tensor_parallel != gpus.gpus_per_instance) {
     problems.push_back(
@@ -37,7 +43,7 @@ void check_tensor_parallel(const Deployment& d, Problems& problems) {
   }
 }
 
-StepGraph compile_tensor_parallel(const Deployment& d, bool layers_differ) {
+StepGraph compile_tensor_parallel(const Deployment& d, std::uint32_t drawn_layers) {
   StepGraphBuilder graph;
   const ResourceId kernels = graph.resource({{}, true});
   const ResourceId links = d.scale_up_overlaps_compute ? graph.resource({{}, false}) : kernels;
@@ -45,7 +51,7 @@ StepGraph compile_tensor_parallel(const Deployment& d, bool layers_differ) {
 
   std::vector<TaskId> before;
   std::uint32_t number = 0;
-  for (const StepLayer& layer : step_layers(d)) {
+  for (const StepLayer& layer : step_layers(d, drawn_layers)) {
     const auto block = static_cast<std::uint32_t>(layer.blocks.ffn);
     const double hidden_bytes = static_cast<double>(d.model.hidden) *
                                 bytes_per_value(d.model.precisions.activations).value() *
@@ -61,7 +67,7 @@ StepGraph compile_tensor_parallel(const Deployment& d, bool layers_differ) {
     stage(AttentionWork{.block = static_cast<std::uint32_t>(layer.blocks.attention),
                         .next_ffn = block,
                         .queries = layer.queries});
-    stage(FfnWork{.block = block, .layer = layers_differ ? number : 0, .queries = layer.queries});
+    stage(FfnWork{.block = block, .layer = layer.expert_layer, .queries = layer.queries});
     ++number;
   }
   const WorkId head =

@@ -26,7 +26,7 @@ void check_wide_expert_parallel(const Deployment& d, Problems& problems) {
   }
 }
 
-StepGraph compile_wide_expert_parallel(const Deployment& d, bool layers_differ) {
+StepGraph compile_wide_expert_parallel(const Deployment& d, std::uint32_t drawn_layers) {
   StepGraphBuilder graph;
   const ResourceId kernels = graph.resource({{}, true});
   const ResourceId links = graph.resource({{}, false});
@@ -34,7 +34,7 @@ StepGraph compile_wide_expert_parallel(const Deployment& d, bool layers_differ) 
 
   std::vector<TaskId> before;
   std::uint32_t number = 0;
-  for (const StepLayer& layer : step_layers(d)) {
+  for (const StepLayer& layer : step_layers(d, drawn_layers)) {
     const auto& ffn = d.model.ffns[layer.blocks.ffn];
     const auto block = static_cast<std::uint32_t>(layer.blocks.ffn);
     const auto* moe = std::get_if<models::MoeFfn>(&ffn.kind);
@@ -46,17 +46,18 @@ StepGraph compile_wide_expert_parallel(const Deployment& d, bool layers_differ) 
     TaskId done = graph.task(attention, kernels, number, before);
     const auto exchange = [&](double bytes_per_copy, bool returning) {
       // A copy of the token for each expert it chose.
-      const WorkId work =
-          graph.work(Exchange{.bytes_per_copy = bytes_per_copy,
-                              .copies = static_cast<std::uint32_t>(moe->top_k * layer.queries),
-                              .experts = static_cast<std::uint32_t>(moe->experts),
-                              .returning = returning,
-                              .ranks = ranks});
+      const WorkId work = graph.work(Exchange{.bytes_per_copy = bytes_per_copy,
+                                              .top_k = static_cast<std::uint32_t>(moe->top_k),
+                                              .queries = layer.queries,
+                                              .layer = layer.expert_layer,
+                                              .experts = static_cast<std::uint32_t>(moe->experts),
+                                              .returning = returning,
+                                              .ranks = ranks});
       done = graph.task(work, links, number, std::array{done});
     };
     if (moe != nullptr && ranks > 1) exchange(dispatch_bytes_per_token(d.model, ffn), false);
-    const WorkId work = graph.work(
-        FfnWork{.block = block, .layer = layers_differ ? number : 0, .queries = layer.queries});
+    const WorkId work =
+        graph.work(FfnWork{.block = block, .layer = layer.expert_layer, .queries = layer.queries});
     done = graph.task(work, kernels, number, std::array{done});
     if (moe != nullptr && ranks > 1) exchange(combine_bytes_per_token(d.model), true);
     before = {done};

@@ -8,6 +8,7 @@
 #include "ridge/models/model_spec.hpp"
 #include "ridge/net/cluster_spec.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
@@ -52,11 +53,24 @@ struct Pool {
   [[nodiscard]] std::int64_t gpus() const { return instances * gpus_per_instance; }
 };
 
-// What software and protocol take from a wire.
+// What an exchange between tokens and experts sends over NICs.
+enum class Copies : std::uint8_t {
+  per_expert,  // a token once for each of its experts in other nodes
+  per_node,    // once for each node that holds any of them; scale-up links do the rest
+};
+
+// What software and protocol take from a wire, and what they save.
 struct Transport {
   Seconds overhead;         // of each message
   double efficiency = 1.0;  // of the wire's bandwidth, for large messages
   std::string source;
+  // Between nodes, of exchanges: how often a token is sent, and to how many nodes at most where the
+  // router keeps to that (0: any number).
+  Copies copies = Copies::per_expert;
+  std::int64_t nodes_per_token = 0;
+  // Within a node: the switch multicasts what all receive and adds up what all send (NVLS), so that
+  // a gather loads the receiving direction alone and a scatter of sums the sending one.
+  bool in_switch_reduction = false;
 };
 
 // Where tokens go in attention-FFN disaggregation.
@@ -77,9 +91,27 @@ enum class Gathering : std::uint8_t {
   per_message,  // each message: gathered as it arrives, and sent as soon as it is scattered
 };
 
+// In what order a resource serves micro-batches.
+enum class Schedule : std::uint8_t {
+  fifo,    // as their tasks become ready
+  cyclic,  // in a fixed rotation: nothing that becomes faster ever makes a step slower
+};
+
 struct Drafting {
-  std::int64_t tokens = 0;  // drafted per step by the MTP modules
-  double acceptance = 0.0;  // of each, given that those before it were accepted
+  // Drafted per step by the MTP modules; where there are fewer of them, the last runs again and
+  // again.
+  std::int64_t tokens = 0;
+  // Of each draft, given that those before it were accepted; the last holds for all that follow.
+  std::vector<double> acceptance;
+
+  [[nodiscard]] double acceptance_of(std::int64_t draft) const {
+    if (acceptance.empty()) return 0.0;
+    return acceptance[std::min(static_cast<std::size_t>(draft), acceptance.size() - 1)];
+  }
+  // Modules whose weights and KV a deployment keeps.
+  [[nodiscard]] std::int64_t modules(const models::ModelSpec& model) const {
+    return std::min(tokens, model.mtp.modules);
+  }
 };
 
 struct Deployment {
@@ -97,6 +129,7 @@ struct Deployment {
   Dispatch dispatch = Dispatch::broadcast;
   CollectiveTiming collectives = CollectiveTiming::links;
   Gathering gathering = Gathering::whole;
+  std::optional<Schedule> schedule;       // fifo where absent
   bool scale_up_overlaps_compute = true;  // collectives within an instance run beside the kernels
 
   Seconds step_overhead;  // sampling, scheduling and graph launch, once per step, beside no kernel
@@ -132,5 +165,9 @@ struct Deployment {
   // Empty unless every GPU has a price.
   [[nodiscard]] std::optional<UsdPerSecond> price() const;
 };
+
+// Values per token that enter the output projection of an attention block on each of the GPUs that
+// share a request's heads.
+[[nodiscard]] double output_width(const Deployment& deployment, std::size_t attention_block);
 
 }  // namespace ridge::decode

@@ -1,10 +1,11 @@
 // How many rows each expert-parallel rank gets: popularity of experts, and copies of the busy ones.
 #pragma once
 
+#include "ridge/base/random.hpp"
 #include "ridge/models/ffn.hpp"
 
 #include <cstdint>
-#include <string>
+#include <span>
 #include <vector>
 
 namespace ridge::decode {
@@ -14,26 +15,61 @@ struct ExpertPopularity {
   Kind kind = Kind::uniform;
   double exponent = 0.0;       // power_law: the r-th expert is chosen in proportion to r^-exponent
   std::vector<double> shares;  // shares: of the choices, per expert
+  // How many rows each expert gets: as the tokens at hand choose, at random by its popularity, or
+  // the mean of that. What waits for the busiest rank takes longer than the mean says even where
+  // experts are alike: of 128 ranks with 128 rows each on average the busiest has 157.
+  enum class Counts : std::uint8_t { drawn, expected };
+  Counts counts = Counts::drawn;
 };
 
 // What one rank sees in one layer.
 struct RankLoad {
   double load = 1.0;  // rows over the mean of all ranks
   std::int64_t experts_held = 0;
-  std::vector<double> token_share;  // per held expert: of all tokens, those routed to it here
+  std::vector<std::uint32_t> experts;  // which they are
+  std::vector<double> token_share;     // per held expert: of all tokens, those routed to it here
 
   // Held experts that get at least one of `tokens` tokens.
   [[nodiscard]] double active_experts(double tokens) const;
+};
+
+// What one rank gets of the tokens at hand.
+struct RankRows {
+  double rows = 0;
+  double active = 0;  // held experts with at least one row
+  friend bool operator==(const RankRows&, const RankRows&) = default;
 };
 
 // Loads of `ranks` ranks holding experts + redundant copies. Under uniform popularity every rank
 // has load 1. Otherwise which experts are popular is drawn anew for each (seed, layer); copies go
 // to the busiest experts, and copies are placed on the ranks with the least load so far, as serving
 // systems balance them. Each rank holds the same number of copies; throws UserError if they do not
-// divide.
+// divide, or if fewer experts are ever chosen than a token chooses.
 [[nodiscard]] std::vector<RankLoad> rank_loads(const models::MoeFfn& ffn,
                                                const ExpertPopularity& popularity,
                                                std::int64_t ranks, std::int64_t redundant,
                                                std::uint64_t seed, std::uint64_t layer);
+
+// The chance that a token, which chooses `top_k` different ones of `experts` experts, chooses any
+// of those that hold this share of all choices.
+[[nodiscard]] double reach(double share, std::int64_t top_k, std::int64_t experts);
+
+// Draws how many of the tokens choose each expert, each token `top_k` different ones, and so what
+// each rank gets. The sum over all ranks is exact; the numbers have the mean, variance and skew of
+// independent choices.
+class RowDraw {
+ public:
+  RowDraw(std::span<const RankLoad> ranks, const models::MoeFfn& ffn);
+  void draw(std::int64_t tokens, Random& random, std::span<RankRows> out);
+
+ private:
+  std::vector<std::uint32_t> order_;              // experts, the most popular first
+  std::vector<double> token_share_;               // per expert, all copies
+  std::vector<std::int64_t> copies_;              // per expert
+  std::vector<std::int64_t> rows_;                // per expert
+  std::vector<std::int64_t> next_;                // per expert: copies that have got their rows
+  std::vector<std::vector<std::uint32_t>> held_;  // per rank
+  std::int64_t top_k_;
+};
 
 }  // namespace ridge::decode

@@ -133,8 +133,14 @@ class Simulation {
   [[nodiscard]] const MemoryPlan& memory() const;
 
  private:
+  friend Seconds cyclic_step_time(SimulationInput input);
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
+
+// How long a step of a steady closed loop takes in the long run under Schedule::cyclic: the maximum
+// cycle ratio of its step graph, without simulation. Throws UserError where there is jitter or a
+// network that is not NetworkModel::ports.
+[[nodiscard]] Seconds cyclic_step_time(SimulationInput input);
 
 }  // namespace ridge::decode

@@ -8,7 +8,9 @@
 #include "ridge/models/operator.hpp"
 
 #include <cstdint>
+#include <optional>
 #include <span>
+#include <unordered_map>
 #include <vector>
 
 namespace ridge::decode {
@@ -43,8 +45,8 @@ class StageTimer {
              const ExpertPopularity& popularity, std::vector<SlowGpu> slow_gpus,
              std::uint64_t seed);
 
-  // groups: the batches of a replica's groups, instance by instance. Allocates only on the first
-  // use of `times`.
+  // groups: the batches of a replica's groups, instance by instance. Where rows are drawn, each
+  // call draws anew.
   void time(std::span<const GroupBatch> groups, StepTimes& times);
 
   [[nodiscard]] std::span<const double> ranks(const StepTimes& times, WorkId work) const {
@@ -63,24 +65,52 @@ class StageTimer {
     std::size_t groups_each = 1;  // groups per instance
     [[nodiscard]] double requests_of(std::uint32_t instance) const;
   };
+  // A MoE layer, whose experts are spread over the ranks in a way of its own.
+  struct Layer {
+    std::uint32_t block = 0;
+    std::uint32_t queries = 1;
+    bool moe = false;
+    std::vector<RankLoad> loads;    // per expert-parallel rank
+    std::optional<RowDraw> draw;    // where rows are drawn
+    std::vector<RankRows> rows;     // per rank, of the batch at hand
+    double busiest_expected = 1.0;  // of the loads
+  };
 
+  void count_rows(const Batch& batch);
   void time_work(const AttentionWork& work, const Batch& batch, std::span<double> ranks);
   void time_work(const FfnWork& work, const Batch& batch, std::span<double> ranks);
   void time_work(const HeadWork& work, const Batch& batch, std::span<double> ranks);
   void time_work(const Collective& work, const Batch& batch, std::span<double> ranks);
   void time_work(const Exchange& work, const Batch& batch, std::span<double> ranks);
+  void time_work(const PeerExchange& work, const Batch& batch, std::span<double> ranks);
   [[nodiscard]] Seconds collective_time(const Pool& pool, Collective::Pattern pattern,
                                         std::uint32_t ranks, double bytes) const;
+  [[nodiscard]] Seconds all_to_all_time(const Pool& pool, std::uint32_t ranks, double bytes,
+                                        bool returning = false) const;
+  [[nodiscard]] double routed_share(const std::optional<RoutedShare>& routed) const;
   [[nodiscard]] Seconds total(const hw::KernelModel& kernels) const;
 
   const Deployment& deployment_;
   const StepGraph& graph_;
   std::vector<SlowGpu> slow_gpus_;
-  std::vector<std::vector<RankLoad>>
-      loads_;  // per layer (one if layers do not differ), per EP rank
-  bool uniform_;
+  std::vector<Layer> layers_;  // as FfnWork numbers them
+  Random choices_;             // of experts
   std::vector<std::size_t> first_rank_;
   models::OperatorList scratch_;
+  // What FFN ranks with the same rows take, within one call of time().
+  struct RankTime {
+    std::uint32_t block = 0;
+    std::uint32_t pool = 0;
+    double tokens = 0;
+    double own = 0;
+    RankRows rows;
+    friend bool operator==(const RankTime&, const RankTime&) = default;
+  };
+  struct RankTimeHash {
+    std::size_t operator()(const RankTime& key) const;
+  };
+  std::unordered_map<RankTime, double, RankTimeHash> rank_times_;
+  std::vector<double> own_;  // scratch of exchanges: copies that each rank sends
 };
 
 }  // namespace ridge::decode

@@ -5,9 +5,11 @@
 
 #include "ridge/des/sim_time.hpp"
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -38,14 +40,25 @@ struct Place {
   friend bool operator==(const Place&, const Place&) = default;
 };
 
-// Serves one task at a time: the kernels of an instance, or its scale-up links.
+// Serves one task at a time: the kernels of an instance, or its scale-up links (one direction of
+// them, where that is all a collective loads).
 struct ResourceInfo {
   Place at;
-  bool compute = true;  // otherwise scale-up links
+  bool compute = true;  // otherwise links
 };
 
 // Tokens of the whole replica, not of one instance.
 inline constexpr std::uint32_t kAllInstances = 0xffffffff;
+
+// Of the tokens of a MoE layer, those that have business with one FFN instance: one of their
+// experts is there, or their shared part is computed there.
+struct RoutedShare {
+  std::uint32_t ffn_instance = 0;
+  std::uint32_t layer = 0;  // as of FfnWork
+  std::uint32_t top_k = 1;
+  double elsewhere = 1.0;  // share of the tokens whose shared part is computed elsewhere
+  friend bool operator==(const RoutedShare&, const RoutedShare&) = default;
+};
 
 struct AttentionWork {
   Place at;
@@ -73,12 +86,13 @@ struct HeadWork {
 };
 
 // From one instance to another, over their NICs. Payload = bytes_per_token x requests of
-// `requests_of`, an instance of the attention pool.
+// `requests_of`, an instance of the attention pool, x the share of them that is routed so.
 struct Message {
   Place from;
   Place to;
   double bytes_per_token = 0.0;
   std::uint32_t requests_of = kAllInstances;
+  std::optional<RoutedShare> routed;
   friend bool operator==(const Message&, const Message&) = default;
 };
 
@@ -90,6 +104,7 @@ struct Collective {
   double bytes_per_token = 0.0;
   std::uint32_t requests_of = kAllInstances;
   std::uint32_t ranks = 1;
+  std::optional<RoutedShare> routed;
   friend bool operator==(const Collective&, const Collective&) = default;
 };
 
@@ -97,18 +112,42 @@ struct Collective {
 struct Exchange {
   Place at;
   double bytes_per_copy = 0.0;
-  std::uint32_t copies = 0;  // of each request's tokens
+  std::uint32_t top_k = 1;  // copies of each token
+  std::uint32_t queries = 1;
+  std::uint32_t layer = 0;  // as of FfnWork
   std::uint32_t experts = 0;
   bool returning = false;
   std::uint32_t ranks = 1;
   friend bool operator==(const Exchange&, const Exchange&) = default;
 };
 
+// Within an FFN instance whose GPUs hold different experts: each GPU has received an equal part of
+// the tokens over its own NIC, and the peers that hold their experts need them; or their results go
+// the same way back.
+struct PeerExchange {
+  Place at;
+  double bytes_per_token = 0.0;
+  std::uint32_t requests_of = kAllInstances;
+  std::uint32_t block = 0;  // of the model's FFN blocks
+  std::uint32_t layer = 0;  // as of FfnWork
+  std::uint32_t ranks = 1;  // expert-parallel ranks of the instance
+  bool returning = false;
+  std::optional<RoutedShare> routed;
+  friend bool operator==(const PeerExchange&, const PeerExchange&) = default;
+};
+
 // What a task does. Many tasks share it (the same block in every layer), so that its duration is
 // computed once per step.
-using Work = std::variant<AttentionWork, FfnWork, HeadWork, Message, Collective, Exchange>;
+using Work =
+    std::variant<AttentionWork, FfnWork, HeadWork, Message, Collective, Exchange, PeerExchange>;
 
-[[nodiscard]] Stage stage_of(const Work& work);
+[[nodiscard]] inline Stage stage_of(const Work& work) {
+  // In the order of the variant.
+  constexpr std::array<Stage, std::variant_size_v<Work>> kStageOf = {
+      Stage::attention, Stage::ffn,     Stage::head,    Stage::network,
+      Stage::scale_up,  Stage::network, Stage::scale_up};
+  return kStageOf[work.index()];
+}
 // Where it runs; a message, where it leaves.
 [[nodiscard]] Place place_of(const Work& work);
 

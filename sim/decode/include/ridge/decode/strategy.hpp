@@ -16,8 +16,8 @@ namespace ridge::decode {
 // does not have), in words; empty if nothing does.
 [[nodiscard]] std::vector<std::string> deployment_problems(const Deployment& deployment);
 
-// `layers_differ`: give every layer FFN work of its own (expert skew). The deployment must have no
-// problems.
-[[nodiscard]] StepGraph compile(const Deployment& deployment, bool layers_differ);
+// `drawn_layers`: how many layers differ in who gets which expert's rows; the others repeat them.
+// The deployment must have no problems.
+[[nodiscard]] StepGraph compile(const Deployment& deployment, std::uint32_t drawn_layers);
 
 }  // namespace ridge::decode

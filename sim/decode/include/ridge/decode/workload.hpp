@@ -37,8 +37,11 @@ struct Workload {
   enum class Kind : std::uint8_t { closed_loop, poisson, trace };
   Kind kind = Kind::closed_loop;
 
-  // closed_loop: always this many requests per GPU of the first pool, over all its micro-batches.
-  std::int64_t requests_per_gpu = 0;
+  // closed_loop: always this many requests, over all micro-batches: one of the three is given. A
+  // group of GPUs that share requests has whole ones.
+  double requests_per_gpu = 0;  // of the attention pool
+  std::int64_t requests_per_group = 0;
+  std::int64_t requests = 0;  // of all replicas together
   // closed_loop: contexts neither grow nor end, as papers measure; otherwise a request that ends is
   // replaced at once.
   bool steady = false;

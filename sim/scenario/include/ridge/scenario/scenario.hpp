@@ -63,6 +63,7 @@ struct AttentionPrecision {
 struct Drafting {
   std::int64_t tokens = 0;
   double acceptance = 0.0;
+  std::vector<double> acceptance_by_position;  // of the first drafts, where they differ
   bool operator==(const Drafting&) const = default;
 };
 
@@ -73,6 +74,7 @@ struct Deployment {
   decode::Dispatch dispatch = decode::Dispatch::broadcast;
   decode::CollectiveTiming collectives = decode::CollectiveTiming::links;
   decode::Gathering gathering = decode::Gathering::whole;
+  std::optional<decode::Schedule> schedule;
   bool scale_up_overlaps_compute = true;
   Seconds step_overhead;
   std::optional<AttentionPrecision> attention_precision;
@@ -99,8 +101,16 @@ struct Fabric {
 struct Network {
   decode::NetworkModel model = decode::NetworkModel::ports;
   Transport transport;
+  decode::Copies copies = decode::Copies::per_expert;
+  std::optional<std::int64_t> nodes_per_token;
   std::optional<Fabric> fabric;
   bool operator==(const Network&) const = default;
+};
+
+struct ScaleUp {
+  Transport transport;
+  bool in_switch_reduction = false;
+  bool operator==(const ScaleUp&) const = default;
 };
 
 struct FixedLength {
@@ -122,7 +132,10 @@ struct LognormalLength {
 using Lengths = std::variant<FixedLength, UniformLength, LognormalLength>;
 
 struct ClosedLoop {
-  std::int64_t requests_per_gpu = 1;
+  // One of the three.
+  std::optional<double> requests_per_gpu;
+  std::optional<std::int64_t> requests_per_group;
+  std::optional<std::int64_t> requests;
   bool steady = false;
   Lengths context;
   Lengths output;  // unless steady
@@ -187,6 +200,7 @@ struct Noise {
   std::vector<SlowGpu> slow_gpus;
   std::vector<SlowLink> slow_links;
   Experts experts;
+  decode::ExpertPopularity::Counts expert_rows = decode::ExpertPopularity::Counts::drawn;
   bool operator==(const Noise&) const = default;
 };
 
@@ -207,7 +221,7 @@ struct Scenario {
   ModelReference model;
   Deployment deployment;
   Network network;
-  Transport scale_up;
+  ScaleUp scale_up;
   Workload workload;
   Admission admission;
   Noise noise;

@@ -1,0 +1,349 @@
+#include "rotation.hpp"
+
+#include "fabric.hpp"
+#include "ridge/base/error.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <optional>
+#include <tuple>
+
+#include <boost/graph/adjacency_list.hpp>
+#include <boost/graph/howard_cycle_ratio.hpp>
+
+namespace ridge::decode {
+
+using des::SimTime;
+
+RotationServers::RotationServers(const StepGraph& graph, const Deployment& deployment)
+    : resources(graph.resources().size()) {
+  for (const Pool& pool : deployment.pools) {
+    first_instance.push_back(instances);
+    instances += static_cast<std::size_t>(pool.instances);
+  }
+}
+
+Rotation::Rotation(const StepGraph& graph, const Deployment& deployment,
+                   std::uint32_t micro_batches, Lags lags)
+    : graph_(graph),
+      servers_(graph, deployment),
+      micro_batches_(micro_batches),
+      orders_(servers_.count()) {
+  const auto tasks = graph.tasks();
+  std::vector<std::vector<TaskId>> of(servers_.count());
+  std::vector<std::uint32_t> depth(tasks.size(), 0);  // tasks before it on the longest way
+  std::uint32_t layers = 1;
+  for (TaskId t = 0; t < tasks.size(); ++t) {
+    for (const TaskId next : graph.successors(t)) depth[next] = std::max(depth[next], depth[t] + 1);
+    layers = std::max(layers, tasks[t].layer);
+    if (tasks[t].on_resource) {
+      of[tasks[t].resource].push_back(t);
+    } else {
+      const auto& message = std::get<Message>(graph.works()[tasks[t].work]);
+      of[servers_.sender(message.from)].push_back(t);
+      of[servers_.receiver(message.to)].push_back(t);
+    }
+  }
+  for (std::size_t s = 0; s < of.size(); ++s) {
+    const bool resource = s < servers_.resources;
+    const bool kernels = resource && graph.resources()[s].compute;
+    bool ports_lag = false;
+    order_server(s, of[s], depth, layers,
+                 !resource ? 0
+                 : kernels ? lags.kernels
+                           : lags.links,
+                 !resource ? ports_lag
+                 : kernels ? kernels_lag_
+                           : links_lag_);
+  }
+}
+
+void Rotation::order_server(std::size_t server, std::span<const TaskId> tasks,
+                            std::span<const std::uint32_t> depths, std::uint32_t layers,
+                            std::uint32_t lag, bool& lags) {
+  if (tasks.empty()) return;
+  // Visits: what a micro-batch does here in one go. Tasks of one depth of a layer are one visit
+  // (all messages of a layer, say), and so is a task that follows its predecessor here directly.
+  struct Visit {
+    std::uint32_t layer = 0;
+    std::uint32_t phase = 0;  // within the layer
+    std::vector<TaskId> tasks;
+  };
+  std::vector<Visit> visits;
+  const auto follows = [&](TaskId before, TaskId task) {
+    const auto next = graph_.successors(before);
+    return graph_.dependencies(task) == 1 &&
+           std::find(next.begin(), next.end(), task) != next.end();
+  };
+  for (const TaskId t : tasks) {
+    const std::uint32_t layer = graph_.tasks()[t].layer;
+    if (!visits.empty()) {
+      Visit& last = visits.back();
+      const TaskId before = last.tasks.back();
+      const bool together = graph_.tasks()[before].layer == layer && depths[before] == depths[t];
+      if (together || follows(before, t)) {
+        last.tasks.push_back(t);
+        continue;
+      }
+    }
+    const std::uint32_t phase =
+        !visits.empty() && visits.back().layer == layer ? visits.back().phase + 1 : 0;
+    lags = lags || phase > 0;
+    visits.push_back({layer, phase, {t}});
+  }
+  // The LM head counts as part of the layer after the last, which is the first of the next step:
+  // a micro-batch goes on from one to the other.
+  struct Entry {
+    std::uint64_t key;
+    std::int32_t step;
+    std::size_t visit;
+    std::uint32_t micro_batch;
+  };
+  std::vector<Entry> places;
+  const std::uint64_t round = std::uint64_t{layers} * micro_batches_;
+  for (std::int32_t step = 0; step < 3; ++step) {
+    for (std::size_t v = 0; v < visits.size(); ++v) {
+      for (std::uint32_t m = 0; m < micro_batches_; ++m) {
+        const std::uint64_t key = static_cast<std::uint64_t>(step) * round +
+                                  std::uint64_t{visits[v].layer} * micro_batches_ + m +
+                                  std::uint64_t{lag} * visits[v].phase;
+        if (key < 2 * round) places.push_back({key, step, v, m});
+      }
+    }
+  }
+  std::sort(places.begin(), places.end(), [&](const Entry& a, const Entry& b) {
+    return std::tie(a.key, visits[a.visit].phase, a.step, a.visit, a.micro_batch) <
+           std::tie(b.key, visits[b.visit].phase, b.step, b.visit, b.micro_batch);
+  });
+  Order& order = orders_[server];
+  for (const Entry& place : places) {
+    auto& part = place.key < round ? order.first : order.cycle;
+    for (const TaskId t : visits[place.visit].tasks) {
+      part.push_back({place.micro_batch, t, place.step});
+    }
+  }
+}
+
+bool Rotation::runs() const {
+  // A micro-batch stops after the last step, and others may then wait for its turns.
+  constexpr std::size_t kSteps = 4;
+  const auto tasks = graph_.tasks();
+  std::vector<std::size_t> next(servers_.count(), 0);
+  struct Progress {
+    std::vector<std::uint32_t> missing;
+    std::vector<bool> done;
+    std::size_t sinks_left = 0;
+    std::size_t steps = 0;
+  };
+  std::vector<Progress> lanes(micro_batches_);
+  const auto begin = [&](Progress& lane) {
+    lane.missing.resize(tasks.size());
+    for (TaskId t = 0; t < tasks.size(); ++t) lane.missing[t] = graph_.dependencies(t);
+    lane.done.assign(tasks.size(), false);
+    lane.sinks_left = graph_.sinks();
+  };
+  for (Progress& lane : lanes) begin(lane);
+  const auto is_next = [&](std::size_t server, std::uint32_t m, TaskId t) {
+    const Turn& turn = this->turn(server, next[server]);
+    return turn.micro_batch == m && turn.task == t;
+  };
+  for (bool moved = true; moved;) {
+    moved = false;
+    for (std::size_t s = 0; s < servers_.count(); ++s) {
+      // A message is done at its sender's and its receiver's turn together.
+      if (orders_[s].cycle.empty() || s >= servers_.resources + servers_.instances) continue;
+      for (;;) {
+        const Turn& turn = this->turn(s, next[s]);
+        Progress& lane = lanes[turn.micro_batch];
+        if (lane.steps == kSteps || lane.missing[turn.task] > 0 || lane.done[turn.task]) break;
+        if (!tasks[turn.task].on_resource) {
+          const auto& message = std::get<Message>(graph_.works()[tasks[turn.task].work]);
+          const std::size_t receiver = servers_.receiver(message.to);
+          if (!is_next(receiver, turn.micro_batch, turn.task)) break;
+          ++next[receiver];
+        }
+        ++next[s];
+        moved = true;
+        lane.done[turn.task] = true;
+        const auto successors = graph_.successors(turn.task);
+        for (const TaskId t : successors) --lane.missing[t];
+        if (successors.empty() && --lane.sinks_left == 0) {
+          ++lane.steps;
+          begin(lane);
+        }
+      }
+    }
+  }
+  return std::all_of(lanes.begin(), lanes.end(),
+                     [](const Progress& lane) { return lane.steps + 1 >= kSteps; });
+}
+
+namespace {
+
+// `to` is at least `time` later than `from` of `steps` steps before.
+struct Precedence {
+  std::size_t from = 0;
+  std::size_t to = 0;
+  double time = 0;
+  double steps = 0;
+};
+
+// `cause`: the edge that last moved each event, edges.size() for none. The ratio of a cycle of such
+// edges, if there is one.
+std::optional<double> ratio_of_cycle(std::span<const Precedence> edges,
+                                     std::span<const std::size_t> cause) {
+  std::vector<std::size_t> seen_from(cause.size(), cause.size());
+  for (std::size_t start = 0; start < cause.size(); ++start) {
+    std::size_t at = start;
+    while (seen_from[at] == cause.size()) {
+      seen_from[at] = start;
+      if (cause[at] == edges.size()) break;
+      at = edges[cause[at]].from;
+    }
+    if (cause[at] == edges.size() || seen_from[at] != start) continue;
+    double time = 0.0;
+    double steps = 0.0;
+    std::size_t around = at;
+    do {
+      time += edges[cause[around]].time;
+      steps += edges[cause[around]].steps;
+      around = edges[cause[around]].from;
+    } while (around != at);
+    return time / steps;
+  }
+  return std::nullopt;
+}
+
+// Howard's iteration as Boost has it gives up after a hundred rounds, about once in a thousand of
+// these graphs. A cycle longer than it says then shows as one that still gains when every step is
+// worth that long, and its ratio is the next guess (Dinkelbach).
+double maximum_cycle_ratio(std::size_t events, std::span<const Precedence> edges) {
+  using Graph =
+      boost::adjacency_list<boost::vecS, boost::vecS, boost::directedS, boost::no_property,
+                            boost::property<boost::edge_weight_t, double,
+                                            boost::property<boost::edge_weight2_t, double>>>;
+  Graph graph(events);
+  for (const Precedence& e : edges) {
+    boost::add_edge(e.from, e.to, {e.time, boost::property<boost::edge_weight2_t, double>(e.steps)},
+                    graph);
+  }
+  double ratio = boost::maximum_cycle_ratio(graph, boost::get(boost::vertex_index, graph),
+                                            boost::get(boost::edge_weight, graph),
+                                            boost::get(boost::edge_weight2, graph));
+  constexpr double kLeast = 1e-2;  // picoseconds
+  std::vector<double> latest(events);
+  std::vector<std::size_t> cause(events);
+  for (bool longer = true; longer;) {
+    longer = false;
+    std::fill(latest.begin(), latest.end(), 0.0);
+    std::fill(cause.begin(), cause.end(), edges.size());
+    for (bool moved = true; moved && !longer;) {
+      moved = false;
+      for (std::size_t i = 0; i < edges.size(); ++i) {
+        const Precedence& e = edges[i];
+        const double at = latest[e.from] + e.time - ratio * e.steps;
+        if (at <= latest[e.to] + kLeast) continue;
+        latest[e.to] = at;
+        cause[e.to] = i;
+        moved = true;
+      }
+      const auto found = moved ? ratio_of_cycle(edges, cause) : std::nullopt;
+      if (found && *found > ratio) {
+        ratio = *found;
+        longer = true;
+      }
+    }
+  }
+  return ratio;
+}
+
+}  // namespace
+
+Seconds cycle_time(const StepGraph& graph, Fabric* fabric, std::span<const Lane> lanes,
+                   const Rotation& rotation) {
+  const auto tasks = graph.tasks();
+  // Two events for each task of each micro-batch: it begins; and, of a message, its receiver has
+  // taken it in.
+  const auto begins = [&](std::uint32_t m, TaskId t) { return 2 * (m * tasks.size() + t); };
+  const auto taken = [&](std::uint32_t m, TaskId t) { return begins(m, t) + 1; };
+  std::vector<Precedence> edges;
+  const auto edge = [&](std::size_t from, std::size_t to, SimTime time, std::int32_t steps) {
+    edges.push_back(
+        {from, to, static_cast<double>(time.picoseconds()), static_cast<double>(steps)});
+  };
+  const auto message_time = [&](std::uint32_t m, TaskId t) {
+    const WorkId work = tasks[t].work;
+    const auto& message = std::get<Message>(graph.works()[work]);
+    return fabric->times({0, message.from}, {0, message.to}, lanes[m].times.payload_bytes[work]);
+  };
+  for (std::uint32_t m = 0; m < lanes.size(); ++m) {
+    const StepTimes& times = lanes[m].times;
+    for (TaskId t = 0; t < tasks.size(); ++t) {
+      const auto after = [&](std::size_t event, SimTime time) {
+        for (const TaskId next : graph.successors(t)) edge(event, begins(m, next), time, 0);
+        if (!graph.successors(t).empty()) return;
+        for (const TaskId root : graph.roots()) edge(event, begins(m, root), time, 1);
+      };
+      if (tasks[t].on_resource) {
+        after(begins(m, t), times.slowest[tasks[t].work]);
+        // No event: one that follows at once, so that every event has one after it.
+        edge(taken(m, t), begins(m, t), SimTime(), 1);
+        continue;
+      }
+      const auto time = message_time(m, t);
+      edge(begins(m, t), taken(m, t), time.until_first_byte + time.receiving, 0);
+      after(begins(m, t), time.until_first_byte + time.in_flight);
+      after(taken(m, t), SimTime());
+    }
+  }
+  const RotationServers& servers = rotation.servers();
+  for (std::size_t s = 0; s < servers.count(); ++s) {
+    const auto cycle = rotation.cycle(s);
+    for (std::size_t i = 0; i < cycle.size(); ++i) {
+      const Rotation::Turn& turn = cycle[i];
+      const bool last = i + 1 == cycle.size();
+      const Rotation::Turn& next = cycle[last ? 0 : i + 1];
+      const std::int32_t steps = next.step + (last ? 1 : 0) - turn.step;
+      const StepTimes& times = lanes[turn.micro_batch].times;
+      const Task& task = tasks[turn.task];
+      if (task.on_resource) {
+        edge(begins(turn.micro_batch, turn.task), begins(next.micro_batch, next.task),
+             times.slowest[task.work], steps);
+        continue;
+      }
+      if (s < servers.resources + servers.instances) {
+        edge(begins(turn.micro_batch, turn.task), begins(next.micro_batch, next.task),
+             message_time(turn.micro_batch, turn.task).sending, steps);
+      } else {
+        edge(taken(turn.micro_batch, turn.task), taken(next.micro_batch, next.task),
+             message_time(next.micro_batch, next.task).receiving, steps);
+      }
+    }
+  }
+  return Seconds{maximum_cycle_ratio(2 * lanes.size() * tasks.size(), edges) * 1e-12};
+}
+
+Rotation best_rotation(const StepGraph& graph, const Deployment& d, Fabric* fabric,
+                       std::span<const Lane> lanes) {
+  const auto micro_batches = static_cast<std::uint32_t>(lanes.size());
+  Rotation best(graph, d, micro_batches, {});
+  const std::uint32_t kernel_lags = best.kernels_lag() ? micro_batches : 1;
+  const std::uint32_t link_lags = best.links_lag() ? micro_batches : 1;
+  if (kernel_lags * link_lags == 1) return best;
+  Seconds shortest{std::numeric_limits<double>::infinity()};
+  std::optional<Rotation::Lags> chosen;
+  for (std::uint32_t k = 0; k < kernel_lags; ++k) {
+    for (std::uint32_t l = 0; l < link_lags; ++l) {
+      const Rotation rotation(graph, d, micro_batches, {.kernels = k, .links = l});
+      if (!rotation.runs()) continue;
+      const Seconds time = cycle_time(graph, fabric, lanes, rotation);
+      if (time >= shortest) continue;
+      shortest = time;
+      chosen = {.kernels = k, .links = l};
+    }
+  }
+  RIDGE_INVARIANT(chosen.has_value(), "a rotation without lags always runs");
+  return Rotation(graph, d, micro_batches, *chosen);
+}
+
+}  // namespace ridge::decode

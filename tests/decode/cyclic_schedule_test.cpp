@@ -1,0 +1,162 @@
+// A fixed order of work: no surprise from what becomes faster, and a step time that a graph tells.
+#include "ridge/base/error.hpp"
+#include "synthetic.hpp"
+
+#include <algorithm>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <rapidcheck.h>
+
+namespace ridge::decode {
+namespace {
+
+double microseconds(int least, int most) {
+  return *rc::gen::inRange(least, most) * 1e-6;
+}
+
+// Of two pools with a few instances of a few GPUs, stages of any length, and GPUs that are slower
+// than others.
+SimulationInput any_disaggregation() {
+  const std::int64_t layers = *rc::gen::inRange(1, 4);
+  const std::int64_t micro_batches = *rc::gen::inRange(1, 5);
+  auto input = test::two_to_two(
+      layers, micro_batches,
+      {.attention = microseconds(1, 60), .ffn = microseconds(1, 60), .head = microseconds(0, 30)});
+  Deployment& d = input.deployment;
+  d.schedule = Schedule::cyclic;
+  d.pools[0].instances = *rc::gen::inRange(1, 4);
+  d.pools[1].instances = *rc::gen::inRange(1, 4);
+  d.pools[0].gpus_per_instance = *rc::gen::element<std::int64_t>(1, 2, 4);
+  d.pools[1].gpus_per_instance = *rc::gen::element<std::int64_t>(1, 2);
+  // Experts are not split within an instance, and eight do not divide by three.
+  d.model = test::dense_model(layers);
+  d.ffn_tensor_parallel = d.pools[1].gpus_per_instance;
+  d.ffn_expert_parallel = d.pools[1].instances;
+  d.scale_up_overlaps_compute = *rc::gen::arbitrary<bool>();
+  d.scale_up.in_switch_reduction = *rc::gen::arbitrary<bool>();
+  d.gathering = *rc::gen::element(Gathering::whole, Gathering::per_message);
+  d.network.overhead = Seconds{microseconds(0, 10)};
+  for (Pool& pool : d.pools) {
+    pool.nic_bandwidth = BytesPerSecond{test::kWireBytesPerToken * 4 / microseconds(1, 40)};
+    pool.scale_up_bandwidth = BytesPerSecond{test::kWireBytesPerToken * 4 / microseconds(1, 40)};
+  }
+  if (*rc::gen::arbitrary<bool>()) {
+    const auto pool = static_cast<std::uint32_t>(*rc::gen::inRange(0, 2));
+    input.noise.slow_gpus = {{.pool = pool,
+                              .instance = static_cast<std::uint32_t>(
+                                  *rc::gen::inRange<std::int64_t>(0, d.pools[pool].instances)),
+                              .gpu = 0,
+                              .factor = *rc::gen::inRange(10, 30) / 10.0}};
+  }
+  return input;
+}
+
+constexpr double kRounding = 1e-9;
+
+TEST(CyclicSchedule, AStepTakesTheMaximumCycleRatioOfItsGraph) {
+  EXPECT_TRUE(rc::check([] {
+    auto input = any_disaggregation();
+    const double cycle = cyclic_step_time(input).value();
+    // A transient lasts the longer, the closer the second slowest cycle.
+    input.measurement = {.warmup_steps = 60, .steps = 120};
+    const double simulated = test::run(input).mean_tpot.value();
+    RC_LOG() << "cycle " << cycle << " s, simulated " << simulated << " s\n";
+    RC_ASSERT(std::abs(simulated - cycle) <= kRounding + 1e-3 * cycle);
+  }));
+}
+
+TEST(CyclicSchedule, WhatBecomesFasterNeverMakesAStepSlower) {
+  EXPECT_TRUE(rc::check([] {
+    const auto input = any_disaggregation();
+    auto faster = input;
+    Deployment& d = faster.deployment;
+    const double by = *rc::gen::inRange(101, 300) / 100.0;
+    switch (*rc::gen::inRange(0, 4)) {
+      case 0:
+        d.pools[*rc::gen::inRange(0, 2)].nic_bandwidth *= by;
+        break;
+      case 1:
+        d.pools[*rc::gen::inRange(0, 2)].scale_up_bandwidth *= by;
+        break;
+      case 2:
+        d.network.overhead = d.network.overhead / by;
+        break;
+      default:
+        faster.noise.slow_gpus.clear();
+    }
+    RC_ASSERT(cyclic_step_time(faster).value() <=
+              cyclic_step_time(input).value() * (1.0 + 1e-12) + kRounding);
+  }));
+}
+
+TEST(CyclicSchedule, AFasterChipNeverMakesAStepSlower) {
+  EXPECT_TRUE(rc::check([] {
+    auto input = any_disaggregation();
+    test::StageSeconds stages{.attention = microseconds(1, 60), .ffn = microseconds(1, 60)};
+    input.deployment.pools[0].kernels = test::fixed_kernels(stages);
+    input.deployment.pools[1].kernels = test::fixed_kernels(stages);
+    const Seconds before = cyclic_step_time(input);
+    const auto pool = static_cast<std::size_t>(*rc::gen::inRange(0, 2));
+    const double by = *rc::gen::inRange(101, 300) / 100.0;
+    stages.attention /= by;
+    stages.ffn /= by;
+    input.deployment.pools[pool].kernels = test::fixed_kernels(stages);
+    RC_ASSERT(cyclic_step_time(input).value() <= before.value() * (1.0 + 1e-12) + kRounding);
+  }));
+}
+
+// Where both pools have equally many instances, each sends first to its namesake, and all are
+// alike: it does not matter which of them is slow.
+TEST(CyclicSchedule, WhichInstanceIsSlowChangesNothing) {
+  EXPECT_TRUE(rc::check([] {
+    auto input = any_disaggregation();
+    Deployment& d = input.deployment;
+    d.pools[1].instances = d.pools[0].instances;
+    d.ffn_expert_parallel = d.pools[1].instances;
+    const auto pool = static_cast<std::uint32_t>(*rc::gen::inRange(0, 2));
+    input.noise.slow_gpus = {
+        {.pool = pool, .instance = 0, .gpu = 0, .factor = *rc::gen::inRange(10, 30) / 10.0}};
+    const double first = cyclic_step_time(input).value();
+    input.noise.slow_gpus[0].instance = static_cast<std::uint32_t>(d.pools[pool].instances - 1);
+    RC_ASSERT(std::abs(cyclic_step_time(input).value() - first) <= kRounding);
+  }));
+}
+
+TEST(CyclicSchedule, OfOnePoolTakesItsCycleToo) {
+  for (const std::int64_t micro_batches : {1, 2, 3}) {
+    auto input = test::two_to_two(6, micro_batches, {.attention = 7e-6, .ffn = 9e-6, .head = 2e-6});
+    Deployment& d = input.deployment;
+    d.strategy = "wide_expert_parallel";
+    d.pools.resize(1);
+    d.pools[0].roles = kAllRoles;
+    d.pools[0].instances = 1;
+    d.pools[0].gpus_per_instance = 8;
+    d.ffn_tensor_parallel = 1;
+    d.ffn_expert_parallel = 8;
+    d.schedule = Schedule::cyclic;
+    input.measurement = {.warmup_steps = 20, .steps = 40};
+    const double cycle = cyclic_step_time(input).value();
+    EXPECT_NEAR(test::run(input).mean_tpot.value(), cycle, 1e-3 * cycle);
+  }
+}
+
+TEST(CyclicSchedule, NeedsAClosedLoop) {
+  auto input = test::one_to_one(4, 2, {.attention = 1e-6}, 1e12);
+  test::arrive(input, 1000.0, 100, 10, 0.1);
+  input.deployment.schedule = Schedule::cyclic;
+  EXPECT_THAT([&] { (void)test::run(input); },
+              testing::ThrowsMessage<UserError>(testing::HasSubstr("needs a closed loop")));
+}
+
+TEST(CyclicSchedule, MicroBatchesWithoutRequestsTakeTheirTurns) {
+  auto input = test::one_to_one(4, 3, {.attention = 5e-6, .ffn = 2e-6}, 1e12);
+  input.workload.requests_per_gpu = 2;
+  input.deployment.schedule = Schedule::cyclic;
+  const auto result = test::run(input);
+  EXPECT_DOUBLE_EQ(result.mean_requests, 2.0);
+  EXPECT_NEAR(result.mean_tpot.value(), 4 * 2 * 5e-6, 1e-8);
+}
+
+}  // namespace
+}  // namespace ridge::decode
