@@ -114,7 +114,7 @@ TEST(SimulationSweep, APointIsWhatSimulateSaysOfIt) {
   for (const json& row : rows) {
     expect_row_is(row, simulated(scenario, {{"/deployment/micro_batches", row["micro_batches"]},
                                             {"/workload/requests_per_gpu", row["requests_per_gpu"]},
-                                            {"/workload/context/tokens", row["tokens"]},
+                                            {"/workload/context/tokens", row["context/tokens"]},
                                             {"/noise/kernel_jitter", row["kernel_jitter"]},
                                             {"/deployment/pools/attention/chip", row["chip"]}}));
   }

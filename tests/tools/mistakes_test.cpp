@@ -246,7 +246,8 @@ TEST_F(Mistake, ANumberOutOfItsRangeOrNoneIsToldWithTheRange) {
       {{"fit", "--weights-share", "nan"}, "--weights-share: expected a number"},
       {{"fit", "--stages", "2.5"}, "--stages: expected a whole number from 1 to 64, got \"2.5\""},
       {{"simulate", "x", "--seed", "-1"}, "--seed: expected a whole number from 0 on, got \"-1\""},
-      {{"simulate", "x", "--picture", "p.png"}, "--picture: expected the name of an SVG file"},
+      {{"simulate", "x", "--picture", "p.gif"},
+       "--picture: expected a name that ends in .svg or .png"},
       {{"cost", "--model", ""}, "--model: expected a name, got an empty one"},
       {{"cost", "--chip", ""}, "--chip: expected a name, got an empty one"},
   };

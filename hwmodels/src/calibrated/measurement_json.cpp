@@ -227,8 +227,8 @@ void read_measurement_json(std::string_view text, const std::string& name, Measu
   {
     JsonObject object(root);
     // How it was measured; the curves do not depend on it.
-    for (const std::string_view key :
-         {"$schema", "tool", "command", "date_utc", "software", "clocks", "timing"}) {
+    for (const std::string_view key : {"$schema", "tool", "command", "date_utc", "software",
+                                       "clocks", "timing", "checks", "not_measured"}) {
       object.ignore(key);
     }
     std::string format;
@@ -254,7 +254,8 @@ void read_measurement_json(std::string_view text, const std::string& name, Measu
         Point point;
         point.index = index++;
         JsonObject fields(node);
-        for (const std::string_view key : {"flop", "p10_us", "p90_us", "samples"}) {
+        for (const std::string_view key :
+             {"flop", "p10_us", "p90_us", "samples", "sm_MHz", "memory_MHz"}) {
           fields.ignore(key);
         }
         bool good = fields.required("family", point.family);

@@ -23,25 +23,26 @@ std::string note_of(const Calibration& calibration, const Curve& curve) {
   return note;
 }
 
+// Figures first: kernels' names are long, and go on below themselves in a narrow output.
 std::string curves_table(const Calibration& calibration) {
   view::TextTable table;
-  table.column("operator", view::Align::left);
-  table.column("kernel", view::Align::left);
-  table.column("measure-\nments");
   table.column("error of the\nunseen: p50");
   table.column("\np90");
-  table.column("", view::Align::left);
+  table.column("measure-\nments");
+  table.column("operator,\nits kernels and their use", view::Align::left);
   const Curve* last = nullptr;
   for (const Curve& curve : calibration.curves) {
-    const bool alternative = last != nullptr && last->key.slot() == curve.key.slot();
+    if (last == nullptr || last->key.slot() != curve.key.slot()) {
+      table.row({"", "", "", curve.key.slot()});
+    }
     last = &curve;
     const HeldOutError& e = curve.held_out;
     const bool measured = e.measurements > 0;
-    table.row({alternative ? "" : curve.key.slot(), curve.key.kernel,
-               measured ? fmt::format("{}", e.measurements) : "-",
-               measured ? fmt::format("{:.1f} %", 100.0 * e.p50) : "-",
+    table.row({measured ? fmt::format("{:.1f} %", 100.0 * e.p50) : "-",
                measured ? fmt::format("{:.1f} %", 100.0 * e.p90) : "-",
-               note_of(calibration, curve)});
+               measured ? fmt::format("{}", e.measurements) : "-",
+               fmt::format("- {}{}{}", curve.key.kernel, curve.key.kernel.empty() ? "" : ": ",
+                           note_of(calibration, curve))});
   }
   return table.text();
 }

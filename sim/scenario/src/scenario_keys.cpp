@@ -421,8 +421,8 @@ static const KeyTable& keys_of(const Network* /*of*/) {
                       .optional());
     all.push_back(key<&N::nodes_per_token>("nodes_per_token",
                                            "With per_node: to how many nodes the router sends a "
-                                           "token at most (4 in DeepSeek-V3); any number where "
-                                           "absent.",
+                                           "token at most, as group-limited routing does; any "
+                                           "number where absent.",
                                            between(1, kMaxGpus)));
     all.push_back(
         key<&N::fabric>("fabric",
