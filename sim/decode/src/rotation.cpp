@@ -111,9 +111,9 @@ void Rotation::order_server(std::size_t server, std::span<const TaskId> tasks,
       }
     }
   }
-  std::sort(places.begin(), places.end(), [&](const Entry& a, const Entry& b) {
-    return std::tie(a.key, visits[a.visit].phase, a.step, a.visit, a.micro_batch) <
-           std::tie(b.key, visits[b.visit].phase, b.step, b.visit, b.micro_batch);
+  std::sort(places.begin(), places.end(), [](const Entry& a, const Entry& b) {
+    return std::tie(a.key, a.step, a.visit, a.micro_batch) <
+           std::tie(b.key, b.step, b.visit, b.micro_batch);
   });
   Order& order = orders_[server];
   for (const Entry& place : places) {
