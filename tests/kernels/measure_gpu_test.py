@@ -103,7 +103,8 @@ class MeasureGpu(unittest.TestCase):
         path.write_text(json.dumps(whole))
         calibration = pathlib.Path(self.folder.name) / "mine.json"
         done = subprocess.run([RIDGE, "calibrate", str(path), "--chip", "h100", "--base", "h100", "-o",
-                               str(calibration)], capture_output=True, text=True, timeout=500, check=False)
+                               str(calibration)], capture_output=True, text=True, timeout=500, check=False,
+                              env={**os.environ, "COLUMNS": "300"})
         self.assertEqual(done.returncode, 0, done.stderr)
         first = {}
         for line in done.stdout.splitlines():
