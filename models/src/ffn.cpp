@@ -17,16 +17,17 @@ struct Emitter {
   std::int64_t hidden;
   OperatorList& out;
 
-  void gemm(std::string_view name, double m, std::int64_t n, std::int64_t k, Precision weights,
+  void gemm(std::string_view name, double m, std::int64_t n, std::int64_t k, WeightFormat weights,
             Precision input, Precision output) const {
     out.add(name, Part::ffn,
             Gemm{.m = m,
                  .n = n,
                  .k = k,
-                 .weights = weights,
+                 .weights = weights.precision,
                  .compute = block.compute,
                  .input = input,
-                 .output = output});
+                 .output = output,
+                 .weight_scales = weights.scale_bytes});
   }
 
   void grouped(std::string_view name, const GroupedGemm& rows, std::int64_t n, std::int64_t k,
@@ -35,6 +36,7 @@ struct Emitter {
     shape.n = n;
     shape.k = k;
     shape.weights = block.weights;
+    shape.weight_scales = block.weight_scales;
     shape.compute = block.compute;
     shape.input = input;
     shape.output = output;
@@ -61,7 +63,7 @@ struct Emitter {
 
   // A dense two-layer network on `tokens` tokens: a dense FFN, or the shared experts.
   void dense(std::string_view up, std::string_view act, std::string_view down, double tokens,
-             std::int64_t intermediate, bool gated, Precision weights) const {
+             std::int64_t intermediate, bool gated, WeightFormat weights) const {
     const std::int64_t width = (gated ? 2 : 1) * intermediate;
     gemm(up, tokens, width, hidden, weights, block.compute, precisions.activations);
     elementwise(act, tokens * static_cast<double>(width),
@@ -72,13 +74,24 @@ struct Emitter {
 
 void emit(const DenseFfn& ffn, const Emitter& e, double tokens, const FfnShard& shard) {
   e.dense("gate_up", "activation", "down", tokens * shard.own_tokens,
-          ffn.intermediate / shard.tensor_parallel, ffn.gated, e.block.weights);
+          ffn.intermediate / shard.tensor_parallel, ffn.gated, e.block.weight_format());
+}
+
+void emit(const NoFfn& /*ffn*/, const Emitter& /*e*/, double /*tokens*/,
+          const FfnShard& /*shard*/) {}
+
+// Of the router's choices, those that are experts with weights.
+double chosen_experts(const MoeFfn& ffn) {
+  const auto experts = static_cast<double>(ffn.experts);
+  return static_cast<double>(ffn.top_k) * experts /
+         (experts + static_cast<double>(ffn.identity_experts));
 }
 
 void emit(const MoeFfn& ffn, const Emitter& e, double tokens, const FfnShard& shard) {
   const double own = tokens * shard.own_tokens;
-  const auto hidden = static_cast<double>(e.hidden);
-  const auto top_k = static_cast<double>(ffn.top_k);
+  const std::int64_t token = routed_width(e.block, e.hidden);
+  const auto hidden = static_cast<double>(token);
+  const double top_k = chosen_experts(ffn);
   const auto experts = static_cast<double>(ffn.experts);
   const std::int64_t held =
       shard.experts ? shard.experts->held : ffn.experts / shard.expert_parallel;
@@ -90,22 +103,34 @@ void emit(const MoeFfn& ffn, const Emitter& e, double tokens, const FfnShard& sh
                     : expected_active_experts(static_cast<double>(held), top_k / experts, tokens);
   const std::int64_t intermediate = ffn.expert_intermediate / shard.tensor_parallel;
   const std::int64_t width = (ffn.gated ? 2 : 1) * intermediate;
+  if (ffn.latent > 0) {
+    e.gemm("latent_down", own, ffn.latent, e.hidden, e.block.weight_format(), e.block.compute,
+           e.precisions.activations);
+  }
   e.around_experts(Elementwise::Kind::expert_permutation, "permute", own * hidden,
                    rows.rows * hidden, e.block.compute);
   if (ffn.gated) rows.kind = GroupedGemm::Kind::up;
-  e.grouped("expert_gate_up", rows, width, e.hidden, e.block.compute, e.precisions.activations);
+  e.grouped("expert_gate_up", rows, width, token, e.block.compute, e.precisions.activations);
   e.around_experts(Elementwise::Kind::expert_activation, "expert_activation",
                    rows.rows * static_cast<double>(width),
                    rows.rows * static_cast<double>(intermediate), e.block.compute);
   if (ffn.gated) rows.kind = GroupedGemm::Kind::down;
-  e.grouped("expert_down", rows, e.hidden, intermediate, e.block.compute, e.precisions.activations);
+  e.grouped("expert_down", rows, token, intermediate, e.block.compute, e.precisions.activations);
   if (ffn.shared_intermediate > 0) {
     e.dense("shared_gate_up", "shared_activation", "shared_down", own,
             ffn.shared_intermediate / shard.tensor_parallel, ffn.gated,
-            ffn.shared_weights.value_or(e.block.weights));
+            ffn.shared_weights.value_or(e.block.weight_format()));
+  }
+  if (ffn.dense_intermediate > 0) {
+    e.dense("gate_up", "activation", "down", own, ffn.dense_intermediate / shard.tensor_parallel,
+            ffn.gated, e.block.weight_format());
   }
   e.around_experts(Elementwise::Kind::expert_combination, "combine", rows.rows * hidden,
                    own * hidden, e.precisions.activations);
+  if (ffn.latent > 0) {
+    e.gemm("latent_up", own, e.hidden, ffn.latent, e.block.weight_format(), e.block.compute,
+           e.precisions.activations);
+  }
 }
 
 double dense_parameters(double hidden, std::int64_t intermediate, bool gated) {
@@ -117,17 +142,33 @@ FfnParameters parameters(const DenseFfn& ffn, double hidden) {
   return {.total = all, .active = all, .routed = 0.0};
 }
 
+FfnParameters parameters(const NoFfn& /*ffn*/, double /*hidden*/) {
+  return {};
+}
+
+double expert_biases(const MoeFfn& ffn, double width) {
+  return (ffn.gated ? 2.0 : 1.0) * static_cast<double>(ffn.expert_intermediate) + width;
+}
+// Of all experts and the router.
+double biases(const MoeFfn& ffn, double hidden) {
+  return static_cast<double>(ffn.experts) *
+         (expert_biases(ffn, ffn.latent > 0 ? static_cast<double>(ffn.latent) : hidden) + 1.0);
+}
+
 FfnParameters parameters(const MoeFfn& ffn, double hidden) {
   const auto experts = static_cast<double>(ffn.experts);
-  double expert = dense_parameters(hidden, ffn.expert_intermediate, ffn.gated);
-  double router = experts * hidden;
+  const double latent = ffn.latent > 0 ? static_cast<double>(ffn.latent) : hidden;
+  double expert = dense_parameters(latent, ffn.expert_intermediate, ffn.gated);
+  const double choices = experts + static_cast<double>(ffn.identity_experts);
+  double rest = choices * hidden + (ffn.latent > 0 ? 2.0 * hidden * latent : 0.0) +
+                dense_parameters(hidden, ffn.shared_intermediate, ffn.gated) +
+                dense_parameters(hidden, ffn.dense_intermediate, ffn.gated);
   if (ffn.biases) {
-    expert += (ffn.gated ? 2.0 : 1.0) * static_cast<double>(ffn.expert_intermediate) + hidden;
-    router += experts;
+    expert += expert_biases(ffn, latent);
+    rest += experts;
   }
-  const double shared = dense_parameters(hidden, ffn.shared_intermediate, ffn.gated);
-  return {.total = experts * expert + shared + router,
-          .active = static_cast<double>(ffn.top_k) * expert + shared + router,
+  return {.total = experts * expert + rest,
+          .active = chosen_experts(ffn) * expert + rest,
           .routed = experts * expert};
 }
 
@@ -140,14 +181,16 @@ double expected_active_experts(double experts, double top_k_share, double tokens
 
 void routing_operators(const FfnBlock& block, const Precisions& precisions, std::int64_t hidden,
                        double tokens, OperatorList& out) {
+  if (std::holds_alternative<NoFfn>(block.kind)) return;
   const Emitter e{block, precisions, hidden, out};
   const double values = tokens * static_cast<double>(hidden);
+  residual_operators(block.residual_streams, precisions, hidden, tokens, out);
   e.elementwise("ffn_norm", values, values, block.compute);
   const auto* moe = std::get_if<MoeFfn>(&block.kind);
   if (moe == nullptr) return;
   out.add("router", Part::router,
           Gemm{.m = tokens,
-               .n = moe->experts,
+               .n = moe->experts + moe->identity_experts,
                .k = hidden,
                .weights = moe->router,
                .compute = moe->router,
@@ -167,30 +210,53 @@ FfnParameters ffn_parameters(const FfnBlock& block, std::int64_t hidden) {
   const auto width = static_cast<double>(hidden);
   FfnParameters p =
       std::visit([&](const auto& kind) { return parameters(kind, width); }, block.kind);
-  p.total += width;
-  p.active += width;
+  if (std::holds_alternative<NoFfn>(block.kind)) return p;
+  const double around = width + residual_parameters(block.residual_streams, hidden);
+  p.total += around;
+  p.active += around;
   return p;
 }
 
+std::int64_t routed_width(const FfnBlock& block, std::int64_t hidden) {
+  const auto* moe = std::get_if<MoeFfn>(&block.kind);
+  return moe != nullptr && moe->latent > 0 ? moe->latent : hidden;
+}
+
+Bytes routed_weight_bytes(const FfnBlock& block, std::int64_t hidden) {
+  return ffn_parameters(block, hidden).routed * block.weight_format().bytes();
+}
+
 Bytes ffn_weight_bytes(const FfnBlock& block, std::int64_t hidden) {
-  Bytes total = ffn_parameters(block, hidden).total * bytes_per_value(block.weights);
-  if (const auto* moe = std::get_if<MoeFfn>(&block.kind); moe != nullptr && moe->shared_weights) {
-    total += dense_parameters(static_cast<double>(hidden), moe->shared_intermediate, moe->gated) *
-             (bytes_per_value(*moe->shared_weights) - bytes_per_value(block.weights));
+  Bytes total = ffn_parameters(block, hidden).total * block.weight_format().bytes();
+  if (const auto* moe = std::get_if<MoeFfn>(&block.kind)) {
+    const auto width = static_cast<double>(hidden);
+    // The router is kept as it computes, and biases are in BF16.
+    const auto instead = [&](double count, Bytes each) {
+      total += count * (each - block.weight_format().bytes());
+    };
+    instead(static_cast<double>(moe->experts + moe->identity_experts) * width,
+            bytes_per_value(moe->router));
+    if (moe->biases) instead(biases(*moe, width), bytes_per_value(Precision::bf16));
+    if (moe->shared_weights) {
+      total += dense_parameters(width, moe->shared_intermediate, moe->gated) *
+               (moe->shared_weights->bytes() - block.weight_format().bytes());
+    }
   }
   return total;
 }
 
 std::string_view kind_name(const FfnBlock& block) {
-  return std::holds_alternative<MoeFfn>(block.kind) ? "moe" : "dense";
+  constexpr std::array<std::string_view, 3> kNames = {"dense", "moe", "none"};
+  return kNames[block.kind.index()];
 }
 
 void read_ffn(const JsonNode& node, const FfnBlock& defaults, FfnBlock& out) {
   JsonObject object(node);
   out.weights = defaults.weights;
+  out.weight_scales = defaults.weight_scales;
   out.compute = defaults.compute;
   const auto kind = object.required("kind");
-  const std::array<std::string, 2> names = {"dense", "moe"};
+  const std::array<std::string, 3> names = {"dense", "moe", "none"};
   const auto index = kind ? kind->read_choice(names) : std::nullopt;
   if (!index) {
     for (const auto& member : node.is_object() ? node.members() : decltype(node.members()){}) {
@@ -202,6 +268,9 @@ void read_ffn(const JsonNode& node, const FfnBlock& defaults, FfnBlock& out) {
     auto& dense = out.kind.emplace<DenseFfn>();
     object.required("intermediate", dense.intermediate, between(1, kMaxDim));
     object.optional("gated", dense.gated);
+  } else if (*index == 2) {
+    out.kind.emplace<NoFfn>();
+    return;
   } else {
     auto& moe = out.kind.emplace<MoeFfn>();
     object.required("experts", moe.experts, between(1, kMaxExperts));
@@ -211,17 +280,23 @@ void read_ffn(const JsonNode& node, const FfnBlock& defaults, FfnBlock& out) {
     object.optional("gated", moe.gated);
     object.optional("biases", moe.biases);
     object.optional("router_precision", moe.router, precision_names());
-    if (const auto shared = object.optional("shared_weights_precision")) {
-      shared->read(moe.shared_weights.emplace(), precision_names());
-    }
+    WeightFormat shared;
+    if (read_weight_format(object, shared, "shared_")) moe.shared_weights = shared;
+    object.optional("latent", moe.latent, between(0, kMaxDim));
+    object.optional("dense_intermediate", moe.dense_intermediate, between(0, kMaxDim));
+    object.optional("identity_experts", moe.identity_experts, between(0, kMaxExperts));
   }
-  object.optional("weights_precision", out.weights, precision_names());
+  WeightFormat weights;
+  if (read_weight_format(object, weights)) {
+    out.weights = weights.precision;
+    out.weight_scales = weights.scale_bytes;
+  }
   object.optional("compute_precision", out.compute, precision_names());
 }
 
 Problem ffn_problem(const FfnBlock& block) {
   if (const auto* moe = std::get_if<MoeFfn>(&block.kind)) {
-    if (moe->top_k > moe->experts) {
+    if (moe->top_k > moe->experts + moe->identity_experts) {
       return {"/top_k",
               fmt::format("top_k ({}) is more than experts ({})", moe->top_k, moe->experts)};
     }

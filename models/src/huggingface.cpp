@@ -91,7 +91,9 @@ class Blocks {
  private:
   static bool by_layer(const json& value) {
     if (!value.is_structured()) return false;
-    if (value.is_object() && value.contains("at_layer")) return true;
+    if (value.is_object() && (value.contains("at_layer") || value.contains("listed"))) {
+      return true;
+    }
     return std::any_of(value.begin(), value.end(), by_layer);
   }
 
@@ -129,8 +131,8 @@ class Importer {
     model_["title"] =
         fmt::format("{} (imported; its comment tells what was assumed)", options_.name);
     model_["comment"] = Ordered::array();
-    for (const char* key : {"hidden", "vocabulary", "tied_embeddings"}) {
-      model_[key] = Ordered(config_.evaluate(family.model->child(key), fmt::format("/{}", key)));
+    for (const auto& [key, expression] : family.model->members()) {
+      model_[key] = Ordered(config_.evaluate(expression, "/" + key));
     }
     Blocks attentions(config_, *family.attention, "/attention/");
     Blocks ffns(config_, *family.ffn, "/ffn/");
@@ -143,17 +145,24 @@ class Importer {
       made.layers[i] = named(layout.layers[i], i);
     }
     if (layout.drafts > 0) made.draft = named(layout.draft, layout.layers.size());
-    FfnParts parts;
-    for (const auto& block : ffns.all()) note_parts(block.second, parts);
-    serving_ = serving(config_, options_, parts, assume_);
-    model_["precision"] = precision();
+    std::map<std::string, std::vector<std::int64_t>> attention_layers;
+    std::map<std::string, std::vector<std::int64_t>> ffn_layers;
+    for (std::size_t i = 0; i <= made.layers.size(); ++i) {
+      if (i == made.layers.size() && layout.drafts == 0) break;
+      const auto& [attention, ffn] = i == made.layers.size() ? made.draft : made.layers[i];
+      attention_layers[attention].push_back(static_cast<std::int64_t>(i));
+      ffn_layers[ffn].push_back(static_cast<std::int64_t>(i));
+    }
+    Serving serving(config_, options_, assume_);
+    serving.describe_attentions(attentions.all(), attention_layers);
+    serving.describe_ffns(ffns.all(), ffn_layers);
+    precision_source_ = serving.source();
+    assume_(precision_source_);
+    model_["precision"] = serving.precision();
     for (const auto& [name, block] : attentions.all()) {
       model_["attention"][name] = ordered_block(block);
     }
-    for (auto& [name, block] : ffns.all()) {
-      set_precisions(block);
-      model_["ffn"][name] = ordered_block(block);
-    }
+    for (const auto& [name, block] : ffns.all()) model_["ffn"][name] = ordered_block(block);
     const auto layer = [](const Layout::Layer& blocks) {
       return Ordered{{"attention", blocks.first}, {"ffn", blocks.second}};
     };
@@ -169,56 +178,11 @@ class Importer {
     model_["sources"] = sources();
   }
 
-  [[nodiscard]] Ordered precision() const {
-    const auto name = [](Precision p) { return std::string(name_of(p)); };
-    return {{"weights", name(serving_.attention.weights)},
-            {"compute", name(serving_.attention.compute)},
-            {"cache", name(serving_.cache)},
-            {"attention_compute", name(serving_.attention_compute)},
-            {"activations", name(serving_.activations)},
-            {"wire_dispatch", name(serving_.wire_dispatch)},
-            {"wire_combine", name(serving_.wire_combine)}};
-  }
-
-  static void note_parts(const json& ffn, FfnParts& parts) {
-    const bool moe = ffn.value("kind", "") == "moe";
-    (moe ? parts.routed : parts.dense) = true;
-    parts.shared = parts.shared || has_shared(ffn);
-  }
-
-  static bool has_shared(const json& ffn) { return ffn.value("shared_intermediate", json(0)) != 0; }
-
-  void set_precisions(json& ffn) const {
-    if (ffn.value("kind", "") == "dense") {
-      differ(ffn, serving_.dense_ffn);
-      return;
-    }
-    differ(ffn, serving_.routed_experts);
-    if (!has_shared(ffn)) return;
-    if (serving_.shared_experts.weights != serving_.routed_experts.weights) {
-      ffn["shared_weights_precision"] = name_of(serving_.shared_experts.weights);
-    }
-    if (serving_.shared_experts.compute != serving_.routed_experts.compute) {
-      config_.root().error(
-          "shared and routed experts multiply in different precisions, which is not understood");
-    }
-  }
-
-  // Writes down where an FFN's precisions are not the model's.
-  void differ(json& block, const Serving::Part& part) const {
-    if (part.weights != serving_.attention.weights) {
-      block["weights_precision"] = name_of(part.weights);
-    }
-    if (part.compute != serving_.attention.compute) {
-      block["compute_precision"] = name_of(part.compute);
-    }
-  }
-
   Ordered sources() {
     Ordered out;
     const std::string file = std::filesystem::path(document_.name()).filename().string();
     out[""] = fmt::format("imported from the Hugging Face configuration {}", file);
-    out["/precision"] = serving_.source;
+    out["/precision"] = precision_source_;
     if (const auto& stated = config_.family()->assumptions) {
       for (const auto& [pointer, text] : stated->members()) {
         if (!model_.contains(Ordered::json_pointer(pointer))) continue;
@@ -246,7 +210,7 @@ class Importer {
   JsonContext context_;
   std::function<void(std::string)> assume_;
   Config config_;
-  Serving serving_;
+  std::string precision_source_;
   Ordered model_;
 };
 

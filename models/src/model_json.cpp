@@ -55,6 +55,7 @@ void read_precisions(const JsonNode& node, ModelSpec& out) {
   object.required("activations", out.precisions.activations, names);
   object.required("wire_dispatch", out.precisions.wire_dispatch, names);
   object.required("wire_combine", out.precisions.wire_combine, names);
+  read_weight_scales(object, out.precisions.weight_scales);
 }
 
 void read_claims(const JsonNode& node, Claims& out) {
@@ -83,6 +84,14 @@ void read_model(const JsonNode& node, ModelSpec& out) {
   object.required("hidden", out.hidden, between(1, 1048576));
   object.required("vocabulary", out.vocabulary, between(1, 16777216));
   object.required("tied_embeddings", out.tied_embeddings);
+  if (const auto streams = object.optional("residual_streams")) {
+    // Every block gets a copy, so a sweep that moves the number has to read the model again.
+    JsonContext unbound = streams->context();
+    unbound.bindings = nullptr;
+    JsonNode(streams->json(), unbound, streams->pointer())
+        .read(out.residual_streams, between(1, 64));
+  }
+  object.optional("ngram_parameters", out.ngram_parameters, between(0, 1e15));
   if (const auto precision = object.required("precision")) read_precisions(*precision, out);
 
   if (const auto blocks = object.required("attention")) {
@@ -95,6 +104,7 @@ void read_model(const JsonNode& node, ModelSpec& out) {
       AttentionBlock& block = out.attentions.emplace_back();
       block.name = name;
       read_attention(member, defaults, block);
+      block.residual_streams = out.residual_streams;
     }
   }
   if (const auto blocks = object.required("ffn")) {
@@ -103,12 +113,14 @@ void read_model(const JsonNode& node, ModelSpec& out) {
     const FfnBlock defaults{.name = {},
                             .kind = {},
                             .weights = out.precisions.weights,
-                            .compute = out.precisions.compute};
+                            .compute = out.precisions.compute,
+                            .weight_scales = out.precisions.weight_scales};
     out.ffns.reserve(members.size());
     for (const auto& [name, member] : members) {
       FfnBlock& block = out.ffns.emplace_back();
       block.name = name;
       read_ffn(member, defaults, block);
+      block.residual_streams = out.residual_streams;
     }
   }
   if (const auto layers = object.required("layers")) read_runs(*layers, out);

@@ -53,8 +53,8 @@ std::vector<LayerSpec> ModelSpec::layer_sequence() const {
 }
 
 double ModelSpec::total_parameters() const {
-  double total =
-      embedding_parameters(*this) * (tied_embeddings ? 1.0 : 2.0) + static_cast<double>(hidden);
+  double total = embedding_parameters(*this) * (tied_embeddings ? 1.0 : 2.0) +
+                 static_cast<double>(hidden) + ngram_parameters;
   for (std::size_t i = 0; i < attentions.size(); ++i) {
     total +=
         static_cast<double>(layers_with_attention(i)) * attention_parameters(attentions[i], hidden);
@@ -101,9 +101,10 @@ std::int64_t ModelSpec::effective_rank() const {
 Bytes ModelSpec::weight_bytes() const {
   Bytes total = embedding_parameters(*this) * (tied_embeddings ? 1.0 : 2.0) *
                 bytes_per_value(Precision::bf16);
+  total += ngram_parameters * bytes_per_value(Precision::bf16);
   for (std::size_t i = 0; i < attentions.size(); ++i) {
     total += static_cast<double>(layers_with_attention(i)) *
-             attention_parameters(attentions[i], hidden) * bytes_per_value(precisions.weights);
+             attention_weight_bytes(attentions[i], precisions, hidden);
   }
   for (std::size_t i = 0; i < ffns.size(); ++i) {
     total += static_cast<double>(layers_with_ffn(i)) * ffn_weight_bytes(ffns[i], hidden);

@@ -165,7 +165,7 @@ Demand demand(const Gemm& op) {
   Demand d;
   d.flop = Flop{2.0 * batch * op.m * n * k};
   d.compute = op.compute;
-  d.weights = batch * n * k * bytes_per_value(op.weights);
+  d.weights = batch * n * k * (bytes_per_value(op.weights) + Bytes{op.weight_scales});
   d.activations_read = batch * op.m * k * bytes_per_value(op.input);
   d.activations_written = batch * op.m * n * bytes_per_value(op.output);
   return d;
@@ -177,7 +177,7 @@ Demand demand(const GroupedGemm& op) {
   Demand d;
   d.flop = Flop{2.0 * op.rows * n * k};
   d.compute = op.compute;
-  d.weights = op.active_experts * n * k * bytes_per_value(op.weights);
+  d.weights = op.active_experts * n * k * (bytes_per_value(op.weights) + Bytes{op.weight_scales});
   d.activations_read = op.rows * k * bytes_per_value(op.input);
   d.activations_written = op.rows * n * bytes_per_value(op.output);
   return d;

@@ -71,7 +71,7 @@ TEST(MemoryPlan, SharedExpertsKeepTheirOwnPrecision) {
   auto& moe = std::get<models::MoeFfn>(input.deployment.model.ffns[0].kind);
   moe.shared_intermediate = 256;
   const auto bf16 = plan_memory(input.deployment, input.admission);
-  moe.shared_weights = models::Precision::fp32;
+  moe.shared_weights = models::WeightFormat{models::Precision::fp32};
   const auto fp32 = plan_memory(input.deployment, input.admission);
   EXPECT_DOUBLE_EQ((fp32.pools[1].weights - bf16.pools[1].weights).value(),
                    2.0 * 3 * 128 * 256 / 4);

@@ -38,8 +38,7 @@ class FixedKernels : public hw::KernelModel {
   hw::ChipSpec chip_;
 };
 
-models::ModelSpec model_with(const std::variant<models::DenseFfn, models::MoeFfn>& ffn,
-                             std::int64_t layers) {
+models::ModelSpec model_with(const decltype(models::FfnBlock::kind)& ffn, std::int64_t layers) {
   models::ModelSpec model;
   model.name = "synthetic";
   model.hidden = 128;

@@ -93,14 +93,82 @@ TEST(MoeFfn, SharedExpertsMayBeStoredInAnotherPrecisionThanRoutedOnes) {
   FfnBlock block = kMoe;
   block.weights = Precision::int4;
   auto kind = kExperts;
-  kind.shared_weights = Precision::bf16;
+  kind.shared_weights = WeightFormat{Precision::bf16};
   block.kind = kind;
   const OperatorList list = operators(block, 5);
   EXPECT_EQ(demand(find(list, "shared_down")).weights.value(), 2.0 * 7168 * 5120);
   EXPECT_EQ(std::get<GroupedGemm>(find(list, "expert_down").shape).weights, Precision::int4);
   const double shared = 3.0 * 7168 * 5120;
-  EXPECT_EQ(ffn_weight_bytes(block, kHidden).value(),
-            0.5 * (ffn_parameters(block, kHidden).total - shared) + 2.0 * shared);
+  const double router = 48.0 * 7168;
+  EXPECT_EQ(
+      ffn_weight_bytes(block, kHidden).value(),
+      0.5 * (ffn_parameters(block, kHidden).total - shared - router) + 2.0 * (shared + router));
+}
+
+// NVFP4: a byte for each 16 weights, beside half a byte for each.
+TEST(MoeFfn, ScalesCountInBytesAndInWhatIsRead) {
+  FfnBlock block = kMoe;
+  block.weights = Precision::fp4;
+  const double without = demand(find(operators(block, 5), "expert_down")).weights.value();
+  const Bytes held = routed_weight_bytes(block, kHidden);
+  block.weight_scales = 1.0 / 16.0;
+  EXPECT_DOUBLE_EQ(demand(find(operators(block, 5), "expert_down")).weights.value(),
+                   without * 9.0 / 8.0);
+  EXPECT_DOUBLE_EQ(routed_weight_bytes(block, kHidden).value(), held.value() * 9.0 / 8.0);
+}
+
+// Nemotron 3 Super: 512 experts of 2688 work at a latent of 1024, the shared one at 4096.
+TEST(MoeFfn, ExpertsOfALatentWidthAndTheirProjectionsCountByHand) {
+  FfnBlock block = kMoe;
+  block.kind = MoeFfn{.experts = 512,
+                      .top_k = 22,
+                      .expert_intermediate = 2688,
+                      .shared_intermediate = 5376,
+                      .gated = false,
+                      .latent = 1024};
+  OperatorList list;
+  ffn_operators(block, kFp8, 4096, 3, {}, list);
+  EXPECT_EQ(flop(list), 3.0 * 2 * (22.0 * 2 * 1024 * 2688 + 2 * 4096 * 5376 + 2 * 4096 * 1024));
+  EXPECT_EQ(ffn_parameters(block, 4096).total,
+            512.0 * 2 * 1024 * 2688 + 2.0 * 4096 * 5376 + 2.0 * 4096 * 1024 + 512.0 * 4096 + 4096);
+  EXPECT_EQ(routed_width(block, 4096), 1024);
+  EXPECT_EQ(routed_width(kMoe, 7168), 7168);
+}
+
+// Gemma 4: a dense FFN of 2112 beside 128 experts of 704.
+TEST(MoeFfn, ADenseFfnBesideTheExpertsRunsForEveryToken) {
+  FfnBlock block = kMoe;
+  block.kind =
+      MoeFfn{.experts = 128, .top_k = 8, .expert_intermediate = 704, .dense_intermediate = 2112};
+  OperatorList list;
+  ffn_operators(block, kFp8, 2816, 5, {}, list);
+  EXPECT_EQ(flop(list), 5.0 * 2 * 3 * 2816 * (8 * 704 + 2112));
+  EXPECT_EQ(ffn_parameters(block, 2816).active,
+            3.0 * 2816 * (8 * 704 + 2112) + 128.0 * 2816 + 2816);
+}
+
+// LongCat-Flash: 12 choices of 512 experts and 256 that do nothing: 8 of them have weights.
+TEST(MoeFfn, IdentityExpertsAreChosenAndCostNothing) {
+  FfnBlock block = kMoe;
+  block.kind =
+      MoeFfn{.experts = 512, .top_k = 12, .expert_intermediate = 2048, .identity_experts = 256};
+  OperatorList list;
+  ffn_operators(block, kFp8, 6144, 10, {}, list);
+  EXPECT_EQ(std::get<GroupedGemm>(find(list, "expert_down").shape).rows, 80.0);
+  OperatorList routing;
+  routing_operators(block, kFp8, 6144, 10, routing);
+  EXPECT_EQ(std::get<Gemm>(find(routing, "router").shape).n, 768);
+}
+
+TEST(NoFfn, LaunchesNothingAndHoldsNothing) {
+  FfnBlock block = kMoe;
+  block.kind = NoFfn{};
+  OperatorList list;
+  routing_operators(block, kFp8, kHidden, 5, list);
+  ffn_operators(block, kFp8, kHidden, 5, {}, list);
+  EXPECT_EQ(list.size(), 0U);
+  EXPECT_EQ(ffn_parameters(block, kHidden).total, 0.0);
+  EXPECT_EQ(kind_name(block), "none");
 }
 
 TEST(Routing, IsTheNormAndForAMoeTheRouter) {

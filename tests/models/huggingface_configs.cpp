@@ -1,5 +1,9 @@
 #include "huggingface_configs.hpp"
 
+#include "ridge/models/model_spec.hpp"
+#include "source_tree.hpp"
+
+#include <algorithm>
 #include <ostream>
 #include <stdexcept>
 
@@ -194,10 +198,22 @@ std::vector<CheckpointConfig> make() {
                       {{"moe_layers_enum", numbers(3, 44)},
                        {"layer_types", types(48, {"full_attention", "sliding_attention",
                                                   "sliding_attention", "sliding_attention"})}})});
+  // The rest is data.
+  for (const auto& item : further_checkpoint_configs().items()) {
+    const auto names = model_names();
+    if (std::find(names.begin(), names.end(), item.key()) != names.end()) {
+      all.push_back({item.key(), item.value()});
+    }
+  }
   return all;
 }
 
 }  // namespace
+
+const json& further_checkpoint_configs() {
+  static const json all = json::parse(test::source_text("tests/models/data/checkpoints.json"));
+  return all;
+}
 
 void PrintTo(const CheckpointConfig& checkpoint, std::ostream* out) {
   *out << checkpoint.model;

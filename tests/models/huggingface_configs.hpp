@@ -16,6 +16,8 @@ struct CheckpointConfig {
 void PrintTo(const CheckpointConfig& checkpoint, std::ostream* out);
 
 [[nodiscard]] const std::vector<CheckpointConfig>& checkpoint_configs();
+// Those of tests/models/data/checkpoints.json, some of which no shipped model stands for.
+[[nodiscard]] const nlohmann::json& further_checkpoint_configs();
 [[nodiscard]] nlohmann::json checkpoint_config(const std::string& model);
 
 }  // namespace ridge::models

@@ -83,7 +83,8 @@ TEST(ModelSpec, CountsItsParametersByHand) {
 
 TEST(ModelSpec, StoresEachPartAtItsPrecision) {
   const ModelSpec spec = model(small());
-  EXPECT_EQ(spec.weight_bytes().value(), 2.0 * 2000 + 5 * 610 + 610 + 0.5 * 4 * (720 + 50));
+  EXPECT_EQ(spec.weight_bytes().value(),
+            2.0 * 2000 + 5 * 610 + 610 + 0.5 * 4 * (720 + 10) + 2.0 * 4 * 40);
 }
 
 TEST(ModelSpec, KeepsItsCacheByLayerKind) {
@@ -154,8 +155,8 @@ TEST(ModelReader, AnUnknownKindIsOneProblemAndNotOnePerKey) {
   document["ffn"]["moe"]["kind"] = "sparse";
   EXPECT_EQ(refusal(document),
             "model.json: /attention/full/kind: expected one of gqa, mqa, mha, mfa, mla, "
-            "linear_state, got \"mfla\"; did you mean \"mfa\"?\n"
-            "model.json: /ffn/moe/kind: expected one of dense, moe, got \"sparse\"");
+            "linear_state, compressed, mamba2, none, got \"mfla\"; did you mean \"mfa\"?\n"
+            "model.json: /ffn/moe/kind: expected one of dense, moe, none, got \"sparse\"");
 }
 
 TEST(ModelReader, ARecurrentStateHasNoWindowAndNoCache) {

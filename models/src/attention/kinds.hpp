@@ -3,6 +3,8 @@
 
 #include "ridge/models/attention.hpp"
 
+#include <initializer_list>
+
 namespace ridge::models {
 
 // Everything an attention kind needs to emit its operators.
@@ -16,13 +18,26 @@ struct AttentionContext {
   OperatorList& out;
 
   // [tokens, k] x [k, n], `batch` times.
-  void projection(std::string_view name, std::int64_t n, std::int64_t k,
+  void projection(std::string_view name, Projection which, std::int64_t n, std::int64_t k,
                   std::int64_t batch = 1) const;
-  // Query heads in groups over KV heads of the same width, over the tokens that the window leaves.
-  void grouped_attention(std::int64_t query_heads, std::int64_t kv_heads,
-                         std::int64_t head_dim) const;
+  // Projections of one input: one launch where they lie in one format, else one each.
+  struct Piece {
+    std::string_view name;
+    Projection which;
+    std::int64_t n;
+  };
+  void projections(std::string_view name, std::initializer_list<Piece> pieces,
+                   std::int64_t k) const;
+  // Attention over `context` tokens, which the kind describes; the rest is filled in.
+  void attention(std::string_view name, DecodeAttention shape, double context) const;
+  // An indexer's scores of `keys` keys a sequence, and its choice.
+  void choose(const SparseIndex& index, double keys) const;
   // The projection of `width` attention values (of this rank's heads) back to the hidden size.
   void output_projection(std::int64_t width) const;
+  // A short causal convolution over `channels`, whose last inputs are kept.
+  void convolution(std::int64_t width, std::int64_t channels) const;
+  [[nodiscard]] WeightFormat format(Projection which) const;
+  [[nodiscard]] double tokens_in_window() const { return block.window.attended(shape.context); }
   // Reads and writes tokens x values_per_token in the activation precision.
   void elementwise(std::string_view name, std::int64_t values_per_token) const;
 };
@@ -30,13 +45,14 @@ struct AttentionContext {
 // NOLINTBEGIN(bugprone-macro-parentheses): a type cannot stand in parentheses.
 #define RIDGE_ATTENTION_KIND(Kind)                                           \
   void emit(const Kind& kind, const AttentionContext& context);              \
-  double parameters(const Kind& kind, double hidden);                        \
+  void count(const Kind& kind, double hidden, ProjectionParameters& out);    \
   /* Held by one sequence of which a query may attend to `tokens` tokens. */ \
   Bytes cache(const Kind& kind, Precision precision, double tokens);         \
   /* Ranks that one sequence's cache is split over, of a tensor-parallel     \
      group; the others hold copies. */                                       \
   std::int64_t cache_ranks(const Kind& kind, std::int64_t tensor_parallel);  \
   std::int64_t rank(const Kind& kind);                                       \
+  std::int64_t split_heads(const Kind& kind);                                \
   void read(JsonObject& object, Kind& kind);                                 \
   Problem problem(const Kind& kind);
 // NOLINTEND(bugprone-macro-parentheses)
@@ -45,7 +61,21 @@ RIDGE_ATTENTION_KIND(GroupedQueryAttention)
 RIDGE_ATTENTION_KIND(MultiMatrixFactorizationAttention)
 RIDGE_ATTENTION_KIND(MultiHeadLatentAttention)
 RIDGE_ATTENTION_KIND(LinearStateAttention)
+RIDGE_ATTENTION_KIND(CompressedAttention)
+RIDGE_ATTENTION_KIND(Mamba2Attention)
+RIDGE_ATTENTION_KIND(NoAttention)
 #undef RIDGE_ATTENTION_KIND
+
+// What kinds with an indexer or a record of their own share.
+void read_index(JsonObject& object, SparseIndex& index);
+void read_record(JsonObject& object, CacheRecord& record);
+// Bytes of a token of `values` values, of which `rope` are rotary.
+[[nodiscard]] Bytes record_bytes(const CacheRecord& record, Precision cache, std::int64_t values,
+                                 std::int64_t rope);
+// Of a chosen indexer's keys, per token of the context.
+[[nodiscard]] Bytes index_key_bytes(const SparseIndex& index);
+void count_index(const SparseIndex& index, double hidden, double query_input,
+                 ProjectionParameters& out);
 
 // Limits that no real architecture comes near; a value beyond is a typing mistake.
 inline constexpr double kMaxHeads = 65536;

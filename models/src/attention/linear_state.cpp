@@ -1,20 +1,40 @@
 #include "kinds.hpp"
 
+#include <array>
+
 #include <fmt/format.h>
 
 namespace ridge::models {
+namespace {
+
+constexpr std::array<Named<StateUpdate::Kind>, 3> kRecurrences = {
+    {{"linear", StateUpdate::Kind::linear},
+     {"gated_delta", StateUpdate::Kind::gated_delta},
+     {"kimi_delta", StateUpdate::Kind::kimi_delta}}};
+
+}  // namespace
 
 void emit(const LinearStateAttention& kind, const AttentionContext& c) {
   const std::int64_t tp = c.shard.tensor_parallel;
   const std::int64_t key_values = kind.key_heads * kind.key_dim / tp;
   const std::int64_t value_heads = kind.value_heads / tp;
   const std::int64_t values = value_heads * kind.value_dim;
-  const std::int64_t gate = kind.output_gate ? values : 0;
-  c.projection("qkv_gate", 2 * key_values + values + gate + kind.gates_per_value_head * value_heads,
-               c.hidden);
-  if (kind.convolution > 0) c.elementwise("convolution", 2 * key_values + values);
+  const std::int64_t gate = kind.output_gate && kind.output_gate_rank == 0 ? values : 0;
+  const std::int64_t ranks = kind.output_gate_rank + kind.decay_rank;
+  c.projections(
+      "qkv_gate",
+      {{"q", Projection::query, key_values},
+       {"kv", Projection::key_value, key_values + values},
+       {"gates", Projection::gate, gate + kind.gates_per_value_head * value_heads + ranks}},
+      c.hidden);
+  if (kind.output_gate_rank > 0) {
+    c.projection("gate_up", Projection::gate, values, kind.output_gate_rank);
+  }
+  if (kind.decay_rank > 0) c.projection("decay_up", Projection::gate, key_values, kind.decay_rank);
+  if (kind.convolution > 0) c.convolution(kind.convolution, 2 * key_values + values);
   c.out.add("state_update", Part::attention,
-            StateUpdate{.sequences = c.shape.sequences,
+            StateUpdate{.kind = kind.recurrence,
+                        .sequences = c.shape.sequences,
                         .queries_per_sequence = c.shape.queries_per_sequence,
                         .heads = value_heads,
                         .key_dim = kind.key_dim,
@@ -26,18 +46,32 @@ void emit(const LinearStateAttention& kind, const AttentionContext& c) {
   c.output_projection(values);
 }
 
-double parameters(const LinearStateAttention& kind, double hidden) {
+void count(const LinearStateAttention& kind, double hidden, ProjectionParameters& out) {
   const auto keys = static_cast<double>(kind.key_heads * kind.key_dim);
   const auto values = static_cast<double>(kind.value_heads * kind.value_dim);
   const auto gates = static_cast<double>(kind.gates_per_value_head * kind.value_heads);
-  const double gate = kind.output_gate ? values : 0.0;
-  return hidden * (2.0 * keys + values + gate + gates) + values * hidden +
-         static_cast<double>(kind.convolution) * (2.0 * keys + values) + values;
+  const auto gate_rank = static_cast<double>(kind.output_gate_rank);
+  const auto decay_rank = static_cast<double>(kind.decay_rank);
+  out.add(Projection::query, hidden * keys);
+  out.add(Projection::key_value, hidden * (keys + values));
+  out.add(Projection::output, values * hidden);
+  double gate = hidden * gates;
+  if (kind.output_gate) {
+    gate += kind.output_gate_rank > 0 ? gate_rank * (hidden + values) : hidden * values;
+  }
+  gate += decay_rank * (hidden + keys);
+  out.add(Projection::gate, gate);
+  out.add(Projection::other, static_cast<double>(kind.convolution) * (2.0 * keys + values) +
+                                 values + (kind.decay_rank > 0 ? keys : 0.0));
 }
 
 Bytes cache(const LinearStateAttention& kind, Precision /*precision*/, double /*tokens*/) {
+  const std::int64_t channels =
+      2 * kind.key_heads * kind.key_dim + kind.value_heads * kind.value_dim;
+  const std::int64_t kept = std::max<std::int64_t>(kind.convolution - 1, 0);
   return static_cast<double>(kind.value_heads * kind.key_dim * kind.value_dim) *
-         bytes_per_value(kind.state);
+             bytes_per_value(kind.state) +
+         static_cast<double>(kept * channels) * bytes_per_value(Precision::bf16);
 }
 
 std::int64_t cache_ranks(const LinearStateAttention& /*kind*/, std::int64_t tensor_parallel) {
@@ -48,6 +82,10 @@ std::int64_t rank(const LinearStateAttention& /*kind*/) {
   return 0;
 }
 
+std::int64_t split_heads(const LinearStateAttention& kind) {
+  return kind.key_heads;
+}
+
 void read(JsonObject& object, LinearStateAttention& kind) {
   object.required("key_heads", kind.key_heads, between(1, kMaxHeads));
   object.required("value_heads", kind.value_heads, between(1, kMaxHeads));
@@ -55,9 +93,13 @@ void read(JsonObject& object, LinearStateAttention& kind) {
   object.required("value_dim", kind.value_dim, between(1, kMaxDim));
   object.required("flop_per_state_value", kind.flop_per_state_value, between(0, 1000));
   object.required("state_precision", kind.state, precision_names());
+  object.optional("recurrence", kind.recurrence,
+                  std::span<const Named<StateUpdate::Kind>>(kRecurrences));
   object.optional("gates_per_value_head", kind.gates_per_value_head, between(0, 64));
   object.optional("convolution", kind.convolution, between(0, 64));
   object.optional("output_gate", kind.output_gate);
+  object.optional("output_gate_rank", kind.output_gate_rank, between(0, kMaxDim));
+  object.optional("decay_rank", kind.decay_rank, between(0, kMaxDim));
 }
 
 Problem problem(const LinearStateAttention& kind) {

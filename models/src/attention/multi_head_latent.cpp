@@ -7,85 +7,76 @@ void emit(const MultiHeadLatentAttention& kind, const AttentionContext& c) {
   const std::int64_t qk_head_dim = kind.nope_head_dim + kind.rope_head_dim;
   const std::int64_t latent = kind.kv_rank + kind.rope_head_dim;
   if (kind.query_rank > 0) {
-    c.projection("q_down_kv", kind.query_rank + latent, c.hidden);
+    c.projections("q_down_kv",
+                  {{"q_down", Projection::query_down, kind.query_rank},
+                   {"kv_down", Projection::key_value, latent}},
+                  c.hidden);
     c.elementwise("latent_norms", kind.query_rank + kind.kv_rank);
-    c.projection("q_up", heads * qk_head_dim, kind.query_rank);
+    c.projection("q_up", Projection::query, heads * qk_head_dim, kind.query_rank);
   } else {
-    c.projection("q_kv", heads * qk_head_dim + latent, c.hidden);
+    c.projections(
+        "q_kv",
+        {{"q", Projection::query, heads * qk_head_dim}, {"kv_down", Projection::key_value, latent}},
+        c.hidden);
     c.elementwise("latent_norms", kind.kv_rank);
   }
-  c.elementwise("rope", (heads + 1) * kind.rope_head_dim);
+  if (kind.rope_head_dim > 0) c.elementwise("rope", (heads + 1) * kind.rope_head_dim);
   // The key up-projection is absorbed into the query, the value up-projection into the output.
-  c.projection("q_absorb", kind.kv_rank, kind.nope_head_dim, heads);
-  double attended = c.block.window.attended(c.shape.context);
+  c.projection("q_absorb", Projection::kv_up, kind.kv_rank, kind.nope_head_dim, heads);
+  double attended = c.tokens_in_window();
   if (kind.sparse) {
-    const auto& index = *kind.sparse;
-    c.projection("index_q", index.heads * index.head_dim,
-                 kind.query_rank > 0 ? kind.query_rank : c.hidden);
-    c.projection("index_k_weights", index.head_dim + index.heads, c.hidden);
-    c.out.add("index_scores", Part::attention,
-              DecodeAttention{.kind = DecodeAttention::Kind::index_scores,
-                              .sequences = c.shape.sequences,
-                              .context = attended,
-                              .queries_per_sequence = c.shape.queries_per_sequence,
-                              .query_heads = index.heads,
-                              .kv_heads = 1,
-                              .qk_dim = index.head_dim,
-                              .v_dim = 0,
-                              .cache_values_per_token = index.head_dim,
-                              .cache = Precision::fp8,
-                              .compute = Precision::fp8,
-                              .activations = c.precisions.activations});
+    const SparseIndex& index = *kind.sparse;
+    if (!index.reused) {
+      c.projection("index_q", Projection::index, index.heads * index.head_dim,
+                   kind.query_rank > 0 ? kind.query_rank : c.hidden);
+      c.projection("index_k_weights", Projection::index,
+                   (index.pool > 1 ? 2 : 1) * index.head_dim + index.heads, c.hidden);
+      c.choose(index, attended / static_cast<double>(index.pool));
+    }
     attended = std::min(attended, static_cast<double>(index.top_k));
   }
-  c.out.add("attention", Part::attention,
-            DecodeAttention{.kind = kind.sparse ? DecodeAttention::Kind::sparse_latent
-                                                : DecodeAttention::Kind::latent,
-                            .sequences = c.shape.sequences,
-                            .context = attended,
-                            .queries_per_sequence = c.shape.queries_per_sequence,
-                            .query_heads = heads,
-                            .kv_heads = 1,
-                            .qk_dim = latent,
-                            .v_dim = c.mla_count == MlaCount::absorbed ? kind.kv_rank : latent,
-                            .cache_values_per_token = latent,
-                            .cache = c.block.cache,
-                            .compute = c.block.compute,
-                            .activations = c.precisions.activations});
-  c.projection("v_absorb", kind.v_head_dim, kind.kv_rank, heads);
+  c.attention(
+      "attention",
+      {.kind = kind.sparse ? DecodeAttention::Kind::sparse_latent : DecodeAttention::Kind::latent,
+       .query_heads = heads,
+       .kv_heads = 1,
+       .qk_dim = latent,
+       .v_dim = c.mla_count == MlaCount::absorbed ? kind.kv_rank : latent,
+       .cache_values_per_token = static_cast<std::int64_t>(
+           record_bytes(kind.record, c.block.cache, latent, kind.rope_head_dim) /
+           bytes_per_value(c.block.cache))},
+      attended);
+  c.projection("v_absorb", Projection::kv_up, kind.v_head_dim, kind.kv_rank, heads);
+  if (kind.output_gate) {
+    c.projection("output_gate", Projection::gate, heads * kind.v_head_dim, c.hidden);
+    c.elementwise("gate", heads * kind.v_head_dim);
+  }
   c.output_projection(heads * kind.v_head_dim);
 }
 
-double parameters(const MultiHeadLatentAttention& kind, double hidden) {
+void count(const MultiHeadLatentAttention& kind, double hidden, ProjectionParameters& out) {
   const auto heads = static_cast<double>(kind.query_heads);
   const auto nope = static_cast<double>(kind.nope_head_dim);
   const auto rope = static_cast<double>(kind.rope_head_dim);
   const auto v = static_cast<double>(kind.v_head_dim);
   const auto q_rank = static_cast<double>(kind.query_rank);
   const auto kv_rank = static_cast<double>(kind.kv_rank);
-  const double query = kind.query_rank > 0
-                           ? hidden * q_rank + q_rank + q_rank * heads * (nope + rope)
-                           : hidden * heads * (nope + rope);
-  double total = query + hidden * (kv_rank + rope) + kv_rank + kv_rank * heads * (nope + v) +
-                 heads * v * hidden;
-  if (kind.sparse) {
-    const auto index_heads = static_cast<double>(kind.sparse->heads);
-    const auto index_dim = static_cast<double>(kind.sparse->head_dim);
-    const double query_input = kind.query_rank > 0 ? q_rank : hidden;
-    // wq_b, wk with its layer norm (weight and bias), and the per-head weights.
-    total += query_input * index_heads * index_dim + hidden * index_dim + 2.0 * index_dim +
-             hidden * index_heads;
-  }
-  return total;
+  const double query_input = kind.query_rank > 0 ? q_rank : hidden;
+  out.add(Projection::query_down, hidden * q_rank);
+  out.add(Projection::query, query_input * heads * (nope + rope));
+  out.add(Projection::key_value, hidden * (kv_rank + rope));
+  out.add(Projection::kv_up, kv_rank * heads * (nope + v));
+  out.add(Projection::output, heads * v * hidden);
+  out.add(Projection::gate, kind.output_gate ? hidden * heads * v : 0.0);
+  out.add(Projection::other, q_rank + kv_rank);
+  if (kind.sparse && !kind.sparse->reused) count_index(*kind.sparse, hidden, query_input, out);
 }
 
 Bytes cache(const MultiHeadLatentAttention& kind, Precision precision, double tokens) {
   // Sparse attention reads few tokens but keeps them all.
-  Bytes total =
-      tokens * static_cast<double>(kind.kv_rank + kind.rope_head_dim) * bytes_per_value(precision);
-  if (kind.sparse) {
-    total += tokens * static_cast<double>(kind.sparse->head_dim) * bytes_per_value(Precision::fp8);
-  }
+  Bytes total = tokens * record_bytes(kind.record, precision, kind.kv_rank + kind.rope_head_dim,
+                                      kind.rope_head_dim);
+  if (kind.sparse) total += tokens * index_key_bytes(*kind.sparse);
   return total;
 }
 
@@ -98,6 +89,10 @@ std::int64_t rank(const MultiHeadLatentAttention& kind) {
   return kind.query_heads * kind.nope_head_dim;
 }
 
+std::int64_t split_heads(const MultiHeadLatentAttention& kind) {
+  return kind.query_heads;
+}
+
 void read(JsonObject& object, MultiHeadLatentAttention& kind) {
   object.required("query_heads", kind.query_heads, between(1, kMaxHeads));
   object.required("query_rank", kind.query_rank, between(0, kMaxDim));
@@ -105,12 +100,11 @@ void read(JsonObject& object, MultiHeadLatentAttention& kind) {
   object.required("nope_head_dim", kind.nope_head_dim, between(1, kMaxDim));
   object.required("rope_head_dim", kind.rope_head_dim, between(0, kMaxDim));
   object.required("v_head_dim", kind.v_head_dim, between(1, kMaxDim));
+  object.optional("output_gate", kind.output_gate);
+  read_record(object, kind.record);
   if (const auto node = object.optional("sparse")) {
     JsonObject sparse(*node);
-    auto& index = kind.sparse.emplace();
-    sparse.required("top_k", index.top_k, between(1, 1e9));
-    sparse.required("index_heads", index.heads, between(1, kMaxHeads));
-    sparse.required("index_head_dim", index.head_dim, between(1, kMaxDim));
+    read_index(sparse, kind.sparse.emplace());
   }
 }
 

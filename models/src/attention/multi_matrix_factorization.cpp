@@ -10,19 +10,33 @@ void emit(const MultiMatrixFactorizationAttention& kind, const AttentionContext&
   // K and V are shared by all heads, so every tensor-parallel rank holds them whole.
   const std::int64_t kv_values = kind.kv_heads * kind.head_dim;
   // The query's down-projection and the shared K and V read the same input: one launch.
-  c.projection("q_down_kv", kind.query_rank + 2 * kv_values, c.hidden);
+  c.projections("q_down_kv",
+                {{"q_down", Projection::query_down, kind.query_rank},
+                 {"kv", Projection::key_value, 2 * kv_values}},
+                c.hidden);
   c.elementwise("query_norm", kind.query_rank);
-  c.projection("q_up", query_values, kind.query_rank);
+  c.projection("q_up", Projection::query, query_values, kind.query_rank);
   c.elementwise("rope", query_values + kv_values);
-  c.grouped_attention(query_heads, kind.kv_heads, kind.head_dim);
+  c.attention("attention",
+              {.query_heads = query_heads,
+               .kv_heads = kind.kv_heads,
+               .qk_dim = kind.head_dim,
+               .v_dim = kind.head_dim,
+               .cache_values_per_token = 2 * kv_values},
+              c.tokens_in_window());
   c.output_projection(query_values);
 }
 
-double parameters(const MultiMatrixFactorizationAttention& kind, double hidden) {
+void count(const MultiMatrixFactorizationAttention& kind, double hidden,
+           ProjectionParameters& out) {
   const auto query = static_cast<double>(kind.query_heads * kind.head_dim);
   const auto kv = static_cast<double>(kind.kv_heads * kind.head_dim);
   const auto rank = static_cast<double>(kind.query_rank);
-  return hidden * (rank + 2.0 * kv + query) + rank * query + rank;
+  out.add(Projection::query_down, hidden * rank);
+  out.add(Projection::query, rank * query);
+  out.add(Projection::key_value, hidden * 2.0 * kv);
+  out.add(Projection::output, hidden * query);
+  out.add(Projection::other, rank);
 }
 
 Bytes cache(const MultiMatrixFactorizationAttention& kind, Precision precision, double tokens) {
@@ -37,6 +51,10 @@ std::int64_t cache_ranks(const MultiMatrixFactorizationAttention& /*kind*/,
 
 std::int64_t rank(const MultiMatrixFactorizationAttention& kind) {
   return kind.query_heads * kind.head_dim;
+}
+
+std::int64_t split_heads(const MultiMatrixFactorizationAttention& kind) {
+  return kind.query_heads;
 }
 
 void read(JsonObject& object, MultiMatrixFactorizationAttention& kind) {

@@ -189,7 +189,7 @@ std::optional<std::int64_t> Config::whole(const JsonNode& expression, double max
     return found->read(number, between(0, max)) ? std::optional(number) : std::nullopt;
   }
   const json value = evaluate(expression, "");
-  if (value.is_number_integer()) return value.get<std::int64_t>();
+  if (value.is_number_integer() && value >= 0 && value <= max) return value.get<std::int64_t>();
   if (value.is_null() || quiet_) return std::nullopt;
   std::set<std::string> keys;
   collect_references(expression, keys);
@@ -240,13 +240,36 @@ json Config::compute(const std::string& function, const JsonNode& arguments,
   }
   if (function == "first_of") {
     for (const JsonNode& one : arguments.elements()) {
-      if (const std::string key = referred(one); !key.empty() && !find(key)) continue;
-      return evaluate(one, target);
+      std::set<std::string> keys;
+      collect_references(one, keys);
+      const bool given = std::all_of(keys.begin(), keys.end(),
+                                     [&](const auto& key) { return find(key).has_value(); });
+      if (given) return evaluate(one, target);
     }
     std::vector<std::string> names;
-    for (const JsonNode& one : arguments.elements()) names.push_back('"' + referred(one) + '"');
+    std::set<std::string> keys;
+    collect_references(arguments, keys);
+    for (const auto& key : keys) names.push_back('"' + key + '"');
     report(text_, fmt::format("missing key {}", fmt::join(names, " or ")));
     return nullptr;
+  }
+  if (function == "not") {
+    const json value = evaluate(arguments, "");
+    return value.is_boolean() ? json(!value.get<bool>()) : json();
+  }
+  if (function == "listed") {
+    const json list = evaluate(arguments, "");
+    return list.is_array() ? json(std::find(list.begin(), list.end(), json(layer_)) != list.end())
+                           : json();
+  }
+  if (function == "total") {
+    const json list = evaluate(arguments, "");
+    std::int64_t sum = 0;
+    for (const json& one : list.is_array() ? list : json::array()) {
+      if (!one.is_number_integer()) return nullptr;
+      sum += one.get<std::int64_t>();
+    }
+    return sum;
   }
   if (function == "equal") {
     const json left = evaluate(arguments.child(0), "");
@@ -288,8 +311,8 @@ json Config::evaluate(const JsonNode& expression, const std::string& target) {
   }
   if (!expression.is_object()) return expression.json();
   if (find_path(expression, "if")) return choose(expression, target);
-  for (const char* function :
-       {"product", "quotient", "sum", "difference", "at_layer", "length", "first_of", "equal"}) {
+  for (const char* function : {"product", "quotient", "sum", "difference", "at_layer", "length",
+                               "first_of", "equal", "not", "listed", "total"}) {
     if (const auto arguments = find_path(expression, function)) {
       return compute(function, *arguments, target);
     }

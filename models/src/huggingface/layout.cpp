@@ -163,8 +163,9 @@ class RuleReader {
     }
     bool ok = true;
     for (const auto& [type, entry] : entries) {
-      if (names.contains(type)) {
-        blocks.push_back(names.at(type).get<std::string>());
+      const auto named = names.contains(type) ? names.find(type) : names.find("*");
+      if (named != names.end()) {
+        blocks.push_back(named->get<std::string>());
       } else {
         entry.expected(fmt::format("one of {}", fmt::join(known, ", ")));
         ok = false;
@@ -193,10 +194,11 @@ std::optional<std::vector<std::string>> block_names(
     const JsonNode& rule = alternatives[r];
     std::set<std::string> keys;
     collect_references(rule, keys);
-    const auto preferred = find_path(rule, "without");
-    const bool given = std::all_of(keys.begin(), keys.end(),
-                                   [&](const auto& key) { return config.find(key).has_value(); }) &&
-                       !(preferred && config.find(preferred->json().get<std::string>()));
+    bool given = std::all_of(keys.begin(), keys.end(),
+                             [&](const auto& key) { return config.find(key).has_value(); });
+    if (const auto without = find_path(rule, "without")) {
+      for (const auto& key : without->json()) given = given && !config.find(key.get<std::string>());
+    }
     const bool last = r + 1 == alternatives.size();
     if (last ? chosen.has_value() && (keys.empty() || !given) : !given) continue;
     const auto blocks = reader.apply(rule);
@@ -206,7 +208,11 @@ std::optional<std::vector<std::string>> block_names(
       chosen = Applied{rule, *blocks};
       continue;
     }
-    const auto differs = std::mismatch(blocks->begin(), blocks->end(), chosen->blocks.begin());
+    // A list that ends with the last layer says nothing of the drafting modules.
+    const auto differs = std::mismatch(blocks->begin(), blocks->end(), chosen->blocks.begin(),
+                                       [](const auto& left, const auto& right) {
+                                         return left == right || left.empty() || right.empty();
+                                       });
     if (differs.first != blocks->end()) {
       std::set<std::string> others;
       collect_references(chosen->rule, others);

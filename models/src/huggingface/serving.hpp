@@ -2,38 +2,70 @@
 #pragma once
 
 #include "config.hpp"
+#include "ridge/models/attention.hpp"
 #include "ridge/models/huggingface.hpp"
 
-#include <string>
+#include <nlohmann/json.hpp>
 
 namespace ridge::models {
 
-struct Serving {
-  struct Part {
-    Precision weights = Precision::bf16;
-    Precision compute = Precision::bf16;
+// Weights of one part of a model as a checkpoint holds them or as they are served.
+struct PartFormat {
+  Precision weights = Precision::bf16;
+  double scale_group = 0;  // weights that share a scale; 0: none worth counting
+  double scale_bytes = 0;
+  Precision compute = Precision::bf16;
+  bool quantized = false;
+
+  // The block's keys that differ from `base`.
+  void write(nlohmann::json& block, const PartFormat& base, const std::string& prefix = "") const;
+};
+
+class Serving {
+ public:
+  // From "torch_dtype" and "quantization_config". Problems are reported.
+  Serving(Config& config, const ImportOptions& options,
+          const std::function<void(std::string)>& assume);
+
+  // Adds to blocks what their weights are; `layers` tells which layers (counted from 0) are of
+  // each. Attention first: what it is held in is the model's format.
+  using NamedBlocks = std::map<std::string, nlohmann::json>;
+  using NamedLayers = std::map<std::string, std::vector<std::int64_t>>;
+  void describe_attentions(NamedBlocks& blocks, const NamedLayers& layers);
+  void describe_ffns(NamedBlocks& blocks, const NamedLayers& layers);
+  // "/precision" of the model.
+  [[nodiscard]] nlohmann::ordered_json precision() const;
+  // What the checkpoint holds and what was decided. Call it last.
+  [[nodiscard]] std::string source() const;
+
+ private:
+  // One set of targets and their format ("config_groups" has several).
+  struct Rule {
+    std::vector<std::string> targets;  // empty: every matrix of a layer
+    PartFormat format;
   };
-  Part attention;
-  Part dense_ffn;
-  Part routed_experts;
-  Part shared_experts;
-  Precision cache = Precision::bf16;
-  Precision attention_compute = Precision::bf16;
-  Precision activations = Precision::bf16;
-  Precision wire_dispatch = Precision::bf16;
-  Precision wire_combine = Precision::bf16;
-  std::string source;  // what the checkpoint holds and what was decided
-};
+  void quantize(const JsonNode& quantization);
+  [[nodiscard]] std::vector<JsonNode> groups(const JsonNode& quantization,
+                                             const nlohmann::json& method) const;
+  [[nodiscard]] std::optional<PartFormat> format_of(const JsonNode& group,
+                                                    const nlohmann::json& formats) const;
+  // The format of a matrix by its usual names in most of these layers.
+  [[nodiscard]] PartFormat format_of_module(const nlohmann::json& names,
+                                            const std::vector<std::int64_t>& layers) const;
+  [[nodiscard]] PartFormat served(PartFormat format) const;
+  [[nodiscard]] bool kept(const std::string& module) const;
 
-// The parts of an FFN that a model has.
-struct FfnParts {
-  bool dense = false;
-  bool routed = false;
-  bool shared = false;
+  Config& config_;
+  const ImportOptions& options_;
+  const std::function<void(std::string)>& assume_;
+  PartFormat plain_;
+  PartFormat base_;
+  std::vector<Rule> rules_;
+  std::vector<std::string> kept_;
+  bool fp8_cache_ = false;
+  Precision wire_ = Precision::bf16;  // to the experts, as they compute
+  std::string method_;
+  std::map<std::string, std::set<std::string>> held_;  // format -> parts
 };
-
-// From "torch_dtype" and "quantization_config". Problems are reported.
-[[nodiscard]] Serving serving(Config& config, const ImportOptions& options, const FfnParts& parts,
-                              const std::function<void(std::string)>& assume);
 
 }  // namespace ridge::models

@@ -32,8 +32,7 @@ Bytes attention_weights(const Deployment& d) {
                                              d.pool(Role::attention).gpus()));
   for (std::size_t i = 0; i < model.attentions.size(); ++i) {
     total += attention_layers(d, i) *
-             models::attention_parameters(model.attentions[i], model.hidden) *
-             bytes_per_value(model.precisions.weights) /
+             models::attention_weight_bytes(model.attentions[i], model.precisions, model.hidden) /
              static_cast<double>(d.attention_tensor_parallel);
     // GPUs that share the output projection keep a slice of its rows each.
     const double output =
@@ -53,8 +52,7 @@ Bytes ffn_weights(const Deployment& d) {
     if (const auto* moe = std::get_if<models::MoeFfn>(&block.kind)) {
       const double copies = static_cast<double>(moe->experts + d.redundant_experts) /
                             static_cast<double>(moe->experts);
-      const Bytes routed =
-          models::ffn_parameters(block, model.hidden).routed * bytes_per_value(block.weights);
+      const Bytes routed = models::routed_weight_bytes(block, model.hidden);
       held += routed * (copies / static_cast<double>(d.ffn_expert_parallel) - 1.0);
     }
     total += ffn_layers(d, i) * held / static_cast<double>(d.ffn_tensor_parallel);

@@ -42,17 +42,9 @@ void require_divides(std::int64_t parts, std::int64_t whole, std::string_view pa
 
 void check_heads(const Deployment& d, Problems& problems) {
   for (const auto& block : d.model.attentions) {
-    const std::int64_t heads = std::visit(
-        [](const auto& kind) {
-          if constexpr (requires { kind.query_heads; }) {
-            return kind.query_heads;
-          } else {
-            return kind.key_heads;
-          }
-        },
-        block.kind);
-    require_divides(d.attention_tensor_parallel, heads, "attention tensor-parallel GPUs",
-                    fmt::format("heads of \"{}\"", block.name), problems);
+    require_divides(d.attention_tensor_parallel, models::split_heads(block),
+                    "attention tensor-parallel GPUs", fmt::format("heads of \"{}\"", block.name),
+                    problems);
   }
 }
 
@@ -64,9 +56,8 @@ void check_ffn(const Deployment& d, Problems& problems) {
           fmt::format("experts of \"{}\" (redundant copies included)", block.name), problems);
       require_divides(d.ffn_tensor_parallel, moe->expert_intermediate, "FFN tensor-parallel GPUs",
                       fmt::format("intermediate values of \"{}\"", block.name), problems);
-    } else {
-      require_divides(d.ffn_tensor_parallel, std::get<models::DenseFfn>(block.kind).intermediate,
-                      "FFN tensor-parallel GPUs",
+    } else if (const auto* dense = std::get_if<models::DenseFfn>(&block.kind)) {
+      require_divides(d.ffn_tensor_parallel, dense->intermediate, "FFN tensor-parallel GPUs",
                       fmt::format("intermediate values of \"{}\"", block.name), problems);
     }
   }

@@ -13,6 +13,9 @@
 
 namespace ridge::models {
 
+// A layer that has none.
+struct NoFfn {};
+
 struct DenseFfn {
   std::int64_t intermediate = 0;
   bool gated = true;  // gate and up projections (SwiGLU); otherwise up alone
@@ -26,15 +29,26 @@ struct MoeFfn {
   bool gated = true;
   bool biases = false;  // on experts and router
   Precision router = Precision::bf16;
-  std::optional<Precision> shared_weights;  // of the shared experts, where not FfnBlock::weights
+  std::optional<WeightFormat> shared_weights;  // of the shared experts, where not FfnBlock's
+  // Width that the routed experts work at, between two projections; 0: the hidden size.
+  std::int64_t latent = 0;
+  std::int64_t dense_intermediate = 0;  // of a dense FFN beside the experts; 0 for none
+  std::int64_t identity_experts = 0;    // that hand their token back; the router chooses them too
 };
 
 struct FfnBlock {
   std::string name;
-  std::variant<DenseFfn, MoeFfn> kind;
+  std::variant<DenseFfn, MoeFfn, NoFfn> kind;
   Precision weights = Precision::bf16;
   Precision compute = Precision::bf16;
+  double weight_scales = 0;           // bytes of scales beside one weight
+  std::int64_t residual_streams = 1;  // that this layer mixes
+
+  [[nodiscard]] WeightFormat weight_format() const { return {weights, weight_scales}; }
 };
+
+// Values of a token on its way to and from the routed experts.
+[[nodiscard]] std::int64_t routed_width(const FfnBlock& block, std::int64_t hidden);
 
 struct FfnShard {
   std::int64_t tensor_parallel = 1;  // the intermediate dimension split over ranks
@@ -70,8 +84,9 @@ struct FfnParameters {
 // Of one layer: experts, router, the input norm.
 [[nodiscard]] FfnParameters ffn_parameters(const FfnBlock& block, std::int64_t hidden);
 
-// Storage of one layer's parameters, each part at its precision.
+// Storage of one layer's parameters, each part in its format; and of the routed experts alone.
 [[nodiscard]] Bytes ffn_weight_bytes(const FfnBlock& block, std::int64_t hidden);
+[[nodiscard]] Bytes routed_weight_bytes(const FfnBlock& block, std::int64_t hidden);
 
 // Experts out of `experts` that `tokens` tokens reach on average when each picks top_k at random.
 [[nodiscard]] double expected_active_experts(double experts, double top_k_share, double tokens);

@@ -44,6 +44,10 @@ struct ModelSpec {
   std::int64_t hidden = 0;
   std::int64_t vocabulary = 0;
   bool tied_embeddings = false;
+  std::int64_t residual_streams = 1;
+  // Embeddings of the last few tokens together, read a few rows a token; they lie in the host's
+  // memory, and the time to read them is not counted.
+  double ngram_parameters = 0;
   Precisions precisions;
   Precision cache = Precision::bf16;              // default of the attention blocks
   Precision attention_compute = Precision::bf16;  // likewise

@@ -133,6 +133,7 @@ struct Gemm {
   Precision compute = Precision::bf16;
   Precision input = Precision::bf16;
   Precision output = Precision::bf16;
+  double weight_scales = 0;  // bytes of scales beside one weight
 };
 
 // One [rows_e, k] x [k, n] product per expert.
@@ -150,6 +151,7 @@ struct GroupedGemm {
   Precision compute = Precision::bf16;
   Precision input = Precision::bf16;
   Precision output = Precision::bf16;
+  double weight_scales = 0;  // bytes of scales beside one weight
 };
 
 struct Elementwise {
@@ -215,6 +217,7 @@ class OperatorList {
     RIDGE_INVARIANT(size_ < items_.size(), "a layer launches more operators than expected");
     items_[size_++] = Operator{name, part, shape};
   }
+  [[nodiscard]] Operator& last() { return items_[size_ - 1]; }
   void clear() { size_ = 0; }
   [[nodiscard]] std::size_t size() const { return size_; }
   [[nodiscard]] const Operator* begin() const { return items_.data(); }

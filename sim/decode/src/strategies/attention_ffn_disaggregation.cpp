@@ -130,6 +130,13 @@ StepGraph compile_attention_ffn_disaggregation(const Deployment& d, std::uint32_
       attention[i] = graph.task(work, attention_kernels[i], number, before[i]);
       before[i].clear();
     }
+    if (std::holds_alternative<models::NoFfn>(ffn.kind)) {
+      // Nothing to send: the next layer's attention follows on the same instance.
+      for (std::uint32_t i = 0; i < attentions; ++i) before[i] = {attention[i]};
+      partials = 0;
+      ++number;
+      continue;
+    }
     // Each instance begins with another partner, so that no receiver is crowded while others idle.
     std::vector<std::vector<TaskId>> arrivals(ffns, std::vector<TaskId>(attentions));
     std::vector<std::vector<std::uint32_t>> senders(ffns);  // in the order in which they come

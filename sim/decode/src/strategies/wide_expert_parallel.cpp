@@ -1,6 +1,7 @@
 // Wide expert parallelism (DeepSeek-V3's deployment): every GPU keeps its own requests and a few
 // experts; each MoE layer sends the tokens to their experts and back, all GPUs to all. With two
 // micro-batches the messages of one overlap the kernels of the other (two-batch overlap).
+#include "ridge/models/messages.hpp"
 #include "strategies.hpp"
 
 #include <array>
@@ -38,6 +39,9 @@ StepGraph compile_wide_expert_parallel(const Deployment& d, std::uint32_t drawn_
     const auto& ffn = d.model.ffns[layer.blocks.ffn];
     const auto block = static_cast<std::uint32_t>(layer.blocks.ffn);
     const auto* moe = std::get_if<models::MoeFfn>(&ffn.kind);
+    const models::Precisions& precisions = d.model.precisions;
+    // Tokens are brought to the experts' width where they are.
+    const std::int64_t width = models::routed_width(ffn, d.model.hidden);
     const WorkId attention =
         graph.work(AttentionWork{.block = static_cast<std::uint32_t>(layer.blocks.attention),
                                  .next_ffn = block,
@@ -55,11 +59,18 @@ StepGraph compile_wide_expert_parallel(const Deployment& d, std::uint32_t drawn_
                                               .ranks = ranks});
       done = graph.task(work, links, number, std::array{done});
     };
-    if (moe != nullptr && ranks > 1) exchange(dispatch_bytes_per_token(d.model, ffn), false);
+    if (moe != nullptr && ranks > 1) {
+      exchange(
+          dispatch_bytes(width, precisions.wire_dispatch, moe->top_k, models::MessageCount::whole)
+              .value(),
+          false);
+    }
     const WorkId work =
         graph.work(FfnWork{.block = block, .layer = layer.expert_layer, .queries = layer.queries});
     done = graph.task(work, kernels, number, std::array{done});
-    if (moe != nullptr && ranks > 1) exchange(combine_bytes_per_token(d.model), true);
+    if (moe != nullptr && ranks > 1)
+      exchange((static_cast<double>(width) * bytes_per_value(precisions.wire_combine)).value(),
+               true);
     before = {done};
     ++number;
   }
