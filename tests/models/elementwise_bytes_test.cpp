@@ -55,6 +55,19 @@ TEST(ElementwiseBytes, OfRotaryEmbeddingAreTheQueriesAndTheKeysOfGroupedHeads) {
   EXPECT_EQ(rope.written, 10 * (8 + 2) * 64 * 2);
 }
 
+TEST(ElementwiseBytes, OfRotaryEmbeddingAreTheQueriesAndTheSharedKeyOfFactorizedQueries) {
+  const AttentionBlock block = {
+      .name = "mfa",
+      .kind = MultiMatrixFactorizationAttention{
+          .query_heads = 8, .kv_heads = 1, .head_dim = 64, .query_rank = 96}};
+  OperatorList list;
+  attention_operators(block, {}, kHidden, {.sequences = kTokens, .context = 100}, {},
+                      MlaCount::absorbed, list);
+  const auto rope = bytes(list, "rope");
+  EXPECT_EQ(rope.read, 10 * (8 + 1) * 64 * 2);
+  EXPECT_EQ(rope.written, 10 * (8 + 1) * 64 * 2);
+}
+
 TEST(ElementwiseBytes, OfRotaryEmbeddingAreTheRotaryPartsAloneOfALatent) {
   const AttentionBlock block = {.name = "mla",
                                 .kind = MultiHeadLatentAttention{.query_heads = 16,
