@@ -274,8 +274,8 @@ TEST(CalibrationFit, LearnsWhatTheFormMissesAndJudgesItByUnseenShapes) {
   const Curve learned = fit(key, series, kMachine, set, options).curve;
   options.learn_residual = false;
   const Curve physical = fit(key, series, kMachine, set, options).curve;
-  EXPECT_FALSE(learned.residual.trees.empty());
-  EXPECT_TRUE(physical.residual.trees.empty());
+  EXPECT_FALSE(learned.residual.empty());
+  EXPECT_TRUE(physical.residual.empty());
   EXPECT_LT(learned.held_out.p50, 0.6 * physical.held_out.p50);
 }
 

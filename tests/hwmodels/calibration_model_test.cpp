@@ -353,12 +353,12 @@ TEST(CalibrationTransfer, ItsErrorGrowsWithTheChangeOfBalanceAndAddsUpOverTwo) {
 
 TEST(CalibrationTransfer, WhatWasLearnedHoldsForAsManyComputeUnitsOnly) {
   Calibration before = whole();
-  before.curves.front().residual.trees.resize(1);
+  before.curves.front().residual = Residual({ResidualTree{}});
   ChipSpec to = chip_named("otherchip", 4.0);
   const ChipSpec from = chip_named("testchip");
-  EXPECT_EQ(transferred(before, from, to).curves.front().residual.trees.size(), 1U);
+  EXPECT_EQ(transferred(before, from, to).curves.front().residual.trees().size(), 1U);
   to.compute_units.value = 99;
-  EXPECT_TRUE(transferred(before, from, to).curves.front().residual.trees.empty());
+  EXPECT_TRUE(transferred(before, from, to).curves.front().residual.empty());
 }
 
 // The same tree everywhere: a tenth more time, whatever is asked.
@@ -366,7 +366,7 @@ Calibration learned() {
   Calibration c = whole();
   ResidualTree tree;
   tree.leaf.fill(static_cast<float>(std::log(1.1)));
-  for (Curve& curve : c.curves) curve.residual.trees = {tree};
+  for (Curve& curve : c.curves) curve.residual = Residual({tree});
   return c;
 }
 

@@ -4,6 +4,9 @@
 #include "ridge/base/random.hpp"
 
 #include <cmath>
+#include <cstdint>
+#include <limits>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -69,6 +72,32 @@ TEST(Residual, AWildMeasurementPullsNoHarderThanTheClip) {
   const Residual one =
       boost(features, 1, target, {.trees = 1, .rate = 1.0, .clip = 0.1, .least_weight = 0});
   EXPECT_NEAR(one(std::vector{0.0}), 0.1 / 100, 1e-8);
+}
+
+TEST(Residual, IsTheSumOfItsTreesEachAskedByItself) {
+  // More trees than fill a word, equal thresholds in several, one that nothing exceeds.
+  Random random(5);
+  std::vector<ResidualTree> trees(37);
+  for (ResidualTree& tree : trees) {
+    for (std::size_t level = 0; level < ResidualTree::kDepth; ++level) {
+      tree.feature[level] = static_cast<std::uint8_t>(random.below(3));
+      tree.threshold[level] = 0.125F * static_cast<float>(random.below(9));
+    }
+    for (float& leaf : tree.leaf) leaf = static_cast<float>(random.normal());
+  }
+  trees[3].threshold[2] = std::numeric_limits<float>::max();
+  const Residual residual(trees);
+  ASSERT_EQ(residual.trees().size(), trees.size());
+  for (int i = 0; i < 1000; ++i) {
+    // On a threshold as often as between two.
+    const std::vector<double> features = {0.0625 * static_cast<double>(random.below(18)),
+                                          0.0625 * static_cast<double>(random.below(18)), 1e300};
+    double sum = 0.0;
+    for (const ResidualTree& tree : trees) sum += static_cast<double>(tree(features));
+    EXPECT_NEAR(residual(features), sum, 1e-5);
+  }
+  EXPECT_EQ(residual.first(2).trees().size(), 2U);
+  EXPECT_TRUE(residual.first(0).empty());
 }
 
 TEST(Residual, IsTheSameEveryTime) {

@@ -136,7 +136,8 @@ class CalibratedModel final : public KernelModel {
   [[nodiscard]] std::string_view kernel(const models::Operator& op) const override {
     std::string_view name;
     ask(op, [&](const auto& asked) {
-      if constexpr (requires { asked.slot; }) name = fastest(asked.slot->usable, asked)->key.kernel;
+      if constexpr (requires { asked.slot; })
+        name = fastest(asked.slot->usable, asked).curve->key.kernel;
     });
     return name;
   }
@@ -146,12 +147,12 @@ class CalibratedModel final : public KernelModel {
     std::string words;
     ask(op, [&](const auto& asked) {
       if constexpr (requires { asked.slot; }) {
-        const Curve* chosen = fastest(asked.slot->usable, asked);
-        const Curve* best = fastest(asked.slot->all, asked);
-        const double times = us_of(*chosen, asked) / us_of(*best, asked);
+        const Said chosen = fastest(asked.slot->usable, asked);
+        const Said best = fastest(asked.slot->all, asked);
+        const double times = chosen.estimate.us / best.estimate.us;
         if (times < kMuchSlower) return;
         words = fmt::format("{}: the kernel {} takes {:.1f} times as long as {} would", op.name,
-                            chosen->key.kernel, times, best->key.kernel);
+                            chosen.curve->key.kernel, times, best.curve->key.kernel);
       }
     });
     return words;
@@ -269,31 +270,34 @@ class CalibratedModel final : public KernelModel {
     return plain_[static_cast<std::size_t>(kernel)];
   }
 
+  // A curve and what it says of a shape, draws left out: a factor that a resample drew is of the
+  // error, not of the kernel.
+  struct Said {
+    const Curve* curve = nullptr;
+    double octaves_outside = 0.0;
+    Estimate estimate;
+  };
+
   template <typename A>
-  [[nodiscard]] double us_of(const Curve& curve, const A& asked) const {
+  [[nodiscard]] Said say(const Curve& curve, const A& asked) const {
     using Form = typename A::Form;
     const auto* fitted = std::get_if<Fitted<Form>>(&curve.fitted);
     const double outside = curve.octaves_outside(Form::ranged(asked.shape));
-    return curve.estimate(calibration_.machine, *fitted, asked.shape, outside).us;
+    return {&curve, outside, curve.estimate(calibration_.machine, *fitted, asked.shape, outside)};
   }
 
-  // Of kernels whose range holds the shape, the fastest; of all where none does. Draws do not
-  // choose: a factor that a resample drew is of the error, not of the kernel.
+  // Of kernels whose range holds the shape, the fastest; of all where none does.
   template <typename A>
-  [[nodiscard]] const Curve* fastest(const std::vector<const Curve*>& curves,
-                                     const A& asked) const {
-    if (curves.size() == 1) return curves.front();
-    const Curve* best = nullptr;
-    double least = 0.0;
-    bool best_within = false;
+  [[nodiscard]] Said fastest(const std::vector<const Curve*>& curves, const A& asked) const {
+    Said best;
     for (const Curve* curve : curves) {
       const bool within = curve->octaves_outside(A::Form::ranged(asked.shape)) == 0.0;
+      const bool best_within = best.curve != nullptr && best.octaves_outside == 0.0;
       if (best_within && !within) continue;
-      const double us = us_of(*curve, asked);
-      if (best == nullptr || (within && !best_within) || us < least) {
-        best = curve;
-        least = us;
-        best_within = within;
+      const Said said = say(*curve, asked);
+      if (best.curve == nullptr || (within && !best_within) ||
+          said.estimate.us < best.estimate.us) {
+        best = said;
       }
     }
     return best;
@@ -301,24 +305,22 @@ class CalibratedModel final : public KernelModel {
 
   template <typename A>
   [[nodiscard]] Timing answer(const A& asked) const {
-    using Form = typename A::Form;
-    const Curve& curve = *fastest(asked.slot->usable, asked);
-    const auto* fitted = std::get_if<Fitted<Form>>(&curve.fitted);
-    const double octaves = curve.octaves_outside(Form::ranged(asked.shape));
-    const Estimate estimate = curve.estimate(calibration_.machine, *fitted, asked.shape, octaves);
-    const double outside = kErrorPerOctave * octaves + asked.added_error;
+    const Said said = fastest(asked.slot->usable, asked);
+    const double outside = kErrorPerOctave * said.octaves_outside + asked.added_error;
     const bool within = outside == 0.0;
-    const double stray = within || curve.stray == 0.0 ? 1.0 : std::exp(curve.stray * outside);
-    return {.time = Seconds{estimate.us * asked.part * curve.factor * stray * 1e-6},
-            .bound = estimate.bound,
-            .error = curve.standard_error() + outside,
+    const double stray =
+        within || said.curve->stray == 0.0 ? 1.0 : std::exp(said.curve->stray * outside);
+    return {.time = Seconds{said.estimate.us * asked.part * said.curve->factor * stray * 1e-6},
+            .bound = said.estimate.bound,
+            .error = said.curve->standard_error() + outside,
             .within_range = within};
   }
 
   template <typename A>
   [[nodiscard]] std::vector<TimePart> parts(const A& asked, const models::Demand& demand) const {
     using Form = typename A::Form;
-    const Curve& curve = *fastest(asked.slot->usable, asked);
+    const Said said = fastest(asked.slot->usable, asked);
+    const Curve& curve = *said.curve;
     const typename Form::Shape& shape = asked.shape;
     const Machine& machine = calibration_.machine;
     Fitted<Form> fitted = *std::get_if<Fitted<Form>>(&curve.fitted);
@@ -327,7 +329,7 @@ class CalibratedModel final : public KernelModel {
     };
     std::vector<TimePart> parts;
     double left = now();
-    const double learned = us_of(curve, asked) * curve.factor - left;
+    const double learned = said.estimate.us * curve.factor - left;
     const auto without = [&](std::string_view what) {
       const double less = now();
       parts.push_back({what, Seconds{(left - less) * 1e-6}});

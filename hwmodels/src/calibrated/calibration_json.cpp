@@ -69,7 +69,7 @@ constexpr double kLeafUnit = 1e-4;  // of ln(time); a hundredth of a percent
 // to all answers yes.
 Json residual_json(const Curve& curve) {
   Json trees = Json::array();
-  for (const ResidualTree& tree : curve.residual.trees) {
+  for (const ResidualTree& tree : curve.residual.trees()) {
     Json numbers = Json::array();
     for (std::size_t level = 0; level < ResidualTree::kDepth; ++level) {
       numbers.push_back(tree.feature[level]);
@@ -105,7 +105,7 @@ Json curve_json(const Curve& curve) {
       }
     }
   }
-  if (!curve.residual.trees.empty()) json["residual"] = residual_json(curve);
+  if (!curve.residual.empty()) json["residual"] = residual_json(curve);
   Json& ranges = json["ranges"] = Json::object();
   for (const Range& range : curve.ranges) {
     ranges[range.name] = {rounded(range.min, 6), rounded(range.max, 6)};
@@ -244,9 +244,15 @@ void read_residual(const JsonNode& node, const FittedForm& form, Residual& out) 
     }
   }
   if (const auto trees = object.required("trees")) {
-    for (const JsonNode& tree : trees->elements()) {
-      read_tree(tree, known.size(), out.trees.emplace_back());
+    const auto elements = trees->elements();
+    if (elements.size() > Residual::kMaxTrees) {
+      trees->error(
+          fmt::format("expected at most {} trees, got {}", Residual::kMaxTrees, elements.size()));
+      return;
     }
+    std::vector<ResidualTree> all;
+    for (const JsonNode& tree : elements) read_tree(tree, known.size(), all.emplace_back());
+    out = Residual(std::move(all));
   }
 }
 

@@ -119,8 +119,7 @@ class Fitter {
     FitResult result;
     const HeldOut held_out = cross_validate(all, candidates, curve);
     if (held_out.trees > 0) {
-      curve.residual = learned(full, all);
-      curve.residual.trees.resize(held_out.trees);
+      curve.residual = learned(full, all).first(held_out.trees);
     }
     for (const std::size_t row : all) {
       result.points.push_back(
@@ -270,9 +269,9 @@ class Fitter {
         const auto features = Form::features(machine_, fitted.choice, shapes_[row]);
         for (std::size_t step = 0; step <= kTreeSteps; ++step) {
           log_us[row][step] = sum;
-          for (std::size_t t = 0; t < kTreesPerStep && !residual.trees.empty(); ++t) {
+          for (std::size_t t = 0; t < kTreesPerStep; ++t) {
             const std::size_t tree = step * kTreesPerStep + t;
-            if (tree < residual.trees.size()) sum += residual.trees[tree](features);
+            if (tree < residual.trees().size()) sum += residual.trees()[tree](features);
           }
         }
       }

@@ -3,9 +3,108 @@
 #include "ridge/base/error.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <limits>
+#include <map>
+#include <utility>
 
 namespace ridge::hw::calibrated {
+
+// One bit for each level of each tree, four to a tree and sixteen trees to a word, the first level
+// highest: a tree's four bits are the number of its leaf.
+struct Residual::Compiled {
+  static constexpr std::size_t kTreesPerWord = 64 / ResidualTree::kDepth;
+  static constexpr std::size_t kMaxWords = kMaxTrees / kTreesPerWord;
+  static constexpr std::size_t kLeaves = std::size_t{1} << ResidualTree::kDepth;
+
+  // Of one feature: the thresholds that are asked for, rising, filled up to one less than a power
+  // of two with what nothing exceeds; and the bits of the questions that are answered yes above the
+  // first b of them, b = 0 ... all.
+  struct Questions {
+    std::size_t feature = 0;
+    std::vector<double> thresholds;
+    std::vector<std::uint64_t> answers;  // by b, then word
+
+    // How many thresholds `value` exceeds: a search without a branch to guess.
+    [[nodiscard]] std::size_t exceeded(double value) const {
+      std::size_t below = 0;
+      for (std::size_t step = (thresholds.size() + 1) / 2; step > 0; step /= 2) {
+        below += value > thresholds[below + step - 1] ? step : 0;
+      }
+      return below;
+    }
+  };
+
+  explicit Compiled(std::vector<ResidualTree> all)
+      : trees(std::move(all)), words((trees.size() + kTreesPerWord - 1) / kTreesPerWord) {
+    leaves.resize(words * kTreesPerWord * kLeaves, 0.0F);
+    std::map<std::size_t, std::map<double, std::vector<std::size_t>>> bits;
+    for (std::size_t t = 0; t < trees.size(); ++t) {
+      std::copy(trees[t].leaf.begin(), trees[t].leaf.end(),
+                leaves.begin() + static_cast<std::ptrdiff_t>(t * kLeaves));
+      for (std::size_t level = 0; level < ResidualTree::kDepth; ++level) {
+        bits[trees[t].feature[level]][static_cast<double>(trees[t].threshold[level])].push_back(
+            ResidualTree::kDepth * t + (ResidualTree::kDepth - 1 - level));
+      }
+    }
+    for (const auto& [feature, by_threshold] : bits) {
+      Questions& asked = questions.emplace_back();
+      asked.feature = feature;
+      std::vector<std::uint64_t> yes(words, 0);
+      asked.answers = yes;
+      for (const auto& [threshold, numbers] : by_threshold) {
+        asked.thresholds.push_back(threshold);
+        for (const std::size_t bit : numbers) yes[bit / 64] |= std::uint64_t{1} << (bit % 64);
+        asked.answers.insert(asked.answers.end(), yes.begin(), yes.end());
+      }
+      asked.thresholds.resize(std::bit_ceil(asked.thresholds.size() + 1) - 1,
+                              std::numeric_limits<double>::infinity());
+    }
+  }
+
+  std::vector<ResidualTree> trees;
+  std::size_t words;
+  std::vector<float> leaves;  // by tree, zeros behind the last
+  std::vector<Questions> questions;
+};
+
+Residual::Residual(std::vector<ResidualTree> trees) {
+  RIDGE_INVARIANT(trees.size() <= kMaxTrees, "a residual has more trees than it may");
+  if (!trees.empty()) compiled_ = std::make_shared<const Compiled>(std::move(trees));
+}
+
+std::span<const ResidualTree> Residual::trees() const {
+  return empty() ? std::span<const ResidualTree>() : compiled_->trees;
+}
+
+Residual Residual::first(std::size_t count) const {
+  const auto some = trees().first(std::min(count, trees().size()));
+  return Residual({some.begin(), some.end()});
+}
+
+double Residual::operator()(std::span<const double> features) const {
+  if (empty()) return 0.0;
+  const Compiled& c = *compiled_;
+  std::array<std::uint64_t, Compiled::kMaxWords> yes;
+  std::fill_n(yes.begin(), c.words, 0);
+  for (const Compiled::Questions& asked : c.questions) {
+    const std::uint64_t* answers =
+        &asked.answers[asked.exceeded(features[asked.feature]) * c.words];
+    for (std::size_t w = 0; w < c.words; ++w) yes[w] |= answers[w];
+  }
+  // Four sums, since one would wait for each addition before the next.
+  std::array<float, 4> sums{};
+  const float* leaf = c.leaves.data();
+  for (std::size_t w = 0; w < c.words; ++w) {
+    std::uint64_t bits = yes[w];
+    for (std::size_t t = 0; t < Compiled::kTreesPerWord; ++t) {
+      sums[t % sums.size()] += leaf[bits % Compiled::kLeaves];
+      bits /= Compiled::kLeaves;
+      leaf += Compiled::kLeaves;
+    }
+  }
+  return static_cast<double>((sums[0] + sums[1]) + (sums[2] + sums[3]));
+}
 
 namespace {
 
@@ -55,14 +154,14 @@ class Booster {
   }
 
   Residual run() {
-    Residual residual;
+    std::vector<ResidualTree> trees;
     for (std::size_t t = 0; t < options_.trees; ++t) {
       for (std::size_t row = 0; row < rows_; ++row) {
         pull_[row] = std::clamp(left_[row], -options_.clip, options_.clip);
       }
-      residual.trees.push_back(grow());
+      trees.push_back(grow());
     }
-    return residual;
+    return Residual(std::move(trees));
   }
 
  private:

@@ -90,7 +90,7 @@ struct Curve {
   [[nodiscard]] Estimate estimate(const Machine& machine, const Fitted<Form>& f,
                                   const typename Form::Shape& shape, double outside) const {
     Estimate result = Form::time(machine, f.choice, f.p, shape);
-    if (!residual.trees.empty() && outside < 1.0) {
+    if (!residual.empty() && outside < 1.0) {
       result.us *= std::exp((1.0 - outside) * residual(Form::features(machine, f.choice, shape)));
     }
     return result;

@@ -7,6 +7,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -27,15 +28,27 @@ struct ResidualTree {
   }
 };
 
-struct Residual {
-  std::vector<ResidualTree> trees;
+// The trees, and all their questions as bits: which of them a value answers yes is looked up by the
+// feature, not asked tree by tree, since every operator of every step asks.
+class Residual {
+ public:
+  static constexpr std::size_t kMaxTrees = 512;
 
-  // Of ln(time).
-  [[nodiscard]] double operator()(std::span<const double> features) const {
-    float sum = 0.0F;
-    for (const ResidualTree& tree : trees) sum += tree(features);
-    return static_cast<double>(sum);
-  }
+  Residual() = default;
+  // At most kMaxTrees.
+  explicit Residual(std::vector<ResidualTree> trees);
+
+  [[nodiscard]] bool empty() const { return compiled_ == nullptr; }
+  [[nodiscard]] std::span<const ResidualTree> trees() const;
+  // The first `count` of the trees.
+  [[nodiscard]] Residual first(std::size_t count) const;
+
+  // Of ln(time). Never allocates.
+  [[nodiscard]] double operator()(std::span<const double> features) const;
+
+ private:
+  struct Compiled;
+  std::shared_ptr<const Compiled> compiled_;  // null without trees; copies share it
 };
 
 struct BoostOptions {
