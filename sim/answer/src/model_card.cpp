@@ -106,8 +106,9 @@ std::string table(const models::ModelSpec& model, const ModelCardOptions& option
     const auto claim = [&](const std::optional<double>& x) {
       return x ? billion(*x) : std::string("not given");
     };
-    facts.row({"  as published", fmt::format("{}, {} active", claim(model.claims.total_parameters),
-                                             claim(model.claims.active_parameters))});
+    facts.row({"  as published",
+               fmt::format("{}, {} active ({})", claim(model.claims.total_parameters),
+                           claim(model.claims.active_parameters), model.claims.source)});
   }
   facts.row({"weights", si(model.weight_bytes().value(), "B")});
   facts.row({"layers", fmt::format("{} of hidden size {}", model.layers(), model.hidden)});
