@@ -79,6 +79,28 @@ TEST(TextTable, WhatIsStillTooWideIsPartedWithTheFirstColumnRepeated) {
             "name  cccccc\n----  ------\nx          3\n");
 }
 
+TEST(TextTable, PartsOfRowsThatBeginAlikeCarryTheRowsNumbers) {
+  TextTable table;
+  table.column("gpus");
+  table.column("requests");
+  table.column("tokens");
+  table.row({"16", "96", "1200"});
+  table.row({"16", "192", "2100"});
+  table.row({"24", "192", "1900"});
+  EXPECT_EQ(table.text(17),
+            "#  gpus  requests\n"
+            "-  ----  --------\n"
+            "1    16        96\n"
+            "2    16       192\n"
+            "3    24       192\n"
+            "\n"
+            "#  tokens\n"
+            "-  ------\n"
+            "1    1200\n"
+            "2    2100\n"
+            "3    1900\n");
+}
+
 TEST(Folded, GoesOnBesideTheLabel) {
   EXPECT_EQ(folded("  links   one two three four\nshort\n", 18),
             "  links   one two\n          three\n          four\nshort\n");

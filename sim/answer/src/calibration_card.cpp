@@ -26,10 +26,10 @@ std::string note_of(const Calibration& calibration, const Curve& curve) {
 // Figures first: kernels' names are long, and go on below themselves in a narrow output.
 std::string curves_table(const Calibration& calibration) {
   view::TextTable table;
-  table.column("error of the\nunseen: p50");
-  table.column("\np90");
-  table.column("measure-\nments");
-  table.column("operator,\nits kernels and their use", view::Align::left);
+  table.column("p50");
+  table.column("p90");
+  table.column("rows");
+  table.column("operator, its kernels and their use", view::Align::left);
   const Curve* last = nullptr;
   for (const Curve& curve : calibration.curves) {
     if (last == nullptr || last->key.slot() != curve.key.slot()) {
@@ -54,7 +54,8 @@ std::string calibration_card(const Calibration& calibration, view::OutputFormat 
   std::string out = fmt::format("{}: kernel times fitted to measurements on {}\n", calibration.name,
                                 calibration.chip);
   if (!calibration.source.empty()) out += fmt::format("from {}\n", calibration.source);
-  out += "\n" + curves_table(calibration);
+  out += "\np50, p90: error on shapes that the fit had not seen; rows: measurements\n\n";
+  out += curves_table(calibration);
   out += fmt::format(
       "\nIn a scenario: \"kernel_model\": \"calibrated:{}\". Of several kernels for an operator "
       "the fastest\nat the asked shape is used; \"prefer_kernels\": [\"KERNEL\"] beside it chooses "

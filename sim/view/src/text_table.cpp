@@ -3,6 +3,7 @@
 #include "ridge/base/error.hpp"
 
 #include <algorithm>
+#include <set>
 
 namespace ridge::view {
 namespace {
@@ -132,8 +133,8 @@ std::string TextTable::text(std::size_t width) const {
   if (all <= width) return block(columns, width);
 
   std::string out = lift_equal(columns, width);
-  // Each block holds the first column and as many others as it can.
-  Columns current = {0};
+  // Each part holds the first column and as many others as it can.
+  std::vector<Columns> parts = {{0}};
   std::size_t used = least_width(0);
   for (std::size_t i = 1; i < columns.size();) {
     Columns together = {columns[i]};
@@ -142,15 +143,34 @@ std::string TextTable::text(std::size_t width) const {
       together.push_back(columns[i]);
       needed += least_width(columns[i]) + kGap;
     }
-    if (used + needed > width && current.size() > 1) {
-      out += block(current, width) + "\n";
-      current = {0};
+    if (used + needed > width && parts.back().size() > 1) {
+      parts.push_back({0});
       used = least_width(0);
     }
-    current.insert(current.end(), together.begin(), together.end());
+    parts.back().insert(parts.back().end(), together.begin(), together.end());
     used += needed;
   }
-  return out + block(current, width);
+  if (parts.size() > 1 && !tells_rows_apart(0)) return numbered().text(width);
+  for (std::size_t p = 0; p < parts.size(); ++p) {
+    out += (p > 0 ? "\n" : "") + block(parts[p], width);
+  }
+  return out;
+}
+
+bool TextTable::tells_rows_apart(std::size_t column) const {
+  std::set<std::string_view> seen;
+  return std::all_of(rows_.begin(), rows_.end(),
+                     [&](const auto& row) { return seen.insert(row[column]).second; });
+}
+
+TextTable TextTable::numbered() const {
+  TextTable table = *this;
+  table.columns_.insert(table.columns_.begin(),
+                        Column{.header = {"#"}, .align = Align::right, .beside_last = false});
+  for (std::size_t r = 0; r < table.rows_.size(); ++r) {
+    table.rows_[r].insert(table.rows_[r].begin(), std::to_string(r + 1));
+  }
+  return table;
 }
 
 std::string TextTable::block(const Columns& columns, std::size_t width) const {

@@ -26,7 +26,7 @@ class TextTable {
   // Two spaces between columns, no trailing spaces, a final newline. Where that is wider than
   // `width`: columns that are equal in all rows go into lines above the table, then columns of
   // words go on below themselves, and at last the columns are parted into tables below each other,
-  // each with the first column.
+  // each with the first column, or with the rows' numbers where that does not tell them apart.
   [[nodiscard]] std::string text(std::size_t width = output_width()) const;
 
  private:
@@ -41,6 +41,9 @@ class TextTable {
   // Words that may go on below themselves can be this narrow.
   [[nodiscard]] std::size_t least_width(std::size_t column) const;
   [[nodiscard]] bool equal_in_all_rows(std::size_t column) const;
+  [[nodiscard]] bool tells_rows_apart(std::size_t column) const;
+  // With a first column of the rows' numbers.
+  [[nodiscard]] TextTable numbered() const;
   // Puts columns that say the same in every row into a line of words.
   [[nodiscard]] std::string lift_equal(Columns& columns, std::size_t width) const;
   [[nodiscard]] std::string block(const Columns& columns, std::size_t width) const;
