@@ -62,8 +62,9 @@ constexpr TilePlan tile_plan(int head_dim, KvType type) {
 }
 
 /// How often P V is computed per tile. One BF16 P would alone cost an error of 1.3e-3 of the
-/// output; P as a sum of two BF16 terms makes it vanish, and in a kernel that waits for memory the
-/// second product is free. F16 carries three more bits and needs no second term.
+/// output; P as a sum of two BF16 terms makes it vanish, which costs nothing where the kernel waits
+/// for memory and the whole second product where it waits for arithmetic. F16 carries three more
+/// bits and needs no second term.
 constexpr int value_passes(KvType type) {
   return type == KvType::kBf16 ? 2 : 1;
 }
