@@ -73,6 +73,50 @@ TEST(SimulationReport, AComparisonNamesBoth) {
   EXPECT_TRUE(both.contains("compare"));
 }
 
+// Twice as many tokens are asked for as the deployment serves, and TPOT alone would not show it.
+TEST(SimulationReport, AnOverloadIsSaidFirstAndMeetsNoSla) {
+  auto flooded = scenario::load_simulation(scenario("step3-2a2f-4k-fp8"));
+  decode::SimulationInput& in = flooded.input;
+  in.workload = {.kind = decode::Workload::Kind::poisson, .requests_per_second = 100.0};
+  in.workload.context.tokens = 4096;
+  in.workload.output.tokens = 500;
+  in.admission.max_requests_per_gpu = 20;
+  in.measurement = {.warmup = Seconds{10.0}, .duration = Seconds{20.0}};
+  flooded.sla = {.tpot = Seconds{0.05}};
+  const auto report = simulate(flooded);
+  EXPECT_LT(report.result.tpot.quantile(0.95), 0.05);
+  EXPECT_FALSE(*report.meets_sla());
+  const json answer = json::parse(render(report, view::OutputFormat::json));
+  EXPECT_FALSE(answer.at("stable").get<bool>());
+  EXPECT_FALSE(answer.at("sla_met").get<bool>());
+  EXPECT_NEAR(answer.at("offered_tokens_per_s_per_gpu").get<double>(), 100.0 * 500 / 32, 1e-6);
+  EXPECT_LT(answer.at("tokens_per_s_per_gpu").get<double>(), 0.8 * 100.0 * 500 / 32);
+  const std::string table = render(report, view::OutputFormat::table);
+  EXPECT_LT(table.find("OVERLOADED: 1562 tokens/s/GPU are asked for"), table.find("TPOT"));
+  EXPECT_THAT(table, HasSubstr("misses 50.00 ms"));
+
+  in.workload.requests_per_second = 10.0;
+  const auto calm = simulate(flooded);
+  EXPECT_TRUE(*calm.meets_sla());
+  EXPECT_THAT(render(calm, view::OutputFormat::table), Not(HasSubstr("OVERLOADED")));
+}
+
+TEST(SimulationReport, AnSlaCanBeSetOnWaitingAndOnTheTimeInTheSystem) {
+  auto replay = scenario::load_simulation(scenario("trace-replay"));
+  replay.sla = {};
+  const auto free = simulate(replay);
+  EXPECT_FALSE(free.meets_sla().has_value());
+  const double queueing = free.result.queueing.quantile(0.95);
+  const double in_system = free.result.time_in_system.quantile(0.95);
+  EXPECT_GT(in_system, queueing);
+  for (const double factor : {0.9, 1.1}) {
+    replay.sla = {.queueing = Seconds{factor * queueing}};
+    EXPECT_EQ(*simulate(replay).meets_sla(), factor > 1.0);
+    replay.sla = {.time_in_system = Seconds{factor * in_system}};
+    EXPECT_EQ(*simulate(replay).meets_sla(), factor > 1.0);
+  }
+}
+
 TEST(SimulationReport, AStoppedRunIsMarked) {
   auto long_run = scenario::load_simulation(scenario("step3-2a2f-4k-fp8"));
   long_run.input.measurement.steps = 100000;

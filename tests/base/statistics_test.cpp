@@ -86,9 +86,18 @@ TEST(QuantileSketch, TakesSamplesInAnyOrder) {
   for (const double q : {0.1, 0.5, 0.999}) EXPECT_EQ(up.quantile(q), down.quantile(q));
 }
 
-TEST(QuantileSketch, RefusesWhatHasNoLogarithm) {
+TEST(QuantileSketch, CountsZerosWhichHaveNoLogarithm) {
   QuantileSketch sketch;
-  EXPECT_THROW(sketch.add(0.0), InvariantError);
+  sketch.add(0.0, 3);
+  EXPECT_EQ(sketch.quantile(1.0), 0.0);
+  sketch.add(5.0);
+  EXPECT_EQ(sketch.count(), 4U);
+  EXPECT_EQ(sketch.quantile(0.75), 0.0);
+  EXPECT_EQ(sketch.quantile(0.76), 5.0);
+}
+
+TEST(QuantileSketch, RefusesWhatIsNoSize) {
+  QuantileSketch sketch;
   EXPECT_THROW(sketch.add(-1.0), InvariantError);
   EXPECT_THROW(sketch.add(std::nan("")), InvariantError);
   EXPECT_EQ(sketch.quantile(0.5), 0.0);

@@ -44,6 +44,17 @@ const std::array kFigures = {
     SimulationFigure{
         {"partial", "/partial", "", "", "whether the run was stopped early", FigureKind::truth},
         [](Report r) { return r.result.partial ? 1.0 : 0.0; }},
+    SimulationFigure{{"stable", "/stable", "stable", "",
+                      "whether what arrives is served, so that the queue does not grow for ever",
+                      FigureKind::truth},
+                     [](Report r) {
+                       if (!r.result.load) return kUnknown;
+                       return r.result.load->stable ? 1.0 : 0.0;
+                     }},
+    SimulationFigure{
+        {"offered_tokens_per_s_per_gpu", "/offered_tokens_per_s_per_gpu", "offered tokens/s/GPU",
+         "tok/s/GPU", "tokens per second and GPU that arriving requests ask for"},
+        [](Report r) { return r.offered_tokens_per_second_per_gpu().value_or(kUnknown); }},
     SimulationFigure{
         {"gpus", "/gpus", "GPUs", "", "GPUs of all pools and replicas", FigureKind::count},
         [](Report r) { return static_cast<double>(r.gpus); }},
@@ -114,19 +125,29 @@ const std::array kFigures = {
     SimulationFigure{
         {"sla_tpot_ms", "/sla_tpot_ms", "SLA (ms)", "ms",
          "the TPOT that is asked for, in milliseconds", FigureKind::number, kToMilliseconds},
-        [](Report r) { return known(r.sla_tpot); }},
-    SimulationFigure{{"sla_met", "/sla_met", "SLA met", "",
-                      "whether 95 % of the TPOTs are within the SLA", FigureKind::truth},
-                     [](Report r) {
-                       const auto met = r.meets_sla();
-                       if (!met) return kUnknown;
-                       return *met ? 1.0 : 0.0;
-                     }},
+        [](Report r) { return known(r.sla.tpot); }},
+    SimulationFigure{{"sla_queueing_ms", "/sla_queueing_ms", "SLA of queueing (ms)", "ms",
+                      "the wait for admission that is asked for, in milliseconds",
+                      FigureKind::number, kToMilliseconds},
+                     [](Report r) { return known(r.sla.queueing); }},
+    SimulationFigure{
+        {"sla_time_in_system_ms", "/sla_time_in_system_ms", "SLA of time in system (ms)", "ms",
+         "the time from arrival to last token that is asked for, in milliseconds",
+         FigureKind::number, kToMilliseconds},
+        [](Report r) { return known(r.sla.time_in_system); }},
+    SimulationFigure{
+        {"sla_met", "/sla_met", "SLA met", "",
+         "whether the deployment is stable and 95 % are within each SLA", FigureKind::truth},
+        [](Report r) {
+          const auto met = r.meets_sla();
+          if (!met) return kUnknown;
+          return *met ? 1.0 : 0.0;
+        }},
     SimulationFigure{{"sla_met_share", "/uncertainty/sla_met_share", "SLA met in", "",
                       "share of the drawn runs that meet the SLA"},
                      [](Report r) {
                        if (!drawn(r)) return kNoGroup;
-                       if (!r.sla_tpot) return kUnknown;
+                       if (!r.meets_sla()) return kUnknown;
                        return static_cast<double>(r.uncertainty->within_sla) /
                               static_cast<double>(r.uncertainty->samples);
                      }},
@@ -154,6 +175,14 @@ const std::array kFigures = {
     SimulationFigure{{"requests_refused", "/requests/refused", "requests refused", "",
                       "requests larger than a GPU's whole KV memory", FigureKind::count},
                      [](Report r) { return static_cast<double>(r.result.requests_refused); }},
+    SimulationFigure{
+        {"requests_preempted", "/requests/preempted", "requests preempted", "",
+         "how often a request gave its place up for want of memory", FigureKind::count},
+        [](Report r) { return static_cast<double>(r.result.requests_preempted); }},
+    SimulationFigure{
+        {"requests_waiting", "/requests/waiting", "requests waiting", "",
+         "requests that waited for admission when the measurement ended", FigureKind::count},
+        [](Report r) { return static_cast<double>(r.result.requests_waiting); }},
     SimulationFigure{{"longest_queue", "/requests/longest_queue", "longest queue", "",
                       "requests that waited for admission at once, at most", FigureKind::count},
                      [](Report r) { return static_cast<double>(r.result.longest_queue); }},
@@ -169,11 +198,29 @@ const std::array kFigures = {
                       "milliseconds that a request waits for admission, 99th percentile",
                       FigureKind::number, kToMilliseconds},
                      [](Report r) { return quantile_if_any(r.result.queueing, 0.99); }},
-    SimulationFigure{{"kv_mean", "/kv/mean", "KV, mean", "",
-                      "share of the KV memory in use, mean over time and GPUs"},
-                     [](Report r) { return r.result.kv_mean; }},
+    SimulationFigure{
+        {"time_in_system_p50_ms", "/requests/time_in_system_ms/p50", "time in system p50 (ms)",
+         "ms", "milliseconds from a request's arrival to its last token, median",
+         FigureKind::number, kToMilliseconds},
+        [](Report r) { return quantile_if_any(r.result.time_in_system, 0.5); }},
+    SimulationFigure{
+        {"time_in_system_p95_ms", "/requests/time_in_system_ms/p95", "time in system p95 (ms)",
+         "ms", "milliseconds from a request's arrival to its last token, 95th percentile",
+         FigureKind::number, kToMilliseconds},
+        [](Report r) { return quantile_if_any(r.result.time_in_system, 0.95); }},
+    SimulationFigure{
+        {"time_in_system_p99_ms", "/requests/time_in_system_ms/p99", "time in system p99 (ms)",
+         "ms", "milliseconds from a request's arrival to its last token, 99th percentile",
+         FigureKind::number, kToMilliseconds},
+        [](Report r) { return quantile_if_any(r.result.time_in_system, 0.99); }},
+    SimulationFigure{{"kv_reserved", "/kv/reserved", "KV reserved", "",
+                      "share of the KV memory set aside for requests, mean over time and GPUs"},
+                     [](Report r) { return r.result.kv_reserved; }},
+    SimulationFigure{{"kv_filled", "/kv/filled", "KV filled", "",
+                      "share of the KV memory in pages that hold tokens, mean over time and GPUs"},
+                     [](Report r) { return r.result.kv_filled; }},
     SimulationFigure{{"kv_peak", "/kv/peak", "KV, fullest", "",
-                      "share of the KV memory that the fullest GPUs used at most"},
+                      "share of the KV memory that the fullest GPUs set aside at most"},
                      [](Report r) { return r.result.kv_peak; }},
     // Where one pool does both, the two shares are the same.
     SimulationFigure{{"attention_busy", "", "attention busy", "",

@@ -82,6 +82,25 @@ void add_range_warnings(const decode::SimulationInput& input, SimulationReport& 
   }
 }
 
+// What the measured time does not show.
+void add_load_warnings(const decode::SimulationInput& input, SimulationReport& report) {
+  const decode::SimulationResult& r = report.result;
+  if (r.trace_over) {
+    report.warnings.push_back(fmt::format(
+        "the trace is over: measured until its last request was served, {} of the {}",
+        si(r.elapsed.seconds().value(), "s"), si(input.measurement.duration.value(), "s")));
+  }
+  if (input.workload.kind != decode::Workload::Kind::poisson || report.overloaded()) return;
+  const auto before = static_cast<double>(r.requests_in_decode_before);
+  const auto after = static_cast<double>(r.requests_in_decode);
+  constexpr double kMuch = 0.1;
+  if (after - before <= std::max(3.0 * std::sqrt(after), kMuch * after)) return;
+  report.warnings.push_back(
+      fmt::format("requests in decode grew from {} to {} while it was measured: a longer warm-up "
+                  "shows what lasts",
+                  r.requests_in_decode_before, r.requests_in_decode));
+}
+
 // Roofline kernels, links without overheads: what no implementation of this deployment beats.
 std::optional<Seconds> floor_of(decode::SimulationInput input) {
   if (input.workload.kind != decode::Workload::Kind::closed_loop) return std::nullopt;
@@ -122,8 +141,16 @@ double SimulationReport::tokens_per_second_per_user() const {
   return result.mean_tpot.value() > 0.0 ? 1.0 / result.mean_tpot.value() : 0.0;
 }
 std::optional<bool> SimulationReport::meets_sla() const {
-  if (!sla_tpot) return std::nullopt;
-  return result.tpot.quantile(0.95) <= sla_tpot->value();
+  if (!sla.tpot && !sla.queueing && !sla.time_in_system) return std::nullopt;
+  const auto within = [](const QuantileSketch& times, const std::optional<Seconds>& asked) {
+    return !asked || times.quantile(0.95) <= asked->value();
+  };
+  return !overloaded() && within(result.tpot, sla.tpot) && within(result.queueing, sla.queueing) &&
+         within(result.time_in_system, sla.time_in_system);
+}
+std::optional<double> SimulationReport::offered_tokens_per_second_per_gpu() const {
+  if (!result.load) return std::nullopt;
+  return result.load->offered_tokens_per_second / static_cast<double>(gpus);
 }
 std::optional<double> SimulationReport::usd_per_million_tokens() const {
   if (!price || tokens_per_second() <= 0.0) return std::nullopt;
@@ -140,7 +167,7 @@ SimulationReport simulate(scenario::SimulationScenario scenario, const RunOption
   SimulationReport report;
   report.name = scenario.name;
   report.title = scenario.title;
-  report.sla_tpot = scenario.sla_tpot;
+  report.sla = scenario.sla;
   report.warnings = scenario.warnings;
   report.provenance = kernel_provenance(input.deployment);
   const auto& d = input.deployment;
@@ -171,6 +198,7 @@ SimulationReport simulate(scenario::SimulationScenario scenario, const RunOption
   report.wall_seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   add_range_warnings(input, report);
+  add_load_warnings(input, report);
   if (options.picture) {
     report.picture = pipeline_picture(simulation.graph(), input.deployment, report);
   }
@@ -234,12 +262,33 @@ double sum(const std::array<double, decode::kStages>& values) {
 std::string sla_words(const SimulationReport& report) {
   const auto met = report.meets_sla();
   if (!met) return {};
-  const std::string sla = ms(*report.sla_tpot);
+  std::vector<std::string> asked;
+  const auto ask = [&](const std::optional<Seconds>& time, std::string_view of) {
+    if (time) asked.push_back(fmt::format("{}{}", ms(*time), of));
+  };
+  ask(report.sla.tpot, report.sla.queueing || report.sla.time_in_system ? " of TPOT" : "");
+  ask(report.sla.queueing, " of queueing");
+  ask(report.sla.time_in_system, " in the system");
+  const std::string sla = fmt::format("{}", fmt::join(asked, " and "));
+  if (report.overloaded()) {
+    return fmt::format("  SLA            misses {}: what waits grows without end\n", sla);
+  }
   if (report.uncertainty && report.uncertainty->samples > 0) {
     return fmt::format("  SLA            meets {} at p95 in {} of {} draws\n", sla,
                        report.uncertainty->within_sla, report.uncertainty->samples);
   }
   return fmt::format("  SLA            {} {} at p95\n", *met ? "meets" : "misses", sla);
+}
+
+// First of all: figures of an overloaded deployment are those of its first minutes.
+std::string overload_words(const SimulationReport& report) {
+  if (!report.overloaded()) return {};
+  const auto& r = report.result;
+  return fmt::format(
+      "OVERLOADED: {:.0f} tokens/s/GPU are asked for and {:.0f} served; {} requests wait after {}, "
+      "and more with every second.\n",
+      *report.offered_tokens_per_second_per_gpu(), report.tokens_per_second_per_gpu(),
+      r.requests_waiting, si(r.elapsed.seconds().value(), "s"));
 }
 
 std::string tpot_words(const SimulationReport& report) {
@@ -300,10 +349,21 @@ std::string request_words(const SimulationReport& report) {
                        ms(r.request_tpot.quantile(0.5)), ms(r.request_tpot.quantile(0.95)));
   }
   out += "\n";
-  if (r.queueing.count() > 0) {
-    out += fmt::format("  admission      {} waited: p50 {}, p99 {}; queue up to {}\n",
-                       r.queueing.count(), ms(r.queueing.quantile(0.5)),
-                       ms(r.queueing.quantile(0.99)), r.longest_queue);
+  const auto percentiles = [](const QuantileSketch& times) {
+    return fmt::format("p50 {}, p95 {}, p99 {}", ms(times.quantile(0.5)), ms(times.quantile(0.95)),
+                       ms(times.quantile(0.99)));
+  };
+  if (r.load && r.queueing.count() > 0) {
+    out += fmt::format("  queueing       {}; up to {} waited, {} at the end\n",
+                       percentiles(r.queueing), r.longest_queue, r.requests_waiting);
+  }
+  if (r.load && r.time_in_system.count() > 0) {
+    out += fmt::format("  in the system  {}, from arrival to last token\n",
+                       percentiles(r.time_in_system));
+  }
+  if (r.requests_preempted > 0) {
+    out += fmt::format("  preempted      {} times a request gave its place up for want of memory\n",
+                       r.requests_preempted);
   }
   if (r.requests_refused > 0) {
     out += fmt::format("  refused        {} requests larger than a GPU's whole KV memory\n",
@@ -318,8 +378,9 @@ std::string memory_words(const SimulationReport& report) {
     out += fmt::format("  memory         {}: {} of weights on {}", pool.pool,
                        si(pool.weights.value(), "B"), si(pool.capacity.value(), "B"));
     if (pool.kv_budget.value() > 0.0) {
-      out += fmt::format("; KV {} (mean {}, fullest {})", si(pool.kv_budget.value(), "B"),
-                         percent(report.result.kv_mean), percent(report.result.kv_peak));
+      out += fmt::format("; KV {} ({} set aside, {} filled, fullest {})",
+                         si(pool.kv_budget.value(), "B"), percent(report.result.kv_reserved),
+                         percent(report.result.kv_filled), percent(report.result.kv_peak));
     }
     out += "\n";
   }
@@ -392,7 +453,7 @@ std::string critical_path_words(const SimulationReport& report) {
 
 std::string table(const SimulationReport& report) {
   const auto& r = report.result;
-  std::string out = fmt::format("{}\n", report.title);
+  std::string out = fmt::format("{}\n", report.title) + overload_words(report);
   if (r.partial) {
     out += "PARTIAL: stopped before the measurement was over; the figures cover what ran.\n";
   }

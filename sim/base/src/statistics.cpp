@@ -47,12 +47,19 @@ double middle_of(std::int64_t bucket) {
 }  // namespace
 
 void QuantileSketch::add(double x, std::uint64_t times) {
-  RIDGE_INVARIANT(x > 0.0 && std::isfinite(x), "a quantile sketch takes positive finite samples");
+  RIDGE_INVARIANT(x >= 0.0 && std::isfinite(x),
+                  "a quantile sketch takes finite samples of at least 0");
   if (times == 0) return;
-  least_ = count_ == 0 ? x : std::min(least_, x);
-  largest_ = count_ == 0 ? x : std::max(largest_, x);
+  if (x == 0.0) {
+    zeros_ += times;
+    count_ += times;
+    return;
+  }
+  const bool first = buckets_.empty();
+  least_ = first ? x : std::min(least_, x);
+  largest_ = first ? x : std::max(largest_, x);
   const std::int64_t bucket = bucket_of(x);
-  if (buckets_.empty()) first_bucket_ = bucket;
+  if (first) first_bucket_ = bucket;
   if (bucket < first_bucket_) {
     buckets_.insert(buckets_.begin(), static_cast<std::size_t>(first_bucket_ - bucket), 0);
     first_bucket_ = bucket;
@@ -67,7 +74,8 @@ double QuantileSketch::quantile(double q) const {
   if (count_ == 0) return 0.0;
   const auto rank = std::clamp<std::uint64_t>(
       static_cast<std::uint64_t>(std::ceil(q * static_cast<double>(count_))), 1, count_);
-  std::uint64_t seen = 0;
+  if (rank <= zeros_) return 0.0;
+  std::uint64_t seen = zeros_;
   for (std::size_t i = 0; i < buckets_.size(); ++i) {
     seen += buckets_[i];
     if (seen >= rank) {

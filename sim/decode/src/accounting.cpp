@@ -29,15 +29,23 @@ void Accounting::begin_measurement(SimTime now) {
   measuring_ = true;
   measurement_begin_ = now;
   kv_used_.restart(now);
+  kv_filled_.restart(now);
   active_.restart(now);
+  full_.restart(now);
+  result_.kv_peak = 0.0;
+  result_.longest_queue = 0;
+  result_.requests_in_decode_before = static_cast<std::uint64_t>(active_.level());
 }
 
 // ---- requests -----------------------------------------------------------------------------------
 
-void Accounting::arrived(bool refused) {
+void Accounting::arrived(std::int64_t output_tokens, bool refused) {
   if (!measuring_) return;
   ++result_.requests_arrived;
-  if (refused) ++result_.requests_refused;
+  tokens_asked_ += static_cast<std::uint64_t>(output_tokens);
+  if (!refused) return;
+  ++result_.requests_refused;
+  tokens_refused_ += static_cast<std::uint64_t>(output_tokens);
 }
 
 void Accounting::waiting(std::size_t requests) {
@@ -45,13 +53,14 @@ void Accounting::waiting(std::size_t requests) {
 }
 
 void Accounting::admitted(SimTime waited) {
-  if (measuring_ && waited > SimTime()) result_.queueing.add(waited.seconds().value());
+  if (measuring_) result_.queueing.add(waited.seconds().value());
 }
 
-void Accounting::finished(double seconds_per_token) {
+void Accounting::finished(double seconds_per_token, SimTime in_system) {
   if (!measuring_) return;
   ++result_.requests_finished;
   result_.request_tpot.add(seconds_per_token);
+  result_.time_in_system.add(in_system.seconds().value());
 }
 
 void Accounting::holds(SimTime now, std::int64_t requests, double kv_bytes, double fullest_bytes) {
@@ -68,8 +77,44 @@ void Accounting::step_ends(SimTime now, const Lane& lane, TaskId last) {
   if (result_.steps % kStepsPerPath == 1) follow_critical_path(now, lane, last);
 }
 
-void Accounting::count_tokens(double step_seconds, std::int64_t tokens, std::int64_t requests) {
+void Accounting::pass_half(SimTime now) {
+  if (!measuring_ || half_ || input_.workload.kind == Workload::Kind::closed_loop) return;
+  const SimTime half = measurement_begin_ + SimTime::from(0.5 * input_.measurement.duration);
+  if (now < half) return;
+  half_ = half;
+  tokens_at_half_ = result_.tokens;
+  full_.restart(half);
+}
+
+// More arrives than is served where a queue finds no place all the time and still what is asked for
+// is more than what is served meanwhile. Of random arrivals the mean rate is known; of a trace,
+// what came.
+void Accounting::judge_load(SimTime now) {
+  const Workload& w = input_.workload;
+  if (w.kind == Workload::Kind::closed_loop) return;
+  const double elapsed = (now - measurement_begin_).seconds().value();
+  if (!measuring_ || elapsed <= 0.0) return;
+  const auto asked = static_cast<double>(tokens_asked_);
+  const double kept = asked > 0.0 ? 1.0 - static_cast<double>(tokens_refused_) / asked : 1.0;
+  const double offered =
+      kept * (w.kind == Workload::Kind::poisson ? w.requests_per_second * w.output.mean()
+                                                : asked / elapsed);
+  pass_half(now);
+  const SimTime from = half_.value_or(measurement_begin_);
+  const double late = (now - from).seconds().value();
+  const double served =
+      late > 0.0 ? static_cast<double>(result_.tokens - tokens_at_half_) / late : 0.0;
+  constexpr double kAllTheTime = 0.9;
+  constexpr double kSurely = 1.01;
+  const bool full = full_.mean(now) > kAllTheTime * static_cast<double>(input_.deployment.replicas);
+  result_.load = LoadVerdict{.offered_tokens_per_second = offered,
+                             .stable = !(full && offered > kSurely * served)};
+}
+
+void Accounting::count_tokens(SimTime now, double step_seconds, std::int64_t tokens,
+                              std::int64_t requests) {
   if (!measuring_ || requests == 0) return;
+  pass_half(now);
   const auto samples = static_cast<std::uint64_t>(tokens * requests);
   const double each = step_seconds / static_cast<double>(tokens);
   result_.tokens += samples;
@@ -182,10 +227,13 @@ SimulationResult Accounting::close(const Engine& engine, std::span<const Server>
                       now);
     }
   }
+  judge_load(now);
   result_.elapsed = measuring_ ? now - measurement_begin_ : SimTime();
   measuring_ = false;
-  result_.kv_mean = kv_used_.mean(now) / (kv_budget_ * static_cast<double>(d.groups()) *
-                                          static_cast<double>(d.replicas));
+  const double kv_all =
+      kv_budget_ * static_cast<double>(d.groups()) * static_cast<double>(d.replicas);
+  result_.kv_reserved = kv_used_.mean(now) / kv_all;
+  result_.kv_filled = kv_filled_.mean(now) / kv_all;
   result_.mean_requests = active_.mean(now);
   for (std::uint32_t p = 0; p < d.pools.size(); ++p) link_use(p, servers, fabric, now);
   floors(lanes);

@@ -23,17 +23,31 @@ class Accounting {
   void begin_measurement(des::SimTime now);
 
   // ---- requests
-  void arrived(bool refused);
+  void arrived(std::int64_t output_tokens, bool refused);
   void waiting(std::size_t requests);
   void admitted(des::SimTime waited);
-  void finished(double seconds_per_token);
-  // After every change: in decode, and bytes of KV that all groups, and the fullest of them, hold.
+  void preempted(std::size_t requests) {
+    if (measuring_) result_.requests_preempted += requests;
+  }
+  void finished(double seconds_per_token, des::SimTime in_system);
+  // After every change: in decode, and bytes of KV that all groups, and the fullest of them, have
+  // set aside.
   void holds(des::SimTime now, std::int64_t requests, double kv_bytes, double fullest_bytes);
+  // Of a replica's groups: bytes of KV in pages that hold tokens, before and after a change.
+  void fills(des::SimTime now, double before, double after) {
+    kv_filled_.add(now, static_cast<std::int64_t>(after) - static_cast<std::int64_t>(before));
+  }
+  // Replicas whose queue found no place.
+  void full(des::SimTime now, std::int64_t replicas) {
+    pass_half(now);
+    full_.set(now, replicas);
+  }
 
   // ---- steps and tasks
   void step_ends(des::SimTime now, const Lane& lane, TaskId last);
   // `requests` requests got `tokens` tokens each out of a step of this length.
-  void count_tokens(double step_seconds, std::int64_t tokens, std::int64_t requests);
+  void count_tokens(des::SimTime now, double step_seconds, std::int64_t tokens,
+                    std::int64_t requests);
   void server_begins(des::SimTime now, const Server& server, const ResourceInfo& resource,
                      const Lane& lane, TaskId task) {
     if (measuring_ && resource.compute && server.idle_since < now) {
@@ -55,6 +69,9 @@ class Accounting {
   SimulationResult& result() { return result_; }
 
  private:
+  // The second half of a measured time tells whether what arrives is served.
+  void pass_half(des::SimTime now);
+  void judge_load(des::SimTime now);
   void record(des::SimTime now, std::size_t lane_id, const Lane& lane, TaskId task);
   void count_busy(const Server& server, const ResourceInfo& resource, const Lane& lane,
                   des::SimTime now);
@@ -83,7 +100,13 @@ class Accounting {
   des::SimTime measurement_begin_;
   double tpot_sum_ = 0.0;
   des::TimeAverage kv_used_;
+  des::TimeAverage kv_filled_;
   des::TimeAverage active_;
+  des::TimeAverage full_;           // replicas
+  std::uint64_t tokens_asked_ = 0;  // by requests that arrived
+  std::uint64_t tokens_refused_ = 0;
+  std::optional<des::SimTime> half_;  // once it has passed
+  std::uint64_t tokens_at_half_ = 0;
   SimulationResult result_;
 };
 

@@ -13,7 +13,7 @@ RequestPool::RequestPool(std::size_t groups, std::size_t micro_batches, const Gr
       active_of_(groups),
       kv_used_(groups) {}
 
-void RequestPool::place(std::size_t micro_batch, std::size_t group, const ActiveRequest& request) {
+void RequestPool::add(std::size_t micro_batch, std::size_t group, const ActiveRequest& request) {
   requests_[micro_batch * groups_ + group].push_back(request);
   GroupBatch& batch = batches_[micro_batch * groups_ + group];
   ++batch.requests;
@@ -21,7 +21,34 @@ void RequestPool::place(std::size_t micro_batch, std::size_t group, const Active
   ++active_in_[micro_batch];
   ++active_of_[group];
   ++active_;
-  kv_used_[group] += request.kv_bytes;
+}
+
+void RequestPool::remove(std::size_t micro_batch, std::size_t group, std::size_t index) {
+  auto& requests = requests_[micro_batch * groups_ + group];
+  GroupBatch& batch = batches_[micro_batch * groups_ + group];
+  ActiveRequest& request = requests[index];
+  batch.cached_tokens -= request.context;
+  --batch.requests;
+  --active_in_[micro_batch];
+  --active_of_[group];
+  --active_;
+  kv_used_[group] -= request.kv_bytes;
+  kv_filled_ -= request.filled_bytes;
+  request = requests.back();
+  requests.pop_back();
+}
+
+void RequestPool::preempt(des::SimTime now, std::size_t micro_batch, std::size_t group) {
+  const auto& requests = requests_[micro_batch * groups_ + group];
+  const auto last = std::max_element(
+      requests.begin(), requests.end(),
+      [](const ActiveRequest& a, const ActiveRequest& b) { return a.joined < b.joined; });
+  waiting_.push_front({.arrival = last->arrival,
+                       .context = last->context,
+                       .output = last->remaining,
+                       .past = PendingRequest::Past{
+                           .admitted = last->admitted, .generated = last->generated, .left = now}});
+  remove(micro_batch, group, static_cast<std::size_t>(last - requests.begin()));
 }
 
 std::size_t RequestPool::choose(std::size_t micro_batch, double kv_bytes) {

@@ -20,7 +20,8 @@ Requests::Requests(const SimulationInput& input, const MemoryPlan& memory, Accou
       micro_batches_(static_cast<std::size_t>(input.deployment.micro_batches)),
       arrivals_(input.seed, kArrivals),
       lengths_(input.seed, kLengths),
-      drafting_(input.seed, kDrafting) {
+      drafting_(input.seed, kDrafting),
+      size_{*this} {
   for (std::int64_t r = 0; r < input.deployment.replicas; ++r) {
     pools_.emplace_back(static_cast<std::size_t>(input.deployment.groups()), micro_batches_,
                         limits(), input.admission.routing);
@@ -55,7 +56,10 @@ std::int64_t Requests::requests_in(std::size_t group, std::size_t micro_batch) c
 
 GroupLimits Requests::limits() const {
   GroupLimits limits{.kv_bytes = memory_.kv_budget.value(),
-                     .requests_per_micro_batch = std::numeric_limits<std::int64_t>::max()};
+                     .requests_per_micro_batch = std::numeric_limits<std::int64_t>::max(),
+                     .policy = input_.admission.policy,
+                     .page_tokens = input_.admission.page_tokens,
+                     .tokens_per_step = input_.deployment.queries_per_step()};
   if (input_.workload.kind == Workload::Kind::closed_loop) {
     limits.requests_per_micro_batch = requests_in(0, 0);
   } else if (input_.admission.max_requests_per_gpu > 0) {
@@ -85,18 +89,15 @@ void Requests::fill_closed_loop() {
       for (std::size_t g = 0; g < groups; ++g) {
         const std::int64_t each = requests_in(replica * groups + g, m);
         for (std::int64_t i = 0; i < each; ++i) {
-          ActiveRequest request{.context = w.context.sample(lengths_)};
-          if (w.steady) {
-            request.kv_bytes = kv_bytes(request.context);
-          } else {
+          ActiveRequest request{.context = w.context.sample(lengths_), .remaining = 0};
+          if (!w.steady) {
             // Caught somewhere in its life, so that departures do not come all at once.
             const std::int64_t output = w.output.sample(lengths_);
             request.remaining =
                 1 + static_cast<std::int64_t>(lengths_.below(static_cast<std::uint64_t>(output)));
-            request.kv_bytes = kv_bytes(request.context + output);
             request.context += output - request.remaining;
           }
-          pool.place(m, g, request);
+          pool.place(m, g, request, size_);
         }
       }
     }
@@ -109,6 +110,7 @@ void Requests::fill_closed_loop() {
     }
   }
   tell_holdings(SimTime());
+  for (const RequestPool& pool : pools_) accounting_.fills(SimTime(), 0.0, pool.kv_filled());
 }
 
 void Requests::tell_holdings(SimTime now) {
@@ -123,6 +125,12 @@ void Requests::tell_holdings(SimTime now) {
     }
   }
   accounting_.holds(now, active, used, fullest);
+  accounting_.waiting(waiting());
+}
+
+void Requests::tell_full(SimTime now) {
+  accounting_.full(now, std::count_if(pools_.begin(), pools_.end(),
+                                      [](const RequestPool& pool) { return pool.full(); }));
 }
 
 std::optional<SimTime> Requests::next_arrival(SimTime now) {
@@ -152,11 +160,10 @@ std::optional<std::size_t> Requests::arrive(SimTime now) {
     request = draw_request(now);
   }
   const bool refused = kv_bytes(request.context + request.output) > memory_.kv_budget.value();
-  accounting_.arrived(refused);
+  accounting_.arrived(request.output, refused);
   if (refused) return std::nullopt;
   const std::size_t replica = choose_replica();
   pools_[replica].enqueue(request);
-  accounting_.waiting(pools_[replica].waiting().size());
   return replica;
 }
 
@@ -174,13 +181,17 @@ std::size_t Requests::choose_replica() {
 
 bool Requests::admit(SimTime now, std::size_t lane) {
   bool any = false;
-  pools_[lane / micro_batches_].admit(
-      now, lane % micro_batches_, [&](std::int64_t tokens) { return kv_bytes(tokens); },
-      [&](const PendingRequest& request) {
-        any = true;
-        accounting_.admitted(now - request.arrival);
-      });
-  if (any) tell_holdings(now);
+  RequestPool& pool = pools_[lane / micro_batches_];
+  const double filled = pool.kv_filled();
+  pool.admit(now, lane % micro_batches_, size_, [&](const PendingRequest& request) {
+    any = true;
+    if (!request.past) accounting_.admitted(now - request.arrival);
+  });
+  tell_full(now);
+  if (any) {
+    tell_holdings(now);
+    accounting_.fills(now, filled, pool.kv_filled());
+  }
   return any;
 }
 
@@ -188,28 +199,45 @@ bool Requests::step(SimTime now, std::size_t lane, double seconds) {
   RequestPool& pool = pools_[lane / micro_batches_];
   const std::size_t m = lane % micro_batches_;
   if (steady() && input_.deployment.drafting.tokens == 0) {
-    accounting_.count_tokens(seconds, 1, pool.active_in(m));
+    accounting_.count_tokens(now, seconds, 1, pool.active_in(m));
     return false;
   }
   std::array<std::int64_t, kMaxDrafts + 2> by_tokens{};
+  if (steady()) {
+    for (std::int64_t r = pool.active_in(m); r > 0; --r) {
+      ++by_tokens[static_cast<std::size_t>(accepted_tokens())];
+    }
+    for (std::size_t k = 1; k < by_tokens.size(); ++k) {
+      accounting_.count_tokens(now, seconds, static_cast<std::int64_t>(k), by_tokens[k]);
+    }
+    return false;
+  }
   std::size_t left = 0;
-  pool.step(
-      m,
-      [&](ActiveRequest& request) {
-        const std::int64_t got =
-            steady() ? accepted_tokens() : std::min(accepted_tokens(), request.remaining);
-        ++by_tokens[static_cast<std::size_t>(got)];
-        return steady() ? 0 : got;
+  const double filled = pool.kv_filled();
+  const std::size_t preempted = pool.step(
+      now, m,
+      [&](const ActiveRequest& request) {
+        const std::int64_t got = std::min(accepted_tokens(), request.remaining);
+        if (request.paused > SimTime()) {
+          accounting_.count_tokens(now, seconds + request.paused.seconds().value(), got, 1);
+        } else {
+          ++by_tokens[static_cast<std::size_t>(got)];
+        }
+        return got;
       },
       [&](const ActiveRequest& request) {
         ++left;
-        accounting_.finished((now - request.admitted).seconds().value() /
-                             static_cast<double>(request.generated));
-      });
+        accounting_.finished(
+            (now - request.admitted).seconds().value() / static_cast<double>(request.generated),
+            now - request.arrival);
+      },
+      size_);
   for (std::size_t k = 1; k < by_tokens.size(); ++k) {
-    accounting_.count_tokens(seconds, static_cast<std::int64_t>(k), by_tokens[k]);
+    accounting_.count_tokens(now, seconds, static_cast<std::int64_t>(k), by_tokens[k]);
   }
-  if (left == 0) return false;
+  accounting_.preempted(preempted);
+  accounting_.fills(now, filled, pool.kv_filled());
+  if (left == 0 && preempted == 0) return false;
   tell_holdings(now);
   if (input_.workload.kind == Workload::Kind::closed_loop) {
     for (std::size_t i = 0; i < left; ++i) pool.enqueue(draw_request(now));

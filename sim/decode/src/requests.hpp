@@ -48,6 +48,18 @@ class Requests {
   }
   [[nodiscard]] std::uint64_t in_decode() const;
   [[nodiscard]] std::uint64_t waiting() const;
+  // Whether all of a trace came and went.
+  [[nodiscard]] bool over() const {
+    return input_.workload.kind == Workload::Kind::trace &&
+           next_in_trace_ == input_.workload.trace.size() && in_decode() + waiting() == 0;
+  }
+  // After an arrival that found no place at once.
+  void tell_waiting() { accounting_.waiting(waiting()); }
+  // What is held and waits at the beginning of measurement.
+  void tell(des::SimTime now) {
+    tell_holdings(now);
+    tell_full(now);
+  }
 
  private:
   static constexpr std::size_t kMaxDrafts = 64;
@@ -64,6 +76,7 @@ class Requests {
   [[nodiscard]] std::int64_t accepted_tokens();
   [[nodiscard]] PendingRequest draw_request(des::SimTime now);
   void tell_holdings(des::SimTime now);
+  void tell_full(des::SimTime now);
 
   const SimulationInput& input_;
   const PoolMemory& memory_;  // of the pool that keeps the requests
@@ -72,6 +85,11 @@ class Requests {
   Random arrivals_;
   Random lengths_;
   Random drafting_;
+  // What so many tokens need of a group's memory.
+  struct Size {
+    const Requests& of;
+    double operator()(std::int64_t tokens) const { return of.kv_bytes(tokens); }
+  } size_;
   std::vector<RequestPool> pools_;  // [replica]
   std::size_t next_in_trace_ = 0;
   std::size_t next_replica_ = 0;

@@ -3,10 +3,13 @@
 #include "accounting.hpp"
 #include "requests.hpp"
 #include "ridge/base/error.hpp"
+#include "ridge/base/format.hpp"
 #include "ridge/decode/strategy.hpp"
 #include "step_runner.hpp"
 
 #include <limits>
+
+#include <fmt/format.h>
 
 namespace ridge::decode {
 
@@ -80,7 +83,9 @@ struct Simulation::Impl {
         break;
       case EventKind::arrival:
         if (const auto replica = requests.arrive(engine.now())) wake_idle(*replica);
+        requests.tell_waiting();
         schedule_arrival();
+        end_with_trace();
         break;
       case EventKind::measurement_begins:
         begin_measurement();
@@ -122,6 +127,7 @@ struct Simulation::Impl {
     begin_step(lane_id);
     // The memory that was freed may be what a request waits for that another micro-batch can take.
     if (left) wake_idle(lane_id / micro_batches);
+    end_with_trace();
   }
 
   // ---- measurement ------------------------------------------------------------------------------
@@ -140,6 +146,14 @@ struct Simulation::Impl {
   void begin_measurement() {
     accounting.begin_measurement(engine.now());
     runner.begin_measurement();
+    requests.tell(engine.now());
+  }
+
+  // Nothing more happens then.
+  void end_with_trace() {
+    if (!requests.over()) return;
+    accounting.result().trace_over = true;
+    end_measurement();
   }
 
   void end_measurement() {
@@ -190,7 +204,22 @@ struct Simulation::Impl {
     result.partial = !finished;
     result.requests_in_decode = requests.in_decode();
     result.requests_waiting = requests.waiting();
+    if (!result.partial && result.tokens == 0) throw UserError(nothing_measured(result));
     return result;
+  }
+
+  std::string nothing_measured(const SimulationResult& result) const {
+    const Measurement& m = input.measurement;
+    std::string why;
+    if (result.trace_over) {
+      why = fmt::format("all of the trace was served after {}",
+                        si(engine.now().seconds().value(), "s"));
+    } else {
+      why = fmt::format("{} requests arrived meanwhile, and {} were in decode at the end",
+                        result.requests_arrived, result.requests_in_decode);
+    }
+    return fmt::format("measurement: no token was decoded in the {} after a warm-up of {}: {}",
+                       si(m.duration.value(), "s"), si(m.warmup.value(), "s"), why);
   }
 
   SimulationInput input;

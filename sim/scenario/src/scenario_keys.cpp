@@ -35,6 +35,9 @@ constexpr std::array<Named<decode::Routing>, 3> kRoutings = {
     {{"round_robin", decode::Routing::round_robin},
      {"least_load", decode::Routing::least_load},
      {"least_kv", decode::Routing::least_kv}}};
+constexpr std::array<Named<decode::AdmissionPolicy>, 2> kAdmissionPolicies = {
+    {{"final_length", decode::AdmissionPolicy::final_length},
+     {"current_length", decode::AdmissionPolicy::current_length}}};
 constexpr std::array<Named<decode::NetworkModel>, 2> kNetworkModels = {
     {{"ports", decode::NetworkModel::ports}, {"max_min_fair", decode::NetworkModel::max_min_fair}}};
 constexpr std::array<Named<TimestampUnit>, 2> kTimestampUnits = {
@@ -167,9 +170,22 @@ void check_measurement(const JsonNode& node, const void* object) {
                     : "arrivals are measured in time: expected \"warmup_s\" and \"duration_s\"");
 }
 
+void check_scenario(const JsonNode& node, const void* object) {
+  check_measurement(node, object);
+  const auto& scenario = *static_cast<const Scenario*>(object);
+  if (!std::holds_alternative<ClosedLoop>(scenario.workload)) return;
+  const auto arrivals_only = [&](const char* key, const std::optional<Seconds>& sla) {
+    if (!sla) return;
+    node.child(key).error("in a closed loop nobody waits: it needs a workload of arrivals");
+  };
+  arrivals_only("sla_queueing_ms", scenario.sla.queueing);
+  arrivals_only("sla_time_in_system_ms", scenario.sla.time_in_system);
+}
+
 constexpr const char* kMeasurementRelation = R"({
   "if": {"properties": {"workload": {"properties": {"kind": {"const": "closed_loop"}}}}},
-  "then": {"properties": {"measurement": {"required": ["steps"]}}},
+  "then": {"properties": {"measurement": {"required": ["steps"]},
+                          "sla_queueing_ms": false, "sla_time_in_system_ms": false}},
   "else": {"properties": {"measurement": {"required": ["duration_s"]}}}
 })";
 
@@ -582,6 +598,13 @@ static const KeyTable& keys_of(const Admission* /*of*/) {
                            "least_load and least_kv both choose the one with the fewest requests.",
                            std::span(kRoutings))
               .optional(),
+          key<&A::policy>("policy",
+                          "What memory a request must find free. final_length: for all tokens that "
+                          "it will have, which is set aside. current_length: for those that it "
+                          "has; where memory runs out later, the request admitted last gives its "
+                          "place up, waits again, and comes back with its cache as a new one does.",
+                          std::span(kAdmissionPolicies))
+              .optional(),
           key<&A::max_requests_per_gpu>(
               "max_requests_per_gpu", "Over all micro-batches; memory alone decides where absent.",
               between(1, 1e6)),
@@ -712,34 +735,50 @@ static const KeyTable& keys_of(const Measurement* /*of*/) {
   return table;
 }
 
+static const KeyTable& keys_of(const Sla* /*of*/) {
+  static const KeyTable table = key_table<Sla>(
+      "sla", "What is asked of the 95th percentile.",
+      {
+          key<&Sla::tpot>("sla_tpot_ms", "Compared with the 95th percentile of TPOT."),
+          key<&Sla::queueing>("sla_queueing_ms",
+                              "The same of the time from arrival to admission; of arrivals only."),
+          key<&Sla::time_in_system>(
+              "sla_time_in_system_ms",
+              "The same of the time from arrival to the last token; of arrivals only."),
+      });
+  return table;
+}
+
 const KeyTable& keys_of(const Scenario* /*of*/) {
   using S = Scenario;
-  static const KeyTable table =
-      key_table<S>(
-          "",
-          "A deployment, its requests and its disturbances. docs/simulation.md tells the "
-          "whole story.",
-          {
-              key_of_all<S>("kind", "",
-                            keys::constant("simulate", "a scenario of kind \"simulate\"")),
-              key<&S::title>("title", "The question in a line."),
-              key<&S::model>("model",
-                             "A name (ridge list models), a path from this file's folder, "
-                             "or the model itself."),
-              key<&S::deployment>("deployment", "Who holds what."),
-              key<&S::network>("network", "Between instances, over the NICs."),
-              key<&S::scale_up>("scale_up", "Within a node: NVLink or its like."),
-              key<&S::workload>("workload", "Who asks for tokens."),
-              key<&S::admission>("admission", "When a request may begin, and where.").optional(),
-              key<&S::noise>("noise", "What does not run as it should.").optional(),
-              key<&S::measurement>("measurement",
-                                   "Steps of a micro-batch in a closed loop, otherwise "
-                                   "simulated time."),
-              key<&S::sla_tpot>("sla_tpot_ms", "Compared with the 95th percentile of TPOT."),
-              key<&S::seed>("seed", "Of all randomness.", at_least(0)).optional(),
-          })
-          .relation(check_measurement, kMeasurementRelation)
-          .file("simulate scenario");
+  static const KeyTable table = [] {
+    std::vector<Key<S>> all = {
+        key_of_all<S>("kind", "", keys::constant("simulate", "a scenario of kind \"simulate\"")),
+        key<&S::title>("title", "The question in a line."),
+        key<&S::model>("model",
+                       "A name (ridge list models), a path from this file's folder, "
+                       "or the model itself."),
+        key<&S::deployment>("deployment", "Who holds what."),
+        key<&S::network>("network", "Between instances, over the NICs."),
+        key<&S::scale_up>("scale_up", "Within a node: NVLink or its like."),
+        key<&S::workload>("workload", "Who asks for tokens."),
+        key<&S::admission>("admission", "When a request may begin, and where.").optional(),
+        key<&S::noise>("noise", "What does not run as it should.").optional(),
+        key<&S::measurement>("measurement",
+                             "Steps of a micro-batch in a closed loop, otherwise "
+                             "simulated time."),
+    };
+    std::vector<KeyEntry> sla =
+        keys_of(static_cast<const Sla*>(nullptr)).under(keys::member_access<&S::sla>()).entries();
+    for (auto& entry : sla) all.push_back({std::move(entry)});
+    all.push_back(key<&S::seed>("seed", "Of all randomness.", at_least(0)).optional());
+    return key_table<S>("",
+                        "A deployment, its requests and its disturbances. docs/simulation.md tells "
+                        "the whole story.",
+                        std::move(all))
+        .relation(check_scenario, kMeasurementRelation)
+        .file("simulate scenario");
+  }();
   return table;
 }
 

@@ -40,7 +40,7 @@ class Resolver {
     admission(scenario.admission, in.admission);
     noise(scenario.noise, in.deployment, in.noise);
     measurement(scenario.measurement, in.measurement);
-    out.sla_tpot = scenario.sla_tpot;
+    out.sla = scenario.sla;
     in.seed = scenario.seed;
     return out;
   }
@@ -243,6 +243,7 @@ class Resolver {
 
   static void admission(const Admission& asked, decode::Admission& out) {
     out.routing = asked.routing;
+    out.policy = asked.policy;
     out.max_requests_per_gpu = asked.max_requests_per_gpu.value_or(0);
     out.page_tokens = asked.page_tokens;
     out.memory_utilization = asked.memory_utilization;

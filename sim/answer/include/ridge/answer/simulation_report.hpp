@@ -38,7 +38,7 @@ struct SimulationReport {
   std::size_t ffn_pool = 0;
   std::int64_t gpus = 0;
   std::int64_t micro_batches = 0;
-  std::optional<Seconds> sla_tpot;
+  scenario::Sla sla;
   std::optional<UsdPerSecond> price;
   decode::MemoryPlan memory;
   decode::SimulationResult result;
@@ -63,7 +63,11 @@ struct SimulationReport {
   [[nodiscard]] double tokens_per_second_per_gpu() const;
   [[nodiscard]] double tokens_per_second_per_user() const;
   [[nodiscard]] std::optional<double> usd_per_million_tokens() const;
-  [[nodiscard]] std::optional<bool> meets_sla() const;  // at the 95th percentile
+  // Of arrivals.
+  [[nodiscard]] std::optional<double> offered_tokens_per_second_per_gpu() const;
+  [[nodiscard]] bool overloaded() const { return result.load && !result.load->stable; }
+  // All that is asked for, at the 95th percentile; never where more arrives than is served.
+  [[nodiscard]] std::optional<bool> meets_sla() const;
 };
 
 // In the warning of each operator that is outside its range, as hw::range_warnings() words it.

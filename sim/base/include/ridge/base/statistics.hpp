@@ -26,12 +26,12 @@ class Moments {
   double max_ = 0.0;
 };
 
-// Quantiles of positive samples from a histogram with 1,024 buckets per octave: within 0.05 % of
-// the true sample quantile, never outside the samples' range, and at most 8 KiB per octave spanned,
-// however many samples come.
+// Quantiles of samples of at least 0 from a histogram with 1,024 buckets per octave: within 0.05 %
+// of the true sample quantile, never outside the samples' range, and at most 8 KiB per octave
+// spanned, however many samples come.
 class QuantileSketch {
  public:
-  // x must be positive and finite.
+  // x must be at least 0 and finite.
   void add(double x, std::uint64_t times = 1);
 
   [[nodiscard]] std::uint64_t count() const { return count_; }
@@ -40,7 +40,8 @@ class QuantileSketch {
 
  private:
   std::uint64_t count_ = 0;
-  double least_ = 0.0;
+  std::uint64_t zeros_ = 0;  // have no bucket
+  double least_ = 0.0;       // of the others
   double largest_ = 0.0;
   std::int64_t first_bucket_ = 0;
   std::vector<std::uint64_t> buckets_;

@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -85,6 +86,12 @@ struct LinkUse {
   Bytes bytes;             // payload, of messages between instances
 };
 
+// What arrives against what is served.
+struct LoadVerdict {
+  double offered_tokens_per_second = 0;  // by requests that are not refused
+  bool stable = true;                    // else the queue grows for as long as requests come so
+};
+
 struct SimulationResult {
   des::SimTime elapsed;  // measured
   std::uint64_t tokens = 0;
@@ -95,15 +102,21 @@ struct SimulationResult {
   double mean_requests = 0;     // in decode, over time
   std::uint64_t requests_finished = 0;
   std::uint64_t requests_arrived = 0;
-  std::uint64_t requests_refused = 0;    // larger than a GPU's whole KV memory
-  std::uint64_t requests_in_decode = 0;  // when the measurement ended
-  std::uint64_t requests_waiting = 0;    // likewise
-  std::uint64_t longest_queue = 0;
-  QuantileSketch queueing;  // seconds from arrival to admission, of those that waited
+  std::uint64_t requests_refused = 0;           // larger than a GPU's whole KV memory
+  std::uint64_t requests_in_decode = 0;         // when the measurement ended
+  std::uint64_t requests_waiting = 0;           // likewise
+  std::uint64_t requests_in_decode_before = 0;  // when it began
+  std::uint64_t requests_preempted = 0;         // how often one gave its place up
+  std::uint64_t longest_queue = 0;              // of all replicas together
+  QuantileSketch queueing;                      // seconds from arrival to admission
+  QuantileSketch time_in_system;                // seconds from arrival to the last token
+  std::optional<LoadVerdict> load;              // of arrivals
+  bool trace_over = false;  // all of it was served before the time to measure was over
   std::vector<PoolTimes> pools;
   std::vector<LinkUse> links;
-  double kv_peak = 0;  // of the KV budget of the fullest group
-  double kv_mean = 0;  // of the KV budget, all groups, over time
+  double kv_peak = 0;      // of the KV budget of the fullest group, set aside
+  double kv_reserved = 0;  // of the KV budget, set aside, all groups, over time
+  double kv_filled = 0;    // likewise, in pages that hold tokens
   // Of the sampled steps, seconds of the critical path spent in each stage and in queues before it.
   std::array<double, kStages> critical_service{};
   std::array<double, kStages> critical_queue{};

@@ -21,6 +21,7 @@ struct LengthDistribution {
   double max = 1;
 
   [[nodiscard]] std::int64_t sample(Random& random) const;
+  [[nodiscard]] double mean() const;
   // No sample is larger.
   [[nodiscard]] std::int64_t largest() const {
     return static_cast<std::int64_t>(kind == Kind::fixed ? tokens : max);
@@ -55,8 +56,16 @@ struct Workload {
 // Among the groups of a micro-batch (and the replicas), who gets a new request.
 enum class Routing : std::uint8_t { round_robin, least_load, least_kv };
 
+// What memory a request must find free to be admitted.
+enum class AdmissionPolicy : std::uint8_t {
+  final_length,    // for all tokens that it will have, which is set aside
+  current_length,  // for those that it has; where memory runs out later, the request that was
+                   // admitted last gives its place up and waits again
+};
+
 struct Admission {
   Routing routing = Routing::least_kv;
+  AdmissionPolicy policy = AdmissionPolicy::final_length;
   std::int64_t max_requests_per_gpu = 0;  // over all micro-batches; 0: memory alone decides
   std::int64_t page_tokens = 64;
   double memory_utilization = 0.9;  // of a GPU's memory, for weights and KV together

@@ -160,6 +160,7 @@ using Workload = std::variant<ClosedLoop, Poisson, Trace>;
 
 struct Admission {
   decode::Routing routing = decode::Routing::least_kv;
+  decode::AdmissionPolicy policy = decode::AdmissionPolicy::final_length;
   std::optional<std::int64_t> max_requests_per_gpu;
   std::int64_t page_tokens = 64;
   double memory_utilization = 0.9;
@@ -216,6 +217,14 @@ struct MeasuredTime {
 };
 using Measurement = std::variant<MeasuredSteps, MeasuredTime>;
 
+// What is asked of the 95th percentile.
+struct Sla {
+  std::optional<Seconds> tpot;
+  std::optional<Seconds> queueing;        // from arrival to admission
+  std::optional<Seconds> time_in_system;  // from arrival to the last token
+  bool operator==(const Sla&) const = default;
+};
+
 struct Scenario {
   std::string title;
   ModelReference model;
@@ -226,7 +235,7 @@ struct Scenario {
   Admission admission;
   Noise noise;
   Measurement measurement;
-  std::optional<Seconds> sla_tpot;
+  Sla sla;
   std::uint64_t seed = 1;
 };
 

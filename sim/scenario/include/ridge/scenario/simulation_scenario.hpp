@@ -24,7 +24,7 @@ struct SimulationScenario {
   std::string name;  // of the file
   std::string title;
   decode::SimulationInput input;
-  std::optional<Seconds> sla_tpot;
+  Sla sla;
   std::vector<std::string> warnings;
 };
 
