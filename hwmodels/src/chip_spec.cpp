@@ -163,7 +163,7 @@ const KeyTable& keys_of(const ChipSpec* /*of*/) {
               key<&C::matrix_rate>("matrix_rate", "Dense, by precision."),
               key<&C::memory_bandwidth>("memory_bandwidth_TBps", "Of the device memory.",
                                         positive(1e6)),
-              key<&C::memory>("memory_GB", "On the device.", positive(1e6)),
+              key<&C::memory>("memory_GB", "As the device reports it.", positive(1e6)),
               key<&C::l2_cache>("l2_cache_MB", "Shared by all compute units.", positive(1e6)),
               key<&C::compute_units>("compute_units",
                                      "Streaming multiprocessors, compute units, cores.",

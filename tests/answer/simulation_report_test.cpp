@@ -117,6 +117,22 @@ TEST(SimulationReport, AnSlaCanBeSetOnWaitingAndOnTheTimeInTheSystem) {
   }
 }
 
+TEST(SimulationReport, ASplitThroughBlocksOfFp8ScalesIsWarnedOf) {
+  const auto warned = [](std::int64_t tensor_parallel) {
+    auto asked = scenario::load_simulation(scenario("qwen3-235b-tp8-h20"));
+    decode::Deployment& d = asked.input.deployment;
+    d.pools[0].gpus_per_instance = tensor_parallel;
+    d.attention_tensor_parallel = tensor_parallel;
+    d.ffn_tensor_parallel = tensor_parallel;
+    asked.input.workload.requests_per_gpu = 1;
+    asked.input.workload.context.tokens = 1024;
+    return render(simulate(asked), view::OutputFormat::json);
+  };
+  // Experts of 1,536 columns: 192 on each of eight GPUs, 384 on each of four.
+  EXPECT_THAT(warned(8), HasSubstr("192 columns of an expert on each of 8 GPUs"));
+  EXPECT_THAT(warned(4), Not(HasSubstr("columns of an expert")));
+}
+
 TEST(SimulationReport, AStoppedRunIsMarked) {
   auto long_run = scenario::load_simulation(scenario("step3-2a2f-4k-fp8"));
   long_run.input.measurement.steps = 100000;

@@ -111,6 +111,42 @@ TEST(MemoryPlan, StatesOfLinearAttentionAreSplitOverTheGroupAndASharedHeadIsNot)
   EXPECT_DOUBLE_EQ(split_of(), 1.0);
 }
 
+// Two GPUs keep what collectives need, one alone only what its driver does.
+TEST(MemoryPlan, KeepsAReserveThatCanBeStated) {
+  auto input = test::one_to_one(10, 1, {}, 1e9);
+  Pool& pool = input.deployment.pools[0];
+  pool.memory_reserve.reset();
+  const auto reserve = [&](const Workload& workload = {}) {
+    return plan_memory(input.deployment, input.admission, workload).pools[0].reserve.value();
+  };
+  EXPECT_NEAR(reserve(), 2.1 * 1024 * 1024 * 1024, 1.0);
+  pool.memory_reserve = Bytes{5e9};
+  const auto plan = plan_memory(input.deployment, input.admission);
+  EXPECT_EQ(plan.pools[0].reserve.value(), 5e9);
+  EXPECT_DOUBLE_EQ(plan.pools[0].kv_budget.value(),
+                   0.9 * 1e12 - plan.pools[0].weights.value() - 5e9);
+  input.deployment.strategy = "tensor_parallel";
+  input.deployment.pools.resize(1);
+  pool.roles = kAllRoles;
+  pool.memory_reserve.reset();
+  EXPECT_NEAR(reserve(), 0.25 * 1024 * 1024 * 1024, 1.0);
+}
+
+TEST(MemoryPlan, ActivationsGrowWithTheBatch) {
+  auto input = test::two_to_two(10, 2, {});
+  for (Pool& pool : input.deployment.pools) pool.memory_reserve.reset();
+  const auto reserve = [&](std::size_t pool, std::int64_t requests_per_group) {
+    const Workload workload{.requests_per_group = requests_per_group, .steady = true};
+    return plan_memory(input.deployment, input.admission, workload).pools[pool].reserve.value();
+  };
+  // 50 requests of each micro-batch: hidden values of both, and logits of 1,024 words in 10 bytes.
+  EXPECT_NEAR(reserve(0, 100) - reserve(0, 0), 50 * (2 * 2 * 2 * 128 + 10.0 * 1024), 1.0);
+  // Of all 400 tokens each rank has half, and half of their 800 rows: in and out, and three times a
+  // quarter of 256 columns.
+  EXPECT_NEAR(reserve(1, 100) - reserve(1, 0), 2 * 2 * 2 * 200 * 128 + 400 * 2 * (2 * 128 + 3 * 64),
+              1.0);
+}
+
 TEST(MemoryPlan, WhatDoesNotFitSaysByHowMuch) {
   auto input = test::two_to_two(10, 1, {});
   // 4 MB x 0.9 hold 3.6 MB; the FFN's share is 1.97 MB and fits, attention's 1.44 MB too.

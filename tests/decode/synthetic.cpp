@@ -59,6 +59,7 @@ Pool pool(std::string name, Roles roles, std::int64_t instances, std::int64_t gp
           .gpus_per_instance = gpus,
           .gpus_per_node = gpus,
           .kernels = std::move(kernels),
+          .memory_reserve = Bytes{},
           .nic_bandwidth = BytesPerSecond{bandwidth},
           .scale_up_bandwidth = BytesPerSecond{1e12}};
 }

@@ -82,6 +82,33 @@ void add_range_warnings(const decode::SimulationInput& input, SimulationReport& 
   }
 }
 
+// Checkpoints in FP8 mostly have a scale for each block of 128 x 128 weights (arXiv 2412.19437
+// section 3.3.2), and engines refuse a split through a block.
+void add_format_warnings(const decode::Deployment& d, SimulationReport& report) {
+  constexpr std::int64_t kBlock = 128;
+  const auto check = [&](const models::FfnBlock& block, std::int64_t columns,
+                         std::string_view what) {
+    const std::int64_t each = columns / d.ffn_tensor_parallel;
+    if (columns == 0 || each % kBlock == 0 ||
+        block.weight_format().precision != models::Precision::fp8) {
+      return;
+    }
+    report.warnings.push_back(fmt::format(
+        "\"{}\": {} columns of {} on each of {} GPUs are no multiple of {}: engines refuse a split "
+        "through the blocks of {} that share an FP8 scale; expert parallelism does not split them",
+        block.name, each, what, d.ffn_tensor_parallel, kBlock, kBlock));
+  };
+  if (d.ffn_tensor_parallel == 1) return;
+  for (const auto& block : d.model.ffns) {
+    if (const auto* moe = std::get_if<models::MoeFfn>(&block.kind)) {
+      check(block, moe->expert_intermediate, "an expert");
+      check(block, moe->shared_intermediate, "the shared experts");
+    } else if (const auto* dense = std::get_if<models::DenseFfn>(&block.kind)) {
+      check(block, dense->intermediate, "it");
+    }
+  }
+}
+
 // What the measured time does not show.
 void add_load_warnings(const decode::SimulationInput& input, SimulationReport& report) {
   const decode::SimulationResult& r = report.result;
@@ -199,6 +226,7 @@ SimulationReport simulate(scenario::SimulationScenario scenario, const RunOption
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   add_range_warnings(input, report);
   add_load_warnings(input, report);
+  add_format_warnings(input.deployment, report);
   if (options.picture) {
     report.picture = pipeline_picture(simulation.graph(), input.deployment, report);
   }
@@ -375,8 +403,9 @@ std::string request_words(const SimulationReport& report) {
 std::string memory_words(const SimulationReport& report) {
   std::string out;
   for (const auto& pool : report.memory.pools) {
-    out += fmt::format("  memory         {}: {} of weights on {}", pool.pool,
-                       si(pool.weights.value(), "B"), si(pool.capacity.value(), "B"));
+    out += fmt::format("  memory         {}: {} of weights, {} beside them, on {}", pool.pool,
+                       si(pool.weights.value(), "B"), si(pool.reserve.value(), "B"),
+                       si(pool.capacity.value(), "B"));
     if (pool.kv_budget.value() > 0.0) {
       out += fmt::format("; KV {} ({} set aside, {} filled, fullest {})",
                          si(pool.kv_budget.value(), "B"), percent(report.result.kv_reserved),
@@ -494,7 +523,9 @@ Json json_of(const SimulationReport& report) {
                      {"waiting_for_slowest_gpu", times.slowest_rank * scale},
                      {"waiting_for", stages_json(times.waiting_for, scale)},
                      {"empty", times.empty * scale},
+                     {"memory_bytes_per_gpu", report.memory.pools[p].capacity.value()},
                      {"weight_bytes_per_gpu", report.memory.pools[p].weights.value()},
+                     {"reserve_bytes_per_gpu", report.memory.pools[p].reserve.value()},
                      {"kv_budget_bytes_per_gpu", report.memory.pools[p].kv_budget.value()}});
   }
   Json links = Json::array();

@@ -4,6 +4,7 @@
 #include "ridge/base/format.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include <fmt/format.h>
 
@@ -60,9 +61,88 @@ Bytes ffn_weights(const Deployment& d) {
   return total;
 }
 
+// Outside of tensors, on a GPU alone and on one that exchanges with others: contexts of the driver
+// and its libraries, and what collectives keep. As vLLM's log has it on H100 ("non_torch_memory":
+// 0.16 GiB in its pull request 12126, about 2.1 GiB with tensor parallelism).
+constexpr Bytes kAlone{0.25 * 1024 * 1024 * 1024};
+constexpr Bytes kTogether{2.1 * 1024 * 1024 * 1024};
+
+// The tokens of all groups in a step, as many as a closed loop holds or as a limit allows; else as
+// many as the memory that is left would hold requests of the usual length.
+double tokens_per_step(const Deployment& d, const Admission& admission, const Workload& w,
+                       Bytes left) {
+  const auto groups = static_cast<double>(d.groups());
+  const auto sharing = static_cast<double>(d.attention_tensor_parallel);
+  double requests = 0.0;  // of a group, over all micro-batches
+  if (w.kind == Workload::Kind::closed_loop) {
+    requests = w.requests > 0
+                   ? static_cast<double>(w.requests) / (groups * static_cast<double>(d.replicas))
+               : w.requests_per_group > 0 ? static_cast<double>(w.requests_per_group)
+                                          : w.requests_per_gpu * sharing;
+  } else {
+    double tokens = w.context.mean() + w.output.mean();
+    if (w.kind == Workload::Kind::trace) {
+      tokens = 0.0;
+      for (const TraceRequest& request : w.trace) {
+        tokens += static_cast<double>(request.context_tokens + request.output_tokens);
+      }
+      tokens /= static_cast<double>(w.trace.size());
+    }
+    const Bytes each =
+        request_kv_bytes(d, admission, std::max<std::int64_t>(1, std::llround(tokens)));
+    requests = std::max(0.0, left / each);
+    if (admission.max_requests_per_gpu > 0) {
+      requests = std::min(requests, static_cast<double>(admission.max_requests_per_gpu) * sharing);
+    }
+  }
+  return groups * std::ceil(requests / static_cast<double>(d.micro_batches)) *
+         static_cast<double>(d.queries_per_step());
+}
+
+// On each GPU of a pool at once: the hidden values of every micro-batch, and the widest of what one
+// works on beside them, which is the rows of an FFN or the logits of the head.
+Bytes activations(const Deployment& d, const Pool& pool, double tokens) {
+  const models::ModelSpec& model = d.model;
+  const double value = bytes_per_value(model.precisions.activations).value();
+  const auto hidden = static_cast<double>(model.hidden);
+  const double own = pool.roles.has(Role::attention)
+                         ? tokens * static_cast<double>(d.attention_tensor_parallel) /
+                               static_cast<double>(d.pool(Role::attention).gpus())
+                         : tokens / static_cast<double>(d.ffn_expert_parallel);
+  double widest = 0.0;
+  if (pool.roles.has(Role::ffn)) {
+    const auto slices = static_cast<double>(d.ffn_tensor_parallel);
+    const auto ranks = static_cast<double>(d.ffn_expert_parallel);
+    for (const auto& block : model.ffns) {
+      // What comes in and goes out, and two products and their activation in between.
+      const auto rows = [&](double count, std::int64_t width, std::int64_t intermediate) {
+        return count * value *
+               (2.0 * static_cast<double>(width) +
+                3.0 * static_cast<double>(intermediate) / slices);
+      };
+      if (const auto* moe = std::get_if<models::MoeFfn>(&block.kind)) {
+        widest = std::max(
+            widest, rows(tokens * static_cast<double>(moe->top_k) / ranks,
+                         models::routed_width(block, model.hidden), moe->expert_intermediate));
+      } else if (const auto* dense = std::get_if<models::DenseFfn>(&block.kind)) {
+        widest = std::max(widest, rows(own, model.hidden, dense->intermediate));
+      }
+    }
+  }
+  if (pool.roles.has(Role::attention)) {
+    // A GPU has its part of the vocabulary for all tokens of its node: as computed, in FP32, and as
+    // probabilities.
+    constexpr double kLogitBytes = 2.0 + 4.0 + 4.0;
+    const double sharing = static_cast<double>(d.attention_tensor_parallel);
+    widest = std::max(widest, own / sharing * static_cast<double>(model.vocabulary) * kLogitBytes);
+  }
+  const double in_flight = static_cast<double>(d.micro_batches);
+  return Bytes{2.0 * own * hidden * value * in_flight + widest};
+}
+
 }  // namespace
 
-MemoryPlan plan_memory(const Deployment& d, const Admission& admission) {
+MemoryPlan plan_memory(const Deployment& d, const Admission& admission, const Workload& workload) {
   MemoryPlan plan;
   for (const Pool& pool : d.pools) {
     const auto& capacity = pool.kernels->chip().memory.value;
@@ -71,16 +151,32 @@ MemoryPlan plan_memory(const Deployment& d, const Admission& admission) {
           fmt::format("{}: memory_GB is unknown, so whether the model fits cannot be told",
                       pool.kernels->chip().name));
     }
-    PoolMemory memory{.pool = pool.name, .capacity = *capacity, .weights = {}, .kv_budget = {}};
+    PoolMemory memory{
+        .pool = pool.name, .capacity = *capacity, .weights = {}, .reserve = {}, .kv_budget = {}};
     const bool keeps_kv = pool.roles.has(Role::attention);
     if (keeps_kv) memory.weights += attention_weights(d);
     if (pool.roles.has(Role::ffn)) memory.weights += ffn_weights(d);
-    const Bytes left = admission.memory_utilization * memory.capacity - memory.weights;
+    const Bytes usable = admission.memory_utilization * memory.capacity;
+    if (pool.memory_reserve) {
+      memory.reserve = *pool.memory_reserve;
+    } else {
+      const bool alone = d.replicas * d.gpus_per_replica() == 1;
+      memory.reserve = alone ? kAlone : kTogether;
+      memory.reserve += activations(
+          d, pool,
+          tokens_per_step(d, admission, workload, usable - memory.weights - memory.reserve));
+    }
+    const Bytes left = usable - memory.weights - memory.reserve;
     if (left.value() <= 0.0) {
+      const std::string reserved =
+          memory.reserve > Bytes{}
+              ? fmt::format(" and {} beside them", si(memory.reserve.value(), "B"))
+              : "";
       plan.problems.push_back(fmt::format(
-          "pool \"{}\": {} of weights per GPU do not fit {:.0f} % of its {}: {} too much",
-          pool.name, si(memory.weights.value(), "B"), 100.0 * admission.memory_utilization,
-          si(memory.capacity.value(), "B"), si(-left.value(), "B")));
+          "pool \"{}\": {} of weights per GPU{} do not fit {:.0f} % of its {}: {} too much",
+          pool.name, si(memory.weights.value(), "B"), reserved,
+          100.0 * admission.memory_utilization, si(memory.capacity.value(), "B"),
+          si(-left.value(), "B")));
     } else if (keeps_kv) {
       memory.kv_budget = left;
     }

@@ -36,7 +36,7 @@ SimulationInput checked(SimulationInput input) {
 }
 
 MemoryPlan checked_memory(const SimulationInput& input) {
-  MemoryPlan memory = plan_memory(input.deployment, input.admission);
+  MemoryPlan memory = plan_memory(input.deployment, input.admission, input.workload);
   Diagnostics problems;
   for (const auto& problem : memory.problems) problems.error("memory", "", problem);
   problems.throw_if_errors();

@@ -231,6 +231,11 @@ KeyTable pool_table(std::string name, Holds holds) {
       key<&P::scale_up_bandwidth>("scale_up_bandwidth_GBps",
                                   "Per GPU and direction; the chip's where absent."),
       key<&P::price>("price_USD_per_hour", "Of a GPU; the chip's first where absent."),
+      key<&P::memory_reserve>(
+          "memory_reserve_GB",
+          "Of a GPU's memory, for what is neither weights nor KV (CUDA context, "
+          "buffers of collectives, activations); estimated where absent.",
+          at_least(0)),
   };
   if (holds != Holds::ffn) {
     all.push_back(key<&P::attention_tensor_parallel>(

@@ -110,6 +110,7 @@ class Resolver {
     } else if (const hw::Price* listed = chip.price()) {
       pool.price_per_gpu = listed->rate;
     }
+    pool.memory_reserve = asked.memory_reserve;
     // What the scenario says of the links, the kernel model's collectives go by too.
     chip.nic_bandwidth.value = pool.nic_bandwidth;
     chip.scale_up_bandwidth.value = pool.scale_up_bandwidth;

@@ -47,6 +47,8 @@ struct Pool {
   std::int64_t gpus_per_node = 8;  // that reach each other over scale-up links
   std::shared_ptr<const hw::KernelModel> kernels;
   std::optional<UsdPerSecond> price_per_gpu;
+  // Of a GPU's memory, for what is neither weights nor KV; estimated where absent.
+  std::optional<Bytes> memory_reserve;
   BytesPerSecond nic_bandwidth;       // per GPU and direction, of the wire
   BytesPerSecond scale_up_bandwidth;  // per GPU and direction, of the wire
 

@@ -14,6 +14,7 @@ struct PoolMemory {
   std::string pool;
   Bytes capacity;   // of one GPU
   Bytes weights;    // on one GPU
+  Bytes reserve;    // on one GPU, for neither weights nor KV
   Bytes kv_budget;  // left for KV on one GPU at the allowed utilisation; 0 where it keeps none
 };
 
@@ -23,8 +24,10 @@ struct MemoryPlan {
   std::vector<std::string> problems;
 };
 
-// Throws UserError where a chip's memory is unknown.
-[[nodiscard]] MemoryPlan plan_memory(const Deployment& deployment, const Admission& admission);
+// `workload`: whose steps need activations; none are counted without requests. Throws UserError
+// where a chip's memory is unknown.
+[[nodiscard]] MemoryPlan plan_memory(const Deployment& deployment, const Admission& admission,
+                                     const Workload& workload = {});
 
 // KV of one request of `tokens` tokens on each GPU of its group, whole pages.
 [[nodiscard]] Bytes request_kv_bytes(const Deployment& deployment, const Admission& admission,

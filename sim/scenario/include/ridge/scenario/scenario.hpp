@@ -31,6 +31,7 @@ struct Pool {
   std::optional<BytesPerSecond> nic_bandwidth;
   std::optional<BytesPerSecond> scale_up_bandwidth;
   std::optional<UsdPerSecond> price;
+  std::optional<Bytes> memory_reserve;
   // Where it holds the attention.
   std::int64_t attention_tensor_parallel = 1;
   std::int64_t output_parallel = 1;
