@@ -16,7 +16,7 @@ const std::vector<Family>& families() {
       ceilings::memory_bandwidth_family(),
       ceilings::launch_overhead_family(),
       gemm::dense_gemm_family(),
-      elementwise::rms_norm_quantise_family(),
+      elementwise::rms_norm_quantize_family(),
       elementwise::rope_family(),
       elementwise::router_top_k_family(),
       decode::decode_attention_family(),

@@ -17,7 +17,7 @@ double quantile(std::vector<double> sample, double fraction) {
   return sample[below] + (position - static_cast<double>(below)) * (sample[above] - sample[below]);
 }
 
-Timing summarise(const std::vector<double>& sample_us) {
+Timing summarize(const std::vector<double>& sample_us) {
   return {.median_us = quantile(sample_us, 0.5),
           .p10_us = quantile(sample_us, 0.1),
           .p90_us = quantile(sample_us, 0.9),

@@ -23,6 +23,6 @@ struct Timing {
   Clocks clocks;
 };
 
-Timing summarise(const std::vector<double>& sample_us);
+Timing summarize(const std::vector<double>& sample_us);
 
 }  // namespace ridge::kernels::bench

@@ -97,7 +97,7 @@ Timing measure(Workload& workload, Extent extent) {
     for (int i = 0; i < kFewest * 3; ++i) {
       sample_us.push_back(enqueue(workload, owner.stream, begin, end) / workload.sets());
     }
-    return summarise(sample_us);
+    return summarize(sample_us);
   }
   int passes = 1;
   double replay_us = 0;
@@ -117,7 +117,7 @@ Timing measure(Workload& workload, Extent extent) {
   for (int i = 0; i < samples; ++i) {
     sample_us.push_back(graph.replay(owner.stream, begin, end) / launches);
   }
-  Timing timing = summarise(sample_us);
+  Timing timing = summarize(sample_us);
   // An idle device lowers its clocks: read while replays wait in the stream.
   constexpr double kBusyUs = 10e3;
   for (double us = 0; us < kBusyUs; us += std::max(replay_us * passes, 10.0)) {

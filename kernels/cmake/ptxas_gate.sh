@@ -1,6 +1,6 @@
 #!/bin/sh
 # Compiler launcher for the .cu files: runs nvcc, keeps the resource report of ptxas beside the
-# object file, and fails when ptxas reports a C75xx advisory. Those say that wgmma was serialised
+# object file, and fails when ptxas reports a C75xx advisory. Those say that wgmma was serialized
 # or setmaxnreg ignored: the kernel would be right but far slower than its plan, and ptxas itself
 # only calls them "info".
 object=

@@ -26,7 +26,7 @@ inline void check_cuda(cudaError_t status, const char* expression, const char* f
 #define RIDGE_CUDA_CHECK(expression) \
   ::ridge::kernels::check_cuda((expression), #expression, __FILE__, __LINE__)
 
-/// Device memory for `size` elements, freed with the object. Not initialised.
+/// Device memory for `size` elements, freed with the object. Not initialized.
 template <typename T>
 class DeviceBuffer {
  public:

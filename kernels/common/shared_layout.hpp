@@ -53,7 +53,7 @@ RIDGE_HOST_DEVICE constexpr std::uint64_t k_major_descriptor(std::uint32_t addre
 }
 
 /// Operand whose M or N index runs along the 128-byte rows (B as [K][N], two-byte elements only):
-/// `panel_bytes` separates neighbouring 64-element panels of N, and 8-row groups of K are 1024
+/// `panel_bytes` separates neighboring 64-element panels of N, and 8-row groups of K are 1024
 /// bytes apart. A K step of 16 rows is made by adding 2048 to `address`.
 RIDGE_HOST_DEVICE constexpr std::uint64_t mn_major_descriptor(std::uint32_t address,
                                                               std::uint32_t panel_bytes) {

@@ -9,7 +9,7 @@
 /// are named by descriptors (common/shared_layout.hpp). The order of use is
 ///   wgmma_fence(); wgmma...; wgmma_commit(); wgmma_wait<pending>();
 /// and between the first wgmma and the wait that covers it no other code may touch D, or ptxas
-/// serialises the whole pipeline (advisory C7510 and its neighbours, which fail the build).
+/// serializes the whole pipeline (advisory C7510 and its neighbors, which fail the build).
 namespace ridge::kernels {
 
 /// Orders earlier register writes (accumulators, A fragments) before the next wgmma.

@@ -114,7 +114,7 @@ bool runs(std::string_view kernel, const bench::Shape&, const bench::DeviceFacts
 bool fits(const Problem& problem, const bench::DeviceFacts& device) {
   const double cache = static_cast<double>(problem.total_tokens()) *
                        static_cast<double>(problem.cached_token_bytes());
-  // Beyond 10 GB nothing new is learnt, and filling the cache takes longer than timing it.
+  // Beyond 10 GB nothing new is learned, and filling the cache takes longer than timing it.
   const double most = std::min(0.6 * static_cast<double>(device.free_bytes), 20e9);
   return cache * bench::input_sets(cache, device) <= most;
 }

@@ -184,7 +184,7 @@ struct Portable {
     }
 #pragma unroll
     for (int k = 0; k < kTokens / 16; ++k) {
-      // Two neighbouring blocks of accumulators are one A fragment.
+      // Two neighboring blocks of accumulators are one A fragment.
       std::uint32_t weight[kValuePasses][4];
 #pragma unroll
       for (int i = 0; i < 4; ++i) {

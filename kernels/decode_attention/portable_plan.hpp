@@ -48,7 +48,7 @@ constexpr PortablePlan portable_plan(int head_dim, KvType type) {
 }
 
 /// Byte offset of 16-byte piece `piece` of row `row` in a tile of two-byte elements: pieces of
-/// eight neighbouring rows lie on different banks, for the loads of a matrix as well as for its
+/// eight neighboring rows lie on different banks, for the loads of a matrix as well as for its
 /// stores.
 RIDGE_HOST_DEVICE constexpr std::uint32_t portable_offset(int head_dim, std::uint32_t row,
                                                           std::uint32_t piece) {

@@ -38,7 +38,7 @@ struct Hazards {
 HostInputs make_inputs(const Problem& problem, std::uint64_t seed, const Hazards& hazards = {},
                        float sharpness = 1.0f);
 
-/// The definition, in double on the dequantised inputs: two passes over the scores, no blocking.
+/// The definition, in double on the dequantized inputs: two passes over the scores, no blocking.
 Result reference_attention(const Problem& problem, const HostInputs& inputs);
 
 /// ||got - want|| / ||want|| over all elements, computed in double; NaN if any element of `got` is

@@ -53,7 +53,7 @@ inline constexpr int kSegmentCostTiles = 1;
 /// `segment_cost` per segment. With segment_cost 0 any two CTAs differ by at most one tile;
 /// otherwise a CTA may be up to segment_cost + 1 short, since a segment must have room for one
 /// tile. Order is by request, then KV head, so the result is a function of its arguments alone. The
-/// row blocks of a KV head go to neighbouring CTAs, which do the same at the same time; with fewer
+/// row blocks of a KV head go to neighboring CTAs, which do the same at the same time; with fewer
 /// CTAs than row blocks, to one after another.
 Schedule make_schedule(const Problem& problem, int max_ctas, int segment_cost = kSegmentCostTiles);
 

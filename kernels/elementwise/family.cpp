@@ -57,7 +57,7 @@ std::vector<bench::Case> as_cases(const char* name, const std::vector<bench::Poi
 
 }  // namespace
 
-std::vector<bench::Point> rms_norm_quantise_grid(bench::Extent extent, const bench::DeviceFacts&) {
+std::vector<bench::Point> rms_norm_quantize_grid(bench::Extent extent, const bench::DeviceFacts&) {
   std::vector<bench::Point> points;
   for (const int hidden : {7168, 4096}) {
     for (const int tokens : token_counts(extent)) {
@@ -86,7 +86,7 @@ std::vector<bench::Point> router_top_k_grid(bench::Extent extent, const bench::D
   return points;
 }
 
-std::vector<bench::Case> rms_norm_quantise_cases(bench::Extent, const bench::DeviceFacts&) {
+std::vector<bench::Case> rms_norm_quantize_cases(bench::Extent, const bench::DeviceFacts&) {
   return as_cases("codes and scales are the reference's",
                   {rms_norm_point(1, 128), rms_norm_point(5, 4096), rms_norm_point(33, 7168)});
 }
@@ -102,7 +102,7 @@ std::vector<bench::Case> router_top_k_cases(bench::Extent, const bench::DeviceFa
                    router_point(4, 5, 5)});
 }
 
-std::string rms_norm_quantise_explain(const bench::Point& point, const bench::DeviceFacts&) {
+std::string rms_norm_quantize_explain(const bench::Point& point, const bench::DeviceFacts&) {
   return bytes_line("a CTA of 256 threads per token, the row held in registers", point);
 }
 

@@ -8,10 +8,10 @@
 
 namespace ridge::kernels::elementwise {
 
-Quantised rms_norm_quantise(const std::vector<std::uint16_t>& x,
+Quantized rms_norm_quantize(const std::vector<std::uint16_t>& x,
                             const std::vector<std::uint16_t>& weight, int tokens, int hidden) {
-  Quantised result;
-  result.normalised.resize(static_cast<std::size_t>(tokens) * hidden);
+  Quantized result;
+  result.normalized.resize(static_cast<std::size_t>(tokens) * hidden);
   result.scale.resize(static_cast<std::size_t>(tokens) * hidden / kQuantGroup);
   for (int token = 0; token < tokens; ++token) {
     const std::size_t row = static_cast<std::size_t>(token) * hidden;
@@ -23,7 +23,7 @@ Quantised rms_norm_quantise(const std::vector<std::uint16_t>& x,
     const double factor = 1 / std::sqrt(squares / hidden + kRmsEpsilon);
     for (int i = 0; i < hidden; ++i) {
       const double y = to_float(Bf16{x[row + i]}) * factor * to_float(Bf16{weight[i]});
-      result.normalised[row + i] = y;
+      result.normalized[row + i] = y;
       double& scale = result.scale[(row + i) / kQuantGroup];
       scale = std::max(scale, std::abs(y) / kE4m3Max);
     }

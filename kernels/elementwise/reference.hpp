@@ -10,14 +10,14 @@ inline constexpr int kQuantGroup = 128;  ///< Consecutive elements that share a 
 inline constexpr float kRmsEpsilon = 1e-6f;
 inline constexpr double kRopeBase = 10000.0;
 
-struct Quantised {
-  std::vector<double> normalised;  ///< [tokens][hidden], before quantisation
+struct Quantized {
+  std::vector<double> normalized;  ///< [tokens][hidden], before quantization
   std::vector<double> scale;  ///< [tokens][hidden / 128]: largest magnitude of the group over 448
 };
 
 /// y = x / sqrt(mean(x^2) + epsilon) * weight, then one scale per group. `x` and `weight` are BF16
 /// bits.
-Quantised rms_norm_quantise(const std::vector<std::uint16_t>& x,
+Quantized rms_norm_quantize(const std::vector<std::uint16_t>& x,
                             const std::vector<std::uint16_t>& weight, int tokens, int hidden);
 
 /// Rotates the pairs (i, i + head_dim / 2) of every head by position * base^(-2 i / head_dim).

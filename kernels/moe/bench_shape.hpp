@@ -14,7 +14,7 @@ namespace ridge::kernels::moe {
 
 /// Which of the layer's two grouped GEMMs.
 enum class Gemm : std::uint8_t {
-  kGateUp,  ///< With SwiGLU and requantisation.
+  kGateUp,  ///< With SwiGLU and requantization.
   kDown,
 };
 

@@ -104,7 +104,7 @@ bool same_bits(const Outputs& a, const Outputs& b) {
          same_bits(a.out, b.out);
 }
 
-/// The first `rows` rows of quantised values in the device's layout.
+/// The first `rows` rows of quantized values in the device's layout.
 Quantized collect(const std::vector<std::uint8_t>& values, const std::vector<float>& scales,
                   int rows, int columns, int pitch) {
   Quantized q{.rows = rows, .columns = columns, .scale_rows = 1, .values = {}, .scales = {}};
@@ -149,7 +149,7 @@ std::vector<double> dequantize(const Quantized& q) {
 }  // namespace
 
 /// Checks stage by stage, each on what the device's previous stage produced, so that the first
-/// message names the kernel that is wrong and no error hides in a requantisation.
+/// message names the kernel that is wrong and no error hides in a requantization.
 bench::CheckReport check_layer(const bench::Case& test, const bench::DeviceFacts& facts) {
   const LayerShape shape = layer_shape_of(test.shape);
   const RouterOutput router = draw_routing(shape, routing_of(test.shape), kRoutingSeed);
@@ -181,7 +181,7 @@ bench::CheckReport check_layer(const bench::Case& test, const bench::DeviceFacts
   const int pitch = scale_pitch(shape.row_capacity());
   const Quantized quantized = collect(first.rows, first.row_scales, rows, shape.hidden, pitch);
   if (!same_bits(quantized, permute_and_quantize(shape, permutation, token_values)))
-    return fail("permute + quantise: rows or scales differ from the host's bits");
+    return fail("permute + quantize: rows or scales differ from the host's bits");
 
   const std::vector<ExpertWeights> experts = materialize(device.weights.source, shape.groups());
   const std::vector<double> activated =

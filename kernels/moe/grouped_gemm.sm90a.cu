@@ -110,7 +110,7 @@ __device__ __forceinline__ void store_staged(const std::uint8_t* staged, int lan
 // ---- tokens x weights
 // ------------------------------------------------------------------------------
 
-/// SwiGLU on the sums of a warpgroup's 64 tokens, requantised: the 128 columns of a token's scale
+/// SwiGLU on the sums of a warpgroup's 64 tokens, requantized: the 128 columns of a token's scale
 /// block lie in the four threads of a quad.
 __device__ __forceinline__ void store_swiglu(Consumer& self, const Tile& tile,
                                              float (&sums)[2][64]) {
@@ -408,7 +408,7 @@ __device__ void produce(Shared& shared, const pipeline::Slots<>& slots,
     const float* scales = operands.token_scales + aligned_scale_row(tile.first_row);
     const int group_rows = shared.group_offsets[tile.group + 1] - shared.group_offsets[tile.group];
     // Weights that one token tile reads are not read again; those of several are, at once, by the
-    // neighbouring thread blocks.
+    // neighboring thread blocks.
     const std::uint64_t policy = group_rows <= kTileTokens ? kEvictFirst : kEvictNormal;
     for (int block = 0; block < k_blocks; ++block) {
       Stage& stage = shared.stages[ring.slot()];

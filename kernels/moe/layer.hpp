@@ -12,7 +12,7 @@
 #include <cuda_bf16.h>
 #include <cuda_runtime.h>
 
-/// The whole expert layer on one GPU: sort, permute + quantise, gate_up + SwiGLU + requantise,
+/// The whole expert layer on one GPU: sort, permute + quantize, gate_up + SwiGLU + requantize,
 /// down, combine. Five launches, no host decision between them.
 namespace ridge::kernels::moe {
 

@@ -41,8 +41,8 @@ std::string explain(const LayerPlan& plan, double expected_active_experts) {
       format("  experts  %d of %d local and shared active here; %.1f expected of such a routing\n",
              plan.gate_up.active_groups, plan.gate_up.groups,
              expected_active_experts + plan.shape.shared_experts);
-  text += format("permute + quantise: %.4g GB\n", plan.permute_bytes / 1e9);
-  text += "gate_up + SwiGLU + requantise:\n" + explain(plan.gate_up);
+  text += format("permute + quantize: %.4g GB\n", plan.permute_bytes / 1e9);
+  text += "gate_up + SwiGLU + requantize:\n" + explain(plan.gate_up);
   text += "down:\n" + explain(plan.down);
   text += format("combine: %.4g GB\n", plan.combine_bytes / 1e9);
   text += format("layer: %.4g TFLOP; %.4g GB compulsory, %.4g GB moved\n", plan.flop() / 1e12,

@@ -77,7 +77,7 @@ constexpr GemmPlan plan_gemm(std::span<const std::int32_t> group_offsets, int we
   return plan;
 }
 
-/// The whole layer: permute + quantise, gate_up with SwiGLU, down, combine.
+/// The whole layer: permute + quantize, gate_up with SwiGLU, down, combine.
 struct LayerPlan {
   LayerShape shape;
   GemmPlan gate_up;

@@ -14,9 +14,9 @@ std::size_t index(int row, int column, int columns) {
 
 Quantized quantize(std::span<const float> values, int rows, int columns, int scale_rows) {
   if (columns % kScaleBlock != 0)
-    throw std::invalid_argument("quantisation needs a multiple of 128 columns");
+    throw std::invalid_argument("quantization needs a multiple of 128 columns");
   if (values.size() != index(rows, 0, columns))
-    throw std::invalid_argument("quantisation: the values do not fill rows x columns");
+    throw std::invalid_argument("quantization: the values do not fill rows x columns");
   const int blocks = columns / kScaleBlock;
   Quantized out{.rows = rows,
                 .columns = columns,

@@ -8,7 +8,7 @@
 #include <span>
 #include <vector>
 
-/// Block quantisation to E4M3: each block's largest magnitude becomes 448.
+/// Block quantization to E4M3: each block's largest magnitude becomes 448.
 namespace ridge::kernels::moe {
 
 /// The scale of a block with largest magnitude `maximum`. The floor keeps an all-zero block, and
@@ -30,7 +30,7 @@ struct Quantized {
   [[nodiscard]] double dequantized(int row, int column) const;
 };
 
-/// Quantises row-major `values` with one scale per 1 x 128 (activations) or 128 x 128 (weights)
+/// Quantizes row-major `values` with one scale per 1 x 128 (activations) or 128 x 128 (weights)
 /// block. The device computes the same bits. `columns` must be a multiple of 128.
 Quantized quantize_1x128(std::span<const float> values, int rows, int columns);
 Quantized quantize_128x128(std::span<const float> values, int rows, int columns);

@@ -38,7 +38,7 @@ std::vector<double> gate_up_swiglu(const Quantized& tokens,
                                    std::span<const std::int32_t> group_offsets,
                                    std::span<const ExpertWeights> experts);
 
-/// Row-major [tokens][hidden] values to quantised rows in the order of `permutation`.
+/// Row-major [tokens][hidden] values to quantized rows in the order of `permutation`.
 Quantized permute_and_quantize(const LayerShape& shape, const Permutation& permutation,
                                std::span<const float> tokens);
 
@@ -47,7 +47,7 @@ Quantized permute_and_quantize(const LayerShape& shape, const Permutation& permu
 std::vector<double> combine(const LayerShape& shape, const Permutation& permutation,
                             const RouterOutput& router, std::span<const double> expert_rows);
 
-/// The whole layer; activations are quantised before gate_up and again before down, as the kernels
+/// The whole layer; activations are quantized before gate_up and again before down, as the kernels
 /// do, everything else is double.
 std::vector<double> layer(const LayerShape& shape, const RouterOutput& router,
                           std::span<const float> tokens, std::span<const ExpertWeights> experts);

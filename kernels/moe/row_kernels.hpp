@@ -23,7 +23,7 @@ struct RowTables {
 void launch_sort_rows(const LayerShape& shape, const std::int32_t* experts, const RowTables& tables,
                       cudaStream_t stream);
 
-/// Quantises each token once, 1 x 128, and writes it to every row it owns.
+/// Quantizes each token once, 1 x 128, and writes it to every row it owns.
 /// `rows` is [row_capacity][hidden] E4M3, `scales` [hidden / 128][scale_pitch(row_capacity)].
 void launch_quantize_rows(const LayerShape& shape, const __nv_bfloat16* tokens,
                           const RowTables& tables, std::uint8_t* rows, float* scales,

@@ -11,7 +11,7 @@
 namespace ridge::kernels::moe {
 
 /// Weight rows of one tile. 256 rows of the interleaved gate/up matrix make 128 columns of SwiGLU
-/// output: exactly one activation scale block, so that one thread block can requantise it alone.
+/// output: exactly one activation scale block, so that one thread block can requantize it alone.
 inline constexpr int kTileWeights = 256;
 
 /// Token rows of one tile at most.
@@ -20,7 +20,7 @@ inline constexpr int kTileTokens = 128;
 /// Tiles with at most this many tokens swap the operands: see `OperandOrder`.
 inline constexpr int kSwapTokens = 64;
 
-/// Neighbouring token tiles that walk the weights together. 16 x 128 tokens of K = 7168 are 15 MB,
+/// Neighboring token tiles that walk the weights together. 16 x 128 tokens of K = 7168 are 15 MB,
 /// which the 50 MB L2 keeps while the weights stream past.
 inline constexpr int kTokenTilesPerBand = 16;
 

@@ -15,7 +15,7 @@ namespace ridge::kernels::moe {
 void launch_simple_grouped_gemm(const GroupedGemmOperands& operands, bool interleaved, float* out,
                                 cudaStream_t stream);
 
-/// silu(gate) * up of interleaved sums [row_capacity][2 intermediate], quantised 1 x 128.
+/// silu(gate) * up of interleaved sums [row_capacity][2 intermediate], quantized 1 x 128.
 void launch_simple_swiglu(const GroupedGemmOperands& operands, const float* sums,
                           std::uint8_t* activated, float* scales, cudaStream_t stream);
 

@@ -23,7 +23,7 @@ enum class Service { deterministic, exponential };
 
 constexpr double kServiceSeconds = 1e-6;
 
-// Poisson arrivals at utilisation `rho`, of which the first fifth is warm-up. Runs until the
+// Poisson arrivals at utilization `rho`, of which the first fifth is warm-up. Runs until the
 // last of `tasks` has left.
 ResourceUse serve(Service service, double rho, std::uint32_t tasks, std::uint64_t seed) {
   Engine<Event> engine;
@@ -65,18 +65,18 @@ ResourceUse serve(Service service, double rho, std::uint32_t tasks, std::uint64_
 // correct simulator fails this once in about ten thousand seeds, and the seeds are fixed.
 void expect_mean_wait(Service service, double rho, double theory) {
   Moments waits;
-  Moments utilisations;
+  Moments utilizations;
   for (std::uint64_t seed = 1; seed <= 40; ++seed) {
     const ResourceUse use = serve(service, rho, 40'000, seed);
     waits.add(use.mean_wait.seconds().value());
-    utilisations.add(use.utilisation());
+    utilizations.add(use.utilization());
   }
   const double wait_error = waits.standard_deviation() / std::sqrt(40.0);
   EXPECT_NEAR(waits.mean(), theory, 4.0 * wait_error) << "rho " << rho;
   // A bound so wide that it could not fail would prove nothing.
   EXPECT_LT(4.0 * wait_error, 0.06 * theory) << "rho " << rho;
-  const double utilisation_error = utilisations.standard_deviation() / std::sqrt(40.0);
-  EXPECT_NEAR(utilisations.mean(), rho, 4.0 * utilisation_error) << "rho " << rho;
+  const double utilization_error = utilizations.standard_deviation() / std::sqrt(40.0);
+  EXPECT_NEAR(utilizations.mean(), rho, 4.0 * utilization_error) << "rho " << rho;
 }
 
 TEST(QueueingTheory, MD1WaitsAsPollaczekAndKhinchineSay) {

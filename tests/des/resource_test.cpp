@@ -40,7 +40,7 @@ TEST(Resource, BusyAndIdleTimeAddUpToTheElapsedTime) {
   EXPECT_EQ(use.busy, us(24));
   EXPECT_EQ(use.idle(), us(16));
   EXPECT_EQ(use.elapsed, us(40));
-  EXPECT_DOUBLE_EQ(use.utilisation(), 0.6);
+  EXPECT_DOUBLE_EQ(use.utilization(), 0.6);
   EXPECT_EQ(use.started, 2U);
   EXPECT_EQ(use.completed, 1U);
 }
@@ -76,7 +76,7 @@ TEST(Resource, RestartForgetsTheWarmUpButNotTheTaskInService) {
 
 TEST(Resource, NothingMeasuredIsNothingUsed) {
   const Resource<int> stream;
-  EXPECT_EQ(stream.use(us(0)).utilisation(), 0.0);
+  EXPECT_EQ(stream.use(us(0)).utilization(), 0.0);
   EXPECT_EQ(stream.use(us(0)).mean_wait, us(0));
 }
 

@@ -64,7 +64,7 @@ TEST(FileKinds, TheSchemasAndPagesAreWhatTheTablesOfKeysSay) {
 }
 
 TEST(FileKinds, AStrangeFileIsRefusedWithWhatWasExpected) {
-  const FileCheck result = check({{"colour", "blue"}});
+  const FileCheck result = check({{"color", "blue"}});
   EXPECT_EQ(result.kind, "");
   EXPECT_THAT(result.problems, ElementsAre(HasSubstr("cannot tell what kind of file this is")));
 }
@@ -73,9 +73,9 @@ TEST(FileKinds, EveryProblemOfAFileIsListed) {
   json document = parsed("models/data/step-3.json");
   document["hidden"] = -1;
   document["vocabulary"] = "many";
-  document["colour"] = "blue";
+  document["color"] = "blue";
   EXPECT_THAT(check(document).problems,
-              ElementsAre(HasSubstr("/hidden"), HasSubstr("/vocabulary"), HasSubstr("colour")));
+              ElementsAre(HasSubstr("/hidden"), HasSubstr("/vocabulary"), HasSubstr("color")));
 }
 
 TEST(FileKinds, AScenarioIsCheckedWithTheFilesItNames) {

@@ -114,7 +114,7 @@ TEST(LeastSquares, FindsTheMinimumOfARobustSumWithAnOutlier) {
       r[i] = std::log(p[0] * std::pow(x[i], p[1]) / y[i]);
     }
   };
-  const auto result = minimise(problem, {.prior_weight = 1e-3});
+  const auto result = minimize(problem, {.prior_weight = 1e-3});
   EXPECT_NEAR(result.p[0], 3.0, 0.05);
   EXPECT_NEAR(result.p[1], 1.7, 0.01);
 }
@@ -130,7 +130,7 @@ TEST(LeastSquares, WhatIsNotMeasuredStaysWhereItWasExpectedWhereverTheSearchStar
   };
   for (const double start : {0.2, 7.0, 90.0}) {
     problem.start = {start, start};
-    const auto result = minimise(problem);
+    const auto result = minimize(problem);
     EXPECT_NEAR(result.p[0], 5.0, 0.3) << "measured; started at " << start;
     EXPECT_NEAR(result.p[1], 7.0, 0.1) << "not measured; started at " << start;
   }
@@ -154,7 +154,7 @@ TEST(LeastSquares, CovarianceGrowsWithTheNoiseAndVanishesAtABound) {
     problem.evaluate = [y](std::span<const double> p, std::span<double> r) {
       for (std::size_t i = 0; i < y.size(); ++i) r[i] = std::log(p[0] / y[i]);
     };
-    const auto fit = minimise(problem);
+    const auto fit = minimize(problem);
     return covariance(problem, fit.p, group);
   };
   const auto quiet = spread_of(0.01);

@@ -191,9 +191,9 @@ TEST(MeasurementCsv, AnExchangeWithinOneLinkDomainIsOfOneServerHoweverManyTrays)
 }
 
 TEST(MeasurementCsv, UnknownColumnsAreNamedWithTheNearestKind) {
-  EXPECT_THAT(complaint([] { return read_csv("m,n,k,colour,latency_ms\n1,2,3,4,5\n", "x.csv"); }),
+  EXPECT_THAT(complaint([] { return read_csv("m,n,k,color,latency_ms\n1,2,3,4,5\n", "x.csv"); }),
               AllOf(HasSubstr("x.csv: line 1"), HasSubstr("GEMM"), HasSubstr("missing latency_us"),
-                    HasSubstr("unknown colour, latency_ms")));
+                    HasSubstr("unknown color, latency_ms")));
 }
 
 TEST(MeasurementCsv, LatenciesThatAreNotPositiveNumbersAreErrorsByLine) {

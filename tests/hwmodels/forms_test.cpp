@@ -21,7 +21,7 @@ GemmForm::Parameters idle_gemm() {
   GemmForm::Parameters p{};
   for (const auto rate :
        {GemmForm::unit_TFLOPps, GemmForm::unit_TBps, GemmForm::memory_TBps, GemmForm::small_TBps,
-        GemmForm::split_TBps, GemmForm::quantise_TBps, GemmForm::quantise_small_TBps,
+        GemmForm::split_TBps, GemmForm::quantize_TBps, GemmForm::quantize_small_TBps,
         GemmForm::small_MB, GemmForm::throttle_us}) {
     p[rate] = kNever;
   }

@@ -48,7 +48,7 @@ TEST(Judge, TellsErrorBiasAndCoverageByHand) {
   EXPECT_EQ(j.outside, 1) << "398 MB";
   EXPECT_NEAR(j.worst, 1.0, 1e-9);
   EXPECT_NEAR(j.p50, 0.2, 1e-9);
-  EXPECT_NEAR(j.bias, 0.0, 1e-9) << "of -0.2, -0.2, 0, 1 the one above the middle";
+  EXPECT_NEAR(j.bias, -0.1, 1e-9) << "the middle of -0.2, -0.2, 0, 1";
   // ln(1.25) is 0.22, more than 0.1645; so is ln(2).
   EXPECT_NEAR(j.coverage_90, 0.25, 1e-9);
 }

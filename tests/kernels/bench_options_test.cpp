@@ -76,7 +76,7 @@ TEST(Quantile, InterpolatesBetweenOrderStatistics) {
 }
 
 TEST(Summary, OrdersItsQuantiles) {
-  const Timing timing = summarise({10, 30, 20, 50, 40});
+  const Timing timing = summarize({10, 30, 20, 50, 40});
   EXPECT_EQ(timing.median_us, 30);
   EXPECT_EQ(timing.samples, 5);
   EXPECT_LT(timing.p10_us, timing.median_us);

@@ -22,18 +22,18 @@ std::vector<std::uint16_t> bf16(std::uint64_t seed, std::size_t count) {
 TEST(RmsNorm, OfUnitWeightHasUnitMeanSquareAndScalesReachTheFormatsEnd) {
   const std::vector<std::uint16_t> x = bf16(1, 3 * 512);
   const std::vector<std::uint16_t> ones(512, to_bf16(1.0f).bits);
-  const Quantised result = rms_norm_quantise(x, ones, 3, 512);
+  const Quantized result = rms_norm_quantize(x, ones, 3, 512);
   for (int token = 0; token < 3; ++token) {
     double squares = 0;
     for (int i = 0; i < 512; ++i) {
-      squares += std::pow(result.normalised[token * 512 + i], 2);
+      squares += std::pow(result.normalized[token * 512 + i], 2);
     }
     EXPECT_NEAR(squares / 512, 1.0, 1e-5);
     for (int group = 0; group < 4; ++group) {
       double largest = 0;
       for (int i = 0; i < 128; ++i) {
         const std::size_t at = token * 512 + group * 128 + i;
-        largest = std::max(largest, std::abs(result.normalised[at]) / result.scale[at / 128]);
+        largest = std::max(largest, std::abs(result.normalized[at]) / result.scale[at / 128]);
       }
       EXPECT_NEAR(largest, 448, 1e-9);
     }
@@ -42,8 +42,8 @@ TEST(RmsNorm, OfUnitWeightHasUnitMeanSquareAndScalesReachTheFormatsEnd) {
 
 TEST(RmsNorm, OfZerosIsZeroAndNotNan) {
   const std::vector<std::uint16_t> zeros(128, 0);
-  const Quantised result = rms_norm_quantise(zeros, zeros, 1, 128);
-  EXPECT_EQ(result.normalised[7], 0);
+  const Quantized result = rms_norm_quantize(zeros, zeros, 1, 128);
+  EXPECT_EQ(result.normalized[7], 0);
   EXPECT_EQ(result.scale[0], 0);
 }
 
@@ -80,7 +80,7 @@ TEST(Router, PicksTheLargestLogitsAndBreaksTiesByTheLowerId) {
 
 TEST(ElementwiseWork, CountsBytesAsByHand) {
   const bench::DeviceFacts device{132, 50ull << 20, 80'000'000'000ull, 78'000'000'000ull};
-  for (const bench::Point& point : rms_norm_quantise_grid(bench::Extent::kQuick, device)) {
+  for (const bench::Point& point : rms_norm_quantize_grid(bench::Extent::kQuick, device)) {
     if (point.shape.to_string() == "tokens=64 hidden=7168") {
       EXPECT_EQ(point.work.bytes_read, 64 * 7168 * 2 + 7168 * 2);
       EXPECT_EQ(point.work.bytes_written, 64 * 7168 + 64 * 56 * 4);

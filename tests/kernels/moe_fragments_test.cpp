@@ -59,7 +59,7 @@ TEST(MoeFragments, KeepGateAndUpOfOneActivationInOneThread) {
 }
 
 TEST(MoeFragments, KeepATokensWholeScaleBlockInOneQuadWithTokensFirst) {
-  // The requantisation then needs two shuffles and no shared memory.
+  // The requantization then needs two shuffles and no shared memory.
   for (int thread = 0; thread < 128; ++thread)
     for (int index = 0; index < 64; ++index)
       EXPECT_EQ(tokens_by_weights_element(0, 0, thread, index).token,

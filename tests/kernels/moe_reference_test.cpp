@@ -112,7 +112,7 @@ TEST(MoeReference, ExpertParallelPartialSumsAddUpToTheLayer) {
   EXPECT_LT(relative_error(sum, layer(whole, router, x, experts)), 1e-12);
 }
 
-/// Rows [first, first + count) of a quantised matrix; both multiples of 128.
+/// Rows [first, first + count) of a quantized matrix; both multiples of 128.
 Quantized row_slice(const Quantized& q, int first, int count) {
   Quantized out{.rows = count, .columns = q.columns, .scale_rows = 128, .values = {}, .scales = {}};
   out.values.assign(q.values.begin() + static_cast<std::ptrdiff_t>(first) * q.columns,
@@ -136,7 +136,7 @@ Quantized column_slice(const Quantized& q, int first, int count) {
 
 TEST(MoeReference, TensorParallelSlicesAddUpToTheLayer) {
   // Slices along the intermediate dimension fall between scale blocks, so that even the
-  // requantised activations agree.
+  // requantized activations agree.
   const LayerShape whole = whole_layer(5, 128, 384, 4, 2, 1);
   const auto experts = materialize({.hidden = 128, .intermediate = 384, .seed = 7}, 5);
   const RouterOutput router = draw_routing(whole, {}, 8);

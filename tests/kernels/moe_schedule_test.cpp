@@ -78,7 +78,7 @@ TEST(MoeTileSchedule, GivesNobodyAnythingWhenEveryGroupIsEmpty) {
 }
 
 TEST(MoeTileSchedule, KeepsConcurrentBlocksOnTheSameWeights) {
-  // Ten token tiles: ten neighbouring thread blocks share each weight block.
+  // Ten token tiles: ten neighboring thread blocks share each weight block.
   const std::vector<int> offsets{0, 10 * kTileTokens};
   const std::vector<Tile> walk = tiles_of(offsets, 6, 0, 1);
   for (std::size_t i = 0; i < walk.size(); ++i)

@@ -105,7 +105,7 @@ TEST(HuggingFaceRefusal, AbsurdNumbersAreRefused) {
             "config.json: expected at least one layer, got 0");
 }
 
-TEST(HuggingFaceRefusal, OtherBehaviourThanTheFamilysIsRefused) {
+TEST(HuggingFaceRefusal, OtherBehaviorThanTheFamilysIsRefused) {
   EXPECT_EQ(refusal(changed("llama-3.1-8b", "/mlp_bias", true)),
             "config.json: /mlp_bias: expected false in the llama family, got true; any other is "
             "not understood");

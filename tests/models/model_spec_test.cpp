@@ -175,12 +175,12 @@ TEST(ModelReader, EveryProblemIsToldAtOnce) {
   document["hidden"] = -1;
   document["vocabulary"] = "many";
   document.erase("title");
-  document["colour"] = "red";
+  document["color"] = "red";
   EXPECT_EQ(refusal(document),
             "model.json: missing key \"title\"\n"
             "model.json: /hidden: expected a whole number from 1 to 1048576, got -1\n"
             "model.json: /vocabulary: expected a whole number from 1 to 16777216, got \"many\"\n"
-            "model.json: unknown key \"colour\"");
+            "model.json: unknown key \"color\"");
 }
 
 }  // namespace

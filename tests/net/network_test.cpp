@@ -95,7 +95,7 @@ TEST_P(BothModes, AnIncastTakesAsLongAsItsBytesTakeThroughOnePort) {
   const auto use = network.use(last);
   const LinkId port = network.router()[traffic[0].transfer.route].destination_port_link;
   EXPECT_DOUBLE_EQ(use[port].wire_bytes, 4'000'000);
-  EXPECT_NEAR(use[port].utilisation, 80.0 / 83.0, 1e-9);
+  EXPECT_NEAR(use[port].utilization, 80.0 / 83.0, 1e-9);
 }
 
 TEST_P(BothModes, EveryByteArrivesAndIsCountedOnEveryLinkOfItsRoute) {
@@ -121,7 +121,7 @@ TEST_P(BothModes, EveryByteArrivesAndIsCountedOnEveryLinkOfItsRoute) {
   const auto use = network.use(last);
   for (LinkId link = 0; link < use.size(); ++link) {
     EXPECT_DOUBLE_EQ(use[link].wire_bytes, expected[link]);
-    EXPECT_LE(use[link].utilisation, 1.0 + 1e-9);
+    EXPECT_LE(use[link].utilization, 1.0 + 1e-9);
   }
 }
 
@@ -137,7 +137,7 @@ TEST_P(BothModes, RestartForgetsWhatWasCarriedBefore) {
   const std::vector<Sent> measured = {send(network, 0, 1, 1'000'000, 1, end)};
   run(network, measured);
   EXPECT_DOUBLE_EQ(network.use(end + us(40))[port].wire_bytes, 1e6);
-  EXPECT_NEAR(network.use(end + us(40))[port].utilisation, 0.5, 1e-9);
+  EXPECT_NEAR(network.use(end + us(40))[port].utilization, 0.5, 1e-9);
 }
 
 TEST_P(BothModes, TheSameTrafficGivesTheSameArrivals) {
@@ -260,7 +260,7 @@ TEST(NetworkAtPorts, WhatStillWaitsForItsPortHasNotBeenCarried) {
   run(network, traffic);
   const LinkId port = network.router()[traffic[0].transfer.route].source_port_link;
   EXPECT_NEAR(network.use(us(50))[port].wire_bytes, 2.5e6, 1.0);
-  EXPECT_NEAR(network.use(us(50))[port].utilisation, 1.0, 1e-6);
+  EXPECT_NEAR(network.use(us(50))[port].utilization, 1.0, 1e-6);
 }
 
 TEST(Network, ATransportThatCannotBeIsRefused) {

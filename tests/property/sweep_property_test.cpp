@@ -166,7 +166,7 @@ TEST(Sweep, IsTheSameTextOnAnyNumberOfThreads) {
       {"pointer": "/model/attention/gqa/head_dim", "from": 16, "to": 256, "step": 16},
       {"pointer": "/chip", "values": ["h800", "a800"]}],
     "filters": [{"column": "kv_bytes_per_token", "max": 200000}],
-    "pareto": {"minimise": ["afd_usd_per_Mtok", "kv_bytes"], "maximise": ["effective_rank"],
+    "pareto": {"minimize": ["afd_usd_per_Mtok", "kv_bytes"], "maximize": ["effective_rank"],
                "within": ["/context_tokens", "/chip"]},
     "references": ["step-3"]})",
                                                                 "x.json"));
@@ -189,8 +189,8 @@ TEST(Sweep, FlagsItsFrontAsAComparisonOfAllRowsWould) {
       {"pointer": "/context_tokens", "values": [8192, 32768]},
       {"pointer": "/model/attention/mfa/query_heads", "from": 1, "to": 90, "step": 1},
       {"pointer": "/model/attention/mfa/head_dim", "from": 8, "to": 512, "step": 8}],
-    "pareto": {"minimise": ["total_usd_per_Mtok", "kv_bytes_per_token"],
-               "maximise": ["effective_rank"], "within": ["/context_tokens"]}})",
+    "pareto": {"minimize": ["total_usd_per_Mtok", "kv_bytes_per_token"],
+               "maximize": ["effective_rank"], "within": ["/context_tokens"]}})",
                                                                       "x.json")),
                                        {.threads = 2});
   ASSERT_GT(result.chunks().size(), 2U);

@@ -200,10 +200,10 @@ TEST(SimulateScenario, EveryMistakeIsToldAtOnce) {
   document["title"] = 1;
   document["deployment"]["micro_batches"] = 0;
   document["network"]["efficiency"] = 1.5;
-  document["colour"] = "blue";
+  document["color"] = "blue";
   EXPECT_THAT(complaint(document),
               AllOf(HasSubstr("/title"), HasSubstr("/deployment/micro_batches"),
-                    HasSubstr("/network/efficiency"), HasSubstr("\"colour\"")));
+                    HasSubstr("/network/efficiency"), HasSubstr("\"color\"")));
 }
 
 TEST(SimulateScenario, DisturbancesMustHitSomethingThatExists) {

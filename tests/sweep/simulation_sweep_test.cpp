@@ -260,7 +260,7 @@ TEST(SimulationSweep, AReferenceIsAnotherDeployment) {
   json sweep = sweep_of(kShipped, json::parse(R"([{"pointer": "/scenario/deployment/micro_batches",
                                                    "values": [2, 3]}])"));
   sweep["references"] = {"step3-3a2f-4k-bf16"};
-  sweep["pareto"] = {{"minimise", {"tpot_ms"}}, {"maximise", {"tokens_per_s_per_gpu"}}};
+  sweep["pareto"] = {{"minimize", {"tpot_ms"}}, {"maximize", {"tokens_per_s_per_gpu"}}};
   const json result = written(run(sweep));
   ASSERT_EQ(result["rows"].size(), 2U);
   ASSERT_EQ(result["references"].size(), 1U);

@@ -29,8 +29,8 @@ std::size_t count(const std::string& text, const std::string& what) {
 }
 
 TEST(SweepPicture, HasADotForEveryRowAndOneLineForEveryGroupsFront) {
-  const std::string svg = sweep_picture(sweep(R"(, "pareto": {"minimise": ["total_usd_per_Mtok"],
-      "maximise": ["effective_rank"], "within": ["/context_tokens"]})"));
+  const std::string svg = sweep_picture(sweep(R"(, "pareto": {"minimize": ["total_usd_per_Mtok"],
+      "maximize": ["effective_rank"], "within": ["/context_tokens"]})"));
   // Fewer heads are cheaper and of lower rank: all four are on a front. Two more dots in the
   // legend.
   EXPECT_EQ(count(svg, "<circle"), 4U + 2U);
@@ -43,13 +43,13 @@ TEST(SweepPicture, HasADotForEveryRowAndOneLineForEveryGroupsFront) {
 
 TEST(SweepPicture, NamesReferences) {
   const std::string svg = sweep_picture(sweep(R"(, "references": ["deepseek-v3"], "pareto":
-      {"minimise": ["total_usd_per_Mtok"], "maximise": ["effective_rank"]})"));
+      {"minimize": ["total_usd_per_Mtok"], "maximize": ["effective_rank"]})"));
   EXPECT_GE(count(svg, ">deepseek-v3</text>"), 1U);
   EXPECT_EQ(count(svg, "<path"), 2U);
 }
 
 TEST(SweepPicture, NeedsTwoObjectives) {
-  for (const char* pareto : {"", R"(, "pareto": {"minimise": ["total_usd_per_Mtok"]})"}) {
+  for (const char* pareto : {"", R"(, "pareto": {"minimize": ["total_usd_per_Mtok"]})"}) {
     try {
       (void)sweep_picture(sweep(pareto));
       ADD_FAILURE();

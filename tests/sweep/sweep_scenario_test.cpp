@@ -27,7 +27,7 @@ json valid() {
     "axes": [{"pointer": "/context_tokens", "values": [8192, 32768]}],
     "columns": ["effective_rank", "total_usd_per_Mtok"],
     "filters": [{"column": "effective_rank", "equals": 16384, "tolerance": 0.01}],
-    "pareto": {"minimise": ["total_usd_per_Mtok"], "within": ["/context_tokens"]}
+    "pareto": {"minimize": ["total_usd_per_Mtok"], "within": ["/context_tokens"]}
   })");
 }
 
@@ -183,8 +183,8 @@ TEST(SweepScenario, RefusesAFilterOrAnObjectiveOnNames) {
   EXPECT_THAT(complaint(document),
               HasSubstr("/filters/0/column: column \"attention_bound\" holds names, not numbers"));
   document = valid();
-  document["pareto"]["minimise"] = {"attention_bound"};
-  EXPECT_THAT(complaint(document), HasSubstr("/pareto/minimise/0: column \"attention_bound\""));
+  document["pareto"]["minimize"] = {"attention_bound"};
+  EXPECT_THAT(complaint(document), HasSubstr("/pareto/minimize/0: column \"attention_bound\""));
 }
 
 TEST(SweepScenario, RefusesInvalidPointsWithTheFirstOfThemUnlessTheyAreToBeSkipped) {

@@ -163,7 +163,7 @@ TEST(Sweep, ReferencesFollowTheAxesThatDoNotReachIntoTheModel) {
 TEST(Sweep, AReferenceIsOnTheFrontIfNoPointOfItsContextBeatsIt) {
   // More heads of the same width only cost more, so one head is the front at either context.
   const auto result = sweep(R"("columns": ["attention_usd_per_Mtok"],
-    "references": ["step-3"], "pareto": {"minimise": ["attention_usd_per_Mtok"],
+    "references": ["step-3"], "pareto": {"minimize": ["attention_usd_per_Mtok"],
     "within": ["/context_tokens"]},
     "axes": [{"pointer": "/context_tokens", "values": [1024, 8192]},
              {"pointer": "/model/attention/mfa/query_heads", "values": [32, 64, 128]}])");
@@ -191,7 +191,7 @@ TEST(Sweep, ANumberOfAChipMovesItsCost) {
 
 TEST(Sweep, TheTableShowsTheFront) {
   const auto result = sweep(R"("columns": ["effective_rank"],
-    "pareto": {"minimise": ["effective_rank"]},
+    "pareto": {"minimize": ["effective_rank"]},
     "axes": [{"pointer": "/model/attention/mfa/query_heads", "values": [3, 1, 2]}])");
   const std::string table = written(result, view::OutputFormat::table);
   EXPECT_THAT(table, testing::HasSubstr("theory: 3 points, 3 kept; below the 1 on the Pareto"));

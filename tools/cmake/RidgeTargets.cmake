@@ -6,7 +6,7 @@ add_library(ridge_options INTERFACE)
 target_compile_features(ridge_options INTERFACE cxx_std_20)
 target_compile_options(ridge_options INTERFACE
   $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wold-style-cast>
-  # Designated initialisers leave the other members at their defaults on purpose.
+  # Designated initializers leave the other members at their defaults on purpose.
   $<$<COMPILE_LANGUAGE:CXX>:-Wno-missing-field-initializers>
   # GCC 12 sees overlaps in std::string concatenation that are not there (GCC bug 105329).
   $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<CXX_COMPILER_ID:GNU>>:-Wno-restrict>

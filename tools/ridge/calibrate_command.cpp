@@ -109,7 +109,7 @@ std::string ledger(const Calibration& calibration) {
   table.column("error\np90");
   table.column("\nworst");
   table.column("in-sample\np50");
-  table.column("within\n9 of 10");
+  table.column("in 90 %\ninterval");
   table.column("outliers");
   table.column("", view::Align::left);
   const auto percent = [](double x) { return fmt::format("{:.1f} %", 100.0 * x); };

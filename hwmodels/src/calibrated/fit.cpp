@@ -1,6 +1,7 @@
 #include "ridge/hwmodels/calibrated/fit.hpp"
 
 #include "ridge/base/error.hpp"
+#include "ridge/base/statistics.hpp"
 #include "ridge/hwmodels/calibrated/least_squares.hpp"
 
 #include <algorithm>
@@ -54,15 +55,6 @@ std::vector<std::size_t> sample(std::vector<std::size_t> rows, std::size_t count
   rows.resize(count);
   std::sort(rows.begin(), rows.end());
   return rows;
-}
-
-double quantile(std::vector<double> values, double q) {
-  if (values.empty()) return 0.0;
-  const auto rank =
-      static_cast<std::size_t>(std::lround(q * static_cast<double>(values.size() - 1)));
-  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(rank),
-                   values.end());
-  return values[rank];
 }
 
 std::size_t distinct(const std::vector<std::uint32_t>& groups) {
@@ -182,7 +174,7 @@ class Fitter {
     quick.iterations = 8;
     std::vector<std::pair<double, std::size_t>> cost;
     for (const std::size_t c : candidates) {
-      cost.emplace_back(minimise(problem(few, c), quick).cost, c);
+      cost.emplace_back(minimize(problem(few, c), quick).cost, c);
     }
     std::sort(cost.begin(), cost.end());
     cost.resize(keep);
@@ -210,7 +202,7 @@ class Fitter {
                 std::clamp(problem_.start[j] * random_.lognormal(0.7), p.lower[j], p.upper[j]);
           }
         }
-        const LeastSquaresResult attempt = minimise(p, medium);
+        const LeastSquaresResult attempt = minimize(p, medium);
         if (attempt.cost < least) {
           least = attempt.cost;
           choice = c;
@@ -220,7 +212,7 @@ class Fitter {
     }
     LeastSquaresProblem p = problem(many, choice);
     p.start = start;
-    const LeastSquaresResult best = minimise(p);
+    const LeastSquaresResult best = minimize(p);
     Fitted<Form> fitted{.choice = choices_[choice]};
     std::copy(best.p.begin(), best.p.end(), fitted.p.begin());
     return fitted;
@@ -311,8 +303,8 @@ class Fitter {
     return step;
   }
 
-  // How far the common factor must be drawn for nine of ten held-out measurements to lie within
-  // nine of ten draws, and how many do where the other folds decide.
+  // How far the common factor must be drawn for 90 % of held-out measurements to lie within
+  // their 90 % intervals, and how many do where the other folds decide.
   void set_draws(Curve& curve, const HeldOut& held_out) {
     constexpr double kNinetyPercent = 1.645;
     std::vector<std::size_t> rows(series_.size());
@@ -333,7 +325,7 @@ class Fitter {
       for (std::size_t i = 0; i < rows.size(); ++i) {
         if (held_out.fold[rows[i]] != fold) others.push_back(needed[i]);
       }
-      const double sigma = quantile(std::move(others), 0.9);
+      const double sigma = others.empty() ? 0.0 : quantile(std::move(others), 0.9);
       for (std::size_t i = 0; i < rows.size(); ++i) {
         covered += held_out.fold[rows[i]] == fold && needed[i] <= sigma ? 1 : 0;
       }

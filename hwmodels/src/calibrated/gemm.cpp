@@ -75,8 +75,8 @@ std::span<const ParameterInfo> GemmForm::parameters() {
       {"split_TBps", "bandwidth for the partial sums", 0.1, 5.0, 30.0, Role::stream_rate},
       {"throttle", "slowdown of long launches by the power limit", 1e-4, 0.1, 1.0, Role::throttle},
       {"throttle_us", "duration at which half of it has set in", 50.0, 1000.0, 20000.0},
-      {"quantise_TBps", "bandwidth of quantising a large input", 0.2, 2.5, 30.0, Role::stream_rate},
-      {"quantise_small_TBps", "bandwidth of quantising a small input", 0.2, 3.0, 50.0,
+      {"quantize_TBps", "bandwidth of quantizing a large input", 0.2, 2.5, 30.0, Role::stream_rate},
+      {"quantize_small_TBps", "bandwidth of quantizing a small input", 0.2, 3.0, 50.0,
        Role::stream_rate},
   }};
   return kInfo;
@@ -86,8 +86,8 @@ Facts<GemmForm::Choice> GemmForm::facts(const CurveKey& key) {
   const bool narrow = matrix_bits(key.format) < 16;
   std::vector<Choice> all;
   for (const TileMenu menu : {TileMenu::library, TileMenu::library_fp8, TileMenu::fine}) {
-    all.push_back({.menu = menu, .quantises = false});
-    if (narrow) all.push_back({.menu = menu, .quantises = true});
+    all.push_back({.menu = menu, .quantizes = false});
+    if (narrow) all.push_back({.menu = menu, .quantizes = true});
   }
   return {.choices = std::move(all)};
 }
@@ -123,12 +123,12 @@ Estimate GemmForm::time(const Machine& machine, const Choice& choice, const Para
 
   double work = soft_max(core, memory, p[softness]);
   work *= 1.0 + p[throttle] * work / (work + p[throttle_us]);
-  if (choice.quantises) {
+  if (choice.quantizes) {
     constexpr double kBytes = 4.0;  // BF16 read, FP8 written and read again
-    const double quantised_MB = 1e-6 * kBytes * s.batch * s.m * s.k;
-    const double y = quantised_MB / p[small_MB];
+    const double quantized_MB = 1e-6 * kBytes * s.batch * s.m * s.k;
+    const double y = quantized_MB / p[small_MB];
     const double few = 1.0 / (1.0 + y * y);
-    work += quantised_MB * (few / p[quantise_small_TBps] + (1.0 - few) / p[quantise_TBps]);
+    work += quantized_MB * (few / p[quantize_small_TBps] + (1.0 - few) / p[quantize_TBps]);
   }
   const Resource bound = p[launch_us] > work ? Resource::launch
                          : memory >= core    ? Resource::memory

@@ -1,5 +1,7 @@
 #include "ridge/hwmodels/calibrated/judge.hpp"
 
+#include "ridge/base/statistics.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <utility>
@@ -7,14 +9,6 @@
 namespace ridge::hw::calibrated {
 
 namespace {
-
-double quantile(std::vector<double> values, double q) {
-  const auto rank =
-      static_cast<std::size_t>(std::lround(q * static_cast<double>(values.size() - 1)));
-  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(rank),
-                   values.end());
-  return values[rank];
-}
 
 // Those that may answer for measurements of `key`.
 std::vector<const Curve*> answering(const Calibration& calibration, const CurveKey& key) {

@@ -92,7 +92,7 @@ class LogProblem {
 
 }  // namespace
 
-LeastSquaresResult minimise(const LeastSquaresProblem& problem,
+LeastSquaresResult minimize(const LeastSquaresProblem& problem,
                             const LeastSquaresOptions& options) {
   LogProblem log_problem(problem, options);
   Vector theta = log_problem.start();

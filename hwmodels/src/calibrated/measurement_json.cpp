@@ -212,7 +212,7 @@ constexpr std::array<Reader, 7> kReaders = {{
     {"dense_gemm", read_dense_gemm},
     {"moe_layer", read_moe_layer},
     {"grouped_gemm", read_grouped_gemm},
-    {"rms_norm_quantise", read_stream},
+    {"rms_norm_quantize", read_stream},
     {"rope", read_stream},
 }};
 

@@ -18,7 +18,7 @@ std::uint64_t splitmix64(std::uint64_t& x) {
 
 Random::Random(std::uint64_t seed, std::uint64_t stream) {
   std::uint64_t x = seed;
-  // Mixing the stream in through a full round keeps neighbouring (seed, stream) pairs apart.
+  // Mixing the stream in through a full round keeps neighboring (seed, stream) pairs apart.
   x = splitmix64(x) ^ (stream * 0xD1342543DE82EF95ULL);
   for (auto& word : state_) word = splitmix64(x);
 }

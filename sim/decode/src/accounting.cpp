@@ -259,7 +259,7 @@ void Accounting::link_use(std::uint32_t pool, std::span<const Server> servers,
     const ResourceInfo& resource = graph_.resources()[i % graph_.resources().size()];
     if (resource.compute || resource.at.pool != pool) continue;
     any = true;
-    links += servers[i].queue.use(now).utilisation();
+    links += servers[i].queue.use(now).utilization();
   }
   if (any) {
     const auto instances = static_cast<double>(info.instances * input_.deployment.replicas);

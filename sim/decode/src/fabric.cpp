@@ -121,7 +121,7 @@ Fabric::Sent Fabric::sent(std::uint32_t pool, des::SimTime now) const {
   }
   const std::vector<net::LinkUse> use = network_->use(now);
   for (std::uint32_t port = first_port_[pool]; port < first_port_[pool + 1]; ++port) {
-    sent.utilization += use[sending_links_[port]].utilisation;
+    sent.utilization += use[sending_links_[port]].utilization;
     sent.payload += Bytes{use[sending_links_[port]].wire_bytes * efficiency_ * gpus_[pool]};
   }
   sent.utilization /= static_cast<double>(first_port_[pool + 1] - first_port_[pool]);

@@ -29,7 +29,7 @@ using Json = nlohmann::json;
 // included.
 using Check = void (*)(const std::string& path);
 // Whether a file without "$schema" looks like this kind.
-using Recognise = bool (*)(const Json& document);
+using Recognize = bool (*)(const Json& document);
 
 bool scenario_of(const Json& document, std::string_view kind) {
   const auto found = document.find("kind");
@@ -60,7 +60,7 @@ void check_simulation(const std::string& path) {
 struct FileKind {
   std::string_view name;
   std::string_view schema;  // docs/schema/<schema>.schema.json
-  Recognise recognise;
+  Recognize recognize;
   Check check;
   const KeyTable& (*keys)() = nullptr;
 };
@@ -117,7 +117,7 @@ const FileKind* kind_of(const Json& document) {
                             [&](const FileKind& kind) { return kind.schema == schema; });
   if (found == kKinds.end()) {
     found = std::find_if(kKinds.begin(), kKinds.end(),
-                         [&](const FileKind& kind) { return kind.recognise(document); });
+                         [&](const FileKind& kind) { return kind.recognize(document); });
   }
   return found == kKinds.end() ? nullptr : &*found;
 }

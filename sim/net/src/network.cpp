@@ -60,7 +60,7 @@ std::vector<LinkUse> Network::use(SimTime now) const {
   for (LinkId id = 0; id < bytes.size(); ++id) {
     result[id].wire_bytes = bytes[id] - carried_before_[id];
     if (elapsed > 0.0) {
-      result[id].utilisation =
+      result[id].utilization =
           result[id].wire_bytes / (topology_.link(id).capacity.value() * elapsed);
     }
   }

@@ -70,7 +70,7 @@ void check_picture(const SweepScenario& scenario) {
   if (objectives.size() < 2) {
     throw UserError(fmt::format(
         "{}: /pareto: a picture needs two objectives, one for each direction, and found {}: add "
-        "for instance \"pareto\": {{\"minimise\": [\"{}\"], \"maximise\": [...]}}",
+        "for instance \"pareto\": {{\"minimize\": [\"{}\"], \"maximize\": [...]}}",
         scenario.document.name(), objectives.size(), scenario.column(0).name));
   }
 }

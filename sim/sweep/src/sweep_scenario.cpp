@@ -298,8 +298,8 @@ const KeyTable& keys_of(const FilterText* /*of*/) {
 
 constexpr const char* kParetoRelation = R"({
   "anyOf": [
-    {"required": ["minimise"], "properties": {"minimise": {"minItems": 1}}},
-    {"required": ["maximise"], "properties": {"maximise": {"minItems": 1}}}
+    {"required": ["minimize"], "properties": {"minimize": {"minItems": 1}}},
+    {"required": ["maximize"], "properties": {"maximize": {"minItems": 1}}}
   ]
 })";
 
@@ -308,9 +308,9 @@ const KeyTable& keys_of(const ParetoText* /*of*/) {
   static const KeyTable table =
       key_table<P>("pareto", "Flags the rows that no other row beats.",
                    {
-                       typed_key<&P::minimize>("minimise", "Less is better.",
+                       typed_key<&P::minimize>("minimize", "Less is better.",
                                                list_of(number_column_type()), false),
-                       typed_key<&P::maximize>("maximise", "More is better.",
+                       typed_key<&P::maximize>("maximize", "More is better.",
                                                list_of(number_column_type()), false),
                        typed_key<&P::within>("within",
                                              "Pointers of axes: rows are compared only with rows "
@@ -644,10 +644,10 @@ class ScenarioReader {
 
   void read_pareto() {
     const JsonNode node = node_.child("pareto");
-    read_objectives("minimise", false);
-    read_objectives("maximise", true);
+    read_objectives("minimize", false);
+    read_objectives("maximize", true);
     if (out_.pareto.objectives.empty() && node.context().diagnostics->ok()) {
-      node.error("expected at least one column to \"minimise\" or \"maximise\"");
+      node.error("expected at least one column to \"minimize\" or \"maximize\"");
     }
     if (!node.json().contains("within")) return;
     for (const JsonNode& entry : node.child("within").elements()) {

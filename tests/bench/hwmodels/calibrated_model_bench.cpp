@@ -12,7 +12,7 @@ namespace {
 
 using namespace ridge;
 
-// Shapes of one kind and many sizes, so that no branch is learnt by heart.
+// Shapes of one kind and many sizes, so that no branch is learned by heart.
 template <typename Make>
 void time_operators(benchmark::State& state, const hw::KernelModel& kernels, Make&& make) {
   std::vector<models::Operator> operators;

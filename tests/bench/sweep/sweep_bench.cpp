@@ -1,5 +1,5 @@
 // How fast a sweep asks what a token costs. One "evaluation" is one model on one chip at one
-// context: every operator emitted, its demand reckoned and priced.
+// context: every operator emitted, its demand computed and priced.
 #include "allocation_counter.hpp"
 #include "ridge/hwmodels/theory/token_cost.hpp"
 #include "ridge/sweep/sweep.hpp"

@@ -229,7 +229,7 @@ TEST(EmulatedDevice, CatchesArrivalsOfThreadsWhereOnlyWarpsAreCounted) {
 }
 
 TEST(EmulatedDevice, CatchesBarriersThatTheCopyEngineWasNotToldOf) {
-  EXPECT_THAT(outcomes(Fault::kBarriersNotFenced), HasSubstr("initialisation was not fenced"));
+  EXPECT_THAT(outcomes(Fault::kBarriersNotFenced), HasSubstr("initialization was not fenced"));
 }
 
 TEST(EmulatedDevice, CatchesAWarpThatLeavesItsWarpgroup) {
@@ -404,7 +404,7 @@ enum class Misuse {
   kMisalignedCopy,
   kLeavesBeforeTheCopyLands,
   kNoTensorMap,
-  kUninitialisedBarrier,
+  kUninitializedBarrier,
 };
 
 __global__ void misuse_kernel(Misuse misuse, const unsigned char* data, std::size_t bytes) {
@@ -412,7 +412,7 @@ __global__ void misuse_kernel(Misuse misuse, const unsigned char* data, std::siz
   const std::uint32_t at = shared_address(shared);
   const std::uint32_t barrier = at + 1024;
   const bool first = threadIdx.x == 0;
-  if (first && misuse != Misuse::kUninitialisedBarrier) {
+  if (first && misuse != Misuse::kUninitializedBarrier) {
     mbarrier_init(barrier, 1);
     mbarrier_init_fence();
   }
@@ -428,7 +428,7 @@ __global__ void misuse_kernel(Misuse misuse, const unsigned char* data, std::siz
       __shfl_xor_sync(0xffffu, 1, 1);
       break;
     case Misuse::kNobodyArrives:
-    case Misuse::kUninitialisedBarrier:
+    case Misuse::kUninitializedBarrier:
       mbarrier_wait(barrier, 0);
       break;
     case Misuse::kOverwrittenBarrier:
@@ -478,7 +478,7 @@ TEST(EmulatedDevice, NamesWhatAKernelDidWrong) {
   EXPECT_THAT(failure_of(Misuse::kRegisters), HasSubstr("setmaxnreg.inc to 256 registers"));
   EXPECT_THAT(failure_of(Misuse::kMask), HasSubstr("is not in its own mask"));
   EXPECT_THAT(failure_of(Misuse::kNobodyArrives), HasSubstr("1 of 1 arrivals"));
-  EXPECT_THAT(failure_of(Misuse::kUninitialisedBarrier), HasSubstr("no mbarrier"));
+  EXPECT_THAT(failure_of(Misuse::kUninitializedBarrier), HasSubstr("no mbarrier"));
   EXPECT_THAT(failure_of(Misuse::kOverwrittenBarrier), HasSubstr("has been overwritten"));
   EXPECT_THAT(failure_of(Misuse::kCopyPastTheEnd), HasSubstr("leaves its allocation"));
   EXPECT_THAT(failure_of(Misuse::kMisalignedCopy), HasSubstr("multiples of 16"));

@@ -97,7 +97,7 @@ struct CompressedAttention {
   std::int64_t output_rank = 0;
   std::int64_t local_tokens = 0;
   std::int64_t ratio = 0;     // 0: local tokens alone
-  bool overlap = false;       // every other half of a compressed token is its neighbour's
+  bool overlap = false;       // every other half of a compressed token is its neighbor's
   bool reuses_cache = false;  // the compressed tokens of an earlier layer
   CacheRecord record = {};
   std::optional<SparseIndex> sparse;

@@ -20,7 +20,7 @@ enum class Part : std::uint8_t {
   attention_linear,  // projections in and out of the attention
   ffn,               // dense, routed and shared experts
   router,
-  elementwise,  // norms, activation functions, rotary embedding, quantisation
+  elementwise,  // norms, activation functions, rotary embedding, quantization
   lm_head,
   communication,
 };

@@ -20,22 +20,22 @@ void TransactionBarriers::init(std::uint32_t address, std::uint32_t arrivals) {
   std::memcpy(shared_.at(address, sizeof(kSignature)), &kSignature, sizeof(kSignature));
   Barrier barrier;
   barrier.arrivals = barrier.pending = arrivals;
-  barrier.initialised_by = scheduler_.self();
+  barrier.initialized_by = scheduler_.self();
   if (!barriers_.emplace(address, barrier).second) {
-    fail("mbarrier at %#x initialised twice", address);
+    fail("mbarrier at %#x initialized twice", address);
   }
 }
 
 void TransactionBarriers::fence_init() {
   for (auto& [address, barrier] : barriers_) {
-    barrier.fenced |= barrier.initialised_by == scheduler_.self();
+    barrier.fenced |= barrier.initialized_by == scheduler_.self();
   }
 }
 
 TransactionBarriers::Barrier& TransactionBarriers::find(std::uint32_t address) {
   const auto found = barriers_.find(address);
   if (found == barriers_.end()) {
-    fail("no mbarrier has been initialised at shared %#x", address);
+    fail("no mbarrier has been initialized at shared %#x", address);
   }
   if (std::memcmp(shared_.at(address, sizeof(kSignature)), &kSignature, sizeof(kSignature)) != 0) {
     fail("the mbarrier at shared %#x has been overwritten", address);
@@ -85,7 +85,7 @@ void TransactionBarriers::wait(std::uint32_t address, std::uint32_t parity) {
 
 void TransactionBarriers::require_for_copies(std::uint32_t address) {
   if (!find(address).fenced) {
-    fail("a bulk copy signals the mbarrier at shared %#x, whose initialisation was not fenced",
+    fail("a bulk copy signals the mbarrier at shared %#x, whose initialization was not fenced",
          address);
   }
 }

@@ -37,7 +37,7 @@ class TransactionBarriers {
     std::uint32_t pending = 0;
     std::int64_t bytes = 0;
     std::uint32_t phase = 0;
-    unsigned initialised_by = 0;
+    unsigned initialized_by = 0;
     bool fenced = false;
     std::vector<unsigned> waiting;
   };

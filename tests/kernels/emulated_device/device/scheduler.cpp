@@ -83,7 +83,7 @@ bool Scheduler::go_on() {
 unsigned Scheduler::pick() {
   std::size_t chosen = temper_.newest_first && chance_.likely(200) ? ready_.size() - 1
                                                                    : chance_.below(ready_.size());
-  if (temper_.favourites) {
+  if (temper_.favorites) {
     for (int i = 0; i < 3; ++i) {
       const std::size_t other = chance_.below(ready_.size());
       if (warp_rank_[ready_[other] / 32] < warp_rank_[ready_[chosen] / 32]) {

@@ -21,7 +21,7 @@ struct Temper {
   /// Which engine's turn it is: anybody's, or always that of the one that has been at work for the
   /// shortest time, so that copies, which come first, wait until all matrix work is done.
   bool newest_engine_first = false;
-  bool favourites = false;    ///< Some warps are served before others.
+  bool favorites = false;     ///< Some warps are served before others.
   bool newest_first = false;  ///< Whoever was woken last runs next.
 
   static Temper draw(Chance& chance);

@@ -32,7 +32,7 @@ struct HeldOutError {
   std::int64_t groups = 0;
   std::int64_t folds = 0;
   bool by_shape = true;  // false: too few shapes, so a shape's batch sizes were left out in turn
-  // Standard deviation of the logarithm of the common factor of a resample: such that nine of ten
+  // Standard deviation of the logarithm of the common factor of a resample: such that 90 % of
   // held-out measurements lie between the 5th and the 95th percentile of the draws.
   double draw_sigma = 0;
   // The share that does, each fold judged by the draw_sigma of the others.
@@ -77,7 +77,7 @@ struct Curve {
   // where it answers for what it was not fitted on.
   double stray = 0.0;
 
-  // Relative standard error of one prediction within the range: such that nine of ten held-out
+  // Relative standard error of one prediction within the range: such that 90 % of held-out
   // predictions lie within 1.645 of it, as in a normal distribution.
   [[nodiscard]] double standard_error() const;
 

@@ -46,15 +46,15 @@ struct GemmForm {
 
   struct Choice {
     TileMenu menu = TileMenu::library;
-    // The call quantises its BF16 input first: it reads two bytes per value, writes one, reads it
+    // The call quantizes its BF16 input first: it reads two bytes per value, writes one, reads it
     // again.
-    bool quantises = false;
+    bool quantizes = false;
     friend bool operator==(const Choice&, const Choice&) = default;
   };
   template <typename C, typename Visit>
   static void choice_fields(C& choice, Visit&& visit) {
     visit("tiles", choice.menu, menu_names());
-    visit("quantises", choice.quantises);
+    visit("quantizes", choice.quantizes);
   }
 
   enum Index : std::uint8_t {
@@ -72,8 +72,8 @@ struct GemmForm {
     split_TBps,
     throttle,
     throttle_us,
-    quantise_TBps,
-    quantise_small_TBps,
+    quantize_TBps,
+    quantize_small_TBps,
     kParameterCount
   };
   using Parameters = std::array<double, kParameterCount>;

@@ -7,7 +7,7 @@
 
 namespace ridge::hw::calibrated {
 
-// Minimises sum_i rho(r_i) + sum_j (prior_weight * (theta_j - expected_j))^2 over theta = ln(p),
+// Minimizes sum_i rho(r_i) + sum_j (prior_weight * (theta_j - expected_j))^2 over theta = ln(p),
 // with the soft L1 loss rho(r) = 2 s^2 (sqrt(1 + (r/s)^2) - 1): quadratic for residuals within
 // `scale`, linear beyond, so that a few wild measurements do not bend the curve.
 // Levenberg-Marquardt on the reweighted normal equations, forward differences, steps clipped to the
@@ -37,7 +37,7 @@ struct LeastSquaresResult {
   int iterations = 0;
 };
 
-[[nodiscard]] LeastSquaresResult minimise(const LeastSquaresProblem& problem,
+[[nodiscard]] LeastSquaresResult minimize(const LeastSquaresProblem& problem,
                                           const LeastSquaresOptions& options = {});
 
 // Covariance of ln(p) at a solution, robust to residuals that hang together within a group (rows of

@@ -9,7 +9,7 @@
 namespace ridge {
 
 // The name in `known` with the smallest edit distance to `name` (insert, delete, replace, swap of
-// neighbours; case and punctuation are free), or nothing where none is close. Of equally near names,
+// neighbors; case and punctuation are free), or nothing where none is close. Of equally near names,
 // the one that begins most alike.
 [[nodiscard]] std::optional<std::string> nearest_name(std::string_view name,
                                                       std::span<const std::string> known);

@@ -15,7 +15,7 @@ struct PoolMemory {
   Bytes capacity;   // of one GPU
   Bytes weights;    // on one GPU
   Bytes reserve;    // on one GPU, for neither weights nor KV
-  Bytes kv_budget;  // left for KV on one GPU at the allowed utilisation; 0 where it keeps none
+  Bytes kv_budget;  // left for KV on one GPU at the allowed utilization; 0 where it keeps none
 };
 
 struct MemoryPlan {

@@ -30,7 +30,7 @@ struct ResourceUse {
 
   [[nodiscard]] SimTime idle() const { return elapsed - busy; }
   // In [0, 1].
-  [[nodiscard]] double utilisation() const {
+  [[nodiscard]] double utilization() const {
     return elapsed > SimTime{} ? busy.seconds() / elapsed.seconds() : 0.0;
   }
 };

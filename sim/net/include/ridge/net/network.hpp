@@ -24,7 +24,7 @@ enum class Sharing {
 
 struct LinkUse {
   double wire_bytes = 0.0;
-  double utilisation = 0.0;  // of this direction, in [0, 1]
+  double utilization = 0.0;  // of this direction, in [0, 1]
 };
 
 // Owns no clock and no queue. It tells its owner when to come back through a sink, any object with

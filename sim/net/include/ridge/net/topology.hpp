@@ -69,7 +69,7 @@ class Topology {
   [[nodiscard]] std::span<const Link> links() const { return links_; }
   [[nodiscard]] const Link& link(LinkId link) const { return links_[link]; }
 
-  // Graphviz: one node per device, one edge per direction, labelled with GB/s.
+  // Graphviz: one node per device, one edge per direction, labeled with GB/s.
   void write_dot(std::ostream& out) const;
 
   // For routing; the type is this layer's own affair.

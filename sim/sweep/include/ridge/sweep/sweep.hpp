@@ -26,7 +26,7 @@ class Interrupted : public std::runtime_error {
   Interrupted() : std::runtime_error("interrupted") {}
 };
 
-// The rows of neighbouring points, as far as they passed the filters.
+// The rows of neighboring points, as far as they passed the filters.
 struct SweepChunk {
   std::uint64_t first = 0;             // the point at offset 0
   std::vector<std::uint32_t> offsets;  // rising

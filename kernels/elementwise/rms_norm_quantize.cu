@@ -29,9 +29,9 @@ __device__ void unpack(const uint4& packed, float (&x)[kVector]) {
   }
 }
 
-/// One CTA per token; a group of 128 elements is 16 neighbouring lanes.
+/// One CTA per token; a group of 128 elements is 16 neighboring lanes.
 __global__ void __launch_bounds__(kThreads)
-    rms_norm_quantise_kernel(const uint4* x, const uint4* weight, uint2* codes, float* scales,
+    rms_norm_quantize_kernel(const uint4* x, const uint4* weight, uint2* codes, float* scales,
                              int hidden) {
   __shared__ float warp_squares[kThreads / 32];
   const int vectors = hidden / kVector;
@@ -102,7 +102,7 @@ struct Buffers {
         scales(x.size() / kQuantGroup) {
     if (hidden % kQuantGroup != 0 || hidden > kMostVectors * kThreads * kVector) {
       throw CudaError(
-          "rms_norm_quantise: expected hidden as a multiple of 128, at most 8192, got " +
+          "rms_norm_quantize: expected hidden as a multiple of 128, at most 8192, got " +
           std::to_string(hidden));
     }
     fill_normal(x.data(), x.size(), Element::kBf16, 1);
@@ -113,7 +113,7 @@ struct Buffers {
   void launch(int set, cudaStream_t stream) {
     const std::size_t at = static_cast<std::size_t>(set) * tokens * hidden;
     launch_kernel({.grid = static_cast<unsigned>(tokens), .block = kThreads, .stream = stream},
-                  rms_norm_quantise_kernel, reinterpret_cast<const uint4*>(x.data() + at),
+                  rms_norm_quantize_kernel, reinterpret_cast<const uint4*>(x.data() + at),
                   reinterpret_cast<const uint4*>(weight.data()),
                   reinterpret_cast<uint2*>(codes.data() + at), scales.data() + at / kQuantGroup,
                   hidden);
@@ -137,7 +137,7 @@ bench::CheckReport check(const bench::Case& test, const bench::DeviceFacts&) {
   RIDGE_CUDA_CHECK(cudaDeviceSynchronize());
   const std::vector<std::uint8_t> codes = buffers.codes.download();
   const std::vector<float> scales = buffers.scales.download();
-  const Quantised want = rms_norm_quantise(buffers.x.download(), buffers.weight.download(),
+  const Quantized want = rms_norm_quantize(buffers.x.download(), buffers.weight.download(),
                                            buffers.tokens, buffers.hidden);
 
   bench::CheckReport report;
@@ -146,7 +146,7 @@ bench::CheckReport check(const bench::Case& test, const bench::DeviceFacts&) {
   for (std::size_t i = 0; i < codes.size(); ++i) {
     const double scale = want.scale[i / kQuantGroup];
     const double scale_error = std::abs(scales[i / kQuantGroup] - scale);
-    const auto expected = to_e4m3(static_cast<float>(want.normalised[i] / scale));
+    const auto expected = to_e4m3(static_cast<float>(want.normalized[i] / scale));
     const int steps =
         std::abs(static_cast<int>(codes[i] & 0x7f) - static_cast<int>(expected.bits & 0x7f));
     if (!(scale_error <= 1e-5 * scale) || steps > 1 ||
@@ -176,14 +176,14 @@ std::unique_ptr<bench::Workload> prepare(const bench::Point& point,
 
 }  // namespace
 
-const bench::Family& rms_norm_quantise_family() {
+const bench::Family& rms_norm_quantize_family() {
   static const bench::Family family = {
-      .name = "rms_norm_quantise",
+      .name = "rms_norm_quantize",
       .summary = "RMSNorm, then e4m3 with a scale per 128 elements",
       .instance_fields = {},
-      .grid = rms_norm_quantise_grid,
-      .explain = rms_norm_quantise_explain,
-      .cases = rms_norm_quantise_cases,
+      .grid = rms_norm_quantize_grid,
+      .explain = rms_norm_quantize_explain,
+      .cases = rms_norm_quantize_cases,
       .check = check,
       .prepare = prepare,
   };
