@@ -143,6 +143,19 @@ json slow_link(const char* key, const json& value) {
 json popularity(const json& experts) {
   return {{"/noise", {{"experts", experts}}}};
 }
+// An engine whose launches differ in one way.
+json execution(const char* key, const json& value) {
+  return {{"/deployment/execution", {{key, value}}}};
+}
+json exchange_kernels(const char* key = nullptr, const json& value = {}) {
+  json out = {{"dispatch_send_us", 5},
+              {"dispatch_receive_us", 5},
+              {"combine_send_us", 5},
+              {"combine_receive_us", 5},
+              {"tokens", 64}};
+  if (key != nullptr) out[key] = value;
+  return {{"/deployment/micro_batches", 2}, {"/deployment/execution", {{"exchange_kernels", out}}}};
+}
 json drafting(std::int64_t tokens, double acceptance) {
   return {{"/deployment/drafting", {{"tokens", tokens}, {"acceptance", acceptance}}}};
 }
@@ -205,6 +218,27 @@ std::vector<Proof> proofs() {
        {},
        {{"/deployment/scale_up_overlaps_compute", false}}},
       {"/deployment/step_overhead_us", {}, {{"/deployment/step_overhead_us", 500}}},
+      {"/deployment/execution/cold_caches",
+       with(pool("kernel_model", "calibrated:h800", "gpus"), held("requests", 8)),
+       execution("cold_caches", true), "", "one pool"},
+      {"/deployment/execution/shared_experts_beside",
+       pool("kernel_model", "calibrated:h800", "ffn"), execution("shared_experts_beside", true)},
+      {"/deployment/execution/all_reduce_with_norm",
+       {},
+       execution("all_reduce_with_norm", true),
+       "",
+       "one pool"},
+      {"/deployment/execution/launch_overlap_us", {}, execution("launch_overlap_us", 0.5)},
+      {"/deployment/execution/exchange_kernels/dispatch_send_us", exchange_kernels(),
+       exchange_kernels("dispatch_send_us", 20), "", "wide"},
+      {"/deployment/execution/exchange_kernels/dispatch_receive_us", exchange_kernels(),
+       exchange_kernels("dispatch_receive_us", 20), "", "wide"},
+      {"/deployment/execution/exchange_kernels/combine_send_us", exchange_kernels(),
+       exchange_kernels("combine_send_us", 20), "", "wide"},
+      {"/deployment/execution/exchange_kernels/combine_receive_us", exchange_kernels(),
+       exchange_kernels("combine_receive_us", 20), "", "wide"},
+      {"/deployment/execution/exchange_kernels/tokens", exchange_kernels(),
+       exchange_kernels("tokens", 16), "", "wide"},
       {"/deployment/attention_precision/cache",
        {},
        {{"/deployment/attention_precision", {{"cache", "bf16"}}}}},

@@ -70,6 +70,26 @@ TEST(WideExpertParallel, TwoMicroBatchesHideTheirMessagesBehindEachOther) {
   EXPECT_LT(two.mean_tpot.value(), 1.8 * one.mean_tpot.value());
 }
 
+TEST(WideExpertParallel, KernelsOfExchangesAreOfTheExchangeAndKeepTheGpuFromOtherWork) {
+  const auto with_kernels = [](std::int64_t micro_batches) {
+    auto input = wide_expert_parallel(6, micro_batches);
+    // At the 4 requests of each GPU.
+    input.deployment.execution.exchange_kernels = {.dispatch_send = Seconds{0.3e-6},
+                                                   .dispatch_receive = Seconds{0.4e-6},
+                                                   .combine_send = Seconds{0.5e-6},
+                                                   .combine_receive = Seconds{0.6e-6},
+                                                   .tokens = 4.0};
+    return test::run(input);
+  };
+  // Alone, a micro-batch waits for all of an exchange anyway.
+  EXPECT_NEAR(with_kernels(1).mean_tpot.value(),
+              test::run(wide_expert_parallel(6, 1)).mean_tpot.value(), 1e-11);
+  // Of two, one cannot run its kernels while those of the other's exchange run.
+  const double kernels = 6 * 2 * (7e-6 + 9e-6 + 1.8e-6) + 2 * 2e-6;
+  EXPECT_GE(with_kernels(2).mean_tpot.value(), kernels);
+  EXPECT_LT(with_kernels(2).mean_tpot.value(), 1.05 * kernels);
+}
+
 TEST(WideExpertParallel, WithinANodeOnlyScaleUpLinksCarryMessages) {
   auto input = wide_expert_parallel(6, 1);
   input.deployment.pools[0].gpus_per_node = 8;

@@ -38,7 +38,7 @@ double parts_of(const LedgerRow& row) {
 }
 
 TEST(Ledger, ShippedLedgersFitTheirSchema) {
-  for (const char* name : {"step3", "transfer"}) {
+  for (const char* name : {"serving", "step3", "transfer"}) {
     const auto document =
         JsonDocument::read(std::string(RIDGE_SOURCE_DIR) + "/scenarios/ledger/" + name + ".json");
     EXPECT_EQ(test::JsonSchema("ledger").violations(document.json()), "") << name;

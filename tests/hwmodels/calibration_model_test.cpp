@@ -686,6 +686,20 @@ TEST(CalibrationOrder, AUsersPreferenceComesFirstAndLeavesTheRestInOrder) {
   EXPECT_EQ(c.find(Family::decode_attention, Format::bf16, 128)->key.kernel, "d");
 }
 
+TEST(CalibrationOrder, AStarNamesSeveralKernelsOfWhichTheFastestAnswers) {
+  Calibration c = of_kernels({"a:one", "b:one", "b:two", "c:b"});
+  prefer(c, {"b:*"});
+  EXPECT_EQ(use_of(c, c.curves[0]), Use::fastest);
+  EXPECT_THAT(kernels_of(c), ElementsAre("b:one", "b:two", "a:one", "c:b"));
+  const auto used = usable(c, Family::decode_attention, Format::bf16, 128);
+  ASSERT_EQ(used.size(), 2U);
+  EXPECT_EQ(used[0]->key.kernel, "b:one");
+  EXPECT_EQ(used[1]->key.kernel, "b:two");
+  prefer(c, {"*:o*e"});
+  EXPECT_EQ(usable(c, Family::decode_attention, Format::bf16, 128).size(), 2U);
+  EXPECT_THAT([&] { prefer(c, {"d*"}); }, testing::Throws<UserError>());
+}
+
 TEST(CalibrationOrder, APreferenceForAKernelWithoutACurveIsRefusedByName) {
   Calibration c = of_kernels({"flash_attention_2", "flashinfer"});
   try {

@@ -18,13 +18,16 @@ namespace {
 struct Options {
   std::string reproduction;
   bool measured = false;
+  std::string serving;
   std::string page;
   int samples = 100;
   OutputOptions output;
 };
 
 void run_ledger(const Options& options) {
-  const evidence::Ledger ledger = evidence::predict_ledger(options.reproduction, options.samples);
+  const evidence::Ledger ledger =
+      options.serving.empty() ? evidence::predict_ledger(options.reproduction, options.samples)
+                              : evidence::predict_serving_table(options.serving, options.samples);
   if (!options.page.empty()) {
     const std::string name = std::filesystem::path(options.page).filename().string();
     write_file(options.page, evidence::ledger_page(
@@ -35,7 +38,10 @@ void run_ledger(const Options& options) {
 }
 
 void run_reproduce(const Options& options) {
-  if (options.measured) {
+  if (options.reproduction.empty() == options.serving.empty()) {
+    throw UserError("expected either the name of a report or --serving FILE.csv");
+  }
+  if (options.measured || !options.serving.empty()) {
     run_ledger(options);
     return;
   }
@@ -49,11 +55,13 @@ void add_reproduce_command(CLI::App& app) {
   auto* command =
       app.add_subcommand("reproduce", "A published report's figures beside ours, cell by cell");
   auto options = std::make_shared<Options>();
+  command->add_option("report", options->reproduction,
+                      "The report: its name, or the path of a reproduction file; with --measured, "
+                      "a ledger");
   command
-      ->add_option("report", options->reproduction,
-                   "The report: its name, or the path of a reproduction file; with --measured, a "
-                   "ledger")
-      ->required();
+      ->add_option("--serving", options->serving,
+                   "Instead: a table of serving measurements, a line each (docs/serving.md)")
+      ->type_name("FILE.csv");
   command->add_flag("--measured", options->measured,
                     "What was measured, not computed: our predictions beside it, and their errors");
   command->add_option("--page", options->page, "With --measured: also write the ledger as a page")

@@ -433,7 +433,8 @@ class CalibratedModel final : public KernelModel {
             .qk_dim = static_cast<double>(op.qk_dim),
             .v_dim = static_cast<double>(op.v_dim),
             .values_per_token = static_cast<double>(op.cache_values_per_token),
-            .bytes_per_value = stored_bytes(op.cache)};
+            .bytes_per_value = stored_bytes(op.cache),
+            .cold = op.cold};
   }
 
   // Weights as the curve's format stores them, scales and all, where they are of its width.

@@ -91,9 +91,23 @@ auto slot_of(const Curve& curve) {
   return std::make_tuple(curve.key.family, curve.key.format, curve.key.head_dim);
 }
 
+// Whether a kernel is the one that is named, or one of those: a star stands for any letters.
+bool is_named(std::string_view kernel, std::string_view name) {
+  const std::size_t star = name.find('*');
+  if (star == std::string_view::npos) return kernel == name;
+  if (!kernel.starts_with(name.substr(0, star))) return false;
+  const std::string_view behind = name.substr(star + 1);
+  for (std::size_t i = star; i <= kernel.size(); ++i) {
+    if (is_named(kernel.substr(i), behind)) return true;
+  }
+  return false;
+}
+
 // Place of the curve's kernel in a list of preferred ones; the list's length if it is not there.
 std::ptrdiff_t preference(const std::vector<std::string>& preferred, const Curve& curve) {
-  return std::find(preferred.begin(), preferred.end(), curve.key.kernel) - preferred.begin();
+  return std::find_if(preferred.begin(), preferred.end(),
+                      [&](const auto& name) { return is_named(curve.key.kernel, name); }) -
+         preferred.begin();
 }
 
 const Catalog& catalog() {
@@ -140,10 +154,16 @@ Use use_of(const Calibration& calibration, const Curve& curve) {
     if (slot_of(other) == slot_of(curve)) left.push_back(&other);
   }
   if (left.size() == 1) return Use::alone;
+  bool preferred = false;
   for (const std::string& kernel : calibration.preferred) {
-    const auto found = std::find_if(left.begin(), left.end(),
-                                    [&](const Curve* c) { return c->key.kernel == kernel; });
-    if (found != left.end()) return *found == &curve ? Use::preferred : Use::passed;
+    std::vector<const Curve*> named;
+    std::copy_if(left.begin(), left.end(), std::back_inserter(named),
+                 [&](const Curve* c) { return is_named(c->key.kernel, kernel); });
+    if (named.empty()) continue;
+    if (std::find(named.begin(), named.end(), &curve) == named.end()) return Use::passed;
+    preferred = true;
+    left = std::move(named);
+    break;
   }
   // What is new comes before what it is based on, what was measured here before what was not, and
   // what errs by more than a fifth after what does not.
@@ -157,7 +177,8 @@ Use use_of(const Calibration& calibration, const Curve& curve) {
   if (falls_behind([](const Curve* c) { return !c->standby; })) return Use::based_on;
   if (falls_behind([](const Curve* c) { return !c->borrowed; })) return Use::elsewhere;
   if (falls_behind([](const Curve* c) { return c->held_out.p50 <= kPoorCurve; })) return Use::poor;
-  return left.size() == 1 ? Use::alone : Use::fastest;
+  if (left.size() > 1) return Use::fastest;
+  return preferred ? Use::preferred : Use::alone;
 }
 
 std::string_view words_of(Use use) {
@@ -214,7 +235,8 @@ void prefer(Calibration& calibration, const std::vector<std::string>& kernels) {
     }
   }
   for (const std::string& kernel : kernels) {
-    if (std::find(known.begin(), known.end(), kernel) != known.end()) continue;
+    const auto named = [&](const std::string& each) { return is_named(each, kernel); };
+    if (std::any_of(known.begin(), known.end(), named)) continue;
     throw UserError(
         fmt::format("the calibration \"{}\" has no curve of a kernel \"{}\", only of {}{}",
                     calibration.name, kernel, fmt::join(known, ", "), did_you_mean(kernel, known)));

@@ -36,6 +36,26 @@ models::Collective::Kind kind_of(Collective::Pattern pattern) {
   return Kind::all_reduce;
 }
 
+// The norm of the residual, ahead of an attention or an FFN.
+bool is_residual_norm(const models::Operator& op) {
+  return op.name == "attention_norm" || op.name == "ffn_norm";
+}
+
+bool is_of_shared_experts(const models::Operator& op) {
+  return op.name.starts_with("shared_");
+}
+
+// The least that the chip needs for it.
+Seconds roofline(const models::Operator& op, const hw::ChipSpec& chip) {
+  const models::Demand demand = models::demand(op);
+  Seconds time;
+  if (const auto rate = chip.rate_for(demand.compute)) time = demand.flop / *rate;
+  if (chip.memory_bandwidth.value) {
+    time = std::max(time, demand.memory() / *chip.memory_bandwidth.value);
+  }
+  return time;
+}
+
 }  // namespace
 
 double StageTimer::Batch::requests_of(std::uint32_t instance) const {
@@ -56,6 +76,7 @@ StageTimer::StageTimer(const Deployment& deployment, const StepGraph& graph,
       choices_(seed, kExpertChoices) {
   first_rank_.push_back(0);
   for (const Work& work : graph.works()) {
+    exchanges_ = exchanges_ || std::holds_alternative<Exchange>(work);
     first_rank_.push_back(first_rank_.back() + rank_count(deployment, work));
     const auto* ffn = std::get_if<FfnWork>(&work);
     if (ffn == nullptr) continue;
@@ -105,10 +126,33 @@ std::size_t StageTimer::RankTimeHash::operator()(const RankTime& key) const {
   return hash;
 }
 
-Seconds StageTimer::total(const hw::KernelModel& kernels) const {
+Seconds StageTimer::total(const hw::KernelModel& kernels, bool behind_all_reduce) const {
+  const Execution& how = deployment_.execution;
   Seconds sum;
-  for (const auto& op : scratch_) sum += kernels.time(op).time;
-  return sum;
+  Seconds beside;       // kernels of the shared experts
+  Seconds beside_work;  // what they ask of the roofline
+  for (const auto& op : scratch_) {
+    if (how.all_reduce_with_norm && behind_all_reduce && is_residual_norm(op)) continue;
+    Seconds time = kernels.time(op).time;
+    if (time > how.launch_overlap) time -= how.launch_overlap;
+    if (how.shared_experts_beside && is_of_shared_experts(op)) {
+      beside += time;
+      beside_work += roofline(op, kernels.chip());
+    } else {
+      sum += time;
+    }
+  }
+  return std::max(sum + std::min(beside_work, beside), beside);
+}
+
+// What an exchange's kernels take of each GPU, at the tokens at hand; nothing where there is none.
+Seconds StageTimer::on_gpu(Seconds ExchangeKernels::*part, const Batch& batch,
+                           std::uint32_t queries) const {
+  const auto& kernels = deployment_.execution.exchange_kernels;
+  if (!kernels || !exchanges_) return {};
+  const double tokens =
+      batch.requests * queries / static_cast<double>(deployment_.gpus_per_replica());
+  return (*kernels).*part * (tokens / kernels->tokens);
 }
 
 void StageTimer::time_work(const AttentionWork& work, const Batch& batch, std::span<double> ranks) {
@@ -146,7 +190,14 @@ void StageTimer::time_work(const AttentionWork& work, const Batch& batch, std::s
         models::MlaCount::absorbed, scratch_);
     models::routing_operators(model.ffns[work.next_ffn], model.precisions, model.hidden,
                               shape.tokens(), scratch_);
-    Seconds time = total(*pool.kernels);
+    if (d.execution.cold_caches) {
+      for (models::Operator& op : scratch_) {
+        if (auto* attention = std::get_if<models::DecodeAttention>(&op.shape)) {
+          attention->cold = true;
+        }
+      }
+    }
+    Seconds time = total(*pool.kernels, d.attention_tensor_parallel > 1);
     const double bytes = static_cast<double>(model.hidden) *
                          bytes_per_value(model.precisions.activations).value() * shape.tokens();
     if (work.ranks > 1) {
@@ -161,6 +212,12 @@ void StageTimer::time_work(const AttentionWork& work, const Batch& batch, std::s
                              bytes_per_value(model.precisions.activations).value();
       time += all_to_all_time(pool, rows, results) +
               collective_time(pool, Collective::Pattern::reduce_scatter, rows, bytes * rows);
+    }
+    if (std::holds_alternative<models::MoeFfn>(model.ffns[work.next_ffn].kind)) {
+      // The results of this layer's experts are read ahead of the next one's attention; each of
+      // them is counted with its own layer.
+      time += on_gpu(&ExchangeKernels::dispatch_send, batch, work.queries) +
+              on_gpu(&ExchangeKernels::combine_receive, batch, work.queries);
     }
     ranks[r] = time.value();
   }
@@ -205,7 +262,12 @@ void StageTimer::time_work(const FfnWork& work, const Batch& batch, std::span<do
       }
       scratch_.clear();
       models::ffn_operators(block, d.model.precisions, d.model.hidden, tokens, shard, scratch_);
-      place->second = total(*d.pools[work.at.pool].kernels).value();
+      Seconds time = total(*d.pools[work.at.pool].kernels, false);
+      if (moe != nullptr) {
+        time += on_gpu(&ExchangeKernels::dispatch_receive, batch, work.queries) +
+                on_gpu(&ExchangeKernels::combine_send, batch, work.queries);
+      }
+      place->second = time.value();
     }
     // Slices of one expert rank do the same work.
     std::fill_n(ranks.begin() + static_cast<std::ptrdiff_t>(r), tp, place->second);
@@ -230,12 +292,12 @@ void StageTimer::time_work(const HeadWork& work, const Batch& batch, std::span<d
       const auto split = static_cast<std::int64_t>(gpus);
       scratch_.clear();
       models::head_operators(deployment_.model, requests * work.queries, split, scratch_);
-      time = total(*pool.kernels) + deployment_.step_overhead;
+      time = total(*pool.kernels, false) + deployment_.step_overhead;
       if (const std::int64_t drafts = deployment_.drafting.tokens; drafts > 0) {
         // Each draft is one token of each sequence, proposed through the same head.
         scratch_.clear();
         models::head_operators(deployment_.model, requests, split, scratch_);
-        time += static_cast<double>(drafts) * total(*pool.kernels);
+        time += static_cast<double>(drafts) * total(*pool.kernels, false);
       }
       if (requests == 0.0) time = Seconds{};
       last_requests = requests;
@@ -307,12 +369,24 @@ void StageTimer::time_work(const Collective& work, const Batch& batch, std::span
                             : 0.0;
 }
 
+// What is not on the GPU, and beside which the kernels of another micro-batch may run.
+void StageTimer::time_work(const Exchange& work, const Batch& batch, std::span<double> ranks) {
+  if (batch.requests <= 0.0) {
+    ranks[0] = 0.0;
+    return;
+  }
+  const Seconds kernels = work.returning
+                              ? on_gpu(&ExchangeKernels::combine_send, batch, work.queries) +
+                                    on_gpu(&ExchangeKernels::combine_receive, batch, work.queries)
+                              : on_gpu(&ExchangeKernels::dispatch_send, batch, work.queries) +
+                                    on_gpu(&ExchangeKernels::dispatch_receive, batch, work.queries);
+  ranks[0] = std::max(0.0, (exchange_time(work, batch) - kernels).value());
+}
+
 // All wait for the rank that sends or receives most over its NIC or its links: one with many tokens
 // of its own, or one with popular experts. What is sent on the way to the experts is received on
 // the way back, so that both ways take the same.
-void StageTimer::time_work(const Exchange& work, const Batch& batch, std::span<double> ranks) {
-  ranks[0] = 0.0;
-  if (batch.requests <= 0.0) return;
+Seconds StageTimer::exchange_time(const Exchange& work, const Batch& batch) {
   const Pool& pool = deployment_.pools[work.at.pool];
   const Layer& layer = layers_[work.layer];
   const auto sharing = static_cast<double>(deployment_.attention_tensor_parallel);
@@ -329,8 +403,7 @@ void StageTimer::time_work(const Exchange& work, const Batch& batch, std::span<d
                                    .copies = copies,
                                    .experts = work.experts,
                                    .returning = work.returning};
-    ranks[0] = pool.kernels->time({"collective", models::Part::communication, shape}).time.value();
-    return;
+    return pool.kernels->time({"collective", models::Part::communication, shape}).time;
   }
   const Transport& across = deployment_.network;
   const Transport& inside = deployment_.scale_up;
@@ -390,8 +463,7 @@ void StageTimer::time_work(const Exchange& work, const Batch& batch, std::span<d
       Bytes{work.bytes_per_copy * nic} / (pool.nic_bandwidth * across.efficiency);
   const Seconds over_links =
       Bytes{work.bytes_per_copy * links} / (pool.scale_up_bandwidth * inside.efficiency);
-  ranks[0] =
-      (std::max(over_nics, over_links) + (nic > 0.0 ? across.overhead : inside.overhead)).value();
+  return std::max(over_nics, over_links) + (nic > 0.0 ? across.overhead : inside.overhead);
 }
 
 void StageTimer::time_work(const PeerExchange& work, const Batch& batch, std::span<double> ranks) {

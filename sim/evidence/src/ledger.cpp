@@ -1,8 +1,10 @@
 #include "ridge/evidence/ledger.hpp"
 
+#include "ledger_parts.hpp"
 #include "ridge/answer/simulation_figures.hpp"
 #include "ridge/base/catalog.hpp"
 #include "ridge/base/format.hpp"
+#include "ridge/evidence/serving.hpp"
 #include "ridge/hwmodels/calibrated/calibrated_model.hpp"
 #include "ridge/hwmodels/link_spec.hpp"
 #include "ridge/models/attention.hpp"
@@ -14,9 +16,12 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <filesystem>
+#include <optional>
 #include <set>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 namespace ridge::evidence {
@@ -39,22 +44,6 @@ constexpr std::array<Named<Kind>, 7> kKinds = {{{"simulation", Kind::simulation}
                                                 {"expert_exchange", Kind::expert_exchange},
                                                 {"message", Kind::message}}};
 
-// The critical path of a step by stage, and what waited before it.
-void stage_parts(const answer::SimulationReport& report, LedgerRow& row) {
-  const decode::SimulationResult& r = report.result;
-  if (r.critical_steps == 0) return;
-  row.parts_unit = "ms of a step's critical path";
-  const auto add = [&](const std::array<double, decode::kStages>& seconds, const char* suffix) {
-    for (std::size_t stage = 0; stage < decode::kStages; ++stage) {
-      if (seconds[stage] <= 0.0) continue;
-      row.parts.push_back({fmt::format("{}{}", name_of(static_cast<decode::Stage>(stage)), suffix),
-                           1e3 * seconds[stage] / static_cast<double>(r.critical_steps)});
-    }
-  };
-  add(r.critical_service, "");
-  add(r.critical_queue, ": waiting for it");
-}
-
 // A deployment's throughput or TPOT.
 void predict_simulation(JsonObject& entry, const std::string& file, int samples,
                         scenario::Library& library, LedgerRow& row) {
@@ -73,7 +62,7 @@ void predict_simulation(JsonObject& entry, const std::string& file, int samples,
   const auto located = scenario::read_scenario(reference);
   const answer::SimulationReport report = answer::simulate(scenario::resolve(located, library));
   row.provenance = report.provenance;
-  stage_parts(report, row);
+  add_stage_parts(report, row);
   const auto& figure = answer::simulation_figure(names[*chosen]);
   row.unit = figure.spec.unit;
   row.predicted = figure.shown(report);
@@ -327,6 +316,7 @@ std::string summary(const Ledger& ledger) {
     return std::count_if(ledger.rows.begin(), ledger.rows.end(),
                          [&](const LedgerRow& row) { return std::abs(row.error()) <= limit; });
   };
+  if (worst == ledger.rows.end()) return "No figure can be asked.\n";
   std::string out = fmt::format(
       "{} of {} within 10 %, {} within 15 %; the worst is {} ({:+.0f} %).\n", within(0.10),
       ledger.rows.size(), within(0.15), worst->figure, 100.0 * worst->error());
@@ -366,7 +356,8 @@ std::string table(const Ledger& ledger) {
       kernels += row.provenance + "\n";
     }
   }
-  return ledger.title + "\n\n" + text.text() + kernels + "\n" + summary(ledger);
+  return ledger.title + "\n\n" + text.text() + kernels + "\n" + summary(ledger) +
+         groups_text(ledger) + without_text(ledger) + gaps_text(ledger);
 }
 
 std::string csv(const Ledger& ledger) {
@@ -403,25 +394,49 @@ std::string json(const Ledger& ledger) {
          {"parts_unit", row.parts_unit},
          {"parts", parts}});
   }
-  return Json{{"title", ledger.title}, {"rows", rows}}.dump(2) + "\n";
+  Json out{{"title", ledger.title}, {"rows", rows}};
+  for (const GroupError& group : group_errors(ledger)) {
+    out["groups"].push_back({{"by", group.by},
+                             {"name", group.name},
+                             {"rows", group.rows},
+                             {"median_error", group.median},
+                             {"p90_error", group.p90},
+                             {"worst_error", group.worst},
+                             {"bias", group.bias},
+                             {"intervals", group.intervals},
+                             {"in_interval", group.covered}});
+  }
+  for (const LedgerGap& gap : ledger.left_out) {
+    out["left_out"].push_back(
+        {{"figure", gap.figure}, {"source", gap.source}, {"reason", gap.reason}});
+  }
+  return out.dump(2) + "\n";
 }
 
 }  // namespace
 
-Ledger predict_ledger(const std::string& name_or_path, int samples) {
+namespace {
+
+Ledger read_ledger(const std::string& name_or_path, const std::string& table, int samples) {
   const Catalog catalog("the name of a ledger", "scenarios/ledger");
   const JsonDocument document = JsonDocument::read(catalog.resolve(name_or_path));
   Diagnostics diagnostics;
   const JsonContext context{.file = document.name(), .diagnostics = &diagnostics};
   Ledger ledger;
   scenario::Library library;
+  std::optional<ServingTerms> terms;
+  std::string rows;
   {
     JsonObject object(JsonNode(document.json(), context));
     object.ignore("$schema");
     scenario::require_kind(object, "ledger");
     object.required("comment", ledger.comment);
     object.required("title", ledger.title);
-    if (const auto entries = object.required("entries")) {
+    if (const auto serving = object.optional("serving")) {
+      JsonObject fields(*serving);
+      fields.required("rows", rows);
+      terms = read_serving_terms(fields);
+    } else if (const auto entries = object.required("entries")) {
       for (const JsonNode& entry : entries->elements()) {
         ledger.rows.push_back(predict(entry, samples, library));
       }
@@ -429,7 +444,30 @@ Ledger predict_ledger(const std::string& name_or_path, int samples) {
     }
   }
   diagnostics.throw_if_errors();
+  if (!terms) return ledger;
+  const std::string path =
+      table.empty() ? (std::filesystem::path(document.name()).parent_path() / rows).string()
+                    : table;
+  const std::vector<ServingRow> measured = read_serving_table(path);
+  predict_serving(measured, path, *terms, samples, library, ledger);
+  for (const ServingMechanism& mechanism : serving_mechanisms()) {
+    ServingTerms less = *terms;
+    mechanism.without(less);
+    Ledger other;
+    predict_serving(measured, path, less, 0, library, other);
+    ledger.without.push_back({std::string(mechanism.name), group_errors(other)});
+  }
   return ledger;
+}
+
+}  // namespace
+
+Ledger predict_ledger(const std::string& name_or_path, int samples) {
+  return read_ledger(name_or_path, {}, samples);
+}
+
+Ledger predict_serving_table(const std::string& path, int samples) {
+  return read_ledger("serving", path, samples);
 }
 
 std::string render(const Ledger& ledger, view::OutputFormat format) {
@@ -475,16 +513,53 @@ std::string parts_table(const LedgerRow& row) {
 
 }  // namespace
 
-std::string ledger_page(const Ledger& ledger, const std::string& command) {
-  std::string out = fmt::format(
+namespace {
+
+std::string page_head(const Ledger& ledger, const std::string& command) {
+  return fmt::format(
       "# {}\n\n{}\n\nThis page is made by\n\n    {}\n\n"
       "*90 % interval*: where 90 % of the predictions fall when every calibrated curve is "
       "drawn\nagain: its parameters within what the fit leaves open, and a common factor, as wide "
       "as 90 % of the\nheld-out measurements need, and wider where it answers for what it was not "
-      "fitted on.\n\n"
-      "| figure | measured | predicted | error | 90 % interval | kernel times |\n"
-      "| --- | ---: | ---: | ---: | ---: | --- |\n",
+      "fitted on.\n",
       ledger.title, ledger.comment, command);
+}
+
+// "attention 4.51, FFN 5.04".
+std::string parts_words(const LedgerRow& row) {
+  std::vector<std::string> parts;
+  for (const LedgerPart& part : row.parts) {
+    parts.push_back(fmt::format("{} {}", part.what, significant(part.value, 3)));
+  }
+  return fmt::format("{}", fmt::join(parts, ", "));
+}
+
+// Of many rows: what they say together first.
+std::string grouped_page(const Ledger& ledger, const std::string& command) {
+  std::string out = page_head(ledger, command) + "\n" + summary(ledger) + groups_page(ledger) +
+                    without_page(ledger) + gaps_page(ledger);
+  out +=
+      "\n## Every figure\n\nParts in ms of a step's critical path.\n\n"
+      "| figure | engine | measured | predicted | error | 90 % interval | parts | notes | source "
+      "|\n| --- | --- | ---: | ---: | ---: | ---: | --- | --- | --- |\n";
+  for (const LedgerRow& row : ledger.rows) {
+    out += fmt::format("| {} | {} | {} {} | {} | {:+.1f} % | {} | {} | {} | {} |\n", row.figure,
+                       row.group.engine, significant(row.measured, 4), row.unit,
+                       significant(row.predicted, 4), 100.0 * row.error(), interval_words(row),
+                       parts_words(row), row.note, row.source);
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string ledger_page(const Ledger& ledger, const std::string& command) {
+  if (!group_errors(ledger).empty()) return grouped_page(ledger, command);
+  std::string out = page_head(ledger, command);
+  out += fmt::format(
+      "\n"
+      "| figure | measured | predicted | error | 90 % interval | kernel times |\n"
+      "| --- | ---: | ---: | ---: | ---: | --- |\n");
   for (const LedgerRow& row : ledger.rows) {
     out += fmt::format("| {} | {} {} | {} | {:+.1f} % | {} | {} |\n", row.figure,
                        significant(row.measured, 4), row.unit, significant(row.predicted, 4),

@@ -8,6 +8,58 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+namespace ridge::decode {
+
+static const KeyTable& keys_of(const Execution::ExchangeKernels* /*of*/) {
+  using E = Execution::ExchangeKernels;
+  static const KeyTable table = key_table<E>(
+      "exchange_kernels",
+      "Of a GPU's time in exchanges between tokens and experts; the rest of an exchange runs "
+      "beside other kernels. In proportion to the tokens.",
+      {
+          key<&E::dispatch_send>("dispatch_send_us", "Writing tokens for other GPUs.", at_least(0)),
+          key<&E::dispatch_receive>("dispatch_receive_us", "Reading those of others.", at_least(0)),
+          key<&E::combine_send>("combine_send_us", "Writing results for other GPUs.", at_least(0)),
+          key<&E::combine_receive>("combine_receive_us", "Reading results, and adding them up.",
+                                   at_least(0)),
+          key<&E::tokens>("tokens", "On each GPU, that these times are of.", positive(1e6)),
+      });
+  return table;
+}
+
+static const KeyTable& keys_of(const Execution* /*of*/) {
+  using E = Execution;
+  static const KeyTable table = key_table<E>(
+      "execution",
+      "How the engine launches a step's kernels, where that differs from one after the other as "
+      "each was measured alone.",
+      {
+          key<&E::cold_caches>("cold_caches",
+                               "A layer's KV comes from memory, also where it would fit in L2 and "
+                               "was found there when its kernel was measured alone.")
+              .optional(),
+          key<&E::shared_experts_beside>("shared_experts_beside",
+                                         "Shared experts run beside the routed ones: they cost "
+                                         "what they ask of the roofline, but no launches.")
+              .optional(),
+          key<&E::all_reduce_with_norm>("all_reduce_with_norm",
+                                        "The kernel of an all-reduce also does the norm of the "
+                                        "residual behind it.")
+              .optional(),
+          key<&E::launch_overlap>("launch_overlap_us",
+                                  "By how much a launch begins before the one ahead of it has "
+                                  "ended (programmatic dependent launch).",
+                                  at_least(0))
+              .optional(),
+          key<&E::exchange_kernels>("exchange_kernels",
+                                    "wide_expert_parallel. Without it, all of an exchange runs "
+                                    "beside the kernels of other micro-batches."),
+      });
+  return table;
+}
+
+}  // namespace ridge::decode
+
 namespace ridge::scenario {
 
 using OrderedJson = nlohmann::ordered_json;
@@ -220,7 +272,9 @@ KeyTable pool_table(std::string name, Holds holds) {
               .type = std::make_shared<KernelModelType>()}},
       key<&P::prefer_kernels>("prefer_kernels",
                               "Kernels to time operators by where the calibration has several for "
-                              "one, the first first; ridge show calibrated:NAME lists them.",
+                              "one, the first first; a star stands for any letters, and of "
+                              "those it names the fastest is taken; ridge show calibrated:NAME "
+                              "lists them.",
                               keys::AtLeastOne{"the name of at least one kernel"})
           .optional(),
       key<&P::gpus_per_node>("gpus_per_node",
@@ -384,6 +438,10 @@ static const KeyTable& keys_of(const Deployment* /*of*/) {
           key<&D::step_overhead>("step_overhead_us",
                                  "Sampling, scheduling and graph launch, once per step.",
                                  at_least(0))
+              .optional(),
+          key<&D::execution>("execution",
+                             "How the engine launches a step's kernels, where that differs from "
+                             "one after the other as each was measured alone.")
               .optional(),
           key<&D::attention_precision>("attention_precision",
                                        "Where the deployment changes what the model ships with."),
@@ -785,6 +843,10 @@ const KeyTable& keys_of(const Scenario* /*of*/) {
         .file("simulate scenario");
   }();
   return table;
+}
+
+void read_execution(const JsonNode& node, decode::Execution& out) {
+  read_keys(node, out);
 }
 
 }  // namespace ridge::scenario

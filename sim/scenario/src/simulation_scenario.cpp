@@ -147,6 +147,7 @@ class Resolver {
     out.schedule = asked.schedule;
     out.scale_up_overlaps_compute = asked.scale_up_overlaps_compute;
     out.step_overhead = asked.step_overhead;
+    out.execution = asked.execution;
     if (asked.attention_precision) precision(*asked.attention_precision, out.model);
     if (asked.drafting) {
       out.drafting = {.tokens = asked.drafting->tokens,

@@ -99,6 +99,9 @@ struct DecodeAttention {
   Precision cache = Precision::bf16;
   Precision compute = Precision::bf16;
   Precision activations = Precision::bf16;
+  // Whether nothing of the cache is in L2 when the launch begins: between two launches over a
+  // layer's cache lie those of all other layers.
+  bool cold = false;
 };
 
 // One step of a linear attention's recurrent state (heads x key_dim x value_dim per sequence).
@@ -220,6 +223,8 @@ class OperatorList {
   [[nodiscard]] Operator& last() { return items_[size_ - 1]; }
   void clear() { size_ = 0; }
   [[nodiscard]] std::size_t size() const { return size_; }
+  [[nodiscard]] Operator* begin() { return items_.data(); }
+  [[nodiscard]] Operator* end() { return items_.data() + size_; }
   [[nodiscard]] const Operator* begin() const { return items_.data(); }
   [[nodiscard]] const Operator* end() const { return items_.data() + size_; }
   [[nodiscard]] const Operator& operator[](std::size_t i) const { return items_[i]; }

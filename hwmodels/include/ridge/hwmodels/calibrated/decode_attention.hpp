@@ -36,6 +36,7 @@ struct DecodeAttentionForm {
     double v_dim = 1;
     double values_per_token = 2;  // stored, all KV heads
     double bytes_per_value = 2;
+    bool cold = false;  // nothing of the cache is in L2, however small it is
   };
 
   // What a range is kept for.
@@ -151,7 +152,7 @@ struct DecodeAttentionForm {
     const double cache_MB = s.sequences * s.context * s.values_per_token * s.bytes_per_value * 1e-6;
     const double x2 = (cache_MB / p[l2_MB]) * (cache_MB / p[l2_MB]);
     const double x8 = (x2 * x2) * (x2 * x2);
-    const double resident = 1.0 / (1.0 + x8);
+    const double resident = s.cold ? 0.0 : 1.0 / (1.0 + x8);
     const double us_per_MB = resident / p[l2_TBps] + (1.0 - resident) / p[memory_TBps];
     const double memory = cache_MB * us_per_MB * (1.0 + p[reread] * (row_tiles - 1.0));
 

@@ -99,6 +99,35 @@ enum class Schedule : std::uint8_t {
   cyclic,  // in a fixed rotation: nothing that becomes faster ever makes a step slower
 };
 
+// How an engine launches a step's kernels, where that differs from one after the other as each was
+// measured alone. Nothing of it is assumed unless it is asked for.
+struct Execution {
+  // A layer's cache comes from memory, also where it would fit in L2: kernels that are measured
+  // again and again on the same small cache find it there.
+  bool cold_caches = false;
+  // Shared experts run beside the routed ones: they cost what they ask of the roofline, but no
+  // launches of their own.
+  bool shared_experts_beside = false;
+  // The kernel of an all-reduce also adds the residual and does the norm behind it.
+  bool all_reduce_with_norm = false;
+  // By how much each launch begins before the one ahead of it has ended (programmatic dependent
+  // launch).
+  Seconds launch_overlap;
+  // What the kernels of an exchange between tokens and experts take of the GPU, of `tokens` tokens
+  // on each: they write messages and read them. The rest of the exchange is on its way, and beside
+  // it the kernels of another micro-batch run.
+  struct ExchangeKernels {
+    Seconds dispatch_send;
+    Seconds dispatch_receive;
+    Seconds combine_send;
+    Seconds combine_receive;
+    double tokens = 1.0;
+    friend bool operator==(const ExchangeKernels&, const ExchangeKernels&) = default;
+  };
+  std::optional<ExchangeKernels> exchange_kernels;
+  friend bool operator==(const Execution&, const Execution&) = default;
+};
+
 struct Drafting {
   // Drafted per step by the MTP modules; where there are fewer of them, the last runs again and
   // again.
@@ -135,6 +164,7 @@ struct Deployment {
   bool scale_up_overlaps_compute = true;  // collectives within an instance run beside the kernels
 
   Seconds step_overhead;  // sampling, scheduling and graph launch, once per step, beside no kernel
+  Execution execution;
   Transport network;
   net::Fabric fabric;  // between the instances' nodes; one switch unless told otherwise
   Transport scale_up;

@@ -88,10 +88,16 @@ class StageTimer {
   [[nodiscard]] Seconds all_to_all_time(const Pool& pool, std::uint32_t ranks, double bytes,
                                         bool returning = false) const;
   [[nodiscard]] double routed_share(const std::optional<RoutedShare>& routed) const;
-  [[nodiscard]] Seconds total(const hw::KernelModel& kernels) const;
+  // Of the operators at hand; `behind_all_reduce`: the residual before them was added up over GPUs.
+  [[nodiscard]] Seconds total(const hw::KernelModel& kernels, bool behind_all_reduce) const;
+  using ExchangeKernels = Execution::ExchangeKernels;
+  [[nodiscard]] Seconds on_gpu(Seconds ExchangeKernels::*part, const Batch& batch,
+                               std::uint32_t queries) const;
+  [[nodiscard]] Seconds exchange_time(const Exchange& work, const Batch& batch);
 
   const Deployment& deployment_;
   const StepGraph& graph_;
+  bool exchanges_ = false;  // between tokens and experts over all GPUs
   std::vector<SlowGpu> slow_gpus_;
   std::vector<Layer> layers_;  // as FfnWork numbers them
   Random choices_;             // of experts

@@ -17,8 +17,17 @@ struct LedgerPart {
   double value = 0;  // in the unit of `parts_unit`
 };
 
+// What a row is of, where a ledger sums up by these.
+struct LedgerGroup {
+  std::string kind;  // "one node", "wide EP"
+  std::string model;
+  std::string chip;
+  std::string engine;
+};
+
 struct LedgerRow {
   std::string figure;
+  LedgerGroup group;
   std::string unit;
   double measured = 0;
   double predicted = 0;
@@ -26,6 +35,7 @@ struct LedgerRow {
   std::string provenance;            // "theory", "calibrated:h800"
   std::string source;                // of the measured figure
   std::string explanation;
+  std::string note;  // in a few words, where rows are many
   // What the predicted time is made of, by the models; the values add up to it.
   std::vector<LedgerPart> parts;
   std::string parts_unit;
@@ -36,15 +46,49 @@ struct LedgerRow {
   [[nodiscard]] double error() const { return predicted / measured - 1.0; }
 };
 
+// A measured figure that Ridge cannot be asked.
+struct LedgerGap {
+  std::string figure;
+  std::string source;
+  std::string reason;
+};
+
+// How far off the rows of one group are.
+struct GroupError {
+  std::string by;  // "kind", "model", "chip", "engine"; "all"
+  std::string name;
+  std::size_t rows = 0;
+  double median = 0.0;  // of |error|, as p90 and worst
+  double p90 = 0.0;
+  double worst = 0.0;
+  double bias = 0.0;  // median of the error
+  std::size_t intervals = 0;
+  std::size_t covered = 0;  // rows that lie in theirs
+};
+
+// How far off they would be without one thing that the predictions count.
+struct LedgerWithout {
+  std::string what;
+  std::vector<GroupError> groups;
+};
+
 struct Ledger {
   std::string title;
   std::string comment;  // what the figures have in common
   std::vector<LedgerRow> rows;
+  std::vector<LedgerGap> left_out;
+  std::vector<LedgerWithout> without;
 };
+
+// None where the rows are of no group.
+[[nodiscard]] std::vector<GroupError> group_errors(const Ledger& ledger);
 
 // Reads the ledger of a report (docs/schema/ledger.schema.json) by name or path and predicts each
 // of its figures, `samples` times over for the intervals. Throws UserError.
 [[nodiscard]] Ledger predict_ledger(const std::string& name_or_path, int samples);
+// The same of a table of serving measurements of one's own (docs/serving.md), read on the terms of
+// the ledger that ships.
+[[nodiscard]] Ledger predict_serving_table(const std::string& path, int samples);
 
 [[nodiscard]] std::string render(const Ledger& ledger, view::OutputFormat format);
 // The figures as a page, with the parts of every prediction that is more than

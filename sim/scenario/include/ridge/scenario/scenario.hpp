@@ -78,6 +78,7 @@ struct Deployment {
   std::optional<decode::Schedule> schedule;
   bool scale_up_overlaps_compute = true;
   Seconds step_overhead;
+  decode::Execution execution;
   std::optional<AttentionPrecision> attention_precision;
   std::optional<Drafting> drafting;
   Pools pools;
@@ -241,5 +242,7 @@ struct Scenario {
 };
 
 [[nodiscard]] const KeyTable& keys_of(const Scenario*);
+// What stands at /deployment/execution, elsewhere.
+void read_execution(const JsonNode& node, decode::Execution& out);
 
 }  // namespace ridge::scenario

@@ -1,0 +1,95 @@
+// Tables of serving measurements: what an engine delivered on so many GPUs, one line a
+// measurement, and the question that Ridge is asked for each.
+#pragma once
+
+#include "ridge/evidence/ledger.hpp"
+#include "ridge/scenario/library.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace ridge::evidence {
+
+// A line of the table. What is empty there is empty, or nothing, here.
+struct ServingRow {
+  std::size_t line = 0;
+  std::string id;
+  std::string source;
+  std::string engine;
+  std::string model;
+  std::string chip;
+  std::string strategy;  // in words
+  std::string weight_precision;
+  std::string kv_precision;
+  std::string overlap;  // of two micro-batches: yes, no, unknown
+  std::string metric;
+  std::string unit;
+  std::string cautions;
+  std::optional<double> gpus;  // of all workers
+  // Of one worker.
+  std::optional<double> attention_tp;
+  std::optional<double> attention_dp;
+  std::optional<double> moe_tp;
+  std::optional<double> moe_ep;
+  std::optional<double> redundant_experts;
+  std::optional<double> isl;  // prompt, tokens
+  std::optional<double> osl;  // answer, tokens
+  std::optional<double> mean_context;
+  std::optional<double> requests_per_gpu;
+  std::optional<double> concurrency;  // requests in the whole system
+  std::optional<double> drafts;
+  std::optional<double> acceptance;
+  double value = 0;
+};
+
+// Every mistake in the table at once, each with its line and column. Throws UserError.
+[[nodiscard]] std::vector<ServingRow> read_serving_table(const std::string& path);
+
+// What the engines do that is in no kernel, as their own sources say.
+struct ServingEngine {
+  std::string title;
+  std::vector<std::string> names;    // as tables write it, in small letters
+  std::vector<std::string> kernels;  // its own in calibrations, a star for any letters
+  Seconds step_overhead;             // between two steps, when the GPUs wait for the host
+  decode::Execution execution;
+  // Where expert parallelism spans nodes.
+  std::vector<std::string> kernels_over_nodes;  // preferred to the others
+  decode::Execution execution_over_nodes;
+  bool mixes_prefill = false;  // prompts share their steps with decoding
+  bool even_routing = false;   // it imposed equal loads of the experts when it was measured
+};
+
+// How the words of a table are to be taken.
+struct ServingTerms {
+  std::map<std::string, std::string> models;        // as the table writes it -> as Ridge does
+  std::map<std::string, std::string> chips;         // likewise
+  std::map<std::string, std::string> calibrations;  // of chips that have none of their own
+  std::vector<ServingEngine> engines;
+  // What tensor parallelism over several nodes takes from the wires.
+  scenario::Transport within_node;
+  scenario::Transport between_nodes;
+  // Of experts, as a power law has it; unless routing was imposed, or a balancer is at work.
+  double popularity_exponent = 0.0;
+  bool prompts = true;  // whether those of others are counted where they share the GPUs
+};
+[[nodiscard]] ServingTerms read_serving_terms(JsonObject& object);
+
+// The terms without one thing that engines do beside their kernels, for what it is worth.
+struct ServingMechanism {
+  std::string_view name;
+  void (*without)(ServingTerms&);
+};
+[[nodiscard]] std::span<const ServingMechanism> serving_mechanisms();
+
+// Predicts each line that can be asked; the others are left out, with the reason.
+void predict_serving(const std::vector<ServingRow>& rows, const std::string& file,
+                     const ServingTerms& terms, int samples, scenario::Library& library,
+                     Ledger& ledger);
+
+}  // namespace ridge::evidence

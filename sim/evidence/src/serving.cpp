@@ -1,0 +1,608 @@
+#include "ridge/evidence/serving.hpp"
+
+#include "ledger_parts.hpp"
+#include "prefill_share.hpp"
+#include "ridge/answer/simulation_figures.hpp"
+#include "ridge/base/format.hpp"
+#include "ridge/base/parallel.hpp"
+#include "ridge/decode/memory_plan.hpp"
+#include "ridge/hwmodels/calibrated/calibration.hpp"
+#include "ridge/scenario/kernel_choice.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <cmath>
+#include <thread>
+
+#include <fmt/format.h>
+
+namespace ridge::evidence {
+namespace {
+
+// Why a line cannot be asked.
+struct CannotAsk {
+  std::string reason;
+};
+
+std::string small(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return out;
+}
+
+bool has(std::string_view text, std::string_view part) {
+  return text.find(part) != std::string_view::npos;
+}
+
+std::int64_t whole(const std::optional<double>& number, std::int64_t otherwise = 1) {
+  return number ? std::llround(*number) : otherwise;
+}
+
+// Reads words of the table as names of Ridge.
+std::string named(const std::map<std::string, std::string>& terms, const std::string& word) {
+  const auto found = terms.find(word);
+  return found == terms.end() ? small(word) : found->second;
+}
+
+// ---- formats of numbers -------------------------------------------------------------------------
+
+void set_weights(models::ModelSpec& model, const models::WeightFormat& dense,
+                 models::Precision compute, const std::optional<models::WeightFormat>& experts,
+                 models::Precision experts_in) {
+  model.precisions.weights = dense.precision;
+  model.precisions.weight_scales = dense.scale_bytes;
+  model.precisions.compute = compute;
+  for (models::AttentionBlock& block : model.attentions) block.weights.reset();
+  for (models::FfnBlock& block : model.ffns) {
+    auto* moe = std::get_if<models::MoeFfn>(&block.kind);
+    if (moe == nullptr) {
+      block.weights = dense.precision;
+      block.weight_scales = dense.scale_bytes;
+      block.compute = compute;
+      continue;
+    }
+    if (experts) {
+      block.weights = experts->precision;
+      block.weight_scales = experts->scale_bytes;
+    }
+    block.compute = experts_in;
+    if (moe->shared_intermediate > 0) moe->shared_weights = dense;
+  }
+}
+
+// Weights as the table says. Of four-bit checkpoints, what is four bits wide are the routed
+// experts: the model cards of NVIDIA's NVFP4 and OpenAI's MXFP4 checkpoints leave the rest in BF16.
+std::optional<CannotAsk> apply_weights(const ServingRow& row, models::ModelSpec& model) {
+  using models::Precision;
+  const std::string words = small(row.weight_precision);
+  const std::string word = words.substr(0, words.find(' '));
+  const auto all = [&](Precision precision) {
+    const models::WeightFormat format{.precision = precision};
+    set_weights(model, format, precision, format, precision);
+  };
+  if (word == "fp8") {
+    all(Precision::fp8);
+  } else if (word == "bf16" || word == "fp16") {
+    all(Precision::bf16);
+  } else if (word == "int8") {
+    all(Precision::int8);
+  } else if (word == "fp4" || word == "nvfp4") {
+    constexpr double kScale = 1.0 / 16.0;  // an FP8 scale for each 16 values
+    set_weights(model, {}, Precision::bf16,
+                models::WeightFormat{.precision = Precision::fp4, .scale_bytes = kScale},
+                Precision::fp4);
+  } else if (word == "mxfp4") {
+    constexpr double kScale = 1.0 / 32.0;  // an 8-bit exponent for each 32 values
+    set_weights(model, {}, Precision::bf16,
+                models::WeightFormat{.precision = Precision::fp4, .scale_bytes = kScale},
+                Precision::bf16);
+  } else if (word.empty()) {
+    return CannotAsk{"the precision of the weights is not stated"};
+  } else {
+    return CannotAsk{fmt::format("weights of \"{}\" are not known", row.weight_precision)};
+  }
+  return std::nullopt;
+}
+
+// ---- the question -------------------------------------------------------------------------------
+
+struct Question {
+  LedgerRow row;
+  // With fewer and with more requests, where their mean number is not whole.
+  std::vector<scenario::LocatedScenario> scenarios;
+  double upper_share = 0.0;  // of the second
+  std::string_view figure;   // of a simulation
+  // Prompts of others that a request waits for in its life, and how they are worked on.
+  double prompts = 0.0;
+  double answer_tokens = 1.0;
+  Prefill prefill;
+};
+
+const ServingEngine* engine_of(const ServingRow& row, const ServingTerms& terms) {
+  for (const std::string& words : {small(row.engine), small(row.source), small(row.cautions)}) {
+    for (const ServingEngine& engine : terms.engines) {
+      for (const std::string& name : engine.names) {
+        if (has(words, name)) return &engine;
+      }
+    }
+  }
+  return nullptr;
+}
+
+class Asker {
+ public:
+  Asker(const std::string& file, const ServingTerms& terms, scenario::Library& library)
+      : file_(file), terms_(terms), library_(library) {}
+
+  std::variant<Question, CannotAsk> ask(const ServingRow& row) const {
+    const std::string strategy = small(row.strategy);
+    const bool apart = has(strategy, "disaggregat");
+    if (has(strategy, "afd")) {
+      return CannotAsk{"how attention and FFN share its chips is not among the columns"};
+    }
+    Question question;
+    scenario::Scenario scenario;
+    scenario.title = row.id;
+    if (auto problem = model(row, scenario)) return *problem;
+    if (auto problem = deployment(row, scenario)) return *problem;
+    if (auto problem = metric(row, question)) return *problem;
+    const ServingEngine* engine = engine_of(row, terms_);
+    if (engine != nullptr) {
+      scenario.deployment.step_overhead = engine->step_overhead;
+      scenario.deployment.execution = engine->execution;
+    }
+    if (auto problem = kernels(row, engine, scenario)) return *problem;
+    const std::int64_t node = over_nodes(scenario);
+    const bool wide = is_wide(scenario);
+    if (wide && engine != nullptr) scenario.deployment.execution = engine->execution_over_nodes;
+    // Expert parallelism over nodes comes with a balancer of their load.
+    if (!wide && (engine == nullptr || !engine->even_routing)) {
+      scenario.noise.experts = scenario::PowerLawExperts{terms_.popularity_exponent};
+    }
+    if (auto problem = cache(row, scenario)) return *problem;
+    if (auto problem = requests(row, scenario, question)) return *problem;
+
+    const scenario::Pool& gpus = std::get<scenario::WholePool>(scenario.deployment.pools).gpus;
+    const bool one_group = gpus.attention_tensor_parallel == gpus.gpus_per_instance;
+    LedgerGroup& group = question.row.group;
+    group.model = scenario.model.spec->title;
+    group.chip = gpus.chip.name;
+    group.engine = engine == nullptr ? "other" : engine->title;
+    const bool shares = !apart && strategy.starts_with("aggregated");
+    group.kind = gpus.gpus_per_instance > node
+                     ? (one_group ? "tensor parallel over nodes" : "wide EP")
+                 : shares || (strategy == "tp") ? "one node, with prefill"
+                                                : "one node";
+    if (shares || strategy == "tp") {
+      if (!one_group) return CannotAsk{"prefill on the same GPUs under data-parallel attention"};
+      if (!row.isl || !row.osl || !row.concurrency) {
+        return CannotAsk{"prefill on the same GPUs, of unstated length or concurrency"};
+      }
+      if (terms_.prompts) question.prompts = *row.concurrency - 1.0;
+      question.answer_tokens = *row.osl;
+      question.prefill = {.tokens = *row.isl,
+                          .decoding = *row.concurrency,
+                          .mixed = engine != nullptr && engine->mixes_prefill};
+    }
+    question.row.figure = figure_words(row, gpus);
+    question.row.measured = row.value;
+    question.row.source = row.source;
+    question.row.note = row.cautions;
+    return question;
+  }
+
+ private:
+  [[nodiscard]] std::int64_t node_of(const scenario::Pool& gpus) const {
+    return library_.chip(gpus.chip.name)->chips_per_server.value.value_or(8);
+  }
+  // Expert parallelism over nodes.
+  [[nodiscard]] bool is_wide(const scenario::Scenario& scenario) const {
+    const auto& gpus = std::get<scenario::WholePool>(scenario.deployment.pools).gpus;
+    return scenario.deployment.strategy == "wide_expert_parallel" &&
+           gpus.gpus_per_instance > node_of(gpus);
+  }
+
+  std::optional<CannotAsk> model(const ServingRow& row, scenario::Scenario& out) const {
+    const std::string name = named(terms_.models, row.model);
+    const auto known = models::model_names();
+    if (std::find(known.begin(), known.end(), name) == known.end()) {
+      return CannotAsk{fmt::format("the model {} does not ship", row.model)};
+    }
+    out.model.spec = *library_.model(name);
+    return apply_weights(row, *out.model.spec);
+  }
+
+  std::optional<CannotAsk> deployment(const ServingRow& row, scenario::Scenario& out) const {
+    if (!row.attention_tp) return CannotAsk{"how attention is split is not stated"};
+    scenario::Pool gpus;
+    const std::int64_t tp = whole(row.attention_tp);
+    const std::int64_t dp = whole(row.attention_dp);
+    gpus.gpus_per_instance = tp * dp;
+    if (row.gpus && gpus.gpus_per_instance > whole(row.gpus)) {
+      return CannotAsk{"more ranks than chips: a chip of several dies"};
+    }
+    gpus.attention_tensor_parallel = tp;
+    const auto* moe = first_moe(*out.model.spec);
+    // A dense FFN, or one whose cut is not told, is sliced as the attention is.
+    const bool told = row.moe_tp || row.moe_ep;
+    gpus.ffn_expert_parallel = moe == nullptr ? 1 : told ? whole(row.moe_ep) : dp;
+    gpus.ffn_tensor_parallel = gpus.gpus_per_instance / gpus.ffn_expert_parallel;
+    if (gpus.ffn_tensor_parallel * gpus.ffn_expert_parallel != gpus.gpus_per_instance ||
+        (moe != nullptr && row.moe_tp && whole(row.moe_tp) != gpus.ffn_tensor_parallel)) {
+      return CannotAsk{"attention and experts are cut for different numbers of GPUs"};
+    }
+    scenario::Deployment& d = out.deployment;
+    if (dp == 1) {
+      d.strategy = "tensor_parallel";
+    } else if (moe != nullptr && gpus.ffn_expert_parallel == gpus.gpus_per_instance) {
+      d.strategy = "wide_expert_parallel";
+      gpus.redundant_experts = redundant(row, *moe, gpus.ffn_expert_parallel);
+    } else {
+      return CannotAsk{"data-parallel attention with experts that are sliced"};
+    }
+    const bool overlaps = small(row.overlap) == "yes";
+    d.micro_batches = overlaps ? 2 : 1;
+    d.collectives = decode::CollectiveTiming::kernel_model;
+    out.measurement = scenario::MeasuredSteps{.warmup = 2, .steps = 4};
+    if (const std::int64_t drafts = whole(row.drafts, 0); drafts > 0) {
+      if (out.model.spec->mtp.modules == 0) return CannotAsk{"drafts by a model without a module"};
+      if (!row.acceptance) return CannotAsk{"drafts whose acceptance is not stated"};
+      d.drafting = scenario::Drafting{.tokens = drafts, .acceptance = *row.acceptance};
+    }
+    d.pools = scenario::WholePool{std::move(gpus)};
+    return std::nullopt;
+  }
+
+  static const models::MoeFfn* first_moe(const models::ModelSpec& model) {
+    for (const models::FfnBlock& block : model.ffns) {
+      if (const auto* moe = std::get_if<models::MoeFfn>(&block.kind)) return moe;
+    }
+    return nullptr;
+  }
+
+  // As stated, or as few as let the ranks hold equally many.
+  static std::int64_t redundant(const ServingRow& row, const models::MoeFfn& moe,
+                                std::int64_t ranks) {
+    if (row.redundant_experts) return whole(row.redundant_experts);
+    return (ranks - moe.experts % ranks) % ranks;
+  }
+
+  static std::optional<CannotAsk> metric(const ServingRow& row, Question& out) {
+    const std::string metric = small(row.metric);
+    const std::string unit = small(row.unit);
+    if (has(metric, "tpot") && unit == "ms") {
+      out.figure = "tpot_ms";
+    } else if (has(metric, "throughput") && unit == "tokens/s/gpu") {
+      out.figure = "tokens_per_s_per_gpu";
+    } else {
+      return CannotAsk{fmt::format("the metric \"{}\" in {}", row.metric, row.unit)};
+    }
+    return std::nullopt;
+  }
+
+  std::optional<CannotAsk> kernels(const ServingRow& row, const ServingEngine* engine,
+                                   scenario::Scenario& out) const {
+    scenario::Pool& gpus = std::get<scenario::WholePool>(out.deployment.pools).gpus;
+    const std::string chip = named(terms_.chips, row.chip);
+    const auto chips = hw::chip_names();
+    if (std::find(chips.begin(), chips.end(), chip) == chips.end()) {
+      return CannotAsk{fmt::format("the chip {} does not ship", row.chip)};
+    }
+    gpus.chip.name = chip;
+    const auto stated = terms_.calibrations.find(chip);
+    const std::string name = stated == terms_.calibrations.end() ? chip : stated->second;
+    const auto calibrations = hw::calibrated::calibration_names();
+    if (std::find(calibrations.begin(), calibrations.end(), name) == calibrations.end()) {
+      return CannotAsk{fmt::format("no kernel was measured on {} or a chip like it", row.chip)};
+    }
+    gpus.kernel_model = "calibrated:" + name;
+    if (engine == nullptr) return std::nullopt;
+    if (is_wide(out)) prefer(engine->kernels_over_nodes, gpus);
+    prefer(engine->kernels, gpus);
+    return std::nullopt;
+  }
+
+  // Those kernels of an engine that the calibration knows.
+  void prefer(const std::vector<std::string>& kernels, scenario::Pool& out) const {
+    for (const std::string& kernel : kernels) {
+      scenario::KernelChoice choice{out.kernel_model, {kernel}};
+      try {
+        (void)library_.kernels(choice, *library_.chip(out.chip.name), file_);
+        out.prefer_kernels.push_back(kernel);
+      } catch (const UserError&) {  // measured on other chips alone
+      }
+    }
+  }
+
+  // GPUs of a node; sums over several are timed by their wires, since no measured collective is.
+  std::int64_t over_nodes(scenario::Scenario& out) const {
+    const scenario::Pool& gpus = std::get<scenario::WholePool>(out.deployment.pools).gpus;
+    const std::int64_t node = node_of(gpus);
+    if (out.deployment.strategy == "tensor_parallel" && gpus.gpus_per_instance > node) {
+      out.deployment.collectives = decode::CollectiveTiming::links;
+      out.scale_up.transport = terms_.within_node;
+      out.network.transport = terms_.between_nodes;
+      // That kernel reaches the GPUs of one node.
+      out.deployment.execution.all_reduce_with_norm = false;
+    }
+    return node;
+  }
+
+  // The cache's format as stated; where it is not, BF16, and FP8 where that does not fit.
+  std::optional<CannotAsk> cache(const ServingRow& row, scenario::Scenario& out) const {
+    if (!row.mean_context) return CannotAsk{"the context is not stated"};
+    if (!row.requests_per_gpu && !(row.concurrency && row.gpus)) {
+      return CannotAsk{"the batch is not stated"};
+    }
+    const std::string word = small(row.kv_precision);
+    using models::Precision;
+    std::vector<Precision> tried;
+    if (word == "fp8") {
+      tried = {Precision::fp8};
+    } else if (word == "bf16") {
+      tried = {Precision::bf16};
+    } else if (word.empty()) {
+      tried = {Precision::bf16, Precision::fp8};
+    } else {
+      return CannotAsk{fmt::format("a cache of \"{}\" is not known", row.kv_precision)};
+    }
+    for (const Precision precision : tried) {
+      out.deployment.attention_precision =
+          scenario::AttentionPrecision{.cache = precision, .compute = precision};
+      if (fits(row, out)) return std::nullopt;
+    }
+    return CannotAsk{"by Ridge's count the batch does not fit in memory"};
+  }
+
+  [[nodiscard]] bool fits(const ServingRow& row, const scenario::Scenario& scenario) const {
+    scenario::Scenario asked = scenario;
+    asked.workload = closed_loop(row, std::max<std::int64_t>(1, std::llround(mean_requests(row))));
+    const auto resolved = scenario::resolve({file_, {}, std::move(asked)}, library_);
+    const decode::Deployment& d = resolved.input.deployment;
+    const auto plan = decode::plan_memory(d, resolved.input.admission);
+    if (!plan.problems.empty()) return false;
+    const double group = std::ceil(mean_requests(row) / static_cast<double>(d.groups()));
+    const Bytes each =
+        decode::request_kv_bytes(d, resolved.input.admission, std::llround(*row.mean_context));
+    return group * each <= plan.pools.front().kv_budget;
+  }
+
+  // Of a worker.
+  static double mean_requests(const ServingRow& row) {
+    const double worker = static_cast<double>(whole(row.attention_tp) * whole(row.attention_dp));
+    const double each = row.requests_per_gpu ? *row.requests_per_gpu : *row.concurrency / *row.gpus;
+    return each * worker;
+  }
+
+  static scenario::ClosedLoop closed_loop(const ServingRow& row, std::int64_t requests) {
+    scenario::ClosedLoop loop;
+    loop.requests = requests;
+    loop.steady = true;
+    loop.context = scenario::FixedLength{*row.mean_context};
+    return loop;
+  }
+
+  std::optional<CannotAsk> requests(const ServingRow& row, const scenario::Scenario& scenario,
+                                    Question& out) const {
+    const double mean = std::max(1.0, mean_requests(row));
+    // A hundredth of a request is what rounding in the table leaves.
+    constexpr double kRounding = 0.01;
+    double fewer = std::floor(mean + kRounding);
+    out.upper_share = std::max(0.0, mean - fewer);
+    if (out.upper_share < kRounding) out.upper_share = 0.0;
+    // Over many groups a whole number is near enough.
+    if (scenario.deployment.strategy != "tensor_parallel") {
+      fewer = std::round(mean);
+      out.upper_share = 0.0;
+    }
+    const int questions = out.upper_share > 0.0 ? 2 : 1;
+    for (int more = 0; more < questions; ++more) {
+      scenario::LocatedScenario& located =
+          out.scenarios.emplace_back(file_, std::string(), scenario);
+      located.scenario.workload = closed_loop(row, static_cast<std::int64_t>(fewer) + more);
+    }
+    return std::nullopt;
+  }
+
+  static std::string figure_words(const ServingRow& row, const scenario::Pool& gpus) {
+    std::string cut = fmt::format("TP{}", gpus.attention_tensor_parallel);
+    if (gpus.attention_tensor_parallel < gpus.gpus_per_instance) {
+      cut = fmt::format("DP{}", gpus.gpus_per_instance / gpus.attention_tensor_parallel);
+    }
+    if (gpus.ffn_expert_parallel > 1) cut += fmt::format(" EP{}", gpus.ffn_expert_parallel);
+    return fmt::format("{}: {} on {} {}, {}", row.id, row.model, gpus.gpus_per_instance, row.chip,
+                       cut);
+  }
+
+  const std::string& file_;
+  const ServingTerms& terms_;
+  scenario::Library& library_;
+};
+
+// ---- the answer ---------------------------------------------------------------------------------
+
+struct Answer {
+  double value = 0.0;
+  double prefill_ms = 0.0;
+  answer::SimulationReport report;  // of the last simulation
+};
+
+Answer answer_to(const Question& question, scenario::Library& library,
+                 std::optional<scenario::CalibrationDraw> draw) {
+  Answer out;
+  const auto& figure = answer::simulation_figure(question.figure);
+  for (std::size_t i = 0; i < question.scenarios.size(); ++i) {
+    const auto& located = question.scenarios[i];
+    auto resolved = scenario::resolve(located, library, draw);
+    if (draw) resolved.input.seed += draw->seed;
+    if (i == 0 && question.prompts > 0.0) {
+      const Seconds wait =
+          question.prompts * prefill_wait(resolved.input.deployment, question.prefill);
+      out.prefill_ms = 1e3 * wait.value() / question.answer_tokens;
+    }
+    out.report = answer::simulate(std::move(resolved), {.floor = false});
+    const double share = i == 1 ? question.upper_share : 1.0 - question.upper_share;
+    out.value += share * figure.shown(out.report);
+  }
+  if (question.figure == "tpot_ms") out.value += out.prefill_ms;
+  return out;
+}
+
+LedgerRow predict(Question& question, int samples, scenario::Library& library) {
+  Answer answer = answer_to(question, library, {});
+  LedgerRow row = std::move(question.row);
+  row.unit = answer::simulation_figure(question.figure).spec.unit;
+  row.predicted = answer.value;
+  row.provenance = answer.report.provenance;
+  add_stage_parts(answer.report, row);
+  if (answer.prefill_ms > 0.0) row.parts.push_back({"prompts of others", answer.prefill_ms});
+  if (samples > 0) {
+    std::vector<double> drawn;
+    for (int i = 1; i <= samples; ++i) {
+      const scenario::CalibrationDraw draw{static_cast<std::uint64_t>(i)};
+      drawn.push_back(answer_to(question, library, draw).value);
+    }
+    row.interval = interval_90(std::move(drawn));
+  }
+  return row;
+}
+
+}  // namespace
+
+ServingTerms read_serving_terms(JsonObject& object) {
+  ServingTerms terms;
+  const auto names = [&](const char* key, std::map<std::string, std::string>& out) {
+    const auto node = object.required(key);
+    if (!node) return;
+    for (const auto& [name, value] : node->members()) value.read(out[name]);
+  };
+  names("models", terms.models);
+  names("chips", terms.chips);
+  names("calibrations", terms.calibrations);
+  if (const auto engines = object.required("engines")) {
+    for (const JsonNode& element : engines->elements()) {
+      JsonObject fields(element);
+      ServingEngine& engine = terms.engines.emplace_back();
+      fields.required("title", engine.title);
+      if (const auto known = fields.required("names")) {
+        for (const JsonNode& name : known->elements()) name.read(engine.names.emplace_back());
+      }
+      const auto kernels = [&](const char* key, std::vector<std::string>& out) {
+        const auto list = fields.optional(key);
+        if (!list) return;
+        for (const JsonNode& name : list->elements()) name.read(out.emplace_back());
+      };
+      kernels("kernels", engine.kernels);
+      kernels("kernels_over_nodes", engine.kernels_over_nodes);
+      fields.required("step_overhead_us", engine.step_overhead, at_least(0));
+      fields.required("mixes_prefill", engine.mixes_prefill);
+      fields.optional("even_routing", engine.even_routing);
+      if (const auto execution = fields.optional("execution")) {
+        scenario::read_execution(*execution, engine.execution);
+      }
+      engine.execution_over_nodes = engine.execution;
+      if (const auto execution = fields.optional("execution_over_nodes")) {
+        engine.execution_over_nodes = {};
+        scenario::read_execution(*execution, engine.execution_over_nodes);
+      }
+      std::string source;
+      fields.required("source", source);
+    }
+  }
+  const auto transport = [&](const char* key, scenario::Transport& out) {
+    const auto node = object.required(key);
+    if (!node) return;
+    JsonObject fields(*node);
+    fields.required("overhead_us", out.overhead, at_least(0));
+    fields.required("efficiency", out.efficiency, positive(1.0));
+    fields.required("source", out.source);
+  };
+  if (const auto node = object.required("expert_popularity")) {
+    JsonObject fields(*node);
+    std::string source;
+    fields.required("exponent", terms.popularity_exponent, between(0, 10));
+    fields.required("source", source);
+  }
+  transport("within_node", terms.within_node);
+  transport("between_nodes", terms.between_nodes);
+  return terms;
+}
+
+std::span<const ServingMechanism> serving_mechanisms() {
+  static constexpr auto kEach = [](ServingTerms& terms, auto&& change) {
+    for (ServingEngine& engine : terms.engines) {
+      change(engine.execution);
+      change(engine.execution_over_nodes);
+    }
+  };
+  static constexpr std::array kMechanisms = {
+      ServingMechanism{"prompts of others on the same GPUs",
+                       [](ServingTerms& terms) { terms.prompts = false; }},
+      ServingMechanism{"the engine's own kernels",
+                       [](ServingTerms& terms) {
+                         for (ServingEngine& engine : terms.engines) {
+                           engine.kernels.clear();
+                           engine.kernels_over_nodes.clear();
+                         }
+                       }},
+      ServingMechanism{"uneven experts",
+                       [](ServingTerms& terms) { terms.popularity_exponent = 0.0; }},
+      ServingMechanism{"caches from memory, not from L2",
+                       [](ServingTerms& terms) {
+                         kEach(terms, [](decode::Execution& e) { e.cold_caches = false; });
+                       }},
+      ServingMechanism{"shared experts beside routed ones",
+                       [](ServingTerms& terms) {
+                         kEach(terms,
+                               [](decode::Execution& e) { e.shared_experts_beside = false; });
+                       }},
+      ServingMechanism{"all-reduce and norm in one kernel",
+                       [](ServingTerms& terms) {
+                         kEach(terms, [](decode::Execution& e) { e.all_reduce_with_norm = false; });
+                       }},
+      ServingMechanism{"launches that begin early",
+                       [](ServingTerms& terms) {
+                         kEach(terms, [](decode::Execution& e) { e.launch_overlap = {}; });
+                       }},
+      ServingMechanism{"kernels of exchanges on the GPU",
+                       [](ServingTerms& terms) {
+                         kEach(terms, [](decode::Execution& e) { e.exchange_kernels.reset(); });
+                       }},
+      ServingMechanism{"a gap between steps", [](ServingTerms& terms) {
+                         for (ServingEngine& engine : terms.engines) engine.step_overhead = {};
+                       }}};
+  return kMechanisms;
+}
+
+void predict_serving(const std::vector<ServingRow>& rows, const std::string& file,
+                     const ServingTerms& terms, int samples, scenario::Library& library,
+                     Ledger& ledger) {
+  const Asker asker(file, terms, library);
+  std::vector<std::variant<LedgerRow, LedgerGap>> out(rows.size());
+  parallel_for(std::max(1U, std::thread::hardware_concurrency()), rows.size(), [&] {
+    return [&](std::size_t i) {
+      const ServingRow& row = rows[i];
+      try {
+        auto question = asker.ask(row);
+        if (const auto* cannot = std::get_if<CannotAsk>(&question)) {
+          out[i] = LedgerGap{.figure = row.id, .source = row.source, .reason = cannot->reason};
+        } else {
+          out[i] = predict(std::get<Question>(question), samples, library);
+        }
+      } catch (const UserError& e) {
+        throw UserError(fmt::format("{}: line {}: {}", file, row.line, e.what()));
+      }
+      return true;
+    };
+  });
+  for (auto& each : out) {
+    if (auto* row = std::get_if<LedgerRow>(&each)) {
+      ledger.rows.push_back(std::move(*row));
+    } else {
+      ledger.left_out.push_back(std::move(std::get<LedgerGap>(each)));
+    }
+  }
+}
+
+}  // namespace ridge::evidence

@@ -1,0 +1,153 @@
+// Tables of serving measurements: how they are read, what is asked for each line, and how far off
+// the answers are.
+#include "ridge/evidence/serving.hpp"
+
+#include "ridge/base/error.hpp"
+#include "temporary_file.hpp"
+
+#include <algorithm>
+#include <string>
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace ridge::evidence {
+namespace {
+
+using ::testing::HasSubstr;
+
+const Ledger& shipped() {
+  static const Ledger kLedger = predict_ledger("serving", 0);
+  return kLedger;
+}
+
+const GroupError& group(const std::vector<GroupError>& groups, const std::string& name) {
+  for (const GroupError& each : groups) {
+    if (each.name == name) return each;
+  }
+  throw InvariantError("no group " + name);
+}
+
+constexpr std::string_view kHeader =
+    "id,source,engine,model,chip,gpus,strategy,attention_tp,moe_tp,moe_ep,weight_precision,isl,osl,"
+    "mean_context,requests_per_gpu,concurrency,metric,value,unit\n";
+
+Ledger of(const std::string& lines) {
+  const test::TemporaryFile file("mine.csv", std::string(kHeader) + lines);
+  return predict_serving_table(file.path(), 0);
+}
+
+std::string complaint(const std::string& text) {
+  const test::TemporaryFile file("mine.csv", text);
+  try {
+    (void)read_serving_table(file.path());
+  } catch (const UserError& e) {
+    return e.what();
+  }
+  return {};
+}
+
+TEST(ServingTable, TellsEveryMistakeWithItsLineAndColumn) {
+  const std::string header = "id,source,model,chip,gpus,metric,value,unit\n";
+  const std::string told = complaint(header +
+                                     "a,s,m,c,8,TPOT,12,ms\n"
+                                     "a,s,m,c,2.5,TPOT,zero,ms\n"
+                                     ",s,m,c,8,TPOT,0,ms\n"
+                                     "d,s,m,c,8\n");
+  EXPECT_THAT(told, HasSubstr("mine.csv: line 3, gpus: expected a whole number of at least 1, got "
+                              "\"2.5\""));
+  EXPECT_THAT(told, HasSubstr("line 3, value: expected a number of at least 0, got \"zero\""));
+  EXPECT_THAT(told, HasSubstr("line 3, id: \"a\" names an earlier line too"));
+  EXPECT_THAT(told, HasSubstr("line 4, id: expected something, got an empty cell"));
+  EXPECT_THAT(told, HasSubstr("line 4, value: expected a number above 0, got 0"));
+  EXPECT_THAT(told, HasSubstr("line 5: expected 8 cells, as the first line has, got 5"));
+}
+
+TEST(ServingTable, KnowsItsColumns) {
+  const std::string told = complaint("id,source,model,chip,gpus,gpu,metric,unit\n");
+  EXPECT_THAT(told, HasSubstr("line 1: unknown column \"gpu\"; did you mean \"gpus\"?"));
+  EXPECT_THAT(told, HasSubstr("line 1: column \"value\" is missing"));
+  EXPECT_THAT(complaint(""), HasSubstr("expected a line that names the columns"));
+  EXPECT_THAT(complaint("id,source,model,chip,metric,value\n"),
+              HasSubstr("expected at least one measurement"));
+}
+
+TEST(Serving, EveryShippedLineIsAskedOrLeftOutWithAReason) {
+  EXPECT_EQ(shipped().rows.size() + shipped().left_out.size(), 162U);
+  EXPECT_GE(shipped().rows.size(), 146U);
+  for (const LedgerGap& gap : shipped().left_out) EXPECT_FALSE(gap.reason.empty()) << gap.figure;
+  for (const LedgerRow& row : shipped().rows) {
+    EXPECT_FALSE(row.source.empty()) << row.figure;
+    EXPECT_FALSE(row.parts.empty()) << row.figure;
+  }
+}
+
+// Where the predictions stood when this was written, so that a change that makes them worse is
+// noticed. They are not targets, and nothing is tuned to them.
+TEST(Serving, IsNoFartherOffThanItWas) {
+  const auto groups = group_errors(shipped());
+  EXPECT_LT(group(groups, "one node").median, 0.05);
+  EXPECT_LT(group(groups, "one node").p90, 0.15);
+  EXPECT_LT(group(groups, "one node, with prefill").median, 0.09);
+  EXPECT_LT(group(groups, "wide EP").median, 0.12);
+}
+
+TEST(Serving, WhatEachPartOfThePredictionIsWorthShows) {
+  const auto groups = group_errors(shipped());
+  ASSERT_EQ(shipped().without.size(), serving_mechanisms().size());
+  for (const LedgerWithout& without : shipped().without) {
+    ASSERT_EQ(without.groups.size(), groups.size()) << without.what;
+    const bool same = std::equal(groups.begin(), groups.end(), without.groups.begin(),
+                                 [](const GroupError& a, const GroupError& b) {
+                                   return a.median == b.median && a.p90 == b.p90;
+                                 });
+    EXPECT_FALSE(same) << without.what << " changes nothing";
+  }
+}
+
+TEST(Serving, ABatchBetweenTwoWholeNumbersLiesBetweenTheirPredictions) {
+  const std::string line = "{0},s,vLLM 1,Llama-3.1-70B,H100,4,,4,,,fp8,,,1000,{1},,TPOT,10,ms\n";
+  const Ledger ledger = of(fmt::format(fmt::runtime(line), "four", 1.0) +
+                           fmt::format(fmt::runtime(line), "between", 1.1) +
+                           fmt::format(fmt::runtime(line), "five", 1.25));
+  ASSERT_EQ(ledger.rows.size(), 3U);
+  const double four = ledger.rows[0].predicted;
+  const double five = ledger.rows[2].predicted;
+  EXPECT_NE(four, five);
+  EXPECT_NEAR(ledger.rows[1].predicted, four + 0.4 * (five - four), 1e-9);
+}
+
+TEST(Serving, PromptsOfOthersCostTheMoreTheLongerTheyAreAndTheShorterTheAnswers) {
+  const std::string line =
+      "{0},s,vLLM 1,Llama-3.1-70B,H100,4,aggregated,4,,,fp8,{1},{2},1000,2,8,TPOT,10,ms\n";
+  const Ledger ledger = of(fmt::format(fmt::runtime(line), "short", 512, 1024) +
+                           fmt::format(fmt::runtime(line), "long", 4096, 1024) +
+                           fmt::format(fmt::runtime(line), "few", 4096, 512));
+  ASSERT_EQ(ledger.rows.size(), 3U);
+  const auto prompts = [&](std::size_t i) { return ledger.rows[i].parts.back().value; };
+  EXPECT_EQ(ledger.rows[0].parts.back().what, "prompts of others");
+  EXPECT_GT(prompts(1), 6.0 * prompts(0));
+  EXPECT_NEAR(prompts(2), 2.0 * prompts(1), 1e-9);
+}
+
+TEST(Serving, WhatCannotBeAskedSaysWhy) {
+  const auto reason = [](const std::string& line) {
+    const Ledger ledger = of(line);
+    EXPECT_TRUE(ledger.rows.empty());
+    return ledger.left_out.at(0).reason;
+  };
+  EXPECT_EQ(reason("a,s,,Nobody-7B,H100,4,,4,,,fp8,,,1000,1,,TPOT,10,ms\n"),
+            "the model Nobody-7B does not ship");
+  EXPECT_EQ(reason("a,s,,Llama-3.1-70B,Z900,4,,4,,,fp8,,,1000,1,,TPOT,10,ms\n"),
+            "the chip Z900 does not ship");
+  EXPECT_EQ(reason("a,s,,Llama-3.1-70B,MI300X,4,,4,,,fp8,,,1000,1,,TPOT,10,ms\n"),
+            "no kernel was measured on MI300X or a chip like it");
+  EXPECT_EQ(reason("a,s,,Llama-3.1-70B,H100,4,,4,,,,,,1000,1,,TPOT,10,ms\n"),
+            "the precision of the weights is not stated");
+  EXPECT_EQ(reason("a,s,,Llama-3.1-70B,H100,4,,4,,,fp8,,,1000,1,,TTFT,10,ms\n"),
+            "the metric \"TTFT\" in ms");
+}
+
+}  // namespace
+}  // namespace ridge::evidence
