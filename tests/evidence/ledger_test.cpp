@@ -64,7 +64,7 @@ TEST(Ledger, ADeploymentIsToldByTheStagesOfItsCriticalPath) {
 }
 
 TEST(Ledger, AnAttentionLaunchIsToldByWhatKeepsItFromTheRoofline) {
-  const LedgerRow& each = row(report(), "MFA layer, H20, 8K");
+  const LedgerRow& each = row(report(), "MFA layer, H20, 8K, public kernel");
   const auto value = [&](const std::string& what) {
     for (const LedgerPart& part : each.parts) {
       if (part.what.find(what) != std::string::npos) return part.value;
@@ -114,7 +114,7 @@ TEST(Ledger, ThePageIsTheSameTwiceAndShowsThePartsOfWhatIsFarOff) {
 }
 
 TEST(Ledger, ThePageTellsWhatAKernelWithoutPaddingWouldTake) {
-  const LedgerRow& padded = row(report(), "MFA layer, H20, 8K");
+  const LedgerRow& padded = row(report(), "MFA layer, H20, 8K, public kernel");
   EXPECT_GT(padded.padding, 0.2 * padded.predicted);
   const std::string page = ledger_page(report(), "ridge reproduce step3");
   const auto section = page.find("### " + padded.figure);

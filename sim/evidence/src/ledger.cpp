@@ -44,12 +44,29 @@ constexpr std::array<Named<Kind>, 7> kKinds = {{{"simulation", Kind::simulation}
                                                 {"expert_exchange", Kind::expert_exchange},
                                                 {"message", Kind::message}}};
 
+// The scenario of this name or path, with other values at some places.
+scenario::LocatedScenario changed_scenario(const std::string& reference,
+                                           const std::optional<JsonNode>& changes) {
+  JsonDocument document = JsonDocument::read(scenario::scenario_path(reference));
+  if (!changes) return scenario::read_scenario(document);
+  for (const auto& [pointer, value] : changes->members()) {
+    const JsonContext context{.file = document.name()};
+    if (!JsonNode(document.json(), context).contains_pointer(pointer)) {
+      value.error(fmt::format("leads to no value of {}", document.name()));
+      continue;
+    }
+    document.json()[nlohmann::json::json_pointer(pointer)] = value.json();
+  }
+  return scenario::read_scenario(document);
+}
+
 // A deployment's throughput or TPOT.
 void predict_simulation(JsonObject& entry, const std::string& file, int samples,
                         scenario::Library& library, LedgerRow& row) {
   std::string scenario;
   std::string quantity;
   entry.required("scenario", scenario);
+  const auto changes = entry.optional("changes");
   const auto quantity_node = entry.required("quantity");
   std::vector<std::string> names;
   for (const auto& figure : answer::simulation_figures()) {
@@ -59,7 +76,7 @@ void predict_simulation(JsonObject& entry, const std::string& file, int samples,
   const auto chosen = quantity_node ? quantity_node->read_choice(names) : std::nullopt;
   if (!chosen || scenario.empty()) return;
   const std::string reference = scenario::reference_from(file, scenario);
-  const auto located = scenario::read_scenario(reference);
+  const auto located = changed_scenario(reference, changes);
   const answer::SimulationReport report = answer::simulate(scenario::resolve(located, library));
   row.provenance = report.provenance;
   add_stage_parts(report, row);
@@ -75,6 +92,7 @@ struct Timed {
   scenario::KernelChoice kernels;
   hw::ChipSpec chip;
   models::OperatorList operators;
+  bool filled_tiles = false;  // as if the tile were no higher than the query rows
 };
 
 double microseconds(const hw::KernelModel& kernels, const models::OperatorList& operators) {
@@ -83,9 +101,20 @@ double microseconds(const hw::KernelModel& kernels, const models::OperatorList& 
   return total.value() * 1e6;
 }
 
+// Of these operators, what attention kernels spend on query rows that only fill up their tiles.
+double padding_us(const hw::KernelModel& kernels, const models::OperatorList& operators) {
+  double us = 0.0;
+  for (const auto& op : operators) {
+    for (const hw::TimePart& part : kernels.explain(op)) {
+      if (part.what == hw::kPaddingPart) us += part.time.value() * 1e6;
+    }
+  }
+  return us;
+}
+
 // By operator; attention launches by what keeps them from the roofline.
 void operator_parts(const hw::KernelModel& kernels, const models::OperatorList& operators,
-                    LedgerRow& row) {
+                    bool filled, LedgerRow& row) {
   row.parts_unit = "us";
   double elementwise = 0.0;
   for (const auto& op : operators) {
@@ -97,6 +126,7 @@ void operator_parts(const hw::KernelModel& kernels, const models::OperatorList& 
       row.parts.push_back({std::string(op.name), us});
     }
     for (const hw::TimePart& part : parts) {
+      if (filled && part.what == hw::kPaddingPart) continue;
       row.parts.push_back({fmt::format("{}: {}", op.name, part.what), part.time.value() * 1e6});
       if (part.what == hw::kPaddingPart) row.padding += part.time.value() * 1e6;
     }
@@ -109,14 +139,17 @@ void predict_operators(const Timed& timed, const std::string& file, int samples,
   const auto kernels = library.kernels(timed.kernels, timed.chip, file);
   row.unit = "us";
   row.provenance = kernels->provenance();
-  row.predicted = microseconds(*kernels, timed.operators);
-  operator_parts(*kernels, timed.operators, row);
+  const auto predicted = [&](const hw::KernelModel& each) {
+    return microseconds(each, timed.operators) -
+           (timed.filled_tiles ? padding_us(each, timed.operators) : 0.0);
+  };
+  row.predicted = predicted(*kernels);
+  operator_parts(*kernels, timed.operators, timed.filled_tiles, row);
   if (samples == 0 || timed.kernels.model == "theoretical") return;
   std::vector<double> drawn;
   for (int i = 1; i <= samples; ++i) {
     const scenario::CalibrationDraw draw{static_cast<std::uint64_t>(i)};
-    drawn.push_back(
-        microseconds(*library.kernels(timed.kernels, timed.chip, file, draw), timed.operators));
+    drawn.push_back(predicted(*library.kernels(timed.kernels, timed.chip, file, draw)));
   }
   row.interval = interval_90(std::move(drawn));
 }
@@ -147,6 +180,7 @@ void predict_layer(JsonObject& entry, const std::string& file, int samples,
   complete = entry.required("tensor_parallel", shard.tensor_parallel, between(1, 1024)) && complete;
   complete =
       entry.required("attention_precision", precision, models::precision_names()) && complete;
+  entry.optional("filled_tiles", timed.filled_tiles);
   if (!complete) return;
   const models::ModelSpec model = models::load_model(scenario::reference_from(file, model_name));
   models::AttentionBlock block = model.attentions.front();

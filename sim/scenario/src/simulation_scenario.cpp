@@ -372,7 +372,10 @@ class Resolver {
 }  // namespace
 
 LocatedScenario read_scenario(const std::string& name_or_path) {
-  const JsonDocument document = JsonDocument::read(scenario_path(name_or_path));
+  return read_scenario(JsonDocument::read(scenario_path(name_or_path)));
+}
+
+LocatedScenario read_scenario(const JsonDocument& document) {
   Diagnostics diagnostics;
   const JsonContext context{.file = document.name(), .diagnostics = &diagnostics};
   LocatedScenario out{.file = document.name(), .pointer = {}, .scenario = {}};

@@ -30,6 +30,7 @@ struct SimulationScenario {
 
 // The shipped scenario of this name, or the file at this path, as it is written. Throws UserError.
 [[nodiscard]] LocatedScenario read_scenario(const std::string& name_or_path);
+[[nodiscard]] LocatedScenario read_scenario(const JsonDocument& document);
 
 // What the scenario asks for. Every problem goes to the diagnostics. A deployment that reads well
 // and that its strategy cannot run is left for the simulation to refuse: of many deployments, some
