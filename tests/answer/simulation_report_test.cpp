@@ -73,6 +73,28 @@ TEST(SimulationReport, AComparisonNamesBoth) {
   EXPECT_TRUE(both.contains("compare"));
 }
 
+TEST(SimulationReport, AComparisonOfSplitAndWholeTellsTheFactorsBehindIt) {
+  const auto afd = simulate(scenario::load_simulation(scenario("step3-2a2f-4k-fp8")));
+  const auto ep = simulate(scenario::load_simulation(scenario("deepseek-v3-ep128-4k")));
+  const json both = json::parse(render_comparison(ep, afd, view::OutputFormat::json));
+  const json& factors = both.at("disaggregation");
+  const auto value = [&](const char* key) { return factors.at(key).get<double>(); };
+  EXPECT_EQ(factors.at("split"), "step3-2a2f-4k-fp8");
+  // 6,144 requests on 16 of 32 GPUs, against 128 on each of 128.
+  EXPECT_NEAR(value("batch"), 3.0, 1e-3);
+  EXPECT_NEAR(value("gpus_that_hold_requests"), 0.5, 1e-12);
+  EXPECT_NEAR(value("latency"), ep.result.mean_tpot / afd.result.mean_tpot, 1e-3);
+  EXPECT_NEAR(value("batch") * value("gpus_that_hold_requests") * value("latency"),
+              value("tokens_per_s_per_gpu"), 1e-9);
+  EXPECT_NEAR(value("tokens_per_s_per_gpu"),
+              afd.tokens_per_second_per_gpu() / ep.tokens_per_second_per_gpu(), 1e-12);
+  EXPECT_NEAR(value("break_even_batch") * value("tokens_per_s_per_gpu"), value("batch"), 1e-9);
+  EXPECT_THAT(render_comparison(ep, afd, view::OutputFormat::table), HasSubstr("breaks even with"));
+  // Two of a kind have no such factors.
+  EXPECT_FALSE(
+      json::parse(render_comparison(ep, ep, view::OutputFormat::json)).contains("disaggregation"));
+}
+
 // Twice as many tokens are asked for as the deployment serves, and TPOT alone would not show it.
 TEST(SimulationReport, AnOverloadIsSaidFirstAndMeetsNoSla) {
   auto flooded = scenario::load_simulation(scenario("step3-2a2f-4k-fp8"));

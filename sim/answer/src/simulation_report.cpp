@@ -1,6 +1,7 @@
 #include "ridge/answer/simulation_report.hpp"
 
 #include "chrome_trace.hpp"
+#include "disaggregation_factors.hpp"
 #include "pipeline_picture.hpp"
 #include "ridge/answer/simulation_figures.hpp"
 #include "ridge/base/file.hpp"
@@ -588,10 +589,14 @@ std::string render(const SimulationReport& report, view::OutputFormat format) {
 
 std::string render_comparison(const SimulationReport& report, const SimulationReport& other,
                               view::OutputFormat format) {
+  const auto factors = disaggregation_factors(report, other);
   if (format == view::OutputFormat::json) {
-    return Json{{"scenario", json_of(report)}, {"compare", json_of(other)}}.dump(2) + "\n";
+    Json both{{"scenario", json_of(report)}, {"compare", json_of(other)}};
+    if (factors) both["disaggregation"] = json_of(*factors);
+    return both.dump(2) + "\n";
   }
-  return table(report) + "\n" + table(other) + "\n" + comparison_table(report, other);
+  return table(report) + "\n" + table(other) + "\n" + comparison_table(report, other) +
+         (factors ? "\n" + table_of(*factors) : std::string());
 }
 
 }  // namespace ridge::answer
