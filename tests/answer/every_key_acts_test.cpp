@@ -122,6 +122,12 @@ json held(const char* key, std::int64_t count) {
 json pool(const char* key, const json& value, const char* of = "attention") {
   return {{std::string("/deployment/pools/") + of + "/" + key, value}};
 }
+// Collectives as the calibration of the pool's own chip has them.
+json measured(const char* of) {
+  return with(pool("kernel_model", "calibrated:h800", of),
+              {{"/deployment/collectives", "kernel_model"}});
+}
+constexpr const char* kMeasured = "are timed by the \"kernel_model\"";
 json fabric(const char* key, const json& value) {
   json out = {
       {"/network/model", "max_min_fair"},
@@ -260,6 +266,33 @@ std::vector<Proof> proofs() {
        {{"/network/nodes_per_token", 4}},
        "",
        "wide"},
+      {"/network/model", {}, {{"/network/model", "max_min_fair"}}, "of no effect", "wide"},
+      {"/network/copies", {}, {{"/network/copies", "per_node"}}, "of no effect but in"},
+      {"/network/nodes_per_token", {}, {{"/network/nodes_per_token", 4}}, "\"per_node\"", "wide"},
+      {"/network/fabric/spines", {}, fabric(nullptr, {}), "of no effect", "wide"},
+      {"/deployment/dispatch", {}, {{"/deployment/dispatch", "routed"}}, "of no effect", "wide"},
+      {"/deployment/gathering",
+       {},
+       {{"/deployment/gathering", "per_message"}},
+       "of no effect",
+       "wide"},
+      {"/network/overhead_us", measured("gpus"), {{"/network/overhead_us", 5}}, kMeasured, "wide"},
+      {"/network/efficiency", measured("gpus"), {{"/network/efficiency", 0.5}}, kMeasured, "wide"},
+      {"/scale_up/overhead_us",
+       measured("gpus"),
+       {{"/scale_up/overhead_us", 5}},
+       kMeasured,
+       "one pool"},
+      {"/scale_up/efficiency",
+       measured("gpus"),
+       {{"/scale_up/efficiency", 0.5}},
+       kMeasured,
+       "one pool"},
+      {"/scale_up/in_switch_reduction",
+       measured("gpus"),
+       {{"/scale_up/in_switch_reduction", true}},
+       kMeasured,
+       "one pool"},
       {"/network/overhead_us", {}, {{"/network/overhead_us", 500}}},
       {"/network/efficiency", {}, {{"/network/efficiency", 0.1}}},
       {"/network/source", {}, {{"/network/source", "another"}}},
@@ -405,6 +438,11 @@ std::vector<Proof> proofs() {
        pool("scale_up_bandwidth_GBps", 1, "gpus"),
        "",
        "one pool"},
+      // Of the chip that the calibration was made on, too.
+      {gpus + "/nic_bandwidth_GBps", measured("gpus"), pool("nic_bandwidth_GBps", 12.5, "gpus"), "",
+       "wide"},
+      {gpus + "/scale_up_bandwidth_GBps", with(measured("gpus"), pool("chip", "h800", "gpus")),
+       pool("scale_up_bandwidth_GBps", 10, "gpus"), "", "one pool"},
       {gpus + "/price_USD_per_hour", {}, pool("price_USD_per_hour", 9, "gpus"), "", "one pool"},
       {gpus + "/memory_reserve_GB", {}, pool("memory_reserve_GB", 12, "gpus"), "", "one pool"},
       {gpus + "/attention_tensor_parallel",

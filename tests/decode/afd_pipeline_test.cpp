@@ -170,5 +170,39 @@ TEST(AfdPipeline, DraftsThatAreNeverAcceptedGainNothingAndAllAcceptedShareTheSte
   EXPECT_EQ(accepted.tokens, 3 * refused.tokens);
 }
 
+// Eight GPUs send to `receivers`, and back, each instance on a leaf switch of its own.
+double round_trip_over_leaves(std::int64_t receivers, int spines, double oversubscription) {
+  auto input = test::one_to_one(1, 1, {}, 1e9);
+  Deployment& d = input.deployment;
+  d.pools[0].gpus_per_instance = d.pools[0].gpus_per_node = 8;
+  d.pools[1].gpus_per_instance = d.pools[1].gpus_per_node = receivers;
+  d.ffn_tensor_parallel = receivers;
+  for (Pool& pool : d.pools) pool.scale_up_bandwidth = BytesPerSecond{1e18};
+  d.fabric.nodes_per_leaf = 1;
+  d.fabric.spines = spines;
+  d.fabric.oversubscription = oversubscription;
+  input.network_model = NetworkModel::max_min_fair;
+  input.workload.requests_per_gpu = 1000;
+  return test::run(input).mean_tpot.value();
+}
+
+TEST(Fabric, OfFewerNicsTakesTheNarrowerLeafsUplink) {
+  const double bytes = 8 * 1000 * test::kWireBytesPerToken;
+  for (const std::int64_t receivers : {1, 2, 4, 8}) {
+    const double uplink = static_cast<double>(receivers) * 1e9 / 8;
+    EXPECT_NEAR(round_trip_over_leaves(receivers, 1, 8.0), 2 * bytes / uplink, 1e-6) << receivers;
+  }
+}
+
+// Each rail takes a path of its own: some of eight meet on a spine while others stay empty.
+TEST(Fabric, RailsMeetOnSpines) {
+  const double bytes = 8 * 1000 * test::kWireBytesPerToken;
+  const double alone = 2 * bytes / 8e9;
+  EXPECT_NEAR(round_trip_over_leaves(8, 1, 1.0), alone, 1e-6);
+  const double spread = round_trip_over_leaves(8, 8, 1.0);
+  EXPECT_GT(spread, 1.4 * alone);
+  EXPECT_LT(spread, 5.0 * alone);
+}
+
 }  // namespace
 }  // namespace ridge::decode

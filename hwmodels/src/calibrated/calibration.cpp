@@ -304,6 +304,30 @@ Calibration transferred(const Calibration& calibration, const ChipSpec& from, co
   return result;
 }
 
+Calibration on_other_links(Calibration calibration, const ChipSpec& from, const ChipSpec& to) {
+  const double scale_up = ratio(to.scale_up_bandwidth, from.scale_up_bandwidth);
+  const double network = ratio(to.nic_bandwidth, from.nic_bandwidth);
+  if (scale_up == 1.0 && network == 1.0) return calibration;
+  for (Curve& curve : calibration.curves) {
+    const auto info = parameters_of(curve.fitted);
+    const auto values = values_of(curve.fitted);
+    bool moved = false;
+    for (std::size_t j = 0; j < values.size(); ++j) {
+      const double factor = info[j].role == Role::scale_up_rate  ? scale_up
+                            : info[j].role == Role::network_rate ? network
+                                                                 : 1.0;
+      values[j] *= factor;
+      moved = moved || factor != 1.0;
+    }
+    if (!moved) continue;
+    const double before = curve.borrowed ? curve.borrowed->added_error : 0.0;
+    curve.borrowed =
+        Borrowed{.from = curve.borrowed ? curve.borrowed->from : from.name + " on links of its own",
+                 .added_error = std::hypot(before, transfer_error(from, to, true))};
+  }
+  return calibration;
+}
+
 void complete(Calibration& calibration, const Calibration& other) {
   std::vector<Curve> missing;
   for (const Curve& curve : other.curves) {

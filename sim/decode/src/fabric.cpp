@@ -4,26 +4,33 @@
 
 namespace ridge::decode {
 
-net::Topology Fabric::topology_of(const Deployment& d) {
+net::Topology Fabric::topology_of(const Deployment& d, NetworkModel model) {
   net::ClusterSpec cluster;
   cluster.fabric = d.fabric;
+  // A leaf takes all NICs of its nodes.
+  cluster.fabric.arrangement = net::Arrangement::racks;
   for (const Pool& pool : d.pools) {
-    cluster.groups.push_back({.name = pool.name,
-                              .nodes = static_cast<int>(pool.instances * d.replicas),
-                              .gpus_per_node = 1,
-                              .scale_up_bandwidth = pool.scale_up_bandwidth,
-                              .nics_per_node = 1,
-                              .nic_bandwidth = pool.nic_bandwidth,
-                              // Wide enough never to be what a message waits for.
-                              .host_bandwidth = 1000.0 * pool.nic_bandwidth});
+    // An instance of several nodes has them one after the other.
+    const bool whole_nodes = pool.gpus_per_instance % pool.gpus_per_node == 0;
+    const std::int64_t nodes = whole_nodes ? pool.gpus_per_instance / pool.gpus_per_node : 1;
+    const bool rails = model == NetworkModel::max_min_fair;
+    const int nics = rails ? static_cast<int>(pool.gpus_per_instance / nodes) : 1;
+    cluster.groups.push_back(
+        {.name = pool.name,
+         .nodes = static_cast<int>(pool.instances * d.replicas * (rails ? nodes : 1)),
+         .gpus_per_node = nics,
+         .scale_up_bandwidth = pool.scale_up_bandwidth,
+         .nics_per_node = nics,
+         .nic_bandwidth = pool.nic_bandwidth,
+         // Wide enough never to be what a message waits for.
+         .host_bandwidth = 1000.0 * pool.nic_bandwidth});
   }
   return net::build_topology(cluster);
 }
 
 namespace {
 
-// From each instance's NIC to its leaf switch, in the order of the ports; the way back is the next
-// link.
+// From each NIC to its leaf switch, in the order of the ports; the way back is the next link.
 std::vector<net::LinkId> sending_links(const net::Topology& topology) {
   std::vector<net::LinkId> links;
   for (net::LinkId id = 0; id < topology.links().size(); ++id) {
@@ -38,7 +45,7 @@ std::vector<net::LinkId> sending_links(const net::Topology& topology) {
 Fabric::Fabric(const Deployment& d, NetworkModel model, std::span<const SlowLink> slow_links)
     : model_(model),
       efficiency_(d.network.efficiency),
-      topology_(topology_of(d)),
+      topology_(topology_of(d, model)),
       sending_links_(sending_links(topology_)) {
   std::uint32_t ports = 0;
   for (const Pool& pool : d.pools) {
@@ -49,14 +56,24 @@ Fabric::Fabric(const Deployment& d, NetworkModel model, std::span<const SlowLink
     ports += static_cast<std::uint32_t>(pool.instances * d.replicas);
   }
   first_port_.push_back(ports);
+  std::uint32_t nic = 0;
+  for (std::uint32_t pool = 0; pool < gpus_.size(); ++pool) {
+    first_gpu_.push_back(nic);
+    for (std::uint32_t port = first_port_[pool]; port < first_port_[pool + 1]; ++port) {
+      first_nic_.push_back(nic);
+      nic += nics(pool);
+    }
+  }
   senders_.resize(ports);
   slowness_.assign(ports, 1.0);
   for (const SlowLink& slow : slow_links) {
     for (std::uint32_t r = 0; r < d.replicas; ++r) {
       const std::uint32_t port = port_of({r, {slow.pool, slow.instance}});
       slowness_[port] *= slow.factor;
-      for (const net::LinkId direction : {sending_links_[port], sending_links_[port] + 1}) {
-        topology_.scale_capacity(direction, 1.0 / slow.factor);
+      for (std::uint32_t n = 0; n < nics(slow.pool); ++n) {
+        const net::LinkId sending = sending_links_[first_nic_[port] + n];
+        topology_.scale_capacity(sending, 1.0 / slow.factor);
+        topology_.scale_capacity(sending + 1, 1.0 / slow.factor);
       }
     }
   }
@@ -120,9 +137,13 @@ Fabric::Sent Fabric::sent(std::uint32_t pool, des::SimTime now) const {
     return sent;
   }
   const std::vector<net::LinkUse> use = network_->use(now);
+  const std::uint32_t each = nics(pool);
   for (std::uint32_t port = first_port_[pool]; port < first_port_[pool + 1]; ++port) {
-    sent.utilization += use[sending_links_[port]].utilization;
-    sent.payload += Bytes{use[sending_links_[port]].wire_bytes * efficiency_ * gpus_[pool]};
+    for (std::uint32_t n = 0; n < each; ++n) {
+      const net::LinkUse& link = use[sending_links_[first_nic_[port] + n]];
+      sent.utilization += link.utilization / each;
+      sent.payload += Bytes{link.wire_bytes * efficiency_ * gpus_[pool] / each};
+    }
   }
   sent.utilization /= static_cast<double>(first_port_[pool + 1] - first_port_[pool]);
   return sent;

@@ -15,6 +15,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <unordered_map>
 #include <vector>
 
 namespace ridge::decode {
@@ -25,12 +26,14 @@ struct Endpoint {
   Place at;
 };
 
-// GPU i of an instance talks to GPU i of another (or i mod its size) over rail i, all rails alike
-// and at once: one rail with one GPU per instance stands for all of them (net::Group), exactly.
+// GPU i of an instance talks to GPU i of another (or i mod its size) over rail i, all at once.
 //
 // NetworkModel::ports: an instance sends one message at a time, in order of request; a message
 // starts on the network when its sender's port is free, so that receivers see messages in the order
-// in which they come. NetworkModel::max_min_fair: messages start at once and share.
+// in which they come. All rails are alike: one with one GPU per instance stands for all of them
+// (net::Group), exactly. NetworkModel::max_min_fair: messages start at once and share; every rail
+// is a transfer of its own, with its own path through the spines, and a message has arrived when
+// all of them have.
 class Fabric {
  public:
   // A message on its way.
@@ -72,7 +75,7 @@ class Fabric {
   }
   template <class Sink>
   void wake(des::SimTime now, Sink& sink) {
-    network_->wake(now, sink);
+    network_->wake(now, LastRail<Sink>{*this, sink});
   }
 
   // From now on instances send and receive in this order, which must outlive the fabric. Of
@@ -163,9 +166,51 @@ class Fabric {
     sink.sender_free(now + des::SimTime::from(Seconds{seconds * slowness_[port]}), port);
   }
 
+  // Tells of a message when its last rail has arrived.
+  template <class Sink>
+  struct LastRail {
+    Fabric& fabric;
+    Sink& sink;
+
+    void deliver(des::SimTime when, std::uint64_t tag) {
+      const auto found = fabric.under_way_.find(tag);
+      UnderWay& message = found->second;
+      message.latest = std::max(message.latest, when);
+      if (--message.rails > 0) return;
+      sink.deliver(message.latest, tag);
+      fabric.under_way_.erase(found);
+    }
+    void wake(des::SimTime when) { sink.wake(when); }
+  };
+
+  template <class Sink>
+  void start_rails(des::SimTime now, const Parcel& parcel, Sink& sink) {
+    const std::uint32_t from = port_of(parcel.from) - first_port_[parcel.from.at.pool];
+    const std::uint32_t to = port_of(parcel.to) - first_port_[parcel.to.at.pool];
+    const std::uint32_t senders = gpus_[parcel.from.at.pool];
+    const std::uint32_t receivers = gpus_[parcel.to.at.pool];
+    under_way_[parcel.tag] = {.rails = flows(parcel), .latest = now};
+    LastRail<Sink> last{*this, sink};
+    for (std::uint32_t rail = 0; rail < flows(parcel); ++rail) {
+      net::Transfer transfer;
+      transfer.route =
+          network_->route(first_gpu_[parcel.from.at.pool] + from * senders + rail % senders,
+                          first_gpu_[parcel.to.at.pool] + to * receivers + rail % receivers);
+      transfer.transport = transport_;
+      transfer.bytes = static_cast<std::uint64_t>(std::llround(flow_bytes(parcel)));
+      transfer.tag = parcel.tag;
+      transfer.delay = parcel.delay;
+      network_->start(now, transfer, last);
+    }
+  }
+
   template <class Sink>
   void start(des::SimTime now, const Parcel& parcel, Sink& sink) {
     sink.begin(parcel.tag);
+    if (model_ == NetworkModel::max_min_fair) {
+      start_rails(now, parcel, sink);
+      return;
+    }
     net::Transfer transfer;
     transfer.route = network_->route(port_of(parcel.from), port_of(parcel.to));
     transfer.transport = transport_;
@@ -195,7 +240,11 @@ class Fabric {
     return flows(m) / gpus_[m.to.at.pool];
   }
 
-  static net::Topology topology_of(const Deployment& deployment);
+  static net::Topology topology_of(const Deployment& deployment, NetworkModel model);
+  // NICs that the topology has for an instance of a pool.
+  [[nodiscard]] std::uint32_t nics(std::uint32_t pool) const {
+    return model_ == NetworkModel::max_min_fair ? gpus_[pool] : 1;
+  }
 
   NetworkModel model_;
   std::vector<std::uint32_t> gpus_;  // per pool: of an instance
@@ -206,8 +255,15 @@ class Fabric {
   std::vector<double> slowness_;           // per port
   std::vector<des::Resource<Parcel>> senders_;
   net::Topology topology_;
-  std::vector<net::LinkId> sending_links_;  // per port
-  std::optional<net::Network> network_;     // once the slow links are known
+  std::vector<net::LinkId> sending_links_;  // per port and NIC
+  std::vector<std::uint32_t> first_nic_;    // per port
+  std::vector<std::uint32_t> first_gpu_;    // per pool, where every rail has one
+  struct UnderWay {
+    std::uint32_t rails = 0;
+    des::SimTime latest;
+  };
+  std::unordered_map<std::uint64_t, UnderWay> under_way_;  // messages, by tag
+  std::optional<net::Network> network_;                    // once the slow links are known
   net::TransportId transport_ = 0;
   des::SimTime overhead_;
   const Rotation* rotation_ = nullptr;

@@ -31,16 +31,28 @@ Rotation::Rotation(const StepGraph& graph, const Deployment& deployment,
       orders_(servers_.count()) {
   const auto tasks = graph.tasks();
   std::vector<std::vector<TaskId>> of(servers_.count());
-  std::vector<std::uint32_t> depth(tasks.size(), 0);  // tasks before it on the longest way
+  // Where each task stands among its fellows of a layer and depth: tasks before it on the longest
+  // way, and of messages (and what follows them at once) how many their sender sends before.
+  std::vector<Standing> standing(tasks.size());
   std::uint32_t layers = 1;
   for (TaskId t = 0; t < tasks.size(); ++t) {
-    for (const TaskId next : graph.successors(t)) depth[next] = std::max(depth[next], depth[t] + 1);
+    for (const TaskId next : graph.successors(t)) {
+      standing[next].depth = std::max(standing[next].depth, standing[t].depth + 1);
+    }
     layers = std::max(layers, tasks[t].layer);
     if (tasks[t].on_resource) {
       of[tasks[t].resource].push_back(t);
     } else {
       const auto& message = std::get<Message>(graph.works()[tasks[t].work]);
-      of[servers_.sender(message.from)].push_back(t);
+      std::vector<TaskId>& sent = of[servers_.sender(message.from)];
+      if (!sent.empty() && tasks[sent.back()].layer == tasks[t].layer &&
+          standing[sent.back()].depth == standing[t].depth) {
+        standing[t].turn = standing[sent.back()].turn + 1;
+      }
+      for (const TaskId next : graph.successors(t)) {
+        standing[next].turn = std::max(standing[next].turn, standing[t].turn);
+      }
+      sent.push_back(t);
       of[servers_.receiver(message.to)].push_back(t);
     }
   }
@@ -48,7 +60,7 @@ Rotation::Rotation(const StepGraph& graph, const Deployment& deployment,
     const bool resource = s < servers_.resources;
     const bool kernels = resource && graph.resources()[s].compute;
     bool ports_lag = false;
-    order_server(s, of[s], depth, layers,
+    order_server(s, of[s], standing, layers,
                  !resource ? 0
                  : kernels ? lags.kernels
                            : lags.links,
@@ -59,7 +71,7 @@ Rotation::Rotation(const StepGraph& graph, const Deployment& deployment,
 }
 
 void Rotation::order_server(std::size_t server, std::span<const TaskId> tasks,
-                            std::span<const std::uint32_t> depths, std::uint32_t layers,
+                            std::span<const Standing> standing, std::uint32_t layers,
                             std::uint32_t lag, bool& lags) {
   if (tasks.empty()) return;
   // Visits: what a micro-batch does here in one go. Tasks of one depth of a layer are one visit
@@ -80,7 +92,8 @@ void Rotation::order_server(std::size_t server, std::span<const TaskId> tasks,
     if (!visits.empty()) {
       Visit& last = visits.back();
       const TaskId before = last.tasks.back();
-      const bool together = graph_.tasks()[before].layer == layer && depths[before] == depths[t];
+      const bool together =
+          graph_.tasks()[before].layer == layer && standing[before].depth == standing[t].depth;
       if (together || follows(before, t)) {
         last.tasks.push_back(t);
         continue;
@@ -91,29 +104,39 @@ void Rotation::order_server(std::size_t server, std::span<const TaskId> tasks,
     lags = lags || phase > 0;
     visits.push_back({layer, phase, {t}});
   }
+  // First what was sent first: each sender begins with another receiver.
+  for (Visit& visit : visits) {
+    std::stable_sort(visit.tasks.begin(), visit.tasks.end(), [&](TaskId a, TaskId b) {
+      return std::tie(standing[a].depth, standing[a].turn) <
+             std::tie(standing[b].depth, standing[b].turn);
+    });
+  }
   // The LM head counts as part of the layer after the last, which is the first of the next step:
   // a micro-batch goes on from one to the other.
   struct Entry {
     std::uint64_t key;
+    std::uint32_t phase;
     std::int32_t step;
     std::size_t visit;
     std::uint32_t micro_batch;
   };
   std::vector<Entry> places;
-  const std::uint64_t round = std::uint64_t{layers} * micro_batches_;
+  // Two places for each micro-batch's turn at a layer, so that a second phase falls between the
+  // first ones of others and they alternate all the way, over the ends of layers too.
+  const std::uint64_t round = 2 * std::uint64_t{layers} * micro_batches_;
   for (std::int32_t step = 0; step < 3; ++step) {
     for (std::size_t v = 0; v < visits.size(); ++v) {
       for (std::uint32_t m = 0; m < micro_batches_; ++m) {
-        const std::uint64_t key = static_cast<std::uint64_t>(step) * round +
-                                  std::uint64_t{visits[v].layer} * micro_batches_ + m +
-                                  std::uint64_t{lag} * visits[v].phase;
-        if (key < 2 * round) places.push_back({key, step, v, m});
+        const std::uint64_t turn = std::uint64_t{visits[v].layer} * micro_batches_ + m;
+        const std::uint64_t key = static_cast<std::uint64_t>(step) * round + 2 * turn +
+                                  (2 * std::uint64_t{lag} + 1) * visits[v].phase;
+        if (key < 2 * round) places.push_back({key, visits[v].phase, step, v, m});
       }
     }
   }
   std::sort(places.begin(), places.end(), [](const Entry& a, const Entry& b) {
-    return std::tie(a.key, a.step, a.visit, a.micro_batch) <
-           std::tie(b.key, b.step, b.visit, b.micro_batch);
+    return std::tie(a.key, a.phase, a.step, a.visit, a.micro_batch) <
+           std::tie(b.key, b.phase, b.step, b.visit, b.micro_batch);
   });
   Order& order = orders_[server];
   for (const Entry& place : places) {

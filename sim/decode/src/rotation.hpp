@@ -68,8 +68,12 @@ class Rotation {
     std::vector<Turn> first;  // before the cycle
     std::vector<Turn> cycle;  // every task of every micro-batch once
   };
+  struct Standing {
+    std::uint32_t depth = 0;
+    std::uint32_t turn = 0;
+  };
   void order_server(std::size_t server, std::span<const TaskId> tasks,
-                    std::span<const std::uint32_t> depths, std::uint32_t layers, std::uint32_t lag,
+                    std::span<const Standing> standing, std::uint32_t layers, std::uint32_t lag,
                     bool& lags);
 
   const StepGraph& graph_;

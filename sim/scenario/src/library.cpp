@@ -48,7 +48,8 @@ std::shared_ptr<const RequestTrace> Library::trace(const std::string& path, cons
 std::unique_ptr<hw::KernelModel> Library::kernels(const KernelChoice& choice,
                                                   const hw::ChipSpec& chip,
                                                   const std::string& scenario_file,
-                                                  std::optional<CalibrationDraw> draw) {
+                                                  std::optional<CalibrationDraw> draw,
+                                                  const hw::ChipSpec* as_shipped) {
   constexpr std::string_view kCalibrated = "calibrated:";
   const std::string& which = choice.model;
   if (which == "theoretical") {
@@ -63,12 +64,19 @@ std::unique_ptr<hw::KernelModel> Library::kernels(const KernelChoice& choice,
                     which));
   }
   const auto shared = calibration(reference_from(scenario_file, which.substr(kCalibrated.size())));
-  if (choice.prefer.empty() && !draw) return hw::calibrated_model(chip, *shared);
+  const bool on_other_links =
+      as_shipped != nullptr && chip.name == shared->chip &&
+      (chip.nic_bandwidth.value != as_shipped->nic_bandwidth.value ||
+       chip.scale_up_bandwidth.value != as_shipped->scale_up_bandwidth.value);
+  if (choice.prefer.empty() && !draw && !on_other_links) return hw::calibrated_model(chip, *shared);
   Calibration calibration = *shared;
   if (!choice.prefer.empty()) {
     prefer(calibration, choice.prefer);
     // As provenance tells it.
     calibration.name += fmt::format(" with {}", fmt::join(choice.prefer, ", "));
+  }
+  if (on_other_links) {
+    calibration = hw::calibrated::on_other_links(std::move(calibration), *as_shipped, chip);
   }
   if (draw) calibration = hw::calibrated::resampled(calibration, draw->seed);
   return hw::calibrated_model(chip, calibration);

@@ -35,6 +35,7 @@ class Resolver {
          [&](const std::string& name) { return library_.model(name); });
     deployment(scenario.deployment, in.deployment);
     network(scenario, in);
+    check_links(scenario);
     std::visit([&](const auto& kind) { workload(kind, in.workload, out.warnings); },
                scenario.workload);
     admission(scenario.admission, in.admission);
@@ -111,14 +112,15 @@ class Resolver {
       pool.price_per_gpu = listed->rate;
     }
     pool.memory_reserve = asked.memory_reserve;
+    const hw::ChipSpec as_shipped = chip;
     // What the scenario says of the links, the kernel model's collectives go by too.
     chip.nic_bandwidth.value = pool.nic_bandwidth;
     chip.scale_up_bandwidth.value = pool.scale_up_bandwidth;
     chip.chips_per_server.value = pool.gpus_per_node;
     if (!whole_ && asked.kernel_model.empty()) return;
     const auto kernels = [&](const std::vector<std::string>& preferred) {
-      return std::shared_ptr<const hw::KernelModel>(
-          library_.kernels({asked.kernel_model, preferred}, chip, located_.file, draw_));
+      return std::shared_ptr<const hw::KernelModel>(library_.kernels(
+          {asked.kernel_model, preferred}, chip, located_.file, draw_, &as_shipped));
     };
     pool.kernels = tried(pointer + "/kernel_model", [&] { return kernels({}); });
     if (pool.kernels && !asked.prefer_kernels.empty()) {
@@ -196,6 +198,58 @@ class Resolver {
       to.spines = static_cast<int>(fabric->spines);
       to.oversubscription = fabric->oversubscription;
       to.hop_latency = fabric->hop_latency;
+    }
+  }
+
+  // What a deployment has no use for is refused, so that it is not taken for granted.
+  void check_links(const Scenario& scenario) {
+    const Deployment& d = scenario.deployment;
+    const auto neutral = [&](std::string_view pointer, const Transport& asked,
+                             std::string_view why) {
+      if (asked.overhead != Seconds{}) {
+        error(fmt::format("{}/overhead_us", pointer), fmt::format("{}: expected 0", why));
+      }
+      if (asked.efficiency != 1.0) {
+        error(fmt::format("{}/efficiency", pointer), fmt::format("{}: expected 1", why));
+      }
+    };
+    const bool whole = std::holds_alternative<WholePool>(d.pools);
+    if (d.collectives == decode::CollectiveTiming::kernel_model) {
+      constexpr std::string_view kWhy =
+          "of no effect where \"collectives\" are timed by the \"kernel_model\"";
+      neutral("/scale_up", scenario.scale_up.transport, kWhy);
+      if (scenario.scale_up.in_switch_reduction) {
+        error("/scale_up/in_switch_reduction", fmt::format("{}: expected false", kWhy));
+      }
+      if (whole) {
+        neutral("/network", scenario.network.transport, kWhy);
+        if (scenario.network.copies != decode::Copies::per_expert) {
+          error("/network/copies", fmt::format("{}: expected \"per_expert\"", kWhy));
+        }
+      }
+    }
+    if (scenario.network.copies != decode::Copies::per_expert &&
+        d.strategy != "wide_expert_parallel") {
+      error("/network/copies",
+            "of no effect but in \"wide_expert_parallel\": expected \"per_expert\"");
+    }
+    if (scenario.network.nodes_per_token && scenario.network.copies != decode::Copies::per_node) {
+      error("/network/nodes_per_token", "of no effect unless \"copies\" are \"per_node\"");
+    }
+    if (!whole) return;
+    if (d.dispatch != decode::Dispatch::broadcast) {
+      error("/deployment/dispatch", "of no effect but in \"afd\": expected \"broadcast\"");
+    }
+    if (d.gathering != decode::Gathering::whole) {
+      error("/deployment/gathering", "of no effect but in \"afd\": expected \"whole\"");
+    }
+    constexpr std::string_view kNoMessages =
+        "of no effect where no pool sends messages to another, as in \"afd\"";
+    if (scenario.network.model != decode::NetworkModel::ports) {
+      error("/network/model", fmt::format("{}: expected \"ports\"", kNoMessages));
+    }
+    if (scenario.network.fabric) {
+      error("/network/fabric", fmt::format("{}: expected none", kNoMessages));
     }
   }
 

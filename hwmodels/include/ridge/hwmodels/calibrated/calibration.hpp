@@ -65,6 +65,9 @@ void prefer(Calibration& calibration, const std::vector<std::string>& kernels);
 // UserError where the generations differ.
 [[nodiscard]] Calibration transferred(const Calibration& calibration, const ChipSpec& from,
                                       const ChipSpec& to);
+// The same chip on other links: what goes over scale-up links and NICs follows their bandwidths.
+[[nodiscard]] Calibration on_other_links(Calibration calibration, const ChipSpec& from,
+                                         const ChipSpec& to);
 
 // Relative standard error that a transfer adds: what it is between chips of one balance, growing
 // with the change of balance, in e-folds of FLOP per byte and of compute units per byte per second

@@ -30,11 +30,13 @@ class Library {
   [[nodiscard]] std::shared_ptr<const RequestTrace> trace(const std::string& path,
                                                           const Trace& how);
 
-  // A relative path to a calibration counts from the folder of `scenario_file`.
+  // A relative path to a calibration counts from the folder of `scenario_file`. `as_shipped`: the
+  // chip without what a pool says of its links, which a calibration made on it was measured over.
   [[nodiscard]] std::unique_ptr<hw::KernelModel> kernels(const KernelChoice& choice,
                                                          const hw::ChipSpec& chip,
                                                          const std::string& scenario_file,
-                                                         std::optional<CalibrationDraw> draw = {});
+                                                         std::optional<CalibrationDraw> draw = {},
+                                                         const hw::ChipSpec* as_shipped = nullptr);
 
  private:
   template <typename T>
