@@ -298,6 +298,7 @@ TEST(Admission, ByCurrentLengthHoldsMoreAndTakesPlacesAway) {
   const auto now = test::run(long_outputs(AdmissionPolicy::current_length));
   EXPECT_GT(now.mean_requests, 1.4 * whole.mean_requests);
   EXPECT_GT(now.kv_filled, 0.95);
+  EXPECT_GE(now.kv_reserved, now.kv_filled);
   EXPECT_LE(now.kv_peak, 1.0);
   EXPECT_GT(now.requests_preempted, 0U);
   EXPECT_EQ(now.requests_arrived,

@@ -237,8 +237,10 @@ bool Requests::step(SimTime now, std::size_t lane, double seconds) {
   }
   accounting_.preempted(preempted);
   accounting_.fills(now, filled, pool.kv_filled());
-  if (left == 0 && preempted == 0) return false;
-  tell_holdings(now);
+  const bool grows = input_.admission.policy == AdmissionPolicy::current_length;
+  const bool freed = left > 0 || preempted > 0;
+  if (freed || grows) tell_holdings(now);
+  if (!freed) return false;
   if (input_.workload.kind == Workload::Kind::closed_loop) {
     for (std::size_t i = 0; i < left; ++i) pool.enqueue(draw_request(now));
   }
