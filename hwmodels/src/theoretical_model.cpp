@@ -60,10 +60,39 @@ class TheoreticalModel final : public KernelModel {
   SecondsPerByte seconds_per_wire_byte_;
 };
 
+class AssumedModel final : public KernelModel {
+ public:
+  AssumedModel(ChipSpec chip, const AssumedKernels& assumed)
+      : theory_(std::move(chip)), assumed_(assumed) {}
+
+  [[nodiscard]] Timing time(const models::Operator& op) const override {
+    Timing timing = theory_.time(op);
+    if (timing.bound == Resource::none) return timing;
+    const Seconds work = timing.time / assumed_.efficiency;
+    timing.time = assumed_.launch + work;
+    if (assumed_.launch > work) timing.bound = Resource::launch;
+    return timing;
+  }
+
+  [[nodiscard]] const ChipSpec& chip() const override { return theory_.chip(); }
+  [[nodiscard]] std::string provenance() const override {
+    return fmt::format("assumed: {:g} of the roofline, {:g} us a launch", assumed_.efficiency,
+                       1e6 * assumed_.launch.value());
+  }
+
+ private:
+  TheoreticalModel theory_;
+  AssumedKernels assumed_;
+};
+
 }  // namespace
 
 std::unique_ptr<KernelModel> theoretical_model(ChipSpec chip) {
   return std::make_unique<TheoreticalModel>(std::move(chip));
+}
+
+std::unique_ptr<KernelModel> assumed_model(ChipSpec chip, const AssumedKernels& assumed) {
+  return std::make_unique<AssumedModel>(std::move(chip), assumed);
 }
 
 }  // namespace ridge::hw

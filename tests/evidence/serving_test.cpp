@@ -147,6 +147,8 @@ TEST(Serving, WhatCannotBeAskedSaysWhy) {
             "the precision of the weights is not stated");
   EXPECT_EQ(reason("a,s,,Llama-3.1-70B,H100,4,,4,,,fp8,,,1000,1,,TTFT,10,ms\n"),
             "the metric \"TTFT\" in ms");
+  EXPECT_THAT(reason("a,s,,Llama-3.1-70B,H100,3,,3,,,fp8,,,1000,1,,TPOT,10,ms\n"),
+              testing::StartsWith("64 heads of \"gqa\" do not divide over 3"));
 }
 
 }  // namespace

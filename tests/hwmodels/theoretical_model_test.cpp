@@ -47,5 +47,16 @@ TEST(TheoreticalModel, AWideProductTakesItsFlop) {
   EXPECT_EQ(timing.bound, Resource::compute);
 }
 
+TEST(AssumedModel, TakesALaunchAndItsEfficiencyOfTheRoofline) {
+  const models::Operator op{
+      .name = "op", .shape = models::Elementwise{.values_read = 1e9, .values_written = 1e9}};
+  const auto theory = theoretical_model(chip());
+  const auto assumed = assumed_model(chip(), {.efficiency = 0.5, .launch = Seconds{3e-6}});
+  EXPECT_NEAR(assumed->time(op).time.value(), 3e-6 + 2.0 * theory->time(op).time.value(), 1e-15);
+  EXPECT_EQ(assumed->provenance(), "assumed: 0.5 of the roofline, 3 us a launch");
+  // Nothing to do takes no launch.
+  EXPECT_EQ(assumed->time({.name = "none", .shape = models::Elementwise{}}).time.value(), 0.0);
+}
+
 }  // namespace
 }  // namespace ridge::hw

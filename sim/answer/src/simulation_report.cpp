@@ -215,7 +215,7 @@ SimulationReport simulate(scenario::SimulationScenario scenario, const RunOption
   report.attention_pool = d.index_of(decode::Role::attention);
   report.ffn_pool = d.index_of(decode::Role::ffn);
   report.calibrated = std::any_of(d.pools.begin(), d.pools.end(), [](const decode::Pool& pool) {
-    return pool.kernels->provenance() != "theory";
+    return pool.kernels->provenance().starts_with("calibrated");
   });
   if (options.floor) report.theoretical_floor = floor_of(input);
 

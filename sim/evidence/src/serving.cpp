@@ -156,8 +156,10 @@ class Asker {
     const std::int64_t node = over_nodes(scenario);
     const bool wide = is_wide(scenario);
     if (wide && engine != nullptr) scenario.deployment.execution = engine->execution_over_nodes;
-    // Expert parallelism over nodes comes with a balancer of their load.
-    if (!wide && (engine == nullptr || !engine->even_routing)) {
+    // Copies are made by a balancer of the experts' load, and one comes with expert parallelism
+    // over nodes.
+    const bool balanced = wide || row.redundant_experts.value_or(0.0) > 0.0;
+    if (!balanced && (engine == nullptr || !engine->even_routing)) {
       scenario.noise.experts = scenario::PowerLawExperts{terms_.popularity_exponent};
     }
     if (auto problem = cache(row, scenario)) return *problem;
@@ -591,7 +593,11 @@ void predict_serving(const std::vector<ServingRow>& rows, const std::string& fil
           out[i] = predict(std::get<Question>(question), samples, library);
         }
       } catch (const UserError& e) {
-        throw UserError(fmt::format("{}: line {}: {}", file, row.line, e.what()));
+        // A deployment that cannot be run as the table says.
+        std::string reason = e.what();
+        const std::string where = file + ": /deployment: ";
+        if (reason.starts_with(where)) reason.erase(0, where.size());
+        out[i] = LedgerGap{.figure = row.id, .source = row.source, .reason = std::move(reason)};
       }
       return true;
     };

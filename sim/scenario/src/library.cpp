@@ -52,8 +52,14 @@ std::unique_ptr<hw::KernelModel> Library::kernels(const KernelChoice& choice,
                                                   const hw::ChipSpec* as_shipped) {
   constexpr std::string_view kCalibrated = "calibrated:";
   const std::string& which = choice.model;
+  if (choice.assumed && which != "theoretical") {
+    throw UserError("assumed_kernels go with \"theoretical\": a calibration has measured them");
+  }
   if (which == "theoretical") {
-    if (choice.prefer.empty()) return hw::theoretical_model(chip);
+    if (choice.prefer.empty()) {
+      return choice.assumed ? hw::assumed_model(chip, *choice.assumed)
+                            : hw::theoretical_model(chip);
+    }
     throw UserError(
         "prefer_kernels chooses between measured kernels; \"theoretical\" knows of none");
   }

@@ -8,6 +8,20 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+namespace ridge::hw {
+
+static const KeyTable& keys_of(const AssumedKernels* /*of*/) {
+  static const KeyTable table = key_table<AssumedKernels>(
+      "assumed_kernels", "What kernels are taken to reach where none was measured.",
+      {
+          key<&AssumedKernels::efficiency>("efficiency", "Of the roofline.", positive(1.0)),
+          key<&AssumedKernels::launch>("launch_us", "Of each kernel.", at_least(0)),
+      });
+  return table;
+}
+
+}  // namespace ridge::hw
+
 namespace ridge::decode {
 
 static const KeyTable& keys_of(const Execution::ExchangeKernels* /*of*/) {
@@ -277,6 +291,9 @@ KeyTable pool_table(std::string name, Holds holds) {
                               "lists them.",
                               keys::AtLeastOne{"the name of at least one kernel"})
           .optional(),
+      key<&P::assumed_kernels>("assumed_kernels",
+                               "With \"theoretical\": what kernels are taken to reach where none "
+                               "was measured. Without it they reach the roofline."),
       key<&P::gpus_per_node>("gpus_per_node",
                              "That reach each other over scale-up links; the chip's where absent.",
                              between(1, kMaxGpus)),

@@ -119,8 +119,9 @@ class Resolver {
     chip.chips_per_server.value = pool.gpus_per_node;
     if (!whole_ && asked.kernel_model.empty()) return;
     const auto kernels = [&](const std::vector<std::string>& preferred) {
-      return std::shared_ptr<const hw::KernelModel>(library_.kernels(
-          {asked.kernel_model, preferred}, chip, located_.file, draw_, &as_shipped));
+      return std::shared_ptr<const hw::KernelModel>(
+          library_.kernels({asked.kernel_model, preferred, asked.assumed_kernels}, chip,
+                           located_.file, draw_, &as_shipped));
     };
     pool.kernels = tried(pointer + "/kernel_model", [&] { return kernels({}); });
     if (pool.kernels && !asked.prefer_kernels.empty()) {

@@ -63,4 +63,14 @@ class KernelModel {
 // naming what is unknown.
 [[nodiscard]] std::unique_ptr<KernelModel> theoretical_model(ChipSpec chip);
 
+// What someone takes a chip's kernels to reach where none was measured.
+struct AssumedKernels {
+  double efficiency = 1.0;  // of the roofline
+  Seconds launch;           // of each kernel
+  friend bool operator==(const AssumedKernels&, const AssumedKernels&) = default;
+};
+// The roofline at this efficiency, behind a launch: an assumption, told as one.
+[[nodiscard]] std::unique_ptr<KernelModel> assumed_model(ChipSpec chip,
+                                                         const AssumedKernels& assumed);
+
 }  // namespace ridge::hw

@@ -2,8 +2,10 @@
 #pragma once
 
 #include "ridge/base/json.hpp"
+#include "ridge/hwmodels/kernel_model.hpp"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +22,8 @@ struct KernelChoice {
   std::string model;
   // Kernels to time operators by where the calibration has several for one, the first first.
   std::vector<std::string> prefer;
+  // With "theoretical": what its kernels reach of it.
+  std::optional<hw::AssumedKernels> assumed{};
 };
 
 // A list of names of kernels.

@@ -27,6 +27,7 @@ struct Pool {
   ChipReference chip;
   std::string kernel_model;  // "theoretical", or "calibrated:" and a name or path
   std::vector<std::string> prefer_kernels;
+  std::optional<hw::AssumedKernels> assumed_kernels;
   std::optional<std::int64_t> gpus_per_node;
   std::optional<BytesPerSecond> nic_bandwidth;
   std::optional<BytesPerSecond> scale_up_bandwidth;
