@@ -144,6 +144,20 @@ std::string whole_number_words(NumberRange range) {
   return number_words(range, {}, true);
 }
 
+namespace {
+std::string_view question_in(std::string_view page, const std::string& name) {
+  const std::size_t at = page.find(kQuestionInPage);
+  if (at == std::string_view::npos) {
+    throw UserError(fmt::format(
+        "{}: expected a page that Ridge wrote with --report, got one without a question in it; "
+        "name the scenario itself",
+        name));
+  }
+  page.remove_prefix(at + kQuestionInPage.size());
+  return page.substr(0, page.find("</script>"));
+}
+}  // namespace
+
 JsonDocument::JsonDocument(std::string name, Json value)
     : name_(std::move(name)), json_(std::make_shared<Json>(std::move(value))) {}
 
@@ -159,7 +173,9 @@ JsonDocument JsonDocument::parse(std::string_view text, std::string name, JsonLi
 }
 
 JsonDocument JsonDocument::read(const std::filesystem::path& path, JsonLimits limits) {
-  return parse(read_file(path, limits.max_bytes), path.string(), limits);
+  const std::string text = read_file(path, limits.max_bytes);
+  return parse(path.extension() == ".html" ? question_in(text, path.string()) : text, path.string(),
+               limits);
 }
 
 bool NumberBinding::assign(double value) const {

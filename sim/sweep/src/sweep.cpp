@@ -252,6 +252,9 @@ std::size_t SweepResult::position(std::uint64_t point, std::size_t axis) const {
 const std::string& SweepResult::provenance() const {
   return plan_->provenance();
 }
+const std::vector<Bound>& SweepResult::bounds() const {
+  return plan_->bounds();
+}
 const std::vector<std::string>& SweepResult::notes() const {
   return plan_->notes();
 }

@@ -222,6 +222,7 @@ std::vector<std::size_t> SweepPlan::check_combinations() {
   }
   std::set<std::string> provenances;
   std::set<std::string> notes;
+  std::set<Bound> bounds;
   std::vector<std::size_t> positions(scenario_.axes.size());
   std::vector<std::vector<std::string>> checked(scenario_.axes.size());
   std::vector<std::size_t> homeless;
@@ -237,6 +238,7 @@ std::vector<std::size_t> SweepPlan::check_combinations() {
     SweepQuestion question(*this, positions);
     provenances.insert(question.evaluator().provenance());
     for (auto& note : question.evaluator().notes()) notes.insert(std::move(note));
+    for (auto& bound : question.evaluator().bounds()) bounds.insert(std::move(bound));
     Diagnostics diagnostics;
     for (const std::size_t a : order().subspan(rereading_)) {
       const Axis& axis = scenario_.axes[a];
@@ -265,6 +267,7 @@ std::vector<std::size_t> SweepPlan::check_combinations() {
   }
   provenance_ = fmt::format("{}", fmt::join(provenances, "; "));
   notes_.assign(notes.begin(), notes.end());
+  bounds_.assign(bounds.begin(), bounds.end());
   return homeless;
 }
 

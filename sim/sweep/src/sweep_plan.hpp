@@ -31,6 +31,7 @@ class SweepPlan {
 
   [[nodiscard]] const std::string& provenance() const { return provenance_; }
   [[nodiscard]] const std::vector<std::string>& notes() const { return notes_; }
+  [[nodiscard]] const std::vector<Bound>& bounds() const { return bounds_; }
 
  private:
   void set_order(const std::vector<bool>& reread);
@@ -47,6 +48,7 @@ class SweepPlan {
   std::vector<std::uint64_t> stride_;  // by axis: points between two turns; 1 where zipped
   std::string provenance_;
   std::vector<std::string> notes_;
+  std::vector<Bound> bounds_;
 };
 
 // A question with the values of the rereading axes in it, its documents in place.

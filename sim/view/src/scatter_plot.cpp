@@ -5,6 +5,7 @@
 #include "ridge/view/text_table.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <set>
@@ -24,6 +25,7 @@ constexpr double kRight = 20.0;
 constexpr double kTop = 86.0;  // title, subtitle, legend, label of the y axis
 constexpr double kBottom = 44.0;
 constexpr double kLegend = 58.0;
+constexpr double kMargin = 16.0;
 constexpr double kLetter = 6.2;  // width, of the small font
 constexpr double kLine = 14.0;   // height, of the same
 constexpr int kTicks = 6;
@@ -98,11 +100,56 @@ AxisMap axis_map(const ScatterPlot& plot, double PlotPoint::*value, ScatterPlot:
       most = std::max(most, point.*value);
     }
   }
+  // A bound is seen, too, unless that would press the points together.
+  const bool of_x = value == &PlotPoint::x;
+  for (const PlotLine& line : plot.lines) {
+    const double span = std::max(most - least, 0.2 * std::abs(most));
+    if (line.across == of_x || !(line.value > least - span && line.value < most + span)) continue;
+    least = std::min(least, line.value);
+    most = std::max(most, line.value);
+  }
   if (least > most) least = most = 1.0;
   return {scale == ScatterPlot::Scale::linear ? round_ticks(least, most, kTicks)
                                               : decade_ticks(least, most),
           scale, from, to};
 }
+
+struct Box {
+  double left;
+  double top;
+  double right;
+  double bottom;
+  [[nodiscard]] bool meets(const Box& other) const {
+    return left < other.right && other.left < right && top < other.bottom && other.top < bottom;
+  }
+};
+
+// Finds room for labels: above a point, or beside or below it where another stands there already.
+class Labels {
+ public:
+  void put(double x, double y, double away, const std::string& text, std::string& svg) {
+    const double width = kLetter * static_cast<double>(display_width(text));
+    const double lower = away + 0.7 * kLine;
+    const std::array<std::pair<double, double>, 4> places = {{{x, y - away},
+                                                              {x + away + 0.5 * width, y + 4.0},
+                                                              {x - away - 0.5 * width, y + 4.0},
+                                                              {x, y + lower}}};
+    for (const auto& [middle, base] : places) {
+      const Box box{middle - 0.5 * width, base - 0.75 * kLine, middle + 0.5 * width, base + 2.0};
+      const bool inside = box.left >= 0.0 && box.right <= kWidth;
+      const bool free = std::none_of(taken_.begin(), taken_.end(),
+                                     [&](const Box& other) { return box.meets(other); });
+      if (!inside || !free) continue;
+      taken_.push_back(box);
+      svg += fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"middle\">{}</text>\n",
+                         middle, base, escaped(text));
+      return;
+    }
+  }
+
+ private:
+  std::vector<Box> taken_;
+};
 
 void draw(const ScatterPlot& plot, const PlotSeries& series, const AxisMap& x, const AxisMap& y,
           std::string& svg) {
@@ -115,7 +162,9 @@ void draw(const ScatterPlot& plot, const PlotSeries& series, const AxisMap& x, c
     const double at_x = x(point.x);
     const double at_y = y(point.y);
     if (series.connected) line += fmt::format("{:.1f},{:.1f} ", at_x, at_y);
-    if (!taken.insert({std::lround(at_x), std::lround(at_y)}).second) continue;
+    if (series.radius <= 0.0 || !taken.insert({std::lround(at_x), std::lround(at_y)}).second) {
+      continue;
+    }
     const std::string title =
         point.label.empty() ? "" : fmt::format("<title>{}</title>", escaped(point.label));
     if (series.marker == PlotSeries::Marker::dot) {
@@ -125,31 +174,60 @@ void draw(const ScatterPlot& plot, const PlotSeries& series, const AxisMap& x, c
       svg += fmt::format("<path d=\"M{0:.1f} {1:.1f}l{2} {2}l-{2} {2}l-{2} -{2}z\">{3}</path>\n",
                          at_x, at_y - series.radius, series.radius, title);
     }
-    if (series.labeled && !point.label.empty()) {
-      svg += fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"middle\">{}</text>\n", at_x,
-                         at_y - series.radius - 3.0, escaped(point.label));
-    }
   }
   svg += "</g>\n";
+  for (const PlotBar& bar : series.bars) {
+    if (!drawable(plot, {bar.x0, bar.y0, {}}) || !drawable(plot, {bar.x1, bar.y1, {}})) continue;
+    svg += fmt::format(
+        "<line x1=\"{:.1f}\" y1=\"{:.1f}\" x2=\"{:.1f}\" y2=\"{:.1f}\" stroke=\"{}\" "
+        "stroke-opacity=\"0.6\"/>\n",
+        x(bar.x0), y(bar.y0), x(bar.x1), y(bar.y1), series.color);
+  }
   if (!line.empty()) {
     svg +=
         fmt::format("<polyline points=\"{}\" fill=\"none\" stroke=\"{}\"/>\n", line, series.color);
   }
 }
 
-// One line, above the plot.
-std::string legend(const std::vector<PlotSeries>& series) {
+// Above the plot, in as many lines as it takes; how far they push it down goes to `lower`.
+std::string legend(const std::vector<PlotSeries>& series, double& lower) {
   std::string svg;
   double at = kLeft;
   for (const auto& one : series) {
     if (one.name.empty()) continue;
+    const double width = 30.0 + kLetter * static_cast<double>(display_width(one.name));
+    if (at > kLeft && at + width > kWidth) {
+      at = kLeft;
+      lower += kLine;
+    }
     svg += fmt::format(
         "<circle cx=\"{:.1f}\" cy=\"{}\" r=\"4\" fill=\"{}\"/>"
         "<text x=\"{:.1f}\" y=\"{}\">{}</text>\n",
-        at + 4.0, kLegend - 4.0, one.color, at + 12.0, kLegend, escaped(one.name));
-    at += 30.0 + kLetter * static_cast<double>(one.name.size());
+        at + 4.0, kLegend + lower - 4.0, one.color, at + 12.0, kLegend + lower, escaped(one.name));
+    at += width;
   }
   return svg;
+}
+
+std::string bound(const PlotLine& line, const AxisMap& x, const AxisMap& y) {
+  const AxisMap& axis = line.across ? y : x;
+  if (line.value < axis.ticks().front() || line.value > axis.ticks().back()) return {};
+  const double at = axis(line.value);
+  const std::string stroke = "stroke=\"#c2362b\" stroke-dasharray=\"6 4\"";
+  if (line.across) {
+    return fmt::format(
+        "<line x1=\"{}\" x2=\"{}\" y1=\"{:.1f}\" y2=\"{:.1f}\" {}/>\n"
+        "<text x=\"{}\" y=\"{:.1f}\" text-anchor=\"end\" fill=\"#c2362b\">{}</text>\n",
+        kLeft, kWidth - kRight, at, at, stroke, kWidth - kRight - 4.0, at - 5.0,
+        escaped(line.label));
+  }
+  const double needed = kLetter * static_cast<double>(display_width(line.label)) + 10.0;
+  const bool to_the_left = at + needed > kWidth - kRight;
+  return fmt::format(
+      "<line x1=\"{0:.1f}\" x2=\"{0:.1f}\" y1=\"{1}\" y2=\"{2}\" {3}/>\n"
+      "<text x=\"{4:.1f}\" y=\"{5}\" text-anchor=\"{6}\" fill=\"#c2362b\">{7}</text>\n",
+      at, kTop, kHeight - kBottom, stroke, at + (to_the_left ? -5.0 : 5.0), kTop + 12.0,
+      to_the_left ? "end" : "start", escaped(line.label));
 }
 
 }  // namespace
@@ -186,17 +264,18 @@ std::string ScatterPlot::svg() const {
     return AxisMap(std::move(span), y_scale, kHeight - kBottom, kTop);
   }();
 
-  constexpr double kMargin = 16.0;
-  const auto lines =
+  const auto words =
       wrapped(subtitle, static_cast<std::size_t>((kWidth - 2.0 * kMargin) / kLetter));
-  const double lower = kLine * static_cast<double>(lines.size() - 1);
+  double lower = kLine * static_cast<double>(words.size() - 1);
+  const std::string names = legend(series, lower);
   std::string out = svg::opening(kWidth, kHeight + lower);
   out +=
       fmt::format("<text x=\"{}\" y=\"20\" font-size=\"13\">{}</text>\n", kMargin, escaped(title));
-  for (std::size_t i = 0; i < lines.size(); ++i) {
+  for (std::size_t i = 0; i < words.size(); ++i) {
     out += fmt::format("<text x=\"{}\" y=\"{}\" fill=\"#555\">{}</text>\n", kMargin,
-                       38.0 + kLine * static_cast<double>(i), escaped(lines[i]));
+                       38.0 + kLine * static_cast<double>(i), escaped(words[i]));
   }
+  out += names;
   out += fmt::format("<g transform=\"translate(0 {})\">\n", lower);
   for (const double tick : x.ticks()) {
     out += fmt::format(
@@ -220,7 +299,21 @@ std::string ScatterPlot::svg() const {
       0.5 * (kLeft + kWidth - kRight), kHeight - 10.0, escaped(x_label), kLeft, kTop - 8.0,
       escaped(y_label));
   for (const auto& one : series) draw(*this, one, x, y, out);
-  return out + legend(series) + "</g>\n</svg>\n";
+  for (const auto& line : lines) out += bound(line, x, y);
+  Labels labels;
+  for (const auto& one : series) {
+    if (!one.labeled) continue;
+    for (const PlotPoint& point : one.points) {
+      if (!drawable(*this, point) || point.label.empty()) continue;
+      labels.put(x(point.x), y(point.y), one.radius + 3.0, point.label, out);
+    }
+  }
+  if (!note.empty()) {
+    out += fmt::format(
+        "<text x=\"{}\" y=\"{}\" text-anchor=\"middle\" font-size=\"13\">{}</text>\n",
+        0.5 * (kLeft + kWidth - kRight), 0.5 * (kTop + kHeight - kBottom), escaped(note));
+  }
+  return out + "</g>\n</svg>\n";
 }
 
 }  // namespace ridge::view

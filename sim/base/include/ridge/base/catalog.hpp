@@ -31,8 +31,8 @@ class Catalog {
   [[nodiscard]] const std::vector<std::string>& names() const { return names_; }
   [[nodiscard]] const std::string& what() const { return what_; }
 
-  // The path itself where `name_or_path` ends in ".json", contains a '/' or is "-" (standard
-  // input), else the file of that name. Throws UserError with the nearest name where there is none,
+  // The path itself where `name_or_path` ends in ".json" or ".html" (a page holds the question it
+  // answers), contains a '/' or is "-" (standard input), else the file of that name. Throws UserError with the nearest name where there is none,
   // and where a shipped part and one's own share the name: neither silently stands in for the
   // other.
   [[nodiscard]] std::filesystem::path resolve(std::string_view name_or_path) const;

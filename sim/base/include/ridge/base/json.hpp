@@ -28,11 +28,15 @@ struct JsonLimits {
   std::size_t max_depth = 64;
 };
 
+// How the question begins that a page of Ridge holds.
+inline constexpr std::string_view kQuestionInPage =
+    "<script type=\"application/json\" id=\"ridge-question\">";
+
 // A parsed JSON text and the name it is known by in messages.
 class JsonDocument {
  public:
-  // Throws UserError: unreadable, too large, not JSON (with line and column), nested too deeply, a
-  // key given twice, a number out of range.
+  // Of a page that Ridge wrote, the question it answers. Throws UserError: unreadable, too large,
+  // not JSON (with line and column), nested too deeply, a key given twice, a number out of range.
   static JsonDocument read(const std::filesystem::path& path, JsonLimits limits = {});
   static JsonDocument parse(std::string_view text, std::string name, JsonLimits limits = {});
   JsonDocument(std::string name, nlohmann::json value);

@@ -7,6 +7,7 @@
 #include "ridge/view/figure.hpp"
 
 #include <atomic>
+#include <compare>
 #include <cstddef>
 #include <memory>
 #include <mutex>
@@ -34,6 +35,14 @@ class LabelTable {
   std::vector<std::string> names_;
 };
 
+// What a column's figures are held against: an SLA.
+struct Bound {
+  std::string column;
+  double value = 0.0;  // in the column's unit
+  std::string label;
+  friend auto operator<=>(const Bound&, const Bound&) = default;
+};
+
 // One thread's copy of a question. Its numbers are changed in place between evaluations.
 class Evaluator {
  public:
@@ -49,6 +58,7 @@ class Evaluator {
   [[nodiscard]] virtual std::string provenance() const = 0;
   // What a reader must know before believing the figures.
   [[nodiscard]] virtual std::vector<std::string> notes() const = 0;
+  [[nodiscard]] virtual std::vector<Bound> bounds() const { return {}; }
 };
 
 // A place in a question where a string is the name or path of a document that may stand there

@@ -51,6 +51,7 @@ class SweepResult {
   [[nodiscard]] std::size_t position(std::uint64_t point, std::size_t axis) const;
   [[nodiscard]] const std::string& provenance() const;
   [[nodiscard]] const std::vector<std::string>& notes() const;
+  [[nodiscard]] const std::vector<Bound>& bounds() const;
 
   // The subject of a reference, empty for the sweep itself.
   [[nodiscard]] const std::string& subject() const { return subject_; }

@@ -12,8 +12,10 @@ namespace ridge::sweep {
 void check_picture(const SweepScenario& scenario);
 
 // An SVG document. Across: the first objective of "pareto"; up: the second. Every row is a dot,
-// the front a line; one color per group that is compared within itself; references are named
-// diamonds. Throws UserError as check_picture() does.
-[[nodiscard]] std::string sweep_picture(const SweepResult& result);
+// the front a line, an SLA a dashed line; references are named diamonds. One color per group that
+// is compared within itself, or by what stands in the column or axis `color_by`. Throws UserError
+// as check_picture() does, and where there is no such column.
+[[nodiscard]] std::string sweep_picture(const SweepResult& result,
+                                        const std::string& color_by = {});
 
 }  // namespace ridge::sweep

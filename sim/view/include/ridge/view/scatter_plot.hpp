@@ -9,7 +9,15 @@ namespace ridge::view {
 struct PlotPoint {
   double x = 0.0;
   double y = 0.0;
-  std::string label;  // shown when the pointer rests on the dot; above it where the series says so
+  std::string label;  // shown when the pointer rests on the dot; beside it where the series says so
+};
+
+// A thin bar from one place to another: the interval of a point's value.
+struct PlotBar {
+  double x0 = 0.0;
+  double y0 = 0.0;
+  double x1 = 0.0;
+  double y1 = 0.0;
 };
 
 struct PlotSeries {
@@ -20,13 +28,21 @@ struct PlotSeries {
   double radius = 3.0;
   Marker marker = Marker::dot;
   bool connected = false;  // a line from point to point, in their order
-  bool labeled = false;    // labels stand above the points
+  bool labeled = false;    // labels stand beside the points
   std::vector<PlotPoint> points;
+  std::vector<PlotBar> bars;
 };
 
-// A horizontal line across the plot.
+// A horizontal line across the plot, in place of a tick.
 struct PlotGuide {
   double y = 0.0;
+  std::string label;
+};
+
+// A bound drawn through the plot, dashed: an SLA.
+struct PlotLine {
+  bool across = false;  // at a value of y; otherwise upright, at a value of x
+  double value = 0.0;
   std::string label;
 };
 
@@ -42,10 +58,12 @@ struct ScatterPlot {
   std::vector<PlotSeries> series;  // later ones are drawn above earlier ones
   // Where given, they take the place of the y axis's own ticks, and the axis spans them.
   std::vector<PlotGuide> guides;
+  std::vector<PlotLine> lines;
+  std::string note;  // in the middle of the plot, where there is nothing else to see
 
-  // Dots of a series that would land on the same spot are drawn once, so that a million of them
-  // make a picture of bounded size. Points that are not finite are left out; dots beyond the
-  // guides sit on the edge.
+  // Labels never cover each other; one that has no room is left to the pointer. Dots of a series
+  // that would land on the same spot are drawn once, so that a million of them make a picture of
+  // bounded size. Points that are not finite are left out; dots beyond the guides sit on the edge.
   [[nodiscard]] std::string svg() const;
 };
 
