@@ -6,6 +6,7 @@
 
 #include <fstream>
 #include <map>
+#include <set>
 #include <sstream>
 
 #include <fmt/format.h>
@@ -178,8 +179,9 @@ TEST(PipelinePicture, ShowsEveryPoolsRowsAndMicroBatchesInTheMiddleOfAStep) {
   auto input = scenario::load_simulation(scenario("step3-2a2f-4k-fp8"));
   input.input.measurement.steps = 2;
   const std::string svg = simulate(std::move(input), {.picture = true}).picture;
-  for (const char* row : {"attention 0: kernels", "ffn 0: kernels", "ffn 0: collectives",
-                          "attention 0: NICs, sending", "micro-batch 2</text>"}) {
+  for (const char* row :
+       {"attention 0: attention", "ffn 0: FFN", "ffn 0: all-gather", "ffn 0: reduce-scatter",
+        "attention 0: sending", "micro-batch 2</text>"}) {
     EXPECT_THAT(svg, HasSubstr(row));
   }
   // 61 layers and the LM head, which counts as one more: 31 is the middle, and all pass it.
@@ -188,6 +190,18 @@ TEST(PipelinePicture, ShowsEveryPoolsRowsAndMicroBatchesInTheMiddleOfAStep) {
   }
   EXPECT_THAT(svg, Not(HasSubstr("of layer 0,")));
   EXPECT_THAT(svg, testing::EndsWith("</svg>\n"));
+}
+
+TEST(PipelinePicture, TellsAttentionFromFfnAndDispatchFromCombineWhereOnePoolDoesAll) {
+  auto input = scenario::load_simulation(scenario("deepseek-v3-ep128-4k"));
+  input.input.measurement.steps = 2;
+  const std::string svg = simulate(std::move(input), {.picture = true}).picture;
+  for (const char* row :
+       {"gpus 0: attention", "gpus 0: FFN", "gpus 0: dispatch", "gpus 0: combine"}) {
+    EXPECT_THAT(svg, HasSubstr(row));
+  }
+  EXPECT_THAT(svg, HasSubstr("<title>dispatch of layer"));
+  EXPECT_THAT(svg, HasSubstr("<title>combine of layer"));
 }
 
 class ChromeTrace : public testing::TestWithParam<decode::NetworkModel> {
@@ -215,7 +229,7 @@ TEST_P(ChromeTrace, BusyTimesAddUpToTheReport) {
   std::map<std::uint64_t, double> kernels;
   std::map<std::uint64_t, double> collectives;
   for (const json& event : trace_.at("traceEvents")) {
-    if (event.at("ph") != "X") continue;
+    if (event.at("ph") != "X" || event.at("cat") == "operator") continue;
     const auto process = event.at("pid").get<std::uint64_t>();
     const double seconds = event.at("dur").get<double>() * 1e-6;
     if (event.at("tid") == 0) kernels[process] += seconds;
@@ -237,7 +251,7 @@ TEST_P(ChromeTrace, BusyTimesAddUpToTheReport) {
 TEST_P(ChromeTrace, SlicesOfAThreadFollowEachOther) {
   std::map<std::pair<int, int>, std::map<double, double>> threads;
   for (const json& event : trace_.at("traceEvents")) {
-    if (event.at("ph") != "X") continue;
+    if (event.at("ph") != "X" || event.at("cat") == "operator") continue;
     threads[{event.at("pid").get<int>(), event.at("tid").get<int>()}].emplace(
         event.at("ts").get<double>(), event.at("dur").get<double>());
   }
@@ -249,6 +263,58 @@ TEST_P(ChromeTrace, SlicesOfAThreadFollowEachOther) {
       end = start + length;
     }
   }
+}
+
+// A viewer nests a slice that lies within another of its thread.
+TEST_P(ChromeTrace, OperatorsFillTheStageThatTheyBelongTo) {
+  std::map<std::pair<int, double>, double> stages;  // (process, start) -> length
+  for (const json& event : trace_.at("traceEvents")) {
+    if (event.at("ph") != "X" || event.at("cat") == "operator" || event.at("tid") != 0) continue;
+    stages[{event.at("pid").get<int>(), event.at("ts").get<double>()}] =
+        event.at("dur").get<double>();
+  }
+  std::map<std::pair<int, double>, double> filled;
+  std::size_t operators = 0;
+  for (const json& event : trace_.at("traceEvents")) {
+    if (event.at("ph") != "X" || event.at("cat") != "operator") continue;
+    ++operators;
+    const int process = event.at("pid").get<int>();
+    const double start = event.at("ts").get<double>();
+    auto stage = stages.upper_bound({process, start + 1e-5});
+    ASSERT_NE(stage, stages.begin());
+    --stage;
+    ASSERT_EQ(stage->first.first, process);
+    EXPECT_LE(start + event.at("dur").get<double>(), stage->first.second + stage->second + 1e-4);
+    filled[stage->first] += event.at("dur").get<double>();
+  }
+  EXPECT_GT(operators, 1000U);
+  for (const auto& [stage, length] : filled) EXPECT_NEAR(length, stages.at(stage), 1e-4);
+}
+
+TEST_P(ChromeTrace, TellsMicroBatchesAndKindsOfCollectivesApart) {
+  std::set<std::string> names;
+  for (const json& event : trace_.at("traceEvents")) {
+    if (event.at("ph") == "X" && event.at("cat") != "operator") {
+      names.insert(event.at("name").get<std::string>());
+      EXPECT_GT(event.at("args").at("mean_tokens").get<double>(), 0.0);
+    }
+  }
+  for (const char* name : {"micro-batch 0: attention", "micro-batch 2: FFN",
+                           "micro-batch 1: all-gather", "micro-batch 1: reduce-scatter"}) {
+    EXPECT_TRUE(names.contains(name)) << name;
+  }
+}
+
+TEST_P(ChromeTrace, CountsNoMessageBelowZeroAndNoneAtTheEnd) {
+  std::map<int, double> last;
+  for (const json& event : trace_.at("traceEvents")) {
+    if (event.at("ph") != "C") continue;
+    const double value = event.at("args").at("value").get<double>();
+    EXPECT_GE(value, 0.0);
+    last[event.at("pid").get<int>()] = value;
+  }
+  EXPECT_EQ(last.size(), 4U);
+  for (const auto& [process, value] : last) EXPECT_EQ(value, 0.0) << process;
 }
 
 TEST_P(ChromeTrace, MessagesBeginAndEnd) {

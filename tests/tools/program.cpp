@@ -31,16 +31,20 @@ std::string contents(const std::string& path) {
 
 }  // namespace
 
-Outcome ridge(const std::vector<std::string>& arguments) {
+Outcome run(const std::string& program, const std::vector<std::string>& arguments) {
   const TemporaryFile out("out", "");
   const TemporaryFile err("err", "");
-  std::string command = quoted(RIDGE_PROGRAM);
+  std::string command = quoted(program);
   for (const auto& argument : arguments) command += " " + quoted(argument);
   command += " >" + quoted(out.path()) + " 2>" + quoted(err.path()) + " </dev/null";
   const int status = std::system(command.c_str());
   return {.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1,
           .out = contents(out.path()),
           .err = contents(err.path())};
+}
+
+Outcome ridge(const std::vector<std::string>& arguments) {
+  return run(RIDGE_PROGRAM, arguments);
 }
 
 }  // namespace ridge::test

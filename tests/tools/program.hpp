@@ -12,6 +12,8 @@ struct Outcome {
   std::string err;
 };
 
+// Another program, found on PATH.
+[[nodiscard]] Outcome run(const std::string& program, const std::vector<std::string>& arguments);
 [[nodiscard]] Outcome ridge(const std::vector<std::string>& arguments);
 
 }  // namespace ridge::test

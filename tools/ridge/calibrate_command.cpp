@@ -3,14 +3,13 @@
 #include "output.hpp"
 #include "ridge/base/file.hpp"
 #include "ridge/hwmodels/calibrated/calibrate.hpp"
+#include "ridge/report/pages.hpp"
 #include "ridge/view/progress.hpp"
-#include "ridge/view/scatter_plot.hpp"
 #include "ridge/view/text_table.hpp"
 
 #include <filesystem>
 #include <memory>
 #include <optional>
-#include <span>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -30,6 +29,7 @@ struct Options {
   std::vector<std::string> prefer;
   std::string output;
   std::string plots;
+  std::string report;
   bool force = false;
   bool outliers = false;
   int threads = 0;
@@ -66,25 +66,6 @@ std::string plot_name(const CurveKey& key) {
   return name + ".svg";
 }
 
-// Predicted over measured against the measured time: a dot for each held-out prediction, guides at
-// 0, 10, 25 and 50 % either way; dots farther off sit on the edge.
-std::string residual_plot(std::string_view title, std::span<const HeldOutPoint> points) {
-  view::ScatterPlot plot{.title = std::string(title),
-                         .x_label = "measured latency in us",
-                         .y_label = "held-out prediction over measurement, less 1",
-                         .x_scale = view::ScatterPlot::Scale::logarithmic};
-  for (const double guide : {-0.5, -0.25, -0.1, 0.0, 0.1, 0.25, 0.5}) {
-    plot.guides.push_back({.y = guide, .label = fmt::format("{:+.0f} %", 100.0 * guide)});
-  }
-  view::PlotSeries dots{.opacity = 0.4, .radius = 1.8};
-  for (const HeldOutPoint& point : points) {
-    dots.points.push_back(
-        {.x = point.measured_us, .y = point.predicted_us / point.measured_us - 1.0});
-  }
-  plot.series.push_back(std::move(dots));
-  return plot.svg();
-}
-
 void draw_plots(const fs::path& folder, const CalibrateResult& result) {
   std::error_code failure;
   fs::create_directories(folder, failure);
@@ -94,7 +75,7 @@ void draw_plots(const fs::path& folder, const CalibrateResult& result) {
   }
   for (const auto& [key, points] : result.held_out) {
     const std::string title = key.slot() + (key.kernel.empty() ? "" : ", " + key.kernel);
-    write_file(folder / plot_name(key), residual_plot(title, points));
+    write_file(folder / plot_name(key), report::residual_plot(title, points).svg());
   }
 }
 
@@ -172,6 +153,7 @@ void tell_outliers(const Calibration& calibration, bool each) {
 }
 
 void run_calibrate(const Options& options) {
+  const report::Asked how = asked(options.report);
   const hw::ChipSpec chip = hw::load_chip(options.chip);
   std::error_code ignored;
   if (!options.force && fs::exists(options.output, ignored)) {
@@ -213,6 +195,7 @@ void run_calibrate(const Options& options) {
 
   write_file(options.output, to_json(result.calibration));
   if (!options.plots.empty()) draw_plots(options.plots, result);
+  if (!options.report.empty()) write_file(options.report, report::calibration_page(result, how));
   print(ledger(result.calibration));
 }
 
@@ -255,6 +238,7 @@ void add_calibrate_command(CLI::App& app) {
   command
       ->add_option("--plots", options->plots, "Draw the residuals of each curve into this folder")
       ->type_name("FOLDER");
+  add_report_option(*command, options->report);
   command->add_flag("--outliers", options->outliers,
                     "Name the measurements that are farthest from their curves");
   command->add_option("--threads", options->threads, "Threads to fit with (default: all)")

@@ -4,7 +4,9 @@
 #include "output.hpp"
 #include "ridge/answer/cost_report.hpp"
 #include "ridge/base/error.hpp"
+#include "ridge/base/file.hpp"
 #include "ridge/base/format.hpp"
+#include "ridge/report/pages.hpp"
 #include "ridge/scenario/cost_scenario.hpp"
 
 #include <charconv>
@@ -12,6 +14,7 @@
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 namespace ridge::tools {
 namespace {
@@ -24,6 +27,7 @@ struct Options {
   std::string price;
   double batch = 0.0;
   bool count_mla_as_step3 = false;
+  std::string report;
   OutputOptions output;
 };
 
@@ -56,7 +60,22 @@ answer::Prices parse_prices(const std::string& text) {
   return prices;
 }
 
+// The scenario with what the command line put in place of its parts. A batch, prices and ways to
+// count are no keys of it: the command says them.
+view::PageQuestion question_of(const scenario::CostScenario& scenario, const report::Asked& how) {
+  const nlohmann::ordered_json question{{"kind", "cost"},
+                                        {"title", scenario.title},
+                                        {"models", scenario.models},
+                                        {"chips", scenario.chips},
+                                        {"context_tokens", scenario.contexts}};
+  return {.command = how.command,
+          .json = question.dump(2),
+          .file_name = "cost.json",
+          .again = "ridge cost"};
+}
+
 void run_cost(const Options& options) {
+  const report::Asked how = asked(options.report);
   scenario::CostScenario scenario = scenario::load_cost_scenario(options.scenario);
   if (!options.models.empty()) scenario.models = split_list(options.models, "--model");
   if (!options.chips.empty()) scenario.chips = split_list(options.chips, "--chip");
@@ -74,7 +93,12 @@ void run_cost(const Options& options) {
   question.prices = parse_prices(options.price);
   if (options.batch > 0.0) question.assumptions.batch = options.batch;
   if (options.count_mla_as_step3) question.assumptions.mla_count = models::MlaCount::step3;
-  write_output(options.output, answer::render(answer::answer(question), options.output.format));
+  const answer::CostReport report = answer::answer(question);
+  if (!options.report.empty()) {
+    write_file(options.report,
+               report::cost_page(report, scenario.title, question_of(scenario, how), how));
+  }
+  write_output(options.output, answer::render(report, options.output.format));
 }
 
 }  // namespace
@@ -105,6 +129,7 @@ void add_cost_command(CLI::App& app) {
       ->check(number_between(1.0, 1e9));
   command->add_flag("--count-mla-as-step3", options->count_mla_as_step3,
                     "Count MLA's value product over 576 values, as the Step-3 report does");
+  add_report_option(*command, options->report);
   add_output_options(*command, options->output, "table|csv|json");
   command->footer([] {
     const ExampleNames names = example_names();

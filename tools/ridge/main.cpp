@@ -1,11 +1,9 @@
 // The ridge program. Exit status: 0 done, 2 the user's mistake, 1 ours.
 #include "commands.hpp"
 #include "output.hpp"
-#include "ridge/base/catalog.hpp"
 #include "ridge/base/error.hpp"
 #include "ridge/base/nearest_name.hpp"
-#include "ridge/hwmodels/calibrated/calibration.hpp"
-#include "ridge_commit.hpp"
+#include "version.hpp"
 
 #include <algorithm>
 #include <array>
@@ -61,21 +59,6 @@ void refuse_unknown_command(const CLI::App& app, int argc, char** argv) {
                                      ridge::did_you_mean(command, known)));
 }
 
-// What a report of a fault should say about the program that showed it.
-std::string version(bool verbose) {
-  std::string text = "ridge " RIDGE_VERSION;
-  if (!verbose) return text;
-  text += fmt::format("\ncommit       {}\nbuild        {}, {} {}\ndata         {}\n", RIDGE_COMMIT,
-                      RIDGE_BUILD_TYPE, RIDGE_COMPILER, __VERSION__, ridge::data_root().string());
-  text += fmt::format("own library  {}\n", ridge::own_library().string());
-  for (const std::string& name : ridge::hw::calibrated::calibration_names()) {
-    text += fmt::format("calibration  {}: {}\n", name,
-                        ridge::hw::calibrated::load_calibration(name).source);
-  }
-  text.pop_back();
-  return text;
-}
-
 int run(int argc, char** argv) {
   CLI::App app(
       "Ridge prices and simulates the decoding of large language models: what an architecture asks "
@@ -85,7 +68,8 @@ int run(int argc, char** argv) {
   auto* more = app.add_flag("--verbose", verbose,
                             "With --version: also the build, the data and the calibrations");
   auto* version_flag = app.set_version_flag(
-      "--version", [&verbose] { return version(verbose); }, "Print the version and exit");
+      "--version", [&verbose] { return ridge::tools::version(verbose); },
+      "Print the version and exit");
   more->needs(version_flag);
   app.require_subcommand(1);
   try {
@@ -112,6 +96,7 @@ int main(int argc, char** argv) {
   // A reader that goes away (`ridge ... | head`) shows as a failed write, and ends the program
   // quietly.
   std::signal(SIGPIPE, SIG_IGN);
+  ridge::tools::remember_command_line(argc, argv);
   try {
     return run(argc, argv);
   } catch (const ridge::tools::ReaderGone&) {

@@ -5,6 +5,7 @@
 #include "ridge/base/format.hpp"
 #include "ridge/scenario/cost_scenario.hpp"
 #include "ridge/view/terminal.hpp"
+#include "version.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -128,6 +129,21 @@ void write_picture(const std::string& path, const std::string& svg) {
   if (failure != 0 || status != 0) {
     throw UserError(fmt::format("{}: {} did not make it", path, kConverter));
   }
+}
+
+void add_report_option(CLI::App& command, std::string& path) {
+  command
+      .add_option(
+          "--report", path,
+          "Also write the answer as a page for a browser, in one file that holds all it needs")
+      ->type_name("FILE.html");
+}
+
+report::Asked asked(const std::string& path) {
+  if (!path.empty() && !ends_with(path, ".html")) {
+    throw UserError(fmt::format("--report: expected a name that ends in .html, got \"{}\"", path));
+  }
+  return {.maker = maker(), .command = command_line(), .page = path};
 }
 
 ExampleNames example_names() {

@@ -1,6 +1,7 @@
 // What the commands share: where an answer goes, and the options every command spells alike.
 #pragma once
 
+#include "ridge/report/question.hpp"
 #include "ridge/view/output_format.hpp"
 
 #include <string>
@@ -45,6 +46,11 @@ struct ExampleNames {
 // other names, and PNG without the program that makes it, before any work is done.
 void check_picture_path(const std::string& path);
 void write_picture(const std::string& path, const std::string& svg);
+
+// Adds --report, which writes the answer as a page. asked() refuses names that do not end in .html,
+// before any work is done.
+void add_report_option(CLI::App& command, std::string& path);
+[[nodiscard]] report::Asked asked(const std::string& path);
 
 // A line on standard error: "ridge: warning: ...".
 void warn(std::string_view text);

@@ -4,6 +4,7 @@
 #include "ridge/base/file.hpp"
 #include "ridge/evidence/ledger.hpp"
 #include "ridge/evidence/reproduction.hpp"
+#include "ridge/report/pages.hpp"
 
 #include <filesystem>
 #include <memory>
@@ -20,11 +21,13 @@ struct Options {
   bool measured = false;
   std::string serving;
   std::string page;
+  std::string report;
   int samples = 100;
   OutputOptions output;
 };
 
 void run_ledger(const Options& options) {
+  const report::Asked how = asked(options.report);
   const evidence::Ledger ledger =
       options.serving.empty() ? evidence::predict_ledger(options.reproduction, options.samples)
                               : evidence::predict_serving_table(options.serving, options.samples);
@@ -34,6 +37,7 @@ void run_ledger(const Options& options) {
                                  ledger, fmt::format("ridge reproduce {} --measured --page docs/{}",
                                                      options.reproduction, name)));
   }
+  if (!options.report.empty()) write_file(options.report, report::ledger_page(ledger, how));
   write_output(options.output, evidence::render(ledger, options.output.format));
 }
 
@@ -45,7 +49,11 @@ void run_reproduce(const Options& options) {
     run_ledger(options);
     return;
   }
+  const report::Asked how = asked(options.report);
   const evidence::Reproduction reproduction = evidence::reproduce(options.reproduction);
+  if (!options.report.empty()) {
+    write_file(options.report, report::reproduction_page(reproduction, how));
+  }
   write_output(options.output, evidence::render(reproduction, options.output.format));
 }
 
@@ -71,6 +79,7 @@ void add_reproduce_command(CLI::App& app) {
                    "With --measured: draws of the calibrations behind each interval")
       ->check(whole_between(0, 10000))
       ->capture_default_str();
+  add_report_option(*command, options->report);
   add_output_options(*command, options->output, "table|json|csv");
   command->footer([] {
     return fmt::format(

@@ -2,6 +2,9 @@
 #include "commands.hpp"
 #include "output.hpp"
 #include "ridge/answer/simulation_report.hpp"
+#include "ridge/base/file.hpp"
+#include "ridge/report/pages.hpp"
+#include "ridge/scenario/scenario_files.hpp"
 #include "ridge/view/progress.hpp"
 
 #include <atomic>
@@ -26,6 +29,8 @@ struct Options {
   std::string compare;
   std::string trace;
   std::string picture;
+  std::string report;
+  std::string requests;
   std::optional<std::uint64_t> seed;
   std::optional<int> samples;
   bool verbose = false;
@@ -46,24 +51,31 @@ void tell(const answer::SimulationReport& report, bool verbose) {
       range.outside, range.operators, 100.0 * range.worst_error));
 }
 
-answer::SimulationReport run_one(const std::string& name, const Options& options, bool compared) {
+struct Run {
+  answer::SimulationReport report;
+  scenario::SimulationScenario scenario;  // that was simulated
+};
+
+Run run_one(const std::string& name, const Options& options, bool compared) {
   scenario::Library library;
   const auto located = scenario::read_scenario(name);
-  auto scenario = scenario::resolve(located, library);
+  const auto scenario = scenario::resolve(located, library);
+  if (!compared && !options.requests.empty()) answer::check_requests(scenario);
   constexpr std::uint64_t kParts = 1000;
   view::Progress progress(scenario.name, kParts);
   std::uint64_t told = 0;
-  auto report = answer::simulate(std::move(scenario),
-                                 {.seed = options.seed,
-                                  .stop = &interrupted,
-                                  .progress =
-                                      [&](double share) {
-                                        const auto now = static_cast<std::uint64_t>(share * kParts);
-                                        if (now > told) progress.add(now - told);
-                                        told = std::max(now, told);
-                                      },
-                                  .trace_path = compared ? "" : options.trace,
-                                  .picture = !compared && !options.picture.empty()});
+  auto report = answer::simulate(
+      scenario, {.seed = options.seed,
+                 .stop = &interrupted,
+                 .progress =
+                     [&](double share) {
+                       const auto now = static_cast<std::uint64_t>(share * kParts);
+                       if (now > told) progress.add(now - told);
+                       told = std::max(now, told);
+                     },
+                 .trace_path = compared ? "" : options.trace,
+                 .picture = !compared && (!options.picture.empty() || !options.report.empty()),
+                 .requests = !compared && (!options.requests.empty() || !options.report.empty())});
   // Closed-loop scenarios run in milliseconds; others only when asked.
   constexpr int kUsualSamples = 20;
   const bool quick = report.theoretical_floor.has_value() && report.calibrated;
@@ -72,22 +84,29 @@ answer::SimulationReport run_one(const std::string& name, const Options& options
     report.uncertainty = answer::uncertainty_of(located, library, samples, &interrupted);
   }
   tell(report, options.verbose);
-  return report;
+  return {std::move(report), scenario};
 }
 
 void run_simulate(const Options& options) {
   // Ctrl-C ends the run with the statistics so far.
   std::signal(SIGINT, on_interrupt);
   if (!options.picture.empty()) check_picture_path(options.picture);
-  const auto report = run_one(options.scenario, options, false);
+  const report::Asked how = asked(options.report);
+  const Run run = run_one(options.scenario, options, false);
+  const answer::SimulationReport& report = run.report;
   if (!options.picture.empty()) write_picture(options.picture, report.picture);
+  if (!options.requests.empty()) write_file(options.requests, answer::requests_csv(report));
   const auto format = options.output.format;
-  if (options.compare.empty()) {
-    write_output(options.output, answer::render(report, format));
-    return;
+  std::optional<answer::SimulationReport> other;
+  if (!options.compare.empty()) other = run_one(options.compare, options, true).report;
+  if (!options.report.empty()) {
+    const auto question = report::question_of(scenario::scenario_path(options.scenario), how,
+                                              "ridge simulate", options.seed);
+    write_file(options.report, report::simulation_page(report, run.scenario.input,
+                                                       other ? &*other : nullptr, question, how));
   }
-  const auto other = run_one(options.compare, options, true);
-  write_output(options.output, answer::render_comparison(report, other, format));
+  write_output(options.output, other ? answer::render_comparison(report, *other, format)
+                                     : answer::render(report, format));
 }
 
 }  // namespace
@@ -111,6 +130,12 @@ void add_simulate_command(CLI::App& app) {
           "--picture", options->picture,
           "Draw a few layers of the measurement as an SVG or PNG file: who computes, who waits")
       ->type_name("FILE");
+  command
+      ->add_option("--requests", options->requests,
+                   "Write a line for every request that arrived: when it came, was admitted, got "
+                   "its first and last token, and its TPOT")
+      ->type_name("FILE.csv");
+  add_report_option(*command, options->report);
   command->add_option("--seed", options->seed, "Seed of all randomness (default: the scenario's)")
       ->check(seed());
   command
@@ -125,6 +150,7 @@ void add_simulate_command(CLI::App& app) {
       "  ridge list scenarios\n"
       "  ridge simulate my-scenario.json --trace trace.json\n"
       "  ridge simulate step3-2a2f-4k-fp8 --picture pipeline.svg\n"
+      "  ridge simulate step3-2a2f-4k-fp8 --report report.html\n"
       "  ridge simulate my-scenario.json --compare other.json --format json\n"
       "Ctrl-C ends a run with the statistics so far, marked as partial.");
   command->callback([options] { run_simulate(*options); });

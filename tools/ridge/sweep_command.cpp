@@ -3,7 +3,10 @@
 #include "output.hpp"
 #include "ridge/base/error.hpp"
 #include "ridge/base/file.hpp"
+#include "ridge/report/pages.hpp"
+#include "ridge/scenario/scenario_files.hpp"
 #include "ridge/sweep/sweep.hpp"
+#include "ridge/sweep/sweep_designs.hpp"
 #include "ridge/sweep/sweep_output.hpp"
 #include "ridge/sweep/sweep_picture.hpp"
 
@@ -29,6 +32,8 @@ struct Options {
   std::string scenario;
   unsigned threads = 0;
   std::string picture;
+  std::string color;
+  std::string report;
   OutputOptions output;
 };
 
@@ -40,6 +45,25 @@ void tell(const sweep::SweepResult& result) {
   for (const auto& note : result.notes()) warn(note);
 }
 
+void write_report(const Options& options, const sweep::SweepResult& result,
+                  const report::Asked& how) {
+  // A browser moves so many dots at once, and the page stays small enough to send.
+  constexpr std::size_t kMostRows = 20000;
+  const view::Designs designs = sweep::designs_of(result, {.most_rows = kMostRows});
+  std::string words = fmt::format("{} points, {} kept", result.points(), result.kept());
+  if (designs.rows.size() < result.kept()) {
+    words += fmt::format("; here are {} of them, all of the front", designs.rows.size());
+  }
+  std::vector<std::string> warnings = result.notes();
+  if (result.invalid() > 0) {
+    warnings.insert(warnings.begin(),
+                    fmt::format("{} points left out as invalid", result.invalid()));
+  }
+  const auto question =
+      report::question_of(scenario::scenario_path(options.scenario), how, "ridge sweep");
+  write_file(options.report, report::designs_page(designs, words, warnings, question, how));
+}
+
 void run_sweep(const Options& options) {
   const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
   const sweep::SweepOptions how{.threads = options.threads > 0 ? options.threads : cores,
@@ -49,15 +73,15 @@ void run_sweep(const Options& options) {
   std::signal(SIGINT, [](int) { stop = true; });
   try {
     sweep::SweepScenario scenario = sweep::load_sweep(options.scenario);
-    if (!options.picture.empty()) {
-      check_picture_path(options.picture);
-      sweep::check_picture(scenario);
-    }
+    if (!options.picture.empty()) check_picture_path(options.picture);
+    const report::Asked how_asked = asked(options.report);
+    if (!options.picture.empty() || !options.report.empty()) sweep::check_picture(scenario);
     const sweep::SweepResult result = sweep::run_sweep(std::move(scenario), how);
     tell(result);
     if (!options.picture.empty()) {
-      write_picture(options.picture, sweep::sweep_picture(result));
+      write_picture(options.picture, sweep::sweep_picture(result, options.color));
     }
+    if (!options.report.empty()) write_report(options, result, how_asked);
     if (options.output.path.empty()) {
       const bool table = options.output.format == view::OutputFormat::table;
       sweep::write_sweep(result, options.output.format, how, table ? print : write_stdout);
@@ -95,11 +119,19 @@ void add_sweep_command(CLI::App& app) {
       ->add_option("--picture", options->picture,
                    "Also draw the designs and their Pareto front as an SVG or PNG file")
       ->type_name("FILE");
+  command
+      ->add_option("--color", options->color,
+                   "With --picture: color the designs by this axis or column")
+      ->check(not_empty())
+      ->type_name("COLUMN")
+      ->needs("--picture");
+  add_report_option(*command, options->report);
   add_output_options(*command, options->output, "csv|json|table");
   command->footer(
       "Examples:\n"
       "  ridge sweep sweep-mfa-heads --format table\n"
       "  ridge sweep sweep-afd-ratio --format table --picture front.svg\n"
+      "  ridge sweep sweep-afd-ratio --report designs.html\n"
       "  ridge sweep my-sweep.json --threads 2 -o designs.csv\n"
       "docs/sweeps.md tells how to write a scenario.");
   command->callback([options] { run_sweep(*options); });

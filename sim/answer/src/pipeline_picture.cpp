@@ -3,6 +3,7 @@
 #include "ridge/base/format.hpp"
 #include "ridge/view/scatter_plot.hpp"
 #include "ridge/view/svg.hpp"
+#include "task_words.hpp"
 
 #include <algorithm>
 #include <array>
@@ -15,27 +16,21 @@ namespace ridge::answer {
 namespace {
 
 constexpr double kWidth = 960.0;
-constexpr double kLeft = 170.0;
+constexpr double kLeft = 190.0;
 constexpr double kRight = 16.0;
-constexpr double kTop = 72.0;
+constexpr double kLegend = 48.0;  // its first line
+constexpr double kLegendEntry = 100.0;
+constexpr double kLegendLine = 16.0;
 constexpr double kRow = 26.0;
 constexpr double kBar = 20.0;
 constexpr double kBottom = 40.0;
 constexpr double kLeastForText = 18.0;  // width of a bar that can hold a layer's number
 
-enum class Kind : int { kernels, collectives, messages };
-constexpr std::array<const char*, 3> kKindNames = {"kernels", "collectives", "NICs, sending"};
-
 struct Bar {
   std::size_t pool;
-  Kind kind;
+  TaskKind kind;
   const decode::TraceRecord* record;
 };
-
-Kind kind_of(const decode::StepGraph& graph, const decode::Task& task) {
-  if (!task.on_resource) return Kind::messages;
-  return graph.resources()[task.resource].compute ? Kind::kernels : Kind::collectives;
-}
 
 std::uint32_t layers_of(const decode::StepGraph& graph) {
   std::uint32_t layers = 1;
@@ -82,29 +77,38 @@ std::string pipeline_picture(const decode::StepGraph& graph, const decode::Deplo
   };
 
   std::vector<Bar> bars;
-  std::vector<std::array<bool, kKindNames.size()>> used(deployment.pools.size());
+  std::vector<std::array<bool, kTaskKinds>> used(deployment.pools.size());
+  // The kernels of a pool's roles have rows, so that an idle pool shows.
+  for (std::size_t p = 0; p < deployment.pools.size(); ++p) {
+    const decode::Roles roles = deployment.pools[p].roles;
+    used[p][static_cast<std::size_t>(TaskKind::attention)] = roles.has(decode::Role::attention);
+    used[p][static_cast<std::size_t>(TaskKind::ffn)] = roles.has(decode::Role::ffn);
+  }
   for (const auto& record : trace) {
     const decode::Task& task = graph.tasks()[record.task];
     const decode::Place at = place_of(graph.works()[task.work]);
     const bool shown = record.end > begin && record.begin < begin + window;
     if (record.replica != 0 || at.instance != 0 || !shown) continue;
-    const Kind kind = kind_of(graph, task);
+    const TaskKind kind = task_kind(graph.works()[task.work]);
     used[at.pool][static_cast<std::size_t>(kind)] = true;
     bars.push_back({at.pool, kind, &record});
   }
-  // Kernels of every pool have a row, so that an idle pool shows.
-  std::vector<std::array<double, kKindNames.size()>> row_of(deployment.pools.size());
+  const auto per_line = static_cast<std::int64_t>((kWidth - kRight) / kLegendEntry);
+  const double top_row =
+      kLegend + 24.0 + kLegendLine * static_cast<double>((deployment.micro_batches - 1) / per_line);
+  std::vector<std::array<double, kTaskKinds>> row_of(deployment.pools.size());
   std::string labels;
-  double y = kTop;
+  double y = top_row;
   for (std::size_t p = 0; p < deployment.pools.size(); ++p) {
-    for (std::size_t k = 0; k < kKindNames.size(); ++k) {
+    for (std::size_t k = 0; k < kTaskKinds; ++k) {
       row_of[p][k] = y;
-      if (k > 0 && !used[p][k]) continue;
+      if (!used[p][k]) continue;
       labels += fmt::format(
           "<text x=\"{}\" y=\"{:.1f}\" text-anchor=\"end\">{}</text>\n"
           "<rect x=\"{}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{}\" fill=\"#f3f3f3\"/>\n",
           kLeft - 8.0, y + 14.0,
-          view::svg::escaped(fmt::format("{} 0: {}", deployment.pools[p].name, kKindNames[k])),
+          view::svg::escaped(
+              fmt::format("{} 0: {}", deployment.pools[p].name, name_of(static_cast<TaskKind>(k)))),
           kLeft, y, kWidth - kLeft - kRight, kBar);
       y += kRow;
     }
@@ -117,14 +121,14 @@ std::string pipeline_picture(const decode::StepGraph& graph, const decode::Deplo
       "<text x=\"16\" y=\"38\" fill=\"#555\">{}</text>\n",
       view::svg::escaped(report.title),
       view::svg::escaped(fmt::format("{} layers; {}", kPictureLayers, report.provenance)));
-  double legend = 16.0;
   for (std::int64_t m = 0; m < deployment.micro_batches; ++m) {
+    const double legend = 16.0 + kLegendEntry * static_cast<double>(m % per_line);
+    const double line = kLegend + kLegendLine * static_cast<double>(m / per_line);
     out += fmt::format(
-        "<rect x=\"{0:.0f}\" y=\"48\" width=\"12\" height=\"12\" fill=\"{1}\"/>"
-        "<text x=\"{2:.0f}\" y=\"58\">micro-batch {3}</text>\n",
+        "<rect x=\"{0:.0f}\" y=\"{4:.0f}\" width=\"12\" height=\"12\" fill=\"{1}\"/>"
+        "<text x=\"{2:.0f}\" y=\"{5:.0f}\">micro-batch {3}</text>\n",
         legend, view::svg::kColors[static_cast<std::size_t>(m) % view::svg::kColors.size()],
-        legend + 16.0, m);
-    legend += 100.0;
+        legend + 16.0, m, line, line + 10.0);
   }
   out += labels;
   for (const double tick : view::round_ticks(0.0, window.seconds().value() * 1e6, 8)) {
@@ -133,23 +137,22 @@ std::string pipeline_picture(const decode::StepGraph& graph, const decode::Deplo
     out += fmt::format(
         "<line x1=\"{0:.1f}\" x2=\"{0:.1f}\" y1=\"{1}\" y2=\"{2:.1f}\" stroke=\"#ccc\"/>\n"
         "<text x=\"{0:.1f}\" y=\"{3:.1f}\" text-anchor=\"middle\">{4:g} us</text>\n",
-        at, kTop - 4.0, y, y + 14.0, tick);
+        at, top_row - 4.0, y, y + 14.0, tick);
   }
   for (const Bar& bar : bars) {
     const decode::Task& task = graph.tasks()[bar.record->task];
-    const decode::Stage stage = stage_of(graph.works()[task.work]);
     const double from = x(bar.record->begin);
     const double width = x(bar.record->end) - from;
     const double top = row_of[bar.pool][static_cast<std::size_t>(bar.kind)];
     // Messages of one sender overlap: one is still arriving while the next leaves.
-    const double opacity = bar.kind == Kind::messages ? 0.5 : 0.9;
+    const double opacity = bar.kind == TaskKind::sending ? 0.5 : 0.9;
     out += fmt::format(
         "<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{}\" fill=\"{}\" "
         "fill-opacity=\"{}\" stroke=\"white\" stroke-width=\"0.5\"><title>{}</title></rect>\n",
         from, top, std::max(width, 0.5), kBar,
         view::svg::kColors[bar.record->micro_batch % view::svg::kColors.size()], opacity,
         view::svg::escaped(
-            fmt::format("{} of layer {}, micro-batch {}: {}", name_of(stage), task.layer,
+            fmt::format("{} of layer {}, micro-batch {}: {}", name_of(bar.kind), task.layer,
                         bar.record->micro_batch,
                         si((bar.record->end - bar.record->begin).seconds().value(), "s"))));
     if (width >= kLeastForText) {

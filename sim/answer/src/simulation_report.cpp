@@ -39,48 +39,59 @@ double usual_context(const decode::Workload& workload) {
   return context.kind == Kind::uniform ? 0.5 * (context.min + context.max) : context.tokens;
 }
 
-// What the calibrations were asked beyond the shapes they were fitted on, at the mean batch of the
-// run.
-void add_range_warnings(const decode::SimulationInput& input, SimulationReport& report) {
+// Tells `ask(role, block, layers, operators)` of every kind of block: what it launches at the mean
+// batch of the run.
+template <typename Ask>
+void for_each_block(const decode::SimulationInput& input, const decode::SimulationResult& result,
+                    Ask&& ask) {
   const decode::Deployment& d = input.deployment;
   const double requests =
-      report.result.mean_requests / static_cast<double>(d.replicas * d.groups() * d.micro_batches);
+      result.mean_requests / static_cast<double>(d.replicas * d.groups() * d.micro_batches);
   const models::DecodeShape shape{.sequences = std::max(1.0, requests),
                                   .context = usual_context(input.workload),
                                   .queries_per_sequence = d.queries_per_step()};
   const double tokens = shape.tokens() * static_cast<double>(d.groups());
-  std::vector<std::string>& warnings = report.warnings;
-  const auto ask = [&](const decode::Pool& pool, const models::OperatorList& operators) {
-    for (const auto& op : operators) {
-      const hw::Timing timing = pool.kernels->time(op);
-      ++report.out_of_range.operators;
-      if (timing.within_range) continue;
-      ++report.out_of_range.outside;
-      report.out_of_range.worst_error = std::max(report.out_of_range.worst_error, timing.error);
-    }
-    for (auto& warning : hw::range_warnings(*pool.kernels, operators.begin(), operators.end())) {
-      if (std::find(warnings.begin(), warnings.end(), warning) == warnings.end()) {
-        warnings.push_back(std::move(warning));
-      }
-    }
-  };
-  for (const auto& block : d.model.attentions) {
+  for (std::size_t b = 0; b < d.model.attentions.size(); ++b) {
     models::OperatorList operators;
     models::attention_operators(
-        block, d.model.precisions, d.model.hidden, shape,
+        d.model.attentions[b], d.model.precisions, d.model.hidden, shape,
         {.tensor_parallel = d.attention_tensor_parallel, .output_parallel = d.output_parallel},
         models::MlaCount::absorbed, operators);
-    ask(d.pool(decode::Role::attention), operators);
+    ask(decode::Role::attention, b, d.model.layers_with_attention(b), operators);
   }
-  for (const auto& block : d.model.ffns) {
+  for (std::size_t b = 0; b < d.model.ffns.size(); ++b) {
     models::OperatorList operators;
-    models::ffn_operators(block, d.model.precisions, d.model.hidden, tokens,
+    models::ffn_operators(d.model.ffns[b], d.model.precisions, d.model.hidden, tokens,
                           {.tensor_parallel = d.ffn_tensor_parallel,
                            .expert_parallel = d.ffn_expert_parallel,
                            .own_tokens = 1.0 / static_cast<double>(d.ffn_expert_parallel)},
                           operators);
-    ask(d.pool(decode::Role::ffn), operators);
+    ask(decode::Role::ffn, b, d.model.layers_with_ffn(b), operators);
   }
+}
+
+// What the calibrations were asked beyond the shapes they were fitted on.
+void add_range_warnings(const decode::SimulationInput& input, SimulationReport& report) {
+  std::vector<std::string>& warnings = report.warnings;
+  for_each_block(input, report.result,
+                 [&](decode::Role role, std::size_t /*block*/, std::int64_t /*layers*/,
+                     const models::OperatorList& operators) {
+                   const decode::Pool& pool = input.deployment.pool(role);
+                   for (const auto& op : operators) {
+                     const hw::Timing timing = pool.kernels->time(op);
+                     ++report.out_of_range.operators;
+                     if (timing.within_range) continue;
+                     ++report.out_of_range.outside;
+                     report.out_of_range.worst_error =
+                         std::max(report.out_of_range.worst_error, timing.error);
+                   }
+                   for (auto& warning :
+                        hw::range_warnings(*pool.kernels, operators.begin(), operators.end())) {
+                     if (std::find(warnings.begin(), warnings.end(), warning) == warnings.end()) {
+                       warnings.push_back(std::move(warning));
+                     }
+                   }
+                 });
 }
 
 // Checkpoints in FP8 mostly have a scale for each block of 128 x 128 weights (arXiv 2412.19437
@@ -158,6 +169,26 @@ std::string kernel_provenance(const decode::Deployment& d) {
   return fmt::format("{}", fmt::join(all, "; "));
 }
 
+std::vector<OperatorTime> operator_times(const decode::SimulationInput& input,
+                                         const decode::SimulationResult& result) {
+  std::vector<OperatorTime> out;
+  for_each_block(input, result,
+                 [&](decode::Role role, std::size_t block, std::int64_t layers,
+                     const models::OperatorList& operators) {
+                   const decode::Pool& pool = input.deployment.pool(role);
+                   for (const auto& op : operators) {
+                     out.push_back({.role = role,
+                                    .pool = input.deployment.index_of(role),
+                                    .block = block,
+                                    .layers = layers,
+                                    .name = std::string(op.name),
+                                    .kernel = std::string(pool.kernels->kernel(op)),
+                                    .timing = pool.kernels->time(op)});
+                   }
+                 });
+  return out;
+}
+
 double SimulationReport::tokens_per_second() const {
   const double seconds = result.elapsed.seconds().value();
   return seconds > 0.0 ? static_cast<double>(result.tokens) / seconds : 0.0;
@@ -191,6 +222,9 @@ SimulationReport simulate(scenario::SimulationScenario scenario, const RunOption
   if (!options.trace_path.empty() || options.picture) {
     input.max_trace_records = kTraceRecords;
   }
+
+  input.record_requests = (options.requests || !options.trace_path.empty()) &&
+                          input.workload.kind != decode::Workload::Kind::closed_loop;
 
   SimulationReport report;
   report.name = scenario.name;
@@ -232,7 +266,7 @@ SimulationReport simulate(scenario::SimulationScenario scenario, const RunOption
     report.picture = pipeline_picture(simulation.graph(), input.deployment, report);
   }
   if (!options.trace_path.empty()) {
-    write_file(options.trace_path, chrome_trace(simulation.graph(), input.deployment, report));
+    write_file(options.trace_path, chrome_trace(simulation.graph(), input, report));
     if (report.result.trace_full) {
       report.warnings.push_back(
           fmt::format("the trace holds the first {} tasks of the measurement, not all",
@@ -240,6 +274,32 @@ SimulationReport simulate(scenario::SimulationScenario scenario, const RunOption
     }
   }
   return report;
+}
+
+void check_requests(const scenario::SimulationScenario& scenario) {
+  if (scenario.input.workload.kind != decode::Workload::Kind::closed_loop) return;
+  throw UserError(fmt::format(
+      "{}: /workload: --requests needs requests that arrive (kind \"poisson\" or \"trace\"), found "
+      "a closed loop, whose requests are always there",
+      scenario.name));
+}
+
+std::string requests_csv(const SimulationReport& report) {
+  std::string out =
+      "arrival_s,admitted_s,first_token_s,finish_s,context_tokens,output_tokens,tpot_ms,refused\n";
+  const auto seconds = [](const std::optional<des::SimTime>& time) {
+    return time ? fmt::format("{:.6f}", time->seconds().value()) : std::string();
+  };
+  for (const decode::RequestRecord& r : report.result.requests) {
+    const bool done = r.finished && r.admitted && r.output_tokens > 0;
+    const double tpot = done ? (*r.finished - *r.admitted).seconds().value() * 1e3 /
+                                   static_cast<double>(r.output_tokens)
+                             : 0.0;
+    out += fmt::format("{},{},{},{},{},{},{},{}\n", seconds(r.arrival), seconds(r.admitted),
+                       seconds(r.first_token), seconds(r.finished), r.context_tokens,
+                       r.output_tokens, done ? fmt::format("{:.4f}", tpot) : "", r.refused ? 1 : 0);
+  }
+  return out;
 }
 
 std::optional<Interval> Uncertainty::interval(std::string_view figure) const {

@@ -172,10 +172,13 @@ JsonDocument JsonDocument::parse(std::string_view text, std::string name, JsonLi
   return {std::move(name), std::move(value)};
 }
 
-JsonDocument JsonDocument::read(const std::filesystem::path& path, JsonLimits limits) {
+std::string json_text_of(const std::filesystem::path& path, JsonLimits limits) {
   const std::string text = read_file(path, limits.max_bytes);
-  return parse(path.extension() == ".html" ? question_in(text, path.string()) : text, path.string(),
-               limits);
+  return path.extension() == ".html" ? std::string(question_in(text, path.string())) : text;
+}
+
+JsonDocument JsonDocument::read(const std::filesystem::path& path, JsonLimits limits) {
+  return parse(json_text_of(path, limits), path.string(), limits);
 }
 
 bool NumberBinding::assign(double value) const {

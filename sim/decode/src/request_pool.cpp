@@ -46,8 +46,10 @@ void RequestPool::preempt(des::SimTime now, std::size_t micro_batch, std::size_t
   waiting_.push_front({.arrival = last->arrival,
                        .context = last->context,
                        .output = last->remaining,
-                       .past = PendingRequest::Past{
-                           .admitted = last->admitted, .generated = last->generated, .left = now}});
+                       .past = PendingRequest::Past{.admitted = last->admitted,
+                                                    .generated = last->generated,
+                                                    .first_token = last->first_token,
+                                                    .left = now}});
   remove(micro_batch, group, static_cast<std::size_t>(last - requests.begin()));
 }
 

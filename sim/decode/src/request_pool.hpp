@@ -24,6 +24,7 @@ struct PendingRequest {
   struct Past {
     des::SimTime admitted;
     std::int64_t generated = 0;
+    des::SimTime first_token;
     des::SimTime left;
   };
   std::optional<Past> past = {};
@@ -36,6 +37,7 @@ struct ActiveRequest {
   des::SimTime arrival;
   des::SimTime admitted;         // for the first time
   des::SimTime joined;           // for the last time
+  des::SimTime first_token;      // meaningless before there is one
   des::SimTime paused;           // since its last token, it had no place for so long
   double kv_bytes = 0;           // set aside
   double filled_bytes = 0;       // whole pages that hold tokens
@@ -76,6 +78,7 @@ class RequestPool {
                             .joined = now};
       if (next.past) {
         request.generated = next.past->generated;
+        request.first_token = next.past->first_token;
         request.admitted = next.past->admitted;
         request.paused = now - next.past->left;
       }
@@ -114,6 +117,7 @@ class RequestPool {
         request.context += got;
         request.remaining -= got;
         request.generated += got;
+        if (request.generated == got) request.first_token = now;
         request.paused = {};
         batch.cached_tokens += got;
         if (request.remaining > 0) {
@@ -138,6 +142,13 @@ class RequestPool {
   [[nodiscard]] std::int64_t active() const { return active_; }
   [[nodiscard]] std::int64_t active_in(std::size_t micro_batch) const {
     return active_in_[micro_batch];
+  }
+  // In decode, in no order.
+  template <typename See>
+  void for_each_active(See&& see) const {
+    for (const auto& requests : requests_) {
+      for (const ActiveRequest& request : requests) see(request);
+    }
   }
   [[nodiscard]] std::span<const double> kv_used() const { return kv_used_; }  // [group], set aside
   [[nodiscard]] double kv_filled() const { return kv_filled_; }               // of all groups

@@ -13,6 +13,20 @@ namespace ridge::decode {
 
 using des::SimTime;
 
+namespace {
+
+// Of one in decode, or that has just got its last token.
+RequestRecord record_of(const ActiveRequest& request) {
+  RequestRecord record{.arrival = request.arrival,
+                       .admitted = request.admitted,
+                       .context_tokens = request.context - request.generated,
+                       .output_tokens = request.generated};
+  if (request.generated > 0) record.first_token = request.first_token;
+  return record;
+}
+
+}  // namespace
+
 Requests::Requests(const SimulationInput& input, const MemoryPlan& memory, Accounting& accounting)
     : input_(input),
       memory_(memory.pools[input.deployment.index_of(Role::attention)]),
@@ -161,7 +175,13 @@ std::optional<std::size_t> Requests::arrive(SimTime now) {
   }
   const bool refused = kv_bytes(request.context + request.output) > memory_.kv_budget.value();
   accounting_.arrived(request.output, refused);
-  if (refused) return std::nullopt;
+  if (refused) {
+    if (input_.record_requests) {
+      gone_.push_back(
+          {.arrival = now, .context_tokens = request.context, .output_tokens = 0, .refused = true});
+    }
+    return std::nullopt;
+  }
   const std::size_t replica = choose_replica();
   pools_[replica].enqueue(request);
   return replica;
@@ -227,6 +247,10 @@ bool Requests::step(SimTime now, std::size_t lane, double seconds) {
       },
       [&](const ActiveRequest& request) {
         ++left;
+        if (input_.record_requests) {
+          gone_.push_back(record_of(request));
+          gone_.back().finished = now;
+        }
         accounting_.finished(
             (now - request.admitted).seconds().value() / static_cast<double>(request.generated),
             now - request.arrival);
@@ -252,6 +276,28 @@ std::int64_t Requests::accepted_tokens() {
   const Drafting& d = input_.deployment.drafting;
   while (got <= d.tokens && drafting_.uniform() < d.acceptance_of(got - 1)) ++got;
   return got;
+}
+
+std::vector<RequestRecord> Requests::records() const {
+  if (!input_.record_requests) return {};
+  std::vector<RequestRecord> out = gone_;
+  for (const RequestPool& pool : pools_) {
+    pool.for_each_active([&](const ActiveRequest& request) { out.push_back(record_of(request)); });
+    for (const PendingRequest& request : pool.waiting()) {
+      RequestRecord& record = out.emplace_back();
+      record.arrival = request.arrival;
+      record.context_tokens = request.context;
+      if (!request.past) continue;
+      record.admitted = request.past->admitted;
+      record.first_token = request.past->first_token;
+      record.context_tokens -= request.past->generated;
+      record.output_tokens = request.past->generated;
+    }
+  }
+  std::stable_sort(out.begin(), out.end(), [](const RequestRecord& a, const RequestRecord& b) {
+    return a.arrival < b.arrival;
+  });
+  return out;
 }
 
 std::uint64_t Requests::in_decode() const {

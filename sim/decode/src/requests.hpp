@@ -48,6 +48,8 @@ class Requests {
   }
   [[nodiscard]] std::uint64_t in_decode() const;
   [[nodiscard]] std::uint64_t waiting() const;
+  // Every request so far, by arrival, where SimulationInput says to record them.
+  [[nodiscard]] std::vector<RequestRecord> records() const;
   // Whether all of a trace came and went.
   [[nodiscard]] bool over() const {
     return input_.workload.kind == Workload::Kind::trace &&
@@ -90,7 +92,8 @@ class Requests {
     const Requests& of;
     double operator()(std::int64_t tokens) const { return of.kv_bytes(tokens); }
   } size_;
-  std::vector<RequestPool> pools_;  // [replica]
+  std::vector<RequestPool> pools_;   // [replica]
+  std::vector<RequestRecord> gone_;  // finished or refused
   std::size_t next_in_trace_ = 0;
   std::size_t next_replica_ = 0;
 };

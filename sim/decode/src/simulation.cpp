@@ -204,6 +204,7 @@ struct Simulation::Impl {
     result.partial = !finished;
     result.requests_in_decode = requests.in_decode();
     result.requests_waiting = requests.waiting();
+    result.requests = requests.records();
     if (!result.partial && result.tokens == 0) throw UserError(nothing_measured(result));
     return result;
   }

@@ -81,8 +81,8 @@ class SimulationEvaluator final : public Evaluator {
 
   [[nodiscard]] std::vector<Bound> bounds() const override {
     const auto& sla = answer::simulation_figure("sla_tpot_ms").spec;
-    if (!scenario_.sla_tpot) return {};
-    const double value = scenario_.sla_tpot->value() * sla.scale;
+    if (!scenario_.sla.tpot) return {};
+    const double value = scenario_.sla.tpot->value() * sla.scale;
     const std::string label = fmt::format("SLA {:g} {}", value, sla.unit);
     std::vector<Bound> out;
     for (const char* figure : {"tpot_ms", "tpot_p95_ms"}) out.push_back({figure, value, label});

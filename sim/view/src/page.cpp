@@ -5,6 +5,7 @@
 #include "web_files.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <iterator>
 
@@ -156,9 +157,12 @@ const char* class_of(Tone tone) {
   return "soft";
 }
 
-// Of the parts of bars; the same for the same words on the whole page.
+// Of the parts of bars.
 const char* part_color(std::size_t number) {
-  return svg::kColors[number % (svg::kColors.size() - 1)];
+  constexpr std::array<const char*, 9> kParts = {"#0072b2", "#d55e00", "#009e73",
+                                                 "#cc79a7", "#56b4e9", "#b58900",
+                                                 "#7b5ea7", "#8a8f98", "#5b3a29"};
+  return kParts[number % kParts.size()];
 }
 
 double bar_percent(double share) {
@@ -239,8 +243,9 @@ void Page::stacked_bars(const std::vector<StackedBar>& bars) {
     drawn += fmt::format("<div class=\"what\">{}</div><div class=\"bar\">", escaped(bar.what));
     for (const BarPart& part : bar.parts) {
       constexpr double kRoomForWords = 0.08;
+      constexpr double kLeastPercent = 0.05;
+      if (bar_percent(part.share) < kLeastPercent) continue;
       const std::size_t number = number_of(part.what);
-      if (bar_percent(part.share) < 0.05) continue;
       drawn += fmt::format(
           "<span class=\"{}\" style=\"width:{:.2f}%;background:{}\" title=\"{}\">{}</span>",
           part.share < kRoomForWords ? "thin" : "", bar_percent(part.share), part_color(number),

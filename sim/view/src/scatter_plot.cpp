@@ -218,8 +218,8 @@ std::string bound(const PlotLine& line, const AxisMap& x, const AxisMap& y) {
     return fmt::format(
         "<line x1=\"{}\" x2=\"{}\" y1=\"{:.1f}\" y2=\"{:.1f}\" {}/>\n"
         "<text x=\"{}\" y=\"{:.1f}\" text-anchor=\"end\" fill=\"#c2362b\">{}</text>\n",
-        kLeft, kWidth - kRight, at, at, stroke, kWidth - kRight - 4.0, at - 5.0,
-        escaped(line.label));
+        kLeft, kWidth - kRight, at, at, stroke, kWidth - kRight - 4.0,
+        at < kTop + 15.0 ? at + 13.0 : at - 5.0, escaped(line.label));
   }
   const double needed = kLetter * static_cast<double>(display_width(line.label)) + 10.0;
   const bool to_the_left = at + needed > kWidth - kRight;

@@ -53,7 +53,7 @@ const extras = {
       bar(ctx, ...(line.across ? [area.left, at, area.right, at] : [at, area.top, at, area.bottom]));
       if (line.across) {
         ctx.textAlign = 'right';
-        ctx.fillText(line.label, area.right - 4, at - 5);
+        ctx.fillText(line.label, area.right - 4, at - area.top < 18 ? at + 14 : at - 5);
       } else {
         const room = area.right - at > ctx.measureText(line.label).width + 8;
         ctx.textAlign = room ? 'left' : 'right';
@@ -408,21 +408,20 @@ class Explorer {
     if (known(this.picked)) {
       datasets.push({data: drawable([this.picked]), pointRadius: 9, pointBorderWidth: 2, pointHitRadius: 0, backgroundColor: '#0000', borderColor: css('--bad'), label: '', order: -1});
     }
-    const label = column => column.words && column.words !== column.name ? `${column.name}: ${column.words}` : column.name;
+    const label = column => column.unit ? `${column.name} in ${column.unit}` : column.name;
     // Where values differ twentyfold, a linear axis would press most of them together.
     const wide = c => {
       const sure = this.shown.map(row => this.value(row, c)).filter(known);
       const least = sure.reduce((a, b) => Math.min(a, b), Infinity);
       return least > 0 && sure.reduce((a, b) => Math.max(a, b), 0) > 20 * least;
     };
-    const cut = text => window.innerWidth < 600 && text.length > 44 ? text.slice(0, text.indexOf(':')) : text;
     const words = p => {
       const interval = key => known(p[key + 'Low']) ? ` (${number(p[key + 'Low'])} to ${number(p[key + 'High'])})` : '';
       return [this.name(p.row), `${columns[x].name}: ${number(p.x)} ${columns[x].unit}${interval('x')}`, `${columns[y].name}: ${number(p.y)} ${columns[y].unit}${interval('y')}`];
     };
     const drawnLines = lines.filter(l => l.column === x || l.column === y).map(l => ({...l, across: l.column === y}));
     if (this.chart) this.chart.destroy();
-    this.chart = draw(this.place, datasets, {x: scale(cut(label(columns[x])), wide(x)), y: scale(cut(label(columns[y])), wide(y))}, words, drawnLines, p => this.pick(p.row));
+    this.chart = draw(this.place, datasets, {x: scale(label(columns[x]), wide(x)), y: scale(label(columns[y]), wide(y))}, words, drawnLines, p => this.pick(p.row));
   }
 }
 

@@ -70,6 +70,19 @@ struct SimulationReport {
   [[nodiscard]] std::optional<bool> meets_sla() const;
 };
 
+// An operator of one layer at the mean batch of the run, as one GPU of its pool runs it.
+struct OperatorTime {
+  decode::Role role = decode::Role::attention;
+  std::size_t pool = 0;
+  std::size_t block = 0;  // of the model's attention or FFN blocks
+  std::int64_t layers = 0;
+  std::string name;
+  std::string kernel;  // that it was measured as; empty where there is none
+  hw::Timing timing;
+};
+[[nodiscard]] std::vector<OperatorTime> operator_times(const decode::SimulationInput& input,
+                                                       const decode::SimulationResult& result);
+
 // In the warning of each operator that is outside its range, as hw::range_warnings() words it.
 inline constexpr std::string_view kOutOfRange = ": outside what the calibration was measured on";
 
@@ -82,6 +95,7 @@ struct RunOptions {
   std::function<void(double share_done)> progress;
   std::string trace_path;  // writes a Chrome trace of the measurement there, unless empty
   bool picture = false;    // also draws a few layers of it
+  bool requests = false;   // also record every request, where requests arrive
   bool floor = true;       // also find the theoretical floor, which takes a run of its own
 };
 
@@ -94,6 +108,12 @@ struct RunOptions {
 [[nodiscard]] Uncertainty uncertainty_of(const scenario::LocatedScenario& located,
                                          scenario::Library& library, int samples,
                                          const std::atomic<bool>* stop = nullptr);
+
+// A line for every request that arrived, warm-up included: when it came, was admitted, got its first
+// and its last token, and how many it got. Throws UserError for a closed loop, whose requests are
+// always there.
+void check_requests(const scenario::SimulationScenario& scenario);
+[[nodiscard]] std::string requests_csv(const SimulationReport& report);
 
 [[nodiscard]] std::string render(const SimulationReport& report, view::OutputFormat format);
 // Two deployments side by side, the second in terms of the first.

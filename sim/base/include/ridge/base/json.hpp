@@ -32,11 +32,15 @@ struct JsonLimits {
 inline constexpr std::string_view kQuestionInPage =
     "<script type=\"application/json\" id=\"ridge-question\">";
 
+// The JSON in a file: its text, or of a page that Ridge wrote, the question it answers. Throws
+// UserError.
+[[nodiscard]] std::string json_text_of(const std::filesystem::path& path, JsonLimits limits = {});
+
 // A parsed JSON text and the name it is known by in messages.
 class JsonDocument {
  public:
-  // Of a page that Ridge wrote, the question it answers. Throws UserError: unreadable, too large,
-  // not JSON (with line and column), nested too deeply, a key given twice, a number out of range.
+  // Throws UserError: unreadable, too large, not JSON (with line and column), nested too deeply, a
+  // key given twice, a number out of range.
   static JsonDocument read(const std::filesystem::path& path, JsonLimits limits = {});
   static JsonDocument parse(std::string_view text, std::string name, JsonLimits limits = {});
   JsonDocument(std::string name, nlohmann::json value);

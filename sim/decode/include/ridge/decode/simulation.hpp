@@ -61,6 +61,7 @@ struct SimulationInput {
   NetworkModel network_model = NetworkModel::ports;
   std::uint64_t seed = 1;
   std::size_t max_trace_records = 0;  // tasks to record for a trace, from the start of measurement
+  bool record_requests = false;       // of arrivals: every one from the first, warm-up included
 };
 
 // One task as it ran.
@@ -70,6 +71,18 @@ struct TraceRecord {
   TaskId task = 0;
   des::SimTime begin;
   des::SimTime end;
+};
+
+// One request that arrived. Times since the simulation began; empty for what had not happened when
+// it ended, or never will: a request larger than a GPU's whole KV memory is refused.
+struct RequestRecord {
+  des::SimTime arrival;
+  std::optional<des::SimTime> admitted;
+  std::optional<des::SimTime> first_token;
+  std::optional<des::SimTime> finished;
+  std::int64_t context_tokens = 0;  // that it came with
+  std::int64_t output_tokens = 0;   // that it got
+  bool refused = false;
 };
 
 // Where the GPU-seconds of a pool went during measurement. They add up to elapsed x GPUs.
@@ -129,7 +142,8 @@ struct SimulationResult {
   std::uint64_t checksum = 0;
   bool partial = false;  // stopped before the measurement was over
   std::vector<TraceRecord> trace;
-  bool trace_full = false;  // more tasks ran than max_trace_records
+  bool trace_full = false;              // more tasks ran than max_trace_records
+  std::vector<RequestRecord> requests;  // by arrival, where they were to be recorded
 };
 
 class Simulation {

@@ -1,0 +1,121 @@
+#include "ridge/base/format.hpp"
+#include "ridge/report/pages.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+
+namespace ridge::report {
+namespace {
+
+view::PageQuestion command_only(const Asked& asked) {
+  return {.command = asked.command, .json = "", .file_name = "", .again = ""};
+}
+
+}  // namespace
+
+std::string reproduction_page(const evidence::Reproduction& reproduction, const Asked& asked) {
+  view::Page page(reproduction.title, asked.maker);
+  page.lead(reproduction.source);
+  const auto& cells = reproduction.cells;
+  const auto matching =
+      std::count_if(cells.begin(), cells.end(), [](const auto& cell) { return cell.matches; });
+  page.badge(
+      fmt::format("{} of {} figures as printed", matching, cells.size()),
+      matching == static_cast<std::ptrdiff_t>(cells.size()) ? view::Tone::good : view::Tone::care);
+  for (const auto& table : reproduction.tables) {
+    page.section(fmt::format("{}: {}", table.id, table.title));
+    view::PageTable shown{.columns = {{""}}, .rows = {}};
+    for (const auto& column : table.columns) shown.columns.push_back({column, true});
+    for (std::size_t r = 0; r < table.rows.size(); ++r) {
+      auto& row = shown.rows.emplace_back();
+      row.push_back({table.rows[r]});
+      for (const int index : table.cells[r]) {
+        if (index == evidence::ReproducedTable::none) {
+          row.emplace_back();
+          continue;
+        }
+        const auto& cell = cells[static_cast<std::size_t>(index)];
+        row.push_back({cell.matches
+                           ? cell.ridge_text + " ✓"
+                           : fmt::format("{} (printed {})", cell.ridge_text, cell.paper_text),
+                       cell.ridge});
+      }
+    }
+    page.table(shown);
+  }
+  page.section("Assumptions");
+  for (const auto& assumption : reproduction.assumptions) page.paragraph(assumption);
+  std::vector<std::string> slips;
+  for (const auto& cell : cells) {
+    if (!cell.slip.empty() && std::find(slips.begin(), slips.end(), cell.slip) == slips.end()) {
+      slips.push_back(cell.slip);
+    }
+  }
+  if (!slips.empty()) {
+    page.section("Slips of the report");
+    for (const auto& slip : slips) page.paragraph(slip);
+  }
+  page.question(command_only(asked));
+  return page.html();
+}
+
+std::string ledger_page(const evidence::Ledger& ledger, const Asked& asked) {
+  view::Page page(ledger.title, asked.maker);
+  page.lead(ledger.comment);
+  const auto within = [&](double limit) {
+    return std::count_if(ledger.rows.begin(), ledger.rows.end(),
+                         [&](const auto& row) { return std::abs(row.error()) <= limit; });
+  };
+  page.badge(fmt::format("{} of {} within 10 %", within(0.10), ledger.rows.size()),
+             view::Tone::plain);
+  page.badge(fmt::format("{} within 15 %", within(0.15)), view::Tone::plain);
+
+  page.section("Errors");
+  view::ScatterPlot plot{.title = "Prediction over measurement, with its 90 % interval",
+                         .x_label = "row of the table",
+                         .y_label = "error in %"};
+  view::PlotSeries dots{.radius = 4.0};
+  view::PageTable table{.columns = {{"row", true},
+                                    {"figure"},
+                                    {"measured", true},
+                                    {"predicted", true},
+                                    {"unit"},
+                                    {"error", true},
+                                    {"90 % interval"},
+                                    {"kernel times"},
+                                    {"source"},
+                                    {"why"}},
+                        .rows = {}};
+  for (std::size_t r = 0; r < ledger.rows.size(); ++r) {
+    const auto& row = ledger.rows[r];
+    const auto number = static_cast<double>(r + 1);
+    const auto error = [&](double predicted) { return 100.0 * (predicted / row.measured - 1.0); };
+    dots.points.push_back({.x = number, .y = 100.0 * row.error(), .label = row.figure});
+    if (row.interval) {
+      dots.bars.push_back({number, error(row.interval->low), number, error(row.interval->high)});
+    }
+    table.rows.push_back({{fmt::format("{}", r + 1), number},
+                          {row.figure},
+                          {significant(row.measured, 4), row.measured},
+                          {significant(row.predicted, 4), row.predicted},
+                          {row.unit},
+                          {fmt::format("{:+.1f} %", 100.0 * row.error()), row.error()},
+                          {row.interval ? fmt::format("{} to {}", significant(row.interval->low, 4),
+                                                      significant(row.interval->high, 4))
+                                        : ""},
+                          {row.provenance},
+                          {row.source},
+                          {row.explanation}});
+  }
+  plot.series.push_back(std::move(dots));
+  plot.lines.push_back({.across = true, .value = 0.0, .label = "as measured"});
+  page.charts({plot});
+  page.section("Figures");
+  page.table(table);
+  page.question(command_only(asked));
+  return page.html();
+}
+
+}  // namespace ridge::report

@@ -1,0 +1,52 @@
+#include "ridge/report/question.hpp"
+
+#include "ridge/base/json.hpp"
+
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+namespace ridge::report {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+// A string that names a file beside the scenario names it from the page's folder as well. The kind
+// of thing it is matters not: models, chips, calibrations, traces.
+void move_paths(Json& value, const fs::path& from, const fs::path& to) {
+  if (value.is_structured()) {
+    for (Json& child : value) move_paths(child, from, to);
+    return;
+  }
+  if (!value.is_string()) return;
+  constexpr std::string_view kCalibrated = "calibrated:";
+  std::string text = value.get<std::string>();
+  const bool calibrated = text.starts_with(kCalibrated);
+  if (calibrated) text.erase(0, kCalibrated.size());
+  const bool may_be_path = text.find('/') != std::string::npos || text.ends_with(".json") ||
+                           text.ends_with(".csv") || text.ends_with(".gz");
+  std::error_code ignored;
+  if (!may_be_path || fs::path(text).is_absolute() || !fs::exists(from / text, ignored)) return;
+  const fs::path moved = fs::relative(from / text, to, ignored);
+  if (moved.empty()) return;
+  // A bare file name would be looked up among what ships.
+  const std::string path = moved.has_parent_path() ? moved.string() : "./" + moved.string();
+  value = (calibrated ? std::string(kCalibrated) : "") + path;
+}
+
+}  // namespace
+
+view::PageQuestion question_of(const fs::path& file, const Asked& asked, std::string again,
+                               std::optional<std::uint64_t> seed) {
+  Json question = Json::parse(json_text_of(file));
+  question.erase("$schema");
+  move_paths(question, fs::absolute(file).parent_path(), fs::absolute(asked.page).parent_path());
+  if (seed) question["seed"] = *seed;
+  return {.command = asked.command,
+          .json = question.dump(2),
+          .file_name = file.stem().string() + ".json",
+          .again = std::move(again)};
+}
+
+}  // namespace ridge::report

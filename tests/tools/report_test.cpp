@@ -1,0 +1,196 @@
+// Pages that are handed on: whole in one file, asked again from themselves, and without a fault in
+// a browser where this machine has one.
+#include "program.hpp"
+#include "ridge/view/page.hpp"
+#include "temporary_file.hpp"
+
+#include <fstream>
+#include <regex>
+#include <sstream>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+namespace ridge::test {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+using Arguments = std::vector<std::string>;
+
+std::string contents(const std::string& path) {
+  std::ostringstream text;
+  text << std::ifstream(path, std::ios::binary).rdbuf();
+  return text.str();
+}
+
+// The page that a command writes beside its answer.
+class Report {
+ public:
+  explicit Report(Arguments command) : file_("report.html", "") {
+    command.insert(command.end(), {"--report", file_.path()});
+    outcome = ridge(command);
+    page = contents(file_.path());
+  }
+  [[nodiscard]] std::string path() const { return file_.path(); }
+
+  Outcome outcome;
+  std::string page;
+
+ private:
+  TemporaryFile file_;
+};
+
+std::string browser() {
+  for (const char* name : {"chromium", "google-chrome", "chromium-browser"}) {
+    if (run("which", {name}).status == 0) return name;
+  }
+  return {};
+}
+
+// What the page is once its scripts have run; what they complained of stands in `err`.
+Outcome opened(const std::string& program, const std::string& path) {
+  return run(program, {"--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr",
+                       "--virtual-time-budget=4000", "--window-size=1280,900", "--dump-dom",
+                       "file://" + path});
+}
+
+// Lines of the console, as Chromium logs them.
+std::string complaints(const std::string& log) {
+  std::istringstream lines(log);
+  std::string out;
+  for (std::string line; std::getline(lines, line);) {
+    if (line.find("CONSOLE") != std::string::npos) out += line + "\n";
+  }
+  return out;
+}
+
+struct Kind {
+  std::string name;
+  Arguments command;
+  bool charts = false;
+  std::vector<std::string> holds;  // figures and words that the page must show
+};
+std::ostream& operator<<(std::ostream& out, const Kind& kind) {
+  return out << kind.name;
+}
+
+const Kind kKinds[] = {
+    {"Simulation",
+     {"simulate", "step3-2a2f-4k-fp8", "--samples", "2"},
+     false,
+     {"TPOT mean", "misses its SLA", "Critical path", "Pipeline", "attention NICs",
+      "calibrated:h800"}},
+    {"Comparison",
+     {"simulate", "step3-2a2f-4k-fp8", "--samples", "0", "--compare", "deepseek-v3-ep128-4k"},
+     false,
+     {"side by side", "deepseek-v3-ep128-4k"}},
+    {"TraceReplay",
+     {"simulate", "trace-replay"},
+     true,
+     {"Latencies", "Time in the system", "Load"}},
+    {"Sweep", {"sweep", "sweep-mfa-heads"}, true, {"Pareto front", "total_usd_per_Mtok"}},
+    {"DeploymentSweep", {"sweep", "sweep-afd-micro-batches"}, true, {"SLA 50 ms"}},
+    {"Cost", {"cost"}, false, {"Each model on each chip", "step-3 on h20"}},
+    {"Reproduction", {"reproduce", "step3"}, false, {"figures as printed"}},
+    {"Ledger", {"reproduce", "step3", "--measured", "--samples", "0"}, true, {"within 10 %"}},
+};
+
+class EveryReport : public testing::TestWithParam<Kind> {};
+
+TEST_P(EveryReport, HoldsAllItNeedsInOneFile) {
+  const Report report(GetParam().command);
+  ASSERT_EQ(report.outcome.status, 0) << report.outcome.err;
+  EXPECT_THAT(report.page, testing::StartsWith("<!DOCTYPE html>"));
+  EXPECT_THAT(report.page, HasSubstr("</html>"));
+  for (const auto& words : GetParam().holds) EXPECT_THAT(report.page, HasSubstr(words));
+  // Nothing is fetched: no source, style sheet or import names a place.
+  for (const char* fetched : {" src=\"", "@import", "url(http", "rel=\"stylesheet\""}) {
+    EXPECT_THAT(report.page, Not(HasSubstr(fetched)));
+  }
+}
+
+TEST_P(EveryReport, OpensInABrowserWithoutAComplaint) {
+  const std::string program = browser();
+  if (program.empty()) GTEST_SKIP() << "no Chromium on this machine";
+  const Report report(GetParam().command);
+  ASSERT_EQ(report.outcome.status, 0) << report.outcome.err;
+  const Outcome page = opened(program, report.path());
+  EXPECT_EQ(complaints(page.err), "");
+  for (const auto& words : GetParam().holds) EXPECT_THAT(page.out, HasSubstr(words));
+  if (GetParam().charts && view::pages_have_charts()) {
+    EXPECT_THAT(page.out, HasSubstr("<canvas"));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Of, EveryReport, testing::ValuesIn(kKinds),
+                         [](const auto& info) { return info.param.name; });
+
+TEST(Report, AsksItsQuestionAgain) {
+  const Report first({"simulate", "step3-2a2f-4k-fp8", "--samples", "0", "--seed", "7"});
+  ASSERT_EQ(first.outcome.status, 0) << first.outcome.err;
+  const auto answer = [](const Arguments& command) {
+    auto json = nlohmann::json::parse(ridge(command).out);
+    json.erase("wall_s");
+    json.erase("scenario");  // the name of the file
+    return json;
+  };
+  EXPECT_EQ(answer({"simulate", first.path(), "--samples", "0", "--format", "json"}),
+            answer({"simulate", "step3-2a2f-4k-fp8", "--samples", "0", "--seed", "7", "--format",
+                    "json"}));
+}
+
+TEST(Report, OfASweepAsksItAgain) {
+  const Report first({"sweep", "sweep-mfa-heads"});
+  EXPECT_EQ(ridge({"sweep", first.path()}).out, first.outcome.out);
+}
+
+// The trace's path counts from the scenario's folder, in the page from the page's.
+TEST(Report, FindsTheFilesOfItsScenarioFromItsOwnFolder) {
+  const Report replay({"simulate", "trace-replay"});
+  ASSERT_EQ(replay.outcome.status, 0) << replay.outcome.err;
+  const Outcome again = ridge({"simulate", replay.path()});
+  EXPECT_EQ(again.status, 0) << again.err;
+}
+
+TEST(Report, WithoutAQuestionIsNoScenario) {
+  const TemporaryFile page("page.html", "<!DOCTYPE html><p>hello");
+  const Outcome outcome = ridge({"simulate", page.path()});
+  EXPECT_EQ(outcome.status, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("expected a page that Ridge wrote with --report"));
+}
+
+TEST(Report, IsRefusedUnderAnotherEnding) {
+  const Outcome outcome =
+      ridge({"simulate", "step3-2a2f-4k-fp8", "--samples", "0", "--report", "r.pdf"});
+  EXPECT_EQ(outcome.status, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("--report: expected a name that ends in .html"));
+}
+
+// What is compared stands in the page, and closes no element of it.
+TEST(Report, HoldsANameThatLooksLikeHtml) {
+  const TemporaryFile scenario("s.json", R"({"kind": "cost", "title": "</script><b>&\"x",
+      "models": ["step-3"], "chips": ["h800"], "context_tokens": [8192]})");
+  const Report report({"cost", scenario.path()});
+  ASSERT_EQ(report.outcome.status, 0) << report.outcome.err;
+  EXPECT_THAT(report.page, Not(HasSubstr("</script><b>")));
+  EXPECT_EQ(ridge({"cost", report.path()}).out, report.outcome.out);
+}
+
+TEST(Report, OfTenThousandDesignsIsBelowFiveMegabytes) {
+  const TemporaryFile sweep("s.json", R"({"kind": "sweep", "title": "Many",
+      "base": {"kind": "cost", "model": "step-3", "chip": "h800", "context_tokens": 8192},
+      "axes": [{"pointer": "/model/attention/mfa/query_heads", "from": 1, "to": 100, "step": 1},
+               {"pointer": "/context_tokens", "from": 1000, "to": 100000, "step": 1000}],
+      "columns": ["effective_rank", "kv_bytes", "attention_flop", "attention_us_per_token",
+                  "total_us_per_token", "total_usd_per_Mtok"],
+      "pareto": {"minimise": ["total_usd_per_Mtok"], "maximise": ["effective_rank"]}})");
+  const Report report({"sweep", sweep.path()});
+  ASSERT_EQ(report.outcome.status, 0) << report.outcome.err;
+  EXPECT_THAT(report.page, HasSubstr("10000 points"));
+  EXPECT_LT(report.page.size(), 5'000'000U);
+}
+
+}  // namespace
+}  // namespace ridge::test
