@@ -185,7 +185,7 @@ TEST(Report, OfTenThousandDesignsIsBelowFiveMegabytes) {
                {"pointer": "/context_tokens", "from": 1000, "to": 100000, "step": 1000}],
       "columns": ["effective_rank", "kv_bytes", "attention_flop", "attention_us_per_token",
                   "total_us_per_token", "total_usd_per_Mtok"],
-      "pareto": {"minimise": ["total_usd_per_Mtok"], "maximise": ["effective_rank"]}})");
+      "pareto": {"minimize": ["total_usd_per_Mtok"], "maximize": ["effective_rank"]}})");
   const Report report({"sweep", sweep.path()});
   ASSERT_EQ(report.outcome.status, 0) << report.outcome.err;
   EXPECT_THAT(report.page, HasSubstr("10000 points"));

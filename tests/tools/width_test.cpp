@@ -13,6 +13,7 @@ namespace ridge::test {
 namespace {
 
 using testing::HasSubstr;
+using testing::Not;
 
 // COLUMNS as the program will see it, until the end of the test.
 class Width {
@@ -55,6 +56,33 @@ INSTANTIATE_TEST_SUITE_P(
                     Arguments{"simulate", "step3-2a2f-4k-fp8", "--samples", "0", "--compare",
                               "deepseek-v3-ep128-4k"},
                     Arguments{"sweep", "sweep-mfa-heads", "--format", "table"}));
+
+// On a terminal of its own, which `script` gives it.
+std::string on_a_terminal(const std::string& environment) {
+  return run("script",
+             {"-qec", environment + " " RIDGE_PROGRAM " simulate step3-2a2f-4k-fp8 --samples 0",
+              "/dev/null"})
+      .out;
+}
+
+TEST(Output, ColorsItsVerdictOnATerminalOnly) {
+  if (run("which", {"script"}).status != 0) GTEST_SKIP() << "no script(1) on this machine";
+  EXPECT_THAT(on_a_terminal("NO_COLOR="), HasSubstr("\033[31mmisses\033[0m"));
+  EXPECT_THAT(on_a_terminal("NO_COLOR=1"), Not(HasSubstr("\033[")));
+  const Outcome piped = ridge({"simulate", "step3-2a2f-4k-fp8", "--samples", "0"});
+  EXPECT_THAT(piped.out, HasSubstr("misses"));
+  EXPECT_THAT(piped.out, Not(HasSubstr("\033[")));
+}
+
+TEST(Output, AMistypedFlagIsToldTheNearestOne) {
+  const Outcome outcome = ridge({"simulate", "step3-2a2f-4k-fp8", "--sampels", "5"});
+  EXPECT_EQ(outcome.status, 2);
+  EXPECT_EQ(outcome.out, "");
+  EXPECT_THAT(outcome.err,
+              HasSubstr("ridge: ridge simulate: there is no option \"--sampels\"; did you mean "
+                        "\"--samples\"?"));
+  EXPECT_THAT(outcome.err, HasSubstr("`ridge simulate --help`"));
+}
 
 TEST(Output, TakesTheColumnsThatItIsGiven) {
   const Width width("60");

@@ -59,6 +59,31 @@ void refuse_unknown_command(const CLI::App& app, int argc, char** argv) {
                                      ridge::did_you_mean(command, known)));
 }
 
+// CLI11's words in Ridge's voice, and the flag that was meant.
+std::string mistake(const CLI::App& app, const CLI::ParseError& error) {
+  const auto chosen = app.get_subcommands();
+  const CLI::App& command = chosen.empty() ? app : *chosen.front();
+  const std::string name =
+      chosen.empty() ? std::string("ridge") : fmt::format("ridge {}", command.get_name());
+  const std::string help = fmt::format("`{} --help` shows what there is", name);
+  const std::vector<std::string> extras = app.remaining(true);
+  if (error.get_name() != "ExtrasError" || extras.empty()) {
+    return fmt::format("{}: {}; {}", name, error.what(), help);
+  }
+  const std::string& extra = extras.front();
+  if (!extra.starts_with("-")) {
+    return fmt::format("{}: expected nothing after its arguments, got \"{}\"; {}", name, extra,
+                       help);
+  }
+  std::vector<std::string> known;
+  for (const CLI::Option* option : command.get_options()) {
+    for (const std::string& long_name : option->get_lnames()) known.push_back("--" + long_name);
+  }
+  const std::string flag = extra.substr(0, extra.find('='));
+  return fmt::format("{}: there is no option \"{}\"{}; {}", name, flag,
+                     ridge::did_you_mean(flag, known), help);
+}
+
 int run(int argc, char** argv) {
   CLI::App app(
       "Ridge prices and simulates the decoding of large language models: what an architecture asks "
@@ -84,8 +109,7 @@ int run(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() == 0) return app.exit(e);  // --help, --version
-    app.exit(e);
-    return kUserMistake;
+    throw ridge::UserError(mistake(app, e));
   }
   return 0;
 }

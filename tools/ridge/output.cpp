@@ -60,6 +60,22 @@ void print(std::string_view text) {
   write_stdout(view::folded(text, view::output_width()));
 }
 
+namespace {
+
+// A file has no colors, whatever standard output is.
+std::string uncolored(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const std::size_t color = std::min(text.find("\033["), text.size());
+    out += text.substr(0, color);
+    text.remove_prefix(color);
+    if (!text.empty()) text.remove_prefix(std::min(text.find('m') + 1, text.size()));
+  }
+  return out;
+}
+
+}  // namespace
+
 void write_output(const OutputOptions& options, std::string_view answer) {
   const std::string text = options.format == view::OutputFormat::table
                                ? view::folded(answer, view::output_width())
@@ -67,7 +83,7 @@ void write_output(const OutputOptions& options, std::string_view answer) {
   if (options.path.empty()) {
     write_stdout(text);
   } else {
-    write_file(options.path, text);
+    write_file(options.path, options.format == view::OutputFormat::table ? uncolored(text) : text);
   }
 }
 

@@ -1,6 +1,7 @@
 #include "arguments.hpp"
 #include "commands.hpp"
 #include "output.hpp"
+#include "ridge/answer/rate_search.hpp"
 #include "ridge/answer/simulation_report.hpp"
 #include "ridge/base/file.hpp"
 #include "ridge/report/pages.hpp"
@@ -34,6 +35,7 @@ struct Options {
   std::optional<std::uint64_t> seed;
   std::optional<int> samples;
   bool verbose = false;
+  bool largest_rate = false;
   OutputOptions output;
 };
 
@@ -91,6 +93,13 @@ void run_simulate(const Options& options) {
   // Ctrl-C ends the run with the statistics so far.
   std::signal(SIGINT, on_interrupt);
   if (!options.picture.empty()) check_picture_path(options.picture);
+  if (options.largest_rate) {
+    auto scenario = scenario::load_simulation(options.scenario);
+    if (options.seed) scenario.input.seed = *options.seed;
+    const auto search = answer::largest_rate(scenario, &interrupted);
+    write_output(options.output, answer::render(search, scenario.title, options.output.format));
+    return;
+  }
   const report::Asked how = asked(options.report);
   const Run run = run_one(options.scenario, options, false);
   const answer::SimulationReport& report = run.report;
@@ -143,6 +152,10 @@ void add_simulate_command(CLI::App& app) {
                    "Further runs with calibrations and seeds drawn anew, for an interval (default: "
                    "20 in closed loop, else 0)")
       ->check(whole_between(0, 10000));
+  command
+      ->add_flag("--largest-rate", options->largest_rate,
+                 "Instead: the largest rate of arrivals at which the SLA holds")
+      ->excludes("--compare", "--trace", "--picture", "--samples", "--requests", "--report");
   command->add_flag("--verbose", options->verbose, "Name every operator that a warning is about");
   add_output_options(*command, options->output, "table|json");
   command->footer(
@@ -152,6 +165,7 @@ void add_simulate_command(CLI::App& app) {
       "  ridge simulate step3-2a2f-4k-fp8 --picture pipeline.svg\n"
       "  ridge simulate step3-2a2f-4k-fp8 --report report.html\n"
       "  ridge simulate my-scenario.json --compare other.json --format json\n"
+      "  ridge simulate trace-replay --largest-rate\n"
       "Ctrl-C ends a run with the statistics so far, marked as partial.");
   command->callback([options] { run_simulate(*options); });
 }

@@ -7,6 +7,7 @@
 #include "ridge/base/file.hpp"
 #include "ridge/base/format.hpp"
 #include "ridge/hwmodels/calibrated/calibrated_model.hpp"
+#include "ridge/view/terminal.hpp"
 #include "ridge/view/text_table.hpp"
 
 #include <algorithm>
@@ -360,13 +361,22 @@ std::string sla_words(const SimulationReport& report) {
   ask(report.sla.time_in_system, " in the system");
   const std::string sla = fmt::format("{}", fmt::join(asked, " and "));
   if (report.overloaded()) {
-    return fmt::format("  SLA            misses {}: what waits grows without end\n", sla);
+    return fmt::format("  SLA            {} {}: what waits grows without end\n",
+                       view::colored("misses", view::Color::red), sla);
   }
   if (report.uncertainty && report.uncertainty->samples > 0) {
-    return fmt::format("  SLA            meets {} at p95 in {} of {} draws\n", sla,
-                       report.uncertainty->within_sla, report.uncertainty->samples);
+    const auto& drawn = *report.uncertainty;
+    const view::Color color = drawn.within_sla == drawn.samples ? view::Color::green
+                              : drawn.within_sla == 0           ? view::Color::red
+                                                                : view::Color::yellow;
+    return fmt::format(
+        "  SLA            meets {} at p95 {}\n", sla,
+        view::colored(fmt::format("in {} of {} draws", drawn.within_sla, drawn.samples), color));
   }
-  return fmt::format("  SLA            {} {} at p95\n", *met ? "meets" : "misses", sla);
+  return fmt::format(
+      "  SLA            {} {} at p95\n",
+      *met ? view::colored("meets", view::Color::green) : view::colored("misses", view::Color::red),
+      sla);
 }
 
 // First of all: figures of an overloaded deployment are those of its first minutes.
@@ -374,10 +384,10 @@ std::string overload_words(const SimulationReport& report) {
   if (!report.overloaded()) return {};
   const auto& r = report.result;
   return fmt::format(
-      "OVERLOADED: {:.0f} tokens/s/GPU are asked for and {:.0f} served; {} requests wait after {}, "
+      "{}: {:.0f} tokens/s/GPU are asked for and {:.0f} served; {} requests wait after {}, "
       "and more with every second.\n",
-      *report.offered_tokens_per_second_per_gpu(), report.tokens_per_second_per_gpu(),
-      r.requests_waiting, si(r.elapsed.seconds().value(), "s"));
+      view::colored("OVERLOADED", view::Color::red), *report.offered_tokens_per_second_per_gpu(),
+      report.tokens_per_second_per_gpu(), r.requests_waiting, si(r.elapsed.seconds().value(), "s"));
 }
 
 std::string tpot_words(const SimulationReport& report) {
@@ -545,7 +555,8 @@ std::string table(const SimulationReport& report) {
   const auto& r = report.result;
   std::string out = fmt::format("{}\n", report.title) + overload_words(report);
   if (r.partial) {
-    out += "PARTIAL: stopped before the measurement was over; the figures cover what ran.\n";
+    out += view::colored("PARTIAL", view::Color::yellow) +
+           ": stopped before the measurement was over; the figures cover what ran.\n";
   }
   out += fmt::format("Simulated; kernel times: {}\nlinks: {}\n\n", report.provenance,
                      report.link_provenance);

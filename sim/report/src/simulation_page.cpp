@@ -203,6 +203,7 @@ void add_links_and_memory(const SimulationReport& report, view::Page& page) {
       bar.parts.push_back({.what = what, .share = bytes / all, .words = si(bytes, "B")});
     };
     part("weights", pool.weights.value());
+    part("reserve", pool.reserve.value());
     if (kv > 0.0) {
       part("KV, set aside at most", kv * report.result.kv_peak);
       part("KV, never used", kv * (1.0 - report.result.kv_peak));

@@ -33,9 +33,14 @@ std::size_t longest_word(const std::string& text) {
 
 // Wide and combining characters do not occur in our tables.
 std::size_t display_width(std::string_view text) {
-  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
-    return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U;
-  }));
+  std::size_t width = 0;
+  bool escaped = false;  // in the name of a color, which ends with an m
+  for (const char c : text) {
+    if (c == '\033') escaped = true;
+    if (!escaped && (static_cast<unsigned char>(c) & 0xC0U) != 0x80U) ++width;
+    if (c == 'm') escaped = false;
+  }
+  return width;
 }
 
 std::vector<std::string> wrapped(const std::string& text, std::size_t limit) {

@@ -1,0 +1,164 @@
+#include "ridge/answer/rate_search.hpp"
+
+#include "ridge/answer/simulation_figures.hpp"
+#include "ridge/base/error.hpp"
+#include "ridge/base/format.hpp"
+#include "ridge/view/text_table.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+namespace ridge::answer {
+namespace {
+
+using Workload = decode::Workload;
+using Json = nlohmann::ordered_json;
+
+constexpr double kNearEnough = 1.02;
+// A verdict at p95 needs some requests in the measured time.
+constexpr double kLeastRequests = 20.0;
+constexpr int kMostDoublings = 20;
+
+double rate_of(const scenario::SimulationScenario& scenario) {
+  const Workload& workload = scenario.input.workload;
+  if (workload.kind == Workload::Kind::poisson) return workload.requests_per_second;
+  const double first = workload.trace.front().arrival.value();
+  const double last = workload.trace.back().arrival.value();
+  if (workload.trace.size() < 2 || last <= first) {
+    throw UserError(
+        fmt::format("{}: /workload: a trace whose requests all arrive at once has no "
+                    "rate to change",
+                    scenario.name));
+  }
+  return static_cast<double>(workload.trace.size() - 1) / (last - first);
+}
+
+void set_rate(scenario::SimulationScenario& scenario, double rate) {
+  Workload& workload = scenario.input.workload;
+  if (workload.kind == Workload::Kind::poisson) {
+    workload.requests_per_second = rate;
+    return;
+  }
+  const double factor = rate_of(scenario) / rate;
+  for (auto& request : workload.trace) request.arrival = request.arrival * factor;
+}
+
+void check(const scenario::SimulationScenario& scenario) {
+  if (scenario.input.workload.kind == Workload::Kind::closed_loop) {
+    throw UserError(fmt::format(
+        "{}: /workload: a rate needs requests that arrive (kind \"poisson\" or \"trace\"), found a "
+        "closed loop; a sweep over its requests asks the same of it",
+        scenario.name));
+  }
+  if (!scenario.sla.tpot && !scenario.sla.queueing && !scenario.sla.time_in_system) {
+    throw UserError(
+        fmt::format("{}: a largest rate needs an SLA to hold: sla_tpot_ms, "
+                    "sla_queueing_ms or sla_time_in_system_ms",
+                    scenario.name));
+  }
+}
+
+}  // namespace
+
+RateSearch largest_rate(const scenario::SimulationScenario& scenario,
+                        const std::atomic<bool>* stop) {
+  check(scenario);
+  RateSearch out;
+  const auto holds = [&](double rate) {
+    scenario::SimulationScenario asked = scenario;
+    set_rate(asked, rate);
+    RateTry& one = out.tries.emplace_back();
+    one.rate = rate;
+    one.report = simulate(std::move(asked), {.stop = stop, .floor = false});
+    return one.holds() && !one.report.result.partial;
+  };
+  const auto stopped = [&] { return stop != nullptr && stop->load(std::memory_order_relaxed); };
+  const double start = rate_of(scenario);
+  const double least = kLeastRequests / scenario.input.measurement.duration.value();
+  const bool first = holds(start);
+  double held = first ? start : 0.0;
+  double missed = first ? 0.0 : start;
+  for (int i = 0; i < kMostDoublings && !stopped() && (held == 0.0 || missed == 0.0); ++i) {
+    const double rate = first ? 2.0 * held : 0.5 * missed;
+    if (rate < least) break;
+    (holds(rate) ? held : missed) = rate;
+  }
+  while (held > 0.0 && missed > kNearEnough * held && !stopped()) {
+    const double rate = std::sqrt(held * missed);
+    (holds(rate) ? held : missed) = rate;
+  }
+  std::sort(out.tries.begin(), out.tries.end(),
+            [](const RateTry& a, const RateTry& b) { return a.rate < b.rate; });
+  for (std::size_t i = 0; i < out.tries.size(); ++i) {
+    if (out.tries[i].rate == held) out.largest_held = i;
+    if (out.tries[i].rate == missed) out.smallest_missed = i;
+  }
+  return out;
+}
+
+namespace {
+
+// What the tries are told by, beside their rate.
+constexpr std::array kTold = {"tokens_per_s_per_gpu", "tpot_p95_ms", "queueing_p95_ms",
+                              "time_in_system_p95_ms"};
+
+std::string verdict_words(const RateSearch& search) {
+  if (!search.largest_held) {
+    return fmt::format("No rate from {} requests/s on holds the SLA.\n",
+                       significant(search.tries.front().rate, 3));
+  }
+  const double held = search.tries[*search.largest_held].rate;
+  if (!search.smallest_missed) {
+    return fmt::format("Every rate up to {} requests/s holds the SLA.\n", significant(held, 3));
+  }
+  return fmt::format("The SLA holds up to {} requests/s, and no longer at {}.\n",
+                     significant(held, 3),
+                     significant(search.tries[*search.smallest_missed].rate, 3));
+}
+
+}  // namespace
+
+std::string render(const RateSearch& search, const std::string& title, view::OutputFormat format) {
+  if (format == view::OutputFormat::json) {
+    Json tries = Json::array();
+    for (const RateTry& one : search.tries) {
+      Json row{{"requests_per_second", one.rate}, {"holds", one.holds()}};
+      for (const char* name : kTold) {
+        const double value = simulation_figure(name).shown(one.report);
+        row[name] = std::isfinite(value) ? Json(value) : Json();
+      }
+      tries.push_back(std::move(row));
+    }
+    const auto rate = [&](const std::optional<std::size_t>& index) {
+      return index ? Json(search.tries[*index].rate) : Json();
+    };
+    return Json{{"title", title},
+                {"largest_rate_held", rate(search.largest_held)},
+                {"smallest_rate_missed", rate(search.smallest_missed)},
+                {"tries", tries}}
+               .dump(2) +
+           "\n";
+  }
+  view::TextTable table;
+  table.column("requests/s");
+  for (const char* name : kTold) table.column(std::string(simulation_figure(name).spec.heading));
+  table.column("SLA", view::Align::left);
+  for (const RateTry& one : search.tries) {
+    std::vector<std::string> cells = {significant(one.rate, 3)};
+    for (const char* name : kTold) {
+      const double value = simulation_figure(name).shown(one.report);
+      cells.push_back(std::isfinite(value) ? significant(value, 4) : "");
+    }
+    cells.emplace_back(one.holds()               ? "holds"
+                       : one.report.overloaded() ? "misses: overloaded"
+                                                 : "misses");
+    table.row(std::move(cells));
+  }
+  return fmt::format("{}\n{}\n{}", title, verdict_words(search), table.text());
+}
+
+}  // namespace ridge::answer
