@@ -69,7 +69,7 @@ view::PageQuestion question_of(const scenario::CostScenario& scenario, const rep
                                         {"chips", scenario.chips},
                                         {"context_tokens", scenario.contexts}};
   return {.command = how.command,
-          .json = question.dump(2),
+          .json = question.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace),
           .file_name = "cost.json",
           .again = "ridge cost"};
 }

@@ -24,8 +24,9 @@ std::string reproduction_page(const evidence::Reproduction& reproduction, const 
   page.badge(
       fmt::format("{} of {} figures as printed", matching, cells.size()),
       matching == static_cast<std::ptrdiff_t>(cells.size()) ? view::Tone::good : view::Tone::care);
+  page.section("Tables");
   for (const auto& table : reproduction.tables) {
-    page.section(fmt::format("{}: {}", table.id, table.title));
+    page.subsection(fmt::format("{}: {}", table.id, table.title));
     view::PageTable shown{.columns = {{""}}, .rows = {}};
     for (const auto& column : table.columns) shown.columns.push_back({column, true});
     for (std::size_t r = 0; r < table.rows.size(); ++r) {

@@ -150,17 +150,19 @@ void add_operators(const SimulationReport& report, const decode::SimulationInput
       "One launch of each, on one GPU at the mean batch, and what all layers take together. Error: "
       "relative standard error of a calibrated time.",
       true);
-  view::PageTable table{.columns = {{"pool"},
-                                    {"block"},
-                                    {"operator"},
-                                    {"kernel"},
-                                    {"us", true},
-                                    {"layers", true},
-                                    {"ms per step", true},
-                                    {"waits for"},
-                                    {"error", true},
-                                    {"range"}},
-                        .rows = {}};
+  view::PageTable table{
+      .columns = {{"pool"},
+                  {"block"},
+                  {"operator"},
+                  {"kernel"},
+                  {"us", true},
+                  {"layers", true},
+                  {"ms per step", true},
+                  {"waits for"},
+                  {"error", true},
+                  {"range", false,
+                   "whether the shape is within what the calibration was measured on"}},
+      .rows = {}};
   const auto numbered = [](const char* block, std::size_t number, std::size_t of) {
     return of > 1 ? fmt::format("{} {}", block, number) : std::string(block);
   };
@@ -180,7 +182,7 @@ void add_operators(const SimulationReport& report, const decode::SimulationInput
          {significant(seconds * layers * 1e3, 3), seconds * layers},
          {std::string(hw::name_of(op.timing.bound))},
          {op.timing.error > 0.0 ? percent(op.timing.error) : "", op.timing.error},
-         {op.timing.within_range ? "" : "outside what was measured"}});
+         {op.timing.within_range ? "" : "outside"}});
   }
   page.table(table);
 }
