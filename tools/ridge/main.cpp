@@ -66,20 +66,17 @@ std::string mistake(const CLI::App& app, const CLI::ParseError& error) {
   const std::string name =
       chosen.empty() ? std::string("ridge") : fmt::format("ridge {}", command.get_name());
   const std::string help = fmt::format("`{} --help` shows what there is", name);
-  const std::vector<std::string> extras = app.remaining(true);
-  if (error.get_name() != "ExtrasError" || extras.empty()) {
-    return fmt::format("{}: {}; {}", name, error.what(), help);
+  const std::string words = error.what();
+  const std::size_t flag_at = words.find(" -");
+  if (words.find("not expected") == std::string::npos || flag_at == std::string::npos) {
+    return fmt::format("{}: {}; {}", name, words, help);
   }
-  const std::string& extra = extras.front();
-  if (!extra.starts_with("-")) {
-    return fmt::format("{}: expected nothing after its arguments, got \"{}\"; {}", name, extra,
-                       help);
-  }
+  const std::string flag =
+      words.substr(flag_at + 1, words.find_first_of(" =", flag_at + 1) - flag_at - 1);
   std::vector<std::string> known;
   for (const CLI::Option* option : command.get_options()) {
     for (const std::string& long_name : option->get_lnames()) known.push_back("--" + long_name);
   }
-  const std::string flag = extra.substr(0, extra.find('='));
   return fmt::format("{}: there is no option \"{}\"{}; {}", name, flag,
                      ridge::did_you_mean(flag, known), help);
 }

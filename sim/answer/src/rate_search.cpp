@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -82,9 +83,16 @@ RateSearch largest_rate(const scenario::SimulationScenario& scenario,
   const bool first = holds(start);
   double held = first ? start : 0.0;
   double missed = first ? 0.0 : start;
+  // A trace that comes this fast comes as good as at once.
+  constexpr double kAtOnce = 0.01;
+  const bool ends = scenario.input.workload.kind == Workload::Kind::trace;
+  const double most =
+      ends ? static_cast<double>(scenario.input.workload.trace.size()) /
+                 (kAtOnce * out.tries.front().report.result.elapsed.seconds().value())
+           : std::numeric_limits<double>::infinity();
   for (int i = 0; i < kMostDoublings && !stopped() && (held == 0.0 || missed == 0.0); ++i) {
     const double rate = first ? 2.0 * held : 0.5 * missed;
-    if (rate < least) break;
+    if (rate < least || rate > most) break;
     (holds(rate) ? held : missed) = rate;
   }
   while (held > 0.0 && missed > kNearEnough * held && !stopped()) {
@@ -113,7 +121,8 @@ std::string verdict_words(const RateSearch& search) {
   }
   const double held = search.tries[*search.largest_held].rate;
   if (!search.smallest_missed) {
-    return fmt::format("Every rate up to {} requests/s holds the SLA.\n", significant(held, 3));
+    return fmt::format("Every rate that was tried holds the SLA, up to {} requests/s.\n",
+                       significant(held, 3));
   }
   return fmt::format("The SLA holds up to {} requests/s, and no longer at {}.\n",
                      significant(held, 3),
