@@ -178,6 +178,81 @@ TEST(Report, HoldsANameThatLooksLikeHtml) {
   EXPECT_EQ(ridge({"cost", report.path()}).out, report.outcome.out);
 }
 
+// Of every request: it is admitted after it came, and gets its first token before its last.
+TEST(Requests, AreToldInTheOrderOfTheirLives) {
+  const TemporaryFile file("r.csv", "");
+  const Outcome outcome =
+      ridge({"simulate", "trace-replay", "--requests", file.path(), "--format", "json"});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  std::istringstream lines(contents(file.path()));
+  std::string line;
+  std::getline(lines, line);
+  EXPECT_EQ(line,
+            "arrival_s,admitted_s,first_token_s,finish_s,context_tokens,output_tokens,"
+            "tpot_ms,refused");
+  std::size_t finished = 0;
+  double last_arrival = 0.0;
+  while (std::getline(lines, line)) {
+    std::vector<double> cells;
+    std::istringstream parts(line);
+    for (std::string cell; std::getline(parts, cell, ',');) {
+      cells.push_back(cell.empty() ? -1.0 : std::stod(cell));
+    }
+    ASSERT_EQ(cells.size(), 8U) << line;
+    EXPECT_GE(cells[0], last_arrival);
+    last_arrival = cells[0];
+    if (cells[3] < 0.0) continue;
+    ++finished;
+    EXPECT_LE(cells[0], cells[1]) << line;
+    EXPECT_LT(cells[1], cells[2]) << line;
+    EXPECT_LE(cells[2], cells[3]) << line;
+    EXPECT_NEAR(cells[6], 1e3 * (cells[3] - cells[1]) / cells[5], 1e-3 + 1e-3 / cells[5]) << line;
+  }
+  const auto answer = nlohmann::json::parse(outcome.out);
+  EXPECT_GE(finished, answer.at("requests").at("finished").get<std::size_t>());
+}
+
+TEST(Requests, OfAClosedLoopAreRefused) {
+  const Outcome outcome =
+      ridge({"simulate", "step3-2a2f-4k-fp8", "--samples", "0", "--requests", "r.csv"});
+  EXPECT_EQ(outcome.status, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("--requests needs requests that arrive"));
+}
+
+TEST(LargestRate, LiesBetweenWhatHeldAndWhatDidNot) {
+  auto scenario = nlohmann::json::parse(
+      std::ifstream(std::string(RIDGE_SOURCE_DIR) + "/scenarios/step3-2a2f-4k-fp8.json"));
+  scenario["workload"] = {{"kind", "poisson"},
+                          {"requests_per_s", 50.0},
+                          {"context", {{"kind", "fixed"}, {"tokens", 4096}}},
+                          {"output", {{"kind", "fixed"}, {"tokens", 20}}}};
+  scenario["measurement"] = {{"warmup_s", 1.0}, {"duration_s", 3.0}};
+  scenario["sla_tpot_ms"] = 30.0;
+  const TemporaryFile file("s.json", scenario.dump());
+  const Outcome outcome = ridge({"simulate", file.path(), "--largest-rate", "--format", "json"});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const auto search = nlohmann::json::parse(outcome.out);
+  const double held = search.at("largest_rate_held").get<double>();
+  const double missed = search.at("smallest_rate_missed").get<double>();
+  EXPECT_LT(held, missed);
+  EXPECT_LE(missed, 1.02 * held);
+  for (const auto& one : search.at("tries")) {
+    const double rate = one.at("requests_per_second").get<double>();
+    if (rate == held) {
+      EXPECT_LE(one.at("tpot_p95_ms").get<double>(), 30.0);
+    }
+    if (rate == missed) {
+      EXPECT_FALSE(one.at("holds").get<bool>());
+    }
+  }
+}
+
+TEST(LargestRate, NeedsArrivals) {
+  const Outcome outcome = ridge({"simulate", "step3-2a2f-4k-fp8", "--largest-rate"});
+  EXPECT_EQ(outcome.status, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("a rate needs requests that arrive"));
+}
+
 TEST(Report, OfTenThousandDesignsIsBelowFiveMegabytes) {
   const TemporaryFile sweep("s.json", R"({"kind": "sweep", "title": "Many",
       "base": {"kind": "cost", "model": "step-3", "chip": "h800", "context_tokens": 8192},

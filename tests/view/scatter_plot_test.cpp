@@ -1,5 +1,7 @@
 #include "ridge/view/scatter_plot.hpp"
 
+#include "ridge/view/designs.hpp"
+
 #include <cmath>
 #include <limits>
 
@@ -89,6 +91,56 @@ TEST(ScatterPlot, ShowsBeyondItsGuidesAtTheEdge) {
   const std::string svg = plot.svg();
   EXPECT_THAT(svg, HasSubstr(">high</text>"));
   EXPECT_EQ(count(svg, "cy=\"86.0\""), 2U);
+}
+
+// Two labels on one spot stand in different places; of many, those without room are left out.
+TEST(ScatterPlot, LabelsNeverCoverEachOther) {
+  ScatterPlot plot;
+  PlotSeries series{.labeled = true};
+  series.points = {{1.0, 1.0, "first name"}, {1.0, 1.0, "other name"}, {2.0, 2.0, ""}};
+  plot.series.push_back(series);
+  std::string svg = plot.svg();
+  const auto place_of = [&](const std::string& name) {
+    const auto at = svg.find(">" + name + "</text>");
+    const auto tag = svg.rfind("<text", at);
+    return svg.substr(tag, at - tag);
+  };
+  EXPECT_NE(place_of("first name"), place_of("other name"));
+  plot.series[0].points.assign(50, {1.0, 1.0, "all alike"});
+  svg = plot.svg();
+  EXPECT_GE(count(svg, ">all alike</text>"), 1U);
+  EXPECT_LE(count(svg, ">all alike</text>"), 4U) << "a place on each side of the dot";
+}
+
+TEST(ScatterPlot, DrawsABoundThatLiesNearItsPointsAndNoOther) {
+  ScatterPlot plot;
+  plot.series.push_back({.points = {{40.0, 1.0}, {60.0, 2.0}}});
+  plot.lines = {{.across = false, .value = 50.0, .label = "SLA 50 ms"},
+                {.across = false, .value = 5000.0, .label = "far away"}};
+  const std::string svg = plot.svg();
+  EXPECT_THAT(svg, HasSubstr("SLA 50 ms"));
+  EXPECT_THAT(svg, Not(HasSubstr("far away")));
+}
+
+Designs two_designs() {
+  return {.columns = {{.name = "ms", .words = "time"}, {.name = "usd", .words = "cost"}},
+          .rows = {{.front = true}, {}},
+          .values = {1.0, 2.0, 3.0, 4.0}};
+}
+
+TEST(Designs, SayThatTheirFrontIsEmpty) {
+  Designs designs = two_designs();
+  EXPECT_THAT(plot_of(designs).svg(), Not(HasSubstr("front is empty")));
+  designs.rows[0].front = false;
+  EXPECT_THAT(plot_of(designs).svg(), HasSubstr("front is empty"));
+  designs.rows.clear();
+  EXPECT_THAT(plot_of(designs).svg(), HasSubstr("no design is left"));
+}
+
+TEST(Designs, AreColoredByAnyColumn) {
+  const std::string svg = plot_of(two_designs(), 1).svg();
+  EXPECT_THAT(svg, HasSubstr(">usd 2.000</text>"));
+  EXPECT_THAT(svg, HasSubstr(">usd 4.000</text>"));
 }
 
 TEST(ScatterPlot, IsADrawingWithoutAnyPoint) {
