@@ -122,6 +122,14 @@ TEST(ScatterPlot, DrawsABoundThatLiesNearItsPointsAndNoOther) {
   EXPECT_THAT(svg, Not(HasSubstr("far away")));
 }
 
+TEST(ScatterPlot, ItsAxesHoldTheIntervals) {
+  ScatterPlot plot;
+  plot.series.push_back({.points = {{1.0, 10.0}, {2.0, 20.0}}, .bars = {{1.0, -70.0, 1.0, 90.0}}});
+  const std::string svg = plot.svg();
+  EXPECT_THAT(svg, HasSubstr(">-100</text>"));
+  EXPECT_THAT(svg, HasSubstr(">100</text>"));
+}
+
 Designs two_designs() {
   return {.columns = {{.name = "ms", .words = "time"}, {.name = "usd", .words = "cost"}},
           .rows = {{.front = true}, {}},

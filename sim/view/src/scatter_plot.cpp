@@ -100,7 +100,17 @@ AxisMap axis_map(const ScatterPlot& plot, double PlotPoint::*value, ScatterPlot:
       most = std::max(most, point.*value);
     }
   }
-  // A bound is seen, too, unless that would press the points together.
+  // The ends of intervals are seen as well.
+  for (const auto& series : plot.series) {
+    for (const PlotBar& bar : series.bars) {
+      for (const PlotPoint& end : {PlotPoint{bar.x0, bar.y0, {}}, PlotPoint{bar.x1, bar.y1, {}}}) {
+        if (!drawable(plot, end)) continue;
+        least = std::min(least, end.*value);
+        most = std::max(most, end.*value);
+      }
+    }
+  }
+  // And a bound, unless that would press the points together.
   const bool of_x = value == &PlotPoint::x;
   for (const PlotLine& line : plot.lines) {
     const double span = std::max(most - least, 0.2 * std::abs(most));

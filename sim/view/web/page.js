@@ -128,6 +128,13 @@ function short(x) {
 function draw(place, datasets, axes, words, lines, picked) {
   place.replaceChildren();
   const canvas = place.appendChild(make('canvas'));
+  // Intervals are part of the picture, not only their middles.
+  for (const [axis, ends] of [['x', [0, 2]], ['y', [1, 3]]]) {
+    const all = datasets.flatMap(d => (d.bars || []).flatMap(bar => ends.map(end => bar[end]))).filter(known);
+    if (!all.length) continue;
+    axes[axis].suggestedMin = all.reduce((a, b) => Math.min(a, b));
+    axes[axis].suggestedMax = all.reduce((a, b) => Math.max(a, b));
+  }
   canvas.setAttribute('role', 'img');
   return new Chart(canvas, {
     type: 'scatter',
