@@ -10,8 +10,9 @@
 
 struct CUstream_st;  // What cudaStream_t points to; keeps this header free of CUDA's.
 
-/// What ridge-bench needs to know of a kernel family. A family is a table entry, see registry.cu;
-/// its grid, cases and plans are host code, its `check` and `prepare` live in a .cu file.
+/// What ridge-bench needs to know of a kernel family. A family is a table entry, see
+/// registry.host.cu; its grid, cases and plans are host code, its `check` and `prepare` live in a
+/// .cu file.
 namespace ridge::kernels::bench {
 
 using Stream = CUstream_st*;

@@ -10,7 +10,7 @@
 
 namespace ridge::kernels::bench {
 
-/// What a run needs of the machine it runs on: the real one (main.cu), the emulated device, or, in
+/// What a run needs of the machine it runs on: the real one (main.host.cu), the emulated device, or, in
 /// the tests of the harness, one that fails in every way.
 struct Platform {
   const std::vector<Family>& families;

@@ -8,8 +8,8 @@ struct CUstream_st;
 
 /// The part of cuBLASLt that is used, found at run time: a machine may have the library and no
 /// header of it, or neither, or one older than a mode it is asked for. Types and numbers are those
-/// of its C interface, unchanged from CUDA 12.0 to 13.0 (cublaslt_gemm.cu holds them against the
-/// header where there is one).
+/// of its C interface, unchanged from CUDA 12.0 to 13.0 (cublaslt_gemm.host.cu holds them against
+/// the header where there is one).
 namespace ridge::kernels::gemm {
 
 enum LtStatus : int { kLtSuccess = 0 };

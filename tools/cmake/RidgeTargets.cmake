@@ -32,6 +32,20 @@ if(RIDGE_CCACHE AND NOT DEFINED CMAKE_CXX_COMPILER_LAUNCHER)
     CCACHE_SLOPPINESS=pch_defines,time_macros "${RIDGE_CCACHE}")
 endif()
 
+# How code is compiled that reads, asks and renders once per answer, and in which nobody waits: such code is
+# mostly headers of nlohmann/json and fmt, which come precompiled (ridge_cold_headers, below them all).
+# Position-independent all, since a precompiled header serves only code of its own kind.
+add_library(ridge_cold_options INTERFACE)
+target_compile_options(ridge_cold_options INTERFACE -fPIC
+  "$<$<AND:$<COMPILE_LANGUAGE:CXX>,$<CONFIG:Release>>:-O1>" $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>)
+target_link_libraries(ridge_cold_options INTERFACE ridge_options)
+
+# ridge_cold(<target>): compiles the target so.
+function(ridge_cold target)
+  target_link_libraries(${target} PRIVATE $<BUILD_INTERFACE:ridge_cold_options>)
+  target_precompile_headers(${target} REUSE_FROM ridge_cold_headers)
+endfunction()
+
 # ridge_layer(<name> [SOURCES ...] [DEPENDS <layer>...] [LIBRARIES <target>...] [PRIVATE_LIBRARIES <target>...])
 #
 # Declares the static library ridge_<name> (alias ridge::<name>) whose public headers live in

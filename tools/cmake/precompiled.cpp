@@ -1,0 +1,1 @@
+// Compiled for the precompiled header that cold code reuses; see CMakeLists.txt.
