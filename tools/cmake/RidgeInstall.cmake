@@ -4,7 +4,7 @@ include(CMakePackageConfigHelpers)
 # share/ridge has the places that the data has in this tree, so that every "$schema" still leads to
 # its schema.
 set(data "${CMAKE_INSTALL_DATADIR}/ridge")
-foreach(folder models/data hwmodels/data scenarios docs/schema)
+foreach(folder IN LISTS RIDGE_DATA_FOLDERS)
   install(DIRECTORY "${PROJECT_SOURCE_DIR}/${folder}/" DESTINATION "${data}/${folder}"
     FILES_MATCHING PATTERN "*.json" PATTERN "*.csv")
 endforeach()

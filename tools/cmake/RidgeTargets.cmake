@@ -1,5 +1,8 @@
 # How this project declares its targets: a layer, a test, a benchmark.
 
+# What is installed as data, by its place in the tree.
+set(RIDGE_DATA_FOLDERS models/data hwmodels/data scenarios docs/schema)
+
 option(RIDGE_WERROR "Treat warnings as errors" OFF)
 
 add_library(ridge_options INTERFACE)
@@ -13,6 +16,8 @@ target_compile_options(ridge_options INTERFACE
   # Contraction into fused multiply-adds differs between build types and machines; reports
   # must not.
   $<$<COMPILE_LANGUAGE:CXX>:-ffp-contract=off>
+  # Nobody replaces our functions at run time; GCC may inline them as if they were not in a library.
+  $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<CXX_COMPILER_ID:GNU>>:-fno-semantic-interposition>
   $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<BOOL:${RIDGE_WERROR}>>:-Werror>)
 
 if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
@@ -63,7 +68,8 @@ function(ridge_layer name)
     PUBLIC ${ARG_LIBRARIES}
     PRIVATE $<BUILD_INTERFACE:ridge_options> ${ARG_PRIVATE_LIBRARIES})
   target_compile_features(ridge_${name} PUBLIC cxx_std_20)
-  set_target_properties(ridge_${name} PROPERTIES EXPORT_NAME ${name})
+  # The layers also become part of a Python module.
+  set_target_properties(ridge_${name} PROPERTIES EXPORT_NAME ${name} POSITION_INDEPENDENT_CODE ON)
   install(TARGETS ridge_${name} EXPORT RidgeTargets INCLUDES DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
   install(DIRECTORY include/ DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
   set_property(GLOBAL APPEND PROPERTY RIDGE_LAYERS ${name})

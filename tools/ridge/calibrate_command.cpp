@@ -1,11 +1,11 @@
 #include "arguments.hpp"
 #include "commands.hpp"
 #include "output.hpp"
+#include "ridge/answer/calibration_card.hpp"
 #include "ridge/base/file.hpp"
 #include "ridge/hwmodels/calibrated/calibrate.hpp"
 #include "ridge/report/pages.hpp"
 #include "ridge/view/progress.hpp"
-#include "ridge/view/text_table.hpp"
 
 #include <filesystem>
 #include <memory>
@@ -36,27 +36,6 @@ struct Options {
   std::uint64_t seed = 1;
 };
 
-// Folders stand for the CSV and JSON files in them.
-std::vector<fs::path> measurement_files(const std::vector<std::string>& named) {
-  std::vector<fs::path> files;
-  for (const std::string& name : named) {
-    std::error_code failure;
-    if (!fs::is_directory(name, failure)) {
-      files.emplace_back(name);
-      continue;
-    }
-    std::vector<fs::path> found;
-    for (const auto& entry : fs::directory_iterator(name)) {
-      const fs::path extension = entry.path().extension();
-      if (extension == ".csv" || extension == ".json") found.push_back(entry.path());
-    }
-    if (found.empty()) throw UserError(fmt::format("{}: no .csv or .json file in it", name));
-    std::sort(found.begin(), found.end());
-    files.insert(files.end(), found.begin(), found.end());
-  }
-  return files;
-}
-
 // "decode_attention bf16 head_dim 128", "sglang:fa3" -> a name that any file system takes.
 std::string plot_name(const CurveKey& key) {
   std::string name = key.slot() + (key.kernel.empty() ? "" : " " + key.kernel);
@@ -77,57 +56,6 @@ void draw_plots(const fs::path& folder, const CalibrateResult& result) {
     const std::string title = key.slot() + (key.kernel.empty() ? "" : ", " + key.kernel);
     write_file(folder / plot_name(key), report::residual_plot(title, points).svg());
   }
-}
-
-// A line per curve, its held-out error beside what it was measured on.
-std::string ledger(const Calibration& calibration) {
-  view::TextTable table;
-  table.column("operator", view::Align::left);
-  table.column("kernel", view::Align::left);
-  table.column("measured");
-  table.column("left out", view::Align::left);
-  table.column("held-out\np50");
-  table.column("error\np90");
-  table.column("\nworst");
-  table.column("in-sample\np50");
-  table.column("in 90 %\ninterval");
-  table.column("outliers");
-  table.column("", view::Align::left);
-  const auto percent = [](double x) { return fmt::format("{:.1f} %", 100.0 * x); };
-  const Curve* last = nullptr;
-  for (const Curve& curve : calibration.curves) {
-    const Use use = use_of(calibration, curve);
-    const bool on_the_wire = last != nullptr && last->key.family >= Family::all_reduce;
-    if (last != nullptr && last->key.family != curve.key.family && !on_the_wire) table.rule();
-    last = &curve;
-    const HeldOutError& e = curve.held_out;
-    std::string note(words_of(use));
-    if (curve.borrowed) {
-      note += fmt::format("; borrowed ({}), + {:.0f} %", curve.borrowed->from,
-                          100.0 * curve.borrowed->added_error);
-    }
-    if (e.measurements == 0) {
-      table.row({curve.key.slot(), curve.key.kernel, "0", "", "", "", "", "", "", "", note});
-      continue;
-    }
-    table.row({curve.key.slot(), curve.key.kernel, fmt::format("{}", e.measurements),
-               fmt::format("{} {}", e.groups, e.by_shape ? "shapes" : "batch sizes"),
-               percent(e.p50), percent(e.p90), percent(e.worst), percent(e.in_sample_p50),
-               fmt::format("{:.0f} %", 100.0 * e.coverage_90),
-               fmt::format("{}", curve.outlier_count), note});
-  }
-  return table.text();
-}
-
-// A device's own name ("<vendor> <CHIP> 80GB HBM3") has the chip's in it.
-bool names_chip(std::string device, std::string chip) {
-  const auto plain = [](std::string& text) {
-    std::erase_if(text, [](char c) { return std::isalnum(static_cast<unsigned char>(c)) == 0; });
-    for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  };
-  plain(device);
-  plain(chip);
-  return device.find(chip) != std::string::npos;
 }
 
 void tell_outliers(const Calibration& calibration, bool each) {
@@ -161,19 +89,11 @@ void run_calibrate(const Options& options) {
   }
 
   const MeasurementSet set = read_measurements(measurement_files(options.measurements));
-  if (const std::string device = set.device(); !device.empty() && !names_chip(device, chip.name)) {
-    throw UserError(fmt::format("the measurements are of \"{}\", --chip is {}", device, chip.name));
-  }
-  for (const auto& [what, points] : set.skipped) {
-    warn(fmt::format("{} measurements are left aside, since no curve is made of them: {}", points,
-                     what));
-  }
+  check_device(set, chip);
+  for (const std::string& words : set.left_aside()) warn(words);
 
   std::optional<Calibration> base;
-  if (!options.base.empty()) {
-    base = load_calibration(options.base);
-    if (base->chip != chip.name) base = transferred(*base, hw::load_chip(base->chip), chip);
-  }
+  if (!options.base.empty()) base = base_for(options.base, chip);
 
   CalibrateResult result;
   {
@@ -196,7 +116,7 @@ void run_calibrate(const Options& options) {
   write_file(options.output, to_json(result.calibration));
   if (!options.plots.empty()) draw_plots(options.plots, result);
   if (!options.report.empty()) write_file(options.report, report::calibration_page(result, how));
-  print(ledger(result.calibration));
+  print(answer::calibration_ledger(result.calibration));
 }
 
 }  // namespace

@@ -9,7 +9,6 @@
 #include "ridge/report/pages.hpp"
 #include "ridge/scenario/cost_scenario.hpp"
 
-#include <charconv>
 #include <memory>
 
 #include <CLI/CLI.hpp>
@@ -31,35 +30,6 @@ struct Options {
   OutputOptions output;
 };
 
-// "h800=1.5,mi300x=1.99", or the name of a list, or both.
-answer::Prices parse_prices(const std::string& text) {
-  answer::Prices prices;
-  if (text.empty()) return prices;
-  for (const std::string& part : split_list(text, "--price")) {
-    const auto equals = part.find('=');
-    if (equals == std::string::npos) {
-      if (!prices.list.empty()) {
-        throw UserError(fmt::format("--price: expected one price list, got \"{}\" and \"{}\"",
-                                    prices.list, part));
-      }
-      prices.list = part;
-      continue;
-    }
-    const std::string amount = part.substr(equals + 1);
-    double usd = 0.0;
-    const auto [end, error] = std::from_chars(amount.data(), amount.data() + amount.size(), usd);
-    if (error != std::errc{} || end != amount.data() + amount.size() || !(usd > 0.0) ||
-        !(usd <= 1e6)) {
-      throw UserError(fmt::format(
-          "--price: expected USD per hour of a chip, above 0 and at most 1e6, got \"{}\"", part));
-    }
-    if (!prices.chosen.emplace(part.substr(0, equals), UsdPerSecond{usd / 3600.0}).second) {
-      throw UserError(fmt::format("--price: {} has two prices", part.substr(0, equals)));
-    }
-  }
-  return prices;
-}
-
 // The scenario with what the command line put in place of its parts. A batch, prices and ways to
 // count are no keys of it: the command says them.
 view::PageQuestion question_of(const scenario::CostScenario& scenario, const report::Asked& how) {
@@ -77,8 +47,6 @@ view::PageQuestion question_of(const scenario::CostScenario& scenario, const rep
 void run_cost(const Options& options) {
   const report::Asked how = asked(options.report);
   scenario::CostScenario scenario = scenario::load_cost_scenario(options.scenario);
-  if (!options.models.empty()) scenario.models = split_list(options.models, "--model");
-  if (!options.chips.empty()) scenario.chips = split_list(options.chips, "--chip");
   if (!options.contexts.empty()) {
     scenario.contexts.clear();
     for (const auto& text : split_list(options.contexts, "--context")) {
@@ -86,11 +54,12 @@ void run_cost(const Options& options) {
     }
   }
   answer::CostQuestion question;
-  question.models =
-      load_models(scenario.models, options.models.empty() ? options.scenario : "--model");
-  question.chips = load_chips(scenario.chips, options.chips.empty() ? options.scenario : "--chip");
+  question.models = models_or(options.models, scenario);
+  question.chips = chips_or(options.chips, scenario);
+  if (!options.models.empty()) scenario.models = split_list(options.models, "--model");
+  if (!options.chips.empty()) scenario.chips = split_list(options.chips, "--chip");
   question.contexts = scenario.contexts;
-  question.prices = parse_prices(options.price);
+  question.prices = answer::parse_prices(options.price, "--price");
   if (options.batch > 0.0) question.assumptions.batch = options.batch;
   if (options.count_mla_as_step3) question.assumptions.mla_count = models::MlaCount::step3;
   const answer::CostReport report = answer::answer(question);

@@ -33,11 +33,8 @@ void run_fit(const Options& options) {
   const scenario::CostScenario defaults =
       scenario::load_cost_scenario(scenario::kDefaultCostScenario);
   answer::FitQuestion question;
-  question.model =
-      load_models({options.model.empty() ? defaults.models.front() : options.model}, "--model")
-          .front();
-  question.chips = load_chips(
-      options.chips.empty() ? defaults.chips : split_list(options.chips, "--chip"), "--chip");
+  question.model = models_or(options.model, defaults).front();
+  question.chips = chips_or(options.chips, defaults);
   question.attention = options.part != "ffn";
   question.ffn = options.part != "attention";
   auto& assumptions = question.assumptions;

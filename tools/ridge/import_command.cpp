@@ -50,7 +50,8 @@ void run_import(const Options& options) {
   }
   const auto result =
       models::import_huggingface(models::read_checkpoint_config(options.config), import);
-  write_output(options.output, result.model_json);
+  write_output({.format = view::OutputFormat::json, .path = options.output.path},
+               result.model_json);
   for (const auto& assumption : result.assumptions) {
     fmt::print(stderr, "ridge: assumed: {}\n", assumption);
   }

@@ -1,6 +1,7 @@
 #include "names.hpp"
 
 #include "ridge/base/error.hpp"
+#include "ridge/base/format.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -40,6 +41,24 @@ std::vector<models::ModelSpec> load_models(const std::vector<std::string>& names
 std::vector<hw::ChipSpec> load_chips(const std::vector<std::string>& names,
                                      std::string_view option) {
   return load_all(names, option, hw::load_chip);
+}
+
+std::vector<models::ModelSpec> models_or(const std::string& listed,
+                                         const scenario::CostScenario& scenario) {
+  if (!listed.empty()) return load_models(split_list(listed, "--model"), "--model");
+  Diagnostics diagnostics;
+  auto models = scenario::models_of(scenario, diagnostics);
+  diagnostics.throw_if_errors();
+  return models;
+}
+
+std::vector<hw::ChipSpec> chips_or(const std::string& listed,
+                                   const scenario::CostScenario& scenario) {
+  if (!listed.empty()) return load_chips(split_list(listed, "--chip"), "--chip");
+  Diagnostics diagnostics;
+  auto chips = scenario::chips_of(scenario, diagnostics);
+  diagnostics.throw_if_errors();
+  return chips;
 }
 
 }  // namespace ridge::tools

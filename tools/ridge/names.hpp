@@ -3,6 +3,7 @@
 
 #include "ridge/hwmodels/chip_spec.hpp"
 #include "ridge/models/model_spec.hpp"
+#include "ridge/scenario/cost_scenario.hpp"
 
 #include <string>
 #include <string_view>
@@ -16,6 +17,13 @@ namespace ridge::tools {
                                                          std::string_view option);
 [[nodiscard]] std::vector<hw::ChipSpec> load_chips(const std::vector<std::string>& names,
                                                    std::string_view option);
+
+// Those listed after --model or --chip, separated by commas; where nothing is, those of the
+// scenario.
+[[nodiscard]] std::vector<models::ModelSpec> models_or(const std::string& listed,
+                                                       const scenario::CostScenario& scenario);
+[[nodiscard]] std::vector<hw::ChipSpec> chips_or(const std::string& listed,
+                                                 const scenario::CostScenario& scenario);
 
 // Whether this is to be read as a path rather than looked up.
 [[nodiscard]] bool is_path(std::string_view name);

@@ -165,10 +165,10 @@ report::Asked asked(const std::string& path) {
 ExampleNames example_names() {
   const scenario::CostScenario scenario =
       scenario::load_cost_scenario(scenario::kDefaultCostScenario);
-  return {.model = scenario.models.front(),
-          .other_model = scenario.models.back(),
-          .chip = scenario.chips.front(),
-          .other_chip = scenario.chips.back()};
+  return {.model = scenario.models.front().name,
+          .other_model = scenario.models.back().name,
+          .chip = scenario.chips.front().name,
+          .other_chip = scenario.chips.back().name};
 }
 
 void warn(std::string_view text) {

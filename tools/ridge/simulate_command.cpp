@@ -10,6 +10,7 @@
 
 #include <atomic>
 #include <csignal>
+#include <filesystem>
 #include <memory>
 #include <optional>
 
@@ -65,26 +66,16 @@ Run run_one(const std::string& name, const Options& options, bool compared) {
   if (!compared && !options.requests.empty()) answer::check_requests(scenario);
   constexpr std::uint64_t kParts = 1000;
   view::Progress progress(scenario.name, kParts);
-  std::uint64_t told = 0;
-  auto report = answer::simulate(
-      scenario, {.seed = options.seed,
-                 .stop = &interrupted,
-                 .progress =
-                     [&](double share) {
-                       const auto now = static_cast<std::uint64_t>(share * kParts);
-                       if (now > told) progress.add(now - told);
-                       told = std::max(now, told);
-                     },
-                 .trace_path = compared ? "" : options.trace,
-                 .picture = !compared && (!options.picture.empty() || !options.report.empty()),
-                 .requests = !compared && (!options.requests.empty() || !options.report.empty())});
-  // Closed-loop scenarios run in milliseconds; others only when asked.
-  constexpr int kUsualSamples = 20;
-  const bool quick = report.theoretical_floor.has_value() && report.calibrated;
-  const int samples = options.samples.value_or(quick ? kUsualSamples : 0);
-  if (samples > 0 && !report.result.partial) {
-    report.uncertainty = answer::uncertainty_of(located, library, samples, &interrupted);
-  }
+  auto report = answer::answer(
+      located, library,
+      {.seed = options.seed,
+       .stop = &interrupted,
+       .progress =
+           [&](double share) { progress.reach(static_cast<std::uint64_t>(share * kParts)); },
+       .trace_path = compared ? "" : options.trace,
+       .picture = !compared && (!options.picture.empty() || !options.report.empty()),
+       .requests = !compared && (!options.requests.empty() || !options.report.empty())},
+      options.samples);
   tell(report, options.verbose);
   return {std::move(report), scenario};
 }

@@ -30,8 +30,7 @@ struct Options {
 
 hw::theory::FfnTraffic traffic_of(const Options& options, const scenario::CostScenario& defaults) {
   if (options.hidden == 0 && options.layers == 0) {
-    const std::string model = options.model.empty() ? defaults.models.front() : options.model;
-    return hw::theory::ffn_traffic(load_models({model}, "--model").front());
+    return hw::theory::ffn_traffic(models_or(options.model, defaults).front());
   }
   if (options.hidden == 0 || options.layers == 0) {
     throw UserError("--hidden and --layers: expected both or neither");
@@ -51,8 +50,7 @@ void run_sparsity(const Options& options) {
       scenario::load_cost_scenario(scenario::kDefaultCostScenario);
   answer::SparsityQuestion question;
   question.traffic = traffic_of(options, defaults);
-  question.chips = load_chips(
-      options.chips.empty() ? defaults.chips : split_list(options.chips, "--chip"), "--chip");
+  question.chips = chips_or(options.chips, defaults);
   question.assumptions.stage_budget = Seconds{
       (options.stage_ms > 0.0 ? options.stage_ms : options.tpot_ms / options.stages) * 1e-3};
   if (options.nic_GBps > 0.0)

@@ -9,12 +9,15 @@
 #include "ridge/sweep/sweep_designs.hpp"
 #include "ridge/sweep/sweep_output.hpp"
 #include "ridge/sweep/sweep_picture.hpp"
+#include "ridge/view/progress.hpp"
 
 #include <algorithm>
 #include <atomic>
 #include <csignal>
 #include <cstdio>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <thread>
 
 #include <CLI/CLI.hpp>
@@ -66,8 +69,9 @@ void write_report(const Options& options, const sweep::SweepResult& result,
 
 void run_sweep(const Options& options) {
   const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
-  const sweep::SweepOptions how{.threads = options.threads > 0 ? options.threads : cores,
-                                .stop = &stop};
+  std::optional<view::Progress> bar;
+  std::once_flag begun;
+  sweep::SweepOptions how{.threads = options.threads > 0 ? options.threads : cores, .stop = &stop};
   // An interrupt ends the sweep at once and leaves nothing half-written. A second one changes
   // nothing: `timeout` sends two at once.
   std::signal(SIGINT, [](int) { stop = true; });
@@ -76,7 +80,12 @@ void run_sweep(const Options& options) {
     if (!options.picture.empty()) check_picture_path(options.picture);
     const report::Asked how_asked = asked(options.report);
     if (!options.picture.empty() || !options.report.empty()) sweep::check_picture(scenario);
+    how.progress = [&, title = scenario.title](std::uint64_t more, std::uint64_t points) {
+      std::call_once(begun, [&] { bar.emplace(title, points); });
+      bar->add(more);
+    };
     const sweep::SweepResult result = sweep::run_sweep(std::move(scenario), how);
+    bar.reset();
     tell(result);
     if (!options.picture.empty()) {
       write_picture(options.picture, sweep::sweep_picture(result, options.color));

@@ -4,6 +4,7 @@
 #include "ridge/base/parallel.hpp"
 
 #include <algorithm>
+#include <cctype>
 #include <filesystem>
 #include <thread>
 
@@ -64,7 +65,29 @@ std::vector<std::string> notes_of(const Curve& curve, const Calibration& calibra
   return notes;
 }
 
+// A device's own name ("<vendor> <CHIP> 80GB HBM3") has the chip's in it.
+bool names_chip(std::string device, std::string chip) {
+  const auto plain = [](std::string& text) {
+    std::erase_if(text, [](char c) { return std::isalnum(static_cast<unsigned char>(c)) == 0; });
+    for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  };
+  plain(device);
+  plain(chip);
+  return device.find(chip) != std::string::npos;
+}
+
 }  // namespace
+
+void check_device(const MeasurementSet& set, const ChipSpec& chip) {
+  const std::string device = set.device();
+  if (device.empty() || names_chip(device, chip.name)) return;
+  throw UserError(fmt::format("the measurements are of \"{}\", not of {}", device, chip.name));
+}
+
+Calibration base_for(const std::string& name_or_path, const ChipSpec& chip) {
+  Calibration base = load_calibration(name_or_path);
+  return base.chip == chip.name ? base : transferred(base, load_chip(base.chip), chip);
+}
 
 CalibrateResult calibrate(const MeasurementSet& set, const ChipSpec& chip,
                           const CalibrateOptions& options) {

@@ -4,6 +4,7 @@
 #include "ridge/base/file.hpp"
 #include "series_builder.hpp"
 
+#include <algorithm>
 #include <functional>
 
 #include <fmt/format.h>
@@ -66,6 +67,36 @@ std::string MeasurementSet::device() const {
     if (first == nullptr) first = &file;
   }
   return first == nullptr ? std::string() : first->device;
+}
+
+std::vector<std::string> MeasurementSet::left_aside() const {
+  std::vector<std::string> words;
+  for (const auto& [what, points] : skipped) {
+    words.push_back(fmt::format(
+        "{} measurements are left aside, since no curve is made of them: {}", points, what));
+  }
+  return words;
+}
+
+std::vector<std::filesystem::path> measurement_files(std::span<const std::string> names) {
+  namespace fs = std::filesystem;
+  std::vector<fs::path> files;
+  for (const std::string& name : names) {
+    std::error_code failure;
+    if (!fs::is_directory(name, failure)) {
+      files.emplace_back(name);
+      continue;
+    }
+    std::vector<fs::path> found;
+    for (const auto& entry : fs::directory_iterator(name)) {
+      const fs::path extension = entry.path().extension();
+      if (extension == ".csv" || extension == ".json") found.push_back(entry.path());
+    }
+    if (found.empty()) throw UserError(fmt::format("{}: no .csv or .json file in it", name));
+    std::sort(found.begin(), found.end());
+    files.insert(files.end(), found.begin(), found.end());
+  }
+  return files;
 }
 
 MeasurementSet read_measurements(std::span<const std::filesystem::path> files) {

@@ -64,4 +64,44 @@ std::string calibration_card(const Calibration& calibration, view::OutputFormat 
   return out;
 }
 
+std::string calibration_ledger(const Calibration& calibration) {
+  view::TextTable table;
+  table.column("operator", view::Align::left);
+  table.column("kernel", view::Align::left);
+  table.column("measured");
+  table.column("left out", view::Align::left);
+  table.column("held-out\np50");
+  table.column("error\np90");
+  table.column("\nworst");
+  table.column("in-sample\np50");
+  table.column("in 90 %\ninterval");
+  table.column("outliers");
+  table.column("", view::Align::left);
+  const auto percent = [](double x) { return fmt::format("{:.1f} %", 100.0 * x); };
+  const Curve* last = nullptr;
+  for (const Curve& curve : calibration.curves) {
+    const auto use = use_of(calibration, curve);
+    const bool on_the_wire =
+        last != nullptr && last->key.family >= hw::calibrated::Family::all_reduce;
+    if (last != nullptr && last->key.family != curve.key.family && !on_the_wire) table.rule();
+    last = &curve;
+    const HeldOutError& e = curve.held_out;
+    std::string note(words_of(use));
+    if (curve.borrowed) {
+      note += fmt::format("; borrowed ({}), + {:.0f} %", curve.borrowed->from,
+                          100.0 * curve.borrowed->added_error);
+    }
+    if (e.measurements == 0) {
+      table.row({curve.key.slot(), curve.key.kernel, "0", "", "", "", "", "", "", "", note});
+      continue;
+    }
+    table.row({curve.key.slot(), curve.key.kernel, fmt::format("{}", e.measurements),
+               fmt::format("{} {}", e.groups, e.by_shape ? "shapes" : "batch sizes"),
+               percent(e.p50), percent(e.p90), percent(e.worst), percent(e.in_sample_p50),
+               fmt::format("{:.0f} %", 100.0 * e.coverage_90),
+               fmt::format("{}", curve.outlier_count), note});
+  }
+  return table.text();
+}
+
 }  // namespace ridge::answer

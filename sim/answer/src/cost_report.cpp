@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cmath>
 
 #include <fmt/format.h>
@@ -87,6 +88,35 @@ std::optional<hw::Price> Prices::of(const hw::ChipSpec& chip) const {
   }
   const hw::Price* listed = chip.price(list);
   return listed == nullptr ? std::nullopt : std::optional(*listed);
+}
+
+Prices parse_prices(std::string_view text, std::string_view option) {
+  Prices prices;
+  if (text.empty()) return prices;
+  for (const std::string& part : split_list(text, option)) {
+    const auto equals = part.find('=');
+    if (equals == std::string::npos) {
+      if (!prices.list.empty()) {
+        throw UserError(fmt::format("{}: expected one price list, got \"{}\" and \"{}\"", option,
+                                    prices.list, part));
+      }
+      prices.list = part;
+      continue;
+    }
+    const std::string amount = part.substr(equals + 1);
+    double usd = 0.0;
+    const auto [end, error] = std::from_chars(amount.data(), amount.data() + amount.size(), usd);
+    if (error != std::errc{} || end != amount.data() + amount.size() || !(usd > 0.0) ||
+        !(usd <= 1e6)) {
+      throw UserError(
+          fmt::format("{}: expected USD per hour of a chip, above 0 and at most 1e6, got \"{}\"",
+                      option, part));
+    }
+    if (!prices.chosen.emplace(part.substr(0, equals), UsdPerSecond{usd / 3600.0}).second) {
+      throw UserError(fmt::format("{}: {} has two prices", option, part.substr(0, equals)));
+    }
+  }
+  return prices;
 }
 
 CostReport answer(const CostQuestion& question) {

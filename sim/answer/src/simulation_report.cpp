@@ -332,6 +332,18 @@ Uncertainty uncertainty_of(const scenario::LocatedScenario& located, scenario::L
   return uncertainty;
 }
 
+SimulationReport answer(const scenario::LocatedScenario& located, scenario::Library& library,
+                        const RunOptions& options, std::optional<int> samples) {
+  SimulationReport report = simulate(scenario::resolve(located, library), options);
+  constexpr int kUsualSamples = 20;
+  const bool quick = report.theoretical_floor.has_value() && report.calibrated;
+  const int wanted = samples.value_or(quick ? kUsualSamples : 0);
+  if (wanted > 0 && !report.result.partial) {
+    report.uncertainty = uncertainty_of(located, library, wanted, options.stop);
+  }
+  return report;
+}
+
 namespace {
 
 std::string ms(Seconds time) {

@@ -5,6 +5,10 @@
 
 namespace ridge {
 
+UserError::UserError(const std::string& what, std::vector<Mistake> mistakes)
+    : std::runtime_error(what),
+      mistakes_(std::make_shared<const std::vector<Mistake>>(std::move(mistakes))) {}
+
 void detail::invariant_failed(std::string_view message, const char* file, int line) {
   const std::string_view path = file;
   const auto slash = path.find_last_of('/');
@@ -29,6 +33,7 @@ void Diagnostics::error(std::string_view file, std::string_view pointer, std::st
     return;
   }
   errors_.push_back(located(file, pointer, message));
+  mistakes_.push_back({std::string(file), std::string(pointer), std::string(message)});
 }
 
 void Diagnostics::warning(std::string_view file, std::string_view pointer,
@@ -40,7 +45,7 @@ void Diagnostics::throw_if_errors() const {
   if (!errors_.empty()) {
     const std::string rest =
         further_errors_ > 0 ? fmt::format("\nand {} more problems", further_errors_) : "";
-    throw UserError(fmt::format("{}{}", fmt::join(errors_, "\n"), rest));
+    throw UserError(fmt::format("{}{}", fmt::join(errors_, "\n"), rest), mistakes_);
   }
 }
 

@@ -42,7 +42,8 @@ bool write_all(int fd, std::string_view contents) {
 }
 
 [[noreturn]] void cannot(std::string_view what, const std::filesystem::path& path, int error) {
-  throw UserError(fmt::format("{}: cannot {}: {}", path.string(), what, std::strerror(error)));
+  const std::string message = fmt::format("cannot {}: {}", what, std::strerror(error));
+  throw UserError(fmt::format("{}: {}", path.string(), message), {{path.string(), {}, message}});
 }
 
 }  // namespace

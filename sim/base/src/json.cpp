@@ -59,7 +59,9 @@ class TreeBuilder final : public nlohmann::json_sax<Json> {
 
   bool parse_error(std::size_t /*position*/, const std::string& /*token*/,
                    const Json::exception& e) override {
-    throw UserError(fmt::format("{}: not valid JSON: {}", name_, without_prefix(e.what())));
+    problems_.error(name_, "", fmt::format("not valid JSON: {}", without_prefix(e.what())));
+    problems_.throw_if_errors();
+    return false;
   }
 
  private:

@@ -38,17 +38,10 @@ bool scenario_of(const Json& document, std::string_view kind) {
 
 void check_cost(const std::string& path) {
   const scenario::CostScenario scenario = scenario::load_cost_scenario(path);
-  std::vector<std::string> problems;
-  const auto collect = [&](const std::string& name, auto&& load) {
-    try {
-      (void)load(name);
-    } catch (const UserError& e) {
-      problems.push_back(fmt::format("{}: {}", path, e.what()));
-    }
-  };
-  for (const auto& name : scenario.models) collect(name, models::load_model);
-  for (const auto& name : scenario.chips) collect(name, hw::load_chip);
-  if (!problems.empty()) throw UserError(fmt::format("{}", fmt::join(problems, "\n")));
+  Diagnostics diagnostics;
+  (void)scenario::models_of(scenario, diagnostics);
+  (void)scenario::chips_of(scenario, diagnostics);
+  diagnostics.throw_if_errors();
 }
 
 // Requests are placed before the first step, and what does not fit in memory is found then.

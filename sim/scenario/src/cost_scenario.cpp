@@ -3,6 +3,8 @@
 #include "ridge/base/keys.hpp"
 #include "ridge/scenario/scenario_files.hpp"
 
+#include <fmt/format.h>
+
 namespace ridge::scenario {
 
 const KeyTable& keys_of(const CostScenario* /*of*/) {
@@ -14,12 +16,12 @@ const KeyTable& keys_of(const CostScenario* /*of*/) {
               key_of_all<C>("kind", "", keys::constant("cost", "a scenario of kind \"cost\"")),
               key<&C::title>("title", "The question in a line."),
               key<&C::models>("models",
-                              "Names (ridge list models) or paths, which count from this file's "
-                              "folder.",
+                              "Names (ridge list models), paths, which count from this file's "
+                              "folder, or the models themselves.",
                               keys::AtLeastOne{"at least one name"}),
               key<&C::chips>("chips",
-                             "Names (ridge list chips) or paths, which count from this file's "
-                             "folder.",
+                             "Names (ridge list chips), paths, which count from this file's "
+                             "folder, or the chips themselves.",
                              keys::AtLeastOne{"at least one name"}),
               key<&C::contexts>("context_tokens", "Cached tokens per request; 8K is 8192.",
                                 keys::AtLeastOne{"at least one context length in tokens"},
@@ -29,19 +31,48 @@ const KeyTable& keys_of(const CostScenario* /*of*/) {
   return table;
 }
 
-CostScenario load_cost_scenario(const std::string& name_or_path) {
-  const JsonDocument document = JsonDocument::read(scenario_path(name_or_path));
+CostScenario read_cost_scenario(const JsonDocument& document) {
   Diagnostics diagnostics;
   const JsonContext context{.file = document.name(), .diagnostics = &diagnostics};
   CostScenario scenario;
   read_keys(JsonNode(document.json(), context), scenario);
   diagnostics.throw_if_errors();
-  for (auto* references : {&scenario.models, &scenario.chips}) {
-    for (std::string& reference : *references) {
-      reference = reference_from(document.name(), reference);
+  scenario.file = document.name();
+  return scenario;
+}
+
+CostScenario load_cost_scenario(const std::string& name_or_path) {
+  return read_cost_scenario(JsonDocument::read(scenario_path(name_or_path)));
+}
+
+namespace {
+
+template <typename Spec>
+std::vector<Spec> found(const CostScenario& scenario, std::string_view key,
+                        const std::vector<Reference<Spec>>& references,
+                        Spec (*load)(const std::string&), Diagnostics& diagnostics) {
+  std::vector<Spec> out;
+  for (std::size_t i = 0; i < references.size(); ++i) {
+    if (references[i].spec) {
+      out.push_back(*references[i].spec);
+      continue;
+    }
+    try {
+      out.push_back(load(reference_from(scenario.file, references[i].name)));
+    } catch (const UserError& e) {
+      diagnostics.error(scenario.file, fmt::format("/{}/{}", key, i), e.what());
     }
   }
-  return scenario;
+  return out;
+}
+
+}  // namespace
+
+std::vector<models::ModelSpec> models_of(const CostScenario& scenario, Diagnostics& diagnostics) {
+  return found(scenario, "models", scenario.models, models::load_model, diagnostics);
+}
+std::vector<hw::ChipSpec> chips_of(const CostScenario& scenario, Diagnostics& diagnostics) {
+  return found(scenario, "chips", scenario.chips, hw::load_chip, diagnostics);
 }
 
 }  // namespace ridge::scenario

@@ -4,12 +4,11 @@
 #include "ridge/base/keys.hpp"
 #include "ridge/hwmodels/chip_spec.hpp"
 #include "ridge/models/model_spec.hpp"
-#include "ridge/scenario/scenario_files.hpp"
+#include "ridge/scenario/overrides.hpp"
 #include "ridge/scenario/simulation_scenario.hpp"
 
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
 #include <optional>
 
 #include <fmt/format.h>
@@ -106,50 +105,6 @@ class SimulationEvaluator final : public Evaluator {
   mutable std::optional<std::string> problem_;  // why there is no report
 };
 
-// What a scenario file refers to, put in place or made independent of the file's folder.
-void settle_references(const std::string& file, Json& scenario) {
-  const auto put_document = [&](Json& holder, const char* key,
-                                JsonDocument (*load)(const std::string&)) {
-    Json& reference = holder.at(key);
-    if (!reference.is_string()) return;
-    reference = load(scenario::reference_from(file, reference.get<std::string>())).json();
-  };
-  put_document(scenario, "model", models::model_document);
-  for (Json& pool : scenario.at("deployment").at("pools")) {
-    put_document(pool, "chip", hw::chip_document);
-    constexpr std::string_view kCalibrated = "calibrated:";
-    Json& kernels = pool.at("kernel_model");
-    const auto which = kernels.get<std::string>();
-    if (!which.starts_with(kCalibrated)) continue;
-    const std::string name = which.substr(kCalibrated.size());
-    if (const std::string path = scenario::reference_from(file, name); path != name) {
-      kernels = fmt::format("{}{}", kCalibrated, std::filesystem::absolute(path).string());
-    }
-  }
-  for (const char* place : {"/workload/file", "/noise/experts/shares"}) {
-    const Json::json_pointer pointer(place);
-    if (!scenario.contains(pointer) || !scenario.at(pointer).is_string()) continue;
-    Json& reference = scenario.at(pointer);
-    const auto path = std::filesystem::path(file).parent_path() / reference.get<std::string>();
-    reference = std::filesystem::absolute(path).string();
-  }
-}
-
-JsonDocument simulation_document(const std::string& name_or_path, scenario::Library& library) {
-  JsonDocument document = JsonDocument::read(scenario::scenario_path(name_or_path));
-  {
-    Diagnostics diagnostics;
-    const JsonContext context{.file = document.name(), .diagnostics = &diagnostics};
-    scenario::LocatedScenario located{.file = document.name(), .pointer = {}, .scenario = {}};
-    read_keys(JsonNode(document.json(), context), located.scenario);
-    // An axis may yet turn a deployment that cannot run into one that can.
-    (void)scenario::resolve(located, library, diagnostics);
-    diagnostics.throw_if_errors();
-  }
-  settle_references(document.name(), document.json());
-  return document;
-}
-
 JsonDocument model_document(const std::string& name_or_path, scenario::Library& /*library*/) {
   return models::model_document(name_or_path);
 }
@@ -214,7 +169,7 @@ class SimulationEvaluatorKind final : public EvaluatorKind {
   [[nodiscard]] std::vector<DocumentPlace> places(const JsonNode& question) const override {
     const auto scenario = question.json().find("scenario");
     if (scenario == question.json().end()) return {};
-    if (scenario->is_string()) return {{kScenario, simulation_document}};
+    if (scenario->is_string()) return {{kScenario, scenario::whole_document}};
     std::vector<DocumentPlace> out = {{fmt::format("{}/model", kScenario), model_document}};
     const Json::json_pointer pools("/deployment/pools");
     if (scenario->contains(pools) && scenario->at(pools).is_object()) {

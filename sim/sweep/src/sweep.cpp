@@ -2,7 +2,6 @@
 
 #include "ridge/base/parallel.hpp"
 #include "ridge/sweep/pareto.hpp"
-#include "ridge/view/progress.hpp"
 #include "sweep_plan.hpp"
 
 #include <algorithm>
@@ -99,8 +98,9 @@ struct InvalidPoint {
   std::string problem;
 };
 
-// What one chunk has to say beside its rows.
+// What one chunk has to say beside its rows, and their values, which the result takes.
 struct ChunkReport {
+  std::vector<double> values;
   std::uint64_t invalid = 0;
   std::vector<InvalidPoint> first_invalid;
 };
@@ -136,7 +136,8 @@ class ChunkWorker {
     }
     out.first = begin;
     out.offsets = offsets_;
-    out.values.assign(values_.begin(), values_.begin() + static_cast<std::ptrdiff_t>(used));
+    report.values.assign(values_.begin(), values_.begin() + static_cast<std::ptrdiff_t>(used));
+    out.values = report.values;
     if (!scenario.pareto.objectives.empty()) flag(out);
   }
 
@@ -265,7 +266,6 @@ void SweepResult::evaluate(const SweepOptions& options) {
   chunks_.resize(count);
   std::vector<ChunkReport> reports(count);
   const Groups groups(*this);
-  view::Progress progress(scenario_->title, points());
   std::atomic<std::uint64_t> kept{0};
   const auto stopped = [&] {
     return options.stop != nullptr && options.stop->load(std::memory_order_relaxed);
@@ -275,7 +275,7 @@ void SweepResult::evaluate(const SweepOptions& options) {
       const std::uint64_t begin = i * chunk_points;
       const std::uint64_t end = std::min<std::uint64_t>(begin + chunk_points, points());
       worker->run(begin, end, chunks_[i], reports[i]);
-      progress.add(end - begin);
+      if (options.progress) options.progress(end - begin, points());
       const auto rows = kept.fetch_add(chunks_[i].offsets.size()) + chunks_[i].offsets.size();
       if (rows * scenario_->columns.size() > kMaxKeptValues) {
         throw UserError(fmt::format(
@@ -292,6 +292,13 @@ void SweepResult::evaluate(const SweepOptions& options) {
   kept_ = kept;
   for (const ChunkReport& report : reports) invalid_ += report.invalid;
   refuse_invalid(*this, reports, points());
+  values_.reserve(kept_ * scenario_->columns.size());
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto begin = static_cast<std::ptrdiff_t>(values_.size());
+    values_.insert(values_.end(), reports[i].values.begin(), reports[i].values.end());
+    chunks_[i].values = {values_.begin() + begin, values_.end()};
+    reports[i].values = {};  // one chunk at a time, so that all rows are never held twice
+  }
   if (!scenario_->pareto.objectives.empty()) flag_front();
 }
 
@@ -398,7 +405,7 @@ SweepResult run_sweep(SweepScenario scenario, const SweepOptions& options) {
     SweepResult& compared = result.references_.emplace_back(
         reference_scenario(result.scenario(), reference), labels, library);
     compared.subject_ = reference;
-    compared.evaluate(options);
+    compared.evaluate({.threads = options.threads, .stop = options.stop});
   }
   result.evaluate(options);
   if (!result.scenario().pareto.objectives.empty()) result.flag_references();

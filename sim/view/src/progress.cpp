@@ -34,6 +34,11 @@ void Progress::add(std::uint64_t done) {
   draw();
 }
 
+void Progress::reach(std::uint64_t done) {
+  const auto before = done_.load(std::memory_order_relaxed);
+  if (done > before) add(done - before);
+}
+
 void Progress::draw() {
   const std::lock_guard lock(drawing_);
   const double share = std::min(1.0, static_cast<double>(done_.load(std::memory_order_relaxed)) /

@@ -30,6 +30,13 @@ struct CalibrateResult {
   std::vector<std::string> notes;    // what a user should know of the curves before using them
 };
 
+// Throws UserError where the measurements name another device than this chip.
+void check_device(const MeasurementSet& set, const ChipSpec& chip);
+
+// The calibration of this name or at this path as a base for one of `chip`: transferred, where it
+// is of another chip. Throws UserError.
+[[nodiscard]] Calibration base_for(const std::string& name_or_path, const ChipSpec& chip);
+
 // The same result on any number of threads. Throws UserError where nothing could be fitted, with
 // all reasons.
 [[nodiscard]] CalibrateResult calibrate(const MeasurementSet& set, const ChipSpec& chip,

@@ -47,12 +47,19 @@ struct MeasurementSet {
   // The one device of all files that name one; empty if none does. Throws UserError, naming the
   // files, where they name several.
   [[nodiscard]] std::string device() const;
+  // What is skipped, in words, a line each.
+  [[nodiscard]] std::vector<std::string> left_aside() const;
 };
 
 // Reads CSV (by its columns) and the kernel benchmark's JSON (by extension ".json"). Throws
 // UserError with every problem: unknown or missing columns, words for numbers, latencies that are
 // not positive. docs/calibration.md lists the columns.
 [[nodiscard]] MeasurementSet read_measurements(std::span<const std::filesystem::path> files);
+
+// The files that these names stand for: a folder for the .csv and .json files in it. Throws
+// UserError for a folder without any.
+[[nodiscard]] std::vector<std::filesystem::path> measurement_files(
+    std::span<const std::string> names);
 
 // The parts of it, for callers with the text at hand.
 void read_measurement_csv(std::string_view text, const std::string& name, MeasurementSet& into);

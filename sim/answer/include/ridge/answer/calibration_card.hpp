@@ -12,4 +12,7 @@ namespace ridge::answer {
 [[nodiscard]] std::string calibration_card(const hw::calibrated::Calibration& calibration,
                                            view::OutputFormat format);
 
+// A line per curve, its held-out error beside what it was measured on.
+[[nodiscard]] std::string calibration_ledger(const hw::calibrated::Calibration& calibration);
+
 }  // namespace ridge::answer

@@ -12,6 +12,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace ridge::answer {
@@ -24,6 +25,10 @@ struct Prices {
   // Of this chip; nothing where it has none.
   [[nodiscard]] std::optional<hw::Price> of(const hw::ChipSpec& chip) const;
 };
+
+// "h800=1.5,mi300x=1.99" (USD per hour of a chip), the name of a list, or both. Throws UserError,
+// naming `option`.
+[[nodiscard]] Prices parse_prices(std::string_view text, std::string_view option);
 
 struct CostQuestion {
   std::vector<models::ModelSpec> models;

@@ -109,6 +109,12 @@ struct RunOptions {
                                          scenario::Library& library, int samples,
                                          const std::atomic<bool>* stop = nullptr);
 
+// The answer to a scenario: simulated, with the 90 % intervals of `samples` further runs. Unless
+// told how many, 20 in closed loop, whose runs take milliseconds, and none otherwise.
+[[nodiscard]] SimulationReport answer(const scenario::LocatedScenario& located,
+                                      scenario::Library& library, const RunOptions& options = {},
+                                      std::optional<int> samples = {});
+
 // A line for every request that arrived, warm-up included: when it came, was admitted, got its first
 // and its last token, and how many it got. Throws UserError for a closed loop, whose requests are
 // always there.

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -10,10 +11,23 @@
 
 namespace ridge {
 
+// A mistake and where it was made; file and pointer are empty where it was not in a file.
+struct Mistake {
+  std::string file;
+  std::string pointer;  // JSON pointer; empty for the whole document
+  std::string message;
+};
+
 // The user can put this right: a file, an option, a value. what() holds one problem per line.
 class UserError : public std::runtime_error {
  public:
-  using std::runtime_error::runtime_error;
+  explicit UserError(const std::string& message) : UserError(message, {{{}, {}, message}}) {}
+  UserError(const std::string& what, std::vector<Mistake> mistakes);
+
+  [[nodiscard]] const std::vector<Mistake>& mistakes() const { return *mistakes_; }
+
+ private:
+  std::shared_ptr<const std::vector<Mistake>> mistakes_;  // copies of an exception must not throw
 };
 
 // Something that cannot happen did. Not the user's fault.
@@ -47,6 +61,7 @@ class Diagnostics {
 
  private:
   std::vector<std::string> errors_;
+  std::vector<Mistake> mistakes_;  // the same, in parts
   std::size_t further_errors_ = 0;
   std::vector<std::string> warnings_;
 };

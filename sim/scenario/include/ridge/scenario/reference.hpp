@@ -25,9 +25,9 @@ using ModelReference = Reference<models::ModelSpec>;
 using ChipReference = Reference<hw::ChipSpec>;
 
 // How references stand in JSON.
-[[nodiscard]] std::shared_ptr<const JsonType> json_type_of(const ModelReference*,
+[[nodiscard]] std::shared_ptr<const JsonType> json_type_of(const Reference<models::ModelSpec>*,
                                                            std::string_view key);
-[[nodiscard]] std::shared_ptr<const JsonType> json_type_of(const ChipReference*,
+[[nodiscard]] std::shared_ptr<const JsonType> json_type_of(const Reference<hw::ChipSpec>*,
                                                            std::string_view key);
 
 }  // namespace ridge::scenario

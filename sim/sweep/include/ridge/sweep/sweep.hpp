@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <stdexcept>
@@ -18,6 +19,8 @@ class SweepPlan;
 struct SweepOptions {
   unsigned threads = 1;
   const std::atomic<bool>* stop = nullptr;  // raised by an interrupt; null where none can come
+  // Told from any thread how many points more are answered, of how many.
+  std::function<void(std::uint64_t more, std::uint64_t points)> progress{};
 };
 
 // The user stopped the sweep.
@@ -30,7 +33,7 @@ class Interrupted : public std::runtime_error {
 struct SweepChunk {
   std::uint64_t first = 0;             // the point at offset 0
   std::vector<std::uint32_t> offsets;  // rising
-  std::vector<double> values;          // rows x columns; NaN where unknown
+  std::span<const double> values;      // rows x columns; NaN where unknown
   std::vector<bool> pareto;            // by row; empty where no flags are wanted
 };
 
@@ -38,6 +41,8 @@ class SweepResult {
  public:
   SweepResult(SweepScenario scenario, std::shared_ptr<LabelTable> labels,
               std::shared_ptr<scenario::Library> library);
+  SweepResult(SweepResult&&) = default;
+  SweepResult& operator=(SweepResult&&) = default;
 
   [[nodiscard]] const SweepScenario& scenario() const { return *scenario_; }
   [[nodiscard]] const SweepPlan& plan() const { return *plan_; }
@@ -47,6 +52,8 @@ class SweepResult {
   [[nodiscard]] std::uint64_t invalid() const { return invalid_; }
   // In rising order of points. The same for any number of threads.
   [[nodiscard]] const std::vector<SweepChunk>& chunks() const { return chunks_; }
+  // The values of all chunks, one after the other: kept() x columns.
+  [[nodiscard]] std::span<const double> values() const { return values_; }
   // What an axis says at a point.
   [[nodiscard]] std::size_t position(std::uint64_t point, std::size_t axis) const;
   [[nodiscard]] const std::string& provenance() const;
@@ -71,6 +78,7 @@ class SweepResult {
   std::shared_ptr<scenario::Library> library_;
   std::shared_ptr<const SweepPlan> plan_;
   std::vector<SweepChunk> chunks_;
+  std::vector<double> values_;
   std::uint64_t kept_ = 0;
   std::uint64_t invalid_ = 0;
   std::string subject_;

@@ -19,6 +19,8 @@ class Progress {
 
   // From any thread.
   void add(std::uint64_t done);
+  // From one thread at a time: so much is done in all.
+  void reach(std::uint64_t done);
 
  private:
   void draw();

@@ -1,0 +1,199 @@
+"""Answers are those of the command line, and pleasant to hold."""
+
+import importlib.util
+import json
+import os
+import tempfile
+import unittest
+
+import ridge
+from program import SOURCE, ridge as program, ridge_json, without_clock
+
+DEPLOYMENT = "step3-2a2f-4k-fp8"
+
+
+class SameDigitsAsTheCommandLine(unittest.TestCase):
+    def test_of_a_cost(self):
+        self.assertEqual(ridge.cost().to_dict(), ridge_json("cost"))
+        asked = ridge.cost(
+            models=["step-3", "deepseek-v3"], chips="h20", context_tokens=[8192, 32768],
+            prices={"h20": 1.25}, batch=256,
+        )
+        told = ridge_json(
+            "cost", "--model", "step-3,deepseek-v3", "--chip", "h20", "--context", "8K,32K",
+            "--price", "h20=1.25", "--batch", "256",
+        )
+        self.assertEqual(asked.to_dict(), told)
+        self.assertEqual(asked.to_csv(), program(
+            "cost", "--model", "step-3,deepseek-v3", "--chip", "h20", "--context", "8K,32K",
+            "--price", "h20=1.25", "--batch", "256", "--format", "csv"))
+
+    def test_of_a_simulation_with_its_intervals(self):
+        self.assertEqual(
+            without_clock(ridge.simulate(DEPLOYMENT).to_dict()), ridge_json("simulate", DEPLOYMENT)
+        )
+
+    def test_of_a_simulation_with_a_seed_of_its_own(self):
+        asked = ridge.simulate(DEPLOYMENT, seed=7, samples=2)
+        told = ridge_json("simulate", DEPLOYMENT, "--seed", "7", "--samples", "2")
+        self.assertEqual(without_clock(asked.to_dict()), told)
+        self.assertNotEqual(told["checksum"], ridge_json("simulate", DEPLOYMENT, "--samples", "0")["checksum"])
+
+    def test_of_a_sweep(self):
+        asked = ridge.sweep("sweep-afd-micro-batches")
+        self.assertEqual(asked.to_dict(), ridge_json("sweep", "sweep-afd-micro-batches"))
+        self.assertEqual(asked.to_csv(), program("sweep", "sweep-afd-micro-batches"))
+
+    def test_of_a_reproduction_and_a_ledger(self):
+        self.assertEqual(ridge.reproduce("step3").to_dict(), ridge_json("reproduce", "step3"))
+        self.assertEqual(
+            ridge.reproduce("step3", measured=True, samples=2).to_dict(),
+            ridge_json("reproduce", "step3", "--measured", "--samples", "2"),
+        )
+
+    def test_of_a_calibration(self):
+        # A kernel that takes 5 us and reads its KV at 2 TB/s.
+        lines = ["kernel,batch,kv_len,heads,kv_heads,head_dim,kv_dtype,latency_us"]
+        for heads, kv_heads in ((8, 1), (16, 2), (32, 4), (32, 8), (64, 8), (64, 4), (128, 8)):
+            for batch in (1, 4, 16, 64):
+                for context in (1024, 4096, 16384):
+                    us = 5 + batch * context * kv_heads * 512 / 2e6
+                    lines.append(f"made-up,{batch},{context},{heads},{kv_heads},128,bf16,{us}")
+        with tempfile.TemporaryDirectory() as folder:
+            measured = os.path.join(folder, "attention.csv")
+            with open(measured, "w", encoding="utf-8") as file:
+                file.write("\n".join(lines) + "\n")
+            written = os.path.join(folder, "made-up.json")
+            program("calibrate", measured, "--chip", "h800", "-o", written, "--base", "h800")
+            shares = []
+            asked = ridge.calibrate(
+                measured, "h800", name="made-up", base="h800", progress=shares.append
+            )
+            self.assertEqual(shares[-1], 1.0)
+            with open(written, encoding="utf-8") as file:
+                self.assertEqual(asked.to_dict(), json.load(file))
+            saved = os.path.join(folder, "saved.json")
+            asked.save(saved)
+            answer = ridge.simulate(
+                DEPLOYMENT,
+                {"/deployment/pools/attention/kernel_model": f"calibrated:{saved}"},
+                samples=0,
+            )
+            self.assertIn("made-up", answer.provenance)
+        self.assertTrue(all("<svg" in plot for plot in asked.residuals().values()))
+
+    def test_of_an_imported_model(self):
+        config = {
+            "model_type": "llama", "hidden_size": 4096, "intermediate_size": 14336,
+            "num_attention_heads": 32, "num_hidden_layers": 32, "num_key_value_heads": 8,
+            "vocab_size": 128256, "rms_norm_eps": 1e-5, "torch_dtype": "bfloat16",
+        }
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "small.json")
+            with open(path, "w", encoding="utf-8") as file:
+                json.dump(config, file)
+            told = json.loads(program("import", path))
+            from_file = ridge.import_model(path)
+            from_dict = ridge.import_model(config, name="small")
+        self.assertEqual(from_file.to_dict(), told)
+        # A dict has no file to name as its source.
+        del told["sources"]
+        self.assertEqual({k: v for k, v in from_dict.items() if k != "sources"}, told)
+        self.assertTrue(from_file.assumptions)
+        # What was imported may be asked about at once.
+        self.assertEqual(ridge.cost(models=from_dict, chips="h800").rows[0].model, "small")
+
+
+class AnAnswer(unittest.TestCase):
+    def test_has_its_figures_as_attributes(self):
+        answer = ridge.simulate(DEPLOYMENT, samples=0)
+        self.assertEqual(answer.tpot_ms.p95, answer.to_dict()["tpot_ms"]["p95"])
+        self.assertEqual(answer["tpot_ms"]["p95"], answer.tpot_ms.p95)
+        self.assertIn("tpot_ms", dir(answer))
+        self.assertEqual(answer.pools[0].pool, "attention")
+
+    def test_names_what_it_has_where_an_attribute_is_none(self):
+        with self.assertRaisesRegex(AttributeError, "no 'tpot'.*tpot_ms"):
+            ridge.simulate(DEPLOYMENT, samples=0).tpot
+
+    def test_hands_out_a_dict_that_is_ones_own(self):
+        answer = ridge.cost()
+        answer.to_dict()["rows"].clear()
+        self.assertTrue(answer.rows)
+
+    def test_shows_as_the_command_line_does(self):
+        os.environ["COLUMNS"] = "100"
+        self.assertEqual(str(ridge.cost()), program("cost"))
+
+    def test_shows_in_a_notebook(self):
+        drawn = ridge.simulate(DEPLOYMENT, samples=0, picture=True)
+        self.assertIn("<svg", drawn._repr_svg_())
+        self.assertIn("<svg", drawn._repr_html_())
+        self.assertIn("tokens/s/GPU", drawn._repr_html_())
+        self.assertIsNone(ridge.simulate(DEPLOYMENT, samples=0)._repr_svg_())
+        self.assertIn("<td>h20</td>", ridge.cost()._repr_html_())
+
+    def test_draws_the_picture_of_the_command_line(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "pipeline.svg")
+            program("simulate", DEPLOYMENT, "--samples", "0", "--picture", path)
+            with open(path, encoding="utf-8") as file:
+                self.assertEqual(
+                    file.read(), ridge.simulate(DEPLOYMENT, samples=0, picture=True)._repr_svg_()
+                )
+
+    @unittest.skipUnless(importlib.util.find_spec("pandas"), "no pandas here")
+    def test_becomes_a_frame(self):
+        cost = ridge.cost()
+        frame = cost.to_pandas()
+        self.assertEqual(len(frame), len(cost.rows) + len(cost.afd))
+        self.assertEqual(
+            frame["total_usd_per_Mtok"][0], cost.rows[0].total_usd_per_Mtok
+        )
+
+
+class WhatShips(unittest.TestCase):
+    def test_is_listed_as_the_command_line_lists_it(self):
+        for kind in ("models", "chips", "calibrations", "scenarios"):
+            self.assertEqual(getattr(ridge, kind)(), program("list", kind, "--names").split())
+
+    def test_can_be_read_changed_and_asked_again(self):
+        question = ridge.scenario(DEPLOYMENT)
+        before = ridge.simulate(question, samples=0)
+        self.assertEqual(before.tpot_ms.mean, ridge.simulate(DEPLOYMENT, samples=0).tpot_ms.mean)
+        question["deployment"]["micro_batches"] = 2
+        self.assertNotEqual(ridge.simulate(question, samples=0).tpot_ms.mean, before.tpot_ms.mean)
+
+    def test_is_well(self):
+        path = os.path.join(SOURCE, "scenarios", "cost-comparison.json")
+        self.assertEqual(ridge.check(path), [])
+
+
+class TheModule(unittest.TestCase):
+    def test_is_typed(self):
+        folder = os.path.dirname(ridge.__file__)
+        self.assertTrue(os.path.exists(os.path.join(folder, "py.typed")))
+        # The stub and the compiled module have the same names.
+        import ast
+
+        with open(os.path.join(folder, "_core.pyi"), encoding="utf-8") as file:
+            stub = ast.parse(file.read())
+        told = set()
+        for node in stub.body:
+            if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+                told.add(node.name)
+            elif isinstance(node, ast.AnnAssign):
+                told.add(node.target.id)
+        there = {name for name in dir(ridge._core) if not name.startswith("_")}
+        self.assertEqual(told, there)
+
+    def test_tells_its_version(self):
+        self.assertEqual("ridge " + ridge.__version__, program("--version").strip())
+
+    def test_documents_everything_that_it_offers(self):
+        for name in ridge.__all__:
+            self.assertTrue(getattr(ridge, name).__doc__, name)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,81 @@
+"""A mistake says in which file it is, where in it, and what was expected."""
+
+import os
+import tempfile
+import unittest
+
+import ridge
+
+DEPLOYMENT = "step3-2a2f-4k-fp8"
+
+
+class AMistake(unittest.TestCase):
+    def mistake(self, ask) -> ridge.Error:
+        with self.assertRaises(ridge.Error) as caught:
+            ask()
+        return caught.exception
+
+    def test_carries_file_pointer_and_message(self):
+        error = self.mistake(lambda: ridge.simulate(DEPLOYMENT, {"/deployment/micro_batches": 0}))
+        self.assertTrue(error.file.endswith(f"scenarios/{DEPLOYMENT}.json"))
+        self.assertEqual(error.pointer, "/deployment/micro_batches")
+        self.assertRegex(error.message, "^expected a whole number from 1 .*, got 0$")
+        self.assertEqual(str(error), f"{error.file}: {error.pointer}: {error.message}")
+
+    def test_comes_with_all_others(self):
+        error = self.mistake(
+            lambda: ridge.simulate(
+                DEPLOYMENT, {"/deployment/micro_batches": 0, "/seed": "one", "/sla_tpot_ms": 0}
+            )
+        )
+        self.assertEqual(
+            {m.pointer for m in error.mistakes}, {"/deployment/micro_batches", "/seed", "/sla_tpot_ms"}
+        )
+        self.assertEqual(len(str(error).splitlines()), 3)
+
+    def test_in_a_pointer_names_the_nearest(self):
+        error = self.mistake(lambda: ridge.simulate(DEPLOYMENT, {"/deployment/micro_batch/x": 3}))
+        self.assertEqual(error.pointer, "/deployment/micro_batch/x")
+        self.assertIn("leads nowhere", error.message)
+        error = self.mistake(lambda: ridge.simulate(DEPLOYMENT, {"deployment": 3}))
+        self.assertIn("expected a JSON pointer", error.message)
+
+    def test_in_a_name_names_the_nearest(self):
+        error = self.mistake(lambda: ridge.simulate("step3-2a2f-4k-fp9"))
+        self.assertIn(f'did you mean "{DEPLOYMENT}"', str(error))
+        error = self.mistake(lambda: ridge.cost(models="step-33", chips="h80"))
+        self.assertEqual({m.pointer for m in error.mistakes}, {"/models/0", "/chips/0"})
+
+    def test_in_a_dict_is_told_there(self):
+        question = ridge.scenario(DEPLOYMENT)
+        question["deployment"]["pools"]["ffn"]["chip"] = "h80"
+        error = self.mistake(lambda: ridge.simulate(question))
+        self.assertEqual(error.file, "scenario")
+        self.assertEqual(error.pointer, "/deployment/pools/ffn/chip")
+
+    def test_in_a_file_that_is_no_json_names_it(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "broken.json")
+            with open(path, "w", encoding="utf-8") as file:
+                file.write("{")
+            error = self.mistake(lambda: ridge.simulate(path))
+        self.assertEqual(error.file, path)
+        self.assertIn("not valid JSON", error.message)
+        self.assertEqual(self.mistake(lambda: ridge.simulate(path)).file, path)
+
+    def test_in_a_sweep_is_found_before_the_first_point(self):
+        error = self.mistake(lambda: ridge.sweep("sweep-mfa-heads", {"/axes/0/to": "far"}))
+        self.assertEqual(error.pointer, "/axes/0/to")
+
+    def test_that_json_cannot_say_is_told_before_anything_is_asked(self):
+        with self.assertRaises(ValueError):
+            ridge.simulate(DEPLOYMENT, {"/deployment/micro_batches": float("nan")})
+        with self.assertRaisesRegex(TypeError, "what JSON can hold"):
+            ridge.simulate(DEPLOYMENT, {"/deployment/micro_batches": object()})
+
+    def test_is_a_value_error(self):
+        self.assertTrue(issubclass(ridge.Error, ValueError))
+
+
+if __name__ == "__main__":
+    unittest.main()

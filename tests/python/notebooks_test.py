@@ -1,0 +1,40 @@
+"""The notebooks of docs/notebooks run, and show what they show there."""
+
+import json
+import os
+import pathlib
+import re
+import unittest
+
+import notebook
+from program import SOURCE
+
+FOLDER = pathlib.Path(SOURCE, "docs", "notebooks")
+
+
+def without_clock(cells: list) -> str:
+    return re.sub(r"events in \S+ s", "events in some s", json.dumps(cells, indent=1))
+
+
+class Notebooks(unittest.TestCase):
+    maxDiff = 4000
+
+    def test_show_what_they_showed(self):
+        # Text is folded to the width of the output.
+        os.environ["COLUMNS"] = "100"
+        paths = sorted(FOLDER.glob("*.ipynb"))
+        self.assertGreaterEqual(len(paths), 2)
+        for path in paths:
+            with self.subTest(path.name):
+                kept = json.loads(path.read_text(encoding="utf-8"))
+                again = notebook.run(path)
+                for before, after in zip(kept["cells"], again["cells"], strict=True):
+                    self.assertEqual(
+                        without_clock(before.get("outputs", [])),
+                        without_clock(after.get("outputs", [])),
+                        "".join(after["source"]) + "\n(tests/python/notebook.py writes outputs anew)",
+                    )
+
+
+if __name__ == "__main__":
+    unittest.main()

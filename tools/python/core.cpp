@@ -1,0 +1,411 @@
+// ridge._core: what the Python package asks of the layers. Questions come as names or JSON text,
+// answers go as objects that write themselves as the command line does; tools/python/ridge makes
+// them pleasant.
+#include "ridge/answer/calibration_card.hpp"
+#include "ridge/answer/cost_report.hpp"
+#include "ridge/answer/simulation_report.hpp"
+#include "ridge/base/catalog.hpp"
+#include "ridge/base/error.hpp"
+#include "ridge/evidence/ledger.hpp"
+#include "ridge/evidence/reproduction.hpp"
+#include "ridge/files/file_kinds.hpp"
+#include "ridge/hwmodels/calibrated/calibrate.hpp"
+#include "ridge/models/huggingface.hpp"
+#include "ridge/report/pages.hpp"
+#include "ridge/scenario/cost_scenario.hpp"
+#include "ridge/scenario/overrides.hpp"
+#include "ridge/scenario/scenario_files.hpp"
+#include "ridge/scenario/simulation_scenario.hpp"
+#include "ridge/sweep/sweep.hpp"
+#include "ridge/sweep/sweep_output.hpp"
+#include "ridge/sweep/sweep_picture.hpp"
+#include "ridge/view/terminal.hpp"
+#include "watch.hpp"
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+#include <pybind11/numpy.h>
+#include <pybind11/stl.h>
+#include <pybind11/stl/filesystem.h>
+
+namespace ridge::python {
+namespace {
+
+using view::OutputFormat;
+
+// A document: by name or path where there is no text, else the text itself, known by that name.
+struct Document {
+  std::string name;
+  std::string text;
+
+  [[nodiscard]] JsonDocument scenario(const std::string& overrides,
+                                      scenario::Library& library) const {
+    const JsonDocument document =
+        text.empty() ? JsonDocument::read(scenario::scenario_path(name)) : whole();
+    return scenario::with_values(document, JsonDocument::parse(overrides, "overrides"), library);
+  }
+  [[nodiscard]] JsonDocument whole() const { return JsonDocument::parse(text, name); }
+};
+
+unsigned threads_or_all(unsigned threads) {
+  return threads > 0 ? threads : std::max(1U, std::thread::hardware_concurrency());
+}
+
+// A C++ error as the exception of the same kind in ridge._errors, so that it can be caught there.
+void raise(const char* kind, const py::tuple& arguments) {
+  const py::object type = py::module_::import("ridge._errors").attr(kind);
+  PyErr_SetObject(type.ptr(), type(*arguments).ptr());
+}
+
+void translate(std::exception_ptr failure) {
+  try {
+    if (failure) std::rethrow_exception(failure);
+  } catch (const UserError& e) {
+    py::list mistakes;
+    for (const Mistake& m : e.mistakes())
+      mistakes.append(py::make_tuple(m.file, m.pointer, m.message));
+    raise("Error", py::make_tuple(e.what(), mistakes));
+  } catch (const InvariantError& e) {
+    raise("InternalError", py::make_tuple(e.what()));
+  }
+}
+
+answer::CostReport cost(const Document& question, const std::string& overrides,
+                        const std::string& prices, std::optional<double> batch,
+                        bool count_mla_as_step3) {
+  scenario::Library library;
+  const scenario::CostScenario scenario =
+      scenario::read_cost_scenario(question.scenario(overrides, library));
+  Diagnostics diagnostics;
+  answer::CostQuestion asked;
+  asked.models = scenario::models_of(scenario, diagnostics);
+  asked.chips = scenario::chips_of(scenario, diagnostics);
+  diagnostics.throw_if_errors();
+  asked.contexts = scenario.contexts;
+  asked.prices = answer::parse_prices(prices, "prices");
+  asked.assumptions.batch = batch;
+  if (count_mla_as_step3) asked.assumptions.mla_count = models::MlaCount::step3;
+  return answer::answer(asked);
+}
+
+answer::SimulationReport simulate(const Document& question, const std::string& overrides,
+                                  std::optional<std::uint64_t> seed, std::optional<int> samples,
+                                  bool picture, const std::string& trace,
+                                  const py::object& progress) {
+  return watched(progress, [&](Watch& watch) {
+    scenario::Library library;
+    const auto located = scenario::read_scenario(question.scenario(overrides, library));
+    return answer::answer(located, library,
+                          {.seed = seed,
+                           .stop = &watch.stop,
+                           .progress = [&watch](double share) { watch.share = share; },
+                           .trace_path = trace,
+                           .picture = picture},
+                          samples);
+  });
+}
+
+// A sweep, or one of its references, which lives as long as the whole.
+struct Sweep {
+  std::shared_ptr<const sweep::SweepResult> whole;
+  const sweep::SweepResult* part;
+
+  [[nodiscard]] std::string written(OutputFormat format) const {
+    std::string out;
+    sweep::write_sweep(*whole, format, {.threads = threads_or_all(0)},
+                       [&](std::string_view text) { out += text; });
+    return out;
+  }
+  [[nodiscard]] std::vector<Sweep> references() const {
+    std::vector<Sweep> out;
+    for (const auto& reference : part->references()) out.push_back({whole, &reference});
+    return out;
+  }
+  [[nodiscard]] std::size_t find(const std::string& name) const {
+    const auto& scenario = part->scenario();
+    for (std::size_t c = 0; c < scenario.columns.size(); ++c) {
+      if (scenario.column(c).name == name) return c;
+    }
+    throw py::key_error(name);
+  }
+};
+
+Sweep run_sweep(const Document& question, const std::string& overrides, unsigned threads,
+                const py::object& progress) {
+  auto result = watched(progress, [&](Watch& watch) {
+    scenario::Library library;
+    auto scenario = sweep::read_sweep(question.scenario(overrides, library));
+    std::atomic<std::uint64_t> done{0};
+    return sweep::run_sweep(std::move(scenario),
+                            {.threads = threads_or_all(threads),
+                             .stop = &watch.stop,
+                             .progress = [&](std::uint64_t more, std::uint64_t points) {
+                               const auto all = done.fetch_add(more) + more;
+                               watch.share = static_cast<double>(all) / static_cast<double>(points);
+                             }});
+  });
+  auto whole = std::make_shared<const sweep::SweepResult>(std::move(result));
+  return {whole, whole.get()};
+}
+
+// A column as it lies in the result's memory: nothing is copied, and the array keeps the result
+// alive.
+py::array_t<double> column(const py::object& self, const std::string& name) {
+  const auto& sweep = self.cast<const Sweep&>();
+  const std::size_t c = sweep.find(name);
+  const auto values = sweep.part->values();
+  const auto rows = static_cast<py::ssize_t>(sweep.part->kept());
+  if (rows == 0) return py::array_t<double>(0);
+  const auto width = static_cast<py::ssize_t>(sweep.part->scenario().columns.size());
+  py::array_t<double> view({rows}, {width * static_cast<py::ssize_t>(sizeof(double))},
+                           values.data() + c, self);
+  view.attr("flags").attr("writeable") = false;
+  return view;
+}
+
+template <typename Visit>
+void for_each_row(const sweep::SweepResult& result, Visit&& visit) {
+  for (const sweep::SweepChunk& chunk : result.chunks()) {
+    for (std::size_t row = 0; row < chunk.offsets.size(); ++row) visit(chunk, row);
+  }
+}
+
+// What an axis said at each row.
+py::list axis_values(const Sweep& sweep, std::size_t axis, std::size_t pointer) {
+  py::list out;
+  const sweep::Axis& said = sweep.part->scenario().axes.at(axis);
+  for_each_row(*sweep.part, [&](const sweep::SweepChunk& chunk, std::size_t row) {
+    const std::size_t position = sweep.part->position(chunk.first + chunk.offsets[row], axis);
+    out.append(std::visit([](const auto& value) -> py::object { return py::cast(value); },
+                          said.at(position, pointer)));
+  });
+  return out;
+}
+
+py::array_t<bool> pareto(const Sweep& sweep) {
+  py::array_t<bool> out(static_cast<py::ssize_t>(sweep.part->kept()));
+  bool* next = out.mutable_data();
+  for_each_row(*sweep.part, [&](const sweep::SweepChunk& chunk, std::size_t row) {
+    *next++ = !chunk.pareto.empty() && chunk.pareto[row];
+  });
+  return out;
+}
+
+// Name, unit, words, and whether it holds the numbers of labels.
+using ColumnInfo = std::tuple<std::string, std::string, std::string, bool>;
+std::vector<ColumnInfo> columns(const Sweep& sweep) {
+  std::vector<ColumnInfo> out;
+  const auto& scenario = sweep.part->scenario();
+  for (std::size_t c = 0; c < scenario.columns.size(); ++c) {
+    const view::FigureSpec& spec = scenario.column(c);
+    out.emplace_back(spec.name, spec.unit, spec.words, spec.kind == view::FigureKind::label);
+  }
+  return out;
+}
+
+hw::calibrated::CalibrateResult calibrate(const std::vector<std::string>& measurements,
+                                          const std::string& chip_name, const std::string& name,
+                                          const std::string& source, const std::string& base,
+                                          const std::vector<std::string>& prefer, int threads,
+                                          std::uint64_t seed, const py::object& progress) {
+  using namespace hw::calibrated;
+  return watched(progress, [&](Watch& watch) {
+    const hw::ChipSpec chip = hw::load_chip(chip_name);
+    const MeasurementSet set = read_measurements(measurement_files(measurements));
+    check_device(set, chip);
+    std::optional<Calibration> start;
+    if (!base.empty()) start = base_for(base, chip);
+    std::atomic<std::size_t> done{0};
+    CalibrateOptions options;
+    options.name = name;
+    options.source = source;
+    options.preferred = prefer;
+    options.base = start ? &*start : nullptr;
+    options.threads = threads;
+    options.fit.seed = seed;
+    options.progress = [&] {
+      if (watch.stop)
+        throw sweep::Interrupted();  // nobody waits: the caller raises what stopped it
+      watch.share = static_cast<double>(++done) / static_cast<double>(set.series.size());
+    };
+    CalibrateResult result = hw::calibrated::calibrate(set, chip, options);
+    std::vector<std::string> notes = set.left_aside();
+    notes.insert(notes.end(), result.refused.begin(), result.refused.end());
+    notes.insert(notes.end(), result.notes.begin(), result.notes.end());
+    result.notes = std::move(notes);
+    return result;
+  });
+}
+
+models::ImportResult import_model(const Document& config, const std::string& name,
+                                  const std::optional<std::string>& precision,
+                                  const std::vector<std::string>& ignore, const std::string& as) {
+  models::ImportOptions options{.name = name, .ignore = ignore, .as = as};
+  if (precision) {
+    options.serve_in.reset();
+    for (const auto& known : models::precision_names()) {
+      if (known.name == *precision) options.serve_in = known.value;
+    }
+    if (!options.serve_in && *precision != "checkpoint") {
+      throw UserError("precision: expected \"checkpoint\" or a number format, got \"" + *precision +
+                      "\"");
+    }
+  }
+  return models::import_huggingface(
+      config.text.empty() ? models::read_checkpoint_config(config.name) : config.whole(), options);
+}
+
+// The names of a kind, and the document of one.
+struct Kind {
+  std::vector<std::string> (*names)();
+  std::string (*text)(const std::string& name_or_path);
+};
+const std::map<std::string, Kind>& kinds() {
+  static const std::map<std::string, Kind> kinds = {
+      {"models",
+       {models::model_names,
+        [](const std::string& name) { return models::model_document(name).json().dump(); }}},
+      {"chips",
+       {hw::chip_names,
+        [](const std::string& name) { return hw::chip_document(name).json().dump(); }}},
+      {"calibrations",
+       {[] { return hw::calibrated::calibration_names(); },
+        [](const std::string& name) {
+          return hw::calibrated::to_json(hw::calibrated::load_calibration(name));
+        }}},
+      {"scenarios",
+       {[] { return scenario::scenario_names(); },
+        [](const std::string& name) {
+          return JsonDocument::read(scenario::scenario_path(name)).json().dump();
+        }}},
+  };
+  return kinds;
+}
+
+// As the command line shows it.
+std::string shown(const std::string& text) {
+  return view::folded(text, view::output_width());
+}
+
+template <typename Report>
+auto written(OutputFormat format) {
+  return [format](const Report& report) {
+    const std::string text = render(report, format);
+    return format == OutputFormat::table ? shown(text) : text;
+  };
+}
+
+}  // namespace
+}  // namespace ridge::python
+
+PYBIND11_MODULE(_core, m) {
+  using namespace ridge;
+  using namespace ridge::python;
+  py::register_exception_translator([](std::exception_ptr failure) { translate(failure); });
+
+  m.attr("version") = RIDGE_VERSION;
+  m.attr("default_cost_scenario") = scenario::kDefaultCostScenario;
+  m.def("use_data", [](const std::filesystem::path& root) { use_data(root); });
+  m.def("data_root", [] { return data_root(); });
+  m.def("names", [](const std::string& kind) { return kinds().at(kind).names(); });
+  m.def("document", [](const std::string& kind, const std::string& name) {
+    return kinds().at(kind).text(name);
+  });
+  m.def("check",
+        [](const std::filesystem::path& path) { return files::check_file(path).problems; });
+
+  py::class_<Document>(m, "Document")
+      .def(py::init<std::string, std::string>(), py::arg("name"), py::arg("text") = "");
+
+  py::class_<answer::CostReport>(m, "Cost")
+      .def("json", written<answer::CostReport>(OutputFormat::json))
+      .def("csv", written<answer::CostReport>(OutputFormat::csv))
+      .def("text", written<answer::CostReport>(OutputFormat::table));
+  m.def("cost", cost, py::call_guard<py::gil_scoped_release>());
+
+  py::class_<answer::SimulationReport>(m, "Simulation")
+      .def("json", written<answer::SimulationReport>(OutputFormat::json))
+      .def("text", written<answer::SimulationReport>(OutputFormat::table))
+      .def_readonly("svg", &answer::SimulationReport::picture)
+      .def("comparison",
+           [](const answer::SimulationReport& report, const answer::SimulationReport& other) {
+             return shown(answer::render_comparison(report, other, OutputFormat::table));
+           });
+  m.def("simulate", simulate);
+
+  py::class_<Sweep>(m, "Sweep")
+      .def("json", [](const Sweep& sweep) { return sweep.written(OutputFormat::json); })
+      .def("csv", [](const Sweep& sweep) { return sweep.written(OutputFormat::csv); })
+      .def("text", [](const Sweep& sweep) { return shown(sweep.written(OutputFormat::table)); })
+      .def("svg", [](const Sweep& sweep) { return sweep::sweep_picture(*sweep.whole); })
+      .def_property_readonly("title", [](const Sweep& s) { return s.part->scenario().title; })
+      .def_property_readonly("provenance", [](const Sweep& s) { return s.part->provenance(); })
+      .def_property_readonly("notes", [](const Sweep& s) { return s.part->notes(); })
+      .def_property_readonly("points", [](const Sweep& s) { return s.part->points(); })
+      .def_property_readonly("invalid", [](const Sweep& s) { return s.part->invalid(); })
+      .def_property_readonly("subject", [](const Sweep& s) { return s.part->subject(); })
+      .def_property_readonly(
+          "objectives", [](const Sweep& s) { return s.whole->scenario().pareto.objectives.size(); })
+      .def_property_readonly("axes",
+                             [](const Sweep& s) {
+                               std::vector<std::vector<std::string>> headers;
+                               for (const auto& axis : s.part->scenario().axes) {
+                                 headers.push_back(axis.headers);
+                               }
+                               return headers;
+                             })
+      .def_property_readonly("columns", columns)
+      .def_property_readonly("labels", [](const Sweep& s) { return s.whole->labels().names(); })
+      .def_property_readonly("references", &Sweep::references)
+      .def("column", column)
+      .def("axis_values", axis_values)
+      .def("pareto", pareto)
+      .def("__len__", [](const Sweep& sweep) { return sweep.part->kept(); });
+  m.def("sweep", run_sweep);
+
+  py::class_<evidence::Reproduction>(m, "Reproduction")
+      .def("json", written<evidence::Reproduction>(OutputFormat::json))
+      .def("csv", written<evidence::Reproduction>(OutputFormat::csv))
+      .def("text", written<evidence::Reproduction>(OutputFormat::table));
+  m.def("reproduce", [](const std::string& report, const py::object& progress) {
+    return watched(progress, [&](Watch&) { return evidence::reproduce(report); });
+  });
+  py::class_<evidence::Ledger>(m, "Ledger")
+      .def("json", written<evidence::Ledger>(OutputFormat::json))
+      .def("csv", written<evidence::Ledger>(OutputFormat::csv))
+      .def("text", written<evidence::Ledger>(OutputFormat::table));
+  m.def("predict", [](const std::string& ledger, int samples, const py::object& progress) {
+    return watched(progress, [&](Watch&) { return evidence::predict_ledger(ledger, samples); });
+  });
+
+  using hw::calibrated::CalibrateResult;
+  py::class_<CalibrateResult>(m, "Calibration")
+      .def(
+          "json",
+          [](const CalibrateResult& result) { return hw::calibrated::to_json(result.calibration); })
+      .def(
+          "text",
+          [](const CalibrateResult& r) { return shown(answer::calibration_ledger(r.calibration)); })
+      .def_readonly("notes", &CalibrateResult::notes)
+      .def("residuals", [](const CalibrateResult& result) {
+        std::map<std::string, std::string> plots;
+        for (const auto& [key, points] : result.held_out) {
+          const std::string title = key.slot() + (key.kernel.empty() ? "" : ", " + key.kernel);
+          plots[title] = report::residual_plot(title, points).svg();
+        }
+        return plots;
+      });
+  m.def("calibrate", calibrate);
+
+  py::class_<models::ImportResult>(m, "Import")
+      .def_readonly("json", &models::ImportResult::model_json)
+      .def_readonly("assumptions", &models::ImportResult::assumptions);
+  m.def("import_model", import_model, py::call_guard<py::gil_scoped_release>());
+}

@@ -1,0 +1,272 @@
+"""What does it cost to decode a token, on which machine, and why?
+
+    import ridge
+
+    ridge.cost(models="step-3", chips=["h800", "h20"])
+    ridge.simulate("step3-2a2f-4k-fp8", {"/deployment/micro_batches": 2}).tpot_ms.p95
+    ridge.sweep("sweep-mfa-heads").to_pandas()
+
+A question is a scenario: its name, the path of its file, or itself as a dict. `overrides` changes it: a dict
+from JSON pointers to values, as if every model and chip stood in the scenario instead of its name.
+Answers have the figures of the command line, digit for digit.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path as _Path
+from typing import Any
+
+import numpy as _np
+
+from . import _core
+from ._answers import (
+    Answer,
+    Calibration,
+    Cost,
+    Fields,
+    Ledger,
+    Model,
+    Reproduction,
+    Simulation,
+    Sweep,
+)
+from ._errors import Error, InternalError, Mistake
+
+_carried = _Path(__file__).parent / "data"
+if _carried.is_dir():
+    _core.use_data(_carried)
+
+__version__: str = _core.version
+__all__ = [
+    "Answer",
+    "Calibration",
+    "Cost",
+    "Error",
+    "Fields",
+    "InternalError",
+    "Ledger",
+    "Mistake",
+    "Model",
+    "Reproduction",
+    "Simulation",
+    "Sweep",
+    "calibrate",
+    "calibrations",
+    "check",
+    "chip",
+    "chips",
+    "cost",
+    "import_model",
+    "model",
+    "models",
+    "reproduce",
+    "scenario",
+    "scenarios",
+    "simulate",
+    "sweep",
+]
+
+# A name, a path, or the thing itself.
+Named = str | os.PathLike[str] | Mapping[str, Any]
+Overrides = Mapping[str, Any]
+# Called now and then with the share of the work that is done.
+Progress = Callable[[float], Any]
+
+
+def _plain(value: Any) -> Any:
+    """What json.dumps() does not know."""
+    if isinstance(value, os.PathLike):
+        # A path in a scenario counts from the scenario's folder, one in Python from here.
+        return os.path.abspath(value)
+    if isinstance(value, Fields):
+        return value.to_dict()
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, (_np.generic, _np.ndarray)):
+        return value.tolist()
+    raise TypeError(f"expected what JSON can hold, got {type(value).__name__}: {value!r}")
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, default=_plain, allow_nan=False)
+
+
+def _document(question: Named, kind: str) -> _core.Document:
+    if isinstance(question, Mapping):
+        return _core.Document(kind, _json(question))
+    return _core.Document(os.fspath(question))
+
+
+def _several(value: Any) -> list[Any]:
+    """One or many, where paths count from here."""
+    one = isinstance(value, (str, os.PathLike, Mapping)) or not hasattr(value, "__iter__")
+    return [
+        os.path.abspath(v) if isinstance(v, str) and ("/" in v or v.endswith(".json")) else v
+        for v in ([value] if one else value)
+    ]
+
+
+def cost(
+    scenario: Named | None = None,
+    overrides: Overrides | None = None,
+    *,
+    models: Named | Sequence[Named] | None = None,
+    chips: Named | Sequence[Named] | None = None,
+    context_tokens: float | Sequence[float] | None = None,
+    prices: str | Mapping[str, float] | None = None,
+    batch: float | None = None,
+    count_mla_as_step3: bool = False,
+) -> Cost:
+    """What decoding a token costs, by model and chip, in theory.
+
+    `models`, `chips` and `context_tokens` take the place of the scenario's; without a scenario it is the one
+    that `ridge cost` answers. `prices`: the name of a price list, or USD per hour by chip.
+    """
+    values: dict[str, Any] = {}
+    for key, given in (("models", models), ("chips", chips), ("context_tokens", context_tokens)):
+        if given is not None:
+            values["/" + key] = _several(given)
+    values.update(overrides or {})
+    if prices is not None and not isinstance(prices, str):
+        prices = ",".join(f"{chip}={usd!r}" for chip, usd in prices.items())
+    question = _core.default_cost_scenario if scenario is None else scenario
+    return Cost(
+        _core.cost(
+            _document(question, "cost scenario"), _json(values), prices or "", batch,
+            count_mla_as_step3,
+        )
+    )
+
+
+def simulate(
+    scenario: Named,
+    overrides: Overrides | None = None,
+    *,
+    seed: int | None = None,
+    samples: int | None = None,
+    picture: bool = False,
+    trace: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
+) -> Simulation:
+    """What a deployment delivers, event by event.
+
+    `samples`: further runs with calibrations and seeds drawn anew, for 90 % intervals (20 in closed loop, else
+    none). `picture`: also draw who computes and who waits. `trace`: a file for ui.perfetto.dev.
+    """
+    return Simulation(
+        _core.simulate(
+            _document(scenario, "scenario"), _json(overrides or {}), seed, samples, picture,
+            os.fspath(trace or ""), progress,
+        )
+    )
+
+
+def sweep(
+    scenario: Named,
+    overrides: Overrides | None = None,
+    *,
+    threads: int = 0,
+    progress: Progress | None = None,
+) -> Sweep:
+    """One question along axes: a table of designs. `threads`: 0 for all cores; the answer is the same."""
+    return Sweep(
+        _core.sweep(
+            _document(scenario, "sweep scenario"), _json(overrides or {}), threads, progress
+        )
+    )
+
+
+def reproduce(
+    report: str | os.PathLike[str],
+    *,
+    measured: bool = False,
+    samples: int = 100,
+    progress: Progress | None = None,
+) -> Reproduction:
+    """A published report's figures beside ours; with `measured`, what was measured beside what we predict."""
+    if measured:
+        return Ledger(_core.predict(os.fspath(report), samples, progress))
+    return Reproduction(_core.reproduce(os.fspath(report), progress))
+
+
+def calibrate(
+    measurements: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    chip: str | os.PathLike[str],
+    *,
+    name: str = "mine",
+    source: str = "",
+    base: str | os.PathLike[str] = "",
+    prefer: Sequence[str] = (),
+    threads: int = 0,
+    seed: int = 1,
+    progress: Progress | None = None,
+) -> Calibration:
+    """Kernel models fitted to measurements (CSV files, ridge-bench's JSON, or folders of them)."""
+    files = [measurements] if isinstance(measurements, (str, os.PathLike)) else measurements
+    return Calibration(
+        _core.calibrate(
+            [os.fspath(file) for file in files], os.fspath(chip), name, source, os.fspath(base),
+            list(prefer), threads, seed, progress,
+        )
+    )
+
+
+def import_model(
+    config: Named,
+    *,
+    name: str | None = None,
+    precision: str | None = None,
+    ignore: Sequence[str] = (),
+    as_: str = "",
+) -> Model:
+    """A Hugging Face config.json (its path, its folder, or itself) turned into a model of Ridge.
+
+    `precision`: the number format to serve in, or "checkpoint" for the checkpoint's own.
+    """
+    if name is None:
+        name = "imported" if isinstance(config, Mapping) else _Path(config).stem
+    imported = _core.import_model(_document(config, "config"), name, precision, list(ignore), as_)
+    return Model(imported.json, imported.assumptions)
+
+
+def models() -> list[str]:
+    """What may be asked for by name."""
+    return _core.names("models")
+
+
+def chips() -> list[str]:
+    """What may be asked for by name."""
+    return _core.names("chips")
+
+
+def calibrations() -> list[str]:
+    """What may be asked for by name."""
+    return _core.names("calibrations")
+
+
+def scenarios() -> list[str]:
+    """What may be asked for by name."""
+    return _core.names("scenarios")
+
+
+def model(name: str | os.PathLike[str]) -> dict[str, Any]:
+    """The document behind a name or a path, to read or to change."""
+    return json.loads(_core.document("models", os.fspath(name)))
+
+
+def chip(name: str | os.PathLike[str]) -> dict[str, Any]:
+    """The document behind a name or a path, to read or to change."""
+    return json.loads(_core.document("chips", os.fspath(name)))
+
+
+def scenario(name: str | os.PathLike[str]) -> dict[str, Any]:
+    """The document behind a name or a path, to read or to change."""
+    return json.loads(_core.document("scenarios", os.fspath(name)))
+
+
+def check(path: str | os.PathLike[str]) -> list[str]:
+    """What is wrong with a file, each with its place; nothing where it is well."""
+    return _core.check(os.fspath(path))
