@@ -1,6 +1,7 @@
 // What people read fits the line that they have.
 #include "program.hpp"
 #include "ridge/view/text_table.hpp"
+#include "temporary_file.hpp"
 
 #include <cstdlib>
 #include <sstream>
@@ -109,6 +110,18 @@ TEST(Output, AListIsJsonWhereAsked) {
     EXPECT_FALSE(scenario.at("command").get<std::string>().empty());
     EXPECT_FALSE(scenario.at("question").get<std::string>().empty());
   }
+}
+
+TEST(Output, OfAnImportIsWholeJsonWhateverTheWidth) {
+  const Width width("60");
+  const nlohmann::json config = {{"model_type", "llama"},      {"hidden_size", 4096},
+                                 {"intermediate_size", 14336}, {"num_attention_heads", 32},
+                                 {"num_hidden_layers", 32},    {"num_key_value_heads", 8},
+                                 {"torch_dtype", "bfloat16"},  {"vocab_size", 128256}};
+  const TemporaryFile file("config.json", config.dump());
+  const Outcome outcome = ridge({"import", file.path()});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_FALSE(nlohmann::json::parse(outcome.out, nullptr, false).is_discarded()) << outcome.out;
 }
 
 TEST(Output, APictureHasAnEndingThatSaysWhatItIs) {
