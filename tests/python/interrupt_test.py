@@ -34,6 +34,13 @@ class LongWork(unittest.TestCase):
             )
         self.assert_prompt(begun)
 
+    def test_in_a_ledger_ends_at_ctrl_c(self):
+        threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+        begun = time.monotonic()
+        with self.assertRaises(KeyboardInterrupt):
+            ridge.reproduce("step3", measured=True, samples=50)
+        self.assert_prompt(begun)
+
     def test_tells_how_far_it_is_on_the_thread_that_asked(self):
         told = []
         threads = set()

@@ -382,7 +382,12 @@ PYBIND11_MODULE(_core, m) {
       .def("csv", written<evidence::Ledger>(OutputFormat::csv))
       .def("text", written<evidence::Ledger>(OutputFormat::table));
   m.def("predict", [](const std::string& ledger, int samples, const py::object& progress) {
-    return watched(progress, [&](Watch&) { return evidence::predict_ledger(ledger, samples); });
+    return watched(progress, [&](Watch& watch) {
+      return evidence::predict_ledger(ledger, samples, [&watch](double share) {
+        watch.share = share;
+        return !watch.stop;
+      });
+    });
   });
 
   using hw::calibrated::CalibrateResult;

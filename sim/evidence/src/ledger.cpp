@@ -451,7 +451,8 @@ std::string json(const Ledger& ledger) {
 
 namespace {
 
-Ledger read_ledger(const std::string& name_or_path, const std::string& table, int samples) {
+Ledger read_ledger(const std::string& name_or_path, const std::string& table, int samples,
+                   const GoOn& go_on) {
   const Catalog catalog("the name of a ledger", "scenarios/ledger");
   const JsonDocument document = JsonDocument::read(catalog.resolve(name_or_path));
   Diagnostics diagnostics;
@@ -471,7 +472,10 @@ Ledger read_ledger(const std::string& name_or_path, const std::string& table, in
       fields.required("rows", rows);
       terms = read_serving_terms(fields);
     } else if (const auto entries = object.required("entries")) {
-      for (const JsonNode& entry : entries->elements()) {
+      const std::vector<JsonNode> elements = entries->elements();
+      for (const JsonNode& entry : elements) {
+        const auto done = static_cast<double>(ledger.rows.size());
+        if (go_on && !go_on(done / static_cast<double>(elements.size()))) return ledger;
         ledger.rows.push_back(predict(entry, samples, library));
       }
       if (entries->is_array() && ledger.rows.empty()) entries->expected("at least one entry");
@@ -496,12 +500,12 @@ Ledger read_ledger(const std::string& name_or_path, const std::string& table, in
 
 }  // namespace
 
-Ledger predict_ledger(const std::string& name_or_path, int samples) {
-  return read_ledger(name_or_path, {}, samples);
+Ledger predict_ledger(const std::string& name_or_path, int samples, const GoOn& go_on) {
+  return read_ledger(name_or_path, {}, samples, go_on);
 }
 
 Ledger predict_serving_table(const std::string& path, int samples) {
-  return read_ledger("serving", path, samples);
+  return read_ledger("serving", path, samples, {});
 }
 
 std::string render(const Ledger& ledger, view::OutputFormat format) {

@@ -5,6 +5,7 @@
 #include "ridge/answer/simulation_report.hpp"
 #include "ridge/view/output_format.hpp"
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -83,9 +84,13 @@ struct Ledger {
 // None where the rows are of no group.
 [[nodiscard]] std::vector<GroupError> group_errors(const Ledger& ledger);
 
+// Told the share done before each entry: whether to go on.
+using GoOn = std::function<bool(double share)>;
+
 // Reads the ledger of a report (docs/schema/ledger.schema.json) by name or path and predicts each
 // of its figures, `samples` times over for the intervals. Throws UserError.
-[[nodiscard]] Ledger predict_ledger(const std::string& name_or_path, int samples);
+[[nodiscard]] Ledger predict_ledger(const std::string& name_or_path, int samples,
+                                    const GoOn& go_on = {});
 // The same of a table of serving measurements of one's own (docs/serving.md), read on the terms of
 // the ledger that ships.
 [[nodiscard]] Ledger predict_serving_table(const std::string& path, int samples);
