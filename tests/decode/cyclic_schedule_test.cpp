@@ -1,5 +1,6 @@
 // A fixed order of work: no surprise from what becomes faster, and a step time that a graph tells.
 #include "ridge/base/error.hpp"
+#include "ridge/decode/cyclic_steps.hpp"
 #include "synthetic.hpp"
 
 #include <algorithm>
@@ -139,6 +140,63 @@ TEST(CyclicSchedule, OfOnePoolTakesItsCycleToo) {
     const double cycle = cyclic_step_time(input).value();
     EXPECT_NEAR(test::run(input).mean_tpot.value(), cycle, 1e-3 * cycle);
   }
+}
+
+KernelDraw kernels_of(const SimulationInput& input) {
+  KernelDraw draw{.kernels = {}, .seed = input.seed};
+  for (const Pool& pool : input.deployment.pools) draw.kernels.push_back(pool.kernels);
+  return draw;
+}
+
+TEST(CyclicSteps, AreTheMaximumCycleRatioAndNotBelowTheirFloor) {
+  EXPECT_TRUE(rc::check([] {
+    auto input = any_disaggregation();
+    const std::int64_t requests = *rc::gen::inRange(1, 4);
+    input.workload.requests_per_gpu = 0;
+    input.workload.requests_per_group = requests * input.deployment.micro_batches;
+    const double cycle = cyclic_step_time(input).value();
+    CyclicSteps steps(input, {kernels_of(input)});
+    const auto times = steps.times(0, requests, input.workload.context.largest());
+    const double step = steps.step_times(times).front().value();
+    RC_LOG() << "cycle " << cycle << " s, steps " << step << " s\n";
+    RC_ASSERT(std::abs(step - cycle) <= 1e-6 * cycle + 1e-12);
+    RC_ASSERT(steps.floor(times.front()).value() <= step * (1.0 + 1e-9));
+  }));
+}
+
+// Replicas choose experts by draws of their own, and draws have kernels of their own: each set is
+// what it is alone.
+TEST(CyclicSteps, OfManyDrawsAreThoseOfEach) {
+  auto input = test::two_to_two(5, 3, {.attention = 7e-6, .ffn = 5e-6, .ffn_per_row = 3e-6});
+  input.deployment.replicas = 2;
+  input.noise.experts.counts = ExpertPopularity::Counts::drawn;
+  input.deployment.schedule = Schedule::cyclic;
+  std::vector<KernelDraw> draws;
+  for (const double slower : {1.0, 1.7, 0.4}) {
+    const auto kernels = test::fixed_kernels(
+        {.attention = slower * 7e-6, .ffn = 5e-6, .ffn_per_row = 3e-6 / slower});
+    draws.push_back({.kernels = {kernels, kernels}, .seed = 5 + draws.size()});
+  }
+  CyclicSteps steps(input, draws);
+  std::vector<ReplicaTimes> all;
+  for (std::size_t d = 0; d < draws.size(); ++d) {
+    for (auto& replica : steps.times(d, 4, 100)) all.push_back(std::move(replica));
+  }
+  const auto together = steps.step_times(all);
+  ASSERT_EQ(together.size(), 6U);
+  for (std::size_t d = 0; d < draws.size(); ++d) {
+    auto alone = input;
+    for (Pool& pool : alone.deployment.pools) pool.kernels = draws[d].kernels[0];
+    alone.seed = draws[d].seed;
+    alone.workload.requests_per_gpu = 0;
+    alone.workload.requests_per_group = 12;
+    alone.workload.context = {.tokens = 100};
+    const double cycle = cyclic_step_time(alone).value();
+    EXPECT_NEAR(together[2 * d].value(), cycle, 1e-6 * cycle) << d;
+    // Asked again, they are the same.
+    EXPECT_EQ(steps.step_times(steps.times(d, 4, 100))[1], together[2 * d + 1]);
+  }
+  EXPECT_NE(together[0], together[1]);
 }
 
 TEST(CyclicSchedule, NeedsAClosedLoop) {

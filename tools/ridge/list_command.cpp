@@ -8,6 +8,7 @@
 #include "ridge/hwmodels/calibrated/calibration.hpp"
 #include "ridge/hwmodels/chip_spec.hpp"
 #include "ridge/models/model_spec.hpp"
+#include "ridge/plan/goal.hpp"
 #include "ridge/scenario/scenario_files.hpp"
 #include "ridge/view/text_table.hpp"
 
@@ -66,6 +67,14 @@ Listing scenarios_listing() {
   return out;
 }
 
+Listing goals_listing() {
+  Listing out{{"goal", "question"}, {}};
+  for (const auto& name : plan::goal_names()) {
+    out.entries.push_back({name, plan::read_goal(name).goal.title});
+  }
+  return out;
+}
+
 // Every figure that an answer, a sweep's column or a ledger may name.
 Listing figures_listing() {
   Listing out{{"figure", "unit", "of", "meaning"}, {}};
@@ -90,7 +99,8 @@ struct Kind {
   const char* name;
   const char* help;
   Listing (*listing)();
-  bool files = true;  // one file an entry, which may be the user's own
+  bool files = true;             // one file an entry, which may be the user's own
+  const char* folder = nullptr;  // of the library, where it is not the kind's name
 };
 
 constexpr std::array kKinds = {
@@ -98,19 +108,21 @@ constexpr std::array kKinds = {
     Kind{"chips", "The accelerators", chips_listing},
     Kind{"calibrations", "The calibrations", calibrations_listing},
     Kind{"scenarios", "The scenarios and the commands that answer them", scenarios_listing},
+    Kind{"goals", "The goals that ridge plan answers", goals_listing, true, "scenarios/plan"},
     Kind{"figures", "Every figure that answers, sweeps and ledgers name", figures_listing, false}};
 
 // Where a part comes from is worth a column only to those who have parts of their own.
 void add_origins(const Kind& kind, Listing& listing) {
   const std::filesystem::path library = own_library();
   if (!kind.files || library.empty()) return;
+  const auto folder = library / (kind.folder != nullptr ? kind.folder : kind.name);
   const auto is_own = [&](const std::vector<std::string>& entry) {
-    return std::filesystem::exists(library / kind.name / (entry.front() + ".json"));
+    return std::filesystem::exists(folder / (entry.front() + ".json"));
   };
   if (std::none_of(listing.entries.begin(), listing.entries.end(), is_own)) return;
   listing.keys.insert(listing.keys.begin() + 1, "from");
   for (auto& entry : listing.entries) {
-    entry.insert(entry.begin() + 1, is_own(entry) ? (library / kind.name).string() : "Ridge");
+    entry.insert(entry.begin() + 1, is_own(entry) ? folder.string() : "Ridge");
   }
 }
 

@@ -203,14 +203,6 @@ bool Rotation::runs() const {
 
 namespace {
 
-// `to` is at least `time` later than `from` of `steps` steps before.
-struct Precedence {
-  std::size_t from = 0;
-  std::size_t to = 0;
-  double time = 0;
-  double steps = 0;
-};
-
 // `cause`: the edge that last moved each event, edges.size() for none. The ratio of a cycle of such
 // edges, if there is one.
 std::optional<double> ratio_of_cycle(std::span<const Precedence> edges,
@@ -236,6 +228,8 @@ std::optional<double> ratio_of_cycle(std::span<const Precedence> edges,
   }
   return std::nullopt;
 }
+
+}  // namespace
 
 // Howard's iteration as Boost has it gives up after a hundred rounds, about once in a thousand of
 // these graphs. A cycle longer than it says then shows as one that still gains when every step is
@@ -279,8 +273,6 @@ double maximum_cycle_ratio(std::size_t events, std::span<const Precedence> edges
   }
   return ratio;
 }
-
-}  // namespace
 
 Seconds cycle_time(const StepGraph& graph, Fabric* fabric, std::span<const Lane> lanes,
                    const Rotation& rotation) {

@@ -84,6 +84,16 @@ class Rotation {
   bool links_lag_ = false;
 };
 
+// `to` is at least `time` later than `from` of `steps` steps before.
+struct Precedence {
+  std::size_t from = 0;
+  std::size_t to = 0;
+  double time = 0;
+  double steps = 0;
+};
+// The largest ratio of time to steps over the cycles of these.
+[[nodiscard]] double maximum_cycle_ratio(std::size_t events, std::span<const Precedence> edges);
+
 // How long each micro-batch's step takes in the long run under a rotation: the largest ratio of
 // time to steps over the cycles of what must follow what. `lanes`: the micro-batches of one
 // replica; `fabric`: where there are messages.

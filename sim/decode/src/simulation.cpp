@@ -7,8 +7,6 @@
 #include "ridge/decode/strategy.hpp"
 #include "step_runner.hpp"
 
-#include <limits>
-
 #include <fmt/format.h>
 
 namespace ridge::decode {
@@ -43,26 +41,13 @@ MemoryPlan checked_memory(const SimulationInput& input) {
   return memory;
 }
 
-// Where experts are alike, so are layers but for the draw of their rows, and a few draws stand for
-// all; where some are popular, which ones differs from layer to layer.
-std::uint32_t drawn_layers(const SimulationInput& input) {
-  constexpr std::uint32_t kDraws = 16;
-  const ExpertPopularity& experts = input.noise.experts;
-  if (experts.kind != ExpertPopularity::Kind::uniform) {
-    return std::numeric_limits<std::uint32_t>::max();
-  }
-  const bool drawn =
-      experts.counts == ExpertPopularity::Counts::drawn && input.deployment.ffn_expert_parallel > 1;
-  return drawn ? kDraws : 1;
-}
-
 }  // namespace
 
 // The clock, and who is told what happens.
 struct Simulation::Impl {
   explicit Impl(SimulationInput in)
       : input(checked(std::move(in))),
-        graph(compile(input.deployment, drawn_layers(input))),
+        graph(compile(input.deployment, drawn_layers(input.deployment, input.noise.experts))),
         timer(input.deployment, graph, input.noise.experts, input.noise.slow_gpus, input.seed),
         memory(checked_memory(input)),
         accounting(input, graph, timer, memory),

@@ -99,6 +99,10 @@ StageTimer::StageTimer(const Deployment& deployment, const StepGraph& graph,
   }
 }
 
+void StageTimer::restart(std::uint64_t seed) {
+  choices_ = Random(seed, kExpertChoices);
+}
+
 // Each MoE layer's rows on each rank.
 void StageTimer::count_rows(const Batch& batch) {
   for (Layer& layer : layers_) {

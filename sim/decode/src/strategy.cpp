@@ -5,6 +5,7 @@
 #include "strategies/strategies.hpp"
 
 #include <array>
+#include <limits>
 #include <map>
 #include <tuple>
 
@@ -110,6 +111,16 @@ std::vector<std::string> deployment_problems(const Deployment& deployment) {
   }
   strategy_of(deployment).check(deployment, problems);
   return problems;
+}
+
+std::uint32_t drawn_layers(const Deployment& deployment, const ExpertPopularity& experts) {
+  constexpr std::uint32_t kDraws = 16;
+  if (experts.kind != ExpertPopularity::Kind::uniform) {
+    return std::numeric_limits<std::uint32_t>::max();
+  }
+  const bool drawn =
+      experts.counts == ExpertPopularity::Counts::drawn && deployment.ffn_expert_parallel > 1;
+  return drawn ? kDraws : 1;
 }
 
 StepGraph compile(const Deployment& deployment, std::uint32_t drawn_layers) {

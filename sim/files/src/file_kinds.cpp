@@ -8,6 +8,7 @@
 #include "ridge/hwmodels/calibrated/measurement.hpp"
 #include "ridge/hwmodels/chip_spec.hpp"
 #include "ridge/models/model_spec.hpp"
+#include "ridge/plan/structure.hpp"
 #include "ridge/scenario/cost_scenario.hpp"
 #include "ridge/scenario/simulation_scenario.hpp"
 #include "ridge/sweep/sweep.hpp"
@@ -50,6 +51,20 @@ void check_simulation(const std::string& path) {
   (void)decode::Simulation(scenario::load_simulation(path).input).run(&stop);
 }
 
+// With the files that it names, and that its strategies can run something of what it allows.
+void check_goal(const std::string& path) {
+  scenario::Library library;
+  const plan::Stocktaking stock(plan::read_goal(path), library);
+  const plan::Candidates candidates = plan::candidates(stock);
+  if (!candidates.all.empty()) return;
+  std::vector<std::string> problems;
+  for (const auto& one : candidates.impossible) {
+    problems.push_back(fmt::format("{}: {}: {}", path, one.strategy, one.reason));
+  }
+  if (problems.empty()) problems.push_back(fmt::format("{}: it allows no structure", path));
+  throw UserError(fmt::format("{}", fmt::join(problems, "\n")));
+}
+
 struct FileKind {
   std::string_view name;
   std::string_view schema;  // docs/schema/<schema>.schema.json
@@ -79,6 +94,8 @@ const std::array kKinds = {
     FileKind{"simulate scenario", "simulate-scenario",
              [](const Json& d) { return scenario_of(d, "simulate"); }, check_simulation,
              table_of<scenario::Scenario>},
+    FileKind{"goal", "goal", [](const Json& d) { return scenario_of(d, "plan"); }, check_goal,
+             table_of<plan::Goal>},
     FileKind{"measurement", "measurement",
              [](const Json& d) { return d.contains("points") && d.contains("format_version"); },
              [](const std::string& path) {

@@ -383,7 +383,7 @@ static const KeyTable& keys_of(const Pools* /*of*/) {
   return table;
 }
 
-static const KeyTable& keys_of(const AttentionPrecision* /*of*/) {
+const KeyTable& keys_of(const AttentionPrecision* /*of*/) {
   using A = AttentionPrecision;
   static const KeyTable table = key_table<A>(
       "attention_precision", "Where the deployment changes what the model ships with.",
@@ -496,7 +496,7 @@ static const KeyTable& keys_of(const Fabric* /*of*/) {
       });
   return table;
 }
-static const KeyTable& keys_of(const Network* /*of*/) {
+const KeyTable& keys_of(const Network* /*of*/) {
   using N = Network;
   static const KeyTable table = [] {
     std::vector<KeyEntry> entries = keys_of(static_cast<const Transport*>(nullptr))
@@ -529,7 +529,7 @@ static const KeyTable& keys_of(const Network* /*of*/) {
   return table;
 }
 
-static const KeyTable& keys_of(const ScaleUp* /*of*/) {
+const KeyTable& keys_of(const ScaleUp* /*of*/) {
   using U = ScaleUp;
   static const KeyTable table = [] {
     std::vector<Key<U>> all;

@@ -48,6 +48,8 @@ class StageTimer {
   // groups: the batches of a replica's groups, instance by instance. Where rows are drawn, each
   // call draws anew.
   void time(std::span<const GroupBatch> groups, StepTimes& times);
+  // Draws as a timer of this seed that has not drawn yet, where experts are alike.
+  void restart(std::uint64_t seed);
 
   [[nodiscard]] std::span<const double> ranks(const StepTimes& times, WorkId work) const {
     return {times.rank_seconds.data() + first_rank_[work],

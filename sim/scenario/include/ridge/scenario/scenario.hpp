@@ -245,5 +245,9 @@ struct Scenario {
 [[nodiscard]] const KeyTable& keys_of(const Scenario*);
 // What stands at /deployment/execution, elsewhere.
 void read_execution(const JsonNode& node, decode::Execution& out);
+// Parts that other questions have, too.
+[[nodiscard]] const KeyTable& keys_of(const AttentionPrecision*);
+[[nodiscard]] const KeyTable& keys_of(const Network*);
+[[nodiscard]] const KeyTable& keys_of(const ScaleUp*);
 
 }  // namespace ridge::scenario

@@ -1,0 +1,504 @@
+#include "ridge/decode/cyclic_steps.hpp"
+
+#include "fabric.hpp"
+#include "ridge/base/error.hpp"
+#include "ridge/decode/strategy.hpp"
+#include "rotation.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <optional>
+
+namespace ridge::decode {
+namespace {
+
+using des::SimTime;
+
+// What may follow a task by how much: its own time, or a part of a message's.
+enum class Aspect : std::uint8_t {
+  service,  // of a task on a resource
+  sending,
+  receiving,
+  until_received,  // from its beginning to the end of its reception, never waiting
+  in_flight,       // from its beginning to its last byte
+};
+constexpr std::size_t kAspects = 5;
+constexpr std::uint32_t kNoTime = 0xffffffff;
+
+// `to` is at least `time` (an index into ReplicaTimes) later than `from` was `steps` steps before.
+struct Follows {
+  std::uint32_t from = 0;
+  std::uint32_t to = 0;
+  std::uint32_t time = kNoTime;
+  std::int32_t steps = 0;
+};
+
+// The events of a rotation in an order in which each needs only earlier ones of its own round, and
+// those of rounds before.
+struct Rounds {
+  struct Edge {
+    std::uint32_t from = 0;  // event
+    std::uint32_t time = kNoTime;
+    std::uint32_t back = 0;  // rounds
+  };
+  std::vector<std::uint32_t> order;
+  std::vector<std::uint32_t> first;  // edges into the event at order[i]: [first[i], first[i + 1])
+  std::vector<Edge> edges;
+  std::uint32_t reach = 1;  // the most rounds that an edge goes back
+};
+
+// A rotation, by what follows what.
+struct Turns {
+  std::vector<Follows> follows;
+  Rounds rounds;
+};
+
+// Numbers rounds so that no edge goes to an earlier one: an event of step s belongs to round
+// s + shift. There is such a numbering, since every cycle takes steps.
+Rounds in_rounds(std::size_t events, std::span<const Follows> edges) {
+  std::vector<std::int32_t> shift(events, 0);
+  for (bool moved = true; moved;) {
+    moved = false;
+    for (const Follows& e : edges) {
+      if (shift[e.from] - e.steps <= shift[e.to]) continue;
+      shift[e.to] = shift[e.from] - e.steps;
+      moved = true;
+    }
+  }
+  const auto back = [&](const Follows& e) {
+    return static_cast<std::uint32_t>(e.steps + shift[e.to] - shift[e.from]);
+  };
+  std::vector<std::uint32_t> waits(events, 0);
+  std::vector<std::uint32_t> incoming(events, 0);
+  std::vector<std::vector<std::uint32_t>> next(events);
+  Rounds out;
+  for (const Follows& e : edges) {
+    ++incoming[e.to];
+    out.reach = std::max(out.reach, back(e));
+    if (back(e) > 0) continue;
+    ++waits[e.to];
+    next[e.from].push_back(e.to);
+  }
+  for (std::uint32_t v = 0; v < events; ++v) {
+    if (waits[v] == 0) out.order.push_back(v);
+  }
+  for (std::size_t i = 0; i < out.order.size(); ++i) {
+    for (const std::uint32_t v : next[out.order[i]]) {
+      if (--waits[v] == 0) out.order.push_back(v);
+    }
+  }
+  RIDGE_INVARIANT(out.order.size() == events, "a cycle of a rotation takes no step");
+  std::vector<std::uint32_t> place(events);
+  out.first.assign(events + 1, 0);
+  for (std::size_t i = 0; i < events; ++i) {
+    place[out.order[i]] = static_cast<std::uint32_t>(i);
+    out.first[i + 1] = out.first[i] + incoming[out.order[i]];
+  }
+  out.edges.resize(edges.size());
+  std::vector<std::uint32_t> filled(out.first.begin(), out.first.end() - 1);
+  for (const Follows& e : edges) {
+    out.edges[filled[place[e.to]]++] = {.from = e.from, .time = e.time, .back = back(e)};
+  }
+  return out;
+}
+
+bool uniform(const Noise& noise) {
+  return noise.experts.kind == ExpertPopularity::Kind::uniform;
+}
+
+SimulationInput checked(SimulationInput input) {
+  const Noise& noise = input.noise;
+  if (input.workload.kind != Workload::Kind::closed_loop || !input.workload.steady ||
+      noise.kernel_jitter != 0.0 || noise.network_jitter != 0.0 ||
+      input.network_model != NetworkModel::ports) {
+    throw UserError(
+        "a step's cycle is known without simulation for a steady closed loop without jitter on "
+        "network model \"ports\"");
+  }
+  input.deployment.schedule = Schedule::cyclic;
+  Diagnostics problems;
+  for (const auto& problem : deployment_problems(input.deployment)) {
+    problems.error("deployment", "", problem);
+  }
+  problems.throw_if_errors();
+  return input;
+}
+
+}  // namespace
+
+struct CyclicSteps::Impl {
+  // The deployment with a draw's kernels.
+  struct Drawn {
+    Drawn(const SimulationInput& input, const StepGraph& graph, const KernelDraw& draw)
+        : deployment(input.deployment), seed(draw.seed) {
+      for (std::size_t p = 0; p < deployment.pools.size(); ++p) {
+        deployment.pools[p].kernels = draw.kernels[p];
+      }
+      timer.emplace(deployment, graph, input.noise.experts, input.noise.slow_gpus, seed);
+    }
+    Deployment deployment;
+    std::uint64_t seed;
+    std::optional<StageTimer> timer;
+    bool used = false;
+  };
+
+  Impl(SimulationInput in, std::vector<KernelDraw> all)
+      : input(checked(std::move(in))),
+        graph(compile(input.deployment, drawn_layers(input.deployment, input.noise.experts))),
+        draws(std::move(all)),
+        drawn(draws.size()),
+        micro_batches(static_cast<std::size_t>(input.deployment.micro_batches)),
+        servers(graph, input.deployment) {
+    for (const Task& task : graph.tasks()) {
+      number_of_message.push_back(messages);
+      messages += task.on_resource ? 0 : 1;
+    }
+    if (input.deployment.pools.size() > 1) {
+      fabric.emplace(input.deployment, input.network_model, input.noise.slow_links);
+    }
+  }
+
+  // Indices into ReplicaTimes.
+  [[nodiscard]] std::uint32_t time_of(std::size_t lane, WorkId work, Aspect aspect) const {
+    return static_cast<std::uint32_t>((lane * graph.works().size() + work) * kAspects +
+                                      static_cast<std::size_t>(aspect));
+  }
+
+  std::vector<ReplicaTimes> times(std::size_t draw, std::int64_t requests, std::int64_t context) {
+    auto& it = drawn[draw];
+    if (!it) it = std::make_unique<Drawn>(input, graph, draws[draw]);
+    if (it->used) {
+      // Each run draws from the beginning.
+      if (uniform(input.noise)) {
+        it->timer->restart(it->seed);
+      } else {
+        it->timer.emplace(it->deployment, graph, input.noise.experts, input.noise.slow_gpus,
+                          it->seed);
+      }
+    }
+    it->used = true;
+    const std::vector<GroupBatch> batch(
+        static_cast<std::size_t>(input.deployment.groups()),
+        GroupBatch{.requests = requests, .cached_tokens = requests * context});
+    const auto works = graph.works();
+    std::vector<ReplicaTimes> out(static_cast<std::size_t>(input.deployment.replicas));
+    for (ReplicaTimes& replica : out) {
+      replica.picoseconds.assign(micro_batches * works.size() * kAspects, 0.0);
+      for (std::size_t lane = 0; lane < micro_batches; ++lane) {
+        it->timer->time(batch, scratch);
+        for (WorkId w = 0; w < works.size(); ++w) {
+          const auto put = [&](Aspect aspect, SimTime time) {
+            replica.picoseconds[time_of(lane, w, aspect)] = static_cast<double>(time.picoseconds());
+          };
+          const auto* message = std::get_if<Message>(&works[w]);
+          if (message == nullptr) {
+            put(Aspect::service, scratch.slowest[w]);
+            continue;
+          }
+          const auto parts =
+              fabric->times({0, message->from}, {0, message->to}, scratch.payload_bytes[w]);
+          put(Aspect::sending, parts.sending);
+          put(Aspect::receiving, parts.receiving);
+          put(Aspect::until_received, parts.until_first_byte + parts.receiving);
+          put(Aspect::in_flight, parts.until_first_byte + parts.in_flight);
+        }
+      }
+    }
+    return out;
+  }
+
+  [[nodiscard]] MicroBatchWork work(const ReplicaTimes& times, std::size_t lane) const {
+    MicroBatchWork out{.resources = std::vector<double>(servers.resources, 0.0),
+                       .senders = std::vector<double>(servers.instances, 0.0),
+                       .receivers = std::vector<double>(servers.instances, 0.0)};
+    const auto seconds = [&](WorkId work, Aspect aspect) {
+      return 1e-12 * times.picoseconds[time_of(lane, work, aspect)];
+    };
+    std::vector<double> start(graph.tasks().size(), 0.0);
+    for (TaskId t = 0; t < graph.tasks().size(); ++t) {
+      const Task& task = graph.tasks()[t];
+      double lasts = 0.0;
+      if (task.on_resource) {
+        lasts = seconds(task.work, Aspect::service);
+        out.resources[task.resource] += lasts;
+        const ResourceInfo& resource = graph.resources()[task.resource];
+        if (resource.compute) {
+          const auto gpus = input.deployment.pools[resource.at.pool].gpus_per_instance;
+          out.gpu_seconds[static_cast<std::size_t>(stage_of(graph.works()[task.work]))] +=
+              lasts * static_cast<double>(gpus);
+        }
+      } else {
+        const auto& message = std::get<Message>(graph.works()[task.work]);
+        lasts = std::max(seconds(task.work, Aspect::in_flight),
+                         seconds(task.work, Aspect::until_received));
+        out.senders[servers.sender(message.from) - servers.resources] +=
+            seconds(task.work, Aspect::sending);
+        out.receivers[servers.sender(message.to) - servers.resources] +=
+            seconds(task.work, Aspect::receiving);
+      }
+      const double end = start[t] + lasts;
+      out.longest_path = std::max(out.longest_path, end);
+      for (const TaskId next : graph.successors(t)) start[next] = std::max(start[next], end);
+    }
+    return out;
+  }
+
+  [[nodiscard]] Seconds floor(const ReplicaTimes& times) const {
+    std::vector<double> busy(servers.count(), 0.0);
+    double floor = 0.0;
+    for (std::size_t lane = 0; lane < micro_batches; ++lane) {
+      const MicroBatchWork one = work(times, lane);
+      floor = std::max(floor, one.longest_path);
+      std::size_t server = 0;
+      for (const auto* part : {&one.resources, &one.senders, &one.receivers}) {
+        for (const double seconds : *part) busy[server++] += seconds;
+      }
+    }
+    return Seconds{std::max(floor, *std::max_element(busy.begin(), busy.end()))};
+  }
+
+  // What cycle_time() in rotation.cpp has, by what takes the time in place of how long.
+  [[nodiscard]] std::vector<Follows> precedences(const Rotation& rotation) const {
+    const auto tasks = graph.tasks();
+    std::vector<Follows> edges;
+    const auto begins = [&](std::size_t lane, TaskId t) { return lane * tasks.size() + t; };
+    const auto taken = [&](std::size_t lane, TaskId t) {
+      return micro_batches * tasks.size() + lane * messages + number_of_message[t];
+    };
+    const auto edge = [&](std::size_t from, std::size_t to, std::uint32_t time,
+                          std::int32_t steps) {
+      edges.push_back(
+          {static_cast<std::uint32_t>(from), static_cast<std::uint32_t>(to), time, steps});
+    };
+    for (std::size_t lane = 0; lane < micro_batches; ++lane) {
+      for (TaskId t = 0; t < tasks.size(); ++t) {
+        const auto after = [&](std::size_t event, std::uint32_t time) {
+          for (const TaskId next : graph.successors(t)) edge(event, begins(lane, next), time, 0);
+          if (!graph.successors(t).empty()) return;
+          for (const TaskId root : graph.roots()) edge(event, begins(lane, root), time, 1);
+        };
+        const WorkId work = tasks[t].work;
+        if (tasks[t].on_resource) {
+          after(begins(lane, t), time_of(lane, work, Aspect::service));
+          continue;
+        }
+        edge(begins(lane, t), taken(lane, t), time_of(lane, work, Aspect::until_received), 0);
+        after(begins(lane, t), time_of(lane, work, Aspect::in_flight));
+        after(taken(lane, t), kNoTime);
+      }
+    }
+    for (std::size_t s = 0; s < servers.count(); ++s) {
+      const auto cycle = rotation.cycle(s);
+      for (std::size_t i = 0; i < cycle.size(); ++i) {
+        const Rotation::Turn& turn = cycle[i];
+        const bool last = i + 1 == cycle.size();
+        const Rotation::Turn& next = cycle[last ? 0 : i + 1];
+        const std::int32_t steps = next.step + (last ? 1 : 0) - turn.step;
+        const WorkId work = tasks[turn.task].work;
+        if (tasks[turn.task].on_resource) {
+          edge(begins(turn.micro_batch, turn.task), begins(next.micro_batch, next.task),
+               time_of(turn.micro_batch, work, Aspect::service), steps);
+        } else if (s < servers.resources + servers.instances) {
+          edge(begins(turn.micro_batch, turn.task), begins(next.micro_batch, next.task),
+               time_of(turn.micro_batch, work, Aspect::sending), steps);
+        } else {
+          edge(taken(turn.micro_batch, turn.task), taken(next.micro_batch, next.task),
+               time_of(next.micro_batch, tasks[next.task].work, Aspect::receiving), steps);
+        }
+      }
+    }
+    return edges;
+  }
+
+  // One for each choice of lags that runs, in the order in which best_rotation() tries them.
+  void order_rotations() {
+    if (!rotations.empty()) return;
+    const auto lanes = static_cast<std::uint32_t>(micro_batches);
+    const Rotation plain(graph, input.deployment, lanes, {});
+    for (std::uint32_t k = 0; k < (plain.kernels_lag() ? lanes : 1); ++k) {
+      for (std::uint32_t l = 0; l < (plain.links_lag() ? lanes : 1); ++l) {
+        const Rotation rotation(graph, input.deployment, lanes, {.kernels = k, .links = l});
+        if (!rotation.runs()) continue;
+        auto follows = precedences(rotation);
+        auto rounds = in_rounds(events(), follows);
+        rotations.push_back({std::move(follows), std::move(rounds)});
+      }
+    }
+  }
+  [[nodiscard]] std::size_t events() const {
+    return micro_batches * (graph.tasks().size() + messages);
+  }
+
+  // How far the rounds of some columns have grown: least and most of all events over `periods`
+  // rounds.
+  struct Growth {
+    std::vector<double> low;
+    std::vector<double> high;
+    [[nodiscard]] bool settled(std::size_t column) const {
+      return high[column] - low[column] <= kTolerance * high[column];
+    }
+  };
+
+  // Rounds of a max-plus linear system: x(k) = max over what it follows of x(k - back) + time.
+  // Whatever x is, the cycle ratio lies between the least and the most growth of its events, and
+  // both meet once the system has found its period. A set of replicas is given up where its first
+  // cannot be shorter than `enough` of the set, in picoseconds; its ratios are then infinite.
+  [[nodiscard]] std::vector<double> cycle_ratios(const Turns& turns,
+                                                 std::span<const ReplicaTimes> all,
+                                                 std::span<const double> enough) const {
+    const Rounds& rounds = turns.rounds;
+    const std::size_t columns = all.size();
+    // Rows by kind of time, columns beside each other; the last row is no time.
+    const std::size_t kinds = all[0].picoseconds.size();
+    std::vector<double> times((kinds + 1) * columns, 0.0);
+    for (std::size_t i = 0; i < kinds; ++i) {
+      for (std::size_t c = 0; c < columns; ++c) times[i * columns + c] = all[c].picoseconds[i];
+    }
+    const auto longest_period = static_cast<std::uint32_t>(std::max<std::size_t>(micro_batches, 2));
+    const std::uint32_t kept = rounds.reach + longest_period + 1;
+    std::vector<std::vector<double>> x(kept, std::vector<double>(events() * columns, 0.0));
+    Growth growth{.low = std::vector<double>(columns, 0.0),
+                  .high = std::vector<double>(columns, kInfinity)};
+    const auto replicas = static_cast<std::size_t>(input.deployment.replicas);
+    const auto given_up = [&](std::size_t column) {
+      const std::size_t set = column / replicas;
+      return growth.low[set * replicas] >= enough[set];
+    };
+    std::vector<double> least(columns);
+    std::vector<double> most(columns);
+    for (std::uint32_t k = 1; k <= kMostRounds; ++k) {
+      turn(rounds, times, columns, x, k);
+      if (k % kRoundsBetweenLooks != 0) continue;
+      for (std::uint32_t p = 1; p <= longest_period; ++p) {
+        std::fill(least.begin(), least.end(), kInfinity);
+        std::fill(most.begin(), most.end(), 0.0);
+        // All that later rounds depend on.
+        for (std::uint32_t r = 0; r < rounds.reach; ++r) {
+          const double* after = x[(k + kept - r) % kept].data();
+          const double* before = x[(k + 2 * kept - r - p) % kept].data();
+          for (std::size_t v = 0; v < events(); ++v, after += columns, before += columns) {
+            for (std::size_t c = 0; c < columns; ++c) {
+              const double grown = after[c] - before[c];
+              least[c] = grown < least[c] ? grown : least[c];
+              most[c] = grown > most[c] ? grown : most[c];
+            }
+          }
+        }
+        for (std::size_t c = 0; c < columns; ++c) {
+          growth.low[c] = std::max(growth.low[c], least[c] / p);
+          growth.high[c] = std::min(growth.high[c], most[c] / p);
+        }
+      }
+      bool over = true;
+      for (std::size_t c = 0; c < columns; ++c) {
+        over = over && (growth.settled(c) || given_up(c));
+      }
+      if (over) break;
+    }
+    std::vector<double> out(columns, kInfinity);
+    for (std::size_t c = 0; c < columns; ++c) {
+      if (given_up(c)) continue;
+      out[c] = growth.settled(c) ? growth.high[c] : ratio_by_cycles(turns, all[c]);
+    }
+    return out;
+  }
+
+  // One round, of all columns.
+  static void turn(const Rounds& rounds, const std::vector<double>& times, std::size_t columns,
+                   std::vector<std::vector<double>>& x, std::uint32_t k) {
+    const std::size_t kept = x.size();
+    const std::size_t no_time = times.size() / columns - 1;
+    double* const now = x[k % kept].data();
+    for (std::size_t i = 0; i < rounds.order.size(); ++i) {
+      double* const to = now + rounds.order[i] * columns;
+      for (std::uint32_t e = rounds.first[i]; e < rounds.first[i + 1]; ++e) {
+        const Rounds::Edge& edge = rounds.edges[e];
+        const double* const from = x[(k + kept - edge.back) % kept].data() + edge.from * columns;
+        const double* const time =
+            times.data() + std::min<std::size_t>(edge.time, no_time) * columns;
+        if (e == rounds.first[i]) {
+          for (std::size_t c = 0; c < columns; ++c) to[c] = from[c] + time[c];
+          continue;
+        }
+        for (std::size_t c = 0; c < columns; ++c) {
+          const double at = from[c] + time[c];
+          to[c] = to[c] > at ? to[c] : at;
+        }
+      }
+    }
+  }
+
+  // Where rounds take too long to settle: two cycles are nearly as slow as each other.
+  [[nodiscard]] double ratio_by_cycles(const Turns& turns, const ReplicaTimes& times) const {
+    std::vector<Precedence> edges;
+    edges.reserve(turns.follows.size());
+    for (const Follows& f : turns.follows) {
+      edges.push_back({.from = f.from,
+                       .to = f.to,
+                       .time = f.time == kNoTime ? 0.0 : times.picoseconds[f.time],
+                       .steps = static_cast<double>(f.steps)});
+    }
+    return maximum_cycle_ratio(events(), edges);
+  }
+
+  std::vector<Seconds> step_times(std::span<const ReplicaTimes> all) {
+    order_rotations();
+    const auto replicas = static_cast<std::size_t>(input.deployment.replicas);
+    RIDGE_INVARIANT(all.size() % replicas == 0, "times of all replicas of a deployment");
+    std::vector<double> best(all.size(), kInfinity);
+    std::vector<double> enough(all.size() / replicas);
+    for (const Turns& turns : rotations) {
+      for (std::size_t set = 0; set < enough.size(); ++set) enough[set] = best[set * replicas];
+      const std::vector<double> ratios = cycle_ratios(turns, all, enough);
+      for (std::size_t first = 0; first < all.size(); first += replicas) {
+        if (ratios[first] >= best[first]) continue;
+        std::copy_n(ratios.begin() + static_cast<std::ptrdiff_t>(first), replicas,
+                    best.begin() + static_cast<std::ptrdiff_t>(first));
+      }
+    }
+    std::vector<Seconds> out;
+    for (const double picoseconds : best) out.emplace_back(picoseconds * 1e-12);
+    return out;
+  }
+
+  static constexpr std::uint32_t kRoundsBetweenLooks = 8;
+  static constexpr std::uint32_t kMostRounds = 400;
+  static constexpr double kTolerance = 1e-7;
+  static constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+  SimulationInput input;
+  StepGraph graph;
+  std::optional<Fabric> fabric;
+  std::vector<KernelDraw> draws;
+  std::vector<std::unique_ptr<Drawn>> drawn;
+  std::size_t micro_batches;
+  RotationServers servers;
+  std::size_t messages = 0;                    // tasks that are
+  std::vector<std::size_t> number_of_message;  // per task that is one
+  std::vector<Turns> rotations;
+  StepTimes scratch;
+};
+
+CyclicSteps::CyclicSteps(SimulationInput input, std::vector<KernelDraw> draws)
+    : impl_(std::make_unique<Impl>(std::move(input), std::move(draws))) {}
+CyclicSteps::~CyclicSteps() = default;
+
+std::vector<ReplicaTimes> CyclicSteps::times(std::size_t draw, std::int64_t requests,
+                                             std::int64_t context) {
+  return impl_->times(draw, requests, context);
+}
+MicroBatchWork CyclicSteps::work(const ReplicaTimes& times, std::size_t micro_batch) const {
+  return impl_->work(times, micro_batch);
+}
+Seconds CyclicSteps::floor(const ReplicaTimes& times) const {
+  return impl_->floor(times);
+}
+std::vector<Seconds> CyclicSteps::step_times(std::span<const ReplicaTimes> all) {
+  return impl_->step_times(all);
+}
+const StepGraph& CyclicSteps::graph() const {
+  return impl_->graph;
+}
+
+}  // namespace ridge::decode

@@ -1,0 +1,93 @@
+// What is wanted, and with what it may be reached, exactly as a file asks it (docs/keys/goal.md).
+// A plan (plan.hpp) is what Ridge makes of it.
+#pragma once
+
+#include "ridge/base/quantity.hpp"
+#include "ridge/decode/deployment.hpp"
+#include "ridge/scenario/reference.hpp"
+#include "ridge/scenario/scenario.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace ridge {
+class KeyTable;
+}
+
+namespace ridge::plan {
+
+// A kind of chip that may be used.
+struct Stock {
+  scenario::ChipReference chip;
+  std::optional<std::int64_t> gpus;  // at most; as many as all may be, where absent
+  std::optional<std::string> kernel_model;
+  std::vector<std::string> prefer_kernels;
+  std::optional<UsdPerSecond> price;
+};
+
+// What the best deployment has most, or least, of.
+enum class Objective : std::uint8_t {
+  tokens_per_second_per_gpu,  // most
+  usd_per_million_tokens,     // least
+  tokens_per_second,          // most, of all that the GPUs allow
+  gpus,                       // fewest for a rate
+};
+
+// What may be tried. Empty lists: whatever the strategies know.
+struct Allowed {
+  std::vector<std::string> strategies;
+  std::vector<std::int64_t> gpus_per_instance;  // of AFD
+  std::vector<std::int64_t> micro_batches;
+  std::vector<std::int64_t> attention_tensor_parallel;
+  std::vector<std::int64_t> redundant_experts;  // of wide expert parallelism
+  std::vector<decode::Dispatch> dispatches;     // of AFD
+  std::vector<decode::Schedule> schedules;
+  bool unlike_pools = true;  // another chip for attention than for the FFN
+};
+
+// What a plan takes for granted of software and wires.
+struct Assumptions {
+  scenario::Network network;
+  scenario::ScaleUp scale_up;
+  Seconds step_overhead;
+  std::optional<scenario::AttentionPrecision> attention_precision;
+  double memory_utilization = 0.9;
+  Assumptions();
+};
+
+struct Goal {
+  std::string title;
+  std::vector<scenario::ModelReference> models;
+  std::vector<Stock> chips;
+  std::int64_t gpus = 64;  // of all kinds together, at most
+  std::optional<UsdPerSecond> budget;
+  double context = 8192;  // cached tokens of each request
+  Seconds sla_tpot;
+  double confidence = 0.9;     // share of draws in which the SLA shall be met
+  std::optional<double> rate;  // wanted of all GPUs together
+  std::optional<Objective> objective;
+  Allowed allowed;
+  Assumptions assumptions;
+  std::uint64_t seed = 1;
+};
+
+[[nodiscard]] const KeyTable& keys_of(const Goal*);
+
+// A goal and where it stands: paths count from its folder.
+struct LocatedGoal {
+  std::string file;
+  std::string pointer;  // into the file
+  Goal goal;
+};
+
+[[nodiscard]] const std::vector<std::string>& goal_names();
+// The shipped goal of this name, or the file at this path. Throws UserError.
+[[nodiscard]] LocatedGoal read_goal(const std::string& name_or_path);
+
+// What the goal leaves open, decided: its objective, and each chip's kernel model.
+[[nodiscard]] Objective objective_of(const Goal& goal);
+[[nodiscard]] std::string_view name_of(Objective objective);
+
+}  // namespace ridge::plan

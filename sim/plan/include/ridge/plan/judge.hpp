@@ -1,0 +1,70 @@
+// What a structure delivers with a batch: simulated, or, where its schedule is cyclic, the maximum
+// cycle ratio of its steps.
+#pragma once
+
+#include "ridge/decode/cyclic_steps.hpp"
+#include "ridge/plan/structure.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+namespace ridge::plan {
+
+// Of a GPU's time per token, in seconds.
+struct TimePerToken {
+  double attention = 0;  // its kernels
+  double ffn = 0;
+  double head = 0;
+  double waiting = 0;  // for another stage, the network, or links
+
+  [[nodiscard]] double all() const { return attention + ffn + head + waiting; }
+};
+
+struct Verdict {
+  Seconds tpot;  // what the SLA is compared with: the 95th percentile
+  Seconds mean_tpot;
+};
+
+// Of one structure, by one thread at a time.
+class Judge {
+ public:
+  // `draws`: what else the kernels may be, all of them other draws of the same calibrations.
+  Judge(const Stocktaking& stock, const Structure& structure,
+        std::vector<decode::KernelDraw> draws = {});
+
+  // What no step is faster than, as fitted.
+  [[nodiscard]] Seconds floor(std::int64_t requests);
+  // As fitted.
+  [[nodiscard]] Verdict verdict(std::int64_t requests);
+  // Where its GPUs' time goes with this verdict.
+  [[nodiscard]] TimePerToken time_per_token(std::int64_t requests, const Verdict& verdict);
+  // Under each draw, in their order.
+  [[nodiscard]] std::vector<Verdict> drawn_verdicts(std::int64_t requests);
+  // The same, or nothing where fewer than `wanted` of them would be within `limit`.
+  [[nodiscard]] std::vector<Verdict> drawn_verdicts(std::int64_t requests, Seconds limit,
+                                                    std::size_t wanted);
+
+ private:
+  [[nodiscard]] Verdict simulated(const decode::KernelDraw& draw, std::int64_t requests) const;
+  [[nodiscard]] decode::CyclicSteps& steps();
+
+  const Stocktaking& stock_;
+  Structure structure_;
+  std::vector<decode::KernelDraw> draws_;  // the first: as fitted
+  std::unique_ptr<decode::CyclicSteps> steps_;
+};
+
+// The kernel models of a structure's pools under each of `samples` draws: the same draws for all
+// structures. The seed of what else is drawn moves with them, as in `ridge simulate`.
+class Draws {
+ public:
+  Draws(const Stocktaking& stock, scenario::Library& library, const std::string& file, int samples);
+  [[nodiscard]] std::vector<decode::KernelDraw> of(const Structure& structure) const;
+
+ private:
+  const Stocktaking& stock_;
+  std::vector<std::vector<std::shared_ptr<const hw::KernelModel>>> kernels_;  // [chip][draw]
+};
+
+}  // namespace ridge::plan

@@ -1,0 +1,18 @@
+// How a plan is shown, and how it is left as scenario files.
+#pragma once
+
+#include "ridge/plan/plan.hpp"
+#include "ridge/view/output_format.hpp"
+
+#include <string>
+#include <vector>
+
+namespace ridge::plan {
+
+[[nodiscard]] std::string render(const Plan& plan, view::OutputFormat format);
+
+// Each deployment of the ranking as a scenario of one replica in this folder, which is made where
+// there is none: "1-afd-5a2f.json" and so on. The names of the files. Throws UserError.
+std::vector<std::string> write_scenarios(const Plan& plan, const std::string& folder);
+
+}  // namespace ridge::plan

@@ -1,0 +1,160 @@
+// The keys of a goal.
+#include "ridge/base/keys.hpp"
+#include "ridge/decode/strategy.hpp"
+#include "ridge/plan/goal.hpp"
+
+#include <array>
+
+namespace ridge::plan {
+
+namespace {
+
+constexpr double kMaxGpus = 65536;
+
+constexpr std::array<Named<Objective>, 4> kObjectives = {
+    {{"tokens_per_s_per_gpu", Objective::tokens_per_second_per_gpu},
+     {"usd_per_Mtok", Objective::usd_per_million_tokens},
+     {"tokens_per_s", Objective::tokens_per_second},
+     {"gpus", Objective::gpus}}};
+constexpr std::array<Named<decode::Dispatch>, 2> kDispatches = {
+    {{"broadcast", decode::Dispatch::broadcast}, {"routed", decode::Dispatch::routed}}};
+constexpr std::array<Named<decode::Schedule>, 2> kSchedules = {
+    {{"fifo", decode::Schedule::fifo}, {"cyclic", decode::Schedule::cyclic}}};
+
+}  // namespace
+
+std::string_view name_of(Objective objective) {
+  for (const auto& named : kObjectives) {
+    if (named.value == objective) return named.name;
+  }
+  return {};
+}
+
+static const KeyTable& keys_of(const Stock* /*of*/) {
+  using S = Stock;
+  static const KeyTable table = key_table<S>(
+      "stock", "A kind of chip that may be used.",
+      {
+          key<&S::chip>("chip",
+                        "A name (ridge list chips), a path from this file's folder, or the chip "
+                        "itself."),
+          key<&S::gpus>("gpus", "Of this kind, at most; no limit of its own where absent.",
+                        between(1, kMaxGpus)),
+          key<&S::kernel_model>("kernel_model",
+                                "\"theoretical\", or \"calibrated:\" and the name or path of a "
+                                "calibration. Where absent, the calibration of the chip's own "
+                                "name, else one of its generation, else \"theoretical\"; the "
+                                "answer tells which."),
+          key<&S::prefer_kernels>("prefer_kernels",
+                                  "Kernels to time operators by where the calibration has several "
+                                  "for one, the first first.",
+                                  keys::AtLeastOne{"the name of at least one kernel"})
+              .optional(),
+          key<&S::price>("price_USD_per_hour", "Of a GPU; the chip's first where absent."),
+      });
+  return table;
+}
+
+static const KeyTable& keys_of(const Allowed* /*of*/) {
+  using A = Allowed;
+  static const KeyTable table = key_table<A>(
+      "allowed", "What may be tried. A list that is absent leaves its choice open.",
+      {
+          key<&A::strategies>("strategies", "Of deployment.", keys::AtLeastOne{"a strategy"},
+                              decode::strategy_names())
+              .optional(),
+          key<&A::gpus_per_instance>("gpus_per_instance",
+                                     "Of the instances of afd; whole nodes where absent.",
+                                     keys::AtLeastOne{"a number of GPUs"}, between(1, kMaxGpus))
+              .optional(),
+          key<&A::micro_batches>("micro_batches", "In flight at once; 1 to 6 where absent.",
+                                 keys::AtLeastOne{"a number of micro-batches"}, between(1, 64))
+              .optional(),
+          key<&A::attention_tensor_parallel>(
+              "attention_tensor_parallel",
+              "GPUs that share a request's heads; powers of two within a node where absent.",
+              keys::AtLeastOne{"a number of GPUs"}, between(1, kMaxGpus))
+              .optional(),
+          key<&A::redundant_experts>(
+              "redundant_experts",
+              "Copies of experts in wide expert parallelism. Where absent, the fewest that make "
+              "the experts divide over the ranks.",
+              keys::AtLeastOne{"a number of copies"}, between(0, kMaxGpus))
+              .optional(),
+          key<&A::dispatches>("dispatches", "Of afd; both where absent.",
+                              keys::AtLeastOne{"a dispatch"}, std::span(kDispatches))
+              .optional(),
+          key<&A::schedules>("schedules",
+                             "In what order resources serve micro-batches; both where absent.",
+                             keys::AtLeastOne{"a schedule"}, std::span(kSchedules))
+              .optional(),
+          key<&A::unlike_pools>("unlike_pools",
+                                "Whether afd may hold attention and FFN on different chips.")
+              .optional(),
+      });
+  return table;
+}
+
+static const KeyTable& keys_of(const Assumptions* /*of*/) {
+  using A = Assumptions;
+  static const KeyTable table = key_table<A>(
+      "assumptions", "What the plan takes for granted; the answer repeats it.",
+      {
+          key<&A::network>("network", "Between instances, over the NICs.").optional(),
+          key<&A::scale_up>("scale_up", "Within a node: NVLink or its like.").optional(),
+          key<&A::step_overhead>("step_overhead_us",
+                                 "Sampling, scheduling and graph launch, once per step.",
+                                 at_least(0))
+              .optional(),
+          key<&A::attention_precision>("attention_precision",
+                                       "Where the deployment changes what the model ships with."),
+          key<&A::memory_utilization>("memory_utilization",
+                                      "Share of a GPU's memory for weights and KV together.",
+                                      positive(1.0))
+              .optional(),
+      });
+  return table;
+}
+
+const KeyTable& keys_of(const Goal* /*of*/) {
+  using G = Goal;
+  static const KeyTable table =
+      key_table<G>(
+          "", "What is wanted, and with what it may be reached. docs/planning.md tells more.",
+          {
+              key_of_all<G>("kind", "", keys::constant("plan", "a goal, of kind \"plan\"")),
+              key<&G::title>("title", "The question in a line."),
+              key<&G::models>("models",
+                              "Names (ridge list models), paths from this file's folder, or the "
+                              "models themselves.",
+                              keys::AtLeastOne{"at least one model"}),
+              key<&G::chips>("chips", "Kinds of chips that may be used.",
+                             keys::AtLeastOne{"at least one kind of chip"}),
+              key<&G::gpus>("gpus", "Of all kinds together, at most.", between(1, kMaxGpus)),
+              key<&G::budget>("budget_USD_per_hour", "For all GPUs together, at most."),
+              key<&G::context>("context_tokens", "Cached tokens of each request; 8K is 8192.",
+                               between(1, 1e9)),
+              key<&G::sla_tpot>("sla_tpot_ms", "Compared with the 95th percentile of TPOT."),
+              key<&G::confidence>("confidence",
+                                  "Share of draws of the calibrations in which the SLA shall be "
+                                  "met.",
+                                  between(0, 1))
+                  .optional(),
+              key<&G::rate>("tokens_per_s",
+                            "Wanted of all GPUs together; as much as they give where absent.",
+                            positive(1e12)),
+              key<&G::objective>("objective",
+                                 "What the best deployment has most of (tokens/s), or least (USD, "
+                                 "GPUs). Where absent: gpus where a rate is wanted, usd_per_Mtok "
+                                 "where there are several kinds of chips, else "
+                                 "tokens_per_s_per_gpu.",
+                                 std::span(kObjectives)),
+              key<&G::allowed>("allowed", "What may be tried.").optional(),
+              key<&G::assumptions>("assumptions", "What the plan takes for granted.").optional(),
+              key<&G::seed>("seed", "Of all randomness.", at_least(0)).optional(),
+          })
+          .file("goal");
+  return table;
+}
+
+}  // namespace ridge::plan

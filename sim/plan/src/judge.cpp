@@ -1,0 +1,129 @@
+#include "ridge/plan/judge.hpp"
+
+#include "ridge/plan/bounds.hpp"
+
+#include <algorithm>
+
+namespace ridge::plan {
+
+using decode::KernelDraw;
+
+Judge::Judge(const Stocktaking& stock, const Structure& structure, std::vector<KernelDraw> draws)
+    : stock_(stock), structure_(structure) {
+  const decode::SimulationInput input = stock.input_of(structure, 1);
+  KernelDraw& as_fitted = draws_.emplace_back();
+  for (const auto& pool : input.deployment.pools) as_fitted.kernels.push_back(pool.kernels);
+  as_fitted.seed = input.seed;
+  for (auto& draw : draws) draws_.push_back(std::move(draw));
+}
+
+decode::CyclicSteps& Judge::steps() {
+  if (!steps_) {
+    steps_ = std::make_unique<decode::CyclicSteps>(stock_.input_of(structure_, 1), draws_);
+  }
+  return *steps_;
+}
+
+Verdict Judge::simulated(const KernelDraw& draw, std::int64_t requests) const {
+  decode::SimulationInput input = stock_.input_of(structure_, requests);
+  for (std::size_t p = 0; p < draw.kernels.size(); ++p) {
+    input.deployment.pools[p].kernels = draw.kernels[p];
+  }
+  input.seed = draw.seed;
+  const auto result = decode::Simulation(std::move(input)).run();
+  return {.tpot = Seconds{result.tpot.quantile(0.95)}, .mean_tpot = result.mean_tpot};
+}
+
+Seconds Judge::floor(std::int64_t requests) {
+  const auto context = static_cast<std::int64_t>(stock_.goal().context);
+  return measured_share(structure_.schedule) *
+         steps().floor(steps().times(0, requests, context).front());
+}
+
+Verdict Judge::verdict(std::int64_t requests) {
+  if (structure_.schedule != decode::Schedule::cyclic) return simulated(draws_.front(), requests);
+  const auto context = static_cast<std::int64_t>(stock_.goal().context);
+  const Seconds step = steps().step_times(steps().times(0, requests, context)).front();
+  return {.tpot = step, .mean_tpot = step};
+}
+
+TimePerToken Judge::time_per_token(std::int64_t requests, const Verdict& verdict) {
+  const auto times =
+      steps().times(0, requests, static_cast<std::int64_t>(stock_.goal().context)).front();
+  const double tokens = static_cast<double>(requests * structure_.groups());
+  const auto lanes = static_cast<std::size_t>(structure_.micro_batches);
+  TimePerToken out;
+  for (std::size_t lane = 0; lane < lanes; ++lane) {
+    const decode::MicroBatchWork work = steps().work(times, lane);
+    const auto of = [&](decode::Stage stage) {
+      return work.gpu_seconds[static_cast<std::size_t>(stage)] / tokens /
+             static_cast<double>(lanes);
+    };
+    out.attention += of(decode::Stage::attention);
+    out.ffn += of(decode::Stage::ffn);
+    out.head += of(decode::Stage::head);
+  }
+  const double all = static_cast<double>(structure_.gpus()) * verdict.mean_tpot.value() / tokens /
+                     static_cast<double>(lanes);
+  out.waiting = all - out.all();
+  return out;
+}
+
+std::vector<Verdict> Judge::drawn_verdicts(std::int64_t requests, Seconds limit,
+                                           std::size_t wanted) {
+  const std::size_t samples = draws_.size() - 1;
+  const auto context = static_cast<std::int64_t>(stock_.goal().context);
+  std::vector<decode::ReplicaTimes> times;
+  std::size_t may_be_within = samples;
+  for (std::size_t d = 1; d <= samples; ++d) {
+    times.push_back(std::move(steps().times(d, requests, context).front()));
+    const Seconds floor = measured_share(structure_.schedule) * steps().floor(times.back());
+    if (floor > limit && --may_be_within < wanted) return {};
+  }
+  std::vector<Verdict> out;
+  if (structure_.schedule == decode::Schedule::cyclic) {
+    for (const Seconds step : steps().step_times(times)) out.push_back({step, step});
+  } else {
+    may_be_within = samples;
+    for (std::size_t d = 1; d <= samples; ++d) {
+      out.push_back(simulated(draws_[d], requests));
+      if (out.back().tpot > limit && --may_be_within < wanted) return {};
+    }
+  }
+  const auto within = std::count_if(out.begin(), out.end(),
+                                    [&](const Verdict& verdict) { return verdict.tpot <= limit; });
+  if (static_cast<std::size_t>(within) < wanted) return {};
+  return out;
+}
+
+std::vector<Verdict> Judge::drawn_verdicts(std::int64_t requests) {
+  return drawn_verdicts(requests, stock_.goal().sla_tpot, 0);
+}
+
+Draws::Draws(const Stocktaking& stock, scenario::Library& library, const std::string& file,
+             int samples)
+    : stock_(stock) {
+  const Goal& goal = stock.goal();
+  for (std::size_t c = 0; c < stock.chips().size(); ++c) {
+    auto& all = kernels_.emplace_back();
+    for (int i = 1; i <= samples; ++i) {
+      all.push_back(library.kernels({stock.chips()[c].kernel_model, goal.chips[c].prefer_kernels},
+                                    *stock.chips()[c].spec, file,
+                                    scenario::CalibrationDraw{static_cast<std::uint64_t>(i)}));
+    }
+  }
+}
+
+std::vector<KernelDraw> Draws::of(const Structure& s) const {
+  std::vector<KernelDraw> out;
+  const auto& attention = kernels_[s.attention_chip];
+  for (std::size_t i = 0; i < attention.size(); ++i) {
+    KernelDraw& draw = out.emplace_back();
+    draw.kernels.push_back(attention[i]);
+    if (s.split()) draw.kernels.push_back(kernels_[s.ffn_chip][i]);
+    draw.seed = stock_.goal().seed + i + 1;
+  }
+  return out;
+}
+
+}  // namespace ridge::plan

@@ -1,0 +1,347 @@
+#include "ridge/plan/plan.hpp"
+
+#include "ridge/base/error.hpp"
+#include "ridge/base/format.hpp"
+#include "ridge/base/parallel.hpp"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cmath>
+#include <functional>
+
+#include <fmt/format.h>
+
+namespace ridge::plan {
+namespace {
+
+double requests_of(const Structure& s, std::int64_t requests) {
+  return static_cast<double>(requests * s.micro_batches * s.groups());
+}
+double tokens_per_second(const Structure& s, std::int64_t requests, const Verdict& verdict) {
+  return requests_of(s, requests) / verdict.mean_tpot.value();
+}
+
+// What most of the critical path waits for, or the memory that the batch has filled.
+std::string binding(const Ranked& ranked) {
+  if (ranked.choice.requests == ranked.choice.most_requests) return "KV memory";
+  const auto& result = ranked.report.result;
+  std::size_t most = 0;
+  const auto on_path = [&](std::size_t stage) {
+    return result.critical_service[stage] + result.critical_queue[stage];
+  };
+  for (std::size_t stage = 1; stage < decode::kStages; ++stage) {
+    if (on_path(stage) > on_path(most)) most = stage;
+  }
+  return fmt::format("SLA: {}", name_of(static_cast<decode::Stage>(most)));
+}
+
+// Kernels of some parts of a layer, faster than they are.
+class FasterKernels final : public hw::KernelModel {
+ public:
+  FasterKernels(std::shared_ptr<const hw::KernelModel> kernels, bool (*faster)(models::Part),
+                double share)
+      : kernels_(std::move(kernels)), faster_(faster), share_(share) {}
+  [[nodiscard]] hw::Timing time(const models::Operator& op) const override {
+    hw::Timing timing = kernels_->time(op);
+    if (faster_(op.part)) timing.time *= share_;
+    return timing;
+  }
+  [[nodiscard]] const hw::ChipSpec& chip() const override { return kernels_->chip(); }
+  [[nodiscard]] std::string provenance() const override { return kernels_->provenance(); }
+
+ private:
+  std::shared_ptr<const hw::KernelModel> kernels_;
+  bool (*faster_)(models::Part);
+  double share_;
+};
+
+class Planner {
+ public:
+  Planner(LocatedGoal located, scenario::Library& library, const PlanOptions& options)
+      : library_(library), options_(options), file_(located.file) {
+    plan_.title = located.goal.title;
+    plan_.stock = std::make_shared<const Stocktaking>(std::move(located), library);
+    plan_.samples = stock().calibrated() ? options.samples : 0;
+  }
+
+  Plan run() {
+    const auto start = std::chrono::steady_clock::now();
+    Candidates all = candidates(stock());
+    plan_.impossible = std::move(all.impossible);
+    const auto choices = search(stock(), all, options_, plan_.counts, plan_.partial);
+    for (const Choice& choice : choices) {
+      plan_.ranking.push_back({.choice = choice, .as_fitted = choice.requests});
+    }
+    if (plan_.ranking.empty() && !plan_.partial) {
+      plan_.near_misses = nearest(stock(), all, options_);
+    }
+    draw();
+    rank();
+    explain();
+    plan_.counts.seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    return std::move(plan_);
+  }
+
+ private:
+  [[nodiscard]] const Stocktaking& stock() const { return *plan_.stock; }
+  [[nodiscard]] bool stopped() const {
+    return options_.stop != nullptr && options_.stop->load(std::memory_order_relaxed);
+  }
+
+  // The batch that is within the SLA often enough.
+  void draw() {
+    if (plan_.samples == 0 || plan_.ranking.empty()) return;
+    const Draws draws(stock(), library_, file_, plan_.samples);
+    const Goal& goal = stock().goal();
+    const auto wanted = static_cast<std::size_t>(
+        std::ceil(goal.confidence * static_cast<double>(plan_.samples) - 1e-9));
+    std::atomic<std::size_t> done{0};
+    std::atomic<std::size_t> judged{0};
+    parallel_for(options_.threads, plan_.ranking.size(), [&] {
+      return [&](std::size_t i) {
+        Ranked& ranked = plan_.ranking[i];
+        Choice& choice = ranked.choice;
+        Judge judge(stock(), choice.structure, draws.of(choice.structure));
+        ranked.enough = false;
+        for (const auto& [at_most, requests] : batches(judge, choice)) {
+          if ((ranked.enough && at_most < worth(ranked)) || stopped()) break;
+          const Verdict as_fitted = judge.verdict(requests);
+          const double tokens = tokens_per_second(choice.structure, requests, as_fitted);
+          if (as_fitted.tpot > goal.sla_tpot) continue;
+          if (ranked.enough && value_of(stock(), choice.structure, tokens) <= worth(ranked)) {
+            continue;
+          }
+          auto verdicts = judge.drawn_verdicts(requests, goal.sla_tpot, wanted);
+          ++judged;
+          if (verdicts.empty()) continue;
+          ranked.enough = true;
+          ranked.draws = std::move(verdicts);
+          choice.requests = requests;
+          choice.verdict = as_fitted;
+          choice.tokens_per_second = tokens;
+        }
+        if (!ranked.enough && !stopped()) ranked.draws = judge.drawn_verdicts(choice.requests);
+        const auto within =
+            std::count_if(ranked.draws.begin(), ranked.draws.end(),
+                          [&](const Verdict& verdict) { return verdict.tpot <= goal.sla_tpot; });
+        ranked.sla_share = static_cast<double>(within) / static_cast<double>(plan_.samples);
+        if (options_.progress) {
+          options_.progress(static_cast<double>(++done) / static_cast<double>(plan_.ranking.size()),
+                            "drawing calibrations");
+        }
+        return true;
+      };
+    });
+    plan_.counts.draws = judged * static_cast<std::size_t>(plan_.samples);
+    plan_.partial = plan_.partial || stopped();
+    if (!plan_.partial) return;
+    // What was not drawn to the end is told as fitted.
+    for (Ranked& ranked : plan_.ranking) {
+      if (ranked.draws.empty()) ranked.enough = true;
+    }
+  }
+
+  // What each batch whose floor is within the SLA is worth at most, best first.
+  [[nodiscard]] std::vector<std::pair<double, std::int64_t>> batches(Judge& judge,
+                                                                     const Choice& choice) const {
+    std::vector<std::pair<double, std::int64_t>> out;
+    for (std::int64_t requests = 1; requests <= choice.most_requests; ++requests) {
+      const Seconds floor = judge.floor(requests);
+      if (floor > stock().goal().sla_tpot) continue;
+      const double tokens = requests_of(choice.structure, requests) / floor.value();
+      out.emplace_back(value_of(stock(), choice.structure, tokens), requests);
+    }
+    std::sort(out.begin(), out.end(), std::greater<>());
+    return out;
+  }
+
+  [[nodiscard]] double worth(const Ranked& ranked) const {
+    return value_of(stock(), ranked.choice.structure, ranked.choice.tokens_per_second);
+  }
+
+  void rank() {
+    auto& ranking = plan_.ranking;
+    std::stable_sort(ranking.begin(), ranking.end(), [&](const Ranked& a, const Ranked& b) {
+      if (a.enough != b.enough) return a.enough;
+      return worth(a) > worth(b);
+    });
+    parallel_for(options_.threads, ranking.size(), [&] {
+      return [&](std::size_t i) {
+        Ranked& ranked = ranking[i];
+        const Choice& choice = ranked.choice;
+        ranked.price = stock().price_of(choice.structure);
+        ranked.replicas = stock().replicas_of(choice.structure);
+        if (const auto rate = stock().goal().rate) {
+          const double needed = std::ceil(*rate / choice.tokens_per_second);
+          ranked.replicas = std::min(ranked.replicas, static_cast<std::int64_t>(needed));
+        }
+        ranked.scenario = stock().scenario_of(choice.structure, choice.requests);
+        ranked.report = answer::simulate(scenario::resolve(ranked.scenario, library_));
+        ranked.time =
+            Judge(stock(), choice.structure).time_per_token(choice.requests, choice.verdict);
+        ranked.binds = binding(ranked);
+        return true;
+      };
+    });
+    for (std::size_t i = 0; i + 1 < ranking.size(); ++i) {
+      const Ranked& one = ranking[i];
+      const Ranked& other = ranking[i + 1];
+      if (one.draws.empty() || one.draws.size() != other.draws.size()) continue;
+      std::size_t beaten = 0;
+      for (std::size_t d = 0; d < one.draws.size(); ++d) {
+        const auto drawn = [&](const Ranked& r) {
+          return value_of(stock(), r.choice.structure,
+                          tokens_per_second(r.choice.structure, r.choice.requests, r.draws[d]));
+        };
+        beaten += drawn(one) > drawn(other) ? 1 : 0;
+      }
+      ranking[i].beats_next = static_cast<double>(beaten) / static_cast<double>(one.draws.size());
+    }
+  }
+
+  void explain() {
+    if (plan_.ranking.size() < 2 || stopped()) return;
+    why();
+    what_if();
+  }
+
+  // A GPU's time per token adds up to what a token costs, so that its differences do, too.
+  void why() {
+    const Ranked& first = plan_.ranking[0];
+    const Ranked& second = plan_.ranking[1];
+    const auto us = [](double seconds) {
+      return fmt::format("{} us", significant(std::abs(seconds) * 1e6, 3));
+    };
+    plan_.why.push_back(fmt::format("a token takes {} of a GPU's time with #1 and {} with #2",
+                                    us(first.time.all()), us(second.time.all())));
+    struct Part {
+      const char* name;
+      double difference;
+    };
+    std::array<Part, 4> parts = {
+        {{"in attention kernels", second.time.attention - first.time.attention},
+         {"in FFN kernels", second.time.ffn - first.time.ffn},
+         {"in the LM head", second.time.head - first.time.head},
+         {"waiting for each other and for the wires", second.time.waiting - first.time.waiting}}};
+    std::stable_sort(parts.begin(), parts.end(), [](const Part& a, const Part& b) {
+      return std::abs(a.difference) > std::abs(b.difference);
+    });
+    for (const Part& part : parts) {
+      constexpr double kTelling = 0.01;
+      if (std::abs(part.difference) < kTelling * first.time.all()) continue;
+      std::string line = fmt::format("#2 spends {} {} {}", us(part.difference),
+                                     part.difference > 0 ? "more" : "less", part.name);
+      line += reason(part.name, first.choice, second.choice);
+      plan_.why.push_back(std::move(line));
+    }
+    if (first.price && second.price) {
+      const auto each = [](const Ranked& r) {
+        return r.price->value() * 3600.0 / static_cast<double>(r.choice.structure.gpus());
+      };
+      if (std::abs(each(first) / each(second) - 1.0) > 1e-9) {
+        plan_.why.push_back(
+            fmt::format("a GPU costs {} USD an hour on average with #1 and {} "
+                        "with #2",
+                        significant(each(first), 3), significant(each(second), 3)));
+      }
+    }
+  }
+
+  // What both launch, where that differs.
+  static std::string reason(std::string_view part, const Choice& a, const Choice& b) {
+    const auto launches = [](const Structure& s) {
+      return fmt::format("{} launch{}", s.micro_batches, s.micro_batches > 1 ? "es" : "");
+    };
+    if (part == "in attention kernels") {
+      return fmt::format(": {} a layer of {} sequences each, where #1 has {} of {}",
+                         launches(b.structure), b.requests, launches(a.structure), a.requests);
+    }
+    if (part == "in FFN kernels") {
+      const auto tokens = [](const Choice& c) { return c.requests * c.structure.groups(); };
+      return fmt::format(": {} a layer for {} tokens each on {} GPUs, where #1 has {} for {} on {}",
+                         launches(b.structure), tokens(b), ffn_gpus(b.structure),
+                         launches(a.structure), tokens(a), ffn_gpus(a.structure));
+    }
+    return {};
+  }
+  static std::int64_t ffn_gpus(const Structure& s) {
+    return (s.split() ? s.ffn_instances : s.attention_instances) * s.gpus_per_instance;
+  }
+
+  // By how much what the second uses would have to become faster or cheaper, its batch the same.
+  void what_if() {
+    const Ranked& first = plan_.ranking[0];
+    const Ranked& second = plan_.ranking[1];
+    const double to_beat = worth(first);
+    const Structure& s = second.choice.structure;
+    const auto kernels = [&](const char* of, bool (*faster)(models::Part)) {
+      const auto worth_with = [&](double share) {
+        const decode::SimulationInput input = stock().input_of(s, second.choice.requests);
+        decode::KernelDraw draw{.kernels = {}, .seed = input.seed};
+        for (const auto& pool : input.deployment.pools) {
+          draw.kernels.push_back(
+              std::make_shared<const FasterKernels>(pool.kernels, faster, share));
+        }
+        const Verdict verdict =
+            Judge(stock(), s, {draw}).drawn_verdicts(second.choice.requests).front();
+        return value_of(stock(), s, tokens_per_second(s, second.choice.requests, verdict));
+      };
+      plan_.what_ifs.push_back({of, least_change(worth_with, to_beat)});
+    };
+    kernels("attention kernels", [](models::Part part) {
+      return part == models::Part::attention || part == models::Part::attention_linear;
+    });
+    kernels("FFN kernels", [](models::Part part) { return part == models::Part::ffn; });
+    if (objective_of(stock().goal()) == Objective::usd_per_million_tokens) {
+      plan_.what_ifs.push_back({"price", worth(second) / to_beat});
+    }
+  }
+
+  // The largest share of its time (to a percent) with which it is worth more.
+  template <typename WorthWith>
+  static std::optional<double> least_change(WorthWith&& worth_with, double to_beat) {
+    constexpr double kLeast = 0.05;
+    if (worth_with(kLeast) <= to_beat) return std::nullopt;
+    double enough = kLeast;
+    double too_little = 1.0;
+    while (too_little - enough > 0.01) {
+      const double middle = 0.5 * (enough + too_little);
+      (worth_with(middle) > to_beat ? enough : too_little) = middle;
+    }
+    return enough;
+  }
+
+  scenario::Library& library_;
+  const PlanOptions& options_;
+  std::string file_;
+  Plan plan_;
+};
+
+}  // namespace
+
+double Ranked::tokens_per_second_per_gpu() const {
+  return choice.tokens_per_second / static_cast<double>(choice.structure.gpus());
+}
+
+std::optional<double> Ranked::usd_per_million_tokens() const {
+  if (!price) return std::nullopt;
+  return price->value() / choice.tokens_per_second * 1e6;
+}
+
+std::optional<Interval> Ranked::interval() const {
+  if (draws.empty()) return std::nullopt;
+  std::vector<double> values;
+  for (const Verdict& verdict : draws) {
+    values.push_back(tokens_per_second(choice.structure, choice.requests, verdict) /
+                     static_cast<double>(choice.structure.gpus()));
+  }
+  return interval_90(std::move(values));
+}
+
+Plan make_plan(LocatedGoal located, scenario::Library& library, const PlanOptions& options) {
+  return Planner(std::move(located), library, options).run();
+}
+
+}  // namespace ridge::plan

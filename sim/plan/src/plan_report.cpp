@@ -1,0 +1,361 @@
+#include "ridge/plan/plan_report.hpp"
+
+#include "ridge/base/error.hpp"
+#include "ridge/base/file.hpp"
+#include "ridge/base/format.hpp"
+#include "ridge/base/keys.hpp"
+#include "ridge/view/text_table.hpp"
+
+#include <algorithm>
+#include <filesystem>
+#include <set>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <nlohmann/json.hpp>
+
+namespace ridge::plan {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string ms(Seconds time) {
+  return significant(time.value() * 1e3, 4);
+}
+
+std::string percent(double share) {
+  return fmt::format("{:.0f} %", 100.0 * share);
+}
+
+// "4 x 8 h20 + 2 x 8 h800".
+std::string gpus_words(const Stocktaking& stock, const Structure& s) {
+  const auto pool = [&](std::int64_t instances, std::size_t chip) {
+    const std::string& name = stock.chips()[chip].name;
+    return instances == 1 ? fmt::format("{} {}", s.gpus_per_instance, name)
+                          : fmt::format("{} x {} {}", instances, s.gpus_per_instance, name);
+  };
+  std::string out = pool(s.attention_instances, s.attention_chip);
+  if (s.split()) out += " + " + pool(s.ffn_instances, s.ffn_chip);
+  return out;
+}
+
+std::string name_in(const Stocktaking& stock, const Structure& s) {
+  const std::string title = title_of(s);
+  return stock.models().size() > 1 ? fmt::format("{} {}", stock.models()[s.model]->name, title)
+                                   : title;
+}
+
+// What the answer rests on.
+std::string premises(const Plan& plan) {
+  const Stocktaking& stock = *plan.stock;
+  const Goal& goal = stock.goal();
+  std::string out;
+  const auto line = [&](const char* label, const std::string& text) {
+    out += fmt::format("  {:<12} {}\n", label, text);
+  };
+  std::vector<std::string> models;
+  for (const auto& model : stock.models()) models.push_back(model->name);
+  std::vector<std::string> chips;
+  for (std::size_t c = 0; c < stock.chips().size(); ++c) {
+    const auto& chip = stock.chips()[c];
+    std::string words = chip.name;
+    if (goal.chips[c].gpus) words = fmt::format("{} {}", *goal.chips[c].gpus, words);
+    if (chip.price) {
+      words += fmt::format(" at {} USD an hour", significant(chip.price->value() * 3600.0, 3));
+    }
+    chips.push_back(words);
+  }
+  line("goal", fmt::format("{} within {} ms a token at {} of context, on up to {} GPUs ({})",
+                           fmt::join(models, ", "), significant(goal.sla_tpot.value() * 1e3, 4),
+                           tokens_words(goal.context), goal.gpus, fmt::join(chips, ", ")));
+  if (goal.rate) line("rate", fmt::format("{} tokens/s", significant(*goal.rate, 4)));
+  if (goal.budget) {
+    line("budget", fmt::format("{} USD an hour", significant(goal.budget->value() * 3600.0, 4)));
+  }
+  line("best is", std::string(name_of(objective_of(goal))));
+  std::vector<std::string> kernels;
+  for (const auto& chip : stock.chips()) {
+    kernels.push_back(fmt::format("{} by {}", chip.name, chip.kernel_model));
+  }
+  line("kernels", fmt::format("{}", fmt::join(kernels, ", ")));
+  const auto& network = goal.assumptions.network.transport;
+  const auto& inside = goal.assumptions.scale_up.transport;
+  line("links", network.source == inside.source
+                    ? network.source
+                    : fmt::format("{}; within a node: {}", network.source, inside.source));
+  return out;
+}
+
+std::string search_words(const SearchCounts& c) {
+  return fmt::format(
+      "{} structures considered, {} possible: {} left out by what attention takes, {} by the "
+      "busiest stage or the path, {} judged with {} simulations and {} cycle ratios{}; {} s",
+      c.considered, c.possible, c.pruned_by_attention, c.pruned_by_floor, c.judged,
+      c.batches_simulated, c.batches_by_cycle,
+      c.draws > 0 ? fmt::format(", {} draws", c.draws) : std::string(), significant(c.seconds, 3));
+}
+
+std::string ranking_table(const Plan& plan) {
+  const Stocktaking& stock = *plan.stock;
+  const bool drawn = plan.samples > 0;
+  const bool priced = std::all_of(plan.ranking.begin(), plan.ranking.end(),
+                                  [](const Ranked& r) { return r.price.has_value(); });
+  view::TextTable table;
+  table.column("#");
+  table.column("deployment", view::Align::left);
+  table.column("GPUs");
+  table.column("batch");
+  table.column("TPOT\nms");
+  if (drawn) table.column("SLA met\nin");
+  table.column("tokens/s\n/GPU");
+  if (drawn) table.column("90 % of\ndraws");
+  if (priced) table.column("USD/\nMtok");
+  table.column("bound by", view::Align::left);
+  int number = 0;
+  for (const Ranked& r : plan.ranking) {
+    const Structure& s = r.choice.structure;
+    std::vector<std::string> cells = {
+        fmt::format("{}", ++number), name_in(stock, s), fmt::format("{}", s.gpus()),
+        fmt::format("{}", r.choice.requests * s.micro_batches * s.groups()),
+        ms(r.report.result.mean_tpot)};
+    if (drawn) cells.push_back(r.draws.empty() ? "" : percent(r.sla_share));
+    cells.push_back(significant(r.report.tokens_per_second_per_gpu(), 4));
+    if (drawn) {
+      const auto interval = r.interval();
+      cells.push_back(interval ? fmt::format("{}-{}", significant(interval->low, 3),
+                                             significant(interval->high, 3))
+                               : std::string());
+    }
+    if (priced) cells.push_back(significant(*r.report.usd_per_million_tokens(), 3));
+    cells.push_back(r.binds);
+    table.row(std::move(cells));
+  }
+  return table.text();
+}
+
+std::string details(const Plan& plan) {
+  const Stocktaking& stock = *plan.stock;
+  std::string out;
+  int number = 0;
+  for (const Ranked& r : plan.ranking) {
+    const Structure& s = r.choice.structure;
+    out += fmt::format("  #{} {} on {}: {}; {} sequences an attention launch", ++number,
+                       name_in(stock, s), gpus_words(stock, s), words_of(s), r.choice.requests);
+    if (r.choice.requests < r.as_fitted) {
+      out += fmt::format(" ({} without room for draws)", r.as_fitted);
+    }
+    if (!r.enough) out += "; the SLA is met too seldom with any batch";
+    out += stock.goal().rate
+               ? fmt::format("; {} replica{} for the rate", r.replicas, r.replicas > 1 ? "s" : "")
+               : fmt::format("; {} replica{}", r.replicas, r.replicas > 1 ? "s fit" : " fits");
+    out += "\n";
+  }
+  return out;
+}
+
+std::string reasons(const Plan& plan) {
+  if (plan.ranking.size() < 2) return {};
+  std::string out;
+  const Ranked& first = plan.ranking.front();
+  if (first.beats_next >= 0.0) {
+    out += fmt::format("#1 beats #2 in {:.0f} of {} draws, the same for both.\n",
+                       first.beats_next * plan.samples, plan.samples);
+  }
+  if (!plan.why.empty()) {
+    out += "Why #1 is first:\n";
+    for (const std::string& line : plan.why) out += fmt::format("  {}\n", line);
+  }
+  if (!plan.what_ifs.empty()) {
+    out += "What would make #2 the first, with its batch as it is:\n";
+    for (const WhatIf& what : plan.what_ifs) {
+      out += what.share ? fmt::format("  its {} at {} of what {}\n", what.of, percent(*what.share),
+                                      what.of == "price" ? "it is" : "they take")
+                        : fmt::format("  not its {}, however fast\n", what.of);
+    }
+  }
+  return out;
+}
+
+std::string table(const Plan& plan) {
+  const Goal& goal = plan.stock->goal();
+  std::string out = fmt::format("{}\n", plan.title);
+  out += premises(plan);
+  out += "\n";
+  if (plan.partial) out += "Interrupted: the best so far, not the best of all.\n\n";
+  if (!plan.ranking.empty()) {
+    out += ranking_table(plan) + "\n" + details(plan) + "\n";
+    out += reasons(plan);
+    if (plan.samples > 0) {
+      out += fmt::format(
+          "Each has the best batch that is within the SLA in {} of {} draws of "
+          "the calibrations within their error.\n",
+          percent(goal.confidence), plan.samples);
+    }
+  } else if (!plan.near_misses.empty()) {
+    out += fmt::format(
+        "Nothing decodes a token within {} ms. With one sequence an attention "
+        "launch, these come nearest:\n",
+        significant(goal.sla_tpot.value() * 1e3, 4));
+    for (const NearMiss& miss : plan.near_misses) {
+      out += fmt::format("  {} ms, {} times the SLA: {} on {}: {}\n", ms(miss.tpot),
+                         significant(miss.tpot / goal.sla_tpot, 3),
+                         name_in(*plan.stock, miss.structure),
+                         gpus_words(*plan.stock, miss.structure), words_of(miss.structure));
+    }
+  } else if (!plan.partial) {
+    out += "Nothing that the goal allows is possible.\n";
+  }
+  if (!plan.impossible.empty()) {
+    out += "\nImpossible:\n";
+    for (const Impossible& one : plan.impossible) {
+      out += fmt::format("  {} of {}: {}{}\n", one.structures, one.strategy, one.reason,
+                         one.structures > 1 ? ", and the like" : "");
+    }
+  }
+  out += fmt::format("\n{}\n", search_words(plan.counts));
+  return out;
+}
+
+Json structure_json(const Plan& plan, const Structure& s) {
+  const Stocktaking& stock = *plan.stock;
+  Json out = {{"name", name_in(stock, s)},  {"model", stock.models()[s.model]->name},
+              {"strategy", s.strategy},     {"gpus", s.gpus()},
+              {"on", gpus_words(stock, s)}, {"split", words_of(s)}};
+  return out;
+}
+
+Json json_of(const Plan& plan) {
+  const Goal& goal = plan.stock->goal();
+  Json out = {{"title", plan.title},
+              {"partial", plan.partial},
+              {"objective", name_of(objective_of(goal))},
+              {"sla_tpot_ms", goal.sla_tpot.value() * 1e3},
+              {"context_tokens", goal.context},
+              {"confidence", goal.confidence},
+              {"samples", plan.samples}};
+  Json& ranking = out["ranking"] = Json::array();
+  for (const Ranked& r : plan.ranking) {
+    const Structure& s = r.choice.structure;
+    Json& entry = ranking.emplace_back(structure_json(plan, s));
+    entry["replicas"] = r.replicas;
+    entry["batch"] = r.choice.requests * s.micro_batches * s.groups();
+    entry["requests_per_launch"] = r.choice.requests;
+    entry["requests_per_launch_as_fitted"] = r.as_fitted;
+    entry["requests_per_launch_in_memory"] = r.choice.most_requests;
+    entry["tpot_ms"] = r.report.result.mean_tpot.value() * 1e3;
+    entry["tpot_p95_ms"] = r.report.result.tpot.quantile(0.95) * 1e3;
+    entry["tokens_per_s_per_gpu"] = r.report.tokens_per_second_per_gpu();
+    entry["tokens_per_s_per_user"] = r.report.tokens_per_second_per_user();
+    const auto usd = r.report.usd_per_million_tokens();
+    entry["usd_per_Mtok"] = usd ? Json(*usd) : Json();
+    entry["sla_met_share"] = r.draws.empty() ? Json() : Json(r.sla_share);
+    entry["sla_met_often_enough"] = r.enough;
+    const auto interval = r.interval();
+    entry["tokens_per_s_per_gpu_90"] = interval ? Json{interval->low, interval->high} : Json();
+    entry["beats_next_share"] = r.beats_next >= 0.0 ? Json(r.beats_next) : Json();
+    entry["bound_by"] = r.binds;
+    entry["gpu_us_per_token"] = {{"attention", r.time.attention * 1e6},
+                                 {"ffn", r.time.ffn * 1e6},
+                                 {"head", r.time.head * 1e6},
+                                 {"waiting", r.time.waiting * 1e6}};
+  }
+  out["why"] = plan.why;
+  Json& what_ifs = out["what_would_make_2_first"] = Json::array();
+  for (const WhatIf& what : plan.what_ifs) {
+    what_ifs.push_back({{"of", what.of}, {"share", what.share ? Json(*what.share) : Json()}});
+  }
+  Json& misses = out["near_misses"] = Json::array();
+  for (const NearMiss& miss : plan.near_misses) {
+    Json& entry = misses.emplace_back(structure_json(plan, miss.structure));
+    entry["tpot_ms"] = miss.tpot.value() * 1e3;
+    entry["times_sla"] = miss.tpot / goal.sla_tpot;
+  }
+  Json& impossible = out["impossible"] = Json::array();
+  for (const Impossible& one : plan.impossible) {
+    impossible.push_back(
+        {{"strategy", one.strategy}, {"structures", one.structures}, {"reason", one.reason}});
+  }
+  const SearchCounts& c = plan.counts;
+  out["search"] = {{"considered", c.considered},
+                   {"possible", c.possible},
+                   {"pruned_by_attention", c.pruned_by_attention},
+                   {"pruned_by_floor", c.pruned_by_floor},
+                   {"judged", c.judged},
+                   {"simulations", c.batches_simulated},
+                   {"cycle_ratios", c.batches_by_cycle},
+                   {"draws", c.draws}};
+  return out;
+}
+
+std::string csv(const Plan& plan) {
+  std::string out =
+      view::csv_line({"rank", "name", "model", "strategy", "on", "split", "gpus", "replicas",
+                      "batch", "tpot_ms", "tpot_p95_ms", "tokens_per_s_per_gpu",
+                      "tokens_per_s_per_user", "usd_per_Mtok", "sla_met_share", "bound_by"}) +
+      "\n";
+  int number = 0;
+  for (const Ranked& r : plan.ranking) {
+    const Structure& s = r.choice.structure;
+    const auto number_of = [](double value) { return fmt::format("{}", value); };
+    const auto usd = r.report.usd_per_million_tokens();
+    out += view::csv_line(
+               {fmt::format("{}", ++number), name_in(*plan.stock, s),
+                plan.stock->models()[s.model]->name, s.strategy, gpus_words(*plan.stock, s),
+                words_of(s), fmt::format("{}", s.gpus()), fmt::format("{}", r.replicas),
+                fmt::format("{}", r.choice.requests * s.micro_batches * s.groups()),
+                number_of(r.report.result.mean_tpot.value() * 1e3),
+                number_of(r.report.result.tpot.quantile(0.95) * 1e3),
+                number_of(r.report.tokens_per_second_per_gpu()),
+                number_of(r.report.tokens_per_second_per_user()), usd ? number_of(*usd) : "",
+                r.draws.empty() ? "" : number_of(r.sla_share), r.binds}) +
+           "\n";
+  }
+  return out;
+}
+
+// "AFD 5A2F" is "afd-5a2f".
+std::string file_name(const std::string& name) {
+  std::string out;
+  for (const char c : name) {
+    if (std::isalnum(static_cast<unsigned char>(c)) != 0) {
+      out.push_back(static_cast<char>(std::tolower(static_cast<unsigned char>(c))));
+    } else if (!out.empty() && out.back() != '-') {
+      out.push_back('-');
+    }
+  }
+  while (!out.empty() && out.back() == '-') out.pop_back();
+  return out;
+}
+
+}  // namespace
+
+std::string render(const Plan& plan, view::OutputFormat format) {
+  switch (format) {
+    case view::OutputFormat::json:
+      return json_of(plan).dump(2) + "\n";
+    case view::OutputFormat::csv:
+      return csv(plan);
+    case view::OutputFormat::table:
+      break;
+  }
+  return table(plan);
+}
+
+std::vector<std::string> write_scenarios(const Plan& plan, const std::string& folder) {
+  std::error_code failure;
+  std::filesystem::create_directories(folder, failure);
+  if (failure) {
+    throw UserError(fmt::format("{}: cannot make this folder: {}", folder, failure.message()));
+  }
+  std::vector<std::string> out;
+  for (const Ranked& r : plan.ranking) {
+    const auto path = std::filesystem::path(folder) /
+                      fmt::format("{}-{}.json", out.size() + 1,
+                                  file_name(name_in(*plan.stock, r.choice.structure)));
+    write_file(path.string(), json_text(r.scenario.scenario));
+    out.push_back(path.string());
+  }
+  return out;
+}
+
+}  // namespace ridge::plan

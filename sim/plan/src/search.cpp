@@ -1,0 +1,367 @@
+#include "ridge/base/error.hpp"
+#include "ridge/base/parallel.hpp"
+#include "ridge/plan/bounds.hpp"
+#include "ridge/plan/plan.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <optional>
+#include <set>
+
+namespace ridge::plan {
+
+double value_of(const Stocktaking& stock, const Structure& s, double tokens_per_second) {
+  const auto gpus = static_cast<double>(s.gpus());
+  switch (objective_of(stock.goal())) {
+    case Objective::tokens_per_second_per_gpu:
+      return tokens_per_second / gpus;
+    case Objective::usd_per_million_tokens:
+      return tokens_per_second / stock.price_of(s)->value();
+    case Objective::tokens_per_second:
+      return tokens_per_second * static_cast<double>(stock.replicas_of(s));
+    case Objective::gpus:
+      break;
+  }
+  // Fewest GPUs for the rate; of as many, those that deliver more. Not at all where the goal's GPUs
+  // do not suffice.
+  const double replicas = std::ceil(*stock.goal().rate / tokens_per_second);
+  if (replicas > static_cast<double>(stock.replicas_of(s))) {
+    return -std::numeric_limits<double>::infinity();
+  }
+  constexpr double kMostTokensPerSecond = 1e9;
+  return -replicas * gpus + tokens_per_second / gpus / kMostTokensPerSecond;
+}
+
+namespace {
+
+constexpr double kEverything = std::numeric_limits<double>::infinity();
+constexpr double kNothing = -kEverything;
+
+// Structures that are judged between two looks at what is best so far, so that the answer and the
+// counts are the same for any number of threads.
+constexpr std::size_t kWave = 16;
+
+double requests_of(const Structure& s, std::int64_t requests) {
+  return static_cast<double>(requests * s.micro_batches * s.groups());
+}
+
+class Search {
+ public:
+  Search(const Stocktaking& stock, const Candidates& candidates, const PlanOptions& options,
+         SearchCounts& counts)
+      : stock_(stock),
+        all_(candidates.all),
+        options_(options),
+        counts_(counts),
+        limit_(stock.goal().sla_tpot),
+        bounds_(stock, most_micro_batches(all_)),
+        hopes_(all_.size()),
+        choices_(all_.size()) {}
+
+  std::vector<Choice> run(bool& partial) {
+    std::vector<std::size_t> order(all_.size());
+    for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
+    if (!options_.exhaustive) {
+      each("timing attention", all_.size(), [&](std::size_t i) { look_at_attention(i); });
+      for (const Hope& hope : hopes_) best_hope_ = std::max(best_hope_, hope.most);
+      each("timing stages", all_.size(), [&](std::size_t i) { estimate(i); });
+      std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+        return hopes_[a].estimate > hopes_[b].estimate;
+      });
+    }
+    std::size_t next = 0;
+    while (next < order.size() && !stopped()) {
+      std::vector<std::size_t> wave;
+      for (; next < order.size() && wave.size() < kWave; ++next) {
+        const std::size_t i = order[next];
+        if (options_.exhaustive || hopeful(i, hopes_[i].most)) {
+          wave.push_back(i);
+        } else {
+          ++counts_.pruned_by_attention;
+        }
+      }
+      parallel_for(options_.threads, wave.size(), [&] {
+        return [&](std::size_t i) {
+          judge(wave[i]);
+          return !stopped();
+        };
+      });
+      for (const std::size_t i : wave) settle(i);
+      tell("judging structures", next, order.size());
+    }
+    partial = next < order.size() || stopped();
+    counts_.stage_times = bounds_.entries();
+    return ranked();
+  }
+
+ private:
+  // What a structure may be worth at most.
+  struct Hope {
+    std::vector<double> of_batch;  // [requests - 1]; kNothing where it is late
+    double most = kNothing;
+    double estimate = kNothing;  // what it may be worth indeed: in which order to try
+    bool pruned = false;
+    std::size_t simulated = 0;
+    std::size_t by_cycle = 0;
+
+    [[nodiscard]] double of(std::int64_t requests) const {
+      return of_batch[static_cast<std::size_t>(requests - 1)];
+    }
+  };
+
+  static std::int64_t most_micro_batches(const std::vector<Candidates::One>& all) {
+    std::int64_t most = 1;
+    for (const auto& one : all) most = std::max(most, one.structure.micro_batches);
+    return most;
+  }
+  [[nodiscard]] bool stopped() const {
+    return options_.stop != nullptr && options_.stop->load(std::memory_order_relaxed);
+  }
+  [[nodiscard]] double worth(const Structure& s, std::int64_t requests, Seconds tpot) const {
+    return value_of(stock_, s, requests_of(s, requests) / tpot.value());
+  }
+
+  template <typename Do>
+  void each(const char* what, std::size_t count, Do&& work) {
+    std::atomic<std::size_t> done{0};
+    parallel_for(options_.threads, count, [&] {
+      return [&](std::size_t i) {
+        work(i);
+        constexpr std::size_t kBetween = 64;
+        if (const std::size_t so_far = ++done; so_far % kBetween == 0) tell(what, so_far, count);
+        return !stopped();
+      };
+    });
+  }
+  void tell(const char* what, std::size_t done, std::size_t all) const {
+    if (options_.progress) {
+      options_.progress(static_cast<double>(done) / static_cast<double>(all), what);
+    }
+  }
+
+  void look_at_attention(std::size_t i) {
+    const auto& [s, most] = all_[i];
+    Hope& hope = hopes_[i];
+    for (std::int64_t requests = most; requests > 0; --requests) {
+      const Seconds floor = bounds_.attention_floor(s, requests);
+      if (hope.of_batch.empty()) {
+        if (floor > limit_) continue;
+        hope.of_batch.assign(static_cast<std::size_t>(requests), kNothing);
+      }
+      if (floor > limit_) continue;
+      const double at_most = worth(s, requests, floor);
+      hope.of_batch[static_cast<std::size_t>(requests - 1)] = at_most;
+      hope.most = std::max(hope.most, at_most);
+    }
+  }
+
+  // What the floors of a few batches say: the sooner good structures are judged, the fewer others
+  // need be looked at.
+  void estimate(std::size_t i) {
+    const Structure& s = all_[i].structure;
+    Hope& hope = hopes_[i];
+    hope.estimate = hope.most;
+    constexpr double kPoor = 0.5;
+    if (hope.most < kPoor * best_hope_) {
+      hope.estimate *= kPoor;
+      return;
+    }
+    for (double share = 1.0; share > 0.1; share *= 0.8) {
+      const auto requests = std::max<std::int64_t>(
+          1, std::llround(share * static_cast<double>(hope.of_batch.size())));
+      const Seconds floor = bounds_.floor(s, requests);
+      hope.estimate = worth(s, requests, std::max(floor, limit_)) * (floor > limit_ ? kPoor : 1.0);
+      if (floor <= limit_) break;
+    }
+  }
+
+  // All floors, where attention alone leaves hope.
+  void look_at_floors(std::size_t i) {
+    const Structure& s = all_[i].structure;
+    Hope& hope = hopes_[i];
+    hope.most = kNothing;
+    for (auto requests = static_cast<std::int64_t>(hope.of_batch.size()); requests > 0;
+         --requests) {
+      double& at_most = hope.of_batch[static_cast<std::size_t>(requests - 1)];
+      if (at_most == kNothing) continue;
+      if (hopeful(i, at_most)) {
+        const Seconds floor = bounds_.floor(s, requests);
+        at_most = floor > limit_ ? kNothing : worth(s, requests, floor);
+      }
+      hope.most = std::max(hope.most, at_most);
+    }
+  }
+
+  // Whether a structure worth `most` at most may change the answer: be the best of its layout, and
+  // that among the best of all or of its strategy.
+  [[nodiscard]] bool hopeful(std::size_t i, double most) const {
+    if (options_.exhaustive) return true;
+    if (most == kNothing) return false;
+    const Structure& s = all_[i].structure;
+    const auto best = best_.find(layout_of(s));
+    if (best != best_.end() && most < best->second) return false;
+    const auto of_strategy = best_of_strategy_.find({s.model, s.strategy});
+    return most >= threshold_ || of_strategy == best_of_strategy_.end() ||
+           most >= of_strategy->second;
+  }
+
+  // The batch with which it is worth most, of those within the SLA.
+  void judge(std::size_t i) {
+    const auto& [s, most] = all_[i];
+    Hope& hope = hopes_[i];
+    if (options_.exhaustive) {
+      hope.of_batch.assign(static_cast<std::size_t>(most), kEverything);
+    } else {
+      look_at_floors(i);
+      hope.pruned = !hopeful(i, hope.most);
+      if (hope.pruned) return;
+    }
+    std::vector<std::int64_t> order;
+    for (auto requests = static_cast<std::int64_t>(hope.of_batch.size()); requests > 0;
+         --requests) {
+      if (hope.of(requests) != kNothing) order.push_back(requests);
+    }
+    std::stable_sort(order.begin(), order.end(),
+                     [&](std::int64_t a, std::int64_t b) { return hope.of(a) > hope.of(b); });
+    Judge judge(stock_, s);
+    double best = kNothing;
+    for (const std::int64_t requests : order) {
+      if (hope.of(requests) < best || !hopeful(i, hope.of(requests)) || stopped()) return;
+      const Verdict verdict = judge.verdict(requests);
+      ++(s.schedule == decode::Schedule::cyclic ? hope.by_cycle : hope.simulated);
+      if (verdict.tpot > limit_) continue;
+      const double worth_it = worth(s, requests, verdict.mean_tpot);
+      if (worth_it < best || (worth_it == best && requests < choices_[i]->requests)) continue;
+      if (worth_it == kNothing) continue;
+      best = worth_it;
+      choices_[i] =
+          Choice{.structure = s,
+                 .requests = requests,
+                 .most_requests = most,
+                 .verdict = verdict,
+                 .tokens_per_second = requests_of(s, requests) / verdict.mean_tpot.value()};
+    }
+  }
+
+  void settle(std::size_t i) {
+    if (hopes_[i].pruned) {
+      ++counts_.pruned_by_floor;
+      return;
+    }
+    ++counts_.judged;
+    counts_.batches_simulated += hopes_[i].simulated;
+    counts_.batches_by_cycle += hopes_[i].by_cycle;
+    if (!choices_[i]) return;
+    const Structure& s = choices_[i]->structure;
+    const double worth = value_of(stock_, s, choices_[i]->tokens_per_second);
+    if (worth == kNothing) return;
+    const auto [place, added] = best_.try_emplace(layout_of(s), worth);
+    place->second = std::max(place->second, worth);
+    auto [of_strategy, first] = best_of_strategy_.try_emplace({s.model, s.strategy}, worth);
+    of_strategy->second = std::max(of_strategy->second, worth);
+    std::vector<double> values;
+    for (const auto& [layout, value] : best_) values.push_back(value);
+    if (values.size() < options_.layouts) return;
+    const auto last = values.begin() + static_cast<std::ptrdiff_t>(options_.layouts) - 1;
+    std::nth_element(values.begin(), last, values.end(), std::greater<>());
+    threshold_ = *last;
+  }
+
+  // The best of each layout, best first: as many as are wanted, and the best of each strategy.
+  [[nodiscard]] std::vector<Choice> ranked() const {
+    struct Best {
+      double worth = kNothing;
+      std::size_t index = 0;
+    };
+    std::map<Layout, Best> of_layout;
+    for (std::size_t i = 0; i < choices_.size(); ++i) {
+      if (!choices_[i]) continue;
+      const double worth = value_of(stock_, choices_[i]->structure, choices_[i]->tokens_per_second);
+      if (worth == kNothing) continue;
+      Best& best = of_layout[layout_of(choices_[i]->structure)];
+      if (worth > best.worth) best = {worth, i};
+    }
+    std::vector<Best> order;
+    for (const auto& [layout, best] : of_layout) order.push_back(best);
+    std::sort(order.begin(), order.end(), [](const Best& a, const Best& b) {
+      return a.worth != b.worth ? a.worth > b.worth : a.index < b.index;
+    });
+    std::vector<Choice> out;
+    std::set<std::pair<std::size_t, std::string>> told;
+    for (const Best& best : order) {
+      const Choice& choice = *choices_[best.index];
+      const bool first = told.insert({choice.structure.model, choice.structure.strategy}).second;
+      if (out.size() < options_.layouts || first) out.push_back(choice);
+    }
+    return out;
+  }
+
+  const Stocktaking& stock_;
+  const std::vector<Candidates::One>& all_;
+  const PlanOptions& options_;
+  SearchCounts& counts_;
+  Seconds limit_;
+  Bounds bounds_;
+  std::vector<Hope> hopes_;
+  std::vector<std::optional<Choice>> choices_;
+  std::map<Layout, double> best_;
+  std::map<std::pair<std::size_t, std::string>, double> best_of_strategy_;
+  double threshold_ = kNothing;
+  double best_hope_ = kNothing;
+};
+
+}  // namespace
+
+std::vector<NearMiss> nearest(const Stocktaking& stock, const Candidates& candidates,
+                              const PlanOptions& options) {
+  const auto& all = candidates.all;
+  std::int64_t micro_batches = 1;
+  for (const auto& one : all) micro_batches = std::max(micro_batches, one.structure.micro_batches);
+  Bounds bounds(stock, micro_batches);
+  std::vector<Seconds> floors(all.size());
+  parallel_for(options.threads, all.size(), [&] {
+    return [&](std::size_t i) {
+      floors[i] = bounds.floor(all[i].structure, 1);
+      return true;
+    };
+  });
+  std::vector<std::size_t> order(all.size());
+  for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t a, std::size_t b) { return floors[a] < floors[b]; });
+  std::map<Layout, NearMiss> of_layout;
+  const auto fastest = [&] {
+    std::vector<NearMiss> out;
+    for (const auto& [layout, miss] : of_layout) out.push_back(miss);
+    std::stable_sort(out.begin(), out.end(),
+                     [](const NearMiss& a, const NearMiss& b) { return a.tpot < b.tpot; });
+    if (out.size() > options.layouts) out.resize(options.layouts);
+    return out;
+  };
+  for (const std::size_t i : order) {
+    const Structure& s = all[i].structure;
+    const auto so_far = fastest();
+    if (so_far.size() == options.layouts && floors[i] > so_far.back().tpot) break;
+    if (const auto same = of_layout.find(layout_of(s));
+        same != of_layout.end() && floors[i] > same->second.tpot) {
+      continue;
+    }
+    const Seconds tpot = Judge(stock, s).verdict(1).tpot;
+    const auto [place, added] = of_layout.try_emplace(layout_of(s), NearMiss{s, tpot});
+    if (!added && tpot < place->second.tpot) place->second = {s, tpot};
+    if (options.stop != nullptr && options.stop->load(std::memory_order_relaxed)) break;
+  }
+  return fastest();
+}
+
+std::vector<Choice> search(const Stocktaking& stock, const Candidates& candidates,
+                           const PlanOptions& options, SearchCounts& counts, bool& partial) {
+  counts.considered = candidates.considered;
+  counts.possible = candidates.all.size();
+  return Search(stock, candidates, options, counts).run(partial);
+}
+
+}  // namespace ridge::plan

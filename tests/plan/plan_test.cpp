@@ -1,0 +1,181 @@
+#include "ridge/plan/plan.hpp"
+
+#include "ridge/plan/plan_report.hpp"
+#include "small_goals.hpp"
+
+#include <filesystem>
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+namespace ridge::plan {
+namespace {
+
+using testing::HasSubstr;
+
+Plan plan_of(const LocatedGoal& goal, const PlanOptions& options) {
+  scenario::Library library;
+  return make_plan(goal, library, options);
+}
+
+// The search and the trial of every batch of every structure.
+void expect_same(const LocatedGoal& goal, std::size_t at_least) {
+  scenario::Library library;
+  const Stocktaking stock(goal, library);
+  const Candidates all = candidates(stock);
+  EXPECT_GE(all.all.size(), at_least);
+  const auto answer = [&](bool exhaustive, SearchCounts& counts) {
+    PlanOptions options{.threads = 2, .layouts = 4, .exhaustive = exhaustive};
+    bool partial = false;
+    const auto choices = search(stock, all, options, counts, partial);
+    EXPECT_FALSE(partial);
+    std::vector<std::string> out;
+    for (const Choice& c : choices) {
+      out.push_back(fmt::format("{}: {}: {} requests, {} s", title_of(c.structure),
+                                words_of(c.structure), c.requests, c.verdict.tpot.value()));
+    }
+    return out;
+  };
+  SearchCounts by_search;
+  SearchCounts by_trial;
+  const auto found = answer(false, by_search);
+  EXPECT_EQ(found, answer(true, by_trial));
+  EXPECT_GE(found.size(), 4U);
+  const auto judged = [](const SearchCounts& c) {
+    return c.batches_simulated + c.batches_by_cycle;
+  };
+  EXPECT_EQ(by_trial.judged, all.all.size());
+  EXPECT_LT(3 * judged(by_search), judged(by_trial));
+}
+
+TEST(Plan, TheSearchAnswersAsTheTrialOfEveryDeployment) {
+  expect_same(test::small_goal(test::small_moe(2), {"h800"}, 24, 0.6), 500);
+}
+
+TEST(Plan, TheSearchAnswersAsTheTrialOnUnlikePools) {
+  LocatedGoal goal = test::small_goal(test::small_moe(1), {"h800", "h20"}, 16, 0.4);
+  goal.goal.allowed.micro_batches = {1, 2, 3};
+  expect_same(goal, 500);
+}
+
+TEST(Plan, TheSearchAnswersAsTheTrialForAShare) {
+  LocatedGoal goal = test::small_goal(test::small_moe(2), {"h20"}, 32, 0.8);
+  goal.goal.allowed.micro_batches = {1, 3};
+  goal.goal.objective = Objective::tokens_per_second;
+  expect_same(goal, 500);
+}
+
+TEST(Plan, InputsAreWhatTheScenariosResolveTo) {
+  const LocatedGoal goal = test::small_goal(test::small_moe(2), {"h800", "h20"}, 24, 0.6);
+  scenario::Library library;
+  const Stocktaking stock(goal, library);
+  const Candidates all = candidates(stock);
+  for (std::size_t i = 0; i < all.all.size(); i += 97) {
+    const auto& [s, most] = all.all[i];
+    SCOPED_TRACE(title_of(s) + ": " + words_of(s));
+    const auto quick = decode::Simulation(stock.input_of(s, most)).run();
+    const auto resolved =
+        decode::Simulation(scenario::resolve(stock.scenario_of(s, most), library).input).run();
+    EXPECT_EQ(quick.checksum, resolved.checksum);
+    EXPECT_EQ(quick.mean_tpot, resolved.mean_tpot);
+  }
+}
+
+TEST(Plan, ScenariosThatItWritesSimulateToTheSameDigits) {
+  const LocatedGoal goal = test::small_goal(test::small_moe(2), {"h800"}, 24, 0.6);
+  const Plan plan = plan_of(goal, {.threads = 2, .samples = 4});
+  ASSERT_FALSE(plan.ranking.empty());
+  const auto folder = std::filesystem::temp_directory_path() / "ridge-plan-test";
+  std::filesystem::remove_all(folder);
+  const auto files = write_scenarios(plan, folder.string());
+  ASSERT_EQ(files.size(), plan.ranking.size());
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    const auto loaded = scenario::load_simulation(files[i]);
+    EXPECT_TRUE(loaded.input.deployment.schedule.has_value());
+    const auto report = answer::simulate(loaded);
+    const auto& told = plan.ranking[i].report;
+    EXPECT_EQ(report.result.checksum, told.result.checksum) << files[i];
+    EXPECT_EQ(report.result.mean_tpot, told.result.mean_tpot);
+    EXPECT_EQ(report.tokens_per_second_per_gpu(), told.tokens_per_second_per_gpu());
+    // And the ranking went by them.
+    EXPECT_NEAR(plan.ranking[i].tokens_per_second_per_gpu(), report.tokens_per_second_per_gpu(),
+                0.01 * report.tokens_per_second_per_gpu());
+  }
+  std::filesystem::remove_all(folder);
+}
+
+TEST(Plan, IsTheSameOnAnyNumberOfThreads) {
+  const LocatedGoal goal = test::small_goal(test::small_moe(2), {"h800"}, 24, 0.6);
+  const auto answer = [&](unsigned threads) {
+    Plan plan = plan_of(goal, {.threads = threads, .samples = 5});
+    return render(plan, view::OutputFormat::json);
+  };
+  EXPECT_EQ(answer(1), answer(3));
+}
+
+TEST(Plan, EachMeetsTheSlaInTheShareOfDrawsThatIsWanted) {
+  LocatedGoal goal = test::small_goal(test::small_moe(2), {"h800"}, 24, 0.6);
+  const Plan plan = plan_of(goal, {.threads = 2, .samples = 20});
+  ASSERT_GE(plan.ranking.size(), 2U);
+  bool lowered = false;
+  for (const Ranked& r : plan.ranking) {
+    EXPECT_TRUE(r.enough);
+    EXPECT_GE(r.sla_share, goal.goal.confidence);
+    EXPECT_LE(r.choice.requests, r.as_fitted);
+    EXPECT_LE(r.as_fitted, r.choice.most_requests);
+    lowered = lowered || r.choice.requests < r.as_fitted;
+    EXPECT_NEAR(r.time.all() * r.tokens_per_second_per_gpu(), 1.0, 1e-9);
+  }
+  EXPECT_TRUE(lowered);
+  EXPECT_GE(plan.ranking.front().beats_next, 0.0);
+  EXPECT_FALSE(plan.why.empty());
+  // Without draws nothing needs room.
+  const Plan fitted = plan_of(goal, {.threads = 2, .samples = 0});
+  for (const Ranked& r : fitted.ranking) EXPECT_EQ(r.choice.requests, r.as_fitted);
+}
+
+TEST(Plan, AGoalThatNothingMeetsSaysWhatComesNearestAndByHowMuch) {
+  const LocatedGoal goal = test::small_goal(test::small_moe(2), {"h800"}, 16, 0.01);
+  const Plan plan = plan_of(goal, {.threads = 2, .layouts = 3});
+  EXPECT_TRUE(plan.ranking.empty());
+  ASSERT_EQ(plan.near_misses.size(), 3U);
+  // No structure is faster than the first with a batch of one.
+  scenario::Library library;
+  const Stocktaking stock(goal, library);
+  for (const auto& one : candidates(stock).all) {
+    EXPECT_GE(Judge(stock, one.structure).verdict(1).tpot, plan.near_misses.front().tpot);
+  }
+  EXPECT_THAT(render(plan, view::OutputFormat::table), HasSubstr("times the SLA"));
+}
+
+TEST(Plan, WhatIsImpossibleHasItsReasons) {
+  LocatedGoal goal = test::small_goal(test::small_moe(2), {"h800"}, 48, 0.6);
+  scenario::Library library;
+  const Candidates all = candidates(Stocktaking(goal, library));
+  std::size_t impossible = 0;
+  for (const Impossible& one : all.impossible) impossible += one.structures;
+  EXPECT_EQ(all.all.size() + impossible, all.considered);
+  EXPECT_THAT(all.impossible, testing::Contains(testing::Field(
+                                  &Impossible::reason, HasSubstr("16 experts of \"moe\""))));
+}
+
+TEST(Plan, TheFewestGpusForARateAreReplicasOfWhatDeliversIt) {
+  LocatedGoal goal = test::small_goal(test::small_moe(2), {"h800"}, 24, 0.6);
+  goal.goal.rate = 200000.0;
+  const Plan plan = plan_of(goal, {.threads = 2, .samples = 0, .layouts = 3});
+  ASSERT_FALSE(plan.ranking.empty());
+  std::int64_t fewer = 0;
+  for (const Ranked& r : plan.ranking) {
+    const std::int64_t gpus = r.replicas * r.choice.structure.gpus();
+    EXPECT_GE(static_cast<double>(r.replicas) * r.choice.tokens_per_second, 200000);
+    EXPECT_LT(static_cast<double>(r.replicas - 1) * r.choice.tokens_per_second, 200000);
+    EXPECT_LE(gpus, 24);
+    EXPECT_GE(gpus, fewer);
+    fewer = gpus;
+  }
+}
+
+}  // namespace
+}  // namespace ridge::plan

@@ -1,0 +1,183 @@
+#include "arguments.hpp"
+#include "commands.hpp"
+#include "output.hpp"
+#include "ridge/base/error.hpp"
+#include "ridge/base/format.hpp"
+#include "ridge/plan/plan_report.hpp"
+#include "ridge/view/progress.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <csignal>
+#include <memory>
+#include <optional>
+#include <thread>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+namespace ridge::tools {
+namespace {
+
+std::atomic<bool> interrupted{false};
+
+void on_interrupt(int) {
+  interrupted.store(true, std::memory_order_relaxed);
+}
+
+struct Options {
+  std::string goal;
+  // The short form.
+  std::string models;
+  std::string chips;
+  std::optional<std::int64_t> gpus;
+  std::string context;
+  std::optional<double> tpot_ms;
+  std::optional<double> tokens_per_s;
+
+  int samples = 100;
+  std::size_t top = 5;
+  unsigned threads = 0;
+  bool exhaustive = false;
+  std::string write;
+  OutputOptions output;
+};
+
+// The goal of the short form, or the file's with what the command line says in its place.
+plan::LocatedGoal goal_of(const Options& options) {
+  plan::LocatedGoal located;
+  plan::Goal& goal = located.goal;
+  const bool from_file = !options.goal.empty();
+  if (from_file) {
+    located = plan::read_goal(options.goal);
+  } else {
+    located.file = "./command line";
+    std::vector<std::string> missing;
+    if (options.models.empty()) missing.emplace_back("--model");
+    if (options.chips.empty()) missing.emplace_back("--chip");
+    if (!options.tpot_ms) missing.emplace_back("--tpot-ms");
+    if (!missing.empty()) {
+      throw UserError(
+          fmt::format("plan: expected a goal's name or file, or {}; ridge plan --help has examples",
+                      fmt::join(missing, ", ")));
+    }
+  }
+  if (!options.models.empty()) {
+    goal.models.clear();
+    for (const auto& name : split_list(options.models, "--model")) {
+      goal.models.push_back({.name = name, .spec = {}});
+    }
+  }
+  if (!options.chips.empty()) {
+    goal.chips.clear();
+    for (const auto& name : split_list(options.chips, "--chip")) {
+      plan::Stock& stock = goal.chips.emplace_back();
+      stock.chip.name = name;
+    }
+  }
+  if (options.gpus) goal.gpus = *options.gpus;
+  if (!options.context.empty()) goal.context = parse_tokens(options.context, "--context");
+  if (options.tpot_ms) goal.sla_tpot = Seconds{*options.tpot_ms * 1e-3};
+  if (options.tokens_per_s) goal.rate = *options.tokens_per_s;
+  if (!from_file) {
+    goal.title = fmt::format("{} on {}", options.models, options.chips);
+  }
+  return located;
+}
+
+void run_plan(const Options& options) {
+  // Ctrl-C ends the search with the best so far.
+  std::signal(SIGINT, on_interrupt);
+  scenario::Library library;
+  constexpr std::uint64_t kParts = 1000;
+  std::unique_ptr<view::Progress> bar;
+  std::string doing;
+  std::uint64_t told = 0;
+  std::mutex telling;
+  const plan::PlanOptions how{.threads = options.threads > 0
+                                             ? options.threads
+                                             : std::max(1U, std::thread::hardware_concurrency()),
+                              .samples = options.samples,
+                              .layouts = options.top,
+                              .exhaustive = options.exhaustive,
+                              .stop = &interrupted,
+                              .progress = [&](double share, const std::string& what) {
+                                const std::lock_guard lock(telling);
+                                if (what != doing) {
+                                  bar.reset();
+                                  bar = std::make_unique<view::Progress>(what, kParts);
+                                  doing = what;
+                                  told = 0;
+                                }
+                                const auto now = static_cast<std::uint64_t>(share * kParts);
+                                if (now > told) bar->add(now - told);
+                                told = std::max(now, told);
+                              }};
+  const plan::Plan plan = plan::make_plan(goal_of(options), library, how);
+  bar.reset();
+  write_output(options.output, plan::render(plan, options.output.format));
+  if (options.write.empty()) return;
+  for (const std::string& file : plan::write_scenarios(plan, options.write)) {
+    fmt::print(stderr, "ridge: wrote {}\n", file);
+  }
+}
+
+}  // namespace
+
+void add_plan_command(CLI::App& app) {
+  auto* command = app.add_subcommand(
+      "plan", "The best deployments for a goal: models, chips, a budget, an SLA");
+  auto options = std::make_shared<Options>();
+  command->add_option("goal", options->goal, "A goal: a name (ridge list goals) or a file");
+  command->add_option("-m,--model", options->models, "Models: names (ridge list models) or files")
+      ->check(not_empty())
+      ->type_name("A,B,...");
+  command->add_option("-c,--chip", options->chips, "Chips: names (ridge list chips) or files")
+      ->check(not_empty())
+      ->type_name("A,B,...");
+  command->add_option("--gpus", options->gpus, "GPUs at most (default: 64)")
+      ->check(whole_between(1, 65536));
+  command->add_option("--context", options->context, "Cached tokens per request (default: 8K)")
+      ->check(not_empty())
+      ->type_name("TOKENS");
+  command->add_option("--tpot-ms", options->tpot_ms, "Time per output token that shall be met")
+      ->check(number_between(0.001, 1e6));
+  command
+      ->add_option("--tokens-per-s", options->tokens_per_s,
+                   "A rate for all GPUs together: the fewest GPUs for it")
+      ->check(number_between(1e-3, 1e12));
+  command
+      ->add_option("--samples", options->samples,
+                   "Draws of the calibrations, for the share that meets the SLA; 0 for kernel "
+                   "times as fitted alone")
+      ->check(whole_between(0, 10000))
+      ->capture_default_str();
+  command->add_option("--top", options->top, "Deployments to rank")
+      ->check(whole_between(1, 1000))
+      ->capture_default_str();
+  command
+      ->add_option("--threads", options->threads,
+                   "Threads (default: one per core); the answer is the same for any number")
+      ->check(whole_between(1, 1024));
+  command->add_flag("--exhaustive", options->exhaustive,
+                    "Try every batch of every structure, to check the search");
+  command
+      ->add_option("--write", options->write,
+                   "Write each deployment into this folder, as a scenario for ridge simulate")
+      ->check(not_empty())
+      ->type_name("DIR");
+  add_output_options(*command, options->output, "table|csv|json");
+  command->footer([] {
+    const ExampleNames names = example_names();
+    return fmt::format(
+        "Examples:\n"
+        "  ridge plan --model {0} --chip {1} --gpus 64 --context 8K --tpot-ms 50\n"
+        "  ridge plan --model {0} --chip {1},{2} --tpot-ms 50 --write deployments\n"
+        "  ridge plan my-goal.json --samples 0\n"
+        "Ctrl-C ends the search with the best so far, marked as such.",
+        names.other_model, names.chip, names.other_chip);
+  });
+  command->callback([options] { run_plan(*options); });
+}
+
+}  // namespace ridge::tools
