@@ -31,6 +31,12 @@ TEST(Goal, TheSchemaAndTheReaderRefuseTheSameMistakes) {
     const json goal = shipped(name);
     EXPECT_EQ(schema.violations(goal), "") << name;
     for (const auto& [description, document] : ridge::test::mutations(goal)) {
+      // A model or a chip that stands here itself has a schema of its own.
+      if (description.find(" becomes {") != std::string::npos &&
+          (description.starts_with("/models/") ||
+           description.find("/chip ") != std::string::npos)) {
+        continue;
+      }
       const ridge::test::TemporaryFile file("goal.json", document.dump());
       bool refused = false;
       try {
@@ -68,11 +74,12 @@ TEST(Goal, UsdAreNotCountedWithoutAPrice) {
 
 TEST(Goal, AChipWithoutACalibrationTakesTheNearestOfItsGeneration) {
   scenario::Library library;
-  const Stocktaking stock(test::small_goal(test::small_moe(1), {"h800", "h20", "tpu-v6e"}, 16, 1),
-                          library);
+  const Stocktaking stock(test::small_goal(test::small_moe(1), {"h800", "h20"}, 16, 1), library);
   EXPECT_EQ(stock.chips()[0].kernel_model, "calibrated:h800");
   EXPECT_THAT(stock.chips()[1].kernel_model, testing::StartsWith("calibrated:h"));
-  EXPECT_EQ(stock.chips()[2].kernel_model, "theoretical");
+  const Stocktaking other(test::small_goal(test::small_moe(1), {"mi300x"}, 16, 1), library);
+  EXPECT_EQ(other.chips()[0].kernel_model, "theoretical");
+  EXPECT_FALSE(other.calibrated());
 }
 
 TEST(Goal, TheObjectiveFollowsWhatIsAsked) {

@@ -2,6 +2,7 @@
 
 #include "ridge/plan/plan_report.hpp"
 #include "small_goals.hpp"
+#include "temporary_file.hpp"
 
 #include <filesystem>
 
@@ -29,7 +30,8 @@ void expect_same(const LocatedGoal& goal, std::size_t at_least) {
   const auto answer = [&](bool exhaustive, SearchCounts& counts) {
     PlanOptions options{.threads = 2, .layouts = 4, .exhaustive = exhaustive};
     bool partial = false;
-    const auto choices = search(stock, all, options, counts, partial);
+    Bounds bounds(stock, all);
+    const auto choices = search(stock, all, bounds, goal.goal.sla_tpot, options, counts, partial);
     EXPECT_FALSE(partial);
     std::vector<std::string> out;
     for (const Choice& c : choices) {
@@ -84,7 +86,9 @@ TEST(Plan, InputsAreWhatTheScenariosResolveTo) {
 }
 
 TEST(Plan, ScenariosThatItWritesSimulateToTheSameDigits) {
-  const LocatedGoal goal = test::small_goal(test::small_moe(2), {"h800"}, 24, 0.6);
+  LocatedGoal goal = test::small_goal({}, {"h800"}, 24, 0.6);
+  const ridge::test::TemporaryFile model("small.json", test::small_moe_text(2));
+  goal.goal.models = {{.name = model.path(), .spec = {}}};
   const Plan plan = plan_of(goal, {.threads = 2, .samples = 4});
   ASSERT_FALSE(plan.ranking.empty());
   const auto folder = std::filesystem::temp_directory_path() / "ridge-plan-test";
@@ -150,6 +154,25 @@ TEST(Plan, AGoalThatNothingMeetsSaysWhatComesNearestAndByHowMuch) {
   EXPECT_THAT(render(plan, view::OutputFormat::table), HasSubstr("times the SLA"));
 }
 
+TEST(Plan, TheFrontIsTheBestAtEachSpeed) {
+  const LocatedGoal goal = test::small_goal(test::small_moe(2), {"h800"}, 16, 0.6);
+  const Plan plan = plan_of(goal, {.threads = 2, .samples = 0, .layouts = 1, .front = true});
+  ASSERT_GE(plan.front.size(), 2U);
+  ASSERT_FALSE(plan.ranking.empty());
+  double worth = 0.0;
+  for (const FrontPoint& point : plan.front) {
+    EXPECT_LE(point.choice.verdict.tpot, point.within);
+    const double value =
+        value_of(*plan.stock, point.choice.structure, point.choice.tokens_per_second);
+    EXPECT_GT(value, worth);
+    worth = value;
+    if (point.within == goal.goal.sla_tpot) {
+      EXPECT_EQ(point.choice.structure, plan.ranking.front().choice.structure);
+    }
+  }
+  EXPECT_THAT(plan_picture(plan), HasSubstr("tokens/s per user"));
+}
+
 TEST(Plan, WhatIsImpossibleHasItsReasons) {
   LocatedGoal goal = test::small_goal(test::small_moe(2), {"h800"}, 48, 0.6);
   scenario::Library library;
@@ -163,14 +186,17 @@ TEST(Plan, WhatIsImpossibleHasItsReasons) {
 
 TEST(Plan, TheFewestGpusForARateAreReplicasOfWhatDeliversIt) {
   LocatedGoal goal = test::small_goal(test::small_moe(2), {"h800"}, 24, 0.6);
-  goal.goal.rate = 200000.0;
+  const Plan free = plan_of(goal, {.threads = 2, .samples = 0, .layouts = 1});
+  ASSERT_FALSE(free.ranking.empty());
+  const double rate = 0.6 * 24.0 * free.ranking.front().tokens_per_second_per_gpu();
+  goal.goal.rate = rate;
   const Plan plan = plan_of(goal, {.threads = 2, .samples = 0, .layouts = 3});
   ASSERT_FALSE(plan.ranking.empty());
   std::int64_t fewer = 0;
   for (const Ranked& r : plan.ranking) {
     const std::int64_t gpus = r.replicas * r.choice.structure.gpus();
-    EXPECT_GE(static_cast<double>(r.replicas) * r.choice.tokens_per_second, 200000);
-    EXPECT_LT(static_cast<double>(r.replicas - 1) * r.choice.tokens_per_second, 200000);
+    EXPECT_GE(static_cast<double>(r.replicas) * r.choice.tokens_per_second, rate);
+    EXPECT_LT(static_cast<double>(r.replicas - 1) * r.choice.tokens_per_second, rate);
     EXPECT_LE(gpus, 24);
     EXPECT_GE(gpus, fewer);
     fewer = gpus;

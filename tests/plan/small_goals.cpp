@@ -2,8 +2,8 @@
 
 namespace ridge::plan::test {
 
-models::ModelSpec small_moe(std::int64_t moe_layers) {
-  const std::string text = R"({
+std::string small_moe_text(std::int64_t moe_layers) {
+  return R"({
     "name": "small", "title": "A small MoE", "hidden": 4096, "vocabulary": 32000,
     "tied_embeddings": false,
     "precision": {"weights": "fp8", "compute": "fp8", "cache": "bf16", "attention_compute": "bf16",
@@ -14,11 +14,14 @@ models::ModelSpec small_moe(std::int64_t moe_layers) {
                     "shared_intermediate": 0}},
     "layers": [{"repeat": 1, "pattern": [{"attention": "gqa", "ffn": "dense"}]},
                {"repeat": )" +
-                           std::to_string(moe_layers) + R"(,
+         std::to_string(moe_layers) + R"(,
                 "pattern": [{"attention": "gqa", "ffn": "moe"}]}],
     "sources": {"": "made up"}
   })";
-  const JsonDocument document = JsonDocument::parse(text, "small.json");
+}
+
+models::ModelSpec small_moe(std::int64_t moe_layers) {
+  const JsonDocument document = JsonDocument::parse(small_moe_text(moe_layers), "small.json");
   Diagnostics diagnostics;
   const JsonContext context{.file = document.name(), .diagnostics = &diagnostics};
   models::ModelSpec model;

@@ -8,6 +8,7 @@
 namespace ridge::plan::test {
 
 // 16 experts, of which a token chooses 2.
+[[nodiscard]] std::string small_moe_text(std::int64_t moe_layers);
 [[nodiscard]] models::ModelSpec small_moe(std::int64_t moe_layers);
 
 // Of this model on chips by name, with calibrated kernels; memory for few requests.

@@ -39,6 +39,8 @@ struct Options {
   std::size_t top = 5;
   unsigned threads = 0;
   bool exhaustive = false;
+  bool front = false;
+  std::string picture;
   std::string write;
   OutputOptions output;
 };
@@ -88,6 +90,7 @@ plan::LocatedGoal goal_of(const Options& options) {
 void run_plan(const Options& options) {
   // Ctrl-C ends the search with the best so far.
   std::signal(SIGINT, on_interrupt);
+  if (!options.picture.empty()) check_picture_path(options.picture);
   scenario::Library library;
   constexpr std::uint64_t kParts = 1000;
   std::unique_ptr<view::Progress> bar;
@@ -99,6 +102,7 @@ void run_plan(const Options& options) {
                                              : std::max(1U, std::thread::hardware_concurrency()),
                               .samples = options.samples,
                               .layouts = options.top,
+                              .front = options.front || !options.picture.empty(),
                               .exhaustive = options.exhaustive,
                               .stop = &interrupted,
                               .progress = [&](double share, const std::string& what) {
@@ -116,6 +120,7 @@ void run_plan(const Options& options) {
   const plan::Plan plan = plan::make_plan(goal_of(options), library, how);
   bar.reset();
   write_output(options.output, plan::render(plan, options.output.format));
+  if (!options.picture.empty()) write_picture(options.picture, plan::plan_picture(plan));
   if (options.write.empty()) return;
   for (const std::string& file : plan::write_scenarios(plan, options.write)) {
     fmt::print(stderr, "ridge: wrote {}\n", file);
@@ -159,6 +164,11 @@ void add_plan_command(CLI::App& app) {
       ->add_option("--threads", options->threads,
                    "Threads (default: one per core); the answer is the same for any number")
       ->check(whole_between(1, 1024));
+  command->add_flag("--front", options->front, "Also the best at other speeds than the SLA's");
+  command
+      ->add_option("--picture", options->picture,
+                   "Draw that front as an SVG or PNG file: throughput against speed")
+      ->type_name("FILE");
   command->add_flag("--exhaustive", options->exhaustive,
                     "Try every batch of every structure, to check the search");
   command

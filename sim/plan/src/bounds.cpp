@@ -267,8 +267,13 @@ struct Bounds::Impl {
   Probes<WholeKey, WholeTimes> wholes;
 };
 
-Bounds::Bounds(const Stocktaking& stock, std::int64_t most_micro_batches)
-    : impl_(std::make_unique<Impl>(stock, most_micro_batches)) {}
+Bounds::Bounds(const Stocktaking& stock, const Candidates& candidates) {
+  std::int64_t most_micro_batches = 1;
+  for (const auto& one : candidates.all) {
+    most_micro_batches = std::max(most_micro_batches, one.structure.micro_batches);
+  }
+  impl_ = std::make_unique<Impl>(stock, most_micro_batches);
+}
 Bounds::~Bounds() = default;
 
 Seconds Bounds::attention_floor(const Structure& s, std::int64_t requests) {

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cmath>
 #include <functional>
+#include <limits>
 
 #include <fmt/format.h>
 
@@ -69,16 +70,19 @@ class Planner {
     const auto start = std::chrono::steady_clock::now();
     Candidates all = candidates(stock());
     plan_.impossible = std::move(all.impossible);
-    const auto choices = search(stock(), all, options_, plan_.counts, plan_.partial);
+    Bounds bounds(stock(), all);
+    const auto choices = search(stock(), all, bounds, stock().goal().sla_tpot, options_,
+                                plan_.counts, plan_.partial);
     for (const Choice& choice : choices) {
       plan_.ranking.push_back({.choice = choice, .as_fitted = choice.requests});
     }
     if (plan_.ranking.empty() && !plan_.partial) {
-      plan_.near_misses = nearest(stock(), all, options_);
+      plan_.near_misses = nearest(stock(), all, bounds, options_);
     }
     draw();
     rank();
     explain();
+    if (options_.front) front(all, bounds);
     plan_.counts.seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     return std::move(plan_);
@@ -198,6 +202,27 @@ class Planner {
         beaten += drawn(one) > drawn(other) ? 1 : 0;
       }
       ranking[i].beats_next = static_cast<double>(beaten) / static_cast<double>(one.draws.size());
+    }
+  }
+
+  // The best at a ladder of speeds around the SLA's. One that another beats at a higher speed is
+  // left out.
+  void front(const Candidates& all, Bounds& bounds) {
+    constexpr std::array kTimesSla = {0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8};
+    PlanOptions options = options_;
+    options.layouts = 1;
+    options.each_strategy = false;
+    double worth = -std::numeric_limits<double>::infinity();
+    for (const double times : kTimesSla) {
+      if (stopped()) return;
+      const Seconds within = times * stock().goal().sla_tpot;
+      SearchCounts counts;
+      const auto best = search(stock(), all, bounds, within, options, counts, plan_.partial);
+      if (best.empty()) continue;
+      const double value = value_of(stock(), best[0].structure, best[0].tokens_per_second);
+      if (value <= worth) continue;
+      worth = value;
+      plan_.front.push_back({within, best[0]});
     }
   }
 

@@ -4,6 +4,8 @@
 #include "ridge/base/file.hpp"
 #include "ridge/base/format.hpp"
 #include "ridge/base/keys.hpp"
+#include "ridge/view/scatter_plot.hpp"
+#include "ridge/view/svg.hpp"
 #include "ridge/view/text_table.hpp"
 
 #include <algorithm>
@@ -176,6 +178,30 @@ std::string reasons(const Plan& plan) {
   return out;
 }
 
+double per_user(const Verdict& verdict) {
+  return 1.0 / verdict.mean_tpot.value();
+}
+double per_gpu(const Choice& choice) {
+  return choice.tokens_per_second / static_cast<double>(choice.structure.gpus());
+}
+
+std::string front_table(const Plan& plan) {
+  view::TextTable table;
+  table.column("within\nms");
+  table.column("tokens/s\nper user");
+  table.column("tokens/s\n/GPU");
+  table.column("GPUs");
+  table.column("deployment", view::Align::left);
+  table.column("split", view::Align::left);
+  for (const FrontPoint& point : plan.front) {
+    const Choice& c = point.choice;
+    table.row({ms(point.within), significant(per_user(c.verdict), 3), significant(per_gpu(c), 4),
+               fmt::format("{}", c.structure.gpus()), name_in(*plan.stock, c.structure),
+               words_of(c.structure)});
+  }
+  return table.text();
+}
+
 std::string table(const Plan& plan) {
   const Goal& goal = plan.stock->goal();
   std::string out = fmt::format("{}\n", plan.title);
@@ -204,6 +230,9 @@ std::string table(const Plan& plan) {
     }
   } else if (!plan.partial) {
     out += "Nothing that the goal allows is possible.\n";
+  }
+  if (!plan.front.empty()) {
+    out += "\nThe best at other speeds, with kernel times as fitted:\n" + front_table(plan);
   }
   if (!plan.impossible.empty()) {
     out += "\nImpossible:\n";
@@ -270,6 +299,15 @@ Json json_of(const Plan& plan) {
     entry["tpot_ms"] = miss.tpot.value() * 1e3;
     entry["times_sla"] = miss.tpot / goal.sla_tpot;
   }
+  Json& front = out["front"] = Json::array();
+  for (const FrontPoint& point : plan.front) {
+    Json& entry = front.emplace_back(structure_json(plan, point.choice.structure));
+    entry["within_ms"] = point.within.value() * 1e3;
+    entry["requests_per_launch"] = point.choice.requests;
+    entry["tpot_ms"] = point.choice.verdict.mean_tpot.value() * 1e3;
+    entry["tokens_per_s_per_user"] = per_user(point.choice.verdict);
+    entry["tokens_per_s_per_gpu"] = per_gpu(point.choice);
+  }
   Json& impossible = out["impossible"] = Json::array();
   for (const Impossible& one : plan.impossible) {
     impossible.push_back(
@@ -289,17 +327,17 @@ Json json_of(const Plan& plan) {
 
 std::string csv(const Plan& plan) {
   std::string out =
-      view::csv_line({"rank", "name", "model", "strategy", "on", "split", "gpus", "replicas",
-                      "batch", "tpot_ms", "tpot_p95_ms", "tokens_per_s_per_gpu",
+      view::csv_line({"list", "rank", "name", "model", "strategy", "on", "split", "gpus",
+                      "replicas", "batch", "tpot_ms", "tpot_p95_ms", "tokens_per_s_per_gpu",
                       "tokens_per_s_per_user", "usd_per_Mtok", "sla_met_share", "bound_by"}) +
       "\n";
   int number = 0;
+  const auto number_of = [](double value) { return fmt::format("{}", value); };
   for (const Ranked& r : plan.ranking) {
     const Structure& s = r.choice.structure;
-    const auto number_of = [](double value) { return fmt::format("{}", value); };
     const auto usd = r.report.usd_per_million_tokens();
     out += view::csv_line(
-               {fmt::format("{}", ++number), name_in(*plan.stock, s),
+               {"ranking", fmt::format("{}", ++number), name_in(*plan.stock, s),
                 plan.stock->models()[s.model]->name, s.strategy, gpus_words(*plan.stock, s),
                 words_of(s), fmt::format("{}", s.gpus()), fmt::format("{}", r.replicas),
                 fmt::format("{}", r.choice.requests * s.micro_batches * s.groups()),
@@ -308,6 +346,19 @@ std::string csv(const Plan& plan) {
                 number_of(r.report.tokens_per_second_per_gpu()),
                 number_of(r.report.tokens_per_second_per_user()), usd ? number_of(*usd) : "",
                 r.draws.empty() ? "" : number_of(r.sla_share), r.binds}) +
+           "\n";
+  }
+  number = 0;
+  for (const FrontPoint& point : plan.front) {
+    const Choice& c = point.choice;
+    const Structure& s = c.structure;
+    out += view::csv_line({"front", fmt::format("{}", ++number), name_in(*plan.stock, s),
+                           plan.stock->models()[s.model]->name, s.strategy,
+                           gpus_words(*plan.stock, s), words_of(s), fmt::format("{}", s.gpus()), "",
+                           fmt::format("{}", c.requests * s.micro_batches * s.groups()),
+                           number_of(c.verdict.mean_tpot.value() * 1e3),
+                           number_of(c.verdict.tpot.value() * 1e3), number_of(per_gpu(c)),
+                           number_of(per_user(c.verdict)), "", "", ""}) +
            "\n";
   }
   return out;
@@ -341,6 +392,35 @@ std::string render(const Plan& plan, view::OutputFormat format) {
   return table(plan);
 }
 
+std::string plan_picture(const Plan& plan) {
+  view::PlotSeries front{
+      .name = "best at each speed, as fitted", .color = view::svg::kColors[0], .connected = true};
+  for (auto point = plan.front.rbegin(); point != plan.front.rend(); ++point) {
+    const Choice& c = point->choice;
+    front.points.push_back(
+        {per_user(c.verdict), per_gpu(c),
+         fmt::format("{}: {}", name_in(*plan.stock, c.structure), words_of(c.structure))});
+  }
+  view::PlotSeries ranked{.name = "ranked, with room for draws",
+                          .color = view::svg::kColors[1],
+                          .radius = 5.0,
+                          .marker = view::PlotSeries::Marker::diamond,
+                          .labeled = true};
+  for (const Ranked& r : plan.ranking) {
+    ranked.points.push_back({r.report.tokens_per_second_per_user(),
+                             r.report.tokens_per_second_per_gpu(),
+                             name_in(*plan.stock, r.choice.structure)});
+  }
+  view::ScatterPlot plot{.title = plan.title,
+                         .subtitle = "simulated; kernel times calibrated",
+                         .x_label = "tokens/s per user",
+                         .y_label = "tokens/s per GPU"};
+  if (!plan.stock->calibrated()) plot.subtitle = "simulated; kernel times: theory";
+  plot.series.push_back(std::move(front));
+  plot.series.push_back(std::move(ranked));
+  return plot.svg();
+}
+
 std::vector<std::string> write_scenarios(const Plan& plan, const std::string& folder) {
   std::error_code failure;
   std::filesystem::create_directories(folder, failure);
@@ -349,6 +429,10 @@ std::vector<std::string> write_scenarios(const Plan& plan, const std::string& fo
   }
   std::vector<std::string> out;
   for (const Ranked& r : plan.ranking) {
+    if (r.scenario.scenario.model.spec) {
+      throw UserError(
+          "--write: a model that stands in the goal itself cannot be written: name its file there");
+    }
     const auto path = std::filesystem::path(folder) /
                       fmt::format("{}-{}.json", out.size() + 1,
                                   file_name(name_in(*plan.stock, r.choice.structure)));

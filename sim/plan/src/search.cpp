@@ -50,14 +50,14 @@ double requests_of(const Structure& s, std::int64_t requests) {
 
 class Search {
  public:
-  Search(const Stocktaking& stock, const Candidates& candidates, const PlanOptions& options,
-         SearchCounts& counts)
+  Search(const Stocktaking& stock, const Candidates& candidates, Bounds& bounds, Seconds limit,
+         const PlanOptions& options, SearchCounts& counts)
       : stock_(stock),
         all_(candidates.all),
         options_(options),
         counts_(counts),
-        limit_(stock.goal().sla_tpot),
-        bounds_(stock, most_micro_batches(all_)),
+        limit_(limit),
+        bounds_(bounds),
         hopes_(all_.size()),
         choices_(all_.size()) {}
 
@@ -112,11 +112,6 @@ class Search {
     }
   };
 
-  static std::int64_t most_micro_batches(const std::vector<Candidates::One>& all) {
-    std::int64_t most = 1;
-    for (const auto& one : all) most = std::max(most, one.structure.micro_batches);
-    return most;
-  }
   [[nodiscard]] bool stopped() const {
     return options_.stop != nullptr && options_.stop->load(std::memory_order_relaxed);
   }
@@ -164,12 +159,12 @@ class Search {
     const Structure& s = all_[i].structure;
     Hope& hope = hopes_[i];
     hope.estimate = hope.most;
-    constexpr double kPoor = 0.5;
+    constexpr double kPoor = 0.7;
     if (hope.most < kPoor * best_hope_) {
       hope.estimate *= kPoor;
       return;
     }
-    for (double share = 1.0; share > 0.1; share *= 0.8) {
+    for (double share = 1.0; share > 0.1; share *= 0.75) {
       const auto requests = std::max<std::int64_t>(
           1, std::llround(share * static_cast<double>(hope.of_batch.size())));
       const Seconds floor = bounds_.floor(s, requests);
@@ -203,9 +198,9 @@ class Search {
     const Structure& s = all_[i].structure;
     const auto best = best_.find(layout_of(s));
     if (best != best_.end() && most < best->second) return false;
+    if (most >= threshold_ || !options_.each_strategy) return most >= threshold_;
     const auto of_strategy = best_of_strategy_.find({s.model, s.strategy});
-    return most >= threshold_ || of_strategy == best_of_strategy_.end() ||
-           most >= of_strategy->second;
+    return of_strategy == best_of_strategy_.end() || most >= of_strategy->second;
   }
 
   // The batch with which it is worth most, of those within the SLA.
@@ -294,7 +289,9 @@ class Search {
     for (const Best& best : order) {
       const Choice& choice = *choices_[best.index];
       const bool first = told.insert({choice.structure.model, choice.structure.strategy}).second;
-      if (out.size() < options_.layouts || first) out.push_back(choice);
+      if (out.size() < options_.layouts || (first && options_.each_strategy)) {
+        out.push_back(choice);
+      }
     }
     return out;
   }
@@ -304,7 +301,7 @@ class Search {
   const PlanOptions& options_;
   SearchCounts& counts_;
   Seconds limit_;
-  Bounds bounds_;
+  Bounds& bounds_;
   std::vector<Hope> hopes_;
   std::vector<std::optional<Choice>> choices_;
   std::map<Layout, double> best_;
@@ -316,11 +313,8 @@ class Search {
 }  // namespace
 
 std::vector<NearMiss> nearest(const Stocktaking& stock, const Candidates& candidates,
-                              const PlanOptions& options) {
+                              Bounds& bounds, const PlanOptions& options) {
   const auto& all = candidates.all;
-  std::int64_t micro_batches = 1;
-  for (const auto& one : all) micro_batches = std::max(micro_batches, one.structure.micro_batches);
-  Bounds bounds(stock, micro_batches);
   std::vector<Seconds> floors(all.size());
   parallel_for(options.threads, all.size(), [&] {
     return [&](std::size_t i) {
@@ -357,11 +351,12 @@ std::vector<NearMiss> nearest(const Stocktaking& stock, const Candidates& candid
   return fastest();
 }
 
-std::vector<Choice> search(const Stocktaking& stock, const Candidates& candidates,
-                           const PlanOptions& options, SearchCounts& counts, bool& partial) {
+std::vector<Choice> search(const Stocktaking& stock, const Candidates& candidates, Bounds& bounds,
+                           Seconds limit, const PlanOptions& options, SearchCounts& counts,
+                           bool& partial) {
   counts.considered = candidates.considered;
   counts.possible = candidates.all.size();
-  return Search(stock, candidates, options, counts).run(partial);
+  return Search(stock, candidates, bounds, limit, options, counts).run(partial);
 }
 
 }  // namespace ridge::plan

@@ -18,8 +18,8 @@ namespace ridge::plan {
 
 class Bounds {
  public:
-  // The stock must outlive the bounds.
-  explicit Bounds(const Stocktaking& stock, std::int64_t most_micro_batches);
+  // Of these candidates. The stock must outlive the bounds.
+  Bounds(const Stocktaking& stock, const Candidates& candidates);
   ~Bounds();
 
   // Of a step with as many requests in each group and micro-batch; from any thread. Attention and

@@ -13,6 +13,7 @@
 
 #include "ridge/answer/simulation_report.hpp"
 #include "ridge/base/statistics.hpp"
+#include "ridge/plan/bounds.hpp"
 #include "ridge/plan/judge.hpp"
 #include "ridge/plan/structure.hpp"
 
@@ -30,7 +31,9 @@ namespace ridge::plan {
 struct PlanOptions {
   unsigned threads = 1;
   int samples = 100;
-  std::size_t layouts = 5;  // ranked; the best of each strategy is told besides
+  std::size_t layouts = 5;    // ranked
+  bool each_strategy = true;  // the best of each strategy is told besides
+  bool front = false;         // also the best at other speeds than the SLA's
   // Tries every structure with every batch.
   bool exhaustive = false;
   const std::atomic<bool>* stop = nullptr;
@@ -93,6 +96,12 @@ struct NearMiss {
   Seconds tpot;
 };
 
+// The best within another TPOT than the SLA's, with kernel times as fitted.
+struct FrontPoint {
+  Seconds within;
+  Choice choice;
+};
+
 struct Plan {
   std::string title;
   std::shared_ptr<const Stocktaking> stock;
@@ -101,6 +110,7 @@ struct Plan {
   std::vector<std::string> why;  // the first is first
   std::vector<WhatIf> what_ifs;
   std::vector<NearMiss> near_misses;
+  std::vector<FrontPoint> front;  // the fastest first, each worth more than those before
   std::vector<Impossible> impossible;
   SearchCounts counts;
   bool partial = false;
@@ -112,12 +122,13 @@ struct Plan {
 
 // The best structure of each layout with its batch, best first: what make_plan() ranks before draws
 // (the first `layouts`, and the best of each strategy).
+// `limit`: the TPOT that they shall keep to.
 [[nodiscard]] std::vector<Choice> search(const Stocktaking& stock, const Candidates& candidates,
-                                         const PlanOptions& options, SearchCounts& counts,
-                                         bool& partial);
+                                         Bounds& bounds, Seconds limit, const PlanOptions& options,
+                                         SearchCounts& counts, bool& partial);
 // The `layouts` fastest layouts with a request in each group and micro-batch, fastest first.
 [[nodiscard]] std::vector<NearMiss> nearest(const Stocktaking& stock, const Candidates& candidates,
-                                            const PlanOptions& options);
+                                            Bounds& bounds, const PlanOptions& options);
 
 // More is better, whatever the goal counts.
 [[nodiscard]] double value_of(const Stocktaking& stock, const Structure& structure,

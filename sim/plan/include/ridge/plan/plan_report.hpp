@@ -11,6 +11,9 @@ namespace ridge::plan {
 
 [[nodiscard]] std::string render(const Plan& plan, view::OutputFormat format);
 
+// Throughput against speed, of the front and the ranking, as SVG.
+[[nodiscard]] std::string plan_picture(const Plan& plan);
+
 // Each deployment of the ranking as a scenario of one replica in this folder, which is made where
 // there is none: "1-afd-5a2f.json" and so on. The names of the files. Throws UserError.
 std::vector<std::string> write_scenarios(const Plan& plan, const std::string& folder);
