@@ -8,6 +8,7 @@
 #include "ridge/base/format.hpp"
 #include "ridge/report/pages.hpp"
 #include "ridge/scenario/cost_scenario.hpp"
+#include "ridge/scenario/scenario_files.hpp"
 
 #include <memory>
 
@@ -30,18 +31,17 @@ struct Options {
   OutputOptions output;
 };
 
-// The scenario with what the command line put in place of its parts. A batch, prices and ways to
-// count are no keys of it: the command says them.
-view::PageQuestion question_of(const scenario::CostScenario& scenario, const report::Asked& how) {
-  const nlohmann::ordered_json question{{"kind", "cost"},
-                                        {"title", scenario.title},
-                                        {"models", scenario.models},
-                                        {"chips", scenario.chips},
-                                        {"context_tokens", scenario.contexts}};
-  return {.command = how.command,
-          .json = question.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace),
-          .file_name = "cost.json",
-          .again = "ridge cost"};
+// The scenario's file with what the command line put in place of its parts. A batch, prices and
+// ways to count are no keys of it: the command says them.
+view::PageQuestion question_of(const Options& options, const scenario::CostScenario& scenario,
+                               const report::Asked& how) {
+  auto question = report::question_of(scenario::scenario_path(options.scenario), how, "ridge cost");
+  auto document = nlohmann::ordered_json::parse(question.json);
+  if (!options.models.empty()) document["models"] = split_list(options.models, "--model");
+  if (!options.chips.empty()) document["chips"] = split_list(options.chips, "--chip");
+  if (!options.contexts.empty()) document["context_tokens"] = scenario.contexts;
+  question.json = document.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  return question;
 }
 
 void run_cost(const Options& options) {
@@ -56,8 +56,6 @@ void run_cost(const Options& options) {
   answer::CostQuestion question;
   question.models = models_or(options.models, scenario);
   question.chips = chips_or(options.chips, scenario);
-  if (!options.models.empty()) scenario.models = split_list(options.models, "--model");
-  if (!options.chips.empty()) scenario.chips = split_list(options.chips, "--chip");
   question.contexts = scenario.contexts;
   question.prices = answer::parse_prices(options.price, "--price");
   if (options.batch > 0.0) question.assumptions.batch = options.batch;
@@ -65,7 +63,7 @@ void run_cost(const Options& options) {
   const answer::CostReport report = answer::answer(question);
   if (!options.report.empty()) {
     write_file(options.report,
-               report::cost_page(report, scenario.title, question_of(scenario, how), how));
+               report::cost_page(report, scenario.title, question_of(options, scenario, how), how));
   }
   write_output(options.output, answer::render(report, options.output.format));
 }
