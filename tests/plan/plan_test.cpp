@@ -173,6 +173,44 @@ TEST(Plan, TheFrontIsTheBestAtEachSpeed) {
   EXPECT_THAT(plan_picture(plan), HasSubstr("tokens/s per user"));
 }
 
+// A chip that is cheap, and of which there are too few for both pools.
+TEST(Plan, UnlikePoolsAreFoundWhereTheyAreCheaper) {
+  LocatedGoal goal = test::small_goal(test::small_moe(2), {"h20", "h800"}, 16, 0.6);
+  goal.goal.chips[0].gpus = 8;
+  goal.goal.allowed.strategies = {"afd"};
+  goal.goal.allowed.micro_batches = {1, 2};
+  const auto best_with = [&](double price) {
+    goal.goal.chips[0].price = UsdPerSecond{price / 3600.0};
+    const Plan plan = plan_of(goal, {.threads = 2, .samples = 0});
+    const Structure& s = plan.ranking.at(0).choice.structure;
+    return s.attention_chip != s.ffn_chip;
+  };
+  EXPECT_TRUE(best_with(0.2));
+  EXPECT_FALSE(best_with(20.0));
+}
+
+// Also where some structures have no use for them: those leave them out of their scenarios.
+TEST(Plan, GoesByWhatIsAssumedOfLinks) {
+  LocatedGoal goal = test::small_goal(test::small_moe(2), {"h800"}, 16, 0.8);
+  goal.goal.allowed.micro_batches = {1, 2};
+  const auto afd = [&] {
+    const Plan plan = plan_of(goal, {.threads = 2, .samples = 0});
+    EXPECT_GE(plan.ranking.size(), 3U);
+    double best = 0.0;
+    for (const Ranked& r : plan.ranking) {
+      if (r.choice.structure.split()) best = std::max(best, r.tokens_per_second_per_gpu());
+    }
+    return best;
+  };
+  const double ideal = afd();
+  goal.goal.assumptions.network.transport = {
+      .overhead = Seconds{20e-6}, .efficiency = 0.8, .source = "a test"};
+  goal.goal.assumptions.network.copies = decode::Copies::per_node;
+  goal.goal.assumptions.scale_up.transport = {
+      .overhead = Seconds{5e-6}, .efficiency = 0.8, .source = "a test"};
+  EXPECT_LT(afd(), ideal);
+}
+
 TEST(Plan, WhatIsImpossibleHasItsReasons) {
   LocatedGoal goal = test::small_goal(test::small_moe(2), {"h800"}, 48, 0.6);
   scenario::Library library;

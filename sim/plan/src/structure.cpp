@@ -60,6 +60,27 @@ std::vector<std::int64_t> powers_of_two_to(std::int64_t most) {
   return out;
 }
 
+// Of what is assumed of links, a scenario refuses what it has no use for.
+void drop_what_has_no_effect(const Structure& s, scenario::Scenario& scenario) {
+  scenario::Network& network = scenario.network;
+  if (s.collectives == decode::CollectiveTiming::kernel_model) {
+    scenario.scale_up = {};
+    scenario.scale_up.transport.source = "of no effect: the kernel model times collectives";
+    if (!s.split()) {
+      network = {};
+      network.transport.source = scenario.scale_up.transport.source;
+    }
+  }
+  if (s.strategy != kWideExpertParallel) {
+    network.copies = decode::Copies::per_expert;
+    network.nodes_per_token.reset();
+  }
+  if (!s.split()) {
+    network.model = decode::NetworkModel::ports;
+    network.fabric.reset();
+  }
+}
+
 // The same text for problems that differ in their numbers alone.
 std::string without_numbers(const std::string& text) {
   std::string out;
@@ -213,6 +234,7 @@ scenario::LocatedScenario Stocktaking::scenario_of(const Structure& s,
   }
   scenario.network = goal.assumptions.network;
   scenario.scale_up = goal.assumptions.scale_up;
+  drop_what_has_no_effect(s, scenario);
   scenario::ClosedLoop loop;
   loop.requests_per_group = requests * s.micro_batches;
   loop.steady = true;
