@@ -24,6 +24,11 @@ const Ledger& report() {
   return kLedger;
 }
 
+const Ledger& serving() {
+  static const Ledger kLedger = predict_ledger("serving", 0);
+  return kLedger;
+}
+
 const LedgerRow& row(const Ledger& ledger, const std::string& figure) {
   for (const LedgerRow& each : ledger.rows) {
     if (each.figure == figure) return each;
@@ -43,6 +48,36 @@ TEST(Ledger, ShippedLedgersFitTheirSchema) {
         JsonDocument::read(std::string(RIDGE_SOURCE_DIR) + "/scenarios/ledger/" + name + ".json");
     EXPECT_EQ(test::JsonSchema("ledger").violations(document.json()), "") << name;
   }
+}
+
+// By hand: three times 20 % too low, 10 % too low and 30 % too high, and a rate 25 % too high, so a
+// time 20 % too low. Their median: half way between -20 % and -10 %; of the sizes 10, 20, 20 and
+// 30 %: 20 %.
+TEST(Ledger, ErrorsOfGroupsAreOfTimeAndARateCountsByItsInverse) {
+  Ledger ledger;
+  const auto add = [&](double predicted, bool rate) {
+    LedgerRow& row = ledger.rows.emplace_back();
+    row.group = {.kind = rate ? "rates" : "times"};
+    row.measured = 100.0;
+    row.predicted = predicted;
+    row.more_is_better = rate;
+  };
+  add(80.0, false);
+  add(90.0, false);
+  add(130.0, false);
+  add(125.0, true);
+  const auto group = [&](const std::string& name) {
+    for (const GroupError& each : group_errors(ledger)) {
+      if (each.name == name && (each.by == "kind" || each.by == "all")) return each;
+    }
+    throw InvariantError("no group " + name);
+  };
+  EXPECT_NEAR(group("times").bias, -0.10, 1e-12);
+  EXPECT_NEAR(group("rates").bias, -0.20, 1e-12);
+  EXPECT_NEAR(group("").bias, -0.15, 1e-12);
+  EXPECT_NEAR(group("").median, 0.20, 1e-12);
+  EXPECT_NEAR(group("").worst, 0.30, 1e-12);
+  EXPECT_EQ(group("").rows, 4U);
 }
 
 TEST(Ledger, ThePartsOfALayerAddUpToItsTime) {
@@ -154,6 +189,24 @@ TEST(Ledger, JsonCarriesTheParts) {
   const auto json = nlohmann::json::parse(render(report(), view::OutputFormat::json));
   EXPECT_EQ(json["rows"].size(), report().rows.size());
   EXPECT_FALSE(json["rows"][0]["parts"].empty());
+}
+
+TEST(Ledger, JsonCarriesWhatManyRowsSayTogether) {
+  const Ledger& ledger = serving();
+  const auto json = nlohmann::json::parse(render(ledger, view::OutputFormat::json));
+  EXPECT_EQ(json["rows"][0]["group"]["kind"], ledger.rows[0].group.kind);
+  EXPECT_EQ(json["rows"][0]["note"], ledger.rows[0].note);
+  ASSERT_EQ(json["without"].size(), ledger.without.size());
+  EXPECT_EQ(json["without"][0]["what"], ledger.without[0].what);
+  EXPECT_EQ(json["without"][0]["groups"].size(), json["groups"].size());
+}
+
+TEST(Ledger, TheTableNamesEveryFigureThatCannotBeAsked) {
+  const Ledger& ledger = serving();
+  const std::string table = render(ledger, view::OutputFormat::table);
+  const std::string left_out = table.substr(table.find("What cannot be asked"));
+  ASSERT_FALSE(ledger.left_out.empty());
+  for (const LedgerGap& gap : ledger.left_out) EXPECT_THAT(left_out, HasSubstr(gap.figure));
 }
 
 }  // namespace

@@ -95,6 +95,11 @@ const Kind kKinds[] = {
     {"Cost", {"cost"}, false, {"Each model on each chip", "step-3 on h20"}},
     {"Reproduction", {"reproduce", "step3"}, false, {"figures as printed"}},
     {"Ledger", {"reproduce", "step3", "--measured", "--samples", "0"}, true, {"within 10 %"}},
+    {"ServingLedger",
+     {"reproduce", "serving", "--measured", "--samples", "0"},
+     true,
+     {"Bias of time", "without uneven experts", "What cannot be asked",
+      "even routing was imposed"}},
 };
 
 class EveryReport : public testing::TestWithParam<Kind> {};

@@ -6,7 +6,6 @@
 #include "ridge/evidence/reproduction.hpp"
 #include "ridge/report/pages.hpp"
 
-#include <filesystem>
 #include <memory>
 
 #include <CLI/CLI.hpp>
@@ -32,10 +31,14 @@ void run_ledger(const Options& options) {
       options.serving.empty() ? evidence::predict_ledger(options.reproduction, options.samples)
                               : evidence::predict_serving_table(options.serving, options.samples);
   if (!options.page.empty()) {
-    const std::string name = std::filesystem::path(options.page).filename().string();
-    write_file(options.page, evidence::ledger_page(
-                                 ledger, fmt::format("ridge reproduce {} --measured --page docs/{}",
-                                                     options.reproduction, name)));
+    const std::string what = options.serving.empty()
+                                 ? fmt::format("{} --measured", options.reproduction)
+                                 : fmt::format("--serving {}", options.serving);
+    const std::string draws =
+        options.samples == Options{}.samples ? "" : fmt::format(" --samples {}", options.samples);
+    write_file(options.page,
+               evidence::ledger_page(ledger, fmt::format("ridge reproduce {} --page {}{}", what,
+                                                         options.page, draws)));
   }
   if (!options.report.empty()) write_file(options.report, report::ledger_page(ledger, how));
   write_output(options.output, evidence::render(ledger, options.output.format));

@@ -18,7 +18,6 @@
 #include <cmath>
 #include <filesystem>
 #include <optional>
-#include <set>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -79,9 +78,10 @@ void predict_simulation(JsonObject& entry, const std::string& file, int samples,
   const auto located = changed_scenario(reference, changes);
   const answer::SimulationReport report = answer::simulate(scenario::resolve(located, library));
   row.provenance = report.provenance;
+  row.links = report.link_provenance;
   add_stage_parts(report, row);
   const auto& figure = answer::simulation_figure(names[*chosen]);
-  row.unit = figure.spec.unit;
+  name_figure(figure.spec, row);
   row.predicted = figure.shown(report);
   if (samples == 0) return;
   row.interval = answer::uncertainty_of(located, library, samples).interval(figure.spec.name);
@@ -331,10 +331,6 @@ LedgerRow predict(const JsonNode& node, int samples, scenario::Library& library)
   return row;
 }
 
-std::string short_provenance(const LedgerRow& row) {
-  return row.provenance.substr(0, row.provenance.find(' '));
-}
-
 std::string interval_words(const LedgerRow& row) {
   if (!row.interval) return "-";
   return fmt::format("{} to {}", significant(row.interval->low, 4),
@@ -382,16 +378,8 @@ std::string table(const Ledger& ledger) {
               fmt::format("{:+.1f} %", 100.0 * row.error()), interval_words(row),
               short_provenance(row)});
   }
-  // The column has no room for the held-out errors; without them nobody should believe a figure.
-  std::set<std::string> told;
-  std::string kernels;
-  for (const LedgerRow& row : ledger.rows) {
-    if (row.provenance != short_provenance(row) && told.insert(row.provenance).second) {
-      kernels += row.provenance + "\n";
-    }
-  }
-  return ledger.title + "\n\n" + text.text() + kernels + "\n" + summary(ledger) +
-         groups_text(ledger) + without_text(ledger) + gaps_text(ledger);
+  return ledger.title + "\n\n" + text.text() + provenance_text(ledger) + "\n" + summary(ledger) +
+         tables_text(ledger);
 }
 
 std::string csv(const Ledger& ledger) {
@@ -421,24 +409,40 @@ std::string json(const Ledger& ledger) {
          {"measured", row.measured},
          {"predicted", row.predicted},
          {"error", row.error()},
+         {"time_error", row.time_error()},
          {"interval", row.interval ? Json{row.interval->low, row.interval->high} : Json(nullptr)},
          {"provenance", row.provenance},
+         {"links", row.links},
          {"source", row.source},
          {"explanation", row.explanation},
+         {"note", row.note},
          {"parts_unit", row.parts_unit},
          {"parts", parts}});
+    if (row.group.kind.empty()) continue;
+    rows.back()["group"] = {{"kind", row.group.kind},
+                            {"model", row.group.model},
+                            {"chip", row.group.chip},
+                            {"engine", row.group.engine}};
   }
   Json out{{"title", ledger.title}, {"rows", rows}};
-  for (const GroupError& group : group_errors(ledger)) {
-    out["groups"].push_back({{"by", group.by},
-                             {"name", group.name},
-                             {"rows", group.rows},
-                             {"median_error", group.median},
-                             {"p90_error", group.p90},
-                             {"worst_error", group.worst},
-                             {"bias", group.bias},
-                             {"intervals", group.intervals},
-                             {"in_interval", group.covered}});
+  const auto groups = [](const std::vector<GroupError>& errors) {
+    Json list = Json::array();
+    for (const GroupError& group : errors) {
+      list.push_back({{"by", group.by},
+                      {"name", group.name},
+                      {"rows", group.rows},
+                      {"median_error", group.median},
+                      {"p90_error", group.p90},
+                      {"worst_error", group.worst},
+                      {"bias", group.bias},
+                      {"intervals", group.intervals},
+                      {"in_interval", group.covered}});
+    }
+    return list;
+  };
+  if (const auto errors = group_errors(ledger); !errors.empty()) out["groups"] = groups(errors);
+  for (const LedgerWithout& without : ledger.without) {
+    out["without"].push_back({{"what", without.what}, {"groups", groups(without.groups)}});
   }
   for (const LedgerGap& gap : ledger.left_out) {
     out["left_out"].push_back(
@@ -483,6 +487,13 @@ Ledger read_ledger(const std::string& name_or_path, const std::string& table, in
   }
   diagnostics.throw_if_errors();
   if (!terms) return ledger;
+  if (!table.empty()) {
+    ledger.title = fmt::format("How far off is Ridge from {}?",
+                               std::filesystem::path(table).filename().string());
+    ledger.comment =
+        "Serving measurements beside what Ridge predicts, read on the terms of the shipped ledger; "
+        "nothing was fitted to them.";
+  }
   const std::string path =
       table.empty() ? (std::filesystem::path(document.name()).parent_path() / rows).string()
                     : table;
@@ -574,17 +585,18 @@ std::string parts_words(const LedgerRow& row) {
 
 // Of many rows: what they say together first.
 std::string grouped_page(const Ledger& ledger, const std::string& command) {
-  std::string out = page_head(ledger, command) + "\n" + summary(ledger) + groups_page(ledger) +
-                    without_page(ledger) + gaps_page(ledger);
+  std::string out = page_head(ledger, command) + "\n" + summary(ledger) + tables_page(ledger) +
+                    provenance_page(ledger);
   out +=
       "\n## Every figure\n\nParts in ms of a step's critical path.\n\n"
-      "| figure | engine | measured | predicted | error | 90 % interval | parts | notes | source "
-      "|\n| --- | --- | ---: | ---: | ---: | ---: | --- | --- | --- |\n";
+      "| figure | engine | measured | predicted | error | 90 % interval | kernel times | parts | "
+      "notes | source |\n"
+      "| --- | --- | ---: | ---: | ---: | ---: | --- | --- | --- | --- |\n";
   for (const LedgerRow& row : ledger.rows) {
-    out += fmt::format("| {} | {} | {} {} | {} | {:+.1f} % | {} | {} | {} | {} |\n", row.figure,
-                       row.group.engine, significant(row.measured, 4), row.unit,
+    out += fmt::format("| {} | {} | {} {} | {} | {:+.1f} % | {} | {} | {} | {} | {} |\n",
+                       row.figure, row.group.engine, significant(row.measured, 4), row.unit,
                        significant(row.predicted, 4), 100.0 * row.error(), interval_words(row),
-                       parts_words(row), row.note, row.source);
+                       short_provenance(row), parts_words(row), row.note, row.source);
   }
   return out;
 }

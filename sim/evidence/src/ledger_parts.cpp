@@ -6,27 +6,79 @@
 #include <array>
 #include <cmath>
 #include <set>
-#include <utility>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 namespace ridge::evidence {
 
-// The critical path of a step by stage, and what waited before it.
-void add_stage_parts(const answer::SimulationReport& report, LedgerRow& row) {
+void name_figure(const view::FigureSpec& figure, LedgerRow& row) {
+  row.unit = figure.unit;
+  row.more_is_better = figure.unit.starts_with("tok/s");
+}
+
+void add_stage_parts(const answer::SimulationReport& report, LedgerRow& row, double share) {
   const decode::SimulationResult& r = report.result;
   if (r.critical_steps == 0) return;
   row.parts_unit = "ms of a step's critical path";
   const auto add = [&](const std::array<double, decode::kStages>& seconds, const char* suffix) {
     for (std::size_t stage = 0; stage < decode::kStages; ++stage) {
       if (seconds[stage] <= 0.0) continue;
-      row.parts.push_back({fmt::format("{}{}", name_of(static_cast<decode::Stage>(stage)), suffix),
-                           1e3 * seconds[stage] / static_cast<double>(r.critical_steps)});
+      const std::string what =
+          fmt::format("{}{}", name_of(static_cast<decode::Stage>(stage)), suffix);
+      auto part = std::find_if(row.parts.begin(), row.parts.end(),
+                               [&](const LedgerPart& each) { return each.what == what; });
+      if (part == row.parts.end()) part = row.parts.insert(part, {what, 0.0});
+      part->value += share * 1e3 * seconds[stage] / static_cast<double>(r.critical_steps);
     }
   };
   add(r.critical_service, "");
   add(r.critical_queue, ": waiting for it");
+}
+
+std::string short_provenance(const LedgerRow& row) {
+  return row.provenance.substr(0, row.provenance.find(' '));
+}
+
+namespace {
+
+// Each once, in the order of the rows.
+struct Provenances {
+  std::vector<std::string> kernels;  // those with more to say than their short names
+  std::vector<std::string> links;
+};
+
+Provenances provenances(const Ledger& ledger) {
+  Provenances out;
+  const auto add = [](std::vector<std::string>& list, const std::string& words) {
+    if (std::find(list.begin(), list.end(), words) == list.end()) list.push_back(words);
+  };
+  for (const LedgerRow& row : ledger.rows) {
+    if (row.provenance != short_provenance(row)) add(out.kernels, row.provenance);
+    if (!row.links.empty()) add(out.links, row.links);
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string provenance_text(const Ledger& ledger) {
+  const Provenances all = provenances(ledger);
+  std::string out;
+  for (const std::string& kernels : all.kernels) out += kernels + "\n";
+  for (const std::string& links : all.links) out += fmt::format("links: {}\n", links);
+  return out;
+}
+
+std::string provenance_page(const Ledger& ledger) {
+  const Provenances all = provenances(ledger);
+  std::string out = "\n## What the predictions rest on\n";
+  const auto list = [&](std::string_view what, const std::vector<std::string>& entries) {
+    if (!entries.empty()) out += fmt::format("\n{}:\n\n- {}\n", what, fmt::join(entries, "\n- "));
+  };
+  list("Kernel times", all.kernels);
+  list("Links, where messages go over wires that no collective was measured on", all.links);
+  return out;
 }
 
 std::vector<GroupError> group_errors(const Ledger& ledger) {
@@ -43,8 +95,8 @@ std::vector<GroupError> group_errors(const Ledger& ledger) {
     std::vector<double> sizes;
     for (const LedgerRow& row : ledger.rows) {
       if (!belongs(row)) continue;
-      errors.push_back(row.error());
-      sizes.push_back(std::abs(row.error()));
+      errors.push_back(row.time_error());
+      sizes.push_back(std::abs(row.time_error()));
       if (!row.interval) continue;
       ++group.intervals;
       const bool covered = row.interval->low <= row.measured && row.measured <= row.interval->high;
@@ -73,71 +125,44 @@ std::vector<GroupError> group_errors(const Ledger& ledger) {
 
 namespace {
 
-constexpr std::array kGroupColumns = {"by",  "",      "rows", "median error",
-                                      "p90", "worst", "bias", "in interval"};
-
-std::vector<std::string> group_cells(const GroupError& group) {
-  const auto percent = [](double share) { return fmt::format("{:.1f} %", 100.0 * share); };
-  return {group.by,
-          group.name,
-          fmt::format("{}", group.rows),
-          percent(group.median),
-          percent(group.p90),
-          percent(group.worst),
-          fmt::format("{:+.1f} %", 100.0 * group.bias),
-          group.intervals == 0 ? "-" : fmt::format("{} of {}", group.covered, group.intervals)};
+std::string percent(double share) {
+  return fmt::format("{:.1f} %", 100.0 * share);
+}
+std::string signed_percent(double share) {
+  return fmt::format("{:+.1f} %", 100.0 * share);
 }
 
-// Each reason once, with the figures that it keeps from being asked.
-std::vector<std::pair<std::string, std::vector<const LedgerGap*>>> gaps_by_reason(
-    const Ledger& ledger) {
-  std::vector<std::pair<std::string, std::vector<const LedgerGap*>>> out;
-  for (const LedgerGap& gap : ledger.left_out) {
-    auto found = std::find_if(out.begin(), out.end(),
-                              [&](const auto& entry) { return entry.first == gap.reason; });
-    if (found == out.end()) found = out.insert(out.end(), {gap.reason, {}});
-    found->second.push_back(&gap);
+LedgerTable groups_table(const Ledger& ledger) {
+  LedgerTable table{
+      .heading = "By kind, model, chip and engine",
+      .words =
+          "Errors of groups are of time, a throughput counted by its inverse. Bias of time is "
+          "their median; below 0: Ridge is too fast.",
+      .columns = {"by", "", "rows", "median error", "p90", "worst", "bias of time", "in interval"},
+      .names = 2};
+  for (const GroupError& group : group_errors(ledger)) {
+    if (!table.rows.empty() && table.rows.back().front() != group.by) {
+      table.rules.push_back(table.rows.size());
+    }
+    table.rows.push_back(
+        {group.by, group.name, fmt::format("{}", group.rows), percent(group.median),
+         percent(group.p90), percent(group.worst), signed_percent(group.bias),
+         group.intervals == 0 ? "-" : fmt::format("{} of {}", group.covered, group.intervals)});
   }
-  return out;
+  return table;
 }
-
-std::vector<std::string_view> figures_of(const std::vector<const LedgerGap*>& gaps) {
-  std::vector<std::string_view> out;
-  for (const LedgerGap* gap : gaps) out.emplace_back(gap->figure);
-  return out;
-}
-
-}  // namespace
-
-std::string groups_text(const Ledger& ledger) {
-  const auto groups = group_errors(ledger);
-  if (groups.empty()) return {};
-  view::TextTable errors;
-  for (std::size_t i = 0; i < kGroupColumns.size(); ++i) {
-    errors.column(kGroupColumns[i], i < 2 ? view::Align::left : view::Align::right);
-  }
-  for (std::size_t i = 0; i < groups.size(); ++i) {
-    if (i > 0 && groups[i].by != groups[i - 1].by) errors.rule();
-    errors.row(group_cells(groups[i]));
-  }
-  return "\n" + errors.text();
-}
-
-namespace {
 
 // One line for the predictions as they are, and one without each thing; a column for each kind.
-struct WithoutTable {
-  std::vector<std::string> columns;
-  std::vector<std::vector<std::string>> rows;
-};
-
-WithoutTable without_table(const Ledger& ledger) {
-  WithoutTable table{{"median error, bias"}, {}};
+LedgerTable without_table(const Ledger& ledger) {
+  LedgerTable table{.heading = "What each part of the prediction is worth",
+                    .columns = {"median error, bias of time"},
+                    .rules = {1}};
+  if (ledger.without.empty()) return table;
   const auto add = [&](const std::string& what, const std::vector<GroupError>& groups) {
     auto& row = table.rows.emplace_back(1, what);
     for (const GroupError& group : groups) {
       if (group.by != "kind" && group.by != "all") continue;
-      row.push_back(fmt::format("{:.1f} %, {:+.1f} %", 100.0 * group.median, 100.0 * group.bias));
+      row.push_back(fmt::format("{}, {}", percent(group.median), signed_percent(group.bias)));
       if (table.rows.size() == 1) table.columns.push_back(group.by == "all" ? "all" : group.name);
     }
   };
@@ -148,58 +173,57 @@ WithoutTable without_table(const Ledger& ledger) {
   return table;
 }
 
+// Each reason once, with the figures that it keeps from being asked.
+LedgerTable gaps_table(const Ledger& ledger) {
+  LedgerTable table{.heading = "What cannot be asked", .columns = {"why", "figures"}, .names = 2};
+  for (const LedgerGap& gap : ledger.left_out) {
+    const auto found = std::find_if(table.rows.begin(), table.rows.end(),
+                                    [&](const auto& row) { return row.front() == gap.reason; });
+    if (found == table.rows.end()) {
+      table.rows.push_back({gap.reason, gap.figure});
+    } else {
+      found->back() += ", " + gap.figure;
+    }
+  }
+  return table;
+}
+
 }  // namespace
 
-std::string without_text(const Ledger& ledger) {
-  if (ledger.without.empty()) return {};
-  const WithoutTable table = without_table(ledger);
-  view::TextTable text;
-  for (std::size_t i = 0; i < table.columns.size(); ++i) {
-    text.column(table.columns[i], i == 0 ? view::Align::left : view::Align::right);
-  }
-  for (std::size_t i = 0; i < table.rows.size(); ++i) {
-    text.row(table.rows[i]);
-    if (i == 0) text.rule();
-  }
-  return "\n" + text.text();
+std::vector<LedgerTable> ledger_tables(const Ledger& ledger) {
+  std::vector<LedgerTable> out = {groups_table(ledger), without_table(ledger), gaps_table(ledger)};
+  std::erase_if(out, [](const LedgerTable& table) { return table.rows.empty(); });
+  return out;
 }
 
-std::string without_page(const Ledger& ledger) {
-  if (ledger.without.empty()) return {};
-  const WithoutTable table = without_table(ledger);
-  std::string out = fmt::format("\n## What each part of the prediction is worth\n\n| {} |\n| --- |",
-                                fmt::join(table.columns, " | "));
-  for (std::size_t i = 1; i < table.columns.size(); ++i) out += " ---: |";
-  for (const auto& row : table.rows) out += fmt::format("\n| {} |", fmt::join(row, " | "));
-  return out + "\n";
-}
-
-std::string gaps_text(const Ledger& ledger) {
-  if (ledger.left_out.empty()) return {};
-  std::string out = fmt::format("\n{} measured figures cannot be asked\n", ledger.left_out.size());
-  for (const auto& [reason, gaps] : gaps_by_reason(ledger)) {
-    out += fmt::format("  {}: {}\n", gaps.size(), reason);
+std::string tables_text(const Ledger& ledger) {
+  std::string out;
+  for (const LedgerTable& table : ledger_tables(ledger)) {
+    view::TextTable text;
+    for (std::size_t i = 0; i < table.columns.size(); ++i) {
+      text.column(table.columns[i], i < table.names ? view::Align::left : view::Align::right);
+    }
+    for (std::size_t i = 0; i < table.rows.size(); ++i) {
+      if (std::count(table.rules.begin(), table.rules.end(), i) > 0) text.rule();
+      text.row(table.rows[i]);
+    }
+    out += fmt::format("\n{}\n\n{}", table.heading, text.text());
+    if (!table.words.empty()) out += table.words + "\n";
   }
   return out;
 }
 
-std::string groups_page(const Ledger& ledger) {
-  const auto groups = group_errors(ledger);
-  if (groups.empty()) return {};
-  std::string out = fmt::format("\n## By kind, model, chip and engine\n\n| {} |\n",
-                                fmt::join(kGroupColumns, " | "));
-  out += "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |\n";
-  for (const GroupError& group : groups) {
-    out += fmt::format("| {} |\n", fmt::join(group_cells(group), " | "));
-  }
-  return out;
-}
-
-std::string gaps_page(const Ledger& ledger) {
-  if (ledger.left_out.empty()) return {};
-  std::string out = "\n## What cannot be asked\n\n";
-  for (const auto& [reason, gaps] : gaps_by_reason(ledger)) {
-    out += fmt::format("- {} ({}): {}\n", reason, gaps.size(), fmt::join(figures_of(gaps), ", "));
+std::string tables_page(const Ledger& ledger) {
+  std::string out;
+  for (const LedgerTable& table : ledger_tables(ledger)) {
+    out += fmt::format("\n## {}\n\n", table.heading);
+    if (!table.words.empty()) out += table.words + "\n\n";
+    out += fmt::format("| {} |\n|", fmt::join(table.columns, " | "));
+    for (std::size_t i = 0; i < table.columns.size(); ++i) {
+      out += i < table.names ? " --- |" : " ---: |";
+    }
+    for (const auto& row : table.rows) out += fmt::format("\n| {} |", fmt::join(row, " | "));
+    out += "\n";
   }
   return out;
 }

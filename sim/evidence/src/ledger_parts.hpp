@@ -2,6 +2,7 @@
 #pragma once
 
 #include "ridge/evidence/ledger.hpp"
+#include "ridge/view/figure.hpp"
 
 #include <cstddef>
 #include <string>
@@ -9,16 +10,22 @@
 
 namespace ridge::evidence {
 
-// The critical path of a step by stage, and what waited before it.
-void add_stage_parts(const answer::SimulationReport& report, LedgerRow& row);
+// What a row is told in, and which way is better.
+void name_figure(const view::FigureSpec& figure, LedgerRow& row);
 
-// As tables for people; empty where there is none.
-[[nodiscard]] std::string groups_text(const Ledger& ledger);
-[[nodiscard]] std::string without_text(const Ledger& ledger);
-[[nodiscard]] std::string gaps_text(const Ledger& ledger);
-// As sections of a page.
-[[nodiscard]] std::string groups_page(const Ledger& ledger);
-[[nodiscard]] std::string without_page(const Ledger& ledger);
-[[nodiscard]] std::string gaps_page(const Ledger& ledger);
+// The critical path of a step by stage, and what waited before it; of several simulations each by
+// its share.
+void add_stage_parts(const answer::SimulationReport& report, LedgerRow& row, double share = 1.0);
+
+// "calibrated:h800", without its held-out error.
+[[nodiscard]] std::string short_provenance(const LedgerRow& row);
+
+// What kernel times and links rest on, where a column has no room for it; without the held-out
+// errors nobody should believe a figure.
+[[nodiscard]] std::string provenance_text(const Ledger& ledger);
+[[nodiscard]] std::string provenance_page(const Ledger& ledger);
+// ledger_tables() for a terminal and as sections of a page.
+[[nodiscard]] std::string tables_text(const Ledger& ledger);
+[[nodiscard]] std::string tables_page(const Ledger& ledger);
 
 }  // namespace ridge::evidence

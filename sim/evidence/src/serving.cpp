@@ -107,6 +107,8 @@ std::optional<CannotAsk> apply_weights(const ServingRow& row, models::ModelSpec&
 
 // ---- the question -------------------------------------------------------------------------------
 
+constexpr std::string_view kTimePerToken = "tpot_ms";  // of the figures of a simulation
+
 struct Question {
   LedgerRow row;
   // With fewer and with more requests, where their mean number is not whole.
@@ -120,7 +122,9 @@ struct Question {
 };
 
 const ServingEngine* engine_of(const ServingRow& row, const ServingTerms& terms) {
-  for (const std::string& words : {small(row.engine), small(row.source), small(row.cautions)}) {
+  std::vector<std::string> places = {small(row.engine)};
+  if (!row.engine_column) places = {small(row.source), small(row.cautions)};
+  for (const std::string& words : places) {
     for (const ServingEngine& engine : terms.engines) {
       for (const std::string& name : engine.names) {
         if (has(words, name)) return &engine;
@@ -130,17 +134,40 @@ const ServingEngine* engine_of(const ServingRow& row, const ServingTerms& terms)
   return nullptr;
 }
 
+// Whether the GPUs that decode work on prompts too.
+std::variant<bool, CannotAsk> shares_with_prefill(const ServingRow& row) {
+  const std::string words = small(row.strategy);
+  if (has(words, "afd")) {
+    return CannotAsk{"how attention and FFN share its chips is not among the columns"};
+  }
+  if (words.empty() || has(words, "disaggregat") || has(words, "decode alone")) return false;
+  // "TP" and no more is an engine on one node that does both.
+  if (words.starts_with("aggregated") || words == "tp") return true;
+  // Words on the cut ("TP16, 2 nodes") say nothing of prompts.
+  if (words.starts_with("tp") || words.starts_with("dp") || words.starts_with("ep")) return false;
+  return CannotAsk{fmt::format("the strategy \"{}\" is not known", row.strategy)};
+}
+
+// How a worker lies on its nodes.
+struct Layout {
+  bool one_group = false;  // tensor parallelism alone
+  bool over_nodes = false;
+  [[nodiscard]] bool wide() const { return over_nodes && !one_group; }
+  [[nodiscard]] std::string_view kind(bool shares) const {
+    if (over_nodes) return one_group ? "tensor parallel over nodes" : "wide EP";
+    return shares ? "one node, with prefill" : "one node";
+  }
+};
+
 class Asker {
  public:
   Asker(const std::string& file, const ServingTerms& terms, scenario::Library& library)
       : file_(file), terms_(terms), library_(library) {}
 
   std::variant<Question, CannotAsk> ask(const ServingRow& row) const {
-    const std::string strategy = small(row.strategy);
-    const bool apart = has(strategy, "disaggregat");
-    if (has(strategy, "afd")) {
-      return CannotAsk{"how attention and FFN share its chips is not among the columns"};
-    }
+    const auto strategy = shares_with_prefill(row);
+    if (const auto* problem = std::get_if<CannotAsk>(&strategy)) return *problem;
+    const bool shares = std::get<bool>(strategy);
     Question question;
     scenario::Scenario scenario;
     scenario.title = row.id;
@@ -152,40 +179,39 @@ class Asker {
       scenario.deployment.step_overhead = engine->step_overhead;
       scenario.deployment.execution = engine->execution;
     }
-    if (auto problem = kernels(row, engine, scenario)) return *problem;
-    const std::int64_t node = over_nodes(scenario);
-    const bool wide = is_wide(scenario);
-    if (wide && engine != nullptr) scenario.deployment.execution = engine->execution_over_nodes;
+    if (auto problem = kernels(row, scenario)) return *problem;
+    scenario::Pool& gpus = std::get<scenario::WholePool>(scenario.deployment.pools).gpus;
+    const auto node = library_.chip(gpus.chip.name)->chips_per_server.value;
+    if (!node) return CannotAsk{fmt::format("how many {} a server holds is not known", row.chip)};
+    const Layout layout{.one_group = gpus.attention_tensor_parallel == gpus.gpus_per_instance,
+                        .over_nodes = gpus.gpus_per_instance > *node};
+    if (engine != nullptr) {
+      if (layout.wide()) prefer(engine->kernels_over_nodes, gpus);
+      prefer(engine->kernels, gpus);
+    }
+    if (layout.one_group && layout.over_nodes) time_by_wires(scenario);
+    if (layout.wide() && engine != nullptr) {
+      scenario.deployment.execution = engine->execution_over_nodes;
+    }
     // Copies are made by a balancer of the experts' load, and one comes with expert parallelism
     // over nodes.
-    const bool balanced = wide || row.redundant_experts.value_or(0.0) > 0.0;
+    const bool balanced = layout.wide() || row.redundant_experts.value_or(0.0) > 0.0;
     if (!balanced && (engine == nullptr || !engine->even_routing)) {
       scenario.noise.experts = scenario::PowerLawExperts{terms_.popularity_exponent};
     }
     if (auto problem = cache(row, scenario)) return *problem;
     if (auto problem = requests(row, scenario, question)) return *problem;
 
-    const scenario::Pool& gpus = std::get<scenario::WholePool>(scenario.deployment.pools).gpus;
-    const bool one_group = gpus.attention_tensor_parallel == gpus.gpus_per_instance;
     LedgerGroup& group = question.row.group;
     group.model = scenario.model.spec->title;
     group.chip = gpus.chip.name;
     group.engine = engine == nullptr ? "other" : engine->title;
-    const bool shares = !apart && strategy.starts_with("aggregated");
-    group.kind = gpus.gpus_per_instance > node
-                     ? (one_group ? "tensor parallel over nodes" : "wide EP")
-                 : shares || (strategy == "tp") ? "one node, with prefill"
-                                                : "one node";
-    if (shares || strategy == "tp") {
-      if (!one_group) return CannotAsk{"prefill on the same GPUs under data-parallel attention"};
-      if (!row.isl || !row.osl || !row.concurrency) {
-        return CannotAsk{"prefill on the same GPUs, of unstated length or concurrency"};
+    group.kind = layout.kind(shares);
+    if (shares) {
+      if (!layout.one_group) {
+        return CannotAsk{"prefill on the same GPUs under data-parallel attention"};
       }
-      if (terms_.prompts) question.prompts = *row.concurrency - 1.0;
-      question.answer_tokens = *row.osl;
-      question.prefill = {.tokens = *row.isl,
-                          .decoding = *row.concurrency,
-                          .mixed = engine != nullptr && engine->mixes_prefill};
+      if (auto problem = prompts(row, engine, gpus, question)) return *problem;
     }
     question.row.figure = figure_words(row, gpus);
     question.row.measured = row.value;
@@ -195,16 +221,6 @@ class Asker {
   }
 
  private:
-  [[nodiscard]] std::int64_t node_of(const scenario::Pool& gpus) const {
-    return library_.chip(gpus.chip.name)->chips_per_server.value.value_or(8);
-  }
-  // Expert parallelism over nodes.
-  [[nodiscard]] bool is_wide(const scenario::Scenario& scenario) const {
-    const auto& gpus = std::get<scenario::WholePool>(scenario.deployment.pools).gpus;
-    return scenario.deployment.strategy == "wide_expert_parallel" &&
-           gpus.gpus_per_instance > node_of(gpus);
-  }
-
   std::optional<CannotAsk> model(const ServingRow& row, scenario::Scenario& out) const {
     const std::string name = named(terms_.models, row.model);
     const auto known = models::model_names();
@@ -222,7 +238,7 @@ class Asker {
     const std::int64_t dp = whole(row.attention_dp);
     gpus.gpus_per_instance = tp * dp;
     if (row.gpus && gpus.gpus_per_instance > whole(row.gpus)) {
-      return CannotAsk{"more ranks than chips: a chip of several dies"};
+      return CannotAsk{"attention is cut for more ranks than there are GPUs"};
     }
     gpus.attention_tensor_parallel = tp;
     const auto* moe = first_moe(*out.model.spec);
@@ -243,8 +259,7 @@ class Asker {
     } else {
       return CannotAsk{"data-parallel attention with experts that are sliced"};
     }
-    const bool overlaps = small(row.overlap) == "yes";
-    d.micro_batches = overlaps ? 2 : 1;
+    d.micro_batches = row.overlap == "yes" ? 2 : 1;
     d.collectives = decode::CollectiveTiming::kernel_model;
     out.measurement = scenario::MeasuredSteps{.warmup = 2, .steps = 4};
     if (const std::int64_t drafts = whole(row.drafts, 0); drafts > 0) {
@@ -274,7 +289,7 @@ class Asker {
     const std::string metric = small(row.metric);
     const std::string unit = small(row.unit);
     if (has(metric, "tpot") && unit == "ms") {
-      out.figure = "tpot_ms";
+      out.figure = kTimePerToken;
     } else if (has(metric, "throughput") && unit == "tokens/s/gpu") {
       out.figure = "tokens_per_s_per_gpu";
     } else {
@@ -283,8 +298,7 @@ class Asker {
     return std::nullopt;
   }
 
-  std::optional<CannotAsk> kernels(const ServingRow& row, const ServingEngine* engine,
-                                   scenario::Scenario& out) const {
+  std::optional<CannotAsk> kernels(const ServingRow& row, scenario::Scenario& out) const {
     scenario::Pool& gpus = std::get<scenario::WholePool>(out.deployment.pools).gpus;
     const std::string chip = named(terms_.chips, row.chip);
     const auto chips = hw::chip_names();
@@ -299,9 +313,6 @@ class Asker {
       return CannotAsk{fmt::format("no kernel was measured on {} or a chip like it", row.chip)};
     }
     gpus.kernel_model = "calibrated:" + name;
-    if (engine == nullptr) return std::nullopt;
-    if (is_wide(out)) prefer(engine->kernels_over_nodes, gpus);
-    prefer(engine->kernels, gpus);
     return std::nullopt;
   }
 
@@ -317,18 +328,32 @@ class Asker {
     }
   }
 
-  // GPUs of a node; sums over several are timed by their wires, since no measured collective is.
-  std::int64_t over_nodes(scenario::Scenario& out) const {
-    const scenario::Pool& gpus = std::get<scenario::WholePool>(out.deployment.pools).gpus;
-    const std::int64_t node = node_of(gpus);
-    if (out.deployment.strategy == "tensor_parallel" && gpus.gpus_per_instance > node) {
-      out.deployment.collectives = decode::CollectiveTiming::links;
-      out.scale_up.transport = terms_.within_node;
-      out.network.transport = terms_.between_nodes;
-      // That kernel reaches the GPUs of one node.
-      out.deployment.execution.all_reduce_with_norm = false;
+  // Sums over several nodes, since no collective over them was measured.
+  void time_by_wires(scenario::Scenario& out) const {
+    out.deployment.collectives = decode::CollectiveTiming::links;
+    out.scale_up.transport = terms_.within_node;
+    out.network.transport = terms_.between_nodes;
+    // That kernel reaches the GPUs of one node.
+    out.deployment.execution.all_reduce_with_norm = false;
+  }
+
+  // Of others, on the GPUs that decode. The table counts the requests of all workers, and a request
+  // waits for the prompts of its own.
+  std::optional<CannotAsk> prompts(const ServingRow& row, const ServingEngine* engine,
+                                   const scenario::Pool& gpus, Question& out) const {
+    if (out.figure != kTimePerToken) return CannotAsk{"throughput with prefill on the same GPUs"};
+    if (!row.isl || !row.osl || !row.concurrency || !row.gpus) {
+      return CannotAsk{
+          "prefill on the same GPUs, of unstated length, concurrency or number of GPUs"};
     }
-    return node;
+    const double requests =
+        *row.concurrency * static_cast<double>(gpus.gpus_per_instance) / *row.gpus;
+    if (terms_.prompts) out.prompts = std::max(0.0, requests - 1.0);
+    out.answer_tokens = *row.osl;
+    out.prefill = {.tokens = *row.isl,
+                   .decoding = requests,
+                   .mixed = engine != nullptr && engine->mixes_prefill};
+    return std::nullopt;
   }
 
   // The cache's format as stated; where it is not, BF16, and FP8 where that does not fit.
@@ -424,16 +449,12 @@ class Asker {
 
 // ---- the answer ---------------------------------------------------------------------------------
 
-struct Answer {
-  double value = 0.0;
-  double prefill_ms = 0.0;
-  answer::SimulationReport report;  // of the last simulation
-};
-
-Answer answer_to(const Question& question, scenario::Library& library,
-                 std::optional<scenario::CalibrationDraw> draw) {
-  Answer out;
+// Into what the row predicts, and of what that is made.
+void answer_to(const Question& question, scenario::Library& library,
+               std::optional<scenario::CalibrationDraw> draw, LedgerRow& row) {
   const auto& figure = answer::simulation_figure(question.figure);
+  name_figure(figure.spec, row);
+  double prefill_ms = 0.0;
   for (std::size_t i = 0; i < question.scenarios.size(); ++i) {
     const auto& located = question.scenarios[i];
     auto resolved = scenario::resolve(located, library, draw);
@@ -441,29 +462,28 @@ Answer answer_to(const Question& question, scenario::Library& library,
     if (i == 0 && question.prompts > 0.0) {
       const Seconds wait =
           question.prompts * prefill_wait(resolved.input.deployment, question.prefill);
-      out.prefill_ms = 1e3 * wait.value() / question.answer_tokens;
+      prefill_ms = 1e3 * wait.value() / question.answer_tokens;
     }
-    out.report = answer::simulate(std::move(resolved), {.floor = false});
+    const auto report = answer::simulate(std::move(resolved), {.floor = false});
     const double share = i == 1 ? question.upper_share : 1.0 - question.upper_share;
-    out.value += share * figure.shown(out.report);
+    row.predicted += share * figure.shown(report);
+    row.provenance = report.provenance;
+    row.links = report.link_provenance;
+    add_stage_parts(report, row, share);
   }
-  if (question.figure == "tpot_ms") out.value += out.prefill_ms;
-  return out;
+  row.predicted += prefill_ms;
+  if (prefill_ms > 0.0) row.parts.push_back({"prompts of others", prefill_ms});
 }
 
 LedgerRow predict(Question& question, int samples, scenario::Library& library) {
-  Answer answer = answer_to(question, library, {});
   LedgerRow row = std::move(question.row);
-  row.unit = answer::simulation_figure(question.figure).spec.unit;
-  row.predicted = answer.value;
-  row.provenance = answer.report.provenance;
-  add_stage_parts(answer.report, row);
-  if (answer.prefill_ms > 0.0) row.parts.push_back({"prompts of others", answer.prefill_ms});
+  answer_to(question, library, {}, row);
   if (samples > 0) {
     std::vector<double> drawn;
     for (int i = 1; i <= samples; ++i) {
-      const scenario::CalibrationDraw draw{static_cast<std::uint64_t>(i)};
-      drawn.push_back(answer_to(question, library, draw).value);
+      LedgerRow again;
+      answer_to(question, library, scenario::CalibrationDraw{static_cast<std::uint64_t>(i)}, again);
+      drawn.push_back(again.predicted);
     }
     row.interval = interval_90(std::move(drawn));
   }

@@ -104,6 +104,10 @@ class Table {
                        message);
   }
 
+  [[nodiscard]] bool has_column(std::string_view name) const {
+    return std::find(columns_.begin(), columns_.end(), name) != columns_.end();
+  }
+
   void read_header(const CsvReader& reader) {
     const auto known = known_columns();
     for (const std::string_view cell : reader.cells()) {
@@ -112,13 +116,13 @@ class Table {
         error(reader.line(), "",
               fmt::format("unknown column \"{}\"{}; the columns are {}", name,
                           did_you_mean(name, known), fmt::join(known, ", ")));
-      } else if (std::find(columns_.begin(), columns_.end(), name) != columns_.end()) {
+      } else if (has_column(name)) {
         error(reader.line(), "", fmt::format("column \"{}\" stands here twice", name));
       }
       columns_.push_back(name);
     }
     const auto require = [&](std::string_view name) {
-      if (std::find(columns_.begin(), columns_.end(), name) != columns_.end()) return;
+      if (has_column(name)) return;
       error(reader.line(), "", fmt::format("column \"{}\" is missing", name));
     };
     require(kValue);
@@ -142,7 +146,7 @@ class Table {
   }
 
   ServingRow read_row(const CsvReader& reader) {
-    ServingRow row{.line = reader.line()};
+    ServingRow row{.line = reader.line(), .engine_column = has_column("engine")};
     for (std::size_t i = 0; i < columns_.size(); ++i) {
       const std::string_view cell = reader.cells()[i];
       const std::string& name = columns_[i];
@@ -163,6 +167,11 @@ class Table {
         if (column.name != name || cell.empty()) continue;
         row.*column.cell = number(reader, name, cell, column.min, column.whole);
       }
+    }
+    static constexpr std::array<std::string_view, 4> kOverlaps = {"", "yes", "no", "unknown"};
+    if (std::find(kOverlaps.begin(), kOverlaps.end(), row.overlap) == kOverlaps.end()) {
+      error(reader.line(), "overlap",
+            fmt::format("expected yes, no, unknown or an empty cell, got \"{}\"", row.overlap));
     }
     if (row.acceptance && *row.acceptance > 1.0) {
       error(reader.line(), "acceptance",

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 
 #include <fmt/format.h>
 
@@ -11,6 +12,19 @@ namespace {
 
 view::PageQuestion command_only(const Asked& asked) {
   return {.command = asked.command, .json = "", .file_name = "", .again = ""};
+}
+
+// Its columns are sorted by the numbers that their cells begin with.
+view::PageTable page_table(const evidence::LedgerTable& table) {
+  view::PageTable out;
+  for (std::size_t i = 0; i < table.columns.size(); ++i) {
+    out.columns.push_back({table.columns[i], i >= table.names});
+  }
+  for (const auto& row : table.rows) {
+    auto& cells = out.rows.emplace_back();
+    for (const std::string& cell : row) cells.push_back({cell, std::strtod(cell.c_str(), nullptr)});
+  }
+  return out;
 }
 
 }  // namespace
@@ -108,11 +122,16 @@ std::string ledger_page(const evidence::Ledger& ledger, const Asked& asked) {
                                         : ""},
                           {row.provenance},
                           {row.source},
-                          {row.explanation}});
+                          {row.explanation.empty() ? row.note : row.explanation}});
   }
   plot.series.push_back(std::move(dots));
   plot.lines.push_back({.across = true, .value = 0.0, .label = "as measured"});
   page.charts({plot});
+  for (const evidence::LedgerTable& sums : evidence::ledger_tables(ledger)) {
+    page.section(sums.heading);
+    if (!sums.words.empty()) page.paragraph(sums.words);
+    page.table(page_table(sums));
+  }
   page.section("Figures");
   page.table(table);
   page.question(command_only(asked));

@@ -33,7 +33,9 @@ struct LedgerRow {
   double measured = 0;
   double predicted = 0;
   std::optional<Interval> interval;  // 90 % of the draws of calibrations and seeds
-  std::string provenance;            // "theory", "calibrated:h800"
+  bool more_is_better = false;       // a rate: what is too high is too fast
+  std::string provenance;            // of kernel times: "theory", "calibrated:h800"
+  std::string links;                 // of messages: their overheads and efficiencies
   std::string source;                // of the measured figure
   std::string explanation;
   std::string note;  // in a few words, where rows are many
@@ -45,6 +47,11 @@ struct LedgerRow {
 
   // (predicted - measured) / measured.
   [[nodiscard]] double error() const { return predicted / measured - 1.0; }
+  // The same of the time behind the figure, so that a sign says the same of times and of rates:
+  // below 0, Ridge is too fast.
+  [[nodiscard]] double time_error() const {
+    return more_is_better ? measured / predicted - 1.0 : error();
+  }
 };
 
 // A measured figure that Ridge cannot be asked.
@@ -54,15 +61,15 @@ struct LedgerGap {
   std::string reason;
 };
 
-// How far off the rows of one group are.
+// How far off the rows of one group are, in time.
 struct GroupError {
   std::string by;  // "kind", "model", "chip", "engine"; "all"
   std::string name;
   std::size_t rows = 0;
-  double median = 0.0;  // of |error|, as p90 and worst
+  double median = 0.0;  // of |time_error()|, as p90 and worst
   double p90 = 0.0;
   double worst = 0.0;
-  double bias = 0.0;  // median of the error
+  double bias = 0.0;  // median of time_error(): below 0, Ridge is too fast
   std::size_t intervals = 0;
   std::size_t covered = 0;  // rows that lie in theirs
 };
@@ -83,6 +90,18 @@ struct Ledger {
 
 // None where the rows are of no group.
 [[nodiscard]] std::vector<GroupError> group_errors(const Ledger& ledger);
+
+// What many rows say together, and what is left out, in words: the first columns are names.
+struct LedgerTable {
+  std::string heading;
+  std::string words;  // what the columns mean
+  std::vector<std::string> columns;
+  std::size_t names = 1;
+  std::vector<std::vector<std::string>> rows;
+  std::vector<std::size_t> rules;  // rows that begin something new
+};
+// Those that have rows.
+[[nodiscard]] std::vector<LedgerTable> ledger_tables(const Ledger& ledger);
 
 // Told the share done before each entry: whether to go on.
 using GoOn = std::function<bool(double share)>;

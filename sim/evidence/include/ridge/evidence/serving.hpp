@@ -19,6 +19,7 @@ namespace ridge::evidence {
 // A line of the table. What is empty there is empty, or nothing, here.
 struct ServingRow {
   std::size_t line = 0;
+  bool engine_column = false;  // where there is none, source and cautions may name the engine
   std::string id;
   std::string source;
   std::string engine;
