@@ -10,8 +10,8 @@
 
 namespace ridge::kernels::bench {
 
-/// What a run needs of the machine it runs on: the real one (main.host.cu), the emulated device, or, in
-/// the tests of the harness, one that fails in every way.
+/// What a run needs of the machine it runs on: the real one (main.host.cu), the emulated device,
+/// or, in the tests of the harness, one that fails in every way.
 struct Platform {
   const std::vector<Family>& families;
   /// Why there is nothing to run on, in a sentence, or nothing.

@@ -15,7 +15,8 @@ constexpr Seconds transfer_time(Bytes payload, BytesPerSecond bandwidth) {
 constexpr Bytes kPayload{1e6};
 constexpr BytesPerSecond kBandwidth{50e9};
 
-// clang-format off: each mistake stands on one line.
+// Each mistake stands on one line.
+// clang-format off
 #if defined(CASE_AddingBytesToSeconds)
 constexpr auto kSum = Seconds{1.0} + MISTAKE_HERE(kPayload, Seconds{2.0});
 #elif defined(CASE_SwappingArguments)

@@ -146,7 +146,8 @@ class Placing {
 JsonDocument with_values(const JsonDocument& document, const JsonDocument& values,
                          Library& library) {
   if (!values.json().is_object()) {
-    throw UserError(fmt::format("{}: expected an object from JSON pointers to values", values.name()));
+    throw UserError(
+        fmt::format("{}: expected an object from JSON pointers to values", values.name()));
   }
   Json json = document.json();
   Diagnostics diagnostics;

@@ -54,7 +54,8 @@ enum class Use : std::uint8_t {
 void order_curves(Calibration& calibration);
 
 // Prefers these kernels, the first most, before those preferred so far, and puts their curves
-// first. A star stands for any letters: of all that are so named, the fastest answers. Throws UserError where no curve is of such a kernel, naming those that there are.
+// first. A star stands for any letters: of all that are so named, the fastest answers. Throws
+// UserError where no curve is of such a kernel, naming those that there are.
 void prefer(Calibration& calibration, const std::vector<std::string>& kernels);
 
 // The same kernels on another chip of the generation. Of a matrix rate and of a bandwidth from
