@@ -24,6 +24,8 @@ TEST(Catalog, TakesAPathForAPath) {
   const Catalog models("a model", "models/data");
   EXPECT_EQ(models.resolve("mine.json"), "mine.json");
   EXPECT_EQ(models.resolve("./mine"), "./mine");
+  EXPECT_EQ(models.resolve("page.html"), "page.html");
+  EXPECT_EQ(models.resolve("-"), "-");
   EXPECT_EQ(models.resolve("step-3").filename(), "step-3.json");
 }
 

@@ -4,6 +4,7 @@
 #include "ridge/view/page.hpp"
 #include "temporary_file.hpp"
 
+#include <filesystem>
 #include <fstream>
 #include <regex>
 #include <sstream>
@@ -157,6 +158,21 @@ TEST(Report, FindsTheFilesOfItsScenarioFromItsOwnFolder) {
   ASSERT_EQ(replay.outcome.status, 0) << replay.outcome.err;
   const Outcome again = ridge({"simulate", replay.path()});
   EXPECT_EQ(again.status, 0) << again.err;
+}
+
+// As any path in a file, a page's counts from the folder of that file.
+TEST(Report, MayBeTheScenarioOfASweepBesideIt) {
+  const TemporaryFile sweep("sweep.json", R"({"kind": "sweep", "title": "Of a page",
+      "base": {"kind": "simulate", "scenario": "page.html"},
+      "axes": [{"pointer": "/scenario/deployment/micro_batches", "values": [2, 3]}],
+      "columns": ["tpot_ms"]})");
+  const std::string page =
+      (std::filesystem::path(sweep.path()).parent_path() / "page.html").string();
+  const Outcome written =
+      ridge({"simulate", "step3-2a2f-4k-fp8", "--samples", "0", "--report", page});
+  ASSERT_EQ(written.status, 0) << written.err;
+  const Outcome outcome = ridge({"sweep", sweep.path()});
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
 }
 
 TEST(Report, WithoutAQuestionIsNoScenario) {

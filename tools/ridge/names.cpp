@@ -1,5 +1,6 @@
 #include "names.hpp"
 
+#include "ridge/base/catalog.hpp"
 #include "ridge/base/error.hpp"
 #include "ridge/base/format.hpp"
 
@@ -7,10 +8,6 @@
 #include <fmt/ranges.h>
 
 namespace ridge::tools {
-
-bool is_path(std::string_view name) {
-  return name.ends_with(".json") || name.find('/') != std::string_view::npos || name == "-";
-}
 
 namespace {
 

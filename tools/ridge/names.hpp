@@ -25,7 +25,4 @@ namespace ridge::tools {
 [[nodiscard]] std::vector<hw::ChipSpec> chips_or(const std::string& listed,
                                                  const scenario::CostScenario& scenario);
 
-// Whether this is to be read as a path rather than looked up.
-[[nodiscard]] bool is_path(std::string_view name);
-
 }  // namespace ridge::tools

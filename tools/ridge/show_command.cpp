@@ -5,6 +5,7 @@
 #include "ridge/answer/calibration_card.hpp"
 #include "ridge/answer/chip_card.hpp"
 #include "ridge/answer/model_card.hpp"
+#include "ridge/base/catalog.hpp"
 #include "ridge/base/error.hpp"
 #include "ridge/base/format.hpp"
 #include "ridge/base/nearest_name.hpp"

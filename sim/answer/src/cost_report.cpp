@@ -51,6 +51,13 @@ void check_prices(const CostQuestion& question) {
   }
 }
 
+// Each token that shares a reading of the weights is a whole one.
+void check_batch(const std::optional<double>& batch) {
+  if (batch && !(*batch >= 1.0 && std::isfinite(*batch))) {
+    throw UserError(fmt::format("batch: expected a number of at least 1, got {}", *batch));
+  }
+}
+
 std::string price_words(const hw::ChipSpec& chip, const std::optional<hw::Price>& price) {
   if (!price) return fmt::format("{}: unknown", chip.name);
   return fmt::format("{}: {:g} USD/h ({}{})", chip.name, price->rate.value() * 3600.0, price->name,
@@ -121,6 +128,7 @@ Prices parse_prices(std::string_view text, std::string_view option) {
 
 CostReport answer(const CostQuestion& question) {
   check_prices(question);
+  check_batch(question.assumptions.batch);
   CostReport report;
   std::vector<std::optional<hw::theory::RooflineChip>> rooflines;
   std::vector<std::optional<hw::Price>> prices;

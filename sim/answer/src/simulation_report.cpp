@@ -5,6 +5,7 @@
 #include "pipeline_picture.hpp"
 #include "ridge/answer/simulation_figures.hpp"
 #include "ridge/base/file.hpp"
+#include "ridge/base/error.hpp"
 #include "ridge/base/format.hpp"
 #include "ridge/hwmodels/calibrated/calibrated_model.hpp"
 #include "ridge/view/terminal.hpp"
@@ -310,8 +311,16 @@ std::optional<Interval> Uncertainty::interval(std::string_view figure) const {
   return Interval{found->second.low * scale, found->second.high * scale};
 }
 
+void check_samples(int samples) {
+  if (samples < 0) {
+    throw UserError(
+        fmt::format("samples: expected a whole number of at least 0, got {}", samples));
+  }
+}
+
 Uncertainty uncertainty_of(const scenario::LocatedScenario& located, scenario::Library& library,
                            int samples, const std::atomic<bool>* stop) {
+  check_samples(samples);
   Uncertainty uncertainty;
   std::map<std::string, std::vector<double>, std::less<>> drawn;
   for (int i = 1; i <= samples; ++i) {
@@ -334,6 +343,7 @@ Uncertainty uncertainty_of(const scenario::LocatedScenario& located, scenario::L
 
 SimulationReport answer(const scenario::LocatedScenario& located, scenario::Library& library,
                         const RunOptions& options, std::optional<int> samples) {
+  if (samples) check_samples(*samples);
   SimulationReport report = simulate(scenario::resolve(located, library), options);
   constexpr int kUsualSamples = 20;
   const bool quick = report.theoretical_floor.has_value() && report.calibrated;

@@ -103,11 +103,13 @@ std::string some_names(const std::vector<std::string>& names) {
 
 }  // namespace
 
+bool is_path(std::string_view name_or_path) {
+  return name_or_path.ends_with(".json") || name_or_path.ends_with(".html") ||
+         name_or_path.find('/') != std::string_view::npos || name_or_path == "-";
+}
+
 fs::path Catalog::resolve(std::string_view name_or_path) const {
-  if (name_or_path.ends_with(".json") || name_or_path.ends_with(".html") ||
-      name_or_path.find('/') != std::string_view::npos || name_or_path == "-") {
-    return name_or_path;
-  }
+  if (is_path(name_or_path)) return name_or_path;
   if (std::find(names_.begin(), names_.end(), name_or_path) == names_.end()) {
     throw UserError(fmt::format("expected {} ({}) or the path of a JSON file, got \"{}\"{}", what_,
                                 some_names(names_), name_or_path,

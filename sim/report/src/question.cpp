@@ -1,5 +1,6 @@
 #include "ridge/report/question.hpp"
 
+#include "ridge/base/catalog.hpp"
 #include "ridge/base/json.hpp"
 
 #include <utility>
@@ -24,8 +25,7 @@ void move_paths(Json& value, const fs::path& from, const fs::path& to) {
   std::string text = value.get<std::string>();
   const bool calibrated = text.starts_with(kCalibrated);
   if (calibrated) text.erase(0, kCalibrated.size());
-  const bool may_be_path = text.find('/') != std::string::npos || text.ends_with(".json") ||
-                           text.ends_with(".csv") || text.ends_with(".gz");
+  const bool may_be_path = is_path(text) || text.ends_with(".csv") || text.ends_with(".gz");
   std::error_code ignored;
   if (!may_be_path || fs::path(text).is_absolute() || !fs::exists(from / text, ignored)) return;
   const fs::path moved = fs::relative(from / text, to, ignored);

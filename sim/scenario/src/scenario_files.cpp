@@ -21,8 +21,7 @@ std::filesystem::path scenario_path(const std::string& name_or_path) {
 }
 
 std::string reference_from(const std::string& scenario_file, const std::string& reference) {
-  const bool is_path = reference.ends_with(".json") || reference.find('/') != std::string::npos;
-  if (!is_path) return reference;
+  if (!is_path(reference) || reference == "-") return reference;
   return (std::filesystem::path(scenario_file).parent_path() / reference).string();
 }
 

@@ -103,6 +103,9 @@ struct RunOptions {
 [[nodiscard]] SimulationReport simulate(scenario::SimulationScenario scenario,
                                         const RunOptions& options = {});
 
+// Throws UserError for a number of samples that cannot be.
+void check_samples(int samples);
+
 // Runs the scenario `samples` times more, each with calibrations drawn again and a seed of its own;
 // not at all where there is no calibration to draw.
 [[nodiscard]] Uncertainty uncertainty_of(const scenario::LocatedScenario& located,
@@ -115,9 +118,9 @@ struct RunOptions {
                                       scenario::Library& library, const RunOptions& options = {},
                                       std::optional<int> samples = {});
 
-// A line for every request that arrived, warm-up included: when it came, was admitted, got its first
-// and its last token, and how many it got. Throws UserError for a closed loop, whose requests are
-// always there.
+// A line for every request that arrived, warm-up included: when it came, was admitted, got its
+// first and its last token, and how many it got. Throws UserError for a closed loop, whose requests
+// are always there.
 void check_requests(const scenario::SimulationScenario& scenario);
 [[nodiscard]] std::string requests_csv(const SimulationReport& report);
 

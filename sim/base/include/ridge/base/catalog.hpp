@@ -21,6 +21,10 @@ void use_data(std::filesystem::path root);
 // ~/.config/ridge. Empty where neither variable is set. It need not exist.
 [[nodiscard]] std::filesystem::path own_library();
 
+// Whether this is to be read as a path rather than looked up: it ends in ".json" or ".html" (a page
+// holds the question it answers), contains a '/' or is "-" (standard input).
+[[nodiscard]] bool is_path(std::string_view name_or_path);
+
 class Catalog {
  public:
   // `what` names the kind in messages ("a model"); `folder` is relative to the data root, and
@@ -31,10 +35,9 @@ class Catalog {
   [[nodiscard]] const std::vector<std::string>& names() const { return names_; }
   [[nodiscard]] const std::string& what() const { return what_; }
 
-  // The path itself where `name_or_path` ends in ".json" or ".html" (a page holds the question it
-  // answers), contains a '/' or is "-" (standard input), else the file of that name. Throws UserError with the nearest name where there is none,
-  // and where a shipped part and one's own share the name: neither silently stands in for the
-  // other.
+  // The path itself where it is one, else the file of that name. Throws UserError with the nearest
+  // name where there is none, and where a shipped part and one's own share the name: neither
+  // silently stands in for the other.
   [[nodiscard]] std::filesystem::path resolve(std::string_view name_or_path) const;
 
  private:
