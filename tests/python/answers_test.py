@@ -1,8 +1,10 @@
 """Answers are those of the command line, and pleasant to hold."""
 
+import copy
 import importlib.util
 import json
 import os
+import pickle
 import tempfile
 import unittest
 
@@ -10,6 +12,11 @@ import ridge
 from program import SOURCE, ridge as program, ridge_json, without_clock
 
 DEPLOYMENT = "step3-2a2f-4k-fp8"
+CONFIG = {
+    "model_type": "llama", "hidden_size": 4096, "intermediate_size": 14336,
+    "num_attention_heads": 32, "num_hidden_layers": 32, "num_key_value_heads": 8,
+    "vocab_size": 128256, "rms_norm_eps": 1e-5, "torch_dtype": "bfloat16",
+}
 
 
 class SameDigitsAsTheCommandLine(unittest.TestCase):
@@ -44,6 +51,33 @@ class SameDigitsAsTheCommandLine(unittest.TestCase):
         self.assertEqual(asked.to_dict(), ridge_json("sweep", "sweep-afd-micro-batches"))
         self.assertEqual(asked.to_csv(), program("sweep", "sweep-afd-micro-batches"))
 
+    def test_of_a_plan(self):
+        # Within 25 ms on few GPUs: little to search.
+        goal = {**ridge.goal("step3-h800"), "gpus": 16, "sla_tpot_ms": 25}
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "goal.json")
+            with open(path, "w", encoding="utf-8") as file:
+                json.dump(goal, file)
+            how = ("plan", path, "--samples", "5", "--top", "2", "--front")
+            told = ridge_json(*how)
+            self.assertTrue(told["ranking"] and told["front"])
+            table = program(*how, "--format", "csv")
+            picture = os.path.join(folder, "front.svg")
+            program(*how, "--picture", picture)
+            with open(picture, encoding="utf-8") as file:
+                drawn = file.read()
+            for asked in (
+                ridge.plan(goal, samples=5, top=2, front=True),
+                ridge.plan(path, samples=5, top=2, front=True, threads=2),
+                ridge.plan(
+                    "step3-h800", {"/gpus": 16, "/sla_tpot_ms": 25}, samples=5, top=2, front=True
+                ),
+            ):
+                self.assertEqual(asked.to_dict(), told)
+                self.assertEqual(asked.to_csv(), table)
+                self.assertEqual(asked._repr_svg_(), drawn)
+        self.assertIsNone(ridge.plan(goal, samples=0, top=1)._repr_svg_())
+
     def test_of_a_reproduction_and_a_ledger(self):
         self.assertEqual(ridge.reproduce("step3").to_dict(), ridge_json("reproduce", "step3"))
         self.assertEqual(
@@ -65,11 +99,7 @@ class SameDigitsAsTheCommandLine(unittest.TestCase):
                 file.write("\n".join(lines) + "\n")
             written = os.path.join(folder, "made-up.json")
             program("calibrate", measured, "--chip", "h800", "-o", written, "--base", "h800")
-            shares = []
-            asked = ridge.calibrate(
-                measured, "h800", name="made-up", base="h800", progress=shares.append
-            )
-            self.assertEqual(shares[-1], 1.0)
+            asked = ridge.calibrate(measured, "h800", name="made-up", base="h800")
             with open(written, encoding="utf-8") as file:
                 self.assertEqual(asked.to_dict(), json.load(file))
             saved = os.path.join(folder, "saved.json")
@@ -83,18 +113,13 @@ class SameDigitsAsTheCommandLine(unittest.TestCase):
         self.assertTrue(all("<svg" in plot for plot in asked.residuals().values()))
 
     def test_of_an_imported_model(self):
-        config = {
-            "model_type": "llama", "hidden_size": 4096, "intermediate_size": 14336,
-            "num_attention_heads": 32, "num_hidden_layers": 32, "num_key_value_heads": 8,
-            "vocab_size": 128256, "rms_norm_eps": 1e-5, "torch_dtype": "bfloat16",
-        }
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "small.json")
             with open(path, "w", encoding="utf-8") as file:
-                json.dump(config, file)
+                json.dump(CONFIG, file)
             told = json.loads(program("import", path))
             from_file = ridge.import_model(path)
-            from_dict = ridge.import_model(config, name="small")
+            from_dict = ridge.import_model(CONFIG, name="small")
         self.assertEqual(from_file.to_dict(), told)
         # A dict has no file to name as its source.
         del told["sources"]
@@ -120,6 +145,20 @@ class AnAnswer(unittest.TestCase):
         answer = ridge.cost()
         answer.to_dict()["rows"].clear()
         self.assertTrue(answer.rows)
+
+    def test_can_be_copied(self):
+        answer = ridge.cost()
+        for one in (answer, answer.rows[0], ridge.import_model(CONFIG)):
+            for copied in (copy.copy(one), copy.deepcopy(one)):
+                self.assertEqual(copied.to_dict(), one.to_dict())
+                self.assertIs(type(copied), type(one))
+
+    def test_can_be_pickled_with_its_figures(self):
+        answer = ridge.cost()
+        for one in (answer, answer.rows[0], ridge.import_model(CONFIG)):
+            again = pickle.loads(pickle.dumps(one))
+            self.assertEqual(again.to_dict(), one.to_dict())
+        self.assertEqual(pickle.loads(pickle.dumps(answer)).rows[0].chip, answer.rows[0].chip)
 
     def test_shows_as_the_command_line_does(self):
         os.environ["COLUMNS"] = "100"
@@ -154,7 +193,7 @@ class AnAnswer(unittest.TestCase):
 
 class WhatShips(unittest.TestCase):
     def test_is_listed_as_the_command_line_lists_it(self):
-        for kind in ("models", "chips", "calibrations", "scenarios"):
+        for kind in ("models", "chips", "calibrations", "scenarios", "goals"):
             self.assertEqual(getattr(ridge, kind)(), program("list", kind, "--names").split())
 
     def test_can_be_read_changed_and_asked_again(self):

@@ -35,10 +35,21 @@ class LongWork(unittest.TestCase):
         self.assert_prompt(begun)
 
     def test_in_a_ledger_ends_at_ctrl_c(self):
+        begun = time.monotonic()
+        ridge.reproduce("step3", measured=True, samples=100)
+        whole = time.monotonic() - begun
+        threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+        begun = time.monotonic()
+        with self.assertRaises(KeyboardInterrupt):
+            ridge.reproduce("step3", measured=True, samples=100)
+        # The entry at hand is finished first.
+        self.assertLess(time.monotonic() - begun, whole / 2)
+
+    def test_in_a_plan_ends_at_ctrl_c(self):
         threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
         begun = time.monotonic()
         with self.assertRaises(KeyboardInterrupt):
-            ridge.reproduce("step3", measured=True, samples=50)
+            ridge.plan("step3-h800", samples=10000, exhaustive=True)
         self.assert_prompt(begun)
 
     def test_tells_how_far_it_is_on_the_thread_that_asked(self):
@@ -52,6 +63,8 @@ class LongWork(unittest.TestCase):
         ridge.simulate(DEPLOYMENT, {"/measurement/steps": 3000}, samples=0, progress=progress)
         self.assertEqual(told, sorted(told))
         self.assertEqual(told[-1], 1.0)
+        # Not only the first and the last.
+        self.assertGreater(len(set(told)), 2)
         self.assertEqual(threads, {threading.get_ident()})
 
     def test_ends_with_what_its_callback_raises(self):

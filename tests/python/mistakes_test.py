@@ -73,6 +73,27 @@ class AMistake(unittest.TestCase):
         with self.assertRaisesRegex(TypeError, "what JSON can hold"):
             ridge.simulate(DEPLOYMENT, {"/deployment/micro_batches": object()})
 
+    def test_in_a_number_that_no_question_can_have_is_told(self):
+        samples = "samples: expected a whole number of at least 0, got -1"
+        for ask in (
+            lambda: ridge.simulate(DEPLOYMENT, samples=-1),
+            lambda: ridge.reproduce("step3", measured=True, samples=-1),
+            lambda: ridge.plan("step3-h800", samples=-1),
+        ):
+            self.assertEqual(str(self.mistake(ask)), samples)
+        for batch in (0, -1, 0.5, float("nan"), float("inf")):
+            error = self.mistake(lambda: ridge.cost(batch=batch))
+            self.assertRegex(str(error), "^batch: expected a number of at least 1, got ")
+        self.assertTrue(ridge.cost(batch=1).rows)
+
+    def test_in_a_goal_names_its_place(self):
+        error = self.mistake(lambda: ridge.plan("step3-h800", {"/sla_tpot_ms": 0, "/gpus": 0}))
+        self.assertTrue(error.file.endswith("step3-h800.json"))
+        self.assertEqual({m.pointer for m in error.mistakes}, {"/sla_tpot_ms", "/gpus"})
+        error = self.mistake(lambda: ridge.plan({**ridge.goal("step3-h800"), "models": ["step-33"]}))
+        self.assertEqual((error.file, error.pointer), ("goal", "/models/0"))
+        self.assertIn('did you mean "step3-h800"', str(self.mistake(lambda: ridge.plan("step3-h80"))))
+
     def test_is_a_value_error(self):
         self.assertTrue(issubclass(ridge.Error, ValueError))
 

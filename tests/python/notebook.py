@@ -36,14 +36,6 @@ def run_cell(source: str, namespace: dict) -> list[dict]:
             printed.seek(0)
             printed.truncate()
 
-    def display(value: object, kind: str = "display_data") -> None:
-        flush()
-        output = {"output_type": kind, "data": shown(value), "metadata": {}}
-        if kind == "execute_result":
-            output["execution_count"] = None
-        outputs.append(output)
-
-    namespace["display"] = display
     body = ast.parse(source).body
     last = body.pop() if body and isinstance(body[-1], ast.Expr) else None
     with contextlib.redirect_stdout(printed):
@@ -51,7 +43,11 @@ def run_cell(source: str, namespace: dict) -> list[dict]:
         if last is not None:
             value = eval(compile(ast.Expression(last.value), "cell", "eval"), namespace)
             if value is not None:
-                display(value, "execute_result")
+                flush()
+                outputs.append(
+                    {"output_type": "execute_result", "data": shown(value), "metadata": {},
+                     "execution_count": None}
+                )
         flush()
     return outputs
 

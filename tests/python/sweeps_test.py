@@ -1,9 +1,11 @@
 """A sweep is a table of NumPy columns that nobody copied."""
 
+import copy
 import csv
 import gc
 import importlib.util
 import io
+import pickle
 import unittest
 
 import numpy as np
@@ -44,6 +46,11 @@ class ASweep(unittest.TestCase):
         first, second = self.sweep[names[0]], self.sweep[names[1]]
         address = lambda column: column.__array_interface__["data"][0]
         self.assertEqual(address(second) - address(first), 8)
+
+    def test_can_be_copied_and_says_what_can_be_pickled(self):
+        self.assertEqual(copy.deepcopy(self.sweep).to_csv(), self.sweep.to_csv())
+        with self.assertRaisesRegex(TypeError, "to_csv"):
+            pickle.dumps(self.sweep)
 
     def test_lives_as_long_as_its_columns(self):
         column = ridge.sweep(SWEEP)["tpot_ms"]

@@ -6,11 +6,13 @@
 #include "ridge/answer/simulation_report.hpp"
 #include "ridge/base/catalog.hpp"
 #include "ridge/base/error.hpp"
+#include "ridge/base/keys.hpp"
 #include "ridge/evidence/ledger.hpp"
 #include "ridge/evidence/reproduction.hpp"
 #include "ridge/files/file_kinds.hpp"
 #include "ridge/hwmodels/calibrated/calibrate.hpp"
 #include "ridge/models/huggingface.hpp"
+#include "ridge/plan/plan_report.hpp"
 #include "ridge/report/pages.hpp"
 #include "ridge/scenario/cost_scenario.hpp"
 #include "ridge/scenario/overrides.hpp"
@@ -47,11 +49,23 @@ struct Document {
 
   [[nodiscard]] JsonDocument scenario(const std::string& overrides,
                                       scenario::Library& library) const {
-    const JsonDocument document =
-        text.empty() ? JsonDocument::read(scenario::scenario_path(name)) : whole();
-    return scenario::with_values(document, JsonDocument::parse(overrides, "overrides"), library);
+    return changed(text.empty() ? JsonDocument::read(scenario::scenario_path(name)) : whole(),
+                   overrides, library);
+  }
+  [[nodiscard]] JsonDocument goal(const std::string& overrides, scenario::Library& library) const {
+    return changed(text.empty() ? goal_document(name) : whole(), overrides, library);
   }
   [[nodiscard]] JsonDocument whole() const { return JsonDocument::parse(text, name); }
+  [[nodiscard]] static JsonDocument goal_document(const std::string& name_or_path) {
+    return JsonDocument::read(plan::read_goal(name_or_path).file);
+  }
+
+ private:
+  [[nodiscard]] static JsonDocument changed(const JsonDocument& document,
+                                            const std::string& overrides,
+                                            scenario::Library& library) {
+    return scenario::with_values(document, JsonDocument::parse(overrides, "overrides"), library);
+  }
 };
 
 unsigned threads_or_all(unsigned threads) {
@@ -210,6 +224,31 @@ std::vector<ColumnInfo> columns(const Sweep& sweep) {
   return out;
 }
 
+plan::Plan make_plan(const Document& question, const std::string& overrides, int samples,
+                     std::size_t top, bool front, bool exhaustive, unsigned threads,
+                     const py::object& progress) {
+  answer::check_samples(samples);
+  if (top < 1) throw UserError("top: expected a whole number of at least 1, got 0");
+  return watched(progress, [&](Watch& watch) {
+    scenario::Library library;
+    const JsonDocument document = question.goal(overrides, library);
+    Diagnostics diagnostics;
+    const JsonContext context{.file = document.name(), .diagnostics = &diagnostics};
+    plan::LocatedGoal located{.file = document.name(), .pointer = {}, .goal = {}};
+    read_keys(JsonNode(document.json(), context), located.goal);
+    diagnostics.throw_if_errors();
+    return plan::make_plan(
+        std::move(located), library,
+        {.threads = threads_or_all(threads),
+         .samples = samples,
+         .layouts = top,
+         .front = front,
+         .exhaustive = exhaustive,
+         .stop = &watch.stop,
+         .progress = [&watch](double share, const std::string&) { watch.share = share; }});
+  });
+}
+
 hw::calibrated::CalibrateResult calibrate(const std::vector<std::string>& measurements,
                                           const std::string& chip_name, const std::string& name,
                                           const std::string& source, const std::string& base,
@@ -280,6 +319,9 @@ const std::map<std::string, Kind>& kinds() {
         [](const std::string& name) {
           return hw::calibrated::to_json(hw::calibrated::load_calibration(name));
         }}},
+      {"goals",
+       {[] { return plan::goal_names(); },
+        [](const std::string& name) { return Document::goal_document(name).json().dump(); }}},
       {"scenarios",
        {[] { return scenario::scenario_names(); },
         [](const std::string& name) {
@@ -314,6 +356,7 @@ PYBIND11_MODULE(_core, m) {
   m.attr("default_cost_scenario") = scenario::kDefaultCostScenario;
   m.def("use_data", [](const std::filesystem::path& root) { use_data(root); });
   m.def("data_root", [] { return data_root(); });
+  m.def("is_path", [](const std::string& name_or_path) { return is_path(name_or_path); });
   m.def("names", [](const std::string& kind) { return kinds().at(kind).names(); });
   m.def("document", [](const std::string& kind, const std::string& name) {
     return kinds().at(kind).text(name);
@@ -370,6 +413,15 @@ PYBIND11_MODULE(_core, m) {
       .def("__len__", [](const Sweep& sweep) { return sweep.part->kept(); });
   m.def("sweep", run_sweep);
 
+  py::class_<plan::Plan>(m, "Plan")
+      .def("json", written<plan::Plan>(OutputFormat::json))
+      .def("csv", written<plan::Plan>(OutputFormat::csv))
+      .def("text", written<plan::Plan>(OutputFormat::table))
+      .def("svg", [](const plan::Plan& plan) {
+        return plan.front.empty() ? std::string() : plan::plan_picture(plan);
+      });
+  m.def("plan", make_plan);
+
   py::class_<evidence::Reproduction>(m, "Reproduction")
       .def("json", written<evidence::Reproduction>(OutputFormat::json))
       .def("csv", written<evidence::Reproduction>(OutputFormat::csv))
@@ -382,6 +434,7 @@ PYBIND11_MODULE(_core, m) {
       .def("csv", written<evidence::Ledger>(OutputFormat::csv))
       .def("text", written<evidence::Ledger>(OutputFormat::table));
   m.def("predict", [](const std::string& ledger, int samples, const py::object& progress) {
+    answer::check_samples(samples);
     return watched(progress, [&](Watch& watch) {
       return evidence::predict_ledger(ledger, samples, [&watch](double share) {
         watch.share = share;

@@ -29,6 +29,7 @@ from ._answers import (
     Fields,
     Ledger,
     Model,
+    Plan,
     Reproduction,
     Simulation,
     Sweep,
@@ -50,6 +51,7 @@ __all__ = [
     "Ledger",
     "Mistake",
     "Model",
+    "Plan",
     "Reproduction",
     "Simulation",
     "Sweep",
@@ -59,9 +61,12 @@ __all__ = [
     "chip",
     "chips",
     "cost",
+    "goal",
+    "goals",
     "import_model",
     "model",
     "models",
+    "plan",
     "reproduce",
     "scenario",
     "scenarios",
@@ -104,7 +109,7 @@ def _several(value: Any) -> list[Any]:
     """One or many, where paths count from here."""
     one = isinstance(value, (str, os.PathLike, Mapping)) or not hasattr(value, "__iter__")
     return [
-        os.path.abspath(v) if isinstance(v, str) and ("/" in v or v.endswith(".json")) else v
+        os.path.abspath(v) if isinstance(v, str) and v != "-" and _core.is_path(v) else v
         for v in ([value] if one else value)
     ]
 
@@ -175,6 +180,31 @@ def sweep(
     return Sweep(
         _core.sweep(
             _document(scenario, "sweep scenario"), _json(overrides or {}), threads, progress
+        )
+    )
+
+
+def plan(
+    goal: Named,
+    overrides: Overrides | None = None,
+    *,
+    samples: int = 100,
+    top: int = 5,
+    front: bool = False,
+    exhaustive: bool = False,
+    threads: int = 0,
+    progress: Progress | None = None,
+) -> Plan:
+    """The best deployments for a goal: models, chips, GPUs, context, SLA.
+
+    `samples`: draws of the calibrations, for the share that meets the SLA; 0 for kernel times as fitted alone.
+    `top`: how many to rank. `front`: also the best at other speeds than the SLA's. `exhaustive` tries every
+    batch of every structure, to check the search. `progress` is told of each part of the work in turn.
+    """
+    return Plan(
+        _core.plan(
+            _document(goal, "goal"), _json(overrides or {}), samples, top, front, exhaustive, threads,
+            progress,
         )
     )
 
@@ -252,6 +282,11 @@ def scenarios() -> list[str]:
     return _core.names("scenarios")
 
 
+def goals() -> list[str]:
+    """What may be asked for by name."""
+    return _core.names("goals")
+
+
 def model(name: str | os.PathLike[str]) -> dict[str, Any]:
     """The document behind a name or a path, to read or to change."""
     return json.loads(_core.document("models", os.fspath(name)))
@@ -265,6 +300,11 @@ def chip(name: str | os.PathLike[str]) -> dict[str, Any]:
 def scenario(name: str | os.PathLike[str]) -> dict[str, Any]:
     """The document behind a name or a path, to read or to change."""
     return json.loads(_core.document("scenarios", os.fspath(name)))
+
+
+def goal(name: str | os.PathLike[str]) -> dict[str, Any]:
+    """The document behind a name or a path, to read or to change."""
+    return json.loads(_core.document("goals", os.fspath(name)))
 
 
 def check(path: str | os.PathLike[str]) -> list[str]:

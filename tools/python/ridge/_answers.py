@@ -35,7 +35,10 @@ class Fields(Mapping[str, Any]):
         self._values = values
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("_") or name not in self._values:
+        # Before anything of its own: copy and pickle ask an object that is not filled yet.
+        if name.startswith("_"):
+            raise AttributeError(name)
+        if name not in self._values:
             raise AttributeError(
                 f"there is no {name!r} here, but {', '.join(self._values)}", name=name, obj=self
             )
@@ -66,6 +69,16 @@ class Answer(Fields):
 
     def __init__(self, core: Any) -> None:
         self._core = core
+
+    def __copy__(self) -> Answer:
+        return self  # nothing in it can change
+
+    def __deepcopy__(self, _memo: Any) -> Answer:
+        return self
+
+    def __reduce__(self) -> tuple[type[Fields], tuple[dict[str, Any]]]:
+        """Pickled, it is its figures."""
+        return Fields, (self.to_dict(),)
 
     @cached_property
     def _values(self) -> dict[str, Any]:  # type: ignore[override]
@@ -135,6 +148,17 @@ class Simulation(Answer):
         return _html.text(str(self)) + (self._repr_svg_() or "")
 
 
+class Plan(_CsvAnswer):
+    """The best deployments for a goal: `ranking`, `why`, `near_misses`, `front`, `impossible`."""
+
+    def _repr_svg_(self) -> str | None:
+        """Throughput against speed, where the plan was asked for its front."""
+        return self._core.svg() or None
+
+    def _repr_html_(self) -> str:
+        return _html.text(str(self)) + (self._repr_svg_() or "")
+
+
 class Reproduction(_CsvAnswer):
     """A published report's figures beside Ridge's: `cells`."""
 
@@ -192,6 +216,15 @@ class Sweep(Mapping[str, np.ndarray]):
         self._labels = {name for name, _, _, is_label in core.columns if is_label}
         self._figures = [name for name, _, _, _ in core.columns]
 
+    def __copy__(self) -> Sweep:
+        return self  # nothing in it can change
+
+    def __deepcopy__(self, _memo: Any) -> Sweep:
+        return self
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a sweep cannot be pickled; its to_dict(), to_csv() and to_pandas() can")
+
     title = property(lambda self: self._core.title)
     provenance = property(lambda self: self._core.provenance)
     notes = property(lambda self: self._core.notes)
@@ -227,7 +260,9 @@ class Sweep(Mapping[str, np.ndarray]):
         return names[np.where(np.isnan(values), len(names) - 1, values).astype(np.intp)]
 
     def __getattr__(self, name: str) -> np.ndarray:
-        if name.startswith("_") or name not in [*self._axes, *self._figures]:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        if name not in [*self._axes, *self._figures]:
             raise AttributeError(
                 f"there is no {name!r} here, but {', '.join(self)}", name=name, obj=self
             )
