@@ -57,7 +57,7 @@ std::string answer_to(const json& document) {
   try {
     json report = json::parse(
         render(simulate(scenario::load_simulation(file.path())), view::OutputFormat::json));
-    for (const char* other : {"wall_s", "name", "title"}) report.erase(other);
+    for (const char* other : {"name", "title"}) report.erase(other);
     return report.dump(1);
   } catch (const UserError& e) {
     return e.what();

@@ -3,6 +3,7 @@
 #include "json_schema.hpp"
 #include "mutation.hpp"
 #include "ridge/base/error.hpp"
+#include "ridge/files/answer_schemas.hpp"
 #include "ridge/scenario/cost_scenario.hpp"
 #include "source_tree.hpp"
 #include "temporary_file.hpp"
@@ -60,6 +61,14 @@ TEST(FileKinds, TheSchemasAndPagesAreWhatTheTablesOfKeysSay) {
   for (const std::string& name : schema_names()) {
     EXPECT_EQ(test::source_text("docs/schema/" + name + ".schema.json"), schema_text(name)) << name;
     EXPECT_EQ(test::source_text("docs/keys/" + name + ".md"), keys_page(name)) << name;
+  }
+}
+
+// After a change of an answer: ridge schema NAME > docs/schema/NAME.schema.json.
+TEST(Answers, HaveTheSchemasThatTheirKeysSay) {
+  for (const std::string& name : answer_names()) {
+    EXPECT_EQ(test::source_text("docs/schema/" + name + ".schema.json"), answer_schema(name))
+        << name;
   }
 }
 

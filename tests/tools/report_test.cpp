@@ -138,7 +138,6 @@ TEST(Report, AsksItsQuestionAgain) {
   ASSERT_EQ(first.outcome.status, 0) << first.outcome.err;
   const auto answer = [](const Arguments& command) {
     auto json = nlohmann::json::parse(ridge(command).out);
-    json.erase("wall_s");
     json.erase("scenario");  // the name of the file
     return json;
   };

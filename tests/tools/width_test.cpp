@@ -104,7 +104,7 @@ TEST(Output, WarningsOfOneKindAreOneLineUnlessAskedFor) {
 
 TEST(Output, AListIsJsonWhereAsked) {
   const auto scenarios =
-      nlohmann::json::parse(ridge({"list", "scenarios", "--format", "json"}).out);
+      nlohmann::json::parse(ridge({"list", "scenarios", "--format", "json"}).out).at("entries");
   ASSERT_FALSE(scenarios.empty());
   for (const auto& scenario : scenarios) {
     EXPECT_FALSE(scenario.at("command").get<std::string>().empty());

@@ -10,6 +10,7 @@
 #include "ridge/models/model_spec.hpp"
 #include "ridge/plan/goal.hpp"
 #include "ridge/scenario/scenario_files.hpp"
+#include "ridge/view/answer_json.hpp"
 #include "ridge/view/text_table.hpp"
 
 #include <algorithm>
@@ -126,14 +127,14 @@ void add_origins(const Kind& kind, Listing& listing) {
   }
 }
 
-void write(const Listing& listing, const OutputOptions& output) {
+void write(const Kind& kind, const Listing& listing, const OutputOptions& output) {
   if (output.format == view::OutputFormat::json) {
     Json entries = Json::array();
     for (const auto& entry : listing.entries) {
       Json& object = entries.emplace_back(Json::object());
       for (std::size_t i = 0; i < entry.size(); ++i) object[listing.keys[i]] = entry[i];
     }
-    write_output(output, entries.dump(2) + "\n");
+    write_output(output, view::answer_text({{"kind", kind.name}, {"entries", entries}}));
     return;
   }
   view::TextTable table;
@@ -158,7 +159,7 @@ void add_list_command(CLI::App& app) {
       Listing listing = kind.listing();
       if (!*only_names) {
         add_origins(kind, listing);
-        write(listing, *output);
+        write(kind, listing, *output);
         return;
       }
       std::string names;

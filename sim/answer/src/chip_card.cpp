@@ -1,6 +1,7 @@
 #include "ridge/answer/chip_card.hpp"
 
 #include "ridge/base/format.hpp"
+#include "ridge/view/answer_json.hpp"
 #include "ridge/view/text_table.hpp"
 
 #include <algorithm>
@@ -152,16 +153,14 @@ std::string json(const hw::ChipSpec& chip) {
                               ? Json((price.rate / *chip.memory_bandwidth.value).value())
                               : Json(nullptr)}});
   }
-  return Json{{"kind", "chip"},
-              {"name", chip.name},
-              {"title", chip.title},
-              {"vendor", chip.vendor},
-              {"generation", chip.generation},
-              {"facts", figures},
-              {"ridge_point_FLOP_per_byte", ridge},
-              {"prices", prices}}
-             .dump(2) +
-         "\n";
+  return view::answer_text({{"kind", "chip"},
+                            {"name", chip.name},
+                            {"title", chip.title},
+                            {"vendor", chip.vendor},
+                            {"generation", chip.generation},
+                            {"facts", figures},
+                            {"ridge_point_FLOP_per_byte", ridge},
+                            {"prices", prices}});
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include "ridge/base/error.hpp"
 #include "ridge/base/format.hpp"
 #include "ridge/base/nearest_name.hpp"
+#include "ridge/view/answer_json.hpp"
 #include "ridge/view/text_table.hpp"
 
 #include <algorithm>
@@ -296,13 +297,11 @@ std::string json(const CostReport& report) {
     view::put_figures(view::figure_values(pairing_figures(), row.figures), entry);
     pairings.push_back(std::move(entry));
   }
-  return Json{{"provenance", "theory"},
-              {"rows", rows},
-              {"afd", pairings},
-              {"prices", report.prices},
-              {"notes", report.notes}}
-             .dump(2) +
-         "\n";
+  return view::answer_text({{"provenance", "theory"},
+                            {"rows", rows},
+                            {"afd", pairings},
+                            {"prices", report.prices},
+                            {"notes", report.notes}});
 }
 
 }  // namespace

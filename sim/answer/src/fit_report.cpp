@@ -1,6 +1,7 @@
 #include "ridge/answer/fit_report.hpp"
 
 #include "ridge/base/format.hpp"
+#include "ridge/view/answer_json.hpp"
 #include "ridge/view/text_table.hpp"
 
 #include <array>
@@ -244,16 +245,14 @@ std::string json(const FitReport& report) {
     rows.push_back(std::move(entry));
   }
   const FitAssumptions& a = report.assumptions;
-  return Json{{"provenance", "theory"},
-              {"model", report.model},
-              {"stage_budget_ms", a.stage_budget.value() * 1e3},
-              {"context_tokens", a.context},
-              {"micro_batches", a.micro_batches},
-              {"weights_share", a.weights_share},
-              {"rows", rows},
-              {"notes", report.notes}}
-             .dump(2) +
-         "\n";
+  return view::answer_text({{"provenance", "theory"},
+                            {"model", report.model},
+                            {"stage_budget_ms", a.stage_budget.value() * 1e3},
+                            {"context_tokens", a.context},
+                            {"micro_batches", a.micro_batches},
+                            {"weights_share", a.weights_share},
+                            {"rows", rows},
+                            {"notes", report.notes}});
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include "ridge/answer/cost_report.hpp"
 #include "ridge/base/format.hpp"
+#include "ridge/view/answer_json.hpp"
 #include "ridge/view/text_table.hpp"
 
 #include <fmt/format.h>
@@ -218,7 +219,7 @@ std::string json(const models::ModelSpec& model, const ModelCardOptions& options
                   {"batch", options.batch},
                   {"attention", attention},
                   {"ffn", ffn}});
-  return out.dump(2) + "\n";
+  return view::answer_text(out);
 }
 
 }  // namespace

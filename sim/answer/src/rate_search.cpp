@@ -3,6 +3,7 @@
 #include "ridge/answer/simulation_figures.hpp"
 #include "ridge/base/error.hpp"
 #include "ridge/base/format.hpp"
+#include "ridge/view/answer_json.hpp"
 #include "ridge/view/text_table.hpp"
 
 #include <algorithm>
@@ -145,12 +146,10 @@ std::string render(const RateSearch& search, const std::string& title, view::Out
     const auto rate = [&](const std::optional<std::size_t>& index) {
       return index ? Json(search.tries[*index].rate) : Json();
     };
-    return Json{{"title", title},
-                {"largest_rate_held", rate(search.largest_held)},
-                {"smallest_rate_missed", rate(search.smallest_missed)},
-                {"tries", tries}}
-               .dump(2) +
-           "\n";
+    return view::answer_text({{"title", title},
+                              {"largest_rate_held", rate(search.largest_held)},
+                              {"smallest_rate_missed", rate(search.smallest_missed)},
+                              {"tries", tries}});
   }
   view::TextTable table;
   table.column("requests/s");

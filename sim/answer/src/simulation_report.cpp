@@ -4,10 +4,11 @@
 #include "disaggregation_factors.hpp"
 #include "pipeline_picture.hpp"
 #include "ridge/answer/simulation_figures.hpp"
-#include "ridge/base/file.hpp"
 #include "ridge/base/error.hpp"
+#include "ridge/base/file.hpp"
 #include "ridge/base/format.hpp"
 #include "ridge/hwmodels/calibrated/calibrated_model.hpp"
+#include "ridge/view/answer_json.hpp"
 #include "ridge/view/terminal.hpp"
 #include "ridge/view/text_table.hpp"
 
@@ -313,8 +314,7 @@ std::optional<Interval> Uncertainty::interval(std::string_view figure) const {
 
 void check_samples(int samples) {
   if (samples < 0) {
-    throw UserError(
-        fmt::format("samples: expected a whole number of at least 0, got {}", samples));
+    throw UserError(fmt::format("samples: expected a whole number of at least 0, got {}", samples));
   }
 }
 
@@ -637,8 +637,7 @@ Json json_of(const SimulationReport& report) {
                   {"critical_path_ms", Json{{"service", stages_json(r.critical_service, per_step)},
                                             {"queueing", stages_json(r.critical_queue, per_step)}}},
                   {"checksum", fmt::format("{:016x}", r.checksum)},
-                  {"warnings", report.warnings},
-                  {"wall_s", report.wall_seconds}});
+                  {"warnings", report.warnings}});
   return out;
 }
 
@@ -677,7 +676,7 @@ std::string comparison_table(const SimulationReport& a, const SimulationReport& 
 }  // namespace
 
 std::string render(const SimulationReport& report, view::OutputFormat format) {
-  return format == view::OutputFormat::json ? json_of(report).dump(2) + "\n" : table(report);
+  return format == view::OutputFormat::json ? view::answer_text(json_of(report)) : table(report);
 }
 
 std::string render_comparison(const SimulationReport& report, const SimulationReport& other,
@@ -686,7 +685,7 @@ std::string render_comparison(const SimulationReport& report, const SimulationRe
   if (format == view::OutputFormat::json) {
     Json both{{"scenario", json_of(report)}, {"compare", json_of(other)}};
     if (factors) both["disaggregation"] = json_of(*factors);
-    return both.dump(2) + "\n";
+    return view::answer_text(both);
   }
   return table(report) + "\n" + table(other) + "\n" + comparison_table(report, other) +
          (factors ? "\n" + table_of(*factors) : std::string());

@@ -1,6 +1,7 @@
 #include "ridge/answer/sparsity_report.hpp"
 
 #include "ridge/base/format.hpp"
+#include "ridge/view/answer_json.hpp"
 #include "ridge/view/text_table.hpp"
 
 #include <array>
@@ -134,17 +135,15 @@ std::string json(const SparsityReport& report) {
     view::put_figures(view::figure_values(sparsity_figures(), row.bound), entry);
     rows.push_back(std::move(entry));
   }
-  return Json{{"provenance", "theory"},
-              {"model", traffic.model},
-              {"hidden", traffic.hidden},
-              {"layers", traffic.layers},
-              {"sparsity", traffic.sparsity()},
-              {"bytes_per_token_and_layer", traffic.per_token().value()},
-              {"stage_budget_ms", report.stage_budget.value() * 1e3},
-              {"rows", rows},
-              {"notes", report.notes}}
-             .dump(2) +
-         "\n";
+  return view::answer_text({{"provenance", "theory"},
+                            {"model", traffic.model},
+                            {"hidden", traffic.hidden},
+                            {"layers", traffic.layers},
+                            {"sparsity", traffic.sparsity()},
+                            {"bytes_per_token_and_layer", traffic.per_token().value()},
+                            {"stage_budget_ms", report.stage_budget.value() * 1e3},
+                            {"rows", rows},
+                            {"notes", report.notes}});
 }
 
 std::string csv(const SparsityReport& report) {

@@ -11,6 +11,7 @@
 #include "ridge/scenario/kernel_choice.hpp"
 #include "ridge/scenario/library.hpp"
 #include "ridge/scenario/scenario_files.hpp"
+#include "ridge/view/answer_json.hpp"
 #include "ridge/view/text_table.hpp"
 
 #include <algorithm>
@@ -448,7 +449,7 @@ std::string json(const Ledger& ledger) {
     out["left_out"].push_back(
         {{"figure", gap.figure}, {"source", gap.source}, {"reason", gap.reason}});
   }
-  return out.dump(2) + "\n";
+  return view::answer_text(out);
 }
 
 }  // namespace

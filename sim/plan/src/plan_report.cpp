@@ -4,6 +4,7 @@
 #include "ridge/base/file.hpp"
 #include "ridge/base/format.hpp"
 #include "ridge/base/keys.hpp"
+#include "ridge/view/answer_json.hpp"
 #include "ridge/view/scatter_plot.hpp"
 #include "ridge/view/svg.hpp"
 #include "ridge/view/text_table.hpp"
@@ -383,7 +384,7 @@ std::string file_name(const std::string& name) {
 std::string render(const Plan& plan, view::OutputFormat format) {
   switch (format) {
     case view::OutputFormat::json:
-      return json_of(plan).dump(2) + "\n";
+      return view::answer_text(json_of(plan));
     case view::OutputFormat::csv:
       return csv(plan);
     case view::OutputFormat::table:

@@ -2,6 +2,7 @@
 
 #include "ridge/base/format.hpp"
 #include "ridge/base/parallel.hpp"
+#include "ridge/view/answer_json.hpp"
 #include "ridge/view/text_table.hpp"
 #include "sweep_plan.hpp"
 
@@ -213,11 +214,13 @@ void write_json(const SweepResult& result, const SweepOptions& options, const Te
     columns[std::string(scenario.column(c).name)] = scenario.column(c).words;
   }
   sink(
-      fmt::format("{{\n  \"title\": {},\n  \"provenance\": {},\n  \"points\": {},\n"
+      fmt::format("{{\n  \"schema_version\": {},\n  \"title\": {},\n"
+                  "  \"provenance\": {},\n  \"points\": {},\n"
                   "  \"invalid_points\": {},\n  \"kept_points\": {},\n  \"notes\": {},\n"
                   "  \"columns\": {},\n  \"rows\": [",
-                  json_text(scenario.title), json_text(result.provenance()), result.points(),
-                  result.invalid(), result.kept(), Json(result.notes()).dump(), columns.dump()));
+                  view::kSchemaVersion, json_text(scenario.title), json_text(result.provenance()),
+                  result.points(), result.invalid(), result.kept(), Json(result.notes()).dump(),
+                  columns.dump()));
   write_rows(result, result, view::OutputFormat::json, options, sink);
   sink("\n  ],\n  \"references\": [");
   bool first = true;

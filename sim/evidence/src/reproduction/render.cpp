@@ -1,4 +1,5 @@
 #include "ridge/evidence/reproduction.hpp"
+#include "ridge/view/answer_json.hpp"
 #include "ridge/view/text_table.hpp"
 
 #include <algorithm>
@@ -171,15 +172,13 @@ std::string json(const Reproduction& reproduction) {
   };
   Json tables = Json::array();
   for (const auto& count : count_tables(reproduction)) tables.push_back(counted(count));
-  return Json{{"provenance", "theory"},
-              {"title", reproduction.title},
-              {"source", reproduction.source},
-              {"assumptions", reproduction.assumptions},
-              {"cells", cells},
-              {"tables", tables},
-              {"summary", counted(count_all(reproduction))}}
-             .dump(2) +
-         "\n";
+  return view::answer_text({{"provenance", "theory"},
+                            {"title", reproduction.title},
+                            {"source", reproduction.source},
+                            {"assumptions", reproduction.assumptions},
+                            {"cells", cells},
+                            {"tables", tables},
+                            {"summary", counted(count_all(reproduction))}});
 }
 
 std::string csv(const Reproduction& reproduction) {
