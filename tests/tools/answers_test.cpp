@@ -93,6 +93,7 @@ INSTANTIATE_TEST_SUITE_P(Of, EveryAnswer, testing::ValuesIn(kAnswers),
 TEST(Answers, AreTheSameBytesTheSecondTimeOnAnyNumberOfThreads) {
   const Arguments simulation = {"simulate", "step3-2a2f-4k-fp8", "--samples", "2"};
   EXPECT_EQ(written(simulation), written(simulation));
+  EXPECT_EQ(ridge(simulation).out, ridge(simulation).out);
   const auto on = [](Arguments command, const char* threads) {
     command.insert(command.end(), {"--threads", threads});
     return written(command);

@@ -4,6 +4,7 @@
 #include "ridge/answer/rate_search.hpp"
 #include "ridge/answer/simulation_report.hpp"
 #include "ridge/base/file.hpp"
+#include "ridge/base/format.hpp"
 #include "ridge/report/pages.hpp"
 #include "ridge/scenario/scenario_files.hpp"
 #include "ridge/view/progress.hpp"
@@ -77,6 +78,11 @@ Run run_one(const std::string& name, const Options& options, bool compared) {
        .requests = !compared && (!options.requests.empty() || !options.report.empty())},
       options.samples);
   tell(report, options.verbose);
+  // No part of the answer, which is the same whenever it is asked for.
+  if (options.verbose) {
+    fmt::print(stderr, "ridge: {} events in {} s\n", report.result.events,
+               significant(report.wall_seconds, 2));
+  }
   return {std::move(report), scenario};
 }
 
@@ -147,7 +153,9 @@ void add_simulate_command(CLI::App& app) {
       ->add_flag("--largest-rate", options->largest_rate,
                  "Instead: the largest rate of arrivals at which the SLA holds")
       ->excludes("--compare", "--trace", "--picture", "--samples", "--requests", "--report");
-  command->add_flag("--verbose", options->verbose, "Name every operator that a warning is about");
+  command->add_flag(
+      "--verbose", options->verbose,
+      "Name every operator that a warning is about, and tell how long the simulation took");
   add_output_options(*command, options->output, "table|json");
   command->footer(
       "Examples:\n"
