@@ -59,6 +59,7 @@ const std::vector<Answer> kAnswers = {
     {"ModelWithLinearAttention", "model-answer", {"show", "qwen3-next-80b-a3b"}},
     {"Chip", "chip-answer", {"show", "h800"}},
     {"Calibration", "calibration", {"show", "calibrated:h800"}},
+    {"Check", "check-answer", {"check", source_path("models/data/step-3.json").string()}},
     {"Models", "list-answer", {"list", "models"}},
     {"Figures", "list-answer", {"list", "figures"}},
 };
@@ -88,7 +89,7 @@ TEST_P(EveryAnswer, FollowsItsSchema) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Of, EveryAnswer, testing::ValuesIn(kAnswers),
-                         [](const auto& info) { return info.param.name; });
+                         [](const auto& instance) { return instance.param.name; });
 
 TEST(Answers, AreTheSameBytesTheSecondTimeOnAnyNumberOfThreads) {
   const Arguments simulation = {"simulate", "step3-2a2f-4k-fp8", "--samples", "2"};
@@ -144,6 +145,23 @@ TEST(Answers, OfEveryCommandWithJsonAreHeldAgainstTheirSchema) {
     if (ridge(asked).out.find("--format") != std::string::npos) with_json.insert(command);
   }
   EXPECT_EQ(with_json, held);
+}
+
+TEST(Answers, OfACheckTellEveryMistakeInParts) {
+  const TemporaryFile chip("chip.json", R"({"matrix_rate": 3})");
+  const Outcome outcome = ridge({"check", chip.path(), "--format", "json"});
+  EXPECT_EQ(outcome.status, 2);
+  const json answer = json::parse(outcome.out);
+  EXPECT_EQ(JsonSchema("check-answer").violations(answer), "");
+  const json& file = answer.at("files").at(0);
+  EXPECT_EQ(file.at("kind"), "chip");
+  EXPECT_FALSE(file.at("ok").get<bool>());
+  EXPECT_GT(file.at("mistakes").size(), 1U);
+  for (const json& mistake : file.at("mistakes")) {
+    EXPECT_EQ(mistake.at("file"), chip.path());
+    EXPECT_THAT(outcome.err, HasSubstr(mistake.at("message").get<std::string>()));
+  }
+  EXPECT_THAT(file.at("mistakes").dump(), HasSubstr("\"/matrix_rate\""));
 }
 
 TEST(Answers, HaveTheirSchemasPrinted) {

@@ -131,7 +131,7 @@ TEST_P(EveryReport, OpensInABrowserWithoutAComplaint) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Of, EveryReport, testing::ValuesIn(kKinds),
-                         [](const auto& info) { return info.param.name; });
+                         [](const auto& instance) { return instance.param.name; });
 
 TEST(Report, AsksItsQuestionAgain) {
   const Report first({"simulate", "step3-2a2f-4k-fp8", "--samples", "0", "--seed", "7"});

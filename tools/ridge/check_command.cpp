@@ -2,25 +2,50 @@
 #include "output.hpp"
 #include "ridge/base/error.hpp"
 #include "ridge/files/file_kinds.hpp"
+#include "ridge/view/answer_json.hpp"
 
 #include <memory>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <nlohmann/json.hpp>
 
 namespace ridge::tools {
 namespace {
 
-void run_check(const std::vector<std::string>& files) {
+using Json = nlohmann::ordered_json;
+
+struct Options {
+  std::vector<std::string> files;
+  OutputOptions output;
+};
+
+Json json_of(const std::string& file, const files::FileCheck& check) {
+  Json mistakes = Json::array();
+  for (const Mistake& mistake : check.mistakes) {
+    mistakes.push_back({{"file", mistake.file.empty() ? file : mistake.file},
+                        {"pointer", mistake.pointer},
+                        {"message", mistake.message}});
+  }
+  return {{"file", file},
+          {"kind", check.kind.empty() ? Json() : Json(check.kind)},
+          {"ok", check.problems.empty()},
+          {"mistakes", mistakes}};
+}
+
+void run_check(const Options& options) {
   std::string good;
   std::vector<std::string> problems;
-  for (const auto& file : files) {
+  Json checks = Json::array();
+  for (const auto& file : options.files) {
     const files::FileCheck check = files::check_file(file);
+    checks.push_back(json_of(file, check));
     if (check.problems.empty()) good += fmt::format("{}: ok ({})\n", file, check.kind);
     problems.insert(problems.end(), check.problems.begin(), check.problems.end());
   }
-  write_stdout(good);
+  const bool json = options.output.format == view::OutputFormat::json;
+  write_output(options.output, json ? view::answer_text({{"files", checks}}) : good);
   if (!problems.empty()) throw UserError(fmt::format("{}", fmt::join(problems, "\n")));
 }
 
@@ -28,16 +53,18 @@ void run_check(const std::vector<std::string>& files) {
 
 void add_check_command(CLI::App& app) {
   auto* command = app.add_subcommand("check", "Check files: every problem of every file at once");
-  auto files = std::make_shared<std::vector<std::string>>();
-  command->add_option("files", *files, "Models, chips, scenarios and other files of Ridge")
+  auto options = std::make_shared<Options>();
+  command->add_option("files", options->files, "Models, chips, scenarios and other files of Ridge")
       ->required()
       ->type_name("FILE...");
+  add_output_options(*command, options->output, "table|json");
   command->footer(
       "Exit status: 0 if all are in order, 2 if not.\n\n"
       "Examples:\n"
       "  ridge check my-model.json\n"
-      "  ridge check models/data/*.json scenarios/*.json");
-  command->callback([files] { run_check(*files); });
+      "  ridge check models/data/*.json scenarios/*.json\n"
+      "  ridge check my-model.json --format json");
+  command->callback([options] { run_check(*options); });
 }
 
 }  // namespace ridge::tools

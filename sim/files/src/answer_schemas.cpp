@@ -493,6 +493,16 @@ Keys list_keys() {
   return {{"kind", text("What is listed.")}, {"entries", list(by_name(text()))}};
 }
 
+Keys check_keys() {
+  const Json mistake = object_of({{"file", text("Where it is, which a file may only name.")},
+                                  {"pointer", text("JSON pointer; empty for the whole file.")},
+                                  {"message", text("What was expected, and found.")}});
+  return {{"files", list(object_of({{"file", text()},
+                                    {"kind", maybe(text("Null where it could not be told."))},
+                                    {"ok", truth()},
+                                    {"mistakes", list(mistake)}}))}};
+}
+
 struct Answer {
   std::string_view name;
   std::string_view command;
@@ -516,6 +526,7 @@ constexpr std::array kAnswers = {
     Answer{"sparsity-answer", "ridge sparsity", sparsity_keys},
     Answer{"model-answer", "ridge show MODEL", model_keys},
     Answer{"chip-answer", "ridge show CHIP", chip_keys},
+    Answer{"check-answer", "ridge check", check_keys},
     Answer{"list-answer", "ridge list", list_keys},
 };
 

@@ -188,6 +188,7 @@ FileCheck check_file(const std::filesystem::path& path) {
     kind->check((bare ? "." / path : path).string());
   } catch (const UserError& e) {
     result.problems = lines(e.what());
+    result.mistakes = e.mistakes();
   }
   return result;
 }

@@ -1,6 +1,8 @@
 // The kinds of JSON file that Ridge reads, and how each is checked.
 #pragma once
 
+#include "ridge/base/error.hpp"
+
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -11,6 +13,7 @@ namespace ridge::files {
 struct FileCheck {
   std::string kind;                   // "model"; empty where it could not be told
   std::vector<std::string> problems;  // each names the file and the place
+  std::vector<Mistake> mistakes;      // the same, in parts
 };
 
 // Reads the file as what it says it is ("$schema", else its keys) and collects every problem.
