@@ -136,6 +136,17 @@ json fabric(const char* key, const json& value) {
   if (key != nullptr) out["/network/fabric"][key] = value;
   return out;
 }
+// Tensor parallelism over two nodes whose library has one way to sum.
+json over_nodes(const char* key = nullptr, const json& value = {}) {
+  json way = {{"overhead_us", 20}, {"bandwidth_GBps", 10}};
+  if (key != nullptr) way[key] = value;
+  return {
+      {"/deployment/pools/gpus/gpus_per_node", 4},
+      {"/network", {{"model", "ports"}, {"overhead_us", 0}, {"efficiency", 1}, {"source", "here"}}},
+      {"/network/all_reduce", {way}},
+      {"/scale_up/overhead_us", 0},
+      {"/scale_up/efficiency", 1}};
+}
 json slow_gpu(const char* key, const json& value) {
   json out = {{"pool", "attention"}, {"instance", 0}, {"gpu", 0}, {"factor", 1.5}};
   if (key != nullptr) out[key] = value;
@@ -266,6 +277,24 @@ std::vector<Proof> proofs() {
        {{"/network/nodes_per_token", 4}},
        "",
        "wide"},
+      {"/network/all_reduce/overhead_us", over_nodes(), over_nodes("overhead_us", 30), "",
+       "one pool"},
+      {"/network/all_reduce/bandwidth_GBps", over_nodes(), over_nodes("bandwidth_GBps", 1), "",
+       "one pool"},
+      {"/network/all_reduce/ramp", over_nodes(), over_nodes("ramp", std::vector<double>(24, 0.1)),
+       "", "one pool"},
+      {"/network/all_reduce/overhead_us",
+       {},
+       {{"/network/all_reduce", over_nodes()["/network/all_reduce"]}},
+       "of no effect but in \"tensor_parallel\"",
+       "wide"},
+      {"/network/all_reduce/overhead_us", over_nodes(), pool("gpus_per_node", 8, "gpus"),
+       "all GPUs are in one", "one pool"},
+      {"/network/overhead_us",
+       over_nodes(),
+       {{"/network/overhead_us", 5}},
+       "of no effect beside \"all_reduce\"",
+       "one pool"},
       {"/network/model", {}, {{"/network/model", "max_min_fair"}}, "of no effect", "wide"},
       {"/network/copies", {}, {{"/network/copies", "per_node"}}, "of no effect but in"},
       {"/network/nodes_per_token", {}, {{"/network/nodes_per_token", 4}}, "\"per_node\"", "wide"},

@@ -2,6 +2,10 @@
 #include "ridge/decode/strategy.hpp"
 #include "synthetic.hpp"
 
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -223,6 +227,44 @@ TEST(TensorParallel, OverNodesAGpuAndItsFellowsReduceTheirPart) {
   const double buffer = 16 * test::kWireBytesPerToken;
   const double reduce = kOverhead + 2 * buffer / 2 / 5e9 + 1e-6 + 2 * buffer / 2 / 2 / 1e9;
   EXPECT_NEAR(result.mean_tpot.value(), 6 * (7e-6 + 9e-6 + 2 * reduce) + 2e-6, 1e-9);
+}
+
+// Half way, in powers of two, between 64 and 128 times 64 B: half of the bandwidth and all of it
+// make three quarters.
+TEST(TensorParallel, AWayToSumReachesTheShareOfItsBandwidthBetweenThoseOfPowersOfTwo) {
+  const AllReduceWay way{.overhead = Seconds{1e-6},
+                         .bandwidth = BytesPerSecond{1e9},
+                         .ramp = {0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.5}};
+  EXPECT_NEAR(way.time(Bytes{32}).value(), 1e-6 + 32 / 0.1e9, 1e-15);
+  EXPECT_NEAR(way.time(Bytes{4096}).value(), 1e-6 + 4096 / 0.5e9, 1e-15);
+  const double between = 4096 * std::sqrt(2.0);
+  EXPECT_NEAR(way.time(Bytes{between}).value(), 1e-6 + between / 0.75e9, 1e-15);
+  EXPECT_NEAR(way.time(Bytes{65536}).value(), 1e-6 + 65536 / 1e9, 1e-15);
+}
+
+TEST(TensorParallel, OverNodesALibraryTakesTheFastestWayForTheSize) {
+  auto input = tensor_parallel(6, 1);
+  input.deployment.pools[0].gpus_per_node = 2;
+  const double buffer = 16 * test::kWireBytesPerToken;
+  const AllReduceWay quick{.overhead = Seconds{1e-6}, .bandwidth = BytesPerSecond{1e8}};
+  const AllReduceWay wide{.overhead = Seconds{20e-6}, .bandwidth = BytesPerSecond{1e12}};
+  const auto tpot = [&](const std::vector<AllReduceWay>& ways) {
+    input.deployment.network.all_reduce = ways;
+    return test::run(input).mean_tpot.value();
+  };
+  const auto expected = [](double reduce) { return 6 * (7e-6 + 9e-6 + 2 * reduce) + 2e-6; };
+  EXPECT_NEAR(tpot({quick}), expected(1e-6 + buffer / 1e8), 1e-9);
+  EXPECT_NEAR(tpot({wide}), expected(20e-6 + buffer / 1e12), 1e-9);
+  EXPECT_EQ(tpot({quick, wide}), std::min(tpot({quick}), tpot({wide})));
+  EXPECT_EQ(tpot({wide, quick}), tpot({quick, wide}));
+  EXPECT_NE(tpot({quick}), tpot({wide}));
+}
+
+TEST(TensorParallel, WaysToSumOverNodesAreRefusedWithinOne) {
+  auto input = tensor_parallel(6, 1);
+  input.deployment.network.all_reduce = {{.bandwidth = BytesPerSecond{1e9}}};
+  EXPECT_THAT(deployment_problems(input.deployment),
+              Contains(HasSubstr("of sums over several nodes")));
 }
 
 TEST(TensorParallel, ASwitchThatAddsUpTakesTheBufferInAndOutAtOnce) {

@@ -211,6 +211,30 @@ TEST(Plan, GoesByWhatIsAssumedOfLinks) {
   EXPECT_LT(afd(), ideal);
 }
 
+// Those within a node leave them out of their scenarios.
+TEST(Plan, SumsOverNodesGoByTheWaysOfTheirLibrary) {
+  LocatedGoal goal = test::small_goal(test::small_moe(2), {"h800"}, 16, 10);
+  goal.goal.allowed.strategies = {"tensor_parallel"};
+  goal.goal.allowed.micro_batches = {1};
+  scenario::Network& network = goal.goal.assumptions.network;
+  network.transport = {.overhead = Seconds{20e-6}, .efficiency = 0.8, .source = "a test"};
+  const auto over_nodes = [&] {
+    const Plan plan = plan_of(goal, {.threads = 2, .samples = 0});
+    EXPECT_GE(plan.ranking.size(), 2U) << "within a node too";
+    double best = 0.0;
+    for (const Ranked& r : plan.ranking) {
+      if (r.choice.structure.gpus_per_instance == 16) best = r.tokens_per_second_per_gpu();
+    }
+    return best;
+  };
+  network.all_reduce = {{.overhead = Seconds{1e-6}, .bandwidth = BytesPerSecond{1e12}}};
+  const double quick = over_nodes();
+  network.all_reduce = {{.overhead = Seconds{50e-6}, .bandwidth = BytesPerSecond{1e12}}};
+  const double slow = over_nodes();
+  EXPECT_GT(quick, slow);
+  EXPECT_GT(slow, 0.0);
+}
+
 TEST(Plan, WhatIsImpossibleHasItsReasons) {
   LocatedGoal goal = test::small_goal(test::small_moe(2), {"h800"}, 48, 0.6);
   scenario::Library library;

@@ -2,7 +2,19 @@
 
 #include "ridge/base/error.hpp"
 
+#include <cmath>
+
 namespace ridge::decode {
+
+Seconds AllReduceWay::time(Bytes buffer) const {
+  constexpr double kFirst = 64.0;
+  const double step = std::max(0.0, std::log2(std::max(kFirst, buffer.value()) / kFirst));
+  const auto below = static_cast<std::size_t>(step);
+  const auto share_at = [&](std::size_t i) { return i < ramp.size() ? ramp[i] : 1.0; };
+  const double share =
+      std::lerp(share_at(below), share_at(below + 1), step - static_cast<double>(below));
+  return overhead + buffer / (share * bandwidth);
+}
 
 std::uint32_t Deployment::index_of(Role role) const {
   for (std::uint32_t i = 0; i < pools.size(); ++i) {

@@ -318,8 +318,13 @@ Seconds StageTimer::collective_time(const Pool& pool, Collective::Pattern patter
     return pool.kernels->time({"collective", models::Part::communication, shape}).time;
   }
   const Transport& inside = deployment_.scale_up;
-  const BytesPerSecond links = pool.scale_up_bandwidth * inside.efficiency;
   const bool both = pattern == Collective::Pattern::all_reduce;
+  if (const auto& ways = deployment_.network.all_reduce; both && !ways.empty()) {
+    Seconds fastest = ways.front().time(Bytes{bytes});
+    for (const AllReduceWay& way : ways) fastest = std::min(fastest, way.time(Bytes{bytes}));
+    return fastest;
+  }
+  const BytesPerSecond links = pool.scale_up_bandwidth * inside.efficiency;
   const auto node = std::min(static_cast<double>(ranks), static_cast<double>(pool.gpus_per_node));
   // A ring's share of the buffer in each of its two halves; a switch that adds up takes the buffer
   // in and gives it out, both at once.

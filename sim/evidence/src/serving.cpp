@@ -189,7 +189,7 @@ class Asker {
       if (layout.wide()) prefer(engine->kernels_over_nodes, gpus);
       prefer(engine->kernels, gpus);
     }
-    if (layout.one_group && layout.over_nodes) time_by_wires(scenario);
+    if (layout.one_group && layout.over_nodes) time_sums(*node, scenario);
     if (layout.wide() && engine != nullptr) {
       scenario.deployment.execution = engine->execution_over_nodes;
     }
@@ -328,13 +328,20 @@ class Asker {
     }
   }
 
-  // Sums over several nodes, since no collective over them was measured.
-  void time_by_wires(scenario::Scenario& out) const {
+  // Over several nodes: calibrations have no collective over them.
+  void time_sums(std::int64_t node, scenario::Scenario& out) const {
     out.deployment.collectives = decode::CollectiveTiming::links;
-    out.scale_up.transport = terms_.within_node;
-    out.network.transport = terms_.between_nodes;
     // That kernel reaches the GPUs of one node.
     out.deployment.execution.all_reduce_with_norm = false;
+    const auto gpus = std::get<scenario::WholePool>(out.deployment.pools).gpus.gpus_per_instance;
+    for (const ServingTerms::SumsOverNodes& sums : terms_.sums_over_nodes) {
+      if (sums.gpus_per_node != node || sums.nodes * node != gpus) continue;
+      out.network.all_reduce = sums.ways;
+      out.network.transport.source = out.scale_up.transport.source = terms_.sums_source;
+      return;
+    }
+    out.scale_up.transport = terms_.within_node;
+    out.network.transport = terms_.between_nodes;
   }
 
   // Of others, on the GPUs that decode. The table counts the requests of all workers, and a request
@@ -546,6 +553,19 @@ ServingTerms read_serving_terms(JsonObject& object) {
     fields.required("exponent", terms.popularity_exponent, between(0, 10));
     fields.required("source", source);
   }
+  if (const auto node = object.required("all_reduce_over_nodes")) {
+    JsonObject fields(*node);
+    fields.required("source", terms.sums_source);
+    if (const auto spans = fields.required("spans")) {
+      for (const JsonNode& element : spans->elements()) {
+        JsonObject span(element);
+        ServingTerms::SumsOverNodes& sums = terms.sums_over_nodes.emplace_back();
+        span.required("nodes", sums.nodes, between(2, 1e6));
+        span.required("gpus_per_node", sums.gpus_per_node, between(1, 1e6));
+        if (const auto ways = span.required("ways")) scenario::read_all_reduce(*ways, sums.ways);
+      }
+    }
+  }
   transport("within_node", terms.within_node);
   transport("between_nodes", terms.between_nodes);
   return terms;
@@ -591,6 +611,8 @@ std::span<const ServingMechanism> serving_mechanisms() {
                        [](ServingTerms& terms) {
                          kEach(terms, [](decode::Execution& e) { e.exchange_kernels.reset(); });
                        }},
+      ServingMechanism{"NCCL's ways to sum over nodes",
+                       [](ServingTerms& terms) { terms.sums_over_nodes.clear(); }},
       ServingMechanism{"a gap between steps", [](ServingTerms& terms) {
                          for (ServingEngine& engine : terms.engines) engine.step_overhead = {};
                        }}};

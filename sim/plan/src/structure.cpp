@@ -61,7 +61,8 @@ std::vector<std::int64_t> powers_of_two_to(std::int64_t most) {
 }
 
 // Of what is assumed of links, a scenario refuses what it has no use for.
-void drop_what_has_no_effect(const Structure& s, scenario::Scenario& scenario) {
+void drop_what_has_no_effect(const Structure& s, bool sums_over_nodes,
+                             scenario::Scenario& scenario) {
   scenario::Network& network = scenario.network;
   if (s.collectives == decode::CollectiveTiming::kernel_model) {
     scenario.scale_up = {};
@@ -74,6 +75,13 @@ void drop_what_has_no_effect(const Structure& s, scenario::Scenario& scenario) {
   if (s.strategy != kWideExpertParallel) {
     network.copies = decode::Copies::per_expert;
     network.nodes_per_token.reset();
+  }
+  if (!sums_over_nodes) network.all_reduce.clear();
+  if (!network.all_reduce.empty()) {
+    for (scenario::Transport* each : {&network.transport, &scenario.scale_up.transport}) {
+      each->overhead = Seconds{};
+      each->efficiency = 1.0;
+    }
   }
   if (!s.split()) {
     network.model = decode::NetworkModel::ports;
@@ -177,8 +185,14 @@ Stocktaking::Stocktaking(LocatedGoal located, scenario::Library& library)
           } else if (f != a) {
             continue;
           }
-          templates_[{m, strategy, a, f}] =
-              scenario::resolve(scenario_of(s, 1), library_, diagnostics).input;
+          // Within a node, and over two.
+          const std::int64_t node = *chips_[a].spec->chips_per_server.value;
+          for (const std::int64_t gpus : {node, 2 * node}) {
+            s.gpus_per_instance = gpus;
+            if (templates_.contains(template_of(s))) continue;
+            templates_[template_of(s)] =
+                scenario::resolve(scenario_of(s, 1), library_, diagnostics).input;
+          }
         }
       }
     }
@@ -234,7 +248,7 @@ scenario::LocatedScenario Stocktaking::scenario_of(const Structure& s,
   }
   scenario.network = goal.assumptions.network;
   scenario.scale_up = goal.assumptions.scale_up;
-  drop_what_has_no_effect(s, scenario);
+  drop_what_has_no_effect(s, sums_over_nodes(s), scenario);
   scenario::ClosedLoop loop;
   loop.requests_per_group = requests * s.micro_batches;
   loop.steady = true;
@@ -248,9 +262,18 @@ scenario::LocatedScenario Stocktaking::scenario_of(const Structure& s,
   return out;
 }
 
+bool Stocktaking::sums_over_nodes(const Structure& s) const {
+  return s.strategy == kTensorParallel &&
+         s.gpus_per_instance > *chips_[s.attention_chip].spec->chips_per_server.value;
+}
+
+Stocktaking::Template Stocktaking::template_of(const Structure& s) const {
+  return {s.model, s.strategy, s.attention_chip, s.split() ? s.ffn_chip : s.attention_chip,
+          sums_over_nodes(s)};
+}
+
 decode::SimulationInput Stocktaking::input_of(const Structure& s, std::int64_t requests) const {
-  decode::SimulationInput input = templates_.at(
-      {s.model, s.strategy, s.attention_chip, s.split() ? s.ffn_chip : s.attention_chip});
+  decode::SimulationInput input = templates_.at(template_of(s));
   decode::Deployment& d = input.deployment;
   d.micro_batches = s.micro_batches;
   d.dispatch = s.dispatch;

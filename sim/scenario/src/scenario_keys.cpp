@@ -72,6 +72,24 @@ static const KeyTable& keys_of(const Execution* /*of*/) {
   return table;
 }
 
+static const KeyTable& keys_of(const AllReduceWay* /*of*/) {
+  using A = AllReduceWay;
+  static const KeyTable table = key_table<A>(
+      "all_reduce",
+      "A way for a library of collectives to sum over the GPUs of several nodes. A sum takes the "
+      "overhead, and its buffer over the bandwidth that its size reaches.",
+      {
+          key<&A::overhead>("overhead_us", "Of the smallest sum.", at_least(0)),
+          key<&A::bandwidth>("bandwidth_GBps", "Of the buffer that is summed."),
+          key<&A::ramp>("ramp",
+                        "The share of the bandwidth that sums of 64 B reach, and of each power of "
+                        "two above; larger ones reach all of it.",
+                        positive(1.0))
+              .optional(),
+      });
+  return table;
+}
+
 }  // namespace ridge::decode
 
 namespace ridge::scenario {
@@ -520,6 +538,13 @@ const KeyTable& keys_of(const Network* /*of*/) {
                                            "token at most, as group-limited routing does; any "
                                            "number where absent.",
                                            between(1, kMaxGpus)));
+    all.push_back(key<&N::all_reduce>("all_reduce",
+                                      "tensor_parallel over several nodes: the ways that a library "
+                                      "of collectives has to sum over all GPUs, of which it takes "
+                                      "the fastest for the size. Without it, the GPUs of a node "
+                                      "sum first, then those of other nodes that hold the same "
+                                      "part, over the links.")
+                      .optional());
     all.push_back(
         key<&N::fabric>("fabric",
                         "Leaf and spine switches between the nodes. Without it one switch "
@@ -864,6 +889,10 @@ const KeyTable& keys_of(const Scenario* /*of*/) {
 
 void read_execution(const JsonNode& node, decode::Execution& out) {
   read_keys(node, out);
+}
+
+void read_all_reduce(const JsonNode& node, std::vector<decode::AllReduceWay>& out) {
+  for (const JsonNode& way : node.elements()) read_keys(way, out.emplace_back());
 }
 
 }  // namespace ridge::scenario

@@ -191,6 +191,7 @@ class Resolver {
     out.deployment.network = transport(scenario.network.transport);
     out.deployment.network.copies = scenario.network.copies;
     out.deployment.network.nodes_per_token = scenario.network.nodes_per_token.value_or(0);
+    out.deployment.network.all_reduce = scenario.network.all_reduce;
     out.deployment.scale_up = transport(scenario.scale_up.transport);
     out.deployment.scale_up.in_switch_reduction = scenario.scale_up.in_switch_reduction;
     if (const auto& fabric = scenario.network.fabric) {
@@ -227,6 +228,15 @@ class Resolver {
         if (scenario.network.copies != decode::Copies::per_expert) {
           error("/network/copies", fmt::format("{}: expected \"per_expert\"", kWhy));
         }
+      }
+    }
+    if (!scenario.network.all_reduce.empty()) {
+      if (d.strategy != "tensor_parallel") {
+        error("/network/all_reduce", "of no effect but in \"tensor_parallel\": expected none");
+      } else {
+        constexpr std::string_view kWhy = "of no effect beside \"all_reduce\" of the network";
+        neutral("/scale_up", scenario.scale_up.transport, kWhy);
+        neutral("/network", scenario.network.transport, kWhy);
       }
     }
     if (scenario.network.copies != decode::Copies::per_expert &&

@@ -29,6 +29,11 @@ void check_tensor_parallel(const Deployment& d, Problems& problems) {
                                      gpus.gpus_per_node));
     }
   }
+  if (!d.network.all_reduce.empty() && gpus.gpus_per_instance <= gpus.gpus_per_node) {
+    problems.push_back(
+        "\"all_reduce\" of the network is of sums over several nodes, and all GPUs "
+        "are in one");
+  }
   if (d.attention_tensor_parallel != gpus.gpus_per_instance) {
     problems.push_back(
         fmt::format("strategy \"tensor_parallel\" splits attention over all {} GPUs, "

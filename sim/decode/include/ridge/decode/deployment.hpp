@@ -62,6 +62,19 @@ enum class Copies : std::uint8_t {
 };
 
 // What software and protocol take from a wire, and what they save.
+// A way for a library of collectives to sum over the GPUs of several nodes, as NCCL's algorithms
+// and protocols are.
+struct AllReduceWay {
+  Seconds overhead;          // of the smallest sum
+  BytesPerSecond bandwidth;  // buffer over what its size adds to the time
+  // The share of the bandwidth that sums of 64 B reach, and of each power of two above; larger ones
+  // reach all of it.
+  std::vector<double> ramp;
+
+  [[nodiscard]] Seconds time(Bytes buffer) const;
+  friend bool operator==(const AllReduceWay&, const AllReduceWay&) = default;
+};
+
 struct Transport {
   Seconds overhead;         // of each message
   double efficiency = 1.0;  // of the wire's bandwidth, for large messages
@@ -70,6 +83,9 @@ struct Transport {
   // router keeps to that (0: any number).
   Copies copies = Copies::per_expert;
   std::int64_t nodes_per_token = 0;
+  // Between nodes, of sums over all GPUs: the library takes the fastest for the size. Where there
+  // is none, GPUs of a node sum first, then those that hold the same part.
+  std::vector<AllReduceWay> all_reduce;
   // Within a node: the switch multicasts what all receive and adds up what all send (NVLS), so that
   // a gather loads the receiving direction alone and a scatter of sums the sending one.
   bool in_switch_reduction = false;

@@ -72,7 +72,15 @@ struct ServingTerms {
   std::map<std::string, std::string> chips;         // likewise
   std::map<std::string, std::string> calibrations;  // of chips that have none of their own
   std::vector<ServingEngine> engines;
-  // What tensor parallelism over several nodes takes from the wires.
+  // Of tensor parallelism over several nodes: sums by a library, as it was asked over so many.
+  struct SumsOverNodes {
+    std::int64_t nodes = 2;
+    std::int64_t gpus_per_node = 8;
+    std::vector<decode::AllReduceWay> ways;
+  };
+  std::vector<SumsOverNodes> sums_over_nodes;
+  std::string sums_source;
+  // Over other numbers of nodes, what it takes from the wires.
   scenario::Transport within_node;
   scenario::Transport between_nodes;
   // Of experts, as a power law has it; unless routing was imposed, or a balancer is at work.

@@ -93,7 +93,10 @@ class Stocktaking {
   [[nodiscard]] std::int64_t replicas_of(const Structure& structure) const;
 
  private:
-  using Template = std::tuple<std::size_t, std::string, std::size_t, std::size_t>;
+  // Model, strategy, chips, and whether one group spans nodes.
+  using Template = std::tuple<std::size_t, std::string, std::size_t, std::size_t, bool>;
+  [[nodiscard]] bool sums_over_nodes(const Structure& structure) const;
+  [[nodiscard]] Template template_of(const Structure& structure) const;
   LocatedGoal located_;
   scenario::Library& library_;
   std::vector<std::shared_ptr<const models::ModelSpec>> models_;

@@ -106,6 +106,7 @@ struct Network {
   Transport transport;
   decode::Copies copies = decode::Copies::per_expert;
   std::optional<std::int64_t> nodes_per_token;
+  std::vector<decode::AllReduceWay> all_reduce;
   std::optional<Fabric> fabric;
   bool operator==(const Network&) const = default;
 };
@@ -245,6 +246,8 @@ struct Scenario {
 [[nodiscard]] const KeyTable& keys_of(const Scenario*);
 // What stands at /deployment/execution, elsewhere.
 void read_execution(const JsonNode& node, decode::Execution& out);
+// The ways at /network/all_reduce, alone; likewise.
+void read_all_reduce(const JsonNode& node, std::vector<decode::AllReduceWay>& out);
 // Parts that other questions have, too.
 [[nodiscard]] const KeyTable& keys_of(const AttentionPrecision*);
 [[nodiscard]] const KeyTable& keys_of(const Network*);
