@@ -542,8 +542,10 @@ std::optional<std::string> answer_schema(const std::string& name) {
   const auto found = std::find_if(kAnswers.begin(), kAnswers.end(),
                                   [&](const Answer& answer) { return answer.name == name; });
   if (found == kAnswers.end()) return std::nullopt;
+  std::string title = name;
+  std::replace(title.begin(), title.end(), '-', ' ');
   Json out{{"$schema", "http://json-schema.org/draft-07/schema#"},
-           {"title", fmt::format("Ridge {}", name)}};
+           {"title", fmt::format("Ridge {}", title)}};
   const Keys version = {{"schema_version", {{"const", view::kSchemaVersion}}}};
   out.update(object_of(version + found->keys(),
                        fmt::format("What {} --format json writes.", found->command)));
