@@ -24,6 +24,7 @@ std::size_t compare(const LocatedGoal& goal, std::size_t stride) {
       const Verdict verdict = judge.verdict(requests);
       const Seconds floor = bounds.floor(s, requests);
       EXPECT_LE(floor, verdict.mean_tpot);
+      EXPECT_LE(floor, verdict.tpot);  // which is what the search compares it with
       EXPECT_LE(bounds.attention_floor(s, requests), (1.0 + 1e-12) * floor);
       EXPECT_GT(floor, 0.1 * verdict.mean_tpot);  // and says something
       ++compared;
@@ -46,6 +47,13 @@ TEST(Bounds, AreNeverAboveItForAShippedModel) {
   goal.goal.context = 8192;
   goal.goal.assumptions.memory_utilization = 0.9;
   EXPECT_GT(compare(goal, 487), 15U);
+}
+
+// A node that experts divide over only with copies of some.
+TEST(Bounds, AreNeverAboveItWhereANodeNeedsRedundantExperts) {
+  LocatedGoal goal = test::small_goal(test::small_moe(2), {"gb200"}, 72, 10);
+  goal.goal.allowed.strategies = {"wide_expert_parallel"};
+  EXPECT_GT(compare(goal, 1), 10U);
 }
 
 }  // namespace

@@ -175,4 +175,18 @@ void warn(std::string_view text) {
   fmt::print(stderr, "ridge: warning: {}\n", text);
 }
 
+void warn_of(const answer::SimulationReport& report, bool verbose, std::string_view which) {
+  const auto& range = report.out_of_range;
+  const bool folded = !verbose && range.outside > 1;
+  for (const auto& warning : report.warnings) {
+    if (folded && warning.find(answer::kOutOfRange) != std::string::npos) continue;
+    warn(fmt::format("{}{}", which, warning));
+  }
+  if (!folded) return;
+  warn(fmt::format(
+      "{}{} of {} operators are outside what they were measured on, their errors widened to up to "
+      "{:.0f} %; --verbose names them",
+      which, range.outside, range.operators, 100.0 * range.worst_error));
+}
+
 }  // namespace ridge::tools

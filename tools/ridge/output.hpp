@@ -1,6 +1,7 @@
 // What the commands share: where an answer goes, and the options every command spells alike.
 #pragma once
 
+#include "ridge/answer/simulation_report.hpp"
 #include "ridge/report/question.hpp"
 #include "ridge/view/output_format.hpp"
 
@@ -54,5 +55,8 @@ void add_report_option(CLI::App& command, std::string& path);
 
 // A line on standard error: "ridge: warning: ...".
 void warn(std::string_view text);
+// The warnings of a simulation, behind `which` where there are several; of many operators outside
+// their range one line, unless `verbose`.
+void warn_of(const answer::SimulationReport& report, bool verbose, std::string_view which = {});
 
 }  // namespace ridge::tools

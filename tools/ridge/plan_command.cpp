@@ -2,14 +2,18 @@
 #include "commands.hpp"
 #include "output.hpp"
 #include "ridge/base/error.hpp"
+#include "ridge/base/file.hpp"
 #include "ridge/base/format.hpp"
+#include "ridge/base/keys.hpp"
 #include "ridge/plan/plan_report.hpp"
+#include "ridge/report/pages.hpp"
 #include "ridge/view/progress.hpp"
 
 #include <algorithm>
 #include <atomic>
 #include <csignal>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <thread>
 
@@ -42,6 +46,8 @@ struct Options {
   bool front = false;
   std::string picture;
   std::string write;
+  std::string report;
+  bool verbose = false;
   OutputOptions output;
 };
 
@@ -87,38 +93,64 @@ plan::LocatedGoal goal_of(const Options& options) {
   return located;
 }
 
+void write_report(const Options& options, const plan::Plan& plan, const report::Asked& how) {
+  const plan::Goal& goal = plan.stock->goal();
+  for (const auto& model : goal.models) {
+    if (model.spec) {
+      throw UserError(
+          "--report: a model that stands in the goal itself cannot be written: name its file "
+          "there");
+    }
+  }
+  std::vector<std::string> warnings;
+  for (const auto& ranked : plan.ranking) {
+    for (const std::string& warning : ranked.report.warnings) {
+      if (std::find(warnings.begin(), warnings.end(), warning) == warnings.end()) {
+        warnings.push_back(warning);
+      }
+    }
+  }
+  const view::PageQuestion question{.command = how.command,
+                                    .json = json_text(goal),
+                                    .file_name = "goal.json",
+                                    .again = "ridge plan"};
+  write_file(options.report, report::designs_page(plan::designs_of(plan), plan::page_words(plan),
+                                                  warnings, question, how));
+}
+
 void run_plan(const Options& options) {
   // Ctrl-C ends the search with the best so far.
   std::signal(SIGINT, on_interrupt);
   if (!options.picture.empty()) check_picture_path(options.picture);
   scenario::Library library;
+  const report::Asked how_asked = asked(options.report);
   constexpr std::uint64_t kParts = 1000;
   std::unique_ptr<view::Progress> bar;
   std::string doing;
-  std::uint64_t told = 0;
   std::mutex telling;
-  const plan::PlanOptions how{.threads = options.threads > 0
-                                             ? options.threads
-                                             : std::max(1U, std::thread::hardware_concurrency()),
-                              .samples = options.samples,
-                              .layouts = options.top,
-                              .front = options.front || !options.picture.empty(),
-                              .exhaustive = options.exhaustive,
-                              .stop = &interrupted,
-                              .progress = [&](double share, const std::string& what) {
-                                const std::lock_guard lock(telling);
-                                if (what != doing) {
-                                  bar.reset();
-                                  bar = std::make_unique<view::Progress>(what, kParts);
-                                  doing = what;
-                                  told = 0;
-                                }
-                                const auto now = static_cast<std::uint64_t>(share * kParts);
-                                if (now > told) bar->add(now - told);
-                                told = std::max(now, told);
-                              }};
+  const plan::PlanOptions how{
+      .threads =
+          options.threads > 0 ? options.threads : std::max(1U, std::thread::hardware_concurrency()),
+      .samples = options.samples,
+      .layouts = options.top,
+      .front = options.front || !options.picture.empty() || !options.report.empty(),
+      .exhaustive = options.exhaustive,
+      .stop = &interrupted,
+      .progress = [&](double share, const std::string& what) {
+        const std::lock_guard lock(telling);
+        if (what != doing) {
+          bar.reset();
+          bar = std::make_unique<view::Progress>(what, kParts);
+          doing = what;
+        }
+        bar->reach(static_cast<std::uint64_t>(share * kParts));
+      }};
   const plan::Plan plan = plan::make_plan(goal_of(options), library, how);
   bar.reset();
+  for (std::size_t i = 0; i < plan.ranking.size(); ++i) {
+    warn_of(plan.ranking[i].report, options.verbose, fmt::format("#{}: ", i + 1));
+  }
+  if (!options.report.empty()) write_report(options, plan, how_asked);
   write_output(options.output, plan::render(plan, options.output.format));
   if (!options.picture.empty()) write_picture(options.picture, plan::plan_picture(plan));
   if (options.write.empty()) return;
@@ -176,6 +208,8 @@ void add_plan_command(CLI::App& app) {
                    "Write each deployment into this folder, as a scenario for ridge simulate")
       ->check(not_empty())
       ->type_name("DIR");
+  command->add_flag("--verbose", options->verbose, "Name every operator that a warning is about");
+  add_report_option(*command, options->report);
   add_output_options(*command, options->output, "table|csv|json");
   command->footer([] {
     const ExampleNames names = example_names();

@@ -41,20 +41,6 @@ struct Options {
   OutputOptions output;
 };
 
-// Of many operators outside their range, one line; the rest when asked.
-void tell(const answer::SimulationReport& report, bool verbose) {
-  const auto& range = report.out_of_range;
-  const bool folded = !verbose && range.outside > 1;
-  for (const auto& warning : report.warnings) {
-    if (!folded || warning.find(answer::kOutOfRange) == std::string::npos) warn(warning);
-  }
-  if (!folded) return;
-  warn(fmt::format(
-      "{} of {} operators are outside what they were measured on, their errors widened to up to "
-      "{:.0f} %; --verbose names them",
-      range.outside, range.operators, 100.0 * range.worst_error));
-}
-
 struct Run {
   answer::SimulationReport report;
   scenario::SimulationScenario scenario;  // that was simulated
@@ -77,7 +63,7 @@ Run run_one(const std::string& name, const Options& options, bool compared) {
        .picture = !compared && (!options.picture.empty() || !options.report.empty()),
        .requests = !compared && (!options.requests.empty() || !options.report.empty())},
       options.samples);
-  tell(report, options.verbose);
+  warn_of(report, options.verbose);
   // No part of the answer, which is the same whenever it is asked for.
   if (options.verbose) {
     fmt::print(stderr, "ridge: {} events in {} s\n", report.result.events,

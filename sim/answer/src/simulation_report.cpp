@@ -430,8 +430,8 @@ std::string uncertainty_words(const SimulationReport& report) {
   const auto throughput = u.interval("tokens_per_s_per_gpu");
   if (!tpot || !throughput) return {};
   return fmt::format(
-      "  90 % interval  TPOT {} to {}, {:.0f} to {:.0f} tokens/s/GPU: of {} runs\n"
-      "                 with calibrations drawn anew within their error, and other seeds\n",
+      "  90 % interval  TPOT {} to {}, {:.0f} to {:.0f} tokens/s/GPU: of {} runs "
+      "with calibrations drawn anew within their error, and other seeds\n",
       ms(tpot->low / 1e3), ms(tpot->high / 1e3), throughput->low, throughput->high, u.samples);
 }
 

@@ -63,7 +63,8 @@ Bytes ffn_weights(const Deployment& d) {
 
 // Outside of tensors, on a GPU alone and on one that exchanges with others: contexts of the driver
 // and its libraries, and what collectives keep. As vLLM's log has it on H100 ("non_torch_memory":
-// 0.16 GiB in its pull request 12126, about 2.1 GiB with tensor parallelism).
+// 0.16 GiB in its pull request 12126, of which a quarter is made here for other releases; about
+// 2.1 GiB with tensor parallelism).
 constexpr Bytes kAlone{0.25 * 1024 * 1024 * 1024};
 constexpr Bytes kTogether{2.1 * 1024 * 1024 * 1024};
 

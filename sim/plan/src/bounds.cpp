@@ -127,17 +127,22 @@ struct Bounds::Impl {
         {static_cast<std::int64_t>(s.model), static_cast<std::int64_t>(s.attention_chip),
          static_cast<std::int64_t>(s.ffn_chip), alone.gpus_per_instance,
          s.attention_tensor_parallel, static_cast<std::int64_t>(s.collectives)},
-        [&] { return attention_probe(alone); });
+        [&] { return attention_probe(alone, s.split()); });
     return probe.at(requests);
   }
 
-  // With an FFN that can be split over its instance in some way: it is not asked.
-  [[nodiscard]] std::unique_ptr<Probe<AttentionTimes>> attention_probe(Structure alone) const {
-    for (std::int64_t tp = alone.gpus_per_instance; tp >= 1; --tp) {
-      if (alone.gpus_per_instance % tp != 0) continue;
+  // With an FFN that can be split over its instance in some way: it is not asked, but for the NICs
+  // that it has in `split` structures.
+  [[nodiscard]] std::unique_ptr<Probe<AttentionTimes>> attention_probe(Structure alone,
+                                                                       bool split) const {
+    const std::int64_t ffn_gpus = split ? alone.gpus_per_instance : 1;
+    for (std::int64_t tp = ffn_gpus; tp >= 1; --tp) {
+      if (ffn_gpus % tp != 0) continue;
       alone.ffn_tensor_parallel = tp;
-      alone.ffn_expert_parallel = alone.gpus_per_instance / tp;
-      const auto input = stock.input_of(alone, 1);
+      alone.ffn_expert_parallel = ffn_gpus / tp;
+      auto input = stock.input_of(alone, 1);
+      input.deployment.pools[input.deployment.index_of(decode::Role::ffn)].gpus_per_instance =
+          ffn_gpus;
       if (!decode::deployment_problems(input.deployment).empty()) continue;
       const std::uint32_t pool = input.deployment.index_of(decode::Role::attention);
       return std::make_unique<Probe<AttentionTimes>>(

@@ -72,7 +72,9 @@ static const KeyTable& keys_of(const Allowed* /*of*/) {
               .optional(),
           key<&A::attention_tensor_parallel>(
               "attention_tensor_parallel",
-              "GPUs that share a request's heads; powers of two within a node where absent.",
+              "GPUs that share a request's heads, all of a tensor-parallel deployment; powers of "
+              "two where "
+              "absent, of afd and wide expert parallelism within a node.",
               keys::AtLeastOne{"a number of GPUs"}, between(1, kMaxGpus))
               .optional(),
           key<&A::redundant_experts>(
@@ -98,7 +100,7 @@ static const KeyTable& keys_of(const Allowed* /*of*/) {
 static const KeyTable& keys_of(const Assumptions* /*of*/) {
   using A = Assumptions;
   static const KeyTable table = key_table<A>(
-      "assumptions", "What the plan takes for granted; the answer repeats it.",
+      "assumptions", "What the plan takes for granted. What it takes besides stands in the answer.",
       {
           key<&A::network>("network", "Between instances, over the NICs.").optional(),
           key<&A::scale_up>("scale_up", "Within a node: NVLink or its like.").optional(),

@@ -16,16 +16,15 @@
 namespace ridge::plan {
 namespace {
 
-double requests_of(const Structure& s, std::int64_t requests) {
-  return static_cast<double>(requests * s.micro_batches * s.groups());
-}
 double tokens_per_second(const Structure& s, std::int64_t requests, const Verdict& verdict) {
-  return requests_of(s, requests) / verdict.mean_tpot.value();
+  return static_cast<double>(s.batch(requests)) / verdict.mean_tpot.value();
 }
 
-// What most of the critical path waits for, or the memory that the batch has filled.
+// Why the batch is not larger: memory, a worth that falls, or the SLA and what most of the critical
+// path waits for.
 std::string binding(const Ranked& ranked) {
   if (ranked.choice.requests == ranked.choice.most_requests) return "KV memory";
+  if (ranked.more_would_hold) return "more is worth less";
   const auto& result = ranked.report.result;
   std::size_t most = 0;
   const auto on_path = [&](std::size_t stage) {
@@ -113,7 +112,7 @@ class Planner {
           if ((ranked.enough && at_most < worth(ranked)) || stopped()) break;
           const Verdict as_fitted = judge.verdict(requests);
           const double tokens = tokens_per_second(choice.structure, requests, as_fitted);
-          if (as_fitted.tpot > goal.sla_tpot) continue;
+          if (as_fitted.tpot > goal.sla_tpot || !worth_anything(choice.structure, tokens)) continue;
           if (ranked.enough && value_of(stock(), choice.structure, tokens) <= worth(ranked)) {
             continue;
           }
@@ -127,6 +126,11 @@ class Planner {
           choice.tokens_per_second = tokens;
         }
         if (!ranked.enough && !stopped()) ranked.draws = judge.drawn_verdicts(choice.requests);
+        if (ranked.enough && choice.requests < choice.most_requests && !stopped()) {
+          ranked.more_would_hold =
+              judge.verdict(choice.requests + 1).tpot <= goal.sla_tpot &&
+              !judge.drawn_verdicts(choice.requests + 1, goal.sla_tpot, wanted).empty();
+        }
         const auto within =
             std::count_if(ranked.draws.begin(), ranked.draws.end(),
                           [&](const Verdict& verdict) { return verdict.tpot <= goal.sla_tpot; });
@@ -154,13 +158,17 @@ class Planner {
     for (std::int64_t requests = 1; requests <= choice.most_requests; ++requests) {
       const Seconds floor = judge.floor(requests);
       if (floor > stock().goal().sla_tpot) continue;
-      const double tokens = requests_of(choice.structure, requests) / floor.value();
+      const double tokens = static_cast<double>(choice.structure.batch(requests)) / floor.value();
       out.emplace_back(value_of(stock(), choice.structure, tokens), requests);
     }
     std::sort(out.begin(), out.end(), std::greater<>());
     return out;
   }
 
+  // Not where a goal's GPUs do not suffice for its rate.
+  [[nodiscard]] bool worth_anything(const Structure& s, double tokens_per_second) const {
+    return std::isfinite(value_of(stock(), s, tokens_per_second));
+  }
   [[nodiscard]] double worth(const Ranked& ranked) const {
     return value_of(stock(), ranked.choice.structure, ranked.choice.tokens_per_second);
   }
@@ -182,9 +190,14 @@ class Planner {
           ranked.replicas = std::min(ranked.replicas, static_cast<std::int64_t>(needed));
         }
         ranked.scenario = stock().scenario_of(choice.structure, choice.requests);
-        ranked.report = answer::simulate(scenario::resolve(ranked.scenario, library_));
-        ranked.time =
-            Judge(stock(), choice.structure).time_per_token(choice.requests, choice.verdict);
+        ranked.report =
+            answer::simulate(scenario::resolve(ranked.scenario, library_), {.floor = false});
+        Judge judge(stock(), choice.structure);
+        ranked.time = judge.time_per_token(choice.requests, choice.verdict);
+        if (plan_.samples == 0 && choice.requests < choice.most_requests) {
+          ranked.more_would_hold =
+              judge.verdict(choice.requests + 1).tpot <= stock().goal().sla_tpot;
+        }
         ranked.binds = binding(ranked);
         return true;
       };
@@ -300,6 +313,8 @@ class Planner {
     const Ranked& first = plan_.ranking[0];
     const Ranked& second = plan_.ranking[1];
     const double to_beat = worth(first);
+    // The second may be so for meeting the SLA too seldom.
+    if (first.enough != second.enough || worth(second) >= to_beat) return;
     const Structure& s = second.choice.structure;
     const auto kernels = [&](const char* of, bool (*faster)(models::Part)) {
       const auto worth_with = [&](double share) {
@@ -346,13 +361,8 @@ class Planner {
 
 }  // namespace
 
-double Ranked::tokens_per_second_per_gpu() const {
-  return choice.tokens_per_second / static_cast<double>(choice.structure.gpus());
-}
-
-std::optional<double> Ranked::usd_per_million_tokens() const {
-  if (!price) return std::nullopt;
-  return price->value() / choice.tokens_per_second * 1e6;
+double Choice::tokens_per_second_per_gpu() const {
+  return tokens_per_second / static_cast<double>(structure.gpus());
 }
 
 std::optional<Interval> Ranked::interval() const {

@@ -11,7 +11,8 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <set>
+#include <limits>
+#include <map>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -48,6 +49,32 @@ std::string name_in(const Stocktaking& stock, const Structure& s) {
                                    : title;
 }
 
+// What the exchanges of the ranking rest on, and of which rows where they differ.
+std::vector<std::string> links_of(const Plan& plan) {
+  std::map<std::string, std::vector<std::size_t>> rows_of;
+  for (std::size_t i = 0; i < plan.ranking.size(); ++i) {
+    rows_of[plan.ranking[i].report.link_provenance].push_back(i + 1);
+  }
+  std::vector<std::string> out;
+  for (const auto& [provenance, rows] : rows_of) {
+    out.push_back(rows_of.size() == 1
+                      ? provenance
+                      : fmt::format("of #{}: {}", fmt::join(rows, ", #"), provenance));
+  }
+  return out;
+}
+
+// What no key of a goal says, and the usual of those that say what is beside kernels and links.
+std::string assumed(const Goal& goal) {
+  const Assumptions& a = goal.assumptions;
+  std::string out = fmt::format(
+      "every request at the goal's context, experts equally likely, no drafts; {} us a "
+      "step beside its stages; weights and KV in {} of memory",
+      significant(a.step_overhead.value() * 1e6, 3), percent(a.memory_utilization));
+  if (a.attention_precision) out += "; attention in the precision of the goal";
+  return out;
+}
+
 // What the answer rests on.
 std::string premises(const Plan& plan) {
   const Stocktaking& stock = *plan.stock;
@@ -78,14 +105,11 @@ std::string premises(const Plan& plan) {
   line("best is", std::string(name_of(objective_of(goal))));
   std::vector<std::string> kernels;
   for (const auto& chip : stock.chips()) {
-    kernels.push_back(fmt::format("{} by {}", chip.name, chip.kernel_model));
+    kernels.push_back(fmt::format("{}: {}", chip.name, chip.provenance));
   }
-  line("kernels", fmt::format("{}", fmt::join(kernels, ", ")));
-  const auto& network = goal.assumptions.network.transport;
-  const auto& inside = goal.assumptions.scale_up.transport;
-  line("links", network.source == inside.source
-                    ? network.source
-                    : fmt::format("{}; within a node: {}", network.source, inside.source));
+  line("kernels", fmt::format("{}", fmt::join(kernels, "; ")));
+  for (const std::string& links : links_of(plan)) line("links", links);
+  line("assumed", assumed(goal));
   return out;
 }
 
@@ -119,8 +143,7 @@ std::string ranking_table(const Plan& plan) {
     const Structure& s = r.choice.structure;
     std::vector<std::string> cells = {
         fmt::format("{}", ++number), name_in(stock, s), fmt::format("{}", s.gpus()),
-        fmt::format("{}", r.choice.requests * s.micro_batches * s.groups()),
-        ms(r.report.result.mean_tpot)};
+        fmt::format("{}", s.batch(r.choice.requests)), ms(r.report.result.mean_tpot)};
     if (drawn) cells.push_back(r.draws.empty() ? "" : percent(r.sla_share));
     cells.push_back(significant(r.report.tokens_per_second_per_gpu(), 4));
     if (drawn) {
@@ -147,7 +170,10 @@ std::string details(const Plan& plan) {
     if (r.choice.requests < r.as_fitted) {
       out += fmt::format(" ({} without room for draws)", r.as_fitted);
     }
-    if (!r.enough) out += "; the SLA is met too seldom with any batch";
+    if (!r.enough) {
+      out += fmt::format("; no batch meets the SLA{} often enough",
+                         stock.goal().rate ? " and delivers the rate" : "");
+    }
     out += stock.goal().rate
                ? fmt::format("; {} replica{} for the rate", r.replicas, r.replicas > 1 ? "s" : "")
                : fmt::format("; {} replica{}", r.replicas, r.replicas > 1 ? "s fit" : " fits");
@@ -156,13 +182,17 @@ std::string details(const Plan& plan) {
   return out;
 }
 
+std::string beaten_words(const Plan& plan) {
+  return fmt::format("#1 beats #2 in {:.0f} of {} draws, the same for both.",
+                     plan.ranking.front().beats_next * plan.samples, plan.samples);
+}
+
 std::string reasons(const Plan& plan) {
   if (plan.ranking.size() < 2) return {};
   std::string out;
   const Ranked& first = plan.ranking.front();
   if (first.beats_next >= 0.0) {
-    out += fmt::format("#1 beats #2 in {:.0f} of {} draws, the same for both.\n",
-                       first.beats_next * plan.samples, plan.samples);
+    out += beaten_words(plan) + "\n";
   }
   if (!plan.why.empty()) {
     out += "Why #1 is first:\n";
@@ -173,7 +203,7 @@ std::string reasons(const Plan& plan) {
     for (const WhatIf& what : plan.what_ifs) {
       out += what.share ? fmt::format("  its {} at {} of what {}\n", what.of, percent(*what.share),
                                       what.of == "price" ? "it is" : "they take")
-                        : fmt::format("  not its {}, however fast\n", what.of);
+                        : fmt::format("  not its {}, not even at 5 % of what they take\n", what.of);
     }
   }
   return out;
@@ -181,9 +211,6 @@ std::string reasons(const Plan& plan) {
 
 double per_user(const Verdict& verdict) {
   return 1.0 / verdict.mean_tpot.value();
-}
-double per_gpu(const Choice& choice) {
-  return choice.tokens_per_second / static_cast<double>(choice.structure.gpus());
 }
 
 std::string front_table(const Plan& plan) {
@@ -196,9 +223,9 @@ std::string front_table(const Plan& plan) {
   table.column("split", view::Align::left);
   for (const FrontPoint& point : plan.front) {
     const Choice& c = point.choice;
-    table.row({ms(point.within), significant(per_user(c.verdict), 3), significant(per_gpu(c), 4),
-               fmt::format("{}", c.structure.gpus()), name_in(*plan.stock, c.structure),
-               words_of(c.structure)});
+    table.row({ms(point.within), significant(per_user(c.verdict), 3),
+               significant(c.tokens_per_second_per_gpu(), 4), fmt::format("{}", c.structure.gpus()),
+               name_in(*plan.stock, c.structure), words_of(c.structure)});
   }
   return table.text();
 }
@@ -263,12 +290,15 @@ Json json_of(const Plan& plan) {
               {"context_tokens", goal.context},
               {"confidence", goal.confidence},
               {"samples", plan.samples}};
+  Json& kernels = out["kernel_times"] = Json::object();
+  for (const auto& chip : plan.stock->chips()) kernels[chip.name] = chip.provenance;
+  out["assumed"] = assumed(goal);
   Json& ranking = out["ranking"] = Json::array();
   for (const Ranked& r : plan.ranking) {
     const Structure& s = r.choice.structure;
     Json& entry = ranking.emplace_back(structure_json(plan, s));
     entry["replicas"] = r.replicas;
-    entry["batch"] = r.choice.requests * s.micro_batches * s.groups();
+    entry["batch"] = s.batch(r.choice.requests);
     entry["requests_per_launch"] = r.choice.requests;
     entry["requests_per_launch_as_fitted"] = r.as_fitted;
     entry["requests_per_launch_in_memory"] = r.choice.most_requests;
@@ -284,6 +314,9 @@ Json json_of(const Plan& plan) {
     entry["tokens_per_s_per_gpu_90"] = interval ? Json{interval->low, interval->high} : Json();
     entry["beats_next_share"] = r.beats_next >= 0.0 ? Json(r.beats_next) : Json();
     entry["bound_by"] = r.binds;
+    entry["kernel_times"] = r.report.provenance;
+    entry["links"] = r.report.link_provenance;
+    entry["warnings"] = r.report.warnings;
     entry["gpu_us_per_token"] = {{"attention", r.time.attention * 1e6},
                                  {"ffn", r.time.ffn * 1e6},
                                  {"head", r.time.head * 1e6},
@@ -307,7 +340,7 @@ Json json_of(const Plan& plan) {
     entry["requests_per_launch"] = point.choice.requests;
     entry["tpot_ms"] = point.choice.verdict.mean_tpot.value() * 1e3;
     entry["tokens_per_s_per_user"] = per_user(point.choice.verdict);
-    entry["tokens_per_s_per_gpu"] = per_gpu(point.choice);
+    entry["tokens_per_s_per_gpu"] = point.choice.tokens_per_second_per_gpu();
   }
   Json& impossible = out["impossible"] = Json::array();
   for (const Impossible& one : plan.impossible) {
@@ -341,7 +374,7 @@ std::string csv(const Plan& plan) {
                {"ranking", fmt::format("{}", ++number), name_in(*plan.stock, s),
                 plan.stock->models()[s.model]->name, s.strategy, gpus_words(*plan.stock, s),
                 words_of(s), fmt::format("{}", s.gpus()), fmt::format("{}", r.replicas),
-                fmt::format("{}", r.choice.requests * s.micro_batches * s.groups()),
+                fmt::format("{}", s.batch(r.choice.requests)),
                 number_of(r.report.result.mean_tpot.value() * 1e3),
                 number_of(r.report.result.tpot.quantile(0.95) * 1e3),
                 number_of(r.report.tokens_per_second_per_gpu()),
@@ -353,16 +386,28 @@ std::string csv(const Plan& plan) {
   for (const FrontPoint& point : plan.front) {
     const Choice& c = point.choice;
     const Structure& s = c.structure;
-    out += view::csv_line({"front", fmt::format("{}", ++number), name_in(*plan.stock, s),
-                           plan.stock->models()[s.model]->name, s.strategy,
-                           gpus_words(*plan.stock, s), words_of(s), fmt::format("{}", s.gpus()), "",
-                           fmt::format("{}", c.requests * s.micro_batches * s.groups()),
-                           number_of(c.verdict.mean_tpot.value() * 1e3),
-                           number_of(c.verdict.tpot.value() * 1e3), number_of(per_gpu(c)),
-                           number_of(per_user(c.verdict)), "", "", ""}) +
-           "\n";
+    out +=
+        view::csv_line(
+            {"front", fmt::format("{}", ++number), name_in(*plan.stock, s),
+             plan.stock->models()[s.model]->name, s.strategy, gpus_words(*plan.stock, s),
+             words_of(s), fmt::format("{}", s.gpus()), "", fmt::format("{}", s.batch(c.requests)),
+             number_of(c.verdict.mean_tpot.value() * 1e3), number_of(c.verdict.tpot.value() * 1e3),
+             number_of(c.tokens_per_second_per_gpu()), number_of(per_user(c.verdict)), "", "",
+             ""}) +
+        "\n";
   }
   return out;
+}
+
+// Of all chips, each once.
+std::string provenances(const Plan& plan) {
+  std::vector<std::string> out;
+  for (const auto& chip : plan.stock->chips()) {
+    if (std::find(out.begin(), out.end(), chip.provenance) == out.end()) {
+      out.push_back(chip.provenance);
+    }
+  }
+  return fmt::format("{}", fmt::join(out, ", "));
 }
 
 // "AFD 5A2F" is "afd-5a2f".
@@ -399,7 +444,7 @@ std::string plan_picture(const Plan& plan) {
   for (auto point = plan.front.rbegin(); point != plan.front.rend(); ++point) {
     const Choice& c = point->choice;
     front.points.push_back(
-        {per_user(c.verdict), per_gpu(c),
+        {per_user(c.verdict), c.tokens_per_second_per_gpu(),
          fmt::format("{}: {}", name_in(*plan.stock, c.structure), words_of(c.structure))});
   }
   view::PlotSeries ranked{.name = "ranked, with room for draws",
@@ -413,13 +458,94 @@ std::string plan_picture(const Plan& plan) {
                              name_in(*plan.stock, r.choice.structure)});
   }
   view::ScatterPlot plot{.title = plan.title,
-                         .subtitle = "simulated; kernel times calibrated",
+                         .subtitle = fmt::format("simulated; kernel times: {}", provenances(plan)),
                          .x_label = "tokens/s per user",
                          .y_label = "tokens/s per GPU"};
-  if (!plan.stock->calibrated()) plot.subtitle = "simulated; kernel times: theory";
   plot.series.push_back(std::move(front));
   plot.series.push_back(std::move(ranked));
   return plot.svg();
+}
+
+view::Designs designs_of(const Plan& plan) {
+  view::Designs out{.title = plan.title,
+                    .provenance = fmt::format("simulated; kernel times: {}", provenances(plan))};
+  out.columns = {
+      {.name = "tokens_per_s_per_user", .words = "tokens per second of a request", .unit = "1/s"},
+      {.name = "tokens_per_s_per_gpu",
+       .words = "tokens per second and GPU",
+       .unit = "1/s",
+       .low = 2,
+       .high = 3},
+      {.name = "tokens_per_s_per_gpu_p5",
+       .words = "below it in 5 % of the draws of the calibrations",
+       .unit = "1/s"},
+      {.name = "tokens_per_s_per_gpu_p95",
+       .words = "above it in 5 % of the draws of the calibrations",
+       .unit = "1/s"},
+      {.name = "tpot_ms", .words = "mean time per output token", .unit = "ms"},
+      {.name = "sla_met_share", .words = "share of draws in which the SLA is met", .unit = ""},
+      {.name = "gpus", .words = "GPUs of a replica", .unit = ""},
+      {.name = "batch", .words = "requests that a replica decodes at once", .unit = ""},
+      {.name = "usd_per_Mtok", .words = "USD per 1M tokens", .unit = "USD"}};
+  out.groups = {"ranked", "best at each speed, as fitted"};
+  out.names_are_shown = true;
+  out.y = 1;
+  out.more_x_is_better = true;
+  out.more_y_is_better = true;
+  out.bounds.push_back({.column = 0,
+                        .value = 1.0 / plan.stock->goal().sla_tpot.value(),
+                        .label = fmt::format("SLA {} ms", ms(plan.stock->goal().sla_tpot))});
+  const double unknown = std::numeric_limits<double>::quiet_NaN();
+  const auto add = [&](const Choice& c, std::uint32_t group, std::string name, const Ranked* r) {
+    out.names[out.rows.size()] = std::move(name);
+    out.rows.push_back({.group = group});
+    const auto interval = r != nullptr ? r->interval() : std::nullopt;
+    const auto usd = r != nullptr ? r->report.usd_per_million_tokens() : std::nullopt;
+    out.values.insert(
+        out.values.end(),
+        {per_user(c.verdict), c.tokens_per_second_per_gpu(), interval ? interval->low : unknown,
+         interval ? interval->high : unknown, c.verdict.mean_tpot.value() * 1e3,
+         interval ? r->sla_share : unknown, static_cast<double>(c.structure.gpus()),
+         static_cast<double>(c.structure.batch(c.requests)), usd.value_or(unknown)});
+  };
+  for (std::size_t i = 0; i < plan.ranking.size(); ++i) {
+    const Ranked& r = plan.ranking[i];
+    add(r.choice, 0, fmt::format("#{} {}", i + 1, name_in(*plan.stock, r.choice.structure)), &r);
+  }
+  for (const FrontPoint& point : plan.front) {
+    add(point.choice, 1, name_in(*plan.stock, point.choice.structure), nullptr);
+  }
+  // What no other of its group is as good as in both and better in one.
+  for (std::size_t a = 0; a < out.rows.size(); ++a) {
+    out.rows[a].front = true;
+    for (std::size_t b = 0; b < out.rows.size(); ++b) {
+      if (out.rows[a].group != out.rows[b].group) continue;
+      const double speed = out.value(b, out.x) - out.value(a, out.x);
+      const double throughput = out.value(b, out.y) - out.value(a, out.y);
+      if (speed >= 0 && throughput >= 0 && speed + throughput > 0) out.rows[a].front = false;
+    }
+  }
+  return out;
+}
+
+std::string page_words(const Plan& plan) {
+  std::vector<std::string> out;
+  if (!plan.ranking.empty() && plan.ranking.front().beats_next >= 0.0) {
+    out.push_back(beaten_words(plan));
+  }
+  if (!plan.why.empty()) out.push_back(fmt::format("Why: {}.", fmt::join(plan.why, "; ")));
+  if (plan.ranking.empty()) {
+    out.push_back(plan.near_misses.empty()
+                      ? "Nothing that the goal allows is possible."
+                      : fmt::format("Nothing is within the SLA; the nearest takes {} ms.",
+                                    ms(plan.near_misses.front().tpot)));
+  }
+  if (const auto links = links_of(plan); !links.empty()) {
+    out.push_back(fmt::format("Links: {}.", fmt::join(links, "; ")));
+  }
+  out.push_back(fmt::format("Assumed: {}.", assumed(plan.stock->goal())));
+  out.push_back(search_words(plan.counts));
+  return fmt::format("{}", fmt::join(out, " "));
 }
 
 std::vector<std::string> write_scenarios(const Plan& plan, const std::string& folder) {

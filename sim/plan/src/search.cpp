@@ -44,10 +44,6 @@ constexpr double kNothing = -kEverything;
 // counts are the same for any number of threads.
 constexpr std::size_t kWave = 16;
 
-double requests_of(const Structure& s, std::int64_t requests) {
-  return static_cast<double>(requests * s.micro_batches * s.groups());
-}
-
 class Search {
  public:
   Search(const Stocktaking& stock, const Candidates& candidates, Bounds& bounds, Seconds limit,
@@ -116,7 +112,7 @@ class Search {
     return options_.stop != nullptr && options_.stop->load(std::memory_order_relaxed);
   }
   [[nodiscard]] double worth(const Structure& s, std::int64_t requests, Seconds tpot) const {
-    return value_of(stock_, s, requests_of(s, requests) / tpot.value());
+    return value_of(stock_, s, static_cast<double>(s.batch(requests)) / tpot.value());
   }
 
   template <typename Do>
@@ -142,11 +138,10 @@ class Search {
     Hope& hope = hopes_[i];
     for (std::int64_t requests = most; requests > 0; --requests) {
       const Seconds floor = bounds_.attention_floor(s, requests);
+      if (floor > limit_) continue;
       if (hope.of_batch.empty()) {
-        if (floor > limit_) continue;
         hope.of_batch.assign(static_cast<std::size_t>(requests), kNothing);
       }
-      if (floor > limit_) continue;
       const double at_most = worth(s, requests, floor);
       hope.of_batch[static_cast<std::size_t>(requests - 1)] = at_most;
       hope.most = std::max(hope.most, at_most);
@@ -232,12 +227,12 @@ class Search {
       if (worth_it < best || (worth_it == best && requests < choices_[i]->requests)) continue;
       if (worth_it == kNothing) continue;
       best = worth_it;
-      choices_[i] =
-          Choice{.structure = s,
-                 .requests = requests,
-                 .most_requests = most,
-                 .verdict = verdict,
-                 .tokens_per_second = requests_of(s, requests) / verdict.mean_tpot.value()};
+      choices_[i] = Choice{
+          .structure = s,
+          .requests = requests,
+          .most_requests = most,
+          .verdict = verdict,
+          .tokens_per_second = static_cast<double>(s.batch(requests)) / verdict.mean_tpot.value()};
     }
   }
 

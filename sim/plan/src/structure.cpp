@@ -10,7 +10,6 @@
 #include <cmath>
 #include <filesystem>
 #include <limits>
-#include <set>
 
 #include <fmt/format.h>
 
@@ -66,7 +65,7 @@ void drop_what_has_no_effect(const Structure& s, bool sums_over_nodes,
   scenario::Network& network = scenario.network;
   if (s.collectives == decode::CollectiveTiming::kernel_model) {
     scenario.scale_up = {};
-    scenario.scale_up.transport.source = "of no effect: the kernel model times collectives";
+    scenario.scale_up.transport.source = "none asked: the kernel times tell what collectives take";
     if (!s.split()) {
       network = {};
       network.transport.source = scenario.scale_up.transport.source;
@@ -116,7 +115,7 @@ Layout layout_of(const Structure& s) {
 }
 
 Stocktaking::Stocktaking(LocatedGoal located, scenario::Library& library)
-    : located_(std::move(located)), library_(library) {
+    : located_(std::move(located)) {
   Diagnostics diagnostics;
   const auto tried = [&](const std::string& pointer, auto&& read) {
     try {
@@ -162,6 +161,20 @@ Stocktaking::Stocktaking(LocatedGoal located, scenario::Library& library)
       }
     });
   }
+  if (goal.assumptions.network.model != decode::NetworkModel::ports) {
+    diagnostics.error(located_.file, located_.pointer + "/assumptions/network/model",
+                      "expected \"ports\", by which a plan times its deployments: simulate what it "
+                      "writes with another");
+  }
+  diagnostics.throw_if_errors();
+  for (std::size_t i = 0; i < chips_.size(); ++i) {
+    tried(fmt::format("/chips/{}/kernel_model", i), [&] {
+      chips_[i].provenance = library
+                                 .kernels({chips_[i].kernel_model, goal.chips[i].prefer_kernels},
+                                          *chips_[i].spec, located_.file)
+                                 ->provenance();
+    });
+  }
   const bool priced = std::all_of(chips_.begin(), chips_.end(),
                                   [](const Chip& chip) { return chip.price.has_value(); });
   if (!priced && (goal.budget || objective_of(goal) == Objective::usd_per_million_tokens)) {
@@ -191,7 +204,7 @@ Stocktaking::Stocktaking(LocatedGoal located, scenario::Library& library)
             s.gpus_per_instance = gpus;
             if (templates_.contains(template_of(s))) continue;
             templates_[template_of(s)] =
-                scenario::resolve(scenario_of(s, 1), library_, diagnostics).input;
+                scenario::resolve(scenario_of(s, 1), library, diagnostics).input;
           }
         }
       }
@@ -428,6 +441,9 @@ class Enumeration {
     const std::int64_t node = node_of(chip);
     for (const std::int64_t gpus : powers_of_two_to(goal_.gpus)) {
       if (gpus > node && gpus % node != 0) continue;
+      const auto& shares = goal_.allowed.attention_tensor_parallel;
+      if (!shares.empty() && std::find(shares.begin(), shares.end(), gpus) == shares.end())
+        continue;
       for (const std::int64_t tp : powers_of_two_to(gpus)) {
         Structure s{.model = model,
                     .strategy = kTensorParallel,

@@ -297,7 +297,8 @@ void SweepResult::evaluate(const SweepOptions& options) {
     const auto begin = static_cast<std::ptrdiff_t>(values_.size());
     values_.insert(values_.end(), reports[i].values.begin(), reports[i].values.end());
     chunks_[i].values = {values_.begin() + begin, values_.end()};
-    reports[i].values = {};  // one chunk at a time, so that all rows are never held twice
+    reports[i].values =
+        std::vector<double>();  // one chunk at a time, so that all rows are never held twice
   }
   if (!scenario_->pareto.objectives.empty()) flag_front();
 }

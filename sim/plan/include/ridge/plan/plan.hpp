@@ -62,6 +62,8 @@ struct Choice {
   std::int64_t most_requests = 0;  // that fit in memory
   Verdict verdict;                 // as fitted
   double tokens_per_second = 0;    // of a replica, as fitted
+
+  [[nodiscard]] double tokens_per_second_per_gpu() const;
 };
 
 struct Ranked {
@@ -73,13 +75,13 @@ struct Ranked {
   answer::SimulationReport report;     // of that
   TimePerToken time;
   std::vector<Verdict> draws;
-  double sla_share = 0;    // of the draws
-  bool enough = true;      // as many as the goal wants
+  double sla_share = 0;  // of the draws
+  bool enough = true;    // as many as the goal wants
+  bool more_would_hold =
+      false;               // one request more in each group and micro-batch keeps the SLA, too
   double beats_next = -1;  // share of draws in which it beats the one after it; below 0: none
   std::string binds;       // what keeps it from delivering more
 
-  [[nodiscard]] double tokens_per_second_per_gpu() const;
-  [[nodiscard]] std::optional<double> usd_per_million_tokens() const;
   // 90 % of the draws, of tokens per second and GPU.
   [[nodiscard]] std::optional<Interval> interval() const;
 };

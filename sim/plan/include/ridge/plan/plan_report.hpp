@@ -2,6 +2,7 @@
 #pragma once
 
 #include "ridge/plan/plan.hpp"
+#include "ridge/view/designs.hpp"
 #include "ridge/view/output_format.hpp"
 
 #include <string>
@@ -13,6 +14,9 @@ namespace ridge::plan {
 
 // Throughput against speed, of the front and the ranking, as SVG.
 [[nodiscard]] std::string plan_picture(const Plan& plan);
+// For a page: the ranking and the front, and in words why the first is first and how it was found.
+[[nodiscard]] view::Designs designs_of(const Plan& plan);
+[[nodiscard]] std::string page_words(const Plan& plan);
 
 // Each deployment of the ranking as a scenario of one replica in this folder, which is made where
 // there is none: "1-afd-5a2f.json" and so on. The names of the files. Throws UserError.

@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <vector>
 
 namespace ridge::plan {
@@ -42,6 +43,10 @@ struct Structure {
   [[nodiscard]] std::int64_t groups() const {
     return attention_instances * gpus_per_instance / attention_tensor_parallel;
   }
+  // Requests of a replica with as many in each group and micro-batch.
+  [[nodiscard]] std::int64_t batch(std::int64_t requests) const {
+    return requests * micro_batches * groups();
+  }
   friend bool operator==(const Structure&, const Structure&) = default;
 };
 
@@ -70,6 +75,7 @@ class Stocktaking {
     std::shared_ptr<const hw::ChipSpec> spec;
     std::string name;          // as the answer shows it
     std::string kernel_model;  // as a scenario names it
+    std::string provenance;    // of its kernel times: theory, or a calibration with its error
     std::optional<UsdPerSecond> price;
     bool calibrated = false;
   };
@@ -98,7 +104,6 @@ class Stocktaking {
   [[nodiscard]] bool sums_over_nodes(const Structure& structure) const;
   [[nodiscard]] Template template_of(const Structure& structure) const;
   LocatedGoal located_;
-  scenario::Library& library_;
   std::vector<std::shared_ptr<const models::ModelSpec>> models_;
   std::vector<Chip> chips_;
   std::map<Template, decode::SimulationInput> templates_;
