@@ -228,7 +228,7 @@ TEST(Plan, SumsOverNodesGoByTheWaysOfTheirLibrary) {
     EXPECT_GE(plan.ranking.size(), 2U) << "within a node too";
     double best = 0.0;
     for (const Ranked& r : plan.ranking) {
-      if (r.choice.structure.gpus_per_instance == 16) best = r.tokens_per_second_per_gpu();
+      if (r.choice.structure.gpus_per_instance == 16) best = r.report.tokens_per_second_per_gpu();
     }
     return best;
   };
