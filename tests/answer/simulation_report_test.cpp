@@ -1,10 +1,12 @@
 // What ridge simulate answers, and the trace that it writes.
 #include "ridge/answer/simulation_report.hpp"
 
+#include "ridge/base/error.hpp"
 #include "source_tree.hpp"
 #include "temporary_file.hpp"
 
 #include <fstream>
+#include <functional>
 #include <map>
 #include <set>
 #include <sstream>
@@ -51,6 +53,20 @@ TEST(SimulationReport, JsonHasTheKeysThatScriptsReadAndTheyAgree) {
                    pool.at("waiting_for_slowest_gpu").get<double>();
     for (const auto& cause : pool.at("waiting_for").items()) share += cause.value().get<double>();
     EXPECT_NEAR(share, 1.0, 1e-9);
+  }
+}
+
+TEST(SimulationReport, ANumberOfDrawsBelowNoneIsRefusedBeforeAnythingRuns) {
+  scenario::Library library;
+  const auto located = scenario::read_scenario("step3-2a2f-4k-fp8");
+  for (const auto& ask : {std::function([&] { (void)answer(located, library, {}, -1); }),
+                          std::function([&] { (void)uncertainty_of(located, library, -1); })}) {
+    try {
+      ask();
+      FAIL() << "no error";
+    } catch (const UserError& e) {
+      EXPECT_STREQ(e.what(), "samples: expected a whole number of at least 0, got -1");
+    }
   }
 }
 

@@ -74,13 +74,22 @@ class AMistake(unittest.TestCase):
             ridge.simulate(DEPLOYMENT, {"/deployment/micro_batches": object()})
 
     def test_in_a_number_that_no_question_can_have_is_told(self):
-        samples = "samples: expected a whole number of at least 0, got -1"
-        for ask in (
-            lambda: ridge.simulate(DEPLOYMENT, samples=-1),
-            lambda: ridge.reproduce("step3", measured=True, samples=-1),
-            lambda: ridge.plan("step3-h800", samples=-1),
+        for told, ask in (
+            ("samples", lambda x: ridge.simulate(DEPLOYMENT, samples=x)),
+            ("samples", lambda x: ridge.reproduce("step3", measured=True, samples=x)),
+            ("samples", lambda x: ridge.plan("step3-h800", samples=x)),
+            ("top", lambda x: ridge.plan("step3-h800", top=x)),
+            ("threads", lambda x: ridge.plan("step3-h800", threads=x)),
+            ("threads", lambda x: ridge.sweep("sweep-mfa-heads", threads=x)),
+            ("threads", lambda x: ridge.calibrate("none.csv", "h800", threads=x)),
+            ("seed", lambda x: ridge.calibrate("none.csv", "h800", seed=x)),
+            ("seed", lambda x: ridge.simulate(DEPLOYMENT, seed=x)),
         ):
-            self.assertEqual(str(self.mistake(ask)), samples)
+            for wrong in (-1, 2**64, 1.5, "many"):
+                error = self.mistake(lambda: ask(wrong))
+                self.assertRegex(
+                    str(error), f"^{told}: expected a whole number from [01] to [0-9]+, got {wrong!r}$"
+                )
         for batch in (0, -1, 0.5, float("nan"), float("inf")):
             error = self.mistake(lambda: ridge.cost(batch=batch))
             self.assertRegex(str(error), "^batch: expected a number of at least 1, got ")

@@ -227,8 +227,6 @@ std::vector<ColumnInfo> columns(const Sweep& sweep) {
 plan::Plan make_plan(const Document& question, const std::string& overrides, int samples,
                      std::size_t top, bool front, bool exhaustive, unsigned threads,
                      const py::object& progress) {
-  answer::check_samples(samples);
-  if (top < 1) throw UserError("top: expected a whole number of at least 1, got 0");
   return watched(progress, [&](Watch& watch) {
     scenario::Library library;
     const JsonDocument document = question.goal(overrides, library);
@@ -434,7 +432,6 @@ PYBIND11_MODULE(_core, m) {
       .def("csv", written<evidence::Ledger>(OutputFormat::csv))
       .def("text", written<evidence::Ledger>(OutputFormat::table));
   m.def("predict", [](const std::string& ledger, int samples, const py::object& progress) {
-    answer::check_samples(samples);
     return watched(progress, [&](Watch& watch) {
       return evidence::predict_ledger(ledger, samples, [&watch](double share) {
         watch.share = share;

@@ -312,11 +312,15 @@ std::optional<Interval> Uncertainty::interval(std::string_view figure) const {
   return Interval{found->second.low * scale, found->second.high * scale};
 }
 
+namespace {
+
 void check_samples(int samples) {
   if (samples < 0) {
     throw UserError(fmt::format("samples: expected a whole number of at least 0, got {}", samples));
   }
 }
+
+}  // namespace
 
 Uncertainty uncertainty_of(const scenario::LocatedScenario& located, scenario::Library& library,
                            int samples, const std::atomic<bool>* stop) {

@@ -14,6 +14,7 @@ Answers have the figures of the command line, digit for digit.
 from __future__ import annotations
 
 import json
+import operator
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path as _Path
@@ -105,6 +106,28 @@ def _document(question: Named, kind: str) -> _core.Document:
     return _core.Document(os.fspath(question))
 
 
+def _whole(name: str, value: Any, least: int, most: int) -> int:
+    """What is passed on as a whole number, within what the command line takes."""
+    try:
+        if least <= operator.index(value) <= most:
+            return operator.index(value)
+    except TypeError:
+        pass
+    raise Error(f"{name}: expected a whole number from {least} to {most}, got {value!r}")
+
+
+def _threads(threads: int) -> int:
+    return _whole("threads", threads, 0, 1024)
+
+
+def _samples(samples: int) -> int:
+    return _whole("samples", samples, 0, 10000)
+
+
+def _seed(seed: int) -> int:
+    return _whole("seed", seed, 0, 2**64 - 1)
+
+
 def _several(value: Any) -> list[Any]:
     """One or many, where paths count from here."""
     one = isinstance(value, (str, os.PathLike, Mapping)) or not hasattr(value, "__iter__")
@@ -163,8 +186,9 @@ def simulate(
     """
     return Simulation(
         _core.simulate(
-            _document(scenario, "scenario"), _json(overrides or {}), seed, samples, picture,
-            os.fspath(trace or ""), progress,
+            _document(scenario, "scenario"), _json(overrides or {}),
+            None if seed is None else _seed(seed), None if samples is None else _samples(samples),
+            picture, os.fspath(trace or ""), progress,
         )
     )
 
@@ -179,7 +203,7 @@ def sweep(
     """One question along axes: a table of designs. `threads`: 0 for all cores; the answer is the same."""
     return Sweep(
         _core.sweep(
-            _document(scenario, "sweep scenario"), _json(overrides or {}), threads, progress
+            _document(scenario, "sweep scenario"), _json(overrides or {}), _threads(threads), progress
         )
     )
 
@@ -203,8 +227,8 @@ def plan(
     """
     return Plan(
         _core.plan(
-            _document(goal, "goal"), _json(overrides or {}), samples, top, front, exhaustive, threads,
-            progress,
+            _document(goal, "goal"), _json(overrides or {}), _samples(samples),
+            _whole("top", top, 1, 1000), front, exhaustive, _threads(threads), progress,
         )
     )
 
@@ -218,7 +242,7 @@ def reproduce(
 ) -> Reproduction:
     """A published report's figures beside ours; with `measured`, what was measured beside what we predict."""
     if measured:
-        return Ledger(_core.predict(os.fspath(report), samples, progress))
+        return Ledger(_core.predict(os.fspath(report), _samples(samples), progress))
     return Reproduction(_core.reproduce(os.fspath(report), progress))
 
 
@@ -239,7 +263,7 @@ def calibrate(
     return Calibration(
         _core.calibrate(
             [os.fspath(file) for file in files], os.fspath(chip), name, source, os.fspath(base),
-            list(prefer), threads, seed, progress,
+            list(prefer), _threads(threads), _seed(seed), progress,
         )
     )
 

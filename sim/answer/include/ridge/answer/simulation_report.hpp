@@ -103,9 +103,6 @@ struct RunOptions {
 [[nodiscard]] SimulationReport simulate(scenario::SimulationScenario scenario,
                                         const RunOptions& options = {});
 
-// Throws UserError for a number of samples that cannot be.
-void check_samples(int samples);
-
 // Runs the scenario `samples` times more, each with calibrations drawn again and a seed of its own;
 // not at all where there is no calibration to draw.
 [[nodiscard]] Uncertainty uncertainty_of(const scenario::LocatedScenario& located,
