@@ -104,6 +104,7 @@ TEST(Answers, AreTheSameBytesTheSecondTimeOnAnyNumberOfThreads) {
   const Arguments plan = {"plan", "--model",   "step-3", "--chip",    "h800", "--gpus",
                           "16",   "--tpot-ms", "25",     "--samples", "4"};
   EXPECT_EQ(on(plan, "1"), on(plan, "3"));
+  EXPECT_EQ(ridge(plan).out, ridge(plan).out);
 }
 
 TEST(Answers, AllSayTheVersionOfTheirSchemaFirst) {

@@ -150,6 +150,9 @@ void run_plan(const Options& options) {
   for (std::size_t i = 0; i < plan.ranking.size(); ++i) {
     warn_of(plan.ranking[i].report, options.verbose, fmt::format("#{}: ", i + 1));
   }
+  if (options.verbose) {
+    fmt::print(stderr, "ridge: the search took {} s\n", significant(plan.counts.seconds, 2));
+  }
   if (!options.report.empty()) write_report(options, plan, how_asked);
   write_output(options.output, plan::render(plan, options.output.format));
   if (!options.picture.empty()) write_picture(options.picture, plan::plan_picture(plan));
@@ -208,7 +211,9 @@ void add_plan_command(CLI::App& app) {
                    "Write each deployment into this folder, as a scenario for ridge simulate")
       ->check(not_empty())
       ->type_name("DIR");
-  command->add_flag("--verbose", options->verbose, "Name every operator that a warning is about");
+  command->add_flag(
+      "--verbose", options->verbose,
+      "Name every operator that a warning is about, and tell how long the search took");
   add_report_option(*command, options->report);
   add_output_options(*command, options->output, "table|csv|json");
   command->footer([] {

@@ -116,10 +116,10 @@ std::string premises(const Plan& plan) {
 std::string search_words(const SearchCounts& c) {
   return fmt::format(
       "{} structures considered, {} possible: {} left out by what attention takes, {} by the "
-      "busiest stage or the path, {} judged with {} simulations and {} cycle ratios{}; {} s",
+      "busiest stage or the path, {} judged with {} simulations and {} cycle ratios{}",
       c.considered, c.possible, c.pruned_by_attention, c.pruned_by_floor, c.judged,
       c.batches_simulated, c.batches_by_cycle,
-      c.draws > 0 ? fmt::format(", {} draws", c.draws) : std::string(), significant(c.seconds, 3));
+      c.draws > 0 ? fmt::format(", {} draws", c.draws) : std::string());
 }
 
 std::string ranking_table(const Plan& plan) {
