@@ -43,4 +43,12 @@ void allow_shared_bytes(void (*kernel)(Parameters...), std::size_t bytes) {
                                         static_cast<int>(bytes)));
 }
 
+/// Has an SM that runs `kernel` keep as much shared memory as it can have, whatever `kernel` itself
+/// needs.
+template <typename... Parameters>
+void prefer_shared_memory(void (*kernel)(Parameters...)) {
+  RIDGE_CUDA_CHECK(cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout,
+                                        cudaSharedmemCarveoutMaxShared));
+}
+
 }  // namespace ridge::kernels

@@ -32,7 +32,7 @@ struct Arguments {
   const Segment* segments = nullptr;
   const std::int32_t* cta_begin = nullptr;
   const Merge* merges = nullptr;
-  float* partial_output = nullptr;  ///< [partials][64][value_dim]
+  float* partial_output = nullptr;  ///< [partials][value_dim / 8][128][4]: result.cuh
   float* partial_lse = nullptr;     ///< [partials][64], base 2
 };
 
@@ -44,14 +44,14 @@ struct CacheMaps {
 };
 
 /// Enqueue the Hopper kernel for one instance of the family. Defined in one .cu file per instance,
-/// so that they compile side by side.
+/// so that they compile side by side. `one_term`: P in one BF16 term, see value_passes.
 template <int HeadDim, KvType Type>
-void launch_attention(const CacheMaps& maps, const Arguments& arguments, int ctas,
+void launch_attention(const CacheMaps& maps, const Arguments& arguments, int ctas, bool one_term,
                       cudaStream_t stream);
 
 /// The MLA kernel; `latent` maps its one cache tensor, a panel of 64 elements per box.
 void launch_latent_attention(const CUtensorMap& latent, const Arguments& arguments, int ctas,
-                             cudaStream_t stream);
+                             bool one_term, cudaStream_t stream);
 
 /// The kernel for every chip from Ampere on.
 void launch_portable_attention(int head_dim, KvType type, const Arguments& arguments, int ctas,

@@ -6,6 +6,7 @@
 #include "common/wgmma.cuh"
 #include "decode_attention/arguments.hpp"
 #include "decode_attention/pages.cuh"
+#include "decode_attention/result.cuh"
 #include "decode_attention/tile_plan.hpp"
 #include "pipeline/aligned_shared.cuh"
 #include "pipeline/online_softmax.cuh"
@@ -21,8 +22,8 @@
 ///   producer warp      streams K and V tiles (one page each) through a ring of shared-memory slots
 ///   consumer 0 and 1   take alternate tiles: S = Q K^T, online softmax, O += P V, with O in
 ///   registers;
-///                      at the end of a segment consumer 1 hands its (m, l, O) to consumer 0, who
-///                      writes
+///                      at the end of a segment they merge their (m, l, O), half of the columns
+///                      each, and write
 ///
 /// A slot is empty when the four warps of the one consumer that reads it have arrived. The 64 rows
 /// of a tile are the query heads of one KV head; rows beyond the group are zero and never written.
@@ -33,12 +34,12 @@ inline constexpr int kConsumersTogether = 1;  // and 2, 3: each consumer alone.
 inline constexpr int kFirstConsumer = 2;
 }  // namespace named
 
-template <int HeadDim, KvType Type>
+template <int HeadDim, KvType Type, bool OneTerm>
 struct Attention {
   static constexpr TilePlan kPlan = tile_plan(HeadDim, Type);
   static constexpr bool kFp8 = Type == KvType::kE4m3;
   static constexpr WgmmaType kOperand = kFp8 ? WgmmaType::kF16 : WgmmaType::kBf16;
-  static constexpr int kValuePasses = value_passes(Type);
+  static constexpr int kValuePasses = value_passes(Type, OneTerm);
   static constexpr std::uint32_t kPanelBytes = kPageTokens * kPanelRowBytes;
   static constexpr int kOutputRegisters = HeadDim / 2;
   static constexpr int kScoreRegisters = kPageTokens / 2;
@@ -112,52 +113,86 @@ struct Attention {
   static __device__ void load_query(const Shared& shared, const Arguments& arguments,
                                     const Segment& segment, int first_head, int rows) {
     constexpr int kPieces = HeadDim / 8;
+    constexpr int kPerThread = kTileRows * kPieces / (kConsumers * 128);
     const std::uint16_t* source =
         arguments.query +
         (static_cast<std::int64_t>(segment.request) * arguments.query_heads + first_head) * HeadDim;
-    for (int i = static_cast<int>(threadIdx.x); i < kTileRows * kPieces; i += kConsumers * 128) {
-      const int row = i / kPieces;
-      const int piece = i % kPieces;
-      uint4 data = make_uint4(0, 0, 0, 0);
-      if (row < rows) {
-        data = __ldg(reinterpret_cast<const uint4*>(source + row * HeadDim + piece * 8));
-        if constexpr (kFp8) {
-          data = make_uint4(to_f16_pair(data.x), to_f16_pair(data.y), to_f16_pair(data.z),
-                            to_f16_pair(data.w));
-        }
+    const int first = static_cast<int>(threadIdx.x);
+    // All of a thread's loads are on their way before the first is used.
+    uint4 data[kPerThread];
+#pragma unroll
+    for (int i = 0; i < kPerThread; ++i) {
+      const int at = first + i * kConsumers * 128;
+      data[i] = make_uint4(0, 0, 0, 0);
+      if (at / kPieces < rows) {
+        data[i] = __ldg(reinterpret_cast<const uint4*>(source) + at);
+      }
+    }
+#pragma unroll
+    for (int i = 0; i < kPerThread; ++i) {
+      const int at = first + i * kConsumers * 128;
+      if constexpr (kFp8) {
+        data[i] = make_uint4(to_f16_pair(data[i].x), to_f16_pair(data[i].y), to_f16_pair(data[i].z),
+                             to_f16_pair(data[i].w));
       }
       *reinterpret_cast<uint4*>(shared.generic + kPlan.query_offset +
-                                panel_offset(kTileRows, row, piece * 16)) = data;
+                                panel_offset(kTileRows, at / kPieces, at % kPieces * 16)) = data[i];
     }
     fence_async_proxy();
     named_barrier(named::kConsumersTogether, kConsumers * 128);
   }
 
-  /// Expands an E4M3 tile into this consumer's F16 operand; tokens from `valid` on become zero,
-  /// whatever the cache holds there. Leaves the slot free.
-  static __device__ void convert_tile(const Shared& shared, const pipeline::RingPosition& at,
-                                      int consumer, int valid) {
+  /// A thread's share of an expansion: 16 codes of every few rows, so that all of them go to the
+  /// same places of the swizzled operand, a constant apart. All loads are on their way before the
+  /// first is used.
+  template <bool Masked>
+  static __device__ void convert_codes(const Shared& shared, std::uint32_t slot,
+                                       std::uint32_t operand_offset, int valid) {
     constexpr int kSixteenths = HeadDim / 16;
+    constexpr int kRowsApart = 128 / kSixteenths;
+    constexpr int kSteps = kPageTokens / kRowsApart;
+    static_assert(kRowsApart % 8 == 0, "the swizzle repeats every 8 rows");
     const int thread = static_cast<int>(threadIdx.x) % 128;
-    const unsigned char* source = shared.generic + kPlan.slot_offset + at.slot * kPlan.slot_bytes;
-    unsigned char* target = shared.generic + kPlan.operand_offset + consumer * kPlan.operand_bytes;
-#pragma unroll 4
-    for (int i = thread; i < kPageTokens * kSixteenths; i += 128) {
-      const int row = i / kSixteenths;
-      const uint4 codes = *reinterpret_cast<const uint4*>(source + i * 16);
-      const std::uint32_t words[4] = {codes.x, codes.y, codes.z, codes.w};
+    const int first_row = thread / kSixteenths;
+    const uint4* const source = reinterpret_cast<const uint4*>(shared.generic + kPlan.slot_offset +
+                                                               slot * kPlan.slot_bytes) +
+                                thread;
+    const ConversionStore store = conversion_store(first_row, thread % kSixteenths);
+    unsigned char* const first = shared.generic + operand_offset + store.first_piece;
+    unsigned char* const second = shared.generic + operand_offset + store.second_piece;
+    uint4 codes[kSteps];
+#pragma unroll
+    for (int step = 0; step < kSteps; ++step) {
+      codes[step] = source[step * 128];
+    }
+#pragma unroll
+    for (int step = 0; step < kSteps; ++step) {
+      if (Masked && first_row + step * kRowsApart >= valid) {
+        codes[step] = make_uint4(0, 0, 0, 0);
+      }
+      const uint4 four = codes[step];
+      const std::uint32_t words[4] = {
+          store.high_first ? four.z : four.x, store.high_first ? four.w : four.y,
+          store.high_first ? four.x : four.z, store.high_first ? four.y : four.w};
       std::uint32_t halves[8];
 #pragma unroll
       for (int word = 0; word < 4; ++word) {
-        const std::uint32_t four = row < valid ? words[word] : 0u;
-        e4m3x4_to_f16x4(four, halves[2 * word], halves[2 * word + 1]);
+        e4m3x4_to_f16x4(words[word], halves[2 * word], halves[2 * word + 1]);
       }
-      const uint4 low = make_uint4(halves[0], halves[1], halves[2], halves[3]);
-      const uint4 high = make_uint4(halves[4], halves[5], halves[6], halves[7]);
-      const ConversionStore store = conversion_store(row, i % kSixteenths);
-      *reinterpret_cast<uint4*>(target + store.first_piece) = store.high_first ? high : low;
-      *reinterpret_cast<uint4*>(target + store.second_piece) = store.high_first ? low : high;
+      const int apart = step * kRowsApart * static_cast<int>(kPanelRowBytes);
+      *reinterpret_cast<uint4*>(first + apart) =
+          make_uint4(halves[0], halves[1], halves[2], halves[3]);
+      *reinterpret_cast<uint4*>(second + apart) =
+          make_uint4(halves[4], halves[5], halves[6], halves[7]);
     }
+  }
+
+  /// Expands an E4M3 tile into an F16 operand of this consumer; tokens from `valid` on become zero,
+  /// whatever the cache holds there. Leaves the slot free.
+  static __device__ void convert_tile(const Shared& shared, const pipeline::RingPosition& at,
+                                      std::uint32_t operand_offset, int consumer, int valid) {
+    valid < kPageTokens ? convert_codes<true>(shared, at.slot, operand_offset, valid)
+                        : convert_codes<false>(shared, at.slot, operand_offset, valid);
     shared.slots.release(at);
     fence_async_proxy();
     named_barrier(named::kFirstConsumer + consumer, 128);
@@ -185,19 +220,10 @@ struct Attention {
     float output[kOutputRegisters];
   };
 
-  static __device__ void consume_tile(const Shared& shared, State& state, int consumer,
-                                      std::uint32_t tile, int valid, float scale_log2) {
-    // S = Q K^T.
-    const pipeline::RingPosition key = tile_position(tile, Tensor::kKey, kPlan.slots);
-    shared.slots.wait_full(key);
-    const std::uint32_t converted =
-        shared.origin + kPlan.operand_offset + consumer * kPlan.operand_bytes;
-    if constexpr (kFp8) {
-      convert_tile(shared, key, consumer, valid);
-    }
-    const std::uint32_t key_address = kFp8 ? converted : shared.slot(key.slot);
+  // S = Q K^T, begun.
+  static __device__ void begin_scores(const Shared& shared, float (&score)[kScoreRegisters],
+                                      std::uint32_t key_address) {
     const std::uint32_t query_address = shared.origin + kPlan.query_offset;
-    float score[kScoreRegisters];
     wgmma_fence();
 #pragma unroll
     for (int k = 0; k < HeadDim / 16; ++k) {
@@ -206,17 +232,19 @@ struct Attention {
                                            k_major_descriptor(key_address + step), k != 0);
     }
     wgmma_commit();
-    wgmma_wait<0>();
-    if constexpr (!kFp8) {
-      shared.slots.release(key);
-    }
+  }
 
+  /// P as A fragments, in as many terms as P V is computed in.
+  using Weights = std::uint32_t[kValuePasses][kScoreRegisters / 8][4];
+
+  /// Scores become weights, and the output of the tiles before shrinks by what their maximum rose.
+  static __device__ void weigh(State& state, float (&score)[kScoreRegisters], Weights& weight,
+                               int valid, float scale_log2) {
     if (valid < kPageTokens) {
       pipeline::mask_scores(score, valid);
     }
     float shrink[2];
     state.softmax.add(score, scale_log2, shrink);
-    std::uint32_t weight[kValuePasses][kScoreRegisters / 8][4];
 #pragma unroll
     for (int i = 0; i < kScoreRegisters; i += 2) {
       const FragmentSlot slot = accumulator_as_a(i);
@@ -227,22 +255,18 @@ struct Attention {
                                                 score[i + 1] - __uint_as_float(pair & 0xffff0000u));
       }
     }
+    // After a request's first tiles its largest score rarely rises, and times 1 changes nothing.
+    if (__any_sync(0xffffffffu, shrink[0] != 1.0f || shrink[1] != 1.0f)) {
 #pragma unroll
-    for (int i = 0; i < kOutputRegisters; ++i) {
-      state.output[i] *= shrink[(i / 2) % 2];
+      for (int i = 0; i < kOutputRegisters; ++i) {
+        state.output[i] *= shrink[(i / 2) % 2];
+      }
     }
+  }
 
-    // O += P V.
-    const pipeline::RingPosition value = tile_position(tile, Tensor::kValue, kPlan.slots);
-    shared.slots.wait_full(value);
-    if constexpr (kFp8) {
-      // All four warps must be done with K before V takes its place.
-      named_barrier(named::kFirstConsumer + consumer, 128);
-      convert_tile(shared, value, consumer, valid);
-    } else if (valid < kPageTokens) {
-      clear_values(shared, value.slot, consumer, valid);
-    }
-    const std::uint32_t value_address = kFp8 ? converted : shared.slot(value.slot);
+  // O += P V, begun.
+  static __device__ void begin_values(State& state, const Weights& weight,
+                                      std::uint32_t value_address) {
     wgmma_fence();
 #pragma unroll
     for (int k = 0; k < kPageTokens / 16; ++k) {
@@ -253,114 +277,159 @@ struct Attention {
       }
     }
     wgmma_commit();
-    wgmma_wait<0>();
-    if constexpr (kFp8) {
-      // And done with V before the next K does.
-      named_barrier(named::kFirstConsumer + consumer, 128);
-    } else {
+  }
+
+  /// Tokens of the segment's `tile`-th tile that count.
+  static __device__ int valid_tokens(const Segment& segment, int tile) {
+    return min(segment.kv_tokens - (segment.first_tile + tile) * kPageTokens, kPageTokens);
+  }
+
+  /// A consumer's tiles of a segment, BF16: they are used where they land. `done` tiles of the CTA
+  /// came before the segment.
+  static __device__ void consume_landed(const Shared& shared, State& state, int consumer,
+                                        std::uint32_t done, const Segment& segment,
+                                        float scale_log2) {
+    for (int tile = consumer_of(done + consumer); tile < segment.tiles; tile += kConsumers) {
+      const int valid = valid_tokens(segment, tile);
+      const pipeline::RingPosition key = tile_position(done + tile, Tensor::kKey, kPlan.slots);
+      shared.slots.wait_full(key);
+      float score[kScoreRegisters];
+      begin_scores(shared, score, shared.slot(key.slot));
+      wgmma_wait<0>();
+      shared.slots.release(key);
+      Weights weight;
+      weigh(state, score, weight, valid, scale_log2);
+      const pipeline::RingPosition value = tile_position(done + tile, Tensor::kValue, kPlan.slots);
+      shared.slots.wait_full(value);
+      if (valid < kPageTokens) {
+        clear_values(shared, value.slot, consumer, valid);
+      }
+      begin_values(state, weight, shared.slot(value.slot));
+      wgmma_wait<0>();
       shared.slots.release(value);
     }
   }
 
-  /// Consumer 1 hands over its state through the query tile, which nobody reads any more: it holds
-  /// half of a float output tile, so the hand-over takes two rounds.
+  /// The same, E4M3: while the matrix unit multiplies one operand the threads expand the next, V
+  /// beside Q K^T and the next tile's K beside P V. One after the other they would take 1.8 times
+  /// as long.
+  static __device__ void consume_expanded(const Shared& shared, State& state, int consumer,
+                                          std::uint32_t done, const Segment& segment,
+                                          float scale_log2) {
+    const std::uint32_t key_offset = kPlan.operand_offset + 2 * consumer * kPlan.operand_bytes;
+    const std::uint32_t value_offset = key_offset + kPlan.operand_bytes;
+    const auto expand_key = [&](int tile) {
+      const pipeline::RingPosition key = tile_position(done + tile, Tensor::kKey, kPlan.slots);
+      shared.slots.wait_full(key);
+      convert_tile(shared, key, key_offset, consumer, valid_tokens(segment, tile));
+    };
+    int tile = consumer_of(done + consumer);
+    if (tile < segment.tiles) {
+      expand_key(tile);
+    }
+    for (; tile < segment.tiles; tile += kConsumers) {
+      const int valid = valid_tokens(segment, tile);
+      float score[kScoreRegisters];
+      begin_scores(shared, score, shared.origin + key_offset);
+      const pipeline::RingPosition value = tile_position(done + tile, Tensor::kValue, kPlan.slots);
+      shared.slots.wait_full(value);
+      // All four warps are done with the tile before, of which V's operand was.
+      named_barrier(named::kFirstConsumer + consumer, 128);
+      convert_tile(shared, value, value_offset, consumer, valid);
+      wgmma_wait<0>();
+      Weights weight;
+      weigh(state, score, weight, valid, scale_log2);
+      begin_values(state, weight, shared.origin + value_offset);
+      if (tile + kConsumers < segment.tiles) {
+        // All four warps have their scores, and K's operand is free.
+        named_barrier(named::kFirstConsumer + consumer, 128);
+        expand_key(tile + kConsumers);
+      }
+      wgmma_wait<0>();
+    }
+    // The next segment's first K takes the operand's place.
+    named_barrier(named::kFirstConsumer + consumer, 128);
+  }
+
+  /// Each consumer merges half of the columns: they swap the other halves of their sums through the
+  /// query tile, which nobody reads any more and which has room for one half at a time.
   static __device__ void merge_consumers(const Shared& shared, State& state, int consumer) {
-    constexpr int kHalf = kOutputRegisters / 2;
     const int thread = static_cast<int>(threadIdx.x) % 128;
     const int row = pipeline::upper_row();
-    float* exchange = reinterpret_cast<float*>(shared.generic + kPlan.query_offset);
+    float4* exchange = reinterpret_cast<float4*>(shared.generic + kPlan.query_offset);
     float* stats = reinterpret_cast<float*>(shared.generic + kPlan.stats_offset);
-    float mine[2] = {1, 1};
-    float theirs[2] = {0, 0};
+    const auto stat = [&](int of, int half, int which) -> float& {
+      return stats[(of * 2 + which) * kTileRows + row + 8 * half];
+    };
 
+    if (thread % 4 == 0) {
+#pragma unroll
+      for (int half = 0; half < 2; ++half) {
+        stat(consumer, half, 0) = state.softmax.largest[half];
+        stat(consumer, half, 1) = state.softmax.sum[half];
+      }
+    }
     named_barrier(named::kConsumersTogether, kConsumers * 128);
+    float mine[2];
+    float theirs[2];
 #pragma unroll
-    for (int round = 0; round < 2; ++round) {
-      if (consumer == 1) {
-        if (round == 0 && thread % 4 == 0) {
-#pragma unroll
-          for (int half = 0; half < 2; ++half) {
-            stats[row + 8 * half] = state.softmax.largest[half];
-            stats[kTileRows + row + 8 * half] = state.softmax.sum[half];
-          }
-        }
-#pragma unroll
-        for (int i = 0; i < kHalf; ++i) {
-          exchange[i * 128 + thread] = state.output[round * kHalf + i];
-        }
-      }
-      named_barrier(named::kConsumersTogether, kConsumers * 128);
-      if (consumer == 0) {
-        if (round == 0) {
-#pragma unroll
-          for (int half = 0; half < 2; ++half) {
-            const float other = stats[row + 8 * half];
-            const float largest = fmaxf(state.softmax.largest[half], other);
-            mine[half] = exp2_approx(state.softmax.largest[half] - largest);
-            theirs[half] = exp2_approx(other - largest);
-            state.softmax.largest[half] = largest;
-            state.softmax.sum[half] = state.softmax.sum[half] * mine[half] +
-                                      stats[kTileRows + row + 8 * half] * theirs[half];
-          }
-        }
-#pragma unroll
-        for (int i = 0; i < kHalf; ++i) {
-          float& output = state.output[round * kHalf + i];
-          output = output * mine[(i / 2) % 2] + exchange[i * 128 + thread] * theirs[(i / 2) % 2];
-        }
-      }
-      if (round == 0) {
-        named_barrier(named::kConsumersTogether, kConsumers * 128);
-      }
+    for (int half = 0; half < 2; ++half) {
+      const float other = stat(1 - consumer, half, 0);
+      const float largest = fmaxf(state.softmax.largest[half], other);
+      mine[half] = exp2_approx(state.softmax.largest[half] - largest);
+      theirs[half] = exp2_approx(other - largest);
+      state.softmax.largest[half] = largest;
+      state.softmax.sum[half] =
+          state.softmax.sum[half] * mine[half] + stat(1 - consumer, half, 1) * theirs[half];
+    }
+    if (consumer == 1) {
+      hand_over<0>(exchange, state, thread);
+    }
+    named_barrier(named::kConsumersTogether, kConsumers * 128);
+    if (consumer == 0) {
+      take_over<0>(exchange, state, thread, mine, theirs);
+    }
+    named_barrier(named::kConsumersTogether, kConsumers * 128);
+    if (consumer == 0) {
+      hand_over<1>(exchange, state, thread);
+    }
+    named_barrier(named::kConsumersTogether, kConsumers * 128);
+    if (consumer == 1) {
+      take_over<1>(exchange, state, thread, mine, theirs);
     }
   }
 
-  static __device__ void write_result(const Arguments& arguments, const Segment& segment,
-                                      const State& state, int first_head, int rows) {
-    const int thread = static_cast<int>(threadIdx.x) % 128;
-    const int column = (thread % 4) * 2;
-    const float value_scale = kFp8 ? arguments.v_scale[segment.kv_head] : 1.0f;
+  static constexpr int kHalfRegisters = kOutputRegisters / 2;
+
+  template <int Half>
+  static __device__ void hand_over(float4* exchange, const State& state, int thread) {
+    const float* const output = state.output + Half * kHalfRegisters;
 #pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      const int row = pipeline::upper_row() + 8 * half;
-      if (row >= rows) {
-        continue;
-      }
-      const float factor = value_scale * state.softmax.normalizer(half);
-      const float lse = state.softmax.lse_log2(half);
-      const std::int64_t vector =
-          segment.partial >= 0
-              ? static_cast<std::int64_t>(segment.partial) * kTileRows + row
-              : static_cast<std::int64_t>(segment.request) * arguments.query_heads + first_head +
-                    row;
-      if (thread % 4 == 0) {
-        if (segment.partial >= 0) {
-          arguments.partial_lse[vector] = lse;
-        } else {
-          arguments.lse[vector] = lse * pipeline::kLn2;
-        }
-      }
-      const bool as_float = segment.partial >= 0 || arguments.output_float;
-      float* floats =
-          segment.partial >= 0 ? arguments.partial_output : static_cast<float*>(arguments.output);
+    for (int i = 0; i < kHalfRegisters; i += 4) {
+      exchange[i * 32 + thread] =
+          make_float4(output[i], output[i + 1], output[i + 2], output[i + 3]);
+    }
+  }
+
+  template <int Half>
+  static __device__ void take_over(const float4* exchange, State& state, int thread,
+                                   const float (&mine)[2], const float (&theirs)[2]) {
+    float* const output = state.output + Half * kHalfRegisters;
 #pragma unroll
-      for (int j = 0; j < HeadDim / 8; ++j) {
-        const float x = state.output[4 * j + 2 * half] * factor;
-        const float y = state.output[4 * j + 2 * half + 1] * factor;
-        const std::int64_t at = vector * HeadDim + j * 8 + column;
-        if (as_float) {
-          *reinterpret_cast<float2*>(floats + at) = make_float2(x, y);
-        } else {
-          *reinterpret_cast<__nv_bfloat162*>(static_cast<__nv_bfloat16*>(arguments.output) + at) =
-              __floats2bfloat162_rn(x, y);
-        }
-      }
+    for (int i = 0; i < kHalfRegisters; i += 4) {
+      const float4 other = exchange[i * 32 + thread];
+      output[i] = output[i] * mine[0] + other.x * theirs[0];
+      output[i + 1] = output[i + 1] * mine[0] + other.y * theirs[0];
+      output[i + 2] = output[i + 2] * mine[1] + other.z * theirs[1];
+      output[i + 3] = output[i + 3] * mine[1] + other.w * theirs[1];
     }
   }
 
   static __device__ void consume(const Shared& shared, const Arguments& arguments, int begin,
                                  int end) {
-    const int consumer = static_cast<int>(threadIdx.x) / 128;
+    // From one lane, so that the compiler knows that a warp agrees, and descriptors stay in uniform
+    // registers.
+    const int consumer = __shfl_sync(0xffffffffu, static_cast<int>(threadIdx.x) / 128, 0);
     const int group = arguments.query_heads / arguments.kv_heads;
     std::uint32_t done = 0;
     for (int index = begin; index < end; ++index) {
@@ -378,40 +447,55 @@ struct Attention {
       for (int i = 0; i < kOutputRegisters; ++i) {
         state.output[i] = 0;
       }
-      for (int tile = consumer_of(done + consumer); tile < segment.tiles; tile += kConsumers) {
-        const int left = segment.kv_tokens - (segment.first_tile + tile) * kPageTokens;
-        consume_tile(shared, state, consumer, done + tile, min(left, kPageTokens), scale_log2);
+      if constexpr (kFp8) {
+        consume_expanded(shared, state, consumer, done, segment, scale_log2);
+      } else {
+        consume_landed(shared, state, consumer, done, segment, scale_log2);
       }
       state.softmax.finish();
       const bool consumer_1_has_tiles = consumer_of(done + 1) < segment.tiles;
       if (consumer_1_has_tiles) {
         merge_consumers(shared, state, consumer);
       }
-      done += segment.tiles;
+      const float value_scale = kFp8 ? arguments.v_scale[segment.kv_head] : 1.0f;
+      const float factor[2] = {value_scale * state.softmax.normalizer(0),
+                               value_scale * state.softmax.normalizer(1)};
       if (consumer == 0) {
-        write_result(arguments, segment, state, first_head, rows);
+        write_lse(arguments, segment, first_head, rows, state.softmax);
+        write_columns<HeadDim, HeadDim / 2>(arguments, segment, first_head, rows, state.output,
+                                            factor, 0);
       }
+      if (consumer == (consumer_1_has_tiles ? 1 : 0)) {
+        write_columns<HeadDim, HeadDim / 2>(arguments, segment, first_head, rows,
+                                            state.output + kHalfRegisters, factor, HeadDim / 2);
+      }
+      done += segment.tiles;
       // Nobody overwrites the query tile before everybody has left it.
       named_barrier(named::kConsumersTogether, kConsumers * 128);
     }
   }
 };
 
-template <int HeadDim, KvType Type>
+template <int HeadDim, KvType Type, bool OneTerm>
 __global__ void __launch_bounds__(kThreads, 1)
     attention_kernel(const __grid_constant__ CacheMaps maps,
                      const __grid_constant__ Arguments arguments) {
-  using Kernel = Attention<HeadDim, Type>;
+  using Kernel = Attention<HeadDim, Type, OneTerm>;
   const pipeline::AlignedShared memory = pipeline::AlignedShared::of_this_cta();
   const std::uint32_t barriers = memory.origin + Kernel::kPlan.barrier_offset;
   const typename Kernel::Shared shared{
       memory.origin, memory.generic, {barriers, barriers + Kernel::kPlan.slots * 8}};
 
   if (threadIdx.x == 0) {
+    if constexpr (!Kernel::kFp8) {
+      prefetch_tensor_map(&maps.key);
+      prefetch_tensor_map(&maps.value);
+    }
     shared.slots.init(Kernel::kPlan.slots, 1, 4);
     mbarrier_init_fence();
   }
   __syncthreads();
+  wait_for_prerequisites();
   allow_dependent_launch();
 
   const int begin = arguments.cta_begin[blockIdx.x];
@@ -427,18 +511,30 @@ __global__ void __launch_bounds__(kThreads, 1)
   }
 }
 
-template <int HeadDim, KvType Type>
-void launch_attention(const CacheMaps& maps, const Arguments& arguments, int ctas,
-                      cudaStream_t stream) {
-  constexpr std::uint32_t kBytes = Attention<HeadDim, Type>::kPlan.total_bytes;
+template <int HeadDim, KvType Type, bool OneTerm>
+void launch_instance(const CacheMaps& maps, const Arguments& arguments, int ctas,
+                     cudaStream_t stream) {
+  constexpr std::uint32_t kBytes = Attention<HeadDim, Type, OneTerm>::kPlan.total_bytes;
   static_assert(kBytes <= kSharedLimitBytes);
-  const auto kernel = attention_kernel<HeadDim, Type>;
+  const auto kernel = attention_kernel<HeadDim, Type, OneTerm>;
   allow_shared_bytes(kernel, kBytes);
   launch_kernel({.grid = static_cast<unsigned>(ctas),
                  .block = kThreads,
                  .shared_bytes = kBytes,
-                 .stream = stream},
+                 .stream = stream,
+                 .dependent = true},
                 kernel, maps, arguments);
+}
+
+template <int HeadDim, KvType Type>
+void launch_attention(const CacheMaps& maps, const Arguments& arguments, int ctas, bool one_term,
+                      cudaStream_t stream) {
+  if constexpr (value_passes(Type) == 1) {
+    launch_instance<HeadDim, Type, false>(maps, arguments, ctas, stream);
+  } else {
+    one_term ? launch_instance<HeadDim, Type, true>(maps, arguments, ctas, stream)
+             : launch_instance<HeadDim, Type, false>(maps, arguments, ctas, stream);
+  }
 }
 
 }  // namespace ridge::kernels::decode

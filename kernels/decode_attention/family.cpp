@@ -30,7 +30,7 @@ bool is_target(const Heads& h, int batch, int context) {
 
 }  // namespace
 
-LaunchPlan launch_plan(const Problem& problem, const Schedule& schedule) {
+LaunchPlan launch_plan(const Problem& problem, const Schedule& schedule, bool one_term) {
   LaunchPlan plan;
   plan.work = problem.work();
   plan.ctas = schedule.ctas();
@@ -51,8 +51,9 @@ LaunchPlan launch_plan(const Problem& problem, const Schedule& schedule) {
       tiles * kPageTokens * static_cast<double>(problem.cached_token_bytes()) / problem.kv_heads;
   plan.partial_bytes = 2.0 * schedule.partials * std::min(problem.group(), kTileRows) *
                        (problem.value_dim() + 1) * sizeof(float);
-  plan.issued_flop = tiles * kTileRows * kPageTokens * 2 *
-                     (problem.head_dim + problem.value_dim() * value_passes(problem.kv_type));
+  plan.issued_flop =
+      tiles * kTileRows * kPageTokens * 2 *
+      (problem.head_dim + problem.value_dim() * value_passes(problem.kv_type, one_term));
   return plan;
 }
 
@@ -100,7 +101,8 @@ std::string explain(const bench::Point& point, const bench::DeviceFacts& device)
       std::min(problem.group(), kTileRows), problem.head_dim, tile.slots, tile.slot_bytes / 1024.0,
       tile.total_bytes / 1024.0, kSharedLimitBytes / 1024.0, kProducerRegisters,
       kConsumerRegisters);
-  return text + explain(launch_plan(problem, schedule), schedule, device);
+  return text + explain(launch_plan(problem, schedule, point.kernel == "ridge_one_term"), schedule,
+                        device);
 }
 
 bool runs(std::string_view kernel, const bench::Shape&, const bench::DeviceFacts& device) {
@@ -108,7 +110,7 @@ bool runs(std::string_view kernel, const bench::Shape&, const bench::DeviceFacts
     return false;  // No BF16 products, no cp.async.
   }
   // wgmma, setmaxnreg and the copy engine as they are used here are of Hopper and no later chip.
-  return kernel != "ridge" || device.capability == 90;
+  return (kernel != "ridge" && kernel != "ridge_one_term") || device.capability == 90;
 }
 
 bool fits(const Problem& problem, const bench::DeviceFacts& device) {
@@ -146,13 +148,17 @@ std::vector<bench::Point> grid(bench::Extent extent, const bench::DeviceFacts& d
     }
     point.work = problem.work();
     points.push_back(point);
+    if (type == KvType::kBf16 && point.turn == bench::Turn::kTarget) {
+      point.kernel = "ridge_one_term";
+      points.push_back(point);
+    }
     // Where the Hopper kernel runs the portable one is a baseline, elsewhere it is what there is.
     if (device.capability != 90 || point.turn == bench::Turn::kTarget) {
       point.kernel = "portable";
       points.push_back(point);
     }
     // The simple version is a baseline where it does not take the whole run's time.
-    if (lengths == Lengths::kEqual && context == 2048 && batch <= 64) {
+    if (lengths == Lengths::kEqual && context == 2048 && batch >= 16 && batch <= 64) {
       point.kernel = "simple";
       point.turn = bench::Turn::kGrid;
       points.push_back(point);
@@ -182,6 +188,9 @@ std::vector<bench::Case> cases(bench::Extent extent, const bench::DeviceFacts& d
   const auto add = [&](const char* name, const bench::Shape& shape) {
     for (const char* kernel : {"simple", "portable", "ridge"}) {
       all.push_back({kernel, name, shape});
+    }
+    if (shape.word("kv_dtype") == "bf16") {
+      all.push_back({"ridge_one_term", name, shape});
     }
   };
   for (const KvType type : {KvType::kBf16, KvType::kE4m3}) {

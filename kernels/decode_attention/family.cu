@@ -21,7 +21,9 @@ namespace {
 // -----------------------------------------------------------------------------------
 
 Implementation implementation_of(const std::string& kernel) {
-  return kernel == "portable" ? Implementation::kPortable : Implementation::kHopper;
+  return kernel == "portable"         ? Implementation::kPortable
+         : kernel == "ridge_one_term" ? Implementation::kHopperOneTerm
+                                      : Implementation::kHopper;
 }
 
 /// One poisoned, complete execution; outputs come back as the bits that were written.
@@ -82,8 +84,10 @@ bench::CheckReport check(const bench::Case& test, const bench::DeviceFacts& fact
   const Outputs narrow = execute(test.kernel, problem, device, facts.sm_count, false);
 
   bench::CheckReport report;
-  // The kernel's own error: output in float, against double. P is rounded to BF16 for a BF16 cache.
-  report.tolerance = problem.kv_type == KvType::kBf16 ? 1e-3 : 2e-3;
+  // The kernel's own error: output in float, against double. P in one BF16 term has half of BF16's
+  // digits too few for the bar of the others, an E4M3 cache's queries are rounded to F16.
+  report.tolerance =
+      problem.kv_type == KvType::kBf16 && test.kernel != "ridge_one_term" ? 1e-3 : 2e-3;
   const std::vector<double> output(first.output.begin(), first.output.end());
   const std::vector<double> lse(first.lse.begin(), first.lse.end());
   report.relative_error = relative_error(output, want.output);

@@ -5,6 +5,7 @@
 #include "decode_attention/arguments.hpp"
 #include "decode_attention/latent_plan.hpp"
 #include "decode_attention/pages.cuh"
+#include "decode_attention/result.cuh"
 #include "pipeline/aligned_shared.cuh"
 #include "pipeline/online_softmax.cuh"
 #include "pipeline/slots.cuh"
@@ -137,7 +138,8 @@ __device__ uint4* weight_fragments(const Shared& shared, std::uint32_t offset, i
   return reinterpret_cast<uint4*>(shared.generic + offset + weight_fragment(k, threadIdx.x % 128));
 }
 
-/// Hands P over as two BF16 terms: what rounding to the first leaves is the second.
+/// Hands P over as one BF16 term or two: what rounding to the first leaves is the second.
+template <int Passes>
 __device__ void store_weights(const Shared& shared, const float (&p)[kScoreRegisters],
                               std::uint32_t second_offset) {
 #pragma unroll
@@ -154,11 +156,14 @@ __device__ void store_weights(const Shared& shared, const float (&p)[kScoreRegis
     }
     *weight_fragments(shared, kPlan.weight_offset, k) =
         make_uint4(first[0], first[1], first[2], first[3]);
-    *weight_fragments(shared, second_offset, k) =
-        make_uint4(second[0], second[1], second[2], second[3]);
+    if constexpr (Passes == 2) {
+      *weight_fragments(shared, second_offset, k) =
+          make_uint4(second[0], second[1], second[2], second[3]);
+    }
   }
 }
 
+template <int Passes>
 __device__ void score_tile(const Shared& shared, OnlineSoftmax& softmax, std::uint32_t tile,
                            std::uint32_t message, int valid, float scale_log2) {
   const RingPosition at = ring_position(tile, kPlan.slots);
@@ -176,7 +181,7 @@ __device__ void score_tile(const Shared& shared, OnlineSoftmax& softmax, std::ui
   named_barrier(kScoreTogether, 128);
   shared.mailbox.wait_empty(message_position(message));
   const std::uint32_t slot = kPlan.slot_offset + at.slot * kPlan.slot_bytes;
-  store_weights(shared, score, slot + kSecondWeightOffset);
+  store_weights<Passes>(shared, score, slot + kSecondWeightOffset);
   const int row = upper_row();
   if (threadIdx.x % 4 == 0) {
     shared.rows()[row] = shrink[0];
@@ -196,22 +201,14 @@ __device__ void finish_scores(const Shared& shared, const Arguments& arguments,
   softmax.finish();
   shared.mailbox.wait_empty(message_position(message));
   if (threadIdx.x % 4 == 0) {
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      const int row = upper_row() + 8 * half;
-      shared.rows()[row] = softmax.normalizer(half);
-      const float lse = softmax.lse_log2(half);
-      if (row < rows && segment.partial >= 0) {
-        arguments.partial_lse[static_cast<std::int64_t>(segment.partial) * kTileRows + row] = lse;
-      } else if (row < rows) {
-        arguments.lse[static_cast<std::int64_t>(segment.request) * arguments.query_heads +
-                      segment.row_block * kTileRows + row] = lse * pipeline::kLn2;
-      }
-    }
+    shared.rows()[upper_row()] = softmax.normalizer(0);
+    shared.rows()[upper_row() + 8] = softmax.normalizer(1);
   }
+  write_lse(arguments, segment, segment.row_block * kTileRows, rows, softmax);
   arrive_as_warp(shared.mailbox.full_barrier(0));
 }
 
+template <int Passes>
 __device__ void compute_scores(const Shared& shared, const Arguments& arguments, int begin,
                                int end) {
   const float scale_log2 = arguments.softmax_scale * pipeline::kLog2OfE;
@@ -224,7 +221,7 @@ __device__ void compute_scores(const Shared& shared, const Arguments& arguments,
     OnlineSoftmax softmax;
     for (int i = 0; i < segment.tiles; ++i) {
       const int left = segment.kv_tokens - (segment.first_tile + i) * kPageTokens;
-      score_tile(shared, softmax, tile++, message++, min(left, kPageTokens), scale_log2);
+      score_tile<Passes>(shared, softmax, tile++, message++, min(left, kPageTokens), scale_log2);
     }
     finish_scores(shared, arguments, segment, softmax, message++, rows);
   }
@@ -235,14 +232,15 @@ __device__ void compute_scores(const Shared& shared, const Arguments& arguments,
 /// This warpgroup's 256 columns of the output.
 using Output = float[kLatentBlocks][kBlockRegisters];
 
+template <int Passes>
 __device__ void add_values(const Shared& shared, Output& output, std::uint32_t tile,
                            int warpgroup) {
   const RingPosition at = ring_position(tile, kPlan.slots);
   const std::uint32_t slot = kPlan.slot_offset + at.slot * kPlan.slot_bytes;
   const std::uint32_t terms[kLatentValuePasses] = {kPlan.weight_offset, slot + kSecondWeightOffset};
-  std::uint32_t weight[kLatentValuePasses][kPageTokens / 16][4];
+  std::uint32_t weight[Passes][kPageTokens / 16][4];
 #pragma unroll
-  for (int term = 0; term < kLatentValuePasses; ++term) {
+  for (int term = 0; term < Passes; ++term) {
 #pragma unroll
     for (int k = 0; k < kPageTokens / 16; ++k) {
       const uint4 fragment = *weight_fragments(shared, terms[term], k);
@@ -254,6 +252,7 @@ __device__ void add_values(const Shared& shared, Output& output, std::uint32_t t
   }
   const float rescale[2] = {shared.rows()[upper_row()], shared.rows()[upper_row() + 8]};
   arrive_as_warp(shared.mailbox.empty_barrier(0));
+  const bool shrinks = __any_sync(0xffffffffu, rescale[0] != 1.0f || rescale[1] != 1.0f);
   constexpr int kPanels = kLatentColumns / 64;  // Of a block.
 #pragma unroll
   for (int block = 0; block < kLatentBlocks; ++block) {
@@ -263,9 +262,11 @@ __device__ void add_values(const Shared& shared, Output& output, std::uint32_t t
     for (int panel = 0; panel < kPanels; ++panel) {
       shared.slots.wait_full(at, first_panel + panel);
     }
+    if (shrinks) {  // Rarely, after a request's first tiles.
 #pragma unroll
-    for (int i = 0; i < kBlockRegisters; ++i) {
-      output[block][i] *= rescale[(i / 2) % 2];
+      for (int i = 0; i < kBlockRegisters; ++i) {
+        output[block][i] *= rescale[(i / 2) % 2];
+      }
     }
     wgmma_fence();
 #pragma unroll
@@ -274,7 +275,7 @@ __device__ void add_values(const Shared& shared, Output& output, std::uint32_t t
           shared.slot(at.slot) + first_panel * kLatentPanelBytes + token_step(k),
           kLatentPanelBytes);
 #pragma unroll
-      for (int term = 0; term < kLatentValuePasses; ++term) {
+      for (int term = 0; term < Passes; ++term) {
         Wgmma<WgmmaType::kBf16, kLatentColumns>::registers(output[block], weight[term][k], tokens);
       }
     }
@@ -284,40 +285,7 @@ __device__ void add_values(const Shared& shared, Output& output, std::uint32_t t
   shared.slots.release(at);
 }
 
-__device__ void write_result(const Arguments& arguments, const Segment& segment,
-                             const Output& output, const float (&factor)[2], int warpgroup,
-                             int rows) {
-  const int first_column =
-      warpgroup * kLatentBlocks * kLatentColumns + static_cast<int>(threadIdx.x) % 4 * 2;
-  const bool as_float = segment.partial >= 0 || arguments.output_float;
-  float* const floats =
-      segment.partial >= 0 ? arguments.partial_output : static_cast<float*>(arguments.output);
-#pragma unroll
-  for (int half = 0; half < 2; ++half) {
-    const int row = upper_row() + 8 * half;
-    if (row >= rows) {
-      continue;
-    }
-    const std::int64_t vector =
-        segment.partial >= 0 ? static_cast<std::int64_t>(segment.partial) * kTileRows + row
-                             : static_cast<std::int64_t>(segment.request) * arguments.query_heads +
-                                   segment.row_block * kTileRows + row;
-#pragma unroll
-    for (int j = 0; j < kLatentBlocks * kLatentColumns / 8; ++j) {
-      const float* const pair = &output[j / (kLatentColumns / 8)][j % (kLatentColumns / 8) * 4];
-      const float x = pair[2 * half] * factor[half];
-      const float y = pair[2 * half + 1] * factor[half];
-      const std::int64_t at = vector * kLatentRank + first_column + j * 8;
-      if (as_float) {
-        *reinterpret_cast<float2*>(floats + at) = make_float2(x, y);
-      } else {
-        *reinterpret_cast<__nv_bfloat162*>(static_cast<__nv_bfloat16*>(arguments.output) + at) =
-            __floats2bfloat162_rn(x, y);
-      }
-    }
-  }
-}
-
+template <int Passes>
 __device__ void compute_values(const Shared& shared, const Arguments& arguments, int begin,
                                int end) {
   const int warpgroup = static_cast<int>(threadIdx.x) / 128;
@@ -329,15 +297,21 @@ __device__ void compute_values(const Shared& shared, const Arguments& arguments,
     Output output = {};
     for (int i = 0; i < segment.tiles; ++i) {
       shared.mailbox.wait_full(message_position(message++));
-      add_values(shared, output, tile++, warpgroup);
+      add_values<Passes>(shared, output, tile++, warpgroup);
     }
     shared.mailbox.wait_full(message_position(message++));
     const float factor[2] = {shared.rows()[upper_row()], shared.rows()[upper_row() + 8]};
     arrive_as_warp(shared.mailbox.empty_barrier(0));
-    write_result(arguments, segment, output, factor, warpgroup, rows);
+#pragma unroll
+    for (int block = 0; block < kLatentBlocks; ++block) {
+      write_columns<kLatentRank, kLatentColumns>(
+          arguments, segment, segment.row_block * kTileRows, rows, output[block], factor,
+          (warpgroup * kLatentBlocks + block) * kLatentColumns);
+    }
   }
 }
 
+template <int Passes>
 __global__ void __launch_bounds__(kLatentThreads, 1)
     latent_attention_kernel(const __grid_constant__ CUtensorMap latent,
                             const __grid_constant__ Arguments arguments) {
@@ -348,11 +322,13 @@ __global__ void __launch_bounds__(kLatentThreads, 1)
                       {origin + kPlan.message_ready_offset, origin + kPlan.message_read_offset}};
 
   if (threadIdx.x == 0) {
+    prefetch_tensor_map(&latent);
     shared.slots.init(kPlan.slots, 1, kValueWarpgroups * 4);
     shared.mailbox.init(1, 4, kValueWarpgroups * 4);
     mbarrier_init_fence();
   }
   __syncthreads();
+  wait_for_prerequisites();
   allow_dependent_launch();
 
   const int begin = arguments.cta_begin[blockIdx.x];
@@ -360,10 +336,10 @@ __global__ void __launch_bounds__(kLatentThreads, 1)
   const int warpgroup = static_cast<int>(threadIdx.x) / 128;
   if (warpgroup < kValueWarpgroups) {
     register_budget_increase<kLatentValueRegisters>();
-    compute_values(shared, arguments, begin, end);
+    compute_values<Passes>(shared, arguments, begin, end);
   } else if (warpgroup == kScoreWarpgroup) {
     register_budget_decrease<kLatentScoreRegisters>();
-    compute_scores(shared, arguments, begin, end);
+    compute_scores<Passes>(shared, arguments, begin, end);
   } else {
     register_budget_decrease<kProducerRegisters>();
     if (threadIdx.x < (kScoreWarpgroup + 1) * 128 + 32) {
@@ -375,13 +351,16 @@ __global__ void __launch_bounds__(kLatentThreads, 1)
 }  // namespace
 
 void launch_latent_attention(const CUtensorMap& latent, const Arguments& arguments, int ctas,
-                             cudaStream_t stream) {
-  allow_shared_bytes(latent_attention_kernel, kPlan.total_bytes);
+                             bool one_term, cudaStream_t stream) {
+  const auto kernel =
+      one_term ? latent_attention_kernel<1> : latent_attention_kernel<kLatentValuePasses>;
+  allow_shared_bytes(kernel, kPlan.total_bytes);
   launch_kernel({.grid = static_cast<unsigned>(ctas),
                  .block = kLatentThreads,
                  .shared_bytes = kPlan.total_bytes,
-                 .stream = stream},
-                latent_attention_kernel, latent, arguments);
+                 .stream = stream,
+                 .dependent = true},
+                kernel, latent, arguments);
 }
 
 }  // namespace ridge::kernels::decode

@@ -23,7 +23,8 @@ std::string explain_latent(const bench::Point& point, const bench::DeviceFacts& 
       std::min(problem.group(), kTileRows), kLatentKeyDim, kLatentRank, kPlan.slots,
       kPlan.slot_bytes / 1024.0, kPlan.total_bytes / 1024.0, kSharedLimitBytes / 1024.0,
       kLatentThreads, kProducerRegisters, kLatentScoreRegisters, kLatentValueRegisters);
-  return text + explain(launch_plan(problem, schedule), schedule, device);
+  return text + explain(launch_plan(problem, schedule, point.kernel == "ridge_one_term"), schedule,
+                        device);
 }
 
 std::vector<bench::Point> latent_grid(bench::Extent extent, const bench::DeviceFacts& device) {
@@ -50,8 +51,11 @@ std::vector<bench::Point> latent_grid(bench::Extent extent, const bench::DeviceF
           }
           point.work = problem.work();
           points.push_back(point);
+          point.kernel = "ridge_one_term";
+          points.push_back(point);
           // The simple version is a baseline where it does not take the whole run's time.
-          if (!ragged && context == 2048 && batch <= 64) {
+          if (!ragged && context == 2048 && batch == 16) {
+            point.turn = bench::Turn::kGrid;
             point.kernel = "simple";
             points.push_back(point);
           }
@@ -65,7 +69,7 @@ std::vector<bench::Point> latent_grid(bench::Extent extent, const bench::DeviceF
 std::vector<bench::Case> latent_cases(bench::Extent extent, const bench::DeviceFacts& device) {
   std::vector<bench::Case> all;
   const auto add = [&](const char* name, int batch, int context, Lengths lengths, int query_heads) {
-    for (const char* kernel : {"simple", "ridge"}) {
+    for (const char* kernel : {"simple", "ridge", "ridge_one_term"}) {
       all.push_back({kernel, name, make_latent_shape(batch, context, lengths, query_heads)});
     }
   };

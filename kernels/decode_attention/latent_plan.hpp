@@ -27,7 +27,7 @@ inline constexpr int kLatentBlocks = kLatentRank / kValueWarpgroups / kLatentCol
 inline constexpr int kLatentPanels = kLatentKeyDim / 64;
 inline constexpr int kLatentValuePanels = kLatentRank / 64;
 inline constexpr std::uint32_t kLatentPanelBytes = kPageTokens * kPanelRowBytes;
-inline constexpr int kLatentValuePasses = value_passes(KvType::kBf16);
+inline constexpr int kLatentValuePasses = value_passes(KvType::kBf16);  ///< At most.
 
 // Registers per thread, of 65,536 for 512 threads: 2 x 192 + 88 + 40 = 512 = 4 x 128.
 inline constexpr int kLatentValueRegisters = 192;

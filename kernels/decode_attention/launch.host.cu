@@ -55,21 +55,22 @@ Launch::Launch(const Problem& problem, const Arguments& arguments, int max_ctas,
 
 void Launch::run_hopper(const Arguments& arguments, int ctas, cudaStream_t stream) const {
   const bool bf16 = kv_type_ == KvType::kBf16;
+  const bool one_term = implementation_ == Implementation::kHopperOneTerm;
   switch (head_dim_) {
     case 64:
-      bf16 ? launch_attention<64, KvType::kBf16>(maps_, arguments, ctas, stream)
-           : launch_attention<64, KvType::kE4m3>(maps_, arguments, ctas, stream);
+      bf16 ? launch_attention<64, KvType::kBf16>(maps_, arguments, ctas, one_term, stream)
+           : launch_attention<64, KvType::kE4m3>(maps_, arguments, ctas, one_term, stream);
       break;
     case 128:
-      bf16 ? launch_attention<128, KvType::kBf16>(maps_, arguments, ctas, stream)
-           : launch_attention<128, KvType::kE4m3>(maps_, arguments, ctas, stream);
+      bf16 ? launch_attention<128, KvType::kBf16>(maps_, arguments, ctas, one_term, stream)
+           : launch_attention<128, KvType::kE4m3>(maps_, arguments, ctas, one_term, stream);
       break;
     case 256:
-      bf16 ? launch_attention<256, KvType::kBf16>(maps_, arguments, ctas, stream)
-           : launch_attention<256, KvType::kE4m3>(maps_, arguments, ctas, stream);
+      bf16 ? launch_attention<256, KvType::kBf16>(maps_, arguments, ctas, one_term, stream)
+           : launch_attention<256, KvType::kE4m3>(maps_, arguments, ctas, one_term, stream);
       break;
     default:
-      launch_latent_attention(maps_.key, arguments, ctas, stream);
+      launch_latent_attention(maps_.key, arguments, ctas, one_term, stream);
       break;
   }
 }
@@ -80,7 +81,7 @@ void Launch::run(cudaStream_t stream, const std::int32_t* block_table) const {
     arguments.block_table = block_table;
   }
   const int ctas = schedule_.ctas();
-  const bool hopper = implementation_ == Implementation::kHopper;
+  const bool hopper = implementation_ != Implementation::kPortable;
   hopper ? run_hopper(arguments, ctas, stream)
          : launch_portable_attention(head_dim_, kv_type_, arguments, ctas, stream);
   if (!schedule_.merges.empty()) {

@@ -12,7 +12,8 @@ namespace ridge::kernels::decode {
 
 enum class Implementation {
   kHopper,
-  kPortable,  ///< For every chip from Ampere on; no MLA.
+  kHopperOneTerm,  ///< With P in one BF16 term: value_passes.
+  kPortable,       ///< For every chip from Ampere on; no MLA.
 };
 
 /// A kernel made ready for one problem: schedule and scratch memory on the device, tensor

@@ -4,6 +4,7 @@
 #include "common/warp_mma.cuh"
 #include "decode_attention/arguments.hpp"
 #include "decode_attention/portable_plan.hpp"
+#include "decode_attention/result.cuh"
 #include "pipeline/online_softmax.cuh"
 
 #include <cstdint>
@@ -216,38 +217,13 @@ struct Portable {
     if constexpr (kFp8) {
       value_scale = arguments.v_scale[segment.kv_head] * kE4m3AsF16Scale;
     }
-    const bool partial = segment.partial >= 0;
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      const int row = pipeline::upper_row() + 8 * half;
-      if (row >= rows) {
-        continue;
-      }
-      const float factor = value_scale * state.softmax.normalizer(half);
-      const float lse = state.softmax.lse_log2(half);
-      const std::int64_t vector =
-          partial ? static_cast<std::int64_t>(segment.partial) * kTileRows + row
-                  : static_cast<std::int64_t>(segment.request) * arguments.query_heads +
-                        first_head + row;
-      if (thread < 128 && lane % 4 == 0) {
-        (partial ? arguments.partial_lse : arguments.lse)[vector] =
-            partial ? lse : lse * pipeline::kLn2;
-      }
-      float* const floats =
-          partial ? arguments.partial_output : static_cast<float*>(arguments.output);
-#pragma unroll
-      for (int j = 0; j < kColumns / 8; ++j) {
-        const float x = state.output[4 * j + 2 * half] * factor;
-        const float y = state.output[4 * j + 2 * half + 1] * factor;
-        const std::int64_t at = vector * HeadDim + thread / 128 * kColumns + j * 8 + lane % 4 * 2;
-        if (partial || arguments.output_float) {
-          *reinterpret_cast<float2*>(floats + at) = make_float2(x, y);
-        } else {
-          *reinterpret_cast<__nv_bfloat162*>(static_cast<__nv_bfloat16*>(arguments.output) + at) =
-              __floats2bfloat162_rn(x, y);
-        }
-      }
+    const float factor[2] = {value_scale * state.softmax.normalizer(0),
+                             value_scale * state.softmax.normalizer(1)};
+    if (thread < 128) {
+      write_lse(arguments, segment, first_head, rows, state.softmax);
     }
+    write_columns<HeadDim, kColumns>(arguments, segment, first_head, rows, state.output, factor,
+                                     thread / 128 * kColumns);
   }
 
   __device__ void do_segment(const Segment& segment) const {

@@ -74,6 +74,24 @@ bool deal(const std::vector<Item>& items, std::int64_t total, int ctas, int segm
   return true;
 }
 
+/// The smallest total budget that fits. Splits cost extra, at most segment_cost per CTA, and a CTA
+/// wastes at most segment_cost; twice that, and one for rounding, always suffices.
+std::int64_t least_total(const std::vector<Item>& items, std::int64_t payload, int ctas,
+                         int segment_cost) {
+  std::int64_t low = payload;
+  std::int64_t high = payload + static_cast<std::int64_t>(ctas) * (2 * segment_cost + 2);
+  const auto ignore = [](int, const Item&, std::int64_t, std::int64_t) {};
+  while (low < high) {
+    const std::int64_t middle = low + (high - low) / 2;
+    if (deal(items, middle, ctas, segment_cost, ignore)) {
+      high = middle;
+    } else {
+      low = middle + 1;
+    }
+  }
+  return high;
+}
+
 }  // namespace
 
 Schedule make_schedule(const Problem& problem, int max_ctas, int segment_cost) {
@@ -88,29 +106,16 @@ Schedule make_schedule(const Problem& problem, int max_ctas, int segment_cost) {
   const int abreast = max_ctas >= row_blocks ? row_blocks : 1;
   const std::vector<Item> items = list_items(problem, row_blocks / abreast);
   std::int64_t payload = 0;  // Without the cost of any split.
-  std::int64_t pieces = 0;   // The most segments there can be.
+  std::int64_t pieces = 0;   // The most segments that are worth their while.
   for (const Item& item : items) {
     payload += segment_cost + item.whole.tiles;
-    pieces += std::max(item.whole.tiles, 1);
+    pieces += std::max((item.whole.tiles + kSplitTiles - 1) / kSplitTiles, 1);
   }
   const int ctas = static_cast<int>(std::min<std::int64_t>(max_ctas / abreast, pieces));
-
-  // The smallest total budget that fits. Splits cost extra, at most segment_cost per CTA, and a CTA
-  // wastes at most segment_cost; twice that, and one for rounding, always suffices.
-  std::int64_t low = payload;
-  std::int64_t high = payload + static_cast<std::int64_t>(ctas) * (2 * segment_cost + 2);
-  const auto ignore = [](int, const Item&, std::int64_t, std::int64_t) {};
-  while (low < high) {
-    const std::int64_t middle = low + (high - low) / 2;
-    if (deal(items, middle, ctas, segment_cost, ignore)) {
-      high = middle;
-    } else {
-      low = middle + 1;
-    }
-  }
+  const std::int64_t total = least_total(items, payload, ctas, segment_cost);
 
   std::vector<Part> parts;
-  deal(items, high, ctas, segment_cost,
+  deal(items, total, ctas, segment_cost,
        [&](int cta, const Item& item, std::int64_t first, std::int64_t tiles) {
          Part part{cta, item.whole};
          part.segment.first_tile = static_cast<std::int32_t>(first);

@@ -29,25 +29,25 @@ struct TilePlan {
 
   // Offsets from a 1024-byte aligned origin.
   std::uint32_t query_offset = 0;
-  std::uint32_t operand_offset = 0;  ///< FP8 only: per consumer, its converted operand.
+  std::uint32_t operand_offset = 0;  ///< FP8 only: per consumer, K and V converted.
   std::uint32_t slot_offset = 0;
-  std::uint32_t stats_offset = 0;    ///< Row maxima and sums handed from consumer 1 to consumer 0.
+  std::uint32_t stats_offset = 0;    ///< Each consumer's row maxima and sums, for the other.
   std::uint32_t barrier_offset = 0;  ///< Per slot: full, then per slot: empty.
   std::uint32_t total_bytes = 0;     ///< What to ask of the launch, alignment slack included.
 };
 
 /// K and V tiles travel through one ring of slots in the order K0 V0 K1 V1 ...; BF16 tiles are used
-/// where they land, E4M3 tiles are expanded to F16 in a buffer of their consumer. F16 holds every
-/// E4M3 value exactly, and E4M3 -> F16 is one instruction for two elements where BF16 would take
-/// several.
+/// where they land, E4M3 tiles are expanded to F16 in two buffers of their consumer, K's and V's.
+/// F16 holds every E4M3 value exactly, and E4M3 -> F16 is one instruction for two elements where
+/// BF16 would take several.
 constexpr TilePlan tile_plan(int head_dim, KvType type) {
   TilePlan plan;
   const auto dim = static_cast<std::uint32_t>(head_dim);
   plan.query_bytes = kTileRows * dim * 2;
   plan.operand_bytes = kPageTokens * dim * 2;
   plan.slot_bytes = kPageTokens * dim * (type == KvType::kBf16 ? 2 : 1);
-  const std::uint32_t converted = type == KvType::kBf16 ? 0 : kConsumers * plan.operand_bytes;
-  const std::uint32_t stats = kTileRows * 2u * sizeof(float);
+  const std::uint32_t converted = type == KvType::kBf16 ? 0 : kConsumers * 2 * plan.operand_bytes;
+  const std::uint32_t stats = kConsumers * kTileRows * 2u * sizeof(float);
   const std::uint32_t barriers = kMaxSlots * 2 * 8;
   const std::uint32_t fixed = plan.query_bytes + converted + stats + barriers + kSwizzleAtomBytes;
   const auto fitting = static_cast<int>((kSharedLimitBytes - fixed) / plan.slot_bytes);
@@ -61,12 +61,12 @@ constexpr TilePlan tile_plan(int head_dim, KvType type) {
   return plan;
 }
 
-/// How often P V is computed per tile. One BF16 P would alone cost an error of 1.3e-3 of the
-/// output; P as a sum of two BF16 terms makes it vanish, which costs nothing where the kernel waits
-/// for memory and the whole second product where it waits for arithmetic. F16 carries three more
-/// bits and needs no second term.
-constexpr int value_passes(KvType type) {
-  return type == KvType::kBf16 ? 2 : 1;
+/// How often P V is computed per tile: in how many terms P is written. One BF16 term alone costs an
+/// error of 1.3e-3 of the output; a sum of two makes it vanish, which costs nothing where the
+/// kernel waits for memory and the whole second product where it waits for arithmetic, so that
+/// `one_term` leaves it to the caller. F16 carries three more bits and needs no second term.
+constexpr int value_passes(KvType type, bool one_term = false) {
+  return type == KvType::kBf16 && !one_term ? 2 : 1;
 }
 
 /// Tiles alternate between the consumers over a CTA's whole work, and each consumer has half of the

@@ -142,14 +142,16 @@ TEST(Work, CountsMfaBytesAndFlopAsByHand) {
 
 TEST(LaunchPlan, SaysWhatWholeTilesCost) {
   Problem problem;
-  problem.kv_lengths = {65};  // Two tiles, one of them for a single token.
-  const LaunchPlan plan = launch_plan(problem, make_schedule(problem, 132));
+  problem.kv_lengths = {193};  // Four tiles, one of them for a single token.
+  const Schedule schedule = make_schedule(problem, 132);
+  const LaunchPlan plan = launch_plan(problem, schedule);
   EXPECT_EQ(plan.ctas, 2);
-  EXPECT_EQ(plan.fetched_bytes, 128 * 1024);
-  // Q K^T once, P V twice: see value_passes.
-  EXPECT_EQ(plan.issued_flop, 128 * 65536.0 * 1.5);
+  EXPECT_EQ(plan.fetched_bytes, 256 * 1024);
+  // Q K^T once, P V twice or once: see value_passes.
+  EXPECT_EQ(plan.issued_flop, 256 * 65536.0 * 1.5);
+  EXPECT_EQ(launch_plan(problem, schedule, true).issued_flop, 256 * 65536.0);
   EXPECT_EQ(plan.partial_bytes, 2.0 * 2 * 64 * 257 * 4);
-  EXPECT_EQ(plan.most_tiles, 1);
+  EXPECT_EQ(plan.most_tiles, 2);
 }
 
 TEST(LaunchPlan, StreamsTheCacheOncePer64QueryHeads) {

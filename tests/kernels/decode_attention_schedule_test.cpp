@@ -140,14 +140,29 @@ TEST(SplitSchedule, RowBlocksOfAKvHeadStreamTheSameTilesSideBySide) {
   }
 }
 
-TEST(SplitSchedule, UsesEverySmWhenThereAreTilesForThem) {
+TEST(SplitSchedule, UsesEverySmWhenThereIsATileForEachOfTheirConsumers) {
   Problem problem;
-  problem.kv_lengths = {133 * 64};
+  problem.kv_lengths = {265 * 64};
   const Schedule schedule = make_schedule(problem, 132, 0);
   EXPECT_EQ(schedule.ctas(), 132);
   const std::vector<int> payload = payloads(schedule, 0);
-  EXPECT_EQ(*std::min_element(payload.begin(), payload.end()), 1);
-  EXPECT_EQ(*std::max_element(payload.begin(), payload.end()), 2);
+  EXPECT_EQ(*std::min_element(payload.begin(), payload.end()), 2);
+  EXPECT_EQ(*std::max_element(payload.begin(), payload.end()), 3);
+}
+
+TEST(SplitSchedule, GivesATileToEachConsumerBeforeItTakesAnotherSm) {
+  Problem problem;
+  problem.kv_lengths = {10 * 64};
+  const Schedule schedule = make_schedule(problem, 132, 0);
+  EXPECT_EQ(schedule.ctas(), 5);
+  EXPECT_EQ(schedule.partials, 5);
+}
+
+TEST(SplitSchedule, TheCostOfASegmentSavesSplits) {
+  Problem problem;
+  problem.kv_lengths.assign(64, 2048);
+  EXPECT_EQ(make_schedule(problem, 132, 1).partials, 176);
+  EXPECT_EQ(make_schedule(problem, 132, 5).partials, 140);
 }
 
 TEST(SplitSchedule, PartialsOfAMergeAreConsecutiveAndInTokenOrder) {

@@ -93,6 +93,9 @@ inline unsigned __ballot_sync(unsigned mask, int predicate) {
   }
   return ballot;
 }
+inline int __any_sync(unsigned mask, int predicate) {
+  return __ballot_sync(mask, predicate) != 0 ? 1 : 0;
+}
 inline int __reduce_add_sync(unsigned mask, int value) {
   std::uint64_t all[32];
   ridge::emulated::exchange_in_warp(mask, "__reduce_add_sync", static_cast<unsigned>(value), all);
@@ -218,7 +221,11 @@ cudaError_t cudaGetDriverEntryPointByVersion(const char* symbol, void** function
 
 // ---- launches
 
-enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
+enum cudaFuncAttribute {
+  cudaFuncAttributeMaxDynamicSharedMemorySize = 8,
+  cudaFuncAttributePreferredSharedMemoryCarveout = 9,
+};
+inline constexpr int cudaSharedmemCarveoutMaxShared = 100;
 enum cudaLaunchAttributeID { cudaLaunchAttributeProgrammaticStreamSerialization = 6 };
 struct cudaLaunchAttribute {
   cudaLaunchAttributeID id;
@@ -236,15 +243,14 @@ struct cudaLaunchConfig_t {
 };
 
 namespace ridge::emulated {
-cudaError_t allow_shared_bytes(const void* kernel, cudaFuncAttribute attribute, int bytes);
+cudaError_t set_attribute(const void* kernel, cudaFuncAttribute attribute, int value);
 cudaError_t launch(const cudaLaunchConfig_t& config, const void* kernel,
                    std::function<void()> as_one_thread);
 }  // namespace ridge::emulated
 
 template <typename Kernel>
 cudaError_t cudaFuncSetAttribute(Kernel* kernel, cudaFuncAttribute attribute, int value) {
-  return ridge::emulated::allow_shared_bytes(reinterpret_cast<const void*>(kernel), attribute,
-                                             value);
+  return ridge::emulated::set_attribute(reinterpret_cast<const void*>(kernel), attribute, value);
 }
 
 template <typename... Parameters, typename... Arguments>

@@ -28,12 +28,15 @@ constexpr int kRehearsedMultiprocessors = 132;
 
 namespace ridge::emulated {
 
-cudaError_t allow_shared_bytes(const void* kernel, cudaFuncAttribute attribute, int bytes) {
-  if (attribute != cudaFuncAttributeMaxDynamicSharedMemorySize || bytes < 0 ||
-      static_cast<std::size_t>(bytes) > SharedMemory::kLimitBytes) {
+cudaError_t set_attribute(const void* kernel, cudaFuncAttribute attribute, int value) {
+  if (attribute == cudaFuncAttributePreferredSharedMemoryCarveout) {
+    return value >= 0 && value <= 100 ? cudaSuccess : cudaErrorInvalidValue;  // Of no effect here.
+  }
+  if (attribute != cudaFuncAttributeMaxDynamicSharedMemorySize || value < 0 ||
+      static_cast<std::size_t>(value) > SharedMemory::kLimitBytes) {
     return cudaErrorInvalidValue;
   }
-  Device::instance().allow_shared_bytes(kernel, static_cast<std::size_t>(bytes));
+  Device::instance().allow_shared_bytes(kernel, static_cast<std::size_t>(value));
   return cudaSuccess;
 }
 
