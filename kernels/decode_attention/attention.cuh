@@ -20,8 +20,7 @@
 /// The Hopper decode-attention kernel. One CTA per SM works through its segments of the schedule:
 ///
 ///   producer warp      streams K and V tiles (one page each) through a ring of shared-memory slots
-///   consumer 0 and 1   take alternate tiles: S = Q K^T, online softmax, O += P V, with O in
-///   registers;
+///   consumer 0 and 1   take alternate tiles: S = Q K^T, online softmax, O += P V, O in registers;
 ///                      at the end of a segment they merge their (m, l, O), half of the columns
 ///                      each, and write
 ///
@@ -125,7 +124,8 @@ struct Attention {
       const int at = first + i * kConsumers * 128;
       data[i] = make_uint4(0, 0, 0, 0);
       if (at / kPieces < rows) {
-        data[i] = __ldg(reinterpret_cast<const uint4*>(source) + at);
+        // Not through the read-only path: the kernel ahead may write it while this one starts.
+        data[i] = reinterpret_cast<const uint4*>(source)[at];
       }
     }
 #pragma unroll
@@ -311,8 +311,7 @@ struct Attention {
   }
 
   /// The same, E4M3: while the matrix unit multiplies one operand the threads expand the next, V
-  /// beside Q K^T and the next tile's K beside P V. One after the other they would take 1.8 times
-  /// as long.
+  /// beside Q K^T and the next tile's K beside P V.
   static __device__ void consume_expanded(const Shared& shared, State& state, int consumer,
                                           std::uint32_t done, const Segment& segment,
                                           float scale_log2) {
@@ -503,6 +502,8 @@ __global__ void __launch_bounds__(kThreads, 1)
   if (threadIdx.x >= kConsumers * 128) {
     register_budget_decrease<kProducerRegisters>();
     if (threadIdx.x < kConsumers * 128 + 32) {
+      // A kernel ahead may have appended to the cache by ordinary stores.
+      fence_async_proxy_global();
       Kernel::produce(shared, maps, arguments, begin, end);
     }
   } else {

@@ -11,7 +11,7 @@ namespace ridge::kernels::decode {
 namespace {
 
 constexpr int kThreads = 512;
-constexpr int kFewestShared = 32;  ///< Threads of a team, at least: a warp.
+constexpr int kLeastTeam = 32;  ///< Threads of a team, at least: a warp.
 
 /// Merges the parts of split results, which lie as the registers of the threads that summed them
 /// (result.cuh): a thread here takes the place of one there, for two columns of two rows. `teams`
@@ -34,6 +34,7 @@ __global__ void __launch_bounds__(kThreads)
   const int group = arguments.query_heads / arguments.kv_heads;
   const int rows = min(kTileRows, group - merge.row_block * kTileRows);
   const int parts = upper < rows ? merge.partials : 0;
+  const bool lower = upper + 8 < rows;  ///< Else nobody wrote its row of the parts.
   const float* const lse =
       arguments.partial_lse + static_cast<std::int64_t>(merge.first_partial) * kTileRows + upper;
   const float4* const sums = reinterpret_cast<const float4*>(arguments.partial_output) +
@@ -51,7 +52,7 @@ __global__ void __launch_bounds__(kThreads)
   for (int i = 0; i < kHeld; ++i) {
     const int part = lane % 4 + 4 * i;
     held[i][0] = part < parts ? lse[part * kTileRows] : -INFINITY;
-    held[i][1] = part < parts ? lse[part * kTileRows + 8] : -INFINITY;
+    held[i][1] = lower && part < parts ? lse[part * kTileRows + 8] : -INFINITY;
   }
   float largest[2] = {-INFINITY, -INFINITY};
   float total[2] = {0, 0};
@@ -62,7 +63,7 @@ __global__ void __launch_bounds__(kThreads)
   }
   for (int part = lane % 4 + 4 * kHeld; part < parts; part += 4) {
     largest[0] = fmaxf(largest[0], lse[part * kTileRows]);
-    largest[1] = fmaxf(largest[1], lse[part * kTileRows + 8]);
+    largest[1] = fmaxf(largest[1], lower ? lse[part * kTileRows + 8] : -INFINITY);
   }
   largest[0] = pipeline::quad_max(largest[0]);
   largest[1] = pipeline::quad_max(largest[1]);
@@ -75,7 +76,7 @@ __global__ void __launch_bounds__(kThreads)
   }
   for (int part = lane % 4 + 4 * kHeld; part < parts; part += 4) {
     total[0] += merge_weight(lse[part * kTileRows], largest[0], exp2);
-    total[1] += merge_weight(lse[part * kTileRows + 8], largest[1], exp2);
+    total[1] += lower ? merge_weight(lse[part * kTileRows + 8], largest[1], exp2) : 0.0f;
   }
   total[0] = pipeline::quad_sum(total[0]);
   total[1] = pipeline::quad_sum(total[1]);
@@ -85,7 +86,7 @@ __global__ void __launch_bounds__(kThreads)
   for (int part = share; part < parts; part += teams) {
     const float4 values = sums[static_cast<std::int64_t>(part) * kVectors];
     const float first = merge_weight(lse[part * kTileRows], largest[0], exp2);
-    const float second = merge_weight(lse[part * kTileRows + 8], largest[1], exp2);
+    const float second = lower ? merge_weight(lse[part * kTileRows + 8], largest[1], exp2) : 0.0f;
     sum.x += first * values.x;
     sum.y += first * values.y;
     sum.z += second * values.z;
@@ -133,7 +134,7 @@ template <int ValueDim>
 void launch(const Arguments& arguments, int merges, int most_partials, bool dependent,
             cudaStream_t stream) {
   // Few parts: one team. Many (a small batch over the whole chip): as many as there are warps.
-  const int teams = most_partials <= 4 ? 1 : most_partials <= 16 ? 4 : kThreads / kFewestShared;
+  const int teams = most_partials <= 4 ? 1 : most_partials <= 16 ? 4 : kThreads / kLeastTeam;
   // An SM has to drain before it divides its memory into cache and shared memory anew, and the
   // attention kernels, before and after this one, take all of it as shared memory.
   prefer_shared_memory(combine_kernel<ValueDim>);

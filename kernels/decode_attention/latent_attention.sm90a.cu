@@ -94,7 +94,8 @@ __device__ void load_query(const Shared& shared, const Arguments& arguments, con
     const int piece = i % kPieces;
     uint4 data = make_uint4(0, 0, 0, 0);
     if (row < rows) {
-      data = __ldg(reinterpret_cast<const uint4*>(source + row * kLatentKeyDim + piece * 8));
+      // Not through the read-only path: the kernel ahead may write it while this one starts.
+      data = *reinterpret_cast<const uint4*>(source + row * kLatentKeyDim + piece * 8);
     }
     *reinterpret_cast<uint4*>(shared.generic + kPlan.query_offset +
                               panel_offset(kTileRows, row, piece * 16)) = data;
@@ -343,6 +344,8 @@ __global__ void __launch_bounds__(kLatentThreads, 1)
   } else {
     register_budget_decrease<kProducerRegisters>();
     if (threadIdx.x < (kScoreWarpgroup + 1) * 128 + 32) {
+      // A kernel ahead may have appended to the cache by ordinary stores.
+      fence_async_proxy_global();
       produce(shared, &latent, arguments, begin, end);
     }
   }

@@ -45,14 +45,14 @@ struct Schedule {
 };
 
 /// What a segment costs beyond its tiles (loading Q, merging the two consumers, writing the result
-/// and, where it is a part, merging it with the others), in tiles. Measured on an H200, heads of 64
-/// on one KV head of 256: 64 requests of 2K take 49.4, 47.9, 45.9 and 45.0 us (BF16)
-/// and 38.6, 35.8, 35.6 and 35.6 us (E4M3) with 1, 3, 5 and 8; 84 of 4K and ragged batches of 8K do
-/// not tell 3 from 8 in E4M3.
+/// and, where it is a part, merging it with the others), in tiles. Tried on an H200 with kernels
+/// that were not yet these, 64 requests of 2K, 64 heads on one KV head of 256: 49.4, 47.9, 45.9 and
+/// 45.0 us (BF16), 38.6, 35.8, 35.6 and 35.6 us (E4M3) with 1, 3, 5 and 8; ragged batches of 8K in
+/// E4M3 were fastest with 3 (113 us) and 5 to 8 (116 to 117). 5 is between.
 inline constexpr int kSegmentCostTiles = 5;
 
-/// The shortest piece that a request is split into, where there are CTAs for more: a CTA's two
-/// consumers take alternate tiles, and one tile would leave one of them idle.
+/// No more CTAs are used than there are pieces of this many tiles: a CTA's two consumers take
+/// alternate tiles, and one tile would leave one of them idle. A CTA's end may still be shorter.
 inline constexpr int kSplitTiles = 2;
 
 /// Splits the work over at most `max_ctas` CTAs so that each has the same payload: its tiles plus

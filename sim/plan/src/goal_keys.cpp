@@ -16,10 +16,6 @@ constexpr std::array<Named<Objective>, 4> kObjectives = {
      {"usd_per_Mtok", Objective::usd_per_million_tokens},
      {"tokens_per_s", Objective::tokens_per_second},
      {"gpus", Objective::gpus}}};
-constexpr std::array<Named<decode::Dispatch>, 2> kDispatches = {
-    {{"broadcast", decode::Dispatch::broadcast}, {"routed", decode::Dispatch::routed}}};
-constexpr std::array<Named<decode::Schedule>, 2> kSchedules = {
-    {{"fifo", decode::Schedule::fifo}, {"cyclic", decode::Schedule::cyclic}}};
 
 }  // namespace
 
@@ -84,11 +80,11 @@ static const KeyTable& keys_of(const Allowed* /*of*/) {
               keys::AtLeastOne{"a number of copies"}, between(0, kMaxGpus))
               .optional(),
           key<&A::dispatches>("dispatches", "Of afd; both where absent.",
-                              keys::AtLeastOne{"a dispatch"}, std::span(kDispatches))
+                              keys::AtLeastOne{"a dispatch"}, std::span(scenario::kDispatches))
               .optional(),
           key<&A::schedules>("schedules",
                              "In what order resources serve micro-batches; both where absent.",
-                             keys::AtLeastOne{"a schedule"}, std::span(kSchedules))
+                             keys::AtLeastOne{"a schedule"}, std::span(scenario::kSchedules))
               .optional(),
           key<&A::unlike_pools>("unlike_pools",
                                 "Whether afd may hold attention and FFN on different chips.")

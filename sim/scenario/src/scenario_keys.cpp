@@ -101,15 +101,11 @@ namespace {
 constexpr double kMaxGpus = 1e6;
 constexpr double kMaxTokens = 1e9;
 
-constexpr std::array<Named<decode::Dispatch>, 2> kDispatches = {
-    {{"broadcast", decode::Dispatch::broadcast}, {"routed", decode::Dispatch::routed}}};
 constexpr std::array<Named<decode::CollectiveTiming>, 2> kCollectives = {
     {{"links", decode::CollectiveTiming::links},
      {"kernel_model", decode::CollectiveTiming::kernel_model}}};
 constexpr std::array<Named<decode::Gathering>, 2> kGatherings = {
     {{"whole", decode::Gathering::whole}, {"per_message", decode::Gathering::per_message}}};
-constexpr std::array<Named<decode::Schedule>, 2> kSchedules = {
-    {{"fifo", decode::Schedule::fifo}, {"cyclic", decode::Schedule::cyclic}}};
 constexpr std::array<Named<decode::Copies>, 2> kCopies = {
     {{"per_expert", decode::Copies::per_expert}, {"per_node", decode::Copies::per_node}}};
 constexpr std::array<Named<decode::ExpertPopularity::Counts>, 2> kExpertRows = {

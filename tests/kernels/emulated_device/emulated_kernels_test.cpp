@@ -1,4 +1,6 @@
 #include "bench/family.hpp"
+#include "common/async_copy.cuh"
+#include "common/launch.cuh"
 #include "common/numeric.hpp"
 #include "decode_attention/device_case.hpp"
 #include "decode_attention/family.hpp"
@@ -120,6 +122,33 @@ TEST_P(EmulatedAttention, MergesItsTwoConsumersWhicheverHasTheOddTile) {
 TEST_P(EmulatedAttention, CombinesARequestSplitOverManyCtas) {
   expect_close(problem({700}, 64, 1, 256), 7, 5);
   expect_close(problem({400, 0, 130, 900}, 32, 2, 64), 5, 6);
+  // More than 16 parts: a team is a warp. More than 32: a lane looks at more than it holds at once.
+  expect_close(problem({20 * 128}, 16, 1, 64), 20, 7);
+  expect_close(problem({40 * 128 - 3}, 16, 1, 64), 40, 8);
+}
+
+/// By ordinary stores, as the kernel that appends to a cache does.
+__global__ void append(std::uint8_t* cache, const std::uint8_t* tokens, std::size_t bytes) {
+  allow_dependent_launch();
+  for (std::size_t i = threadIdx.x; i < bytes; i += blockDim.x) {
+    cache[i] = tokens[i];
+  }
+}
+
+TEST_P(EmulatedAttention, CopiesWhatTheKernelAheadStoredInTheCache) {
+  const decode::Problem p = problem({130, 40}, 16, 1, 64);
+  const decode::HostInputs inputs = decode::make_inputs(p, 9);
+  decode::DeviceCase device(p, inputs);
+  device.value.fill_bytes(0xff);
+  const DeviceBuffer<std::uint8_t> tokens(inputs.value);
+  const decode::Launch launch(p, device.arguments, 2);
+  launch_kernel({.grid = 1, .block = 128}, append, device.value.data(), tokens.data(),
+                tokens.bytes());
+  launch.run(nullptr);
+  RIDGE_CUDA_CHECK(cudaDeviceSynchronize());
+  EXPECT_LE(decode::relative_error(as_double(device.output.download()),
+                                   decode::reference_attention(p, inputs).output),
+            tolerance());
 }
 
 TEST_P(EmulatedAttention, YieldsZerosAndMinusInfinityForALengthOfZero) {

@@ -9,6 +9,7 @@
 #include "ridge/models/precision.hpp"
 #include "ridge/scenario/reference.hpp"
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -20,6 +21,12 @@ class KeyTable;
 }
 
 namespace ridge::scenario {
+
+// How files call them, scenarios and goals alike.
+inline constexpr std::array<Named<decode::Dispatch>, 2> kDispatches = {
+    {{"broadcast", decode::Dispatch::broadcast}, {"routed", decode::Dispatch::routed}}};
+inline constexpr std::array<Named<decode::Schedule>, 2> kSchedules = {
+    {{"fifo", decode::Schedule::fifo}, {"cyclic", decode::Schedule::cyclic}}};
 
 struct Pool {
   std::int64_t instances = 1;
