@@ -116,7 +116,7 @@ class MeasureGpu(unittest.TestCase):
                 if line.startswith(slot):
                     first.setdefault(slot, line[len(slot):].split()[0])
         self.assertEqual(len(first), 10, done.stdout)
-        self.assertEqual(set(first.values()), {"ridge"}, done.stdout)
+        self.assertLessEqual(set(first.values()), {"ridge", "ridge_one_term"}, done.stdout)
 
 
 if __name__ == "__main__":
