@@ -806,6 +806,14 @@ TEST(CalibrationOrder, WhatWasMeasuredTogetherStandsBeforeABaseOfTheSameChip) {
   EXPECT_EQ(use_of(c, c.curves[1]), Use::passed);
 }
 
+TEST(ShippedMeasurements, FollowTheSchemaOfMeasurements) {
+  for (const char* name : {"h200", "h200-peers"}) {
+    const auto document =
+        JsonDocument::read(fmt::format("{}/kernels/measurements/{}.json", RIDGE_SOURCE_DIR, name));
+    EXPECT_EQ(test::JsonSchema("measurement").violations(document.json()), "") << name;
+  }
+}
+
 TEST(ShippedCalibrations, OfRidgesOwnKernelsUseThemWhereTheyWereMeasured) {
   const Calibration c = load_calibration("h200-ridge");
   int own = 0;
