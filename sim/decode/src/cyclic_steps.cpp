@@ -165,7 +165,10 @@ struct CyclicSteps::Impl {
                                       static_cast<std::size_t>(aspect));
   }
 
-  std::vector<ReplicaTimes> times(std::size_t draw, std::int64_t requests, std::int64_t context) {
+  std::vector<ReplicaTimes> times(std::size_t draw, std::int64_t requests, std::int64_t context,
+                                  std::size_t asked) {
+    RIDGE_INVARIANT(asked == micro_batches || input.deployment.replicas == 1,
+                    "what a second replica draws follows all of the first");
     auto& it = drawn[draw];
     if (!it) it = std::make_unique<Drawn>(input, graph, draws[draw]);
     if (it->used) {
@@ -184,8 +187,8 @@ struct CyclicSteps::Impl {
     const auto works = graph.works();
     std::vector<ReplicaTimes> out(static_cast<std::size_t>(input.deployment.replicas));
     for (ReplicaTimes& replica : out) {
-      replica.picoseconds.assign(micro_batches * works.size() * kAspects, 0.0);
-      for (std::size_t lane = 0; lane < micro_batches; ++lane) {
+      replica.picoseconds.assign(asked * works.size() * kAspects, 0.0);
+      for (std::size_t lane = 0; lane < asked; ++lane) {
         it->timer->time(batch, scratch);
         for (WorkId w = 0; w < works.size(); ++w) {
           const auto put = [&](Aspect aspect, SimTime time) {
@@ -485,8 +488,9 @@ CyclicSteps::CyclicSteps(SimulationInput input, std::vector<KernelDraw> draws)
 CyclicSteps::~CyclicSteps() = default;
 
 std::vector<ReplicaTimes> CyclicSteps::times(std::size_t draw, std::int64_t requests,
-                                             std::int64_t context) {
-  return impl_->times(draw, requests, context);
+                                             std::int64_t context,
+                                             std::optional<std::size_t> micro_batches) {
+  return impl_->times(draw, requests, context, micro_batches.value_or(impl_->micro_batches));
 }
 MicroBatchWork CyclicSteps::work(const ReplicaTimes& times, std::size_t micro_batch) const {
   return impl_->work(times, micro_batch);

@@ -537,7 +537,8 @@ void StageTimer::time(std::span<const GroupBatch> groups, StepTimes& times) {
     batch.requests += static_cast<double>(group.requests);
     batch.busiest = std::max(batch.busiest, static_cast<double>(group.requests));
   }
-  rank_times_.clear();
+  constexpr std::size_t kMostRankTimes = 1U << 16U;
+  if (rank_times_.size() > kMostRankTimes) rank_times_.clear();
   count_rows(batch);
   for (WorkId w = 0; w < works.size(); ++w) {
     const std::span<double> ranks(times.rank_seconds.data() + first_rank_[w],

@@ -9,7 +9,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
-#include <optional>
+#include <span>
 #include <tuple>
 #include <unordered_map>
 
@@ -27,23 +27,41 @@ std::unique_ptr<CyclicSteps> steps_of(const decode::SimulationInput& input) {
 }
 
 // A deployment that is asked for the times of its stages, batch after batch, each once. Threads
-// take turns.
+// compute beside each other, each with steps of its own: nothing but a look-up is locked.
 template <typename Times>
 class Probe {
  public:
-  using Measure = std::function<Times(CyclicSteps&, const decode::ReplicaTimes&)>;
+  using Measure = std::function<Times(CyclicSteps&, const MicroBatchWork&)>;
 
   Probe(decode::SimulationInput input, std::int64_t context, Measure measure)
       : input_(std::move(input)), context_(context), measure_(std::move(measure)) {}
 
-  // References stay good.
-  const Times& at(std::int64_t requests) {
+  // Of at least that many of its micro-batches, which must not be more than it has.
+  [[nodiscard]] std::shared_ptr<const std::vector<Times>> at(std::int64_t requests,
+                                                             std::int64_t micro_batches) {
+    const auto wanted = static_cast<std::size_t>(micro_batches);
+    std::unique_ptr<CyclicSteps> steps;
+    {
+      const std::lock_guard lock(mutex_);
+      const auto found = known_.find(requests);
+      if (found != known_.end() && found->second->size() >= wanted) return found->second;
+      if (!idle_.empty()) {
+        steps = std::move(idle_.back());
+        idle_.pop_back();
+      }
+    }
+    if (!steps) steps = steps_of(input_);
+    // The first micro-batches draw the same whether others follow.
+    const auto times = steps->times(0, requests, context_, wanted);
+    auto out = std::make_shared<std::vector<Times>>();
+    for (std::size_t m = 0; m < wanted; ++m) {
+      out->push_back(measure_(*steps, steps->work(times.front(), m)));
+    }
     const std::lock_guard lock(mutex_);
-    const auto found = known_.find(requests);
-    if (found != known_.end()) return found->second;
-    if (!steps_) steps_ = steps_of(input_);
-    const auto times = steps_->times(0, requests, context_);
-    return known_.emplace(requests, measure_(*steps_, times.front())).first->second;
+    idle_.push_back(std::move(steps));
+    auto& known = known_[requests];
+    if (!known || known->size() < wanted) known = out;
+    return out;
   }
   [[nodiscard]] std::size_t entries() {
     const std::lock_guard lock(mutex_);
@@ -55,8 +73,8 @@ class Probe {
   std::int64_t context_;
   Measure measure_;
   std::mutex mutex_;
-  std::unique_ptr<CyclicSteps> steps_;
-  std::unordered_map<std::int64_t, Times> known_;
+  std::vector<std::unique_ptr<CyclicSteps>> idle_;
+  std::unordered_map<std::int64_t, std::shared_ptr<const std::vector<Times>>> known_;
 };
 
 // Of a step of one micro-batch, in seconds.
@@ -66,13 +84,11 @@ struct AttentionTimes {
   double sending = 0;    // an instance's NICs, to one FFN instance
   double answering = 0;  // an FFN instance's NICs, to one attention instance
 };
-// Per micro-batch: what each resource of the FFN's pool does, and the longest of its instances.
+// What each resource of the FFN's pool does, and the longest of its instances.
 struct FfnTimes {
-  std::vector<std::vector<double>> busy;
-  std::vector<double> longest;
+  std::vector<double> busy;
+  double longest = 0;
 };
-// Per micro-batch.
-using WholeTimes = std::vector<MicroBatchWork>;
 
 template <typename Key, typename Times>
 class Probes {
@@ -109,7 +125,7 @@ struct Bounds::Impl {
         most_micro_batches(most),
         context(static_cast<std::int64_t>(all.goal().context)) {}
 
-  const AttentionTimes& attention(const Structure& s, std::int64_t requests) {
+  AttentionTimes attention(const Structure& s, std::int64_t requests) {
     Structure alone = s;
     alone.strategy = "afd";
     alone.attention_instances = 1;
@@ -128,7 +144,7 @@ struct Bounds::Impl {
          static_cast<std::int64_t>(s.ffn_chip), alone.gpus_per_instance,
          s.attention_tensor_parallel, static_cast<std::int64_t>(s.collectives)},
         [&] { return attention_probe(alone, s.split()); });
-    return probe.at(requests);
+    return probe.at(requests, 1)->front();
   }
 
   // With an FFN that can be split over its instance in some way: it is not asked, but for the NICs
@@ -144,10 +160,11 @@ struct Bounds::Impl {
       input.deployment.pools[input.deployment.index_of(decode::Role::ffn)].gpus_per_instance =
           ffn_gpus;
       if (!decode::deployment_problems(input.deployment).empty()) continue;
+      // Which experts the tokens choose is nothing to the attention.
+      input.noise.experts.counts = decode::ExpertPopularity::Counts::expected;
       const std::uint32_t pool = input.deployment.index_of(decode::Role::attention);
       return std::make_unique<Probe<AttentionTimes>>(
-          input, context, [pool](CyclicSteps& steps, const decode::ReplicaTimes& times) {
-            const MicroBatchWork work = steps.work(times, 0);
+          input, context, [pool](CyclicSteps& steps, const MicroBatchWork& work) {
             AttentionTimes out{.messages = work.longest_path,
                                .sending = work.senders[pool],
                                .answering = work.senders[1 - pool]};
@@ -163,13 +180,13 @@ struct Bounds::Impl {
     throw InvariantError("an attention instance has no FFN that it could work with");
   }
 
-  const FfnTimes& ffn(const Structure& s, std::int64_t requests) {
+  std::shared_ptr<const std::vector<FfnTimes>> ffn(const Structure& s, std::int64_t requests) {
     auto& probe =
         ffns.of({static_cast<std::int64_t>(s.model), static_cast<std::int64_t>(s.ffn_chip),
                  s.ffn_instances, s.gpus_per_instance, s.ffn_tensor_parallel, s.ffn_expert_parallel,
                  static_cast<std::int64_t>(s.dispatch), static_cast<std::int64_t>(s.collectives)},
                 [&] { return ffn_probe(s); });
-    return probe.at(requests);
+    return probe.at(requests, s.micro_batches);
   }
 
   // With one attention GPU that holds all requests: it is not asked.
@@ -184,26 +201,22 @@ struct Bounds::Impl {
     input.deployment.pools[attention_pool].gpus_per_instance = 1;
     return std::make_unique<Probe<FfnTimes>>(
         input, context,
-        [this, pool, instances = s.ffn_instances](CyclicSteps& steps,
-                                                  const decode::ReplicaTimes& times) {
+        [pool, instances = s.ffn_instances](CyclicSteps& steps, const MicroBatchWork& work) {
           FfnTimes out;
           const auto resources = steps.graph().resources();
-          for (std::int64_t m = 0; m < most_micro_batches; ++m) {
-            const MicroBatchWork work = steps.work(times, static_cast<std::size_t>(m));
-            std::vector<double> together(static_cast<std::size_t>(instances), 0.0);
-            auto& busy = out.busy.emplace_back();
-            for (std::size_t r = 0; r < resources.size(); ++r) {
-              if (resources[r].at.pool != pool) continue;
-              busy.push_back(work.resources[r]);
-              together[resources[r].at.instance] += work.resources[r];
-            }
-            out.longest.push_back(*std::max_element(together.begin(), together.end()));
+          std::vector<double> together(static_cast<std::size_t>(instances), 0.0);
+          for (std::size_t r = 0; r < resources.size(); ++r) {
+            if (resources[r].at.pool != pool) continue;
+            out.busy.push_back(work.resources[r]);
+            together[resources[r].at.instance] += work.resources[r];
           }
+          out.longest = *std::max_element(together.begin(), together.end());
           return out;
         });
   }
 
-  const WholeTimes& whole(const Structure& s, std::int64_t requests) {
+  std::shared_ptr<const std::vector<MicroBatchWork>> whole(const Structure& s,
+                                                           std::int64_t requests) {
     auto& probe = wholes.of(
         {s.strategy,
          {static_cast<std::int64_t>(s.model), static_cast<std::int64_t>(s.attention_chip),
@@ -212,23 +225,18 @@ struct Bounds::Impl {
         [&] {
           Structure all = s;
           all.micro_batches = most_micro_batches;
-          return std::make_unique<Probe<WholeTimes>>(
+          return std::make_unique<Probe<MicroBatchWork>>(
               stock.input_of(all, 1), context,
-              [this](CyclicSteps& steps, const decode::ReplicaTimes& times) {
-                WholeTimes out;
-                for (std::int64_t m = 0; m < most_micro_batches; ++m) {
-                  out.push_back(steps.work(times, static_cast<std::size_t>(m)));
-                }
-                return out;
-              });
+              [](CyclicSteps&, const MicroBatchWork& work) { return work; });
         });
-    return probe.at(requests);
+    return probe.at(requests, s.micro_batches);
   }
 
   [[nodiscard]] double split_floor(const Structure& s, std::int64_t requests) {
     const auto m = static_cast<double>(s.micro_batches);
-    const AttentionTimes& attention_times = attention(s, requests);
-    const FfnTimes& ffn_times = ffn(s, requests * s.groups());
+    const AttentionTimes attention_times = attention(s, requests);
+    const auto of_ffn = ffn(s, requests * s.groups());
+    const auto ffn_times = std::span(*of_ffn).first(static_cast<std::size_t>(s.micro_batches));
     double floor = m * attention_times.busy;
     double messages = 0.0;
     if (s.dispatch == decode::Dispatch::broadcast) {
@@ -238,26 +246,23 @@ struct Bounds::Impl {
                     m * static_cast<double>(s.attention_instances) * attention_times.answering});
       messages = attention_times.messages;
     }
-    for (std::size_t r = 0; r < ffn_times.busy.front().size(); ++r) {
+    for (std::size_t r = 0; r < ffn_times.front().busy.size(); ++r) {
       double busy = 0.0;
-      for (std::int64_t i = 0; i < s.micro_batches; ++i) {
-        busy += ffn_times.busy[static_cast<std::size_t>(i)][r];
-      }
+      for (const FfnTimes& one : ffn_times) busy += one.busy[r];
       floor = std::max(floor, busy);
     }
-    for (std::int64_t i = 0; i < s.micro_batches; ++i) {
-      floor = std::max(
-          floor, attention_times.busy + messages + ffn_times.longest[static_cast<std::size_t>(i)]);
+    for (const FfnTimes& one : ffn_times) {
+      floor = std::max(floor, attention_times.busy + messages + one.longest);
     }
     return floor;
   }
 
   [[nodiscard]] double whole_floor(const Structure& s, std::int64_t requests) {
-    const WholeTimes& times = whole(s, requests);
+    const auto all = whole(s, requests);
     double floor = 0.0;
-    std::vector<double> busy(times.front().resources.size(), 0.0);
-    for (std::int64_t i = 0; i < s.micro_batches; ++i) {
-      const MicroBatchWork& work = times[static_cast<std::size_t>(i)];
+    std::vector<double> busy(all->front().resources.size(), 0.0);
+    for (const MicroBatchWork& work :
+         std::span(*all).first(static_cast<std::size_t>(s.micro_batches))) {
       floor = std::max(floor, work.longest_path);
       for (std::size_t r = 0; r < busy.size(); ++r) busy[r] += work.resources[r];
     }
@@ -269,7 +274,7 @@ struct Bounds::Impl {
   std::int64_t context;
   Probes<AttentionKey, AttentionTimes> attentions;
   Probes<FfnKey, FfnTimes> ffns;
-  Probes<WholeKey, WholeTimes> wholes;
+  Probes<WholeKey, MicroBatchWork> wholes;
 };
 
 Bounds::Bounds(const Stocktaking& stock, const Candidates& candidates) {

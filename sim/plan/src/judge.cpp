@@ -34,22 +34,28 @@ Verdict Judge::simulated(const KernelDraw& draw, std::int64_t requests) const {
   return {.tpot = Seconds{result.tpot.quantile(0.95)}, .mean_tpot = result.mean_tpot};
 }
 
+const decode::ReplicaTimes& Judge::times_as_fitted(std::int64_t requests) {
+  if (requests_timed_ != requests) {
+    const auto context = static_cast<std::int64_t>(stock_.goal().context);
+    times_ = std::move(steps().times(0, requests, context).front());
+    requests_timed_ = requests;
+  }
+  return times_;
+}
+
 Seconds Judge::floor(std::int64_t requests) {
-  const auto context = static_cast<std::int64_t>(stock_.goal().context);
-  return measured_share(structure_.schedule) *
-         steps().floor(steps().times(0, requests, context).front());
+  return measured_share(structure_.schedule) * steps().floor(times_as_fitted(requests));
 }
 
 Verdict Judge::verdict(std::int64_t requests) {
   if (structure_.schedule != decode::Schedule::cyclic) return simulated(draws_.front(), requests);
-  const auto context = static_cast<std::int64_t>(stock_.goal().context);
-  const Seconds step = steps().step_times(steps().times(0, requests, context)).front();
+  const decode::ReplicaTimes& times = times_as_fitted(requests);
+  const Seconds step = steps().step_times({&times, 1}).front();
   return {.tpot = step, .mean_tpot = step};
 }
 
 TimePerToken Judge::time_per_token(std::int64_t requests, const Verdict& verdict) {
-  const auto times =
-      steps().times(0, requests, static_cast<std::int64_t>(stock_.goal().context)).front();
+  const decode::ReplicaTimes& times = times_as_fitted(requests);
   const double tokens = static_cast<double>(requests * structure_.groups());
   const auto lanes = static_cast<std::size_t>(structure_.micro_batches);
   TimePerToken out;

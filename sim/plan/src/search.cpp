@@ -9,7 +9,10 @@
 #include <limits>
 #include <map>
 #include <optional>
+#include <queue>
 #include <set>
+#include <tuple>
+#include <utility>
 
 namespace ridge::plan {
 
@@ -62,11 +65,19 @@ class Search {
     for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
     if (!options_.exhaustive) {
       each("timing attention", all_.size(), [&](std::size_t i) { look_at_attention(i); });
-      for (const Hope& hope : hopes_) best_hope_ = std::max(best_hope_, hope.most);
-      each("timing stages", all_.size(), [&](std::size_t i) { estimate(i); });
-      std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-        return hopes_[a].estimate > hopes_[b].estimate;
-      });
+      // A few that promise most show what can be reached; then all that may reach it.
+      double most = kNothing;
+      for (const Hope& hope : hopes_) most = std::max(most, hope.most);
+      constexpr double kMuch = 0.7;
+      for (const double at_least : {kMuch * most, kNothing}) {
+        each("timing stages", all_.size(), [&](std::size_t i) {
+          if (hopes_[i].most >= at_least && hopeful(i, hopes_[i].most)) estimate(i);
+        });
+        std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+          return hopes_[a].estimate > hopes_[b].estimate;
+        });
+        reach_for(order);
+      }
     }
     std::size_t next = 0;
     while (next < order.size() && !stopped()) {
@@ -98,7 +109,9 @@ class Search {
   struct Hope {
     std::vector<double> of_batch;  // [requests - 1]; kNothing where it is late
     double most = kNothing;
-    double estimate = kNothing;  // what it may be worth indeed: in which order to try
+    double estimate = kNothing;    // what it may be worth indeed: in which order to try
+    std::int64_t estimate_at = 0;  // requests, which may be too many
+    double reached = kNothing;     // what it is worth with some batch
     bool pruned = false;
     std::size_t simulated = 0;
     std::size_t by_cycle = 0;
@@ -153,18 +166,56 @@ class Search {
   void estimate(std::size_t i) {
     const Structure& s = all_[i].structure;
     Hope& hope = hopes_[i];
-    hope.estimate = hope.most;
-    constexpr double kPoor = 0.7;
-    if (hope.most < kPoor * best_hope_) {
-      hope.estimate *= kPoor;
-      return;
-    }
+    if (hope.estimate_at > 0) return;
     for (double share = 1.0; share > 0.1; share *= 0.75) {
       const auto requests = std::max<std::int64_t>(
           1, std::llround(share * static_cast<double>(hope.of_batch.size())));
       const Seconds floor = bounds_.floor(s, requests);
-      hope.estimate = worth(s, requests, std::max(floor, limit_)) * (floor > limit_ ? kPoor : 1.0);
+      constexpr double kLate = 0.7;
+      hope.estimate =
+          floor > limit_ ? kLate * worth(s, requests, limit_) : worth(s, requests, floor);
+      hope.estimate_at = requests;
       if (floor <= limit_) break;
+    }
+  }
+
+  // A good batch of the first structures of each layout whose step is known without a simulation:
+  // what is known to be reached leaves out most of the others at a look.
+  void reach_for(const std::vector<std::size_t>& order) {
+    constexpr std::size_t kStructures = 96;
+    constexpr std::size_t kOfLayout = 4;
+    std::map<Layout, std::size_t> of_layout;
+    std::vector<std::size_t> first;
+    for (const std::size_t i : order) {
+      const Structure& s = all_[i].structure;
+      if (s.schedule != decode::Schedule::cyclic || hopes_[i].estimate_at == 0) continue;
+      if (hopes_[i].estimate < threshold_ || hopes_[i].reached != kNothing) continue;
+      if (++of_layout[layout_of(s)] <= kOfLayout) first.push_back(i);
+      if (first.size() == kStructures) break;
+    }
+    each("judging structures", first.size(), [&](std::size_t n) {
+      const Structure& s = all_[first[n]].structure;
+      Hope& hope = hopes_[first[n]];
+      Judge judge(stock_, s);
+      constexpr int kTries = 5;
+      std::int64_t requests = hope.estimate_at;
+      for (int i = 0; i < kTries && requests > 0; ++i) {
+        const Verdict verdict = judge.verdict(requests);
+        ++hope.by_cycle;
+        if (verdict.tpot <= limit_) {
+          hope.reached = worth(s, requests, verdict.mean_tpot);
+          return;
+        }
+        // A step takes something besides what grows with its requests, so that this is mostly too
+        // many still, but closer.
+        const double share = limit_ / verdict.tpot;
+        requests = std::min<std::int64_t>(requests - 1,
+                                          std::llround(share * static_cast<double>(requests)));
+      }
+    });
+    for (const std::size_t i : first) {
+      counts_.batches_by_cycle += std::exchange(hopes_[i].by_cycle, 0);
+      learn(all_[i].structure, hopes_[i].reached);
     }
   }
 
@@ -209,17 +260,33 @@ class Search {
       hope.pruned = !hopeful(i, hope.most);
       if (hope.pruned) return;
     }
-    std::vector<std::int64_t> order;
+    // What may be worth most is looked at first: again, closer, and then judged.
+    struct Batch {
+      double at_most;
+      std::int64_t requests;
+      bool closer;
+      bool operator<(const Batch& other) const {
+        return std::tie(at_most, requests) < std::tie(other.at_most, other.requests);
+      }
+    };
+    std::priority_queue<Batch> batches;
     for (auto requests = static_cast<std::int64_t>(hope.of_batch.size()); requests > 0;
          --requests) {
-      if (hope.of(requests) != kNothing) order.push_back(requests);
+      if (hope.of(requests) == kNothing) continue;
+      batches.push({hope.of(requests), requests, options_.exhaustive});
     }
-    std::stable_sort(order.begin(), order.end(),
-                     [&](std::int64_t a, std::int64_t b) { return hope.of(a) > hope.of(b); });
     Judge judge(stock_, s);
     double best = kNothing;
-    for (const std::int64_t requests : order) {
-      if (hope.of(requests) < best || !hopeful(i, hope.of(requests)) || stopped()) return;
+    while (!batches.empty()) {
+      const auto [at_most, requests, closer] = batches.top();
+      batches.pop();
+      if (at_most < best || !hopeful(i, at_most) || stopped()) return;
+      if (!closer) {
+        const Seconds floor = judge.floor(requests);
+        if (floor > limit_) continue;
+        batches.push({std::min(at_most, worth(s, requests, floor)), requests, true});
+        continue;
+      }
       const Verdict verdict = judge.verdict(requests);
       ++(s.schedule == decode::Schedule::cyclic ? hope.by_cycle : hope.simulated);
       if (verdict.tpot > limit_) continue;
@@ -246,7 +313,11 @@ class Search {
     counts_.batches_by_cycle += hopes_[i].by_cycle;
     if (!choices_[i]) return;
     const Structure& s = choices_[i]->structure;
-    const double worth = value_of(stock_, s, choices_[i]->tokens_per_second);
+    learn(s, value_of(stock_, s, choices_[i]->tokens_per_second));
+  }
+
+  // That it can be worth as much.
+  void learn(const Structure& s, double worth) {
     if (worth == kNothing) return;
     const auto [place, added] = best_.try_emplace(layout_of(s), worth);
     place->second = std::max(place->second, worth);
@@ -302,7 +373,6 @@ class Search {
   std::map<Layout, double> best_;
   std::map<std::pair<std::size_t, std::string>, double> best_of_strategy_;
   double threshold_ = kNothing;
-  double best_hope_ = kNothing;
 };
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -46,9 +47,11 @@ class CyclicSteps {
   ~CyclicSteps();
 
   // Each replica's times under a draw, with as many requests of this many cached tokens in each
-  // group and micro-batch.
-  [[nodiscard]] std::vector<ReplicaTimes> times(std::size_t draw, std::int64_t requests,
-                                                std::int64_t context);
+  // group and micro-batch. Of a deployment of one replica, `micro_batches` may name how many of the
+  // first ones are asked for: work() may then be asked of them alone.
+  [[nodiscard]] std::vector<ReplicaTimes> times(
+      std::size_t draw, std::int64_t requests, std::int64_t context,
+      std::optional<std::size_t> micro_batches = std::nullopt);
 
   [[nodiscard]] MicroBatchWork work(const ReplicaTimes& times, std::size_t micro_batch) const;
   // What no rotation is faster than: the busiest server's work, and the longest path.

@@ -105,7 +105,7 @@ class StageTimer {
   Random choices_;             // of experts
   std::vector<std::size_t> first_rank_;
   models::OperatorList scratch_;
-  // What FFN ranks with the same rows take, within one call of time().
+  // What FFN ranks with the same rows take. Micro-batches, layers and batches share most of them.
   struct RankTime {
     std::uint32_t block = 0;
     std::uint32_t pool = 0;

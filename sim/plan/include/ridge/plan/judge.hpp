@@ -48,11 +48,14 @@ class Judge {
  private:
   [[nodiscard]] Verdict simulated(const decode::KernelDraw& draw, std::int64_t requests) const;
   [[nodiscard]] decode::CyclicSteps& steps();
+  [[nodiscard]] const decode::ReplicaTimes& times_as_fitted(std::int64_t requests);
 
   const Stocktaking& stock_;
   Structure structure_;
   std::vector<decode::KernelDraw> draws_;  // the first: as fitted
   std::unique_ptr<decode::CyclicSteps> steps_;
+  std::int64_t requests_timed_ = 0;  // of times_
+  decode::ReplicaTimes times_;       // the last that were asked for
 };
 
 // The kernel models of a structure's pools under each of `samples` draws: the same draws for all
