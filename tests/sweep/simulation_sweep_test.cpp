@@ -145,6 +145,18 @@ TEST(SimulationSweep, ANumberInsideAChipReachesItsKernels) {
   }
 }
 
+TEST(SimulationSweep, ANumberInsideACalibratedChipMovesItsCurves) {
+  json scenario = shipped_scenario();
+  scenario["measurement"] = {{"warmup_steps", 1}, {"steps", 2}};
+  const std::string pointer = fmt::format("{}/memory_bandwidth_TBps/value", kAttentionChip);
+  const json result =
+      written(run(sweep_of(scenario, {{{"pointer", pointer}, {"values", {3.35, 4.02}}}})));
+  ASSERT_EQ(result["rows"].size(), 2U);
+  expect_row_is(result["rows"][0], simulated(scenario));
+  EXPECT_LT(result["rows"][1]["tpot_ms"], result["rows"][0]["tpot_ms"]);
+  EXPECT_THAT(result["provenance"], HasSubstr("partly transferred"));
+}
+
 TEST(SimulationSweep, ANamedScenarioIsTheOneInPlace) {
   const json axes =
       json::parse(R"([{"pointer": "/scenario/deployment/micro_batches", "values": [2, 3]},

@@ -116,7 +116,8 @@ TEST(Answers, AllSayTheVersionOfTheirSchemaFirst) {
 }
 
 TEST(Answers, OfEveryKindThatThereIsAreHeldAgainstTheirSchema) {
-  std::set<std::string> held;
+  // The bytes of a sweep (Shards.AreMergedToTheBytesOfOneRun).
+  std::set<std::string> held = {"merge"};
   for (const Answer& answer : kAnswers) held.insert(answer.schema);
   int there = 0;
   for (const auto& path : source_files("docs/schema", {".json"})) {
@@ -131,7 +132,8 @@ TEST(Answers, OfEveryKindThatThereIsAreHeldAgainstTheirSchema) {
 
 // Another command that learns to write JSON is missed here.
 TEST(Answers, OfEveryCommandWithJsonAreHeldAgainstTheirSchema) {
-  std::set<std::string> held;
+  // The bytes of a sweep (Shards.AreMergedToTheBytesOfOneRun).
+  std::set<std::string> held = {"merge"};
   for (const Answer& answer : kAnswers) held.insert(answer.command.front());
   std::istringstream help(ridge({"--help"}).out);
   std::string line;

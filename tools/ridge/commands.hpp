@@ -16,6 +16,7 @@ void add_fit_command(CLI::App& app);
 void add_import_command(CLI::App& app);
 void add_list_command(CLI::App& app);
 void add_manual_command(CLI::App& app);
+void add_merge_command(CLI::App& app);
 void add_plan_command(CLI::App& app);
 void add_reproduce_command(CLI::App& app);
 void add_schema_command(CLI::App& app);

@@ -9,6 +9,7 @@
 #include "ridge/hwmodels/chip_spec.hpp"
 #include "ridge/models/model_spec.hpp"
 #include "ridge/plan/goal.hpp"
+#include "ridge/plan/plan_figures.hpp"
 #include "ridge/scenario/scenario_files.hpp"
 #include "ridge/view/answer_json.hpp"
 #include "ridge/view/text_table.hpp"
@@ -89,6 +90,7 @@ Listing figures_listing() {
   add("cost", answer::chip_figures());
   add("cost", answer::pairing_figures());
   add("simulate", answer::simulation_figures());
+  add("plan", plan::plan_figures());
   add("fit, attention", answer::attention_fit_figures());
   add("fit, FFN", answer::ffn_fit_figures());
   add("sparsity", answer::sparsity_figures());

@@ -10,6 +10,7 @@
 #include "ridge/sweep/sweep_output.hpp"
 #include "ridge/sweep/sweep_picture.hpp"
 #include "ridge/view/progress.hpp"
+#include "version.hpp"
 
 #include <algorithm>
 #include <atomic>
@@ -19,6 +20,7 @@
 #include <mutex>
 #include <optional>
 #include <thread>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -33,6 +35,8 @@ static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler raises i
 
 struct Options {
   std::string scenario;
+  std::vector<std::string> journals;  // one that is written to, or several to merge
+  std::string shard;
   unsigned threads = 0;
   std::string picture;
   std::string color;
@@ -67,16 +71,54 @@ void write_report(const Options& options, const sweep::SweepResult& result,
   write_file(options.report, report::designs_page(designs, words, warnings, question, how));
 }
 
-void run_sweep(const Options& options) {
+// "2/8"
+sweep::Shard shard_of(const std::string& text) {
+  sweep::Shard out;
+  char rest = 0;
+  unsigned long long index = 0;
+  unsigned long long count = 0;
+  if (std::sscanf(text.c_str(), "%llu/%llu%c", &index, &count, &rest) != 2 || index < 1 ||
+      index > count) {
+    throw UserError(fmt::format(
+        "--shard: expected a number and how many shards there are, such as 2/8, got \"{}\"", text));
+  }
+  out.index = index;
+  out.count = count;
+  return out;
+}
+
+void show(const Options& options, const sweep::SweepResult& result, const sweep::SweepOptions& how,
+          const report::Asked& how_asked) {
+  tell(result);
+  if (!options.picture.empty()) {
+    write_picture(options.picture, sweep::sweep_picture(result, options.color));
+  }
+  if (!options.report.empty()) write_report(options, result, how_asked);
+  if (options.output.path.empty()) {
+    const bool table = options.output.format == view::OutputFormat::table;
+    sweep::write_sweep(result, options.output.format, how, table ? print : write_stdout);
+  } else {
+    FileWriter file(options.output.path);
+    sweep::write_sweep(result, options.output.format, how,
+                       [&](std::string_view text) { file.write(text); });
+    file.finish();
+  }
+}
+
+// `journal`, `ranks`: null for none.
+void answer(const Options& options, sweep::SweepScenario scenario, sweep::Journal* journal,
+            sweep::Ranks* ranks) {
   const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
   std::optional<view::Progress> bar;
   std::once_flag begun;
-  sweep::SweepOptions how{.threads = options.threads > 0 ? options.threads : cores, .stop = &stop};
+  sweep::SweepOptions how{.threads = options.threads > 0 ? options.threads : cores,
+                          .stop = &stop,
+                          .journal = journal,
+                          .ranks = ranks};
   // An interrupt ends the sweep at once and leaves nothing half-written. A second one changes
   // nothing: `timeout` sends two at once.
   std::signal(SIGINT, [](int) { stop = true; });
   try {
-    sweep::SweepScenario scenario = sweep::load_sweep(options.scenario);
     if (!options.picture.empty()) check_picture_path(options.picture);
     const report::Asked how_asked = asked(options.report);
     if (!options.picture.empty() || !options.report.empty()) sweep::check_picture(scenario);
@@ -84,29 +126,74 @@ void run_sweep(const Options& options) {
       std::call_once(begun, [&] { bar.emplace(title, points); });
       bar->add(more);
     };
-    const sweep::SweepResult result = sweep::run_sweep(std::move(scenario), how);
-    bar.reset();
-    tell(result);
-    if (!options.picture.empty()) {
-      write_picture(options.picture, sweep::sweep_picture(result, options.color));
-    }
-    if (!options.report.empty()) write_report(options, result, how_asked);
-    if (options.output.path.empty()) {
-      const bool table = options.output.format == view::OutputFormat::table;
-      sweep::write_sweep(result, options.output.format, how, table ? print : write_stdout);
+    if (!options.shard.empty()) {
+      sweep::run_shard(std::move(scenario), how, shard_of(options.shard));
+      bar.reset();
+      fmt::print(stderr, "ridge: shard {} is in {}; ridge merge puts all of them together\n",
+                 options.shard, journal->name());
     } else {
-      FileWriter file(options.output.path);
-      sweep::write_sweep(result, options.output.format, how,
-                         [&](std::string_view text) { file.write(text); });
-      file.finish();
+      const sweep::SweepResult result = sweep::run_sweep(std::move(scenario), how);
+      bar.reset();
+      show(options, result, how, how_asked);
     }
   } catch (const sweep::Interrupted&) {
-    fmt::print(stderr, "ridge: interrupted\n");
+    fmt::print(stderr, "ridge: interrupted{}\n",
+               options.journals.empty() || journal->read_only()
+                   ? std::string()
+                   : fmt::format("; what is done is in {}, and the same command goes on",
+                                 journal->name()));
     // Whoever waits for this process sees the signal, as without a handler.
     std::signal(SIGINT, SIG_DFL);
     std::raise(SIGINT);
   }
   std::signal(SIGINT, SIG_DFL);
+}
+
+void run_sweep(const Options& options) {
+  const std::unique_ptr<sweep::Ranks> ranks = sweep::Ranks::join();
+  if (ranks && options.threads > 1) {
+    throw UserError("--threads: under mpirun, each rank is one thread: start more ranks");
+  }
+  if (ranks && ranks->rank() > 0) {
+    try {
+      sweep::help_sweep(sweep::load_sweep(options.scenario), {.ranks = ranks.get()});
+    } catch (const std::exception& e) {
+      ranks->fail(e.what());
+    }
+    return;
+  }
+  std::optional<sweep::Journal> journal;
+  if (!options.journals.empty() || ranks) {
+    journal.emplace(options.journals.empty() ? std::string() : options.journals.front(), maker());
+  }
+  answer(options, sweep::load_sweep(options.scenario), journal ? &*journal : nullptr, ranks.get());
+}
+
+void run_merge(Options options) {
+  const JsonDocument document = sweep::Journal::scenario_of(options.journals.front());
+  options.scenario = document.name();
+  sweep::Journal journal(options.journals, maker());
+  answer(options, sweep::read_sweep(document), &journal, nullptr);
+}
+
+void add_ways_to_show(CLI::App& command, Options& options) {
+  command
+      .add_option("--threads", options.threads,
+                  "Threads (default: one per core); the answer is the same for any number")
+      ->check(whole_between(1, kMaxThreads))
+      ->type_name("N");
+  command
+      .add_option("--picture", options.picture,
+                  "Also draw the designs and their Pareto front as an SVG or PNG file")
+      ->type_name("FILE");
+  command
+      .add_option("--color", options.color,
+                  "With --picture: color the designs by this axis or column")
+      ->check(not_empty())
+      ->type_name("COLUMN")
+      ->needs("--picture");
+  add_report_option(command, options.report);
+  add_output_options(command, options.output, "csv|json|table");
 }
 
 }  // namespace
@@ -119,31 +206,49 @@ void add_sweep_command(CLI::App& app) {
       ->add_option("scenario", options->scenario,
                    "A sweep scenario: a name (ridge list scenarios) or a file")
       ->required();
+  add_ways_to_show(*command, *options);
+  auto* journal =
+      command
+          ->add_option("--journal", options->journals,
+                       "Keep every finished point in this file: whatever ends the run, the same "
+                       "command goes on from there")
+          ->check(not_empty())
+          ->expected(1)
+          ->type_name("FILE");
   command
-      ->add_option("--threads", options->threads,
-                   "Threads (default: one per core); the answer is the same for any number")
-      ->check(whole_between(1, kMaxThreads))
-      ->type_name("N");
-  command
-      ->add_option("--picture", options->picture,
-                   "Also draw the designs and their Pareto front as an SVG or PNG file")
-      ->type_name("FILE");
-  command
-      ->add_option("--color", options->color,
-                   "With --picture: color the designs by this axis or column")
+      ->add_option("--shard", options->shard,
+                   "Answer only the I-th of N parts of the points, into the journal")
       ->check(not_empty())
-      ->type_name("COLUMN")
-      ->needs("--picture");
-  add_report_option(*command, options->report);
-  add_output_options(*command, options->output, "csv|json|table");
+      ->type_name("I/N")
+      ->needs(journal)
+      ->excludes("--picture", "--report", "--output", "--format");
   command->footer(
       "Examples:\n"
       "  ridge sweep sweep-mfa-heads --format table\n"
       "  ridge sweep sweep-afd-ratio --format table --picture front.svg\n"
       "  ridge sweep sweep-afd-ratio --report designs.html\n"
-      "  ridge sweep my-sweep.json --threads 2 -o designs.csv\n"
+      "  ridge sweep my-sweep.json --threads 2 --journal my-sweep.journal -o designs.csv\n"
       "docs/sweeps.md tells how to write a scenario.");
   command->callback([options] { run_sweep(*options); });
+}
+
+void add_merge_command(CLI::App& app) {
+  auto* command = app.add_subcommand(
+      "merge", "Put the journals of a sweep's shards together: the answer of one run");
+  auto options = std::make_shared<Options>();
+  command
+      ->add_option("journals", options->journals,
+                   "What ridge sweep --shard I/N --journal FILE wrote, all N of them")
+      ->required()
+      ->check(not_empty())
+      ->type_name("FILE");
+  add_ways_to_show(*command, *options);
+  command->footer(
+      "Example:\n"
+      "  ridge sweep sweep-afd-ratio --shard 1/2 --journal 1.journal\n"
+      "  ridge sweep sweep-afd-ratio --shard 2/2 --journal 2.journal\n"
+      "  ridge merge 1.journal 2.journal -o designs.csv");
+  command->callback([options] { run_merge(*options); });
 }
 
 }  // namespace ridge::tools

@@ -5,6 +5,7 @@
 #include "ridge/base/nearest_name.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <iterator>
 #include <tuple>
@@ -302,6 +303,21 @@ Calibration transferred(const Calibration& calibration, const ChipSpec& from, co
                               .added_error = std::hypot(before, added)};
   }
   return result;
+}
+
+bool on_other_silicon(const Calibration& calibration, const ChipSpec& sheet, const ChipSpec& chip) {
+  const auto values = [](const Machine& m) {
+    return std::array{m.compute_units, m.memory_TBps, m.bf16_TFLOPps, m.fp8_TFLOPps, m.fp4_TFLOPps};
+  };
+  const auto of_chip = values(machine_of(chip));
+  if (of_chip == values(machine_of(sheet))) {
+    return chip.l2_cache.value != sheet.l2_cache.value || chip.power.value != sheet.power.value;
+  }
+  const auto known = values(calibration.machine);
+  constexpr double kWritten = 1e-5;  // a file holds six digits
+  return !std::equal(known.begin(), known.end(), of_chip.begin(), [](double a, double b) {
+    return std::abs(a - b) <= kWritten * std::max(std::abs(a), std::abs(b));
+  });
 }
 
 Calibration on_other_links(Calibration calibration, const ChipSpec& from, const ChipSpec& to) {

@@ -4,7 +4,10 @@
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
+#include <boost/uuid/name_generator_sha1.hpp>
+#include <boost/uuid/uuid_io.hpp>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -75,15 +78,41 @@ std::string read_all(int fd, const std::filesystem::path& path, std::size_t max_
 
 }  // namespace
 
+std::string digest_of(std::string_view text) {
+  boost::uuids::name_generator_sha1 digest(boost::uuids::ns::oid());
+  return boost::uuids::to_string(digest(text.data(), text.size()));
+}
+
+namespace {
+thread_local ReadRecord* reading = nullptr;
+}
+
+ReadRecord::ReadRecord() : outer_(std::exchange(reading, this)) {}
+ReadRecord::~ReadRecord() {
+  reading = outer_;
+}
+std::string ReadRecord::digest() const {
+  return digest_of(digests_);
+}
+
 std::string read_file(const std::filesystem::path& path, std::size_t max_bytes) {
+  std::string contents;
   if (path == "-") {
     // It cannot be read again, and what it is decides how it is read.
     static const std::string input = read_all(STDIN_FILENO, path, max_bytes);
-    return input;
+    contents = input;
+  } else {
+    const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (file.get() < 0) cannot("read", path, errno);
+    contents = read_all(file.get(), path, max_bytes);
   }
-  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (file.get() < 0) cannot("read", path, errno);
-  return read_all(file.get(), path, max_bytes);
+  if (reading != nullptr) {
+    const std::string digest = digest_of(contents);
+    for (ReadRecord* record = reading; record != nullptr; record = record->outer_) {
+      record->digests_ += digest;
+    }
+  }
+  return contents;
 }
 
 std::string unpacked(std::string contents, std::string_view name, std::size_t max_bytes) {

@@ -2,6 +2,12 @@
 
 #include "ridge/base/catalog.hpp"
 #include "ridge/base/keys.hpp"
+#include "ridge/scenario/scenario_files.hpp"
+
+#include <filesystem>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 namespace ridge::plan {
 namespace {
@@ -30,6 +36,30 @@ LocatedGoal read_goal(const std::string& name_or_path) {
   read_keys(JsonNode(document.json(), context), located.goal);
   diagnostics.throw_if_errors();
   return located;
+}
+
+JsonDocument goal_document(const std::string& name_or_path) {
+  const std::string file = read_goal(name_or_path).file;
+  JsonDocument document = JsonDocument::read(file);
+  const auto put_document = [&](nlohmann::json& reference,
+                                JsonDocument (*load)(const std::string&)) {
+    if (!reference.is_string()) return;
+    reference = load(scenario::reference_from(file, reference.get<std::string>())).json();
+  };
+  for (auto& model : document.json().at("models")) put_document(model, models::model_document);
+  for (auto& stock : document.json().at("chips")) {
+    put_document(stock.at("chip"), hw::chip_document);
+    constexpr std::string_view kCalibrated = "calibrated:";
+    if (!stock.contains("kernel_model")) continue;
+    auto& kernels = stock.at("kernel_model");
+    const auto which = kernels.get<std::string>();
+    if (!which.starts_with(kCalibrated)) continue;
+    const std::string name = which.substr(kCalibrated.size());
+    if (const std::string path = scenario::reference_from(file, name); path != name) {
+      kernels = fmt::format("{}{}", kCalibrated, std::filesystem::absolute(path).string());
+    }
+  }
+  return document;
 }
 
 Objective objective_of(const Goal& goal) {

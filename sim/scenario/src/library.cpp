@@ -5,6 +5,8 @@
 #include "ridge/scenario/scenario.hpp"
 #include "ridge/scenario/scenario_files.hpp"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -20,9 +22,22 @@ std::shared_ptr<const T> Library::from(Shelf<T>& shelf, const std::string& name,
     const std::lock_guard lock(mutex_);
     if (const auto found = shelf.find(name); found != shelf.end()) return found->second;
   }
+  const ReadRecord record;
   auto made = std::make_shared<const T>(read());
+  note(name, record);
   const std::lock_guard lock(mutex_);
   return shelf.emplace(name, std::move(made)).first->second;
+}
+
+std::vector<std::string> Library::contents() const {
+  const std::lock_guard lock(mutex_);
+  return {contents_.begin(), contents_.end()};
+}
+
+void Library::note(const std::string& name, const ReadRecord& record) {
+  const std::string line = fmt::format("{} {}", name, record.digest());
+  const std::lock_guard lock(mutex_);
+  contents_.insert(line);
 }
 
 std::shared_ptr<const models::ModelSpec> Library::model(const std::string& name_or_path) {
@@ -44,6 +59,13 @@ std::shared_ptr<const RequestTrace> Library::trace(const std::string& path, cons
                   how.timestamp_unit ? static_cast<int>(*how.timestamp_unit) : -1);
   return from(traces_, name, [&] { return read_trace(path, how); });
 }
+
+namespace {
+bool is_shipped(const std::string& chip) {
+  static const std::vector<std::string> names = hw::chip_names();
+  return std::find(names.begin(), names.end(), chip) != names.end();
+}
+}  // namespace
 
 std::unique_ptr<hw::KernelModel> Library::kernels(const KernelChoice& choice,
                                                   const hw::ChipSpec& chip,
@@ -70,19 +92,26 @@ std::unique_ptr<hw::KernelModel> Library::kernels(const KernelChoice& choice,
                     which));
   }
   const auto shared = calibration(reference_from(scenario_file, which.substr(kCalibrated.size())));
-  const bool on_other_links =
-      as_shipped != nullptr && chip.name == shared->chip &&
-      (chip.nic_bandwidth.value != as_shipped->nic_bandwidth.value ||
-       chip.scale_up_bandwidth.value != as_shipped->scale_up_bandwidth.value);
-  if (choice.prefer.empty() && !draw && !on_other_links) return hw::calibrated_model(chip, *shared);
+  // A part that does not exist yet has the name of one that does, and other figures than its sheet.
+  std::shared_ptr<const hw::ChipSpec> sheet;
+  if (chip.name == shared->chip && is_shipped(chip.name)) sheet = this->chip(chip.name);
+  const bool on_another_chip = sheet && hw::calibrated::on_other_silicon(*shared, *sheet, chip);
+  const hw::ChipSpec* links = sheet ? sheet.get() : as_shipped;
+  const bool on_other_links = links != nullptr && chip.name == shared->chip && !on_another_chip &&
+                              (chip.nic_bandwidth.value != links->nic_bandwidth.value ||
+                               chip.scale_up_bandwidth.value != links->scale_up_bandwidth.value);
+  if (choice.prefer.empty() && !draw && !on_other_links && !on_another_chip) {
+    return hw::calibrated_model(chip, *shared);
+  }
   Calibration calibration = *shared;
   if (!choice.prefer.empty()) {
     prefer(calibration, choice.prefer);
     // As provenance tells it.
     calibration.name += fmt::format(" with {}", fmt::join(choice.prefer, ", "));
   }
+  if (on_another_chip) calibration = hw::calibrated::transferred(calibration, *sheet, chip);
   if (on_other_links) {
-    calibration = hw::calibrated::on_other_links(std::move(calibration), *as_shipped, chip);
+    calibration = hw::calibrated::on_other_links(std::move(calibration), *links, chip);
   }
   if (draw) calibration = hw::calibrated::resampled(calibration, draw->seed);
   return hw::calibrated_model(chip, calibration);

@@ -1,6 +1,7 @@
 #include "ridge/sweep/evaluator.hpp"
 
 #include "cost_evaluator.hpp"
+#include "plan_evaluator.hpp"
 #include "simulation_evaluator.hpp"
 
 #include <algorithm>
@@ -22,7 +23,7 @@ std::vector<std::string> LabelTable::names() const {
 }
 
 std::span<const EvaluatorKind* const> evaluator_kinds() {
-  static const std::array kKinds = {&cost_evaluator(), &simulation_evaluator()};
+  static const std::array kKinds = {&cost_evaluator(), &simulation_evaluator(), &plan_evaluator()};
   return kKinds;
 }
 

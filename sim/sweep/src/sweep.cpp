@@ -1,5 +1,7 @@
 #include "ridge/sweep/sweep.hpp"
 
+#include "chunk_answer.hpp"
+#include "ridge/base/file.hpp"
 #include "ridge/base/parallel.hpp"
 #include "ridge/sweep/pareto.hpp"
 #include "sweep_plan.hpp"
@@ -22,10 +24,8 @@ using Json = nlohmann::json;
 constexpr std::uint64_t kMaxKeptValues = 240000000;
 
 bool passes(const std::vector<Filter>& filters, std::span<const double> row) {
-  return std::all_of(filters.begin(), filters.end(), [&](const Filter& filter) {
-    const double value = row[filter.column];
-    return value >= filter.min && value <= filter.max;  // no NaN does
-  });
+  return std::all_of(filters.begin(), filters.end(),
+                     [&](const Filter& filter) { return filter.keeps(row[filter.column]); });
 }
 
 // The objectives of rows, lower is better.
@@ -93,88 +93,83 @@ std::string point_words(const SweepResult& result, std::uint64_t point) {
   return fmt::format("{}", fmt::join(parts, ", "));
 }
 
-struct InvalidPoint {
-  std::uint64_t point;
-  std::string problem;
-};
-
-// What one chunk has to say beside its rows, and their values, which the result takes.
-struct ChunkReport {
-  std::vector<double> values;
-  std::uint64_t invalid = 0;
-  std::vector<InvalidPoint> first_invalid;
-};
-
 constexpr std::size_t kToldInvalidPoints = 5;
 
 // One thread's way through chunks.
 class ChunkWorker {
  public:
-  ChunkWorker(const SweepResult& result, const Groups& groups, const std::atomic<bool>* stop)
-      : result_(result), groups_(groups), cursor_(result.plan(), stop) {}
+  ChunkWorker(const SweepResult& result, const std::atomic<bool>* stop)
+      : result_(result), cursor_(result.plan(), stop) {}
 
-  void run(std::uint64_t begin, std::uint64_t end, SweepChunk& out, ChunkReport& report) {
+  [[nodiscard]] ChunkAnswer ask(std::uint64_t begin, std::uint64_t end) {
     const SweepScenario& scenario = result_.scenario();
     const std::size_t width = scenario.columns.size();
-    offsets_.clear();
+    ChunkAnswer out;
     values_.resize((end - begin) * width);
     std::size_t used = 0;
     for (std::uint64_t point = begin; point < end; ++point) {
       cursor_.move_to(point);
       if (std::string problem = cursor_.evaluator().problem(); !problem.empty()) {
-        ++report.invalid;
-        if (report.first_invalid.size() < kToldInvalidPoints) {
-          report.first_invalid.push_back({point, std::move(problem)});
+        ++out.invalid;
+        if (out.first_invalid.size() < kToldInvalidPoints) {
+          out.first_invalid.push_back({point, std::move(problem)});
         }
         continue;
       }
       const std::span<double> row(values_.data() + used, width);
       cursor_.evaluator().evaluate(row);
       if (!passes(scenario.filters, row)) continue;
-      offsets_.push_back(static_cast<std::uint32_t>(point - begin));
+      out.offsets.push_back(static_cast<std::uint32_t>(point - begin));
       used += width;
     }
-    out.first = begin;
-    out.offsets = offsets_;
-    report.values.assign(values_.begin(), values_.begin() + static_cast<std::ptrdiff_t>(used));
-    out.values = report.values;
-    if (!scenario.pareto.objectives.empty()) flag(out);
+    out.values.assign(values_.begin(), values_.begin() + static_cast<std::ptrdiff_t>(used));
+    return out;
   }
 
  private:
-  // A row that its own chunk beats is on no front, so that only few are left to compare at the end.
-  void flag(SweepChunk& chunk) {
-    const SweepScenario& scenario = result_.scenario();
-    const std::size_t width = scenario.columns.size();
-    objectives_.clear();
-    row_groups_.clear();
-    for (std::size_t row = 0; row < chunk.offsets.size(); ++row) {
-      append_objectives(scenario.pareto, {chunk.values.data() + row * width, width}, objectives_);
-      row_groups_.push_back(groups_.of(chunk.first + chunk.offsets[row]));
-    }
-    chunk.pareto = pareto_front(objectives_, scenario.pareto.objectives.size(), row_groups_);
-  }
-
   const SweepResult& result_;
-  const Groups& groups_;
   SweepCursor cursor_;
-  std::vector<std::uint32_t> offsets_;
   std::vector<double> values_;
-  std::vector<double> objectives_;
-  std::vector<std::uint32_t> row_groups_;
+};
+
+// A row that its own chunk beats is on no front, so that only few are left to compare at the end.
+void flag(const SweepResult& result, const Groups& groups, SweepChunk& chunk) {
+  const SweepScenario& scenario = result.scenario();
+  const std::size_t width = scenario.columns.size();
+  std::vector<double> objectives;
+  std::vector<std::uint32_t> row_groups;
+  for (std::size_t row = 0; row < chunk.offsets.size(); ++row) {
+    append_objectives(scenario.pareto, {chunk.values.data() + row * width, width}, objectives);
+    row_groups.push_back(groups.of(chunk.first + chunk.offsets[row]));
+  }
+  chunk.pareto = pareto_front(objectives, scenario.pareto.objectives.size(), row_groups);
+}
+
+// How a part is cut into chunks.
+struct Chunks {
+  std::uint64_t points;
+  std::size_t each;
+
+  explicit Chunks(const SweepResult& part)
+      : points(part.points()), each(part.scenario().kind->points_per_chunk()) {}
+  [[nodiscard]] std::uint64_t count() const { return (points + each - 1) / each; }
+  [[nodiscard]] std::uint64_t begin(std::uint64_t chunk) const { return chunk * each; }
+  [[nodiscard]] std::uint64_t end(std::uint64_t chunk) const {
+    return std::min<std::uint64_t>(begin(chunk) + each, points);
+  }
 };
 
 // Throws where the scenario takes no invalid points and there are some, or there are no others.
-void refuse_invalid(const SweepResult& result, const std::vector<ChunkReport>& reports,
+void refuse_invalid(const SweepResult& result, const std::vector<ChunkAnswer>& answers,
                     std::uint64_t points) {
   std::uint64_t refused = 0;
-  for (const ChunkReport& report : reports) refused += report.invalid;
+  for (const ChunkAnswer& answer : answers) refused += answer.invalid;
   const bool skip = result.scenario().invalid_points == SweepScenario::InvalidPoints::skip;
   if (refused == 0 || (skip && refused < points)) return;
   std::string words;
   std::size_t told = 0;
-  for (const ChunkReport& report : reports) {
-    for (const InvalidPoint& invalid : report.first_invalid) {
+  for (const ChunkAnswer& answer : answers) {
+    for (const InvalidPoint& invalid : answer.first_invalid) {
       if (told == kToldInvalidPoints) break;
       ++told;
       words += fmt::format("\n  {}: {}", point_words(result, invalid.point), invalid.problem);
@@ -195,7 +190,14 @@ SweepScenario reference_scenario(const SweepScenario& scenario, const std::strin
   const std::string subject(scenario.kind->subject());
   SweepScenario out = scenario;
   Json json = scenario.document.json();
-  json["base"][Json::json_pointer(subject)] = reference;
+  const Json::json_pointer place(subject);
+  if (!json["base"].contains(place)) {
+    throw UserError(fmt::format(
+        "{}: /references: expected the base to hold \"{}\" itself, not by the name of a file that "
+        "does: that is where a reference stands in",
+        scenario.document.name(), subject));
+  }
+  json["base"][place] = reference;
   out.document = JsonDocument(scenario.document.name(), std::move(json));
   out.references.clear();
   out.filters.clear();
@@ -260,22 +262,27 @@ const std::vector<std::string>& SweepResult::notes() const {
   return plan_->notes();
 }
 
-void SweepResult::evaluate(const SweepOptions& options) {
-  const std::size_t chunk_points = scenario_->kind->points_per_chunk();
-  const auto count = static_cast<std::size_t>((points() + chunk_points - 1) / chunk_points);
+void SweepResult::evaluate(std::uint32_t part, const SweepOptions& options) {
+  const Chunks cut(*this);
+  const std::size_t count = cut.count();
   chunks_.resize(count);
-  std::vector<ChunkReport> reports(count);
+  std::vector<ChunkAnswer> answers(count);
   const Groups groups(*this);
   std::atomic<std::uint64_t> kept{0};
   const auto stopped = [&] {
     return options.stop != nullptr && options.stop->load(std::memory_order_relaxed);
   };
   parallel_for(options.threads, count, [&] {
-    return [&, worker = std::make_unique<ChunkWorker>(*this, groups, options.stop)](std::size_t i) {
-      const std::uint64_t begin = i * chunk_points;
-      const std::uint64_t end = std::min<std::uint64_t>(begin + chunk_points, points());
-      worker->run(begin, end, chunks_[i], reports[i]);
-      if (options.progress) options.progress(end - begin, points());
+    return [&, worker = std::make_unique<ChunkWorker>(*this, options.stop)](std::size_t i) {
+      const std::uint64_t begin = cut.begin(i);
+      const auto known =
+          options.journal != nullptr ? options.journal->find({part, i}) : std::nullopt;
+      answers[i] = known ? answer_of(*known, *scenario_, *labels_) : worker->ask(begin, cut.end(i));
+      chunks_[i].first = begin;
+      chunks_[i].offsets = std::move(answers[i].offsets);
+      chunks_[i].values = answers[i].values;
+      if (!scenario_->pareto.objectives.empty()) flag(*this, groups, chunks_[i]);
+      if (options.progress) options.progress(cut.end(i) - begin, points());
       const auto rows = kept.fetch_add(chunks_[i].offsets.size()) + chunks_[i].offsets.size();
       if (rows * scenario_->columns.size() > kMaxKeptValues) {
         throw UserError(fmt::format(
@@ -290,14 +297,14 @@ void SweepResult::evaluate(const SweepOptions& options) {
   });  // NOLINT(clang-analyzer-cplusplus.NewDeleteLeaks)
   if (stopped()) throw Interrupted();
   kept_ = kept;
-  for (const ChunkReport& report : reports) invalid_ += report.invalid;
-  refuse_invalid(*this, reports, points());
+  for (const ChunkAnswer& answer : answers) invalid_ += answer.invalid;
+  refuse_invalid(*this, answers, points());
   values_.reserve(kept_ * scenario_->columns.size());
   for (std::size_t i = 0; i < count; ++i) {
     const auto begin = static_cast<std::ptrdiff_t>(values_.size());
-    values_.insert(values_.end(), reports[i].values.begin(), reports[i].values.end());
+    values_.insert(values_.end(), answers[i].values.begin(), answers[i].values.end());
     chunks_[i].values = {values_.begin() + begin, values_.end()};
-    reports[i].values =
+    answers[i].values =
         std::vector<double>();  // one chunk at a time, so that all rows are never held twice
   }
   if (!scenario_->pareto.objectives.empty()) flag_front();
@@ -373,17 +380,17 @@ void check_points(const SweepResult& result) {
   const std::uint64_t points = std::min(result.points(), kMost);
   const std::atomic<bool> stop{true};
   SweepCursor cursor(result.plan(), &stop);
-  ChunkReport report;
+  ChunkAnswer answer;
   for (std::uint64_t point = 0; point < points; ++point) {
     cursor.move_to(point);
     std::string problem = cursor.evaluator().problem();
     if (problem.empty()) continue;
-    ++report.invalid;
-    if (report.first_invalid.size() < kToldInvalidPoints) {
-      report.first_invalid.push_back({point, std::move(problem)});
+    ++answer.invalid;
+    if (answer.first_invalid.size() < kToldInvalidPoints) {
+      answer.first_invalid.push_back({point, std::move(problem)});
     }
   }
-  refuse_invalid(result, {report}, points);
+  refuse_invalid(result, {answer}, points);
 }
 
 }  // namespace
@@ -397,20 +404,159 @@ void check_sweep(const SweepScenario& scenario) {
   }
 }
 
-SweepResult run_sweep(SweepScenario scenario, const SweepOptions& options) {
-  const auto labels = std::make_shared<LabelTable>();
-  const auto library = std::make_shared<scenario::Library>();
-  SweepResult result(std::move(scenario), labels, library);
-  // References first: they are few, and a mistake in one should not come after a long sweep.
-  for (const std::string& reference : result.scenario().references) {
-    SweepResult& compared = result.references_.emplace_back(
-        reference_scenario(result.scenario(), reference), labels, library);
-    compared.subject_ = reference;
-    compared.evaluate({.threads = options.threads, .stop = options.stop});
+// The sweep and its references, and the journal that holds what is known of them.
+class Parts {
+ public:
+  Parts(SweepScenario scenario, const SweepOptions& options)
+      : options_(options), result_(std::move(scenario), labels_, library_) {
+    for (const std::string& reference : result_.scenario().references) {
+      SweepResult& compared = result_.references_.emplace_back(
+          reference_scenario(result_.scenario(), reference), labels_, library_);
+      compared.subject_ = reference;
+    }
+    if (options.journal != nullptr) options.journal->open(question(), result_.scenario().document);
   }
-  result.evaluate(options);
-  if (!result.scenario().pareto.objectives.empty()) result.flag_references();
-  return result;
+
+  // References first: they are few, and a mistake in one should not come after a long sweep.
+  [[nodiscard]] std::vector<ChunkId> chunks() const {
+    std::vector<ChunkId> out;
+    for (std::size_t r = 0; r <= result_.references_.size(); ++r) {
+      const auto part = static_cast<std::uint32_t>(r == result_.references_.size() ? 0 : r + 1);
+      const std::uint64_t count = Chunks(this->part(part)).count();
+      for (std::uint64_t chunk = 0; chunk < count; ++chunk) out.push_back({part, chunk});
+    }
+    return out;
+  }
+
+  // Asks these, as far as the journal does not know them, into the journal.
+  void fill(const std::vector<ChunkId>& wanted) const {
+    Journal& journal = *options_.journal;
+    std::vector<ChunkId> missing;
+    std::uint64_t points = 0;
+    std::uint64_t known = 0;
+    for (const ChunkId id : wanted) {
+      points += points_of(id);
+      if (journal.contains(id)) {
+        known += points_of(id);
+      } else {
+        missing.push_back(id);
+      }
+    }
+    if (journal.read_only() && !missing.empty()) refuse(missing);
+    if (options_.progress && known > 0) options_.progress(known, points);
+    const auto keep = [&](ChunkId id, std::string_view line) {
+      journal.append(id, line);
+      if (options_.progress) options_.progress(points_of(id), points);
+    };
+    const auto stopped = [&] {
+      return options_.stop != nullptr && options_.stop->load(std::memory_order_relaxed);
+    };
+    if (options_.ranks != nullptr) {
+      Worker worker(*this);
+      options_.ranks->lead(
+          missing, question(), [&](ChunkId id) { return worker.line_of(id); }, keep, options_.stop);
+    } else {
+      parallel_for(options_.threads, missing.size(), [&] {
+        return [&, worker = Worker(*this)](std::size_t i) mutable {
+          const std::string line = worker.line_of(missing[i]);
+          if (stopped()) return false;  // what was asked then may be half an answer
+          keep(missing[i], line);
+          return true;
+        };
+      });
+    }
+    if (stopped()) throw Interrupted();
+  }
+
+  void help() const {
+    Worker worker(*this);
+    options_.ranks->follow(question(), [&](ChunkId id) { return worker.line_of(id); });
+  }
+
+  // From the journal where there is one, all of whose chunks are known then.
+  [[nodiscard]] SweepResult take() {
+    SweepOptions options = options_;
+    if (options.journal != nullptr) options.progress = {};
+    const SweepOptions quiet{
+        .threads = options.threads, .stop = options.stop, .journal = options.journal};
+    for (std::uint32_t r = 0; r < result_.references_.size(); ++r) {
+      result_.references_[r].evaluate(r + 1, quiet);
+    }
+    result_.evaluate(0, options);
+    if (!result_.scenario().pareto.objectives.empty()) result_.flag_references();
+    return std::move(result_);
+  }
+
+ private:
+  // One thread's way through chunks of all parts.
+  class Worker {
+   public:
+    explicit Worker(const Parts& parts) : parts_(parts) {}
+    [[nodiscard]] std::string line_of(ChunkId id) {
+      const SweepResult& part = parts_.part(id.part);
+      auto& worker = workers_[id.part];
+      if (!worker) worker = std::make_unique<ChunkWorker>(part, parts_.options_.stop);
+      const Chunks cut(part);
+      return sweep::line_of(id, worker->ask(cut.begin(id.chunk), cut.end(id.chunk)),
+                            part.scenario(), part.labels());
+    }
+
+   private:
+    const Parts& parts_;
+    std::map<std::uint32_t, std::unique_ptr<ChunkWorker>> workers_;
+  };
+
+  [[nodiscard]] const SweepResult& part(std::uint32_t number) const {
+    return number == 0 ? result_ : result_.references_[number - 1];
+  }
+  [[nodiscard]] std::uint64_t points_of(ChunkId id) const {
+    const Chunks cut(part(id.part));
+    return cut.end(id.chunk) - cut.begin(id.chunk);
+  }
+
+  // What decides the answer: the sweep, and all that its names stand for.
+  [[nodiscard]] std::string question() const {
+    std::string text = result_.scenario().document.json().dump();
+    for (const std::string& file : library_->contents()) text += "\n" + file;
+    return digest_of(text);
+  }
+
+  [[noreturn]] void refuse(const std::vector<ChunkId>& missing) const {
+    std::uint64_t points = 0;
+    for (const ChunkId id : missing) points += points_of(id);
+    const ChunkId first = missing.front();
+    const Chunks cut(part(first.part));
+    throw UserError(fmt::format(
+        "{}: {} points of this sweep are in none of these journals, the first of them point {} "
+        "({}){}: a shard is missing, or has not finished",
+        options_.journal->name(), points, cut.begin(first.chunk) + 1,
+        point_words(part(first.part), cut.begin(first.chunk)),
+        first.part == 0 ? std::string()
+                        : fmt::format(" of reference \"{}\"", part(first.part).subject())));
+  }
+
+  const SweepOptions& options_;
+  std::shared_ptr<LabelTable> labels_ = std::make_shared<LabelTable>();
+  std::shared_ptr<scenario::Library> library_ = std::make_shared<scenario::Library>();
+  SweepResult result_;
+};
+
+SweepResult run_sweep(SweepScenario scenario, const SweepOptions& options) {
+  Parts parts(std::move(scenario), options);
+  if (options.journal != nullptr) parts.fill(parts.chunks());
+  return parts.take();
+}
+
+void help_sweep(SweepScenario scenario, const SweepOptions& options) {
+  Parts(std::move(scenario), options).help();
+}
+
+void run_shard(SweepScenario scenario, const SweepOptions& options, const Shard& shard) {
+  const Parts parts(std::move(scenario), options);
+  std::vector<ChunkId> mine;
+  const auto all = parts.chunks();
+  for (std::size_t i = shard.index - 1; i < all.size(); i += shard.count) mine.push_back(all[i]);
+  parts.fill(mine);
 }
 
 }  // namespace ridge::sweep

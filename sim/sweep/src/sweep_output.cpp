@@ -335,7 +335,8 @@ class SweepTable {
     for (std::size_t c = 0; c < width; ++c) {
       const double value = chunk.values[row * width + c];
       if (std::isnan(value)) {
-        cells.emplace_back("unknown");
+        // A name that is unknown is mostly one that there is not.
+        cells.emplace_back(scenario.column(c).kind == view::FigureKind::label ? "" : "unknown");
       } else if (scenario.column(c).kind == view::FigureKind::label) {
         cells.push_back(sweep_.labels().names()[static_cast<std::size_t>(value)]);
       } else {

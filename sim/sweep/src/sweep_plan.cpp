@@ -87,10 +87,10 @@ class Assembly {
     Json& reference = json_[Json::json_pointer(place.pointer)];
     if (!reference.is_string()) return;
     try {
-      reference = place
-                      .load(scenario::reference_from(context_.file, reference.get<std::string>()),
-                            plan_.library())
-                      .json();
+      const auto name = scenario::reference_from(context_.file, reference.get<std::string>());
+      const ReadRecord record;
+      reference = place.load(name, plan_.library()).json();
+      plan_.library().note(name, record);
     } catch (const UserError& e) {
       diagnostics_.error(context_.file, kBase + place.pointer, e.what());
     }
@@ -153,6 +153,7 @@ SweepQuestion::SweepQuestion(const SweepPlan& plan, std::span<const std::size_t>
   const JsonContext context{
       .file = scenario.document.name(), .diagnostics = &diagnostics, .bindings = &recorded_};
   evaluator_ = scenario.kind->prepare(assembly.node(context), {.columns = scenario.columns,
+                                                               .filters = scenario.filters,
                                                                .moving = moving,
                                                                .labels = &plan.labels(),
                                                                .library = &plan.library(),

@@ -161,7 +161,11 @@ void describe_columns(OrderedJson& out, bool labels) {
   OrderedJson& names = out["enum"];
   for (const EvaluatorKind* kind : evaluator_kinds()) {
     for (const view::FigureSpec& column : kind->columns()) {
-      if (labels || column.kind != view::FigureKind::label) names.push_back(column.name);
+      if (!labels && column.kind == view::FigureKind::label) continue;
+      // Kinds may have a figure in common.
+      if (std::find(names.begin(), names.end(), column.name) == names.end()) {
+        names.push_back(column.name);
+      }
     }
   }
 }
@@ -329,9 +333,11 @@ const KeyTable& keys_of(const SweepText* /*of*/) {
           {
               key_of_all<S>("kind", "", keys::constant("sweep", "a scenario of kind \"sweep\"")),
               key<&S::title>("title", "The question in a line."),
-              key_of_all<S>("base",
-                            "The question: what a token costs, or what a deployment delivers.",
-                            question_type()),
+              key_of_all<S>(
+                  "base",
+                  "The question: what a token costs, what a deployment delivers, or what the "
+                  "best deployment for a goal is.",
+                  question_type()),
               key<&S::axes>("axes", "Along which it is asked.",
                             keys::AtLeastOne{"at least one axis"}),
               key<&S::combine>("combine",
@@ -358,8 +364,9 @@ const KeyTable& keys_of(const SweepText* /*of*/) {
               key<&S::references>(
                   "references",
                   "What to evaluate beside the sweep, names or paths: models for a base of kind "
-                  "cost, scenarios for one of kind simulate. They go along the axes that do not "
-                  "reach into the model, or the scenario.")
+                  "cost or plan (in place of the goal's first), scenarios for one of kind "
+                  "simulate. "
+                  "They go along the axes that do not reach into the model, or the scenario.")
                   .optional(),
           })
           .file("sweep scenario");

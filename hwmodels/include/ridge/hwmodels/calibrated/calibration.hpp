@@ -66,6 +66,12 @@ void prefer(Calibration& calibration, const std::vector<std::string>& kernels);
 // UserError where the generations differ.
 [[nodiscard]] Calibration transferred(const Calibration& calibration, const ChipSpec& from,
                                       const ChipSpec& to);
+// Whether a chip of the calibration's name has other figures than the calibration knows: it is a
+// part that does not exist yet, to which the curves are to be transferred from `sheet`, the chip of
+// that name as it ships. One that the calibration was made on itself is none, whatever the sheet
+// says.
+[[nodiscard]] bool on_other_silicon(const Calibration& calibration, const ChipSpec& sheet,
+                                    const ChipSpec& chip);
 // The same chip on other links: what goes over scale-up links and NICs follows their bandwidths.
 [[nodiscard]] Calibration on_other_links(Calibration calibration, const ChipSpec& from,
                                          const ChipSpec& to);

@@ -12,6 +12,27 @@ namespace ridge {
 // UserError for a directory, an unreadable file, or one larger than `max_bytes`.
 [[nodiscard]] std::string read_file(const std::filesystem::path& path, std::size_t max_bytes);
 
+// The same for equal texts, and for no others that anybody has met: SHA-1, as a UUID.
+[[nodiscard]] std::string digest_of(std::string_view text);
+
+// What the thread that made this reads by read_file() while it lives: whether two questions rest on
+// the same contents.
+class ReadRecord {
+ public:
+  ReadRecord();
+  ReadRecord(const ReadRecord&) = delete;
+  ReadRecord& operator=(const ReadRecord&) = delete;
+  ~ReadRecord();
+
+  // Of all contents, one after the other.
+  [[nodiscard]] std::string digest() const;
+
+ private:
+  friend std::string read_file(const std::filesystem::path& path, std::size_t max_bytes);
+  ReadRecord* outer_;
+  std::string digests_;
+};
+
 // What a gzip file holds; other contents as they are. `name` is that of the file in messages.
 [[nodiscard]] std::string unpacked(std::string contents, std::string_view name,
                                    std::size_t max_bytes);

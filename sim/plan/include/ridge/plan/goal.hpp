@@ -2,6 +2,7 @@
 // A plan (plan.hpp) is what Ridge makes of it.
 #pragma once
 
+#include "ridge/base/json.hpp"
 #include "ridge/base/quantity.hpp"
 #include "ridge/decode/deployment.hpp"
 #include "ridge/scenario/reference.hpp"
@@ -85,6 +86,9 @@ struct LocatedGoal {
 [[nodiscard]] const std::vector<std::string>& goal_names();
 // The shipped goal of this name, or the file at this path. Throws UserError.
 [[nodiscard]] LocatedGoal read_goal(const std::string& name_or_path);
+// Its JSON, models and chips in place of their names and paths absolute, so that it may stand
+// anywhere. Throws UserError.
+[[nodiscard]] JsonDocument goal_document(const std::string& name_or_path);
 
 // What the goal leaves open, decided: its objective, and each chip's kernel model.
 [[nodiscard]] Objective objective_of(const Goal& goal);

@@ -1,6 +1,7 @@
 // The files that questions refer to, each read once: models, chips, calibrations, traces, shares.
 #pragma once
 
+#include "ridge/base/file.hpp"
 #include "ridge/base/json.hpp"
 #include "ridge/decode/workload.hpp"
 #include "ridge/hwmodels/calibrated/calibration.hpp"
@@ -14,7 +15,9 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
+#include <vector>
 
 namespace ridge::scenario {
 
@@ -38,13 +41,19 @@ class Library {
                                                          std::optional<CalibrationDraw> draw = {},
                                                          const hw::ChipSpec* as_shipped = nullptr);
 
+  // What was read under which names, and digests of it, sorted. What is read past the library is
+  // told to it by note().
+  [[nodiscard]] std::vector<std::string> contents() const;
+  void note(const std::string& name, const ReadRecord& record);
+
  private:
   template <typename T>
   using Shelf = std::map<std::string, std::shared_ptr<const T>>;
   template <typename T, typename Read>
   std::shared_ptr<const T> from(Shelf<T>& shelf, const std::string& name, Read&& read);
 
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
+  std::set<std::string> contents_;
   Shelf<models::ModelSpec> models_;
   Shelf<hw::ChipSpec> chips_;
   Shelf<hw::calibrated::Calibration> calibrations_;

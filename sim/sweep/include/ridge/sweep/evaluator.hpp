@@ -69,9 +69,20 @@ struct DocumentPlace {
   JsonDocument (*load)(const std::string& name_or_path, scenario::Library& library);
 };
 
+// Keeps rows whose value lies within; an unknown value never does.
+struct Filter {
+  std::size_t column = 0;  // of those that are wanted
+  double min = 0;
+  double max = 0;
+
+  [[nodiscard]] bool keeps(double value) const { return value >= min && value <= max; }
+};
+
 // What an evaluator is to be prepared for.
 struct EvaluatorNeeds {
   std::span<const std::size_t> columns;  // into EvaluatorKind::columns()
+  // What a row must pass: one that does not needs no more than the value that says so.
+  std::span<const Filter> filters{};
   // Pointers to the numbers that will change between evaluations. All else may be computed once.
   std::span<const std::string> moving;
   LabelTable* labels = nullptr;

@@ -1,6 +1,8 @@
 // Asks a sweep's question at all of its points.
 #pragma once
 
+#include "ridge/sweep/journal.hpp"
+#include "ridge/sweep/ranks.hpp"
 #include "ridge/sweep/sweep_scenario.hpp"
 
 #include <atomic>
@@ -21,6 +23,10 @@ struct SweepOptions {
   const std::atomic<bool>* stop = nullptr;  // raised by an interrupt; null where none can come
   // Told from any thread how many points more are answered, of how many.
   std::function<void(std::uint64_t more, std::uint64_t points)> progress{};
+  // Where finished points are, and go. Null: nowhere but in memory.
+  Journal* journal = nullptr;
+  // Who else answers, one thread of each; wants a journal. Null: nobody.
+  Ranks* ranks = nullptr;
 };
 
 // The user stopped the sweep.
@@ -68,7 +74,8 @@ class SweepResult {
 
  private:
   friend SweepResult run_sweep(SweepScenario scenario, const SweepOptions& options);
-  void evaluate(const SweepOptions& options);
+  friend class Parts;
+  void evaluate(std::uint32_t part, const SweepOptions& options);
   void flag_front();
   void flag_references();
 
@@ -91,5 +98,12 @@ void check_sweep(const SweepScenario& scenario);
 
 // Throws UserError for mistakes in the scenario, Interrupted after `options.stop`.
 [[nodiscard]] SweepResult run_sweep(SweepScenario scenario, const SweepOptions& options);
+
+// Asks the points of one shard, which go into the journal: run_sweep() with the journals of all
+// shards gives the result. Throws as that does.
+void run_shard(SweepScenario scenario, const SweepOptions& options, const Shard& shard);
+
+// On the ranks beside 0, which runs the sweep or the shard: asks what that gives out.
+void help_sweep(SweepScenario scenario, const SweepOptions& options);
 
 }  // namespace ridge::sweep

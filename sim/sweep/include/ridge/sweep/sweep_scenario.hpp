@@ -31,13 +31,6 @@ struct Axis {
   }
 };
 
-// Keeps rows whose value lies within; an unknown value never does.
-struct Filter {
-  std::size_t column = 0;  // into SweepScenario::columns
-  double min = 0;
-  double max = 0;
-};
-
 struct Objective {
   std::size_t column = 0;  // into SweepScenario::columns
   bool maximize = false;
