@@ -64,7 +64,7 @@ TEST_F(Ranks, ALostOneIsNamedAndLosesNothing) {
   const Outcome lost = mpirun(2, command);
   EXPECT_NE(lost.status, 0);
   EXPECT_THAT(lost.err, HasSubstr("rank 1 (process "));
-  EXPECT_THAT(lost.err, HasSubstr("was lost"));
+  EXPECT_THAT(lost.err, HasSubstr("was lost; what is finished is in " + journal_));
   EXPECT_EQ(lost.out, "");
   const Outcome resumed = mpirun(4, sweep_command("--journal " + journal_));
   EXPECT_EQ(resumed.status, 0) << resumed.err;

@@ -453,8 +453,18 @@ class Parts {
     };
     if (options_.ranks != nullptr) {
       Worker worker(*this);
-      options_.ranks->lead(
-          missing, question(), [&](ChunkId id) { return worker.line_of(id); }, keep, options_.stop);
+      try {
+        options_.ranks->lead(
+            missing, question(), [&](ChunkId id) { return worker.line_of(id); }, keep,
+            options_.stop);
+      } catch (const UserError& e) {
+        throw UserError(fmt::format(
+            "{}; {}", e.what(),
+            journal.name().empty()
+                ? std::string("without --journal, what the others finished is lost, too")
+                : fmt::format("what is finished is in {}, and the same command goes on",
+                              journal.name())));
+      }
     } else {
       parallel_for(options_.threads, missing.size(), [&] {
         return [&, worker = Worker(*this)](std::size_t i) mutable {
