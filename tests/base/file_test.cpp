@@ -125,5 +125,29 @@ TEST(FileWriter, PiecesArriveInOrder) {
   EXPECT_EQ(read_file(path, kMiB), "a,b\n1,2\n3,4\n");
 }
 
+TEST(Digest, TellsTextsApart) {
+  EXPECT_EQ(digest_of("a"), digest_of("a"));
+  EXPECT_NE(digest_of("a"), digest_of("b"));
+  EXPECT_NE(digest_of(""), digest_of(std::string_view("\0", 1)));
+}
+
+TEST(ReadRecord, IsOfTheContentsThatItsThreadReads) {
+  const TemporaryFolder folder;
+  const auto read = [](const std::string& path) {
+    const ReadRecord record;
+    (void)read_file(path, kMiB);
+    return record.digest();
+  };
+  const std::string path = folder.put("a", "first");
+  const std::string first = read(path);
+  EXPECT_EQ(read(folder.put("b", "first")), first) << "wherever they are";
+  (void)folder.put("a", "other");
+  EXPECT_NE(read(path), first);
+  const ReadRecord outer;
+  const std::string nothing = outer.digest();
+  (void)read(path);
+  EXPECT_NE(outer.digest(), nothing) << "what a record within it saw";
+}
+
 }  // namespace
 }  // namespace ridge

@@ -125,7 +125,9 @@ TEST(PlanSweep, ADesignThatNothingMeetsStaysWithItsReason) {
       small_goal(), json::parse(R"([{"pointer": "/goal/sla_tpot_ms", "values": [0.01, 0.6]},
                                     {"pointer": "/goal/assumptions/memory_utilization",
                                      "values": [0.00001, 0.12]}])"));
-  const json rows = written(sweep)["rows"];
+  const json answer = written(sweep);
+  EXPECT_EQ(test::JsonSchema("sweep-answer").violations(answer), "");
+  const json& rows = answer["rows"];
   ASSERT_EQ(rows.size(), 4U);
   EXPECT_THAT(rows[0]["reason"].get<std::string>(), HasSubstr("nothing is possible; "));
   EXPECT_THAT(rows[1]["reason"].get<std::string>(),

@@ -116,8 +116,7 @@ TEST(Answers, AllSayTheVersionOfTheirSchemaFirst) {
 }
 
 TEST(Answers, OfEveryKindThatThereIsAreHeldAgainstTheirSchema) {
-  // The bytes of a sweep (Shards.AreMergedToTheBytesOfOneRun).
-  std::set<std::string> held = {"merge"};
+  std::set<std::string> held;
   for (const Answer& answer : kAnswers) held.insert(answer.schema);
   int there = 0;
   for (const auto& path : source_files("docs/schema", {".json"})) {
@@ -132,7 +131,7 @@ TEST(Answers, OfEveryKindThatThereIsAreHeldAgainstTheirSchema) {
 
 // Another command that learns to write JSON is missed here.
 TEST(Answers, OfEveryCommandWithJsonAreHeldAgainstTheirSchema) {
-  // The bytes of a sweep (Shards.AreMergedToTheBytesOfOneRun).
+  // What a merge answers are the bytes of a sweep (Shards.AreMergedToTheBytesOfOneRun).
   std::set<std::string> held = {"merge"};
   for (const Answer& answer : kAnswers) held.insert(answer.command.front());
   std::istringstream help(ridge({"--help"}).out);
