@@ -220,8 +220,8 @@ TEST(PlanSweep, TheAnswerIsTheSameForAnyNumberOfThreads) {
 
 TEST(PlanSweep, TheShippedOnesAreValid) {
   static const test::JsonSchema schema("sweep-scenario");
-  for (const char* name :
-       {"codesign-mfa", "codesign-sparsity", "codesign-afd-or-ep", "codesign-chips"}) {
+  for (const char* name : {"codesign-mfa", "codesign-mfa-mixed", "codesign-sparsity",
+                           "codesign-afd-or-ep", "codesign-chips"}) {
     const SweepScenario scenario = load_sweep(name);
     EXPECT_EQ(schema.violations(scenario.document.json()), "") << name;
     EXPECT_NO_THROW(check_sweep(scenario)) << name;
