@@ -1,5 +1,6 @@
 #include "cost_evaluator.hpp"
 
+#include "documents.hpp"
 #include "ridge/answer/cost_report.hpp"
 #include "ridge/base/keys.hpp"
 #include "ridge/hwmodels/chip_spec.hpp"
@@ -255,13 +256,6 @@ void check_price(const hw::ChipSpec& chip, const JsonNode& node, const std::stri
   std::vector<std::string> known;
   for (const auto& entry : chip.prices) known.push_back(entry.name);
   node.error(fmt::format("has no price \"{}\"; it has {}", price, fmt::join(known, ", ")));
-}
-
-JsonDocument model_document(const std::string& name_or_path, scenario::Library& /*library*/) {
-  return models::model_document(name_or_path);
-}
-JsonDocument chip_document(const std::string& name_or_path, scenario::Library& /*library*/) {
-  return hw::chip_document(name_or_path);
 }
 
 class CostEvaluatorKind final : public EvaluatorKind {

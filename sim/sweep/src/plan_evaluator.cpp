@@ -1,5 +1,6 @@
 #include "plan_evaluator.hpp"
 
+#include "documents.hpp"
 #include "ridge/answer/cost_report.hpp"
 #include "ridge/base/keys.hpp"
 #include "ridge/hwmodels/chip_spec.hpp"
@@ -179,12 +180,6 @@ class PlanEvaluator final : public Evaluator {
   mutable std::optional<plan::Plan> plan_;  // of the question as it now stands
 };
 
-JsonDocument model_document(const std::string& name_or_path, scenario::Library& /*library*/) {
-  return models::model_document(name_or_path);
-}
-JsonDocument chip_document(const std::string& name_or_path, scenario::Library& /*library*/) {
-  return hw::chip_document(name_or_path);
-}
 JsonDocument goal_document(const std::string& name_or_path, scenario::Library& /*library*/) {
   return plan::goal_document(name_or_path);
 }

@@ -1,5 +1,6 @@
 #include "simulation_evaluator.hpp"
 
+#include "documents.hpp"
 #include "ridge/answer/simulation_figures.hpp"
 #include "ridge/base/keys.hpp"
 #include "ridge/hwmodels/chip_spec.hpp"
@@ -104,13 +105,6 @@ class SimulationEvaluator final : public Evaluator {
   mutable std::optional<answer::SimulationReport> report_;
   mutable std::optional<std::string> problem_;  // why there is no report
 };
-
-JsonDocument model_document(const std::string& name_or_path, scenario::Library& /*library*/) {
-  return models::model_document(name_or_path);
-}
-JsonDocument chip_document(const std::string& name_or_path, scenario::Library& /*library*/) {
-  return hw::chip_document(name_or_path);
-}
 
 // The scenario of a question is a document of its own: read here, and resolved once it is read
 // well.
