@@ -34,6 +34,7 @@ enum class WgmmaType { kBf16, kF16, kE4m3 };
 ///   shared(d, a, b, accumulate): A and B in shared memory, both K-major.
 ///   registers(d, a, b):          A in registers, B in shared memory, MN-major, D += A B. Two-byte
 ///   only.
+///   registers_k_major(d, a, b, accumulate): the same with B K-major.
 /// `accumulate` false ignores what D held.
 template <WgmmaType Type, int N>
 struct Wgmma;
@@ -155,11 +156,24 @@ struct Wgmma;
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));                          \
   }
 
-#define RIDGE_WGMMA_TWO_BYTE(TYPE, PTX, N, COUNT, I0, I1, I2, I3, I4)                  \
-  template <>                                                                          \
-  struct Wgmma<WgmmaType::TYPE, N> {                                                   \
-    RIDGE_WGMMA_SHARED(COUNT, "m64n" #N "k16.f32." PTX "." PTX, ", 0, 0", I0, I1, I2)  \
-    RIDGE_WGMMA_REGISTERS(COUNT, "m64n" #N "k16.f32." PTX "." PTX, I0, I1, I2, I3, I4) \
+#define RIDGE_WGMMA_REGISTERS_K_MAJOR(COUNT, SHAPE_AND_TYPES, I0, I1, I2, I3, I4, I5)      \
+  static __device__ __forceinline__ void registers_k_major(                                \
+      float(&d)[COUNT], const std::uint32_t(&a)[4], std::uint64_t b, bool accumulate) {    \
+    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %" #I5                                  \
+                 ", 0;\n"                                                                  \
+                 "wgmma.mma_async.sync.aligned." SHAPE_AND_TYPES " " RIDGE_WGMMA_D_##COUNT \
+                 ", {%" #I0 ", %" #I1 ", %" #I2 ", %" #I3 "}, %" #I4 ", p, 1, 1, 0;\n}\n"  \
+                 : RIDGE_WGMMA_OPERANDS_##COUNT                                            \
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b),                     \
+                   "r"(static_cast<int>(accumulate)));                                     \
+  }
+
+#define RIDGE_WGMMA_TWO_BYTE(TYPE, PTX, N, COUNT, I0, I1, I2, I3, I4, I5)                          \
+  template <>                                                                                      \
+  struct Wgmma<WgmmaType::TYPE, N> {                                                               \
+    RIDGE_WGMMA_SHARED(COUNT, "m64n" #N "k16.f32." PTX "." PTX, ", 0, 0", I0, I1, I2)              \
+    RIDGE_WGMMA_REGISTERS(COUNT, "m64n" #N "k16.f32." PTX "." PTX, I0, I1, I2, I3, I4)             \
+    RIDGE_WGMMA_REGISTERS_K_MAJOR(COUNT, "m64n" #N "k16.f32." PTX "." PTX, I0, I1, I2, I3, I4, I5) \
   };
 
 #define RIDGE_WGMMA_E4M3(N, COUNT, I0, I1, I2)                               \
@@ -168,12 +182,12 @@ struct Wgmma;
     RIDGE_WGMMA_SHARED(COUNT, "m64n" #N "k32.f32.e4m3.e4m3", "", I0, I1, I2) \
   };
 
-RIDGE_WGMMA_TWO_BYTE(kBf16, "bf16", 64, 32, 32, 33, 34, 35, 36)
-RIDGE_WGMMA_TWO_BYTE(kBf16, "bf16", 128, 64, 64, 65, 66, 67, 68)
-RIDGE_WGMMA_TWO_BYTE(kBf16, "bf16", 256, 128, 128, 129, 130, 131, 132)
-RIDGE_WGMMA_TWO_BYTE(kF16, "f16", 64, 32, 32, 33, 34, 35, 36)
-RIDGE_WGMMA_TWO_BYTE(kF16, "f16", 128, 64, 64, 65, 66, 67, 68)
-RIDGE_WGMMA_TWO_BYTE(kF16, "f16", 256, 128, 128, 129, 130, 131, 132)
+RIDGE_WGMMA_TWO_BYTE(kBf16, "bf16", 64, 32, 32, 33, 34, 35, 36, 37)
+RIDGE_WGMMA_TWO_BYTE(kBf16, "bf16", 128, 64, 64, 65, 66, 67, 68, 69)
+RIDGE_WGMMA_TWO_BYTE(kBf16, "bf16", 256, 128, 128, 129, 130, 131, 132, 133)
+RIDGE_WGMMA_TWO_BYTE(kF16, "f16", 64, 32, 32, 33, 34, 35, 36, 37)
+RIDGE_WGMMA_TWO_BYTE(kF16, "f16", 128, 64, 64, 65, 66, 67, 68, 69)
+RIDGE_WGMMA_TWO_BYTE(kF16, "f16", 256, 128, 128, 129, 130, 131, 132, 133)
 RIDGE_WGMMA_E4M3(8, 4, 4, 5, 6)
 RIDGE_WGMMA_E4M3(16, 8, 8, 9, 10)
 RIDGE_WGMMA_E4M3(32, 16, 16, 17, 18)
@@ -183,6 +197,7 @@ RIDGE_WGMMA_E4M3(192, 96, 96, 97, 98)
 
 #undef RIDGE_WGMMA_SHARED
 #undef RIDGE_WGMMA_REGISTERS
+#undef RIDGE_WGMMA_REGISTERS_K_MAJOR
 #undef RIDGE_WGMMA_TWO_BYTE
 #undef RIDGE_WGMMA_E4M3
 

@@ -32,11 +32,11 @@ struct Arguments {
   const Segment* segments = nullptr;
   const std::int32_t* cta_begin = nullptr;
   const Merge* merges = nullptr;
-  float* partial_output = nullptr;  ///< [partials][value_dim / 8][128][4]: result.cuh
+  float* partial_output = nullptr;  ///< [partials][value_dim / 8][128][4]: PartLayout
   float* partial_lse = nullptr;     ///< [partials][64], base 2
 };
 
-/// The tensor maps of a BF16 cache; unused for E4M3, whose tiles are contiguous bytes. MLA has no
+/// The tensor maps of a cache whose tiles land by one, see tiles_by_map. MLA has no
 /// values of its own.
 struct CacheMaps {
   CUtensorMap key;
@@ -58,9 +58,10 @@ void launch_portable_attention(int head_dim, KvType type, const Arguments& argum
                                cudaStream_t stream);
 
 /// Enqueue the merge of split results; `dependent`: as a programmatic dependent of the kernel
-/// before it, which takes Hopper. `most_partials` is the largest number of parts of one merge.
+/// before it, which takes Hopper. `most_partials` is the largest number of parts of one merge;
+/// `transposed` says how they lie, see PartLayout.
 void launch_combine(int value_dim, const Arguments& arguments, int merges, int most_partials,
-                    bool dependent, cudaStream_t stream);
+                    bool dependent, bool transposed, cudaStream_t stream);
 
 /// Enqueue the simple version: one warp per (request, query head), no shared memory, no schedule.
 void launch_simple(const Problem& problem, const Arguments& arguments,

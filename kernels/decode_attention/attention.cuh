@@ -5,17 +5,16 @@
 #include "common/launch.cuh"
 #include "common/wgmma.cuh"
 #include "decode_attention/arguments.hpp"
-#include "decode_attention/pages.cuh"
 #include "decode_attention/result.cuh"
 #include "decode_attention/tile_plan.hpp"
+#include "decode_attention/tile_stream.cuh"
+#include "decode_attention/transposed_attention.cuh"
 #include "pipeline/aligned_shared.cuh"
 #include "pipeline/online_softmax.cuh"
-#include "pipeline/slots.cuh"
 
 #include <cstdint>
 
 #include <cuda_bf16.h>
-#include <cuda_fp16.h>
 
 /// The Hopper decode-attention kernel. One CTA per SM works through its segments of the schedule:
 ///
@@ -24,18 +23,16 @@
 ///                      at the end of a segment they merge their (m, l, O), half of the columns
 ///                      each, and write
 ///
-/// A slot is empty when the four warps of the one consumer that reads it have arrived. The 64 rows
-/// of a tile are the query heads of one KV head; rows beyond the group are zero and never written.
+/// The 64 rows of a tile are the query heads of one KV head; rows beyond the group are zero and
+/// never written. E4M3 caches of 128 and 256 dimensions have consumers of their own
+/// (transposed_attention.cuh).
 namespace ridge::kernels::decode {
 
-namespace named {
-inline constexpr int kConsumersTogether = 1;  // and 2, 3: each consumer alone.
-inline constexpr int kFirstConsumer = 2;
-}  // namespace named
-
 template <int HeadDim, KvType Type, bool OneTerm>
-struct Attention {
-  static constexpr TilePlan kPlan = tile_plan(HeadDim, Type);
+struct Attention : TileStream<HeadDim, Type> {
+  using typename TileStream<HeadDim, Type>::Shared;
+  using TileStream<HeadDim, Type>::kPlan;
+  using TileStream<HeadDim, Type>::valid_tokens;
   static constexpr bool kFp8 = Type == KvType::kE4m3;
   static constexpr WgmmaType kOperand = kFp8 ? WgmmaType::kF16 : WgmmaType::kBf16;
   static constexpr int kValuePasses = value_passes(Type, OneTerm);
@@ -43,69 +40,13 @@ struct Attention {
   static constexpr int kOutputRegisters = HeadDim / 2;
   static constexpr int kScoreRegisters = kPageTokens / 2;
 
-  /// What every role needs to know of shared memory.
-  struct Shared {
-    std::uint32_t origin;
-    unsigned char* generic;  // The same place as an ordinary pointer.
-    pipeline::Slots<> slots;
-
-    __device__ std::uint32_t slot(std::uint32_t index) const {
-      return origin + kPlan.slot_offset + index * kPlan.slot_bytes;
-    }
-  };
-
-  // ---- producer
-  // ------------------------------------------------------------------------------------
-
-  static __device__ void load_tile(const Shared& shared, const CUtensorMap* map, const void* cache,
-                                   const pipeline::RingPosition& at, std::int64_t tile_row,
-                                   std::uint64_t policy) {
-    shared.slots.wait_empty(at);
-    const std::uint32_t full = shared.slots.expect(at, kPlan.slot_bytes);
-    if constexpr (kFp8) {
-      bulk_load(shared.slot(at.slot), static_cast<const unsigned char*>(cache) + tile_row * HeadDim,
-                kPlan.slot_bytes, full, policy);
-    } else {
-      tensor_load_3d(shared.slot(at.slot), map, full, 0, static_cast<std::int32_t>(tile_row), 0,
-                     policy);
-    }
-  }
-
-  static __device__ void produce(const Shared& shared, const CacheMaps& maps,
-                                 const Arguments& arguments, int begin, int end) {
-    const int lane = static_cast<int>(threadIdx.x) % 32;
-    // A KV head of more than 64 query heads is streamed once per row block: keep it in L2.
-    const std::uint64_t policy =
-        arguments.query_heads > kTileRows * arguments.kv_heads ? kEvictNormal : kEvictFirst;
-    for_each_page(
-        arguments, begin, end, [&](const Segment& segment, std::uint32_t tile, std::int64_t page) {
-          if (lane != 0) {
-            return;
-          }
-          const std::int64_t row = (page * arguments.kv_heads + segment.kv_head) * kPageTokens;
-          load_tile(shared, &maps.key, arguments.key,
-                    tile_position(tile, Tensor::kKey, kPlan.slots), row, policy);
-          load_tile(shared, &maps.value, arguments.value,
-                    tile_position(tile, Tensor::kValue, kPlan.slots), row, policy);
-        });
-  }
-
-  // ---- consumer
-  // ------------------------------------------------------------------------------------
-
   static __device__ std::uint32_t pack(float low, float high) {
     if constexpr (kFp8) {
-      const __half2 pair = __floats2half2_rn(low, high);
-      return *reinterpret_cast<const std::uint32_t*>(&pair);
+      return pack_f16(low, high);
     } else {
       const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
       return *reinterpret_cast<const std::uint32_t*>(&pair);
     }
-  }
-
-  /// Two BF16 queries as two F16.
-  static __device__ std::uint32_t to_f16_pair(std::uint32_t bf16_pair) {
-    return pack(__uint_as_float(bf16_pair << 16), __uint_as_float(bf16_pair & 0xffff0000u));
   }
 
   /// Both consumers copy the segment's query rows into the swizzled tile, zeros below them.
@@ -132,8 +73,8 @@ struct Attention {
     for (int i = 0; i < kPerThread; ++i) {
       const int at = first + i * kConsumers * 128;
       if constexpr (kFp8) {
-        data[i] = make_uint4(to_f16_pair(data[i].x), to_f16_pair(data[i].y), to_f16_pair(data[i].z),
-                             to_f16_pair(data[i].w));
+        data[i] = make_uint4(bf16_pair_as_f16(data[i].x), bf16_pair_as_f16(data[i].y),
+                             bf16_pair_as_f16(data[i].z), bf16_pair_as_f16(data[i].w));
       }
       *reinterpret_cast<uint4*>(shared.generic + kPlan.query_offset +
                                 panel_offset(kTileRows, at / kPieces, at % kPieces * 16)) = data[i];
@@ -277,11 +218,6 @@ struct Attention {
       }
     }
     wgmma_commit();
-  }
-
-  /// Tokens of the segment's `tile`-th tile that count.
-  static __device__ int valid_tokens(const Segment& segment, int tile) {
-    return min(segment.kv_tokens - (segment.first_tile + tile) * kPageTokens, kPageTokens);
   }
 
   /// A consumer's tiles of a segment, BF16: they are used where they land. `done` tiles of the CTA
@@ -475,18 +411,32 @@ struct Attention {
   }
 };
 
+/// The kernel of an instance.
+template <int HeadDim, KvType Type, bool OneTerm>
+struct Instance {
+  using Kernel = Attention<HeadDim, Type, OneTerm>;
+};
+template <>
+struct Instance<128, KvType::kE4m3, false> {
+  using Kernel = TransposedAttention<128>;
+};
+template <>
+struct Instance<256, KvType::kE4m3, false> {
+  using Kernel = TransposedAttention<256>;
+};
+
 template <int HeadDim, KvType Type, bool OneTerm>
 __global__ void __launch_bounds__(kThreads, 1)
     attention_kernel(const __grid_constant__ CacheMaps maps,
                      const __grid_constant__ Arguments arguments) {
-  using Kernel = Attention<HeadDim, Type, OneTerm>;
+  using Kernel = typename Instance<HeadDim, Type, OneTerm>::Kernel;
   const pipeline::AlignedShared memory = pipeline::AlignedShared::of_this_cta();
   const std::uint32_t barriers = memory.origin + Kernel::kPlan.barrier_offset;
   const typename Kernel::Shared shared{
       memory.origin, memory.generic, {barriers, barriers + Kernel::kPlan.slots * 8}};
 
   if (threadIdx.x == 0) {
-    if constexpr (!Kernel::kFp8) {
+    if constexpr (Kernel::kByMap) {
       prefetch_tensor_map(&maps.key);
       prefetch_tensor_map(&maps.value);
     }
@@ -494,11 +444,12 @@ __global__ void __launch_bounds__(kThreads, 1)
     mbarrier_init_fence();
   }
   __syncthreads();
+  // The schedule is older than the kernel ahead.
+  const int begin = arguments.cta_begin[blockIdx.x];
+  const int end = arguments.cta_begin[blockIdx.x + 1];
   wait_for_prerequisites();
   allow_dependent_launch();
 
-  const int begin = arguments.cta_begin[blockIdx.x];
-  const int end = arguments.cta_begin[blockIdx.x + 1];
   if (threadIdx.x >= kConsumers * 128) {
     register_budget_decrease<kProducerRegisters>();
     if (threadIdx.x < kConsumers * 128 + 32) {
@@ -515,7 +466,7 @@ __global__ void __launch_bounds__(kThreads, 1)
 template <int HeadDim, KvType Type, bool OneTerm>
 void launch_instance(const CacheMaps& maps, const Arguments& arguments, int ctas,
                      cudaStream_t stream) {
-  constexpr std::uint32_t kBytes = Attention<HeadDim, Type, OneTerm>::kPlan.total_bytes;
+  constexpr std::uint32_t kBytes = tile_plan(HeadDim, Type).total_bytes;
   static_assert(kBytes <= kSharedLimitBytes);
   const auto kernel = attention_kernel<HeadDim, Type, OneTerm>;
   allow_shared_bytes(kernel, kBytes);

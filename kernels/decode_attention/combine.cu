@@ -2,6 +2,7 @@
 #include "common/device_math.cuh"
 #include "common/launch.cuh"
 #include "decode_attention/arguments.hpp"
+#include "decode_attention/part_layout.hpp"
 #include "decode_attention/tile_plan.hpp"
 #include "pipeline/online_softmax.cuh"
 
@@ -13,15 +14,27 @@ namespace {
 constexpr int kThreads = 512;
 constexpr int kLeastTeam = 32;  ///< Threads of a team, at least: a warp.
 
-/// Merges the parts of split results, which lie as the registers of the threads that summed them
-/// (result.cuh): a thread here takes the place of one there, for two columns of two rows. `teams`
-/// share the parts and then add up their sums in the teams' order, so that the result does not
-/// depend on timing. Latency is all there is to it: every load of a team is independent of the
-/// others.
-template <int ValueDim>
+/// A reduction over the lanes that hold the same rows.
+template <typename Layout, typename Reduce>
+__device__ __forceinline__ float over_sharers(float x, Reduce reduce) {
+#pragma unroll
+  for (int apart = Layout::kSharersApart; apart < Layout::kSharersApart * Layout::kSharers;
+       apart *= 2) {
+    x = reduce(x, __shfl_xor_sync(0xffffffffu, x, apart));
+  }
+  return x;
+}
+
+/// Merges the parts of split results: a thread here takes the place of one that summed, for two
+/// columns of two rows (PartLayout). `teams` share the parts and then add up their sums in the
+/// teams' order, so that the result does not depend on timing. Latency is all there is to it: every
+/// load of a team is independent of the others.
+template <int ValueDim, bool Transposed>
 __global__ void __launch_bounds__(kThreads)
     combine_kernel(const __grid_constant__ Arguments arguments, int teams) {
-  constexpr int kVectors = ValueDim / 8 * 128;  ///< Of a part.
+  using Layout = PartLayout<ValueDim, Transposed>;
+  constexpr int kVectors = Layout::kVectors;
+  constexpr int kRowsApart = Layout::kRowsApart;
   __shared__ float4 shared_sums[kThreads];
   const int team_threads = kThreads / teams;
   const int share = static_cast<int>(threadIdx.x) / team_threads;
@@ -29,12 +42,12 @@ __global__ void __launch_bounds__(kThreads)
   const int index = static_cast<int>(blockIdx.x) * team_threads + mine;
   const Merge merge = arguments.merges[index / kVectors];
   const int vector = index % kVectors;
-  const int lane = vector % 32;
-  const int upper = vector % 128 / 32 * 16 + lane / 4;
+  const int sharer = Layout::sharer(vector % 32);
+  const int upper = Layout::row(vector);
   const int group = arguments.query_heads / arguments.kv_heads;
   const int rows = min(kTileRows, group - merge.row_block * kTileRows);
   const int parts = upper < rows ? merge.partials : 0;
-  const bool lower = upper + 8 < rows;  ///< Else nobody wrote its row of the parts.
+  const bool lower = upper + kRowsApart < rows;  ///< Else nobody wrote its row of the parts.
   const float* const lse =
       arguments.partial_lse + static_cast<std::int64_t>(merge.first_partial) * kTileRows + upper;
   const float4* const sums = reinterpret_cast<const float4*>(arguments.partial_output) +
@@ -44,15 +57,17 @@ __global__ void __launch_bounds__(kThreads)
   wait_for_prerequisites();
   allow_dependent_launch();
 #endif
-  // The four lanes of a quad have the same two rows, and look at a quarter of the parts each.
+  // The lanes that have the same two rows share the parts.
   const auto exp2 = [](float x) { return exp2_approx(x); };
-  constexpr int kHeld = 8;  ///< Parts of a lane that are loaded at once: 32 in all.
+  const auto larger = [](float a, float b) { return fmaxf(a, b); };
+  const auto add = [](float a, float b) { return a + b; };
+  constexpr int kHeld = 32 / Layout::kSharers;  ///< Of a lane that are loaded at once: 32 in all.
   float held[kHeld][2];
 #pragma unroll
   for (int i = 0; i < kHeld; ++i) {
-    const int part = lane % 4 + 4 * i;
+    const int part = sharer + Layout::kSharers * i;
     held[i][0] = part < parts ? lse[part * kTileRows] : -INFINITY;
-    held[i][1] = lower && part < parts ? lse[part * kTileRows + 8] : -INFINITY;
+    held[i][1] = lower && part < parts ? lse[part * kTileRows + kRowsApart] : -INFINITY;
   }
   float largest[2] = {-INFINITY, -INFINITY};
   float total[2] = {0, 0};
@@ -61,32 +76,33 @@ __global__ void __launch_bounds__(kThreads)
     largest[0] = fmaxf(largest[0], held[i][0]);
     largest[1] = fmaxf(largest[1], held[i][1]);
   }
-  for (int part = lane % 4 + 4 * kHeld; part < parts; part += 4) {
+  for (int part = sharer + Layout::kSharers * kHeld; part < parts; part += Layout::kSharers) {
     largest[0] = fmaxf(largest[0], lse[part * kTileRows]);
-    largest[1] = fmaxf(largest[1], lower ? lse[part * kTileRows + 8] : -INFINITY);
+    largest[1] = fmaxf(largest[1], lower ? lse[part * kTileRows + kRowsApart] : -INFINITY);
   }
-  largest[0] = pipeline::quad_max(largest[0]);
-  largest[1] = pipeline::quad_max(largest[1]);
+  largest[0] = over_sharers<Layout>(largest[0], larger);
+  largest[1] = over_sharers<Layout>(largest[1], larger);
 #pragma unroll
   for (int i = 0; i < kHeld; ++i) {
-    if (lane % 4 + 4 * i < parts) {
+    if (sharer + Layout::kSharers * i < parts) {
       total[0] += merge_weight(held[i][0], largest[0], exp2);
       total[1] += merge_weight(held[i][1], largest[1], exp2);
     }
   }
-  for (int part = lane % 4 + 4 * kHeld; part < parts; part += 4) {
+  for (int part = sharer + Layout::kSharers * kHeld; part < parts; part += Layout::kSharers) {
     total[0] += merge_weight(lse[part * kTileRows], largest[0], exp2);
-    total[1] += lower ? merge_weight(lse[part * kTileRows + 8], largest[1], exp2) : 0.0f;
+    total[1] += lower ? merge_weight(lse[part * kTileRows + kRowsApart], largest[1], exp2) : 0.0f;
   }
-  total[0] = pipeline::quad_sum(total[0]);
-  total[1] = pipeline::quad_sum(total[1]);
+  total[0] = over_sharers<Layout>(total[0], add);
+  total[1] = over_sharers<Layout>(total[1], add);
 
   float4 sum = make_float4(0, 0, 0, 0);
 #pragma unroll 4
   for (int part = share; part < parts; part += teams) {
     const float4 values = sums[static_cast<std::int64_t>(part) * kVectors];
     const float first = merge_weight(lse[part * kTileRows], largest[0], exp2);
-    const float second = lower ? merge_weight(lse[part * kTileRows + 8], largest[1], exp2) : 0.0f;
+    const float second =
+        lower ? merge_weight(lse[part * kTileRows + kRowsApart], largest[1], exp2) : 0.0f;
     sum.x += first * values.x;
     sum.y += first * values.y;
     sum.z += second * values.z;
@@ -109,13 +125,13 @@ __global__ void __launch_bounds__(kThreads)
   const float result[2][2] = {{sum.x, sum.y}, {sum.z, sum.w}};
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
-    const int row = upper + 8 * half;
+    const int row = upper + kRowsApart * half;
     if (row >= rows) {
       continue;
     }
     const std::int64_t head = static_cast<std::int64_t>(merge.request) * arguments.query_heads +
                               merge.kv_head * group + merge.row_block * kTileRows + row;
-    const std::int64_t at = head * ValueDim + vector / 128 * 8 + lane % 4 * 2;
+    const std::int64_t at = head * ValueDim + Layout::column(vector);
     const float factor = 1.0f / total[half];
     const float2 pair = make_float2(result[half][0] * factor, result[half][1] * factor);
     if (arguments.output_float) {
@@ -124,38 +140,42 @@ __global__ void __launch_bounds__(kThreads)
       *reinterpret_cast<__nv_bfloat162*>(static_cast<__nv_bfloat16*>(arguments.output) + at) =
           __floats2bfloat162_rn(pair.x, pair.y);
     }
-    if (vector / 128 == 0 && lane % 4 == 0) {
+    if (Layout::column(vector) == 0) {
       arguments.lse[head] = (largest[half] + log2f(total[half])) * pipeline::kLn2;
     }
   }
 }
 
-template <int ValueDim>
+template <int ValueDim, bool Transposed = false>
 void launch(const Arguments& arguments, int merges, int most_partials, bool dependent,
             cudaStream_t stream) {
+  const auto kernel = combine_kernel<ValueDim, Transposed>;
   // Few parts: one team. Many (a small batch over the whole chip): as many as there are warps.
   const int teams = most_partials <= 4 ? 1 : most_partials <= 16 ? 4 : kThreads / kLeastTeam;
   // An SM has to drain before it divides its memory into cache and shared memory anew, and the
   // attention kernels, before and after this one, take all of it as shared memory.
-  prefer_shared_memory(combine_kernel<ValueDim>);
-  launch_kernel({.grid = static_cast<unsigned>(merges * (ValueDim / 8 * 128) / kThreads * teams),
+  prefer_shared_memory(kernel);
+  launch_kernel({.grid = static_cast<unsigned>(merges * PartLayout<ValueDim, Transposed>::kVectors /
+                                               kThreads * teams),
                  .block = kThreads,
                  .stream = stream,
                  .dependent = dependent},
-                combine_kernel<ValueDim>, arguments, teams);
+                kernel, arguments, teams);
 }
 
 }  // namespace
 
 void launch_combine(int value_dim, const Arguments& arguments, int merges, int most_partials,
-                    bool dependent, cudaStream_t stream) {
+                    bool dependent, bool transposed, cudaStream_t stream) {
   switch (value_dim) {
     case 64:
       return launch<64>(arguments, merges, most_partials, dependent, stream);
     case 128:
-      return launch<128>(arguments, merges, most_partials, dependent, stream);
+      return transposed ? launch<128, true>(arguments, merges, most_partials, dependent, stream)
+                        : launch<128>(arguments, merges, most_partials, dependent, stream);
     case 256:
-      return launch<256>(arguments, merges, most_partials, dependent, stream);
+      return transposed ? launch<256, true>(arguments, merges, most_partials, dependent, stream)
+                        : launch<256>(arguments, merges, most_partials, dependent, stream);
     case kLatentRank:
       return launch<kLatentRank>(arguments, merges, most_partials, dependent, stream);
     default:

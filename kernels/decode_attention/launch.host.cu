@@ -7,15 +7,19 @@
 namespace ridge::kernels::decode {
 namespace {
 
-/// The cache as the copy engine sees it: 64 elements x all (page, head, token) rows x panels. A box
-/// is `box_panels` panels of a tile, which land one after another.
-CUtensorMap cache_map(const void* cache, const Arguments& arguments, int head_dim, int box_panels) {
+/// The cache as the copy engine sees it: the elements of a panel's row x all (page, head, token)
+/// rows x panels. A box is `box_panels` panels of a tile, which land one after another.
+CUtensorMap cache_map(const void* cache, const Arguments& arguments, int head_dim, KvType type,
+                      int box_panels) {
+  const bool bf16 = type == KvType::kBf16;
+  const std::uint32_t bytes = bf16 ? 2 : 1;
+  const std::uint32_t across = kPanelRowBytes / bytes;
   const auto dim = static_cast<std::uint64_t>(head_dim);
   const auto rows = static_cast<std::uint64_t>(arguments.cache_pages) *
                     static_cast<std::uint64_t>(arguments.kv_heads) * kPageTokens;
-  return make_tensor_map(CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, cache, {64, rows, dim / 64},
-                         {dim * 2, kPanelRowBytes},
-                         {64, kPageTokens, static_cast<std::uint32_t>(box_panels)});
+  return make_tensor_map(bf16 ? CU_TENSOR_MAP_DATA_TYPE_BFLOAT16 : CU_TENSOR_MAP_DATA_TYPE_UINT8,
+                         cache, {across, rows, dim / across}, {dim * bytes, kPanelRowBytes},
+                         {across, kPageTokens, static_cast<std::uint32_t>(box_panels)});
 }
 
 }  // namespace
@@ -46,10 +50,11 @@ Launch::Launch(const Problem& problem, const Arguments& arguments, int max_ctas,
     return;  // It has no use for tensor maps, and its chip may know none.
   }
   if (latent_) {
-    maps_.key = cache_map(arguments.key, arguments, head_dim_, 1);
-  } else if (kv_type_ == KvType::kBf16) {
-    maps_.key = cache_map(arguments.key, arguments, head_dim_, head_dim_ / 64);
-    maps_.value = cache_map(arguments.value, arguments, head_dim_, head_dim_ / 64);
+    maps_.key = cache_map(arguments.key, arguments, head_dim_, kv_type_, 1);
+  } else if (tiles_by_map(head_dim_, kv_type_)) {
+    const int panels = head_dim_ * (kv_type_ == KvType::kBf16 ? 2 : 1) / int{kPanelRowBytes};
+    maps_.key = cache_map(arguments.key, arguments, head_dim_, kv_type_, panels);
+    maps_.value = cache_map(arguments.value, arguments, head_dim_, kv_type_, panels);
   }
 }
 
@@ -86,7 +91,7 @@ void Launch::run(cudaStream_t stream, const std::int32_t* block_table) const {
          : launch_portable_attention(head_dim_, kv_type_, arguments, ctas, stream);
   if (!schedule_.merges.empty()) {
     launch_combine(value_dim_, arguments, static_cast<int>(schedule_.merges.size()), most_partials_,
-                   hopper, stream);
+                   hopper, hopper && !latent_ && expands_in_registers(head_dim_, kv_type_), stream);
   }
 }
 

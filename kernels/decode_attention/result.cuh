@@ -13,10 +13,8 @@
 /// row and the same two of the row 8 below.
 namespace ridge::kernels::decode {
 
-/// Whole results go to the rows of the output; parts of them, which combine_kernel reads back in
-/// the same registers, as [columns / 8][128 threads][4 registers], so that either side moves 16
-/// bytes per thread and 512 in a row per warp. Writes `Columns` columns from `first_column` on;
-/// `factor` is what the sums of either row are to be multiplied by.
+/// Whole results go to the rows of the output, parts of them as PartLayout says. Writes `Columns`
+/// columns from `first_column` on; `factor` is what the sums of either row are to be multiplied by.
 template <int ValueDim, int Columns>
 __device__ __forceinline__ void write_columns(const Arguments& arguments, const Segment& segment,
                                               int first_head, int rows, const float* sums,

@@ -92,6 +92,51 @@ std::int64_t least_total(const std::vector<Item>& items, std::int64_t payload, i
   return high;
 }
 
+/// Bytes of a part of a result, written and read again, in tiles.
+double part_tiles(const Problem& problem) {
+  const double part = 2.0 * kTileRows * problem.value_dim() * sizeof(float);
+  return part /
+         (static_cast<double>(problem.cached_token_bytes()) / problem.kv_heads * kPageTokens);
+}
+
+/// Into how many parts items are split when dealt so.
+int count_parts(const std::vector<Item>& items, std::int64_t total, int ctas, int segment_cost) {
+  int parts = 0;
+  deal(items, total, ctas, segment_cost,
+       [&](int, const Item& item, std::int64_t, std::int64_t tiles) {
+         parts += tiles != item.whole.tiles ? 1 : 0;
+       });
+  return parts;
+}
+
+struct Division {
+  int ctas;
+  std::int64_t total;  ///< The budgets of all of them.
+};
+
+/// All CTAs, or as many fewer as give each the same number of items or each item the same number of
+/// CTAs: where items are equal none is then split in vain, and memory, which all CTAs wait for, is
+/// as busy. What counts is the longest CTA and the CTA's share of the parts' bytes.
+Division divide(const std::vector<Item>& items, std::int64_t payload, int most, int segment_cost,
+                double part_tiles) {
+  const auto count = static_cast<int>(items.size());
+  const int even = count <= most
+                       ? most / count * count
+                       : (count + (count + most - 1) / most - 1) / ((count + most - 1) / most);
+  Division best{};
+  double best_cost = 0;
+  for (const int ctas : {most, std::min(even, most)}) {
+    const std::int64_t total = least_total(items, payload, ctas, segment_cost);
+    const double longest = static_cast<double>((total + ctas - 1) / ctas);
+    const double cost = longest + part_tiles * count_parts(items, total, ctas, segment_cost) / ctas;
+    if (best.ctas == 0 || cost < best_cost) {
+      best = {ctas, total};
+      best_cost = cost;
+    }
+  }
+  return best;
+}
+
 }  // namespace
 
 Schedule make_schedule(const Problem& problem, int max_ctas, int segment_cost) {
@@ -111,8 +156,9 @@ Schedule make_schedule(const Problem& problem, int max_ctas, int segment_cost) {
     payload += segment_cost + item.whole.tiles;
     pieces += std::max((item.whole.tiles + kSplitTiles - 1) / kSplitTiles, 1);
   }
-  const int ctas = static_cast<int>(std::min<std::int64_t>(max_ctas / abreast, pieces));
-  const std::int64_t total = least_total(items, payload, ctas, segment_cost);
+  const auto [ctas, total] =
+      divide(items, payload, static_cast<int>(std::min<std::int64_t>(max_ctas / abreast, pieces)),
+             segment_cost, part_tiles(problem));
 
   std::vector<Part> parts;
   deal(items, total, ctas, segment_cost,

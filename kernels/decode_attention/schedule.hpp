@@ -45,11 +45,11 @@ struct Schedule {
 };
 
 /// What a segment costs beyond its tiles (loading Q, merging the two consumers, writing the result
-/// and, where it is a part, merging it with the others), in tiles. Tried on an H200 with kernels
-/// that were not yet these, 64 requests of 2K, 64 heads on one KV head of 256: 49.4, 47.9, 45.9 and
-/// 45.0 us (BF16), 38.6, 35.8, 35.6 and 35.6 us (E4M3) with 1, 3, 5 and 8; ragged batches of 8K in
-/// E4M3 were fastest with 3 (113 us) and 5 to 8 (116 to 117). 5 is between.
-inline constexpr int kSegmentCostTiles = 5;
+/// and, where it is a part, merging it with the others), in tiles. On an H200 with 64 heads on one
+/// KV head of 256, in E4M3: 64 requests of 2K 34.5 us with 5 and 30.9 with 10, 84 of 2K 43.5 and
+/// 42.1, 64 of 8K 91.7 and 89.3, a ragged batch of 64 x 8K 100.8 and 99.8; in BF16, whose tiles
+/// take longer, 46.9 and 46.1, 60.8 and 61.1, 147.6 and 145.7, 160.2 and 159.6. 8 is between.
+inline constexpr int kSegmentCostTiles = 8;
 
 /// No more CTAs are used than there are pieces of this many tiles: a CTA's two consumers take
 /// alternate tiles, and one tile would leave one of them idle. A CTA's end may still be shorter.

@@ -23,31 +23,50 @@ inline constexpr int kMaxSlots = 24;
 
 struct TilePlan {
   std::uint32_t query_bytes = 0;    ///< The 64 x head_dim query tile, two-byte elements.
-  std::uint32_t operand_bytes = 0;  ///< A K or V tile as wgmma reads it, two-byte elements.
+  std::uint32_t operand_bytes = 0;  ///< A K, V or P tile as wgmma reads it, two-byte elements.
   std::uint32_t slot_bytes = 0;     ///< A K or V tile as it lies in the cache.
   int slots = 0;                    ///< K or V tiles in flight, half of them each consumer's.
 
   // Offsets from a 1024-byte aligned origin.
   std::uint32_t query_offset = 0;
-  std::uint32_t operand_offset = 0;  ///< FP8 only: per consumer, K and V converted.
+  std::uint32_t operand_offset = 0;  ///< FP8 only: per consumer, K and V expanded, or P.
   std::uint32_t slot_offset = 0;
-  std::uint32_t stats_offset = 0;    ///< Each consumer's row maxima and sums, for the other.
+  std::uint32_t stats_offset = 0;    ///< Each consumer's row maxima and sums, see the kernels.
   std::uint32_t barrier_offset = 0;  ///< Per slot: full, then per slot: empty.
   std::uint32_t total_bytes = 0;     ///< What to ask of the launch, alignment slack included.
 };
 
+/// E4M3 tiles are expanded to F16, which holds every E4M3 value exactly, by one instruction for two
+/// elements where BF16 would take several. Where a row of the cache fills a swizzled panel they
+/// are expanded on their way into the registers of the matrix unit's first operand
+/// (transposed_attention.cuh), otherwise in shared memory (attention.cuh).
+constexpr bool expands_in_registers(int head_dim, KvType type) {
+  return type == KvType::kE4m3 && head_dim % 128 == 0;
+}
+
+/// Whether tiles land swizzled, by a tensor map, or as the plain bytes of their page.
+constexpr bool tiles_by_map(int head_dim, KvType type) {
+  return type == KvType::kBf16 || expands_in_registers(head_dim, type);
+}
+
+/// What a consumer of the transposed kernel keeps per query head, as floats in shared memory:
+/// the reference of its weights, four warps' shares of something, and then a flag per warp, twice.
+inline constexpr std::uint32_t kTransposedStatsBytes = (kTileRows + 4 * kTileRows + 2 * 4) * 4;
+
 /// K and V tiles travel through one ring of slots in the order K0 V0 K1 V1 ...; BF16 tiles are used
-/// where they land, E4M3 tiles are expanded to F16 in two buffers of their consumer, K's and V's.
-/// F16 holds every E4M3 value exactly, and E4M3 -> F16 is one instruction for two elements where
-/// BF16 would take several.
+/// where they land, E4M3 tiles that are expanded in shared memory go to two buffers of their
+/// consumer, K's and V's.
 constexpr TilePlan tile_plan(int head_dim, KvType type) {
   TilePlan plan;
   const auto dim = static_cast<std::uint32_t>(head_dim);
   plan.query_bytes = kTileRows * dim * 2;
-  plan.operand_bytes = kPageTokens * dim * 2;
+  const bool in_registers = expands_in_registers(head_dim, type);
+  plan.operand_bytes = kPageTokens * (in_registers ? kTileRows : dim) * 2;
   plan.slot_bytes = kPageTokens * dim * (type == KvType::kBf16 ? 2 : 1);
-  const std::uint32_t converted = type == KvType::kBf16 ? 0 : kConsumers * 2 * plan.operand_bytes;
-  const std::uint32_t stats = kConsumers * kTileRows * 2u * sizeof(float);
+  const std::uint32_t operands = type == KvType::kBf16 ? 0 : in_registers ? 1 : 2;
+  const std::uint32_t converted = kConsumers * operands * plan.operand_bytes;
+  const std::uint32_t stats =
+      kConsumers * (in_registers ? kTransposedStatsBytes : kTileRows * 2u * sizeof(float));
   const std::uint32_t barriers = kMaxSlots * 2 * 8;
   const std::uint32_t fixed = plan.query_bytes + converted + stats + barriers + kSwizzleAtomBytes;
   const auto fitting = static_cast<int>((kSharedLimitBytes - fixed) / plan.slot_bytes);

@@ -160,9 +160,26 @@ TEST(SplitSchedule, GivesATileToEachConsumerBeforeItTakesAnotherSm) {
 
 TEST(SplitSchedule, TheCostOfASegmentSavesSplits) {
   Problem problem;
-  problem.kv_lengths.assign(64, 2048);
+  problem.kv_lengths.assign(50, 2048);
   EXPECT_EQ(make_schedule(problem, 132, 1).partials, 176);
-  EXPECT_EQ(make_schedule(problem, 132, 5).partials, 140);
+  EXPECT_EQ(make_schedule(problem, 132, 8).partials, 164);
+}
+
+TEST(SplitSchedule, LeavesAFewSmsIdleWhereThatSplitsEqualRequestsEvenly) {
+  Problem problem;
+  problem.head_dim = 256;
+  problem.query_heads = 64;
+  problem.kv_heads = 1;
+  const auto with = [&](int requests, int tokens) {
+    problem.kv_lengths.assign(static_cast<std::size_t>(requests), tokens);
+    return make_schedule(problem, 132);
+  };
+  EXPECT_EQ(with(64, 2048).ctas(), 128);  // Two to a request.
+  EXPECT_EQ(with(64, 2048).partials, 128);
+  EXPECT_EQ(with(256, 8192).ctas(), 128);  // Two requests each, and nothing to merge.
+  EXPECT_EQ(with(256, 8192).partials, 0);
+  EXPECT_EQ(with(84, 8192).ctas(), 132);    // 84 would leave too many idle.
+  EXPECT_EQ(with(1024, 8192).ctas(), 132);  // So long that splits are the lesser evil.
 }
 
 TEST(SplitSchedule, PartialsOfAMergeAreConsecutiveAndInTokenOrder) {

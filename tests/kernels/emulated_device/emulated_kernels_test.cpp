@@ -109,6 +109,30 @@ TEST_P(EmulatedAttention, FencesWhatItStoresForTheMatrixUnit) {
   expect_close(problem({150, 5, 64}, 16, 1, 64), 1, 5);
 }
 
+TEST_P(EmulatedAttention, FencesWhatItStoresForTheMatrixUnitInItsWidestInstance) {
+  const Imitating imitating({.proxies = true});
+  expect_close(problem({150, 5, 64}, 16, 1, 256), 1, 5);
+}
+
+TEST_P(EmulatedAttention, FollowsScoresThatRiseFromTileToTile) {
+  // A page of zeros, so of scores 0, then scores of tens of powers of two: whatever was summed of
+  // the first pages has to shrink to nothing.
+  for (const int head_dim : {64, 128, 256}) {
+    const decode::Problem p = problem({640}, 64, 1, head_dim);
+    decode::HostInputs inputs = decode::make_inputs(p, 6, {}, 8);
+    const std::size_t page_bytes = inputs.key.size() / static_cast<std::size_t>(inputs.cache_pages);
+    for (const int tile : {0, 1}) {
+      std::memset(
+          inputs.key.data() + static_cast<std::size_t>(inputs.block_table[tile]) * page_bytes, 0,
+          page_bytes);
+    }
+    const decode::Result want = decode::reference_attention(p, inputs);
+    const AttentionOutputs got = run_attention(p, inputs, 1);
+    EXPECT_LE(decode::relative_error(as_double(got.output), want.output), tolerance()) << head_dim;
+    EXPECT_LE(decode::relative_error(as_double(got.lse), want.lse), 1e-5) << head_dim;
+  }
+}
+
 TEST_P(EmulatedAttention, IgnoresNanBeyondTheLengthAndGarbagePagesPastTheEnd) {
   expect_close(problem({5}, 64, 1, 256), 1, 2);
   expect_close(problem({1, 63, 65}, 16, 1, 64), 2, 3);

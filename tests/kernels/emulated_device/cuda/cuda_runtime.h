@@ -93,6 +93,17 @@ inline unsigned __ballot_sync(unsigned mask, int predicate) {
   }
   return ballot;
 }
+/// Four of the eight bytes of y:x, by the low three bits of each digit of `selector`.
+inline unsigned __byte_perm(unsigned x, unsigned y, unsigned selector) {
+  const std::uint64_t bytes = static_cast<std::uint64_t>(y) << 32 | x;
+  unsigned chosen = 0;
+  for (unsigned i = 0; i < 4; ++i) {
+    const unsigned from = selector >> 4 * i & 7u;
+    chosen |= static_cast<unsigned>(bytes >> 8 * from & 0xffu) << 8 * i;
+  }
+  return chosen;
+}
+
 inline int __any_sync(unsigned mask, int predicate) {
   return __ballot_sync(mask, predicate) != 0 ? 1 : 0;
 }

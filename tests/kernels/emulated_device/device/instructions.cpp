@@ -144,11 +144,13 @@ emulated::OperandType operand(WgmmaType type) {
 
 void wgmma_shared(WgmmaType type, int n, float* d, std::uint64_t a, std::uint64_t b,
                   bool accumulate) {
-  block().matrix_unit().issue(block().lane(), {operand(type), n, false, a, b, accumulate}, d,
+  block().matrix_unit().issue(block().lane(), {operand(type), n, false, true, a, b, accumulate}, d,
                               nullptr);
 }
-void wgmma_registers(WgmmaType type, int n, float* d, const std::uint32_t* a, std::uint64_t b) {
-  block().matrix_unit().issue(block().lane(), {operand(type), n, true, 0, b, true}, d, a);
+void wgmma_registers(WgmmaType type, int n, float* d, const std::uint32_t* a, std::uint64_t b,
+                     bool b_k_major, bool accumulate) {
+  block().matrix_unit().issue(block().lane(), {operand(type), n, true, b_k_major, 0, b, accumulate},
+                              d, a);
 }
 
 }  // namespace ridge::kernels

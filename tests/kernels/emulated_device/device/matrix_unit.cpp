@@ -316,7 +316,7 @@ void MatrixUnit::execute(Issued& issued) {
     }
   }
   const Descriptor operand(instruction.b);
-  if (instruction.a_in_registers) {
+  if (!instruction.b_k_major) {
     // MN-major: k are 128-byte lines of 64 columns, groups of 8 k are `stride` apart, groups of 64
     // columns are `leading` apart.
     for (int k = 0; k < depth; ++k) {

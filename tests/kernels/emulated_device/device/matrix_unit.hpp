@@ -16,7 +16,8 @@ enum class OperandType { kBf16, kF16, kE4m3 };
 struct MatrixInstruction {
   OperandType type;
   int n;
-  bool a_in_registers;  ///< Then B is MN-major; otherwise both are K-major.
+  bool a_in_registers;  ///< Otherwise K-major in shared memory.
+  bool b_k_major;       ///< Otherwise MN-major.
   std::uint64_t a;      ///< Descriptor, unless A is in registers.
   std::uint64_t b;
   bool accumulate;

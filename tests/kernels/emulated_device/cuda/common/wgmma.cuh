@@ -17,7 +17,8 @@ void wgmma_wait() {
 
 void wgmma_shared(WgmmaType type, int n, float* d, std::uint64_t a, std::uint64_t b,
                   bool accumulate);
-void wgmma_registers(WgmmaType type, int n, float* d, const std::uint32_t* a, std::uint64_t b);
+void wgmma_registers(WgmmaType type, int n, float* d, const std::uint32_t* a, std::uint64_t b,
+                     bool b_k_major, bool accumulate);
 
 template <WgmmaType Type, int N>
 struct Wgmma {
@@ -28,7 +29,11 @@ struct Wgmma {
   }
   static void registers(float (&d)[N / 2], const std::uint32_t (&a)[4], std::uint64_t b) {
     static_assert(Type != WgmmaType::kE4m3, "an MN-major B must have two-byte elements");
-    wgmma_registers(Type, N, d, a, b);
+    wgmma_registers(Type, N, d, a, b, false, true);
+  }
+  static void registers_k_major(float (&d)[N / 2], const std::uint32_t (&a)[4], std::uint64_t b,
+                                bool accumulate) {
+    wgmma_registers(Type, N, d, a, b, true, accumulate);
   }
 };
 
