@@ -13,6 +13,7 @@
 #include "pipeline/online_softmax.cuh"
 
 #include <cstdint>
+#include <type_traits>
 
 #include <cuda_bf16.h>
 
@@ -411,25 +412,16 @@ struct Attention : TileStream<HeadDim, Type> {
   }
 };
 
-/// The kernel of an instance.
 template <int HeadDim, KvType Type, bool OneTerm>
-struct Instance {
-  using Kernel = Attention<HeadDim, Type, OneTerm>;
-};
-template <>
-struct Instance<128, KvType::kE4m3, false> {
-  using Kernel = TransposedAttention<128>;
-};
-template <>
-struct Instance<256, KvType::kE4m3, false> {
-  using Kernel = TransposedAttention<256>;
-};
+using Consumers =
+    std::conditional_t<expands_in_registers(HeadDim, Type), TransposedAttention<HeadDim>,
+                       Attention<HeadDim, Type, OneTerm>>;
 
 template <int HeadDim, KvType Type, bool OneTerm>
 __global__ void __launch_bounds__(kThreads, 1)
     attention_kernel(const __grid_constant__ CacheMaps maps,
                      const __grid_constant__ Arguments arguments) {
-  using Kernel = typename Instance<HeadDim, Type, OneTerm>::Kernel;
+  using Kernel = Consumers<HeadDim, Type, OneTerm>;
   const pipeline::AlignedShared memory = pipeline::AlignedShared::of_this_cta();
   const std::uint32_t barriers = memory.origin + Kernel::kPlan.barrier_offset;
   const typename Kernel::Shared shared{

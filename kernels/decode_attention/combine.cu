@@ -47,7 +47,7 @@ __global__ void __launch_bounds__(kThreads)
   const int group = arguments.query_heads / arguments.kv_heads;
   const int rows = min(kTileRows, group - merge.row_block * kTileRows);
   const int parts = upper < rows ? merge.partials : 0;
-  const bool lower = upper + kRowsApart < rows;  ///< Else nobody wrote its row of the parts.
+  const bool lower = upper + kRowsApart < rows;  ///< Else nobody wrote the log-sum-exp of its row.
   const float* const lse =
       arguments.partial_lse + static_cast<std::int64_t>(merge.first_partial) * kTileRows + upper;
   const float4* const sums = reinterpret_cast<const float4*>(arguments.partial_output) +
@@ -61,7 +61,7 @@ __global__ void __launch_bounds__(kThreads)
   const auto exp2 = [](float x) { return exp2_approx(x); };
   const auto larger = [](float a, float b) { return fmaxf(a, b); };
   const auto add = [](float a, float b) { return a + b; };
-  constexpr int kHeld = 32 / Layout::kSharers;  ///< Of a lane that are loaded at once: 32 in all.
+  constexpr int kHeld = 32 / Layout::kSharers;  ///< Parts of a lane loaded at once: 32 in all.
   float held[kHeld][2];
 #pragma unroll
   for (int i = 0; i < kHeld; ++i) {

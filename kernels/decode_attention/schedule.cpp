@@ -92,7 +92,8 @@ std::int64_t least_total(const std::vector<Item>& items, std::int64_t payload, i
   return high;
 }
 
-/// Bytes of a part of a result, written and read again, in tiles.
+/// Bytes of a part of a result, written and read again, in tiles; of groups of fewer query heads
+/// than a tile has rows it is more than they write.
 double part_tiles(const Problem& problem) {
   const double part = 2.0 * kTileRows * problem.value_dim() * sizeof(float);
   return part /
@@ -125,7 +126,10 @@ Division divide(const std::vector<Item>& items, std::int64_t payload, int most, 
                        : (count + (count + most - 1) / most - 1) / ((count + most - 1) / most);
   Division best{};
   double best_cost = 0;
-  for (const int ctas : {most, std::min(even, most)}) {
+  for (const int ctas : {most, even}) {
+    if (ctas == best.ctas) {
+      continue;
+    }
     const std::int64_t total = least_total(items, payload, ctas, segment_cost);
     const double longest = static_cast<double>((total + ctas - 1) / ctas);
     const double cost = longest + part_tiles * count_parts(items, total, ctas, segment_cost) / ctas;

@@ -46,9 +46,10 @@ struct Schedule {
 
 /// What a segment costs beyond its tiles (loading Q, merging the two consumers, writing the result
 /// and, where it is a part, merging it with the others), in tiles. On an H200 with 64 heads on one
-/// KV head of 256, in E4M3: 64 requests of 2K 34.5 us with 5 and 30.9 with 10, 84 of 2K 43.5 and
-/// 42.1, 64 of 8K 91.7 and 89.3, a ragged batch of 64 x 8K 100.8 and 99.8; in BF16, whose tiles
-/// take longer, 46.9 and 46.1, 60.8 and 61.1, 147.6 and 145.7, 160.2 and 159.6. 8 is between.
+/// KV head of 256, with 5 and with 10: 84 requests of 2K in E4M3 43.5 and 42.1 us, ragged batches
+/// of 64 x 8K 100.8 and 99.8; in BF16, whose tiles take longer, 60.8 and 61.1, 160.2 and 159.6.
+/// Before equal requests were given CTAs in even numbers (make_schedule), 64 requests of 2K
+/// took 34.5 and 30.9 in E4M3. 8, between the two, was not tried alone.
 inline constexpr int kSegmentCostTiles = 8;
 
 /// No more CTAs are used than there are pieces of this many tiles: a CTA's two consumers take
@@ -60,7 +61,8 @@ inline constexpr int kSplitTiles = 2;
 /// otherwise a CTA may be up to segment_cost + 1 short, since a segment must have room for one
 /// tile. Order is by request, then KV head, so the result is a function of its arguments alone. The
 /// row blocks of a KV head go to neighboring CTAs, which do the same at the same time; with fewer
-/// CTAs than row blocks, to one after another.
+/// CTAs than row blocks, to one after another. A few CTAs fewer are used where that gives each the
+/// same number of equal requests, or each request the same number of CTAs, and is judged cheaper.
 Schedule make_schedule(const Problem& problem, int max_ctas, int segment_cost = kSegmentCostTiles);
 
 }  // namespace ridge::kernels::decode

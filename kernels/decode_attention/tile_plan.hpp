@@ -50,7 +50,8 @@ constexpr bool tiles_by_map(int head_dim, KvType type) {
 }
 
 /// What a consumer of the transposed kernel keeps per query head, as floats in shared memory:
-/// the reference of its weights, four warps' shares of something, and then a flag per warp, twice.
+/// the reference of its weights, four warps' shares of a reduction (a tile's largest scores, at the
+/// end the sums), and then a flag per warp, twice.
 inline constexpr std::uint32_t kTransposedStatsBytes = (kTileRows + 4 * kTileRows + 2 * 4) * 4;
 
 /// K and V tiles travel through one ring of slots in the order K0 V0 K1 V1 ...; BF16 tiles are used

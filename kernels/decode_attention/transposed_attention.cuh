@@ -22,10 +22,11 @@ namespace ridge::kernels::decode {
 ///   S^T [64 tokens][64 heads]         = K [tokens][dims]   Q^T [dims][heads]
 ///   O^T [head_dim][64 heads], += per tile V^T [dims][tokens] P^T [tokens][heads]
 ///
-/// A head is a column here, spread over all 128 threads, so that the largest score of a tile would
-/// cost an exchange between warps. Weights are therefore relative to a reference that rises only
-/// when a score exceeds it by more than 2^kHeadroom, which after a segment's first tile is rare:
-/// F16 holds weights up to 2^16, and the sums are floats. transposed_layout.hpp says who has what.
+/// A head is a column here, spread over eight lanes of each of four warps, so that the largest
+/// score of a tile would cost an exchange between warps. Weights are therefore relative to a
+/// reference that rises only when one would exceed 2^kHeadroom, which after a segment's first tile
+/// is rare: F16 holds weights below 65,520, and the sums are floats. transposed_layout.hpp says who
+/// has what.
 template <int HeadDim>
 struct TransposedAttention : TileStream<HeadDim, KvType::kE4m3> {
   using typename TileStream<HeadDim, KvType::kE4m3>::Shared;
@@ -35,7 +36,7 @@ struct TransposedAttention : TileStream<HeadDim, KvType::kE4m3> {
   static constexpr int kBlocks = HeadDim / 64;  ///< Of O^T's rows, and of the sums in Q K^T.
   static constexpr int kCodes = HeadDim / 32;   ///< Of a token, a thread's share of V.
   static constexpr int kHeads = 16;             ///< Whose columns a thread has parts of.
-  static constexpr float kHeadroom = 8.0f;      ///< Powers of two that a weight may exceed 1.
+  static constexpr float kHeadroom = 8.0f;      ///< A weight may be 2 to the power of this.
 
   using Fragment = std::uint32_t[4];  ///< A thread's part of a 64 x 16 operand.
 
@@ -342,6 +343,7 @@ struct TransposedAttention : TileStream<HeadDim, KvType::kE4m3> {
       }
       part[2 * pair] = weight[0] + weight[2];
       part[2 * pair + 1] = weight[1] + weight[3];
+      // The pair's place within 128 bytes enters the offset by XOR, as the token's does.
       const std::uint32_t at =
           weight_pair(thread(), token, 0) ^ static_cast<std::uint32_t>(pair) * 16;
       *reinterpret_cast<std::uint32_t*>(weights + at) = pack_f16(weight[0], weight[1]);

@@ -807,7 +807,7 @@ TEST(CalibrationOrder, WhatWasMeasuredTogetherStandsBeforeABaseOfTheSameChip) {
 }
 
 TEST(ShippedMeasurements, FollowTheSchemaOfMeasurements) {
-  for (const char* name : {"h200", "h200-peers"}) {
+  for (const char* name : {"h200", "h200-peers", "h100", "h100-peers"}) {
     const auto document =
         JsonDocument::read(fmt::format("{}/kernels/measurements/{}.json", RIDGE_SOURCE_DIR, name));
     EXPECT_EQ(test::JsonSchema("measurement").violations(document.json()), "") << name;
@@ -815,15 +815,18 @@ TEST(ShippedMeasurements, FollowTheSchemaOfMeasurements) {
 }
 
 TEST(ShippedCalibrations, OfRidgesOwnKernelsUseThemWhereTheyWereMeasured) {
-  const Calibration c = load_calibration("h200-ridge");
-  int own = 0;
-  for (const Curve& curve : c.curves) {
-    if (curve.key.kernel != "ridge") continue;
-    ++own;
-    EXPECT_TRUE(use_of(c, curve) == Use::alone || use_of(c, curve) == Use::fastest)
-        << curve.key.slot();
+  for (const char* name : {"h200-ridge", "h100-ridge"}) {
+    const Calibration c = load_calibration(name);
+    int own = 0;
+    for (const Curve& curve : c.curves) {
+      if (curve.key.kernel != "ridge") continue;
+      ++own;
+      EXPECT_TRUE(use_of(c, curve) == Use::alone || use_of(c, curve) == Use::fastest)
+          << name << ' ' << curve.key.slot();
+    }
+    EXPECT_EQ(own,
+              10);  // Attention of three head sizes in two formats, MLA, products, layers, rows.
   }
-  EXPECT_EQ(own, 10);  // Attention of three head sizes in two formats, MLA, products, layers, rows.
 }
 
 TEST(ShippedCalibrations, LoadFitTheirSchemaAndNameAShippedChip) {

@@ -57,7 +57,8 @@ TEST(Judge, TheVeryKernelAnswersWhereItHasACurveElseWhatAUserWouldGet) {
   const Calibration c = streams({stream("slow", 9.0), stream("fast", 1.0)});
   EXPECT_EQ(judge(measured("slow,8000000,0,10\n"), c).front().answered_by, "slow");
   EXPECT_EQ(judge(measured("other,8000000,0,10\n"), c).front().answered_by, "fast");
-  EXPECT_EQ(judge(measured("other,8000000,0,10\n"), streams({})).front().answered_by, "");
+  EXPECT_TRUE(judge(measured("other,8000000,0,10\n"), streams({stream("")})).front().answered);
+  EXPECT_FALSE(judge(measured("other,8000000,0,10\n"), streams({})).front().answered);
 }
 
 }  // namespace

@@ -2,11 +2,14 @@
 #include "commands.hpp"
 #include "output.hpp"
 #include "ridge/base/file.hpp"
+#include "ridge/evidence/kernels.hpp"
 #include "ridge/evidence/ledger.hpp"
 #include "ridge/evidence/reproduction.hpp"
 #include "ridge/report/pages.hpp"
 
 #include <memory>
+#include <string>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -19,6 +22,8 @@ struct Options {
   std::string reproduction;
   bool measured = false;
   std::string serving;
+  std::vector<std::string> kernels;
+  std::string calibration;
   std::string page;
   std::string report;
   int samples = 100;
@@ -45,8 +50,18 @@ void run_ledger(const Options& options) {
 }
 
 void run_reproduce(const Options& options) {
-  if (options.reproduction.empty() == options.serving.empty()) {
-    throw UserError("expected either the name of a report or --serving FILE.csv");
+  const int asked_for = static_cast<int>(!options.reproduction.empty()) +
+                        static_cast<int>(!options.serving.empty()) +
+                        static_cast<int>(!options.kernels.empty());
+  if (asked_for != 1) {
+    throw UserError(
+        "expected one of the name of a report, --serving FILE.csv and --kernels FILE.csv");
+  }
+  if (!options.kernels.empty()) {
+    write_output(options.output,
+                 evidence::render(evidence::judge_kernels(options.kernels, options.calibration),
+                                  options.output.format));
+    return;
   }
   if (options.measured || !options.serving.empty()) {
     run_ledger(options);
@@ -73,6 +88,18 @@ void add_reproduce_command(CLI::App& app) {
       ->add_option("--serving", options->serving,
                    "Instead: a table of serving measurements, a line each (docs/serving.md)")
       ->type_name("FILE.csv");
+  auto* kernels =
+      command
+          ->add_option("--kernels", options->kernels,
+                       "Instead: measured kernels, as ridge calibrate reads them, beside a "
+                       "calibration (docs/calibration.md)")
+          ->type_name("FILE.csv");
+  auto* calibration = command
+                          ->add_option("--calibration", options->calibration,
+                                       "With --kernels: the calibration, by name or path")
+                          ->type_name("CALIBRATION");
+  kernels->needs(calibration);
+  calibration->needs(kernels);
   command->add_flag("--measured", options->measured,
                     "What was measured, not computed: our predictions beside it, and their errors");
   command->add_option("--page", options->page, "With --measured: also write the ledger as a page")
@@ -90,7 +117,8 @@ void add_reproduce_command(CLI::App& app) {
         "Examples:\n"
         "  ridge reproduce {0}\n"
         "  ridge reproduce {0} --format json -o cells.json\n"
-        "  ridge reproduce {0} --measured",
+        "  ridge reproduce {0} --measured\n"
+        "  ridge reproduce --kernels gemm.csv --calibration h200",
         evidence::reproduction_names().front(), fmt::join(evidence::reproduction_names(), ", "));
   });
   command->callback([options] { run_reproduce(*options); });

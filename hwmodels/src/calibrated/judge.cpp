@@ -46,7 +46,7 @@ void judge_shapes(const Machine& machine, const std::vector<typename Form::Shape
     off.push_back(std::abs(ratio - 1.0));
     covered += std::abs(std::log(ratio)) <= kNinetyPercent * best->standard_error() ? 1 : 0;
     out.outside += octaves > 0.0 ? 1 : 0;
-    if (out.answered_by.empty()) out.answered_by = best->key.kernel;
+    if (!std::exchange(out.answered, true)) out.answered_by = best->key.kernel;
     if (out.answered_by != best->key.kernel) out.answered_by = "several";
   }
   out.worst = *std::max_element(off.begin(), off.end());

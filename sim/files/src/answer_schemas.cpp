@@ -6,6 +6,7 @@
 #include "ridge/answer/sparsity_report.hpp"
 #include "ridge/base/json_lines.hpp"
 #include "ridge/decode/step_graph.hpp"
+#include "ridge/evidence/kernels.hpp"
 #include "ridge/view/answer_json.hpp"
 
 #include <algorithm>
@@ -428,6 +429,21 @@ Keys sparsity_keys() {
           {"notes", notes()}};
 }
 
+Keys kernels_keys() {
+  return {{"calibration", text()},
+          {"chip", text("What it was fitted for.")},
+          {"files", list(text())},
+          {"device", text("As the files name it; empty where they do not.")},
+          {"rows", list(object_of(Keys{{"operator", text()},
+                                       {"format", text("Of the product or the cache.")},
+                                       {"head_dim", whole("Attention only, else 0.")},
+                                       {"kernel", text("That was measured.")},
+                                       {"answered_by",
+                                        maybe(text("Whose curve answers; null: there is none."))}} +
+                                  figures(evidence::kernel_figures())))},
+          {"notes", notes()}};
+}
+
 Keys model_keys() {
   const Json launch = object_of({{"name", text()},
                                  {"part", text()},
@@ -522,6 +538,7 @@ constexpr std::array kAnswers = {
     Answer{"plan-answer", "ridge plan", plan_keys},
     Answer{"reproduce-answer", "ridge reproduce", reproduce_keys},
     Answer{"ledger-answer", "ridge reproduce --measured", ledger_keys},
+    Answer{"kernels-answer", "ridge reproduce --kernels", kernels_keys},
     Answer{"fit-answer", "ridge fit", fit_keys},
     Answer{"sparsity-answer", "ridge sparsity", sparsity_keys},
     Answer{"model-answer", "ridge show MODEL", model_keys},

@@ -109,8 +109,9 @@ TEST_P(EmulatedAttention, FencesWhatItStoresForTheMatrixUnit) {
   expect_close(problem({150, 5, 64}, 16, 1, 64), 1, 5);
 }
 
-TEST_P(EmulatedAttention, FencesWhatItStoresForTheMatrixUnitInItsWidestInstance) {
+TEST_P(EmulatedAttention, FencesWhatItStoresForTheMatrixUnitInItsWiderInstances) {
   const Imitating imitating({.proxies = true});
+  expect_close(problem({150, 5, 64}, 16, 1, 128), 1, 5);
   expect_close(problem({150, 5, 64}, 16, 1, 256), 1, 5);
 }
 

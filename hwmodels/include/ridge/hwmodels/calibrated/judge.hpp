@@ -11,8 +11,10 @@
 namespace ridge::hw::calibrated {
 
 struct Judgment {
-  CurveKey key;             // of the measurements
-  std::string answered_by;  // the kernel whose curve answered; "several", or empty for no curve
+  CurveKey key;           // of the measurements
+  bool answered = false;  // otherwise there is no curve, and only `measurements` is known
+  // The kernel whose curve answers, which may have no name; "several".
+  std::string answered_by;
   std::int64_t measurements = 0;
   std::int64_t outside = 0;  // of them, outside the ranges of what answered
   // Of |predicted / measured - 1|, and the median of predicted / measured - 1.

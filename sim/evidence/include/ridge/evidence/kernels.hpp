@@ -1,0 +1,33 @@
+// Measurements of kernels beside a calibration that was not made from them.
+#pragma once
+
+#include "ridge/hwmodels/calibrated/judge.hpp"
+#include "ridge/view/figure.hpp"
+#include "ridge/view/output_format.hpp"
+
+#include <span>
+#include <string>
+#include <vector>
+
+namespace ridge::evidence {
+
+struct KernelLedger {
+  std::string calibration;
+  std::string chip;
+  std::vector<std::string> files;
+  std::string device;  // as the files name it; empty where they do not
+  std::vector<hw::calibrated::Judgment> rows;
+  // What was left aside, and what makes a row no prediction.
+  std::vector<std::string> notes;
+};
+
+// The figures of a row, once.
+[[nodiscard]] std::span<const view::Figure<hw::calibrated::Judgment>> kernel_figures();
+
+// `files` are CSV files, ridge-bench's JSON, or folders of them; `calibration` is a name or a path.
+// Throws UserError: docs/calibration.md lists the columns.
+[[nodiscard]] KernelLedger judge_kernels(std::span<const std::string> files,
+                                         const std::string& calibration);
+[[nodiscard]] std::string render(const KernelLedger& ledger, view::OutputFormat format);
+
+}  // namespace ridge::evidence

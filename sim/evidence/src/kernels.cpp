@@ -1,0 +1,202 @@
+#include "ridge/evidence/kernels.hpp"
+
+#include "ridge/base/error.hpp"
+#include "ridge/view/answer_json.hpp"
+#include "ridge/view/text_table.hpp"
+
+#include <array>
+#include <filesystem>
+#include <utility>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <nlohmann/json.hpp>
+
+namespace ridge::evidence {
+
+using hw::calibrated::Calibration;
+using hw::calibrated::Judgment;
+
+namespace {
+
+using KernelFigure = view::Figure<Judgment>;
+using Row = const Judgment&;
+
+double if_answered(Row row, double value) {
+  return row.answered ? value : view::kUnknown;
+}
+
+const std::array kFigures = {
+    KernelFigure{{"measurements", "/measurements", "rows", "", "measurements of the kernel",
+                  view::FigureKind::count},
+                 [](Row row) { return static_cast<double>(row.measurements); }},
+    KernelFigure{{"outside", "/outside", "outside", "",
+                  "of them outside the range of the curve that answers", view::FigureKind::count},
+                 [](Row row) { return if_answered(row, static_cast<double>(row.outside)); }},
+    KernelFigure{{"error_p50", "/error/p50", "p50", "", "median of |predicted / measured - 1|"},
+                 [](Row row) { return if_answered(row, row.p50); }},
+    KernelFigure{{"error_p90", "/error/p90", "p90", "",
+                  "what nine of ten of |predicted / measured - 1| are below"},
+                 [](Row row) { return if_answered(row, row.p90); }},
+    KernelFigure{
+        {"error_worst", "/error/worst", "worst", "", "largest of |predicted / measured - 1|"},
+        [](Row row) { return if_answered(row, row.worst); }},
+    KernelFigure{{"bias", "/bias", "bias", "",
+                  "median of predicted / measured - 1: above 0, predicted too slow"},
+                 [](Row row) { return if_answered(row, row.bias); }},
+    KernelFigure{{"within_interval", "/within_interval", "in 90 %\ninterval", "",
+                  "share within the 90 % interval that the curve states"},
+                 [](Row row) { return if_answered(row, row.coverage_90); }},
+};
+
+// A curve that was fitted to what it is judged by has seen the answers.
+void note_what_was_seen(const Calibration& calibration,
+                        const hw::calibrated::MeasurementSet& measurements,
+                        std::vector<std::string>& notes) {
+  for (const auto& file : measurements.files) {
+    const std::string name = std::filesystem::path(file.path).filename().string();
+    std::size_t curves = 0;
+    for (const auto& curve : calibration.curves) {
+      for (const auto& source : curve.sources) {
+        curves += std::filesystem::path(source.file).filename() == name ? 1U : 0U;
+      }
+    }
+    if (curves > 0) {
+      notes.push_back(fmt::format(
+          "{}: {} of the calibration's curves name a file so called as what they were fitted to; "
+          "if it is this one, their errors are of what the fit has seen. ridge show "
+          "calibrated:{} tells those of what it has not",
+          file.path, curves, calibration.name));
+    }
+  }
+}
+
+}  // namespace
+
+std::span<const KernelFigure> kernel_figures() {
+  return kFigures;
+}
+
+KernelLedger judge_kernels(std::span<const std::string> files, const std::string& calibration) {
+  const Calibration asked = hw::calibrated::load_calibration(calibration);
+  const auto measurements =
+      hw::calibrated::read_measurements(hw::calibrated::measurement_files(files));
+  KernelLedger ledger{.calibration = asked.name,
+                      .chip = asked.chip,
+                      .files = {},
+                      .device = measurements.device(),
+                      .rows = hw::calibrated::judge(measurements, asked),
+                      .notes = measurements.left_aside()};
+  for (const auto& file : measurements.files) ledger.files.push_back(file.path);
+  for (const Judgment& row : ledger.rows) {
+    if (!row.answered) {
+      ledger.notes.push_back(
+          fmt::format("{}: {} has no curve for it", row.key.slot(), ledger.calibration));
+    }
+  }
+  note_what_was_seen(asked, measurements, ledger.notes);
+  return ledger;
+}
+
+namespace {
+
+std::string named(const std::string& kernel) {
+  return kernel.empty() ? "no name" : kernel;
+}
+
+std::string percent(Row row, double value, const char* form = "{:.1f} %") {
+  return row.answered ? fmt::format(fmt::runtime(form), 100.0 * value) : "-";
+}
+
+std::string table(const KernelLedger& ledger) {
+  std::string out =
+      fmt::format("{}, fitted for {}, beside measurements", ledger.calibration, ledger.chip);
+  if (!ledger.device.empty()) out += fmt::format(" on {}", ledger.device);
+  out +=
+      "\n\np50, p90: of |predicted / measured - 1|; bias: its median with the sign, above 0\n"
+      "predicted too slow; outside: rows beyond the range of what answers\n\n";
+  view::TextTable text;
+  text.column("p50");
+  text.column("p90");
+  text.column("bias");
+  text.column("in 90 %\ninterval");
+  text.column("rows");
+  text.column("outside");
+  text.column("operator, the kernel measured, and the one that answers", view::Align::left);
+  std::string last;
+  for (const Judgment& row : ledger.rows) {
+    if (row.key.slot() != last) {
+      last = row.key.slot();
+      text.row({"", "", "", "", "", "", last});
+    }
+    std::string names = fmt::format("- {}", named(row.key.kernel));
+    if (!row.answered) {
+      names += ": no curve";
+    } else if (row.answered_by != row.key.kernel) {
+      names += fmt::format(": {}", named(row.answered_by));
+    }
+    text.row({percent(row, row.p50), percent(row, row.p90), percent(row, row.bias, "{:+.1f} %"),
+              percent(row, row.coverage_90, "{:.0f} %"), fmt::format("{}", row.measurements),
+              row.answered ? fmt::format("{}", row.outside) : "-", names});
+  }
+  out += text.text();
+  if (!ledger.notes.empty()) out += "\nNotes\n";
+  for (const auto& note : ledger.notes) {
+    std::string lead = "  ";
+    for (const auto& line : view::wrapped(note, view::output_width() - 4)) {
+      out += fmt::format("{}{}\n", std::exchange(lead, "    "), line);
+    }
+  }
+  return out;
+}
+
+std::string json(const KernelLedger& ledger) {
+  using Json = nlohmann::ordered_json;
+  Json rows = Json::array();
+  for (const Judgment& row : ledger.rows) {
+    Json entry{{"operator", name_of(row.key.family)},
+               {"format", name_of(row.key.format)},
+               {"head_dim", row.key.head_dim},
+               {"kernel", row.key.kernel},
+               {"answered_by", row.answered ? Json(row.answered_by) : Json()}};
+    view::put_figures(view::figure_values(kernel_figures(), row), entry);
+    rows.push_back(std::move(entry));
+  }
+  return view::answer_text({{"calibration", ledger.calibration},
+                            {"chip", ledger.chip},
+                            {"files", ledger.files},
+                            {"device", ledger.device},
+                            {"rows", rows},
+                            {"notes", ledger.notes}});
+}
+
+std::string csv(const KernelLedger& ledger) {
+  std::vector<std::string> header{"operator", "format", "head_dim", "kernel", "answered_by"};
+  for (const auto& figure : kFigures) header.emplace_back(figure.spec.name);
+  std::string out = view::csv_line(header) + "\n";
+  for (const Judgment& row : ledger.rows) {
+    std::vector<std::string> cells{
+        std::string(name_of(row.key.family)), std::string(name_of(row.key.format)),
+        fmt::format("{}", row.key.head_dim), row.key.kernel, row.answered_by};
+    const auto values = view::csv_cells(view::figure_values(kernel_figures(), row));
+    cells.insert(cells.end(), values.begin(), values.end());
+    out += view::csv_line(cells) + "\n";
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string render(const KernelLedger& ledger, view::OutputFormat format) {
+  switch (format) {
+    case view::OutputFormat::csv:
+      return csv(ledger);
+    case view::OutputFormat::json:
+      return json(ledger);
+    case view::OutputFormat::table:
+      break;
+  }
+  return table(ledger);
+}
+
+}  // namespace ridge::evidence
