@@ -118,8 +118,9 @@ void add_reproduce_command(CLI::App& app) {
         "  ridge reproduce {0}\n"
         "  ridge reproduce {0} --format json -o cells.json\n"
         "  ridge reproduce {0} --measured\n"
-        "  ridge reproduce --kernels gemm.csv --calibration h200",
-        evidence::reproduction_names().front(), fmt::join(evidence::reproduction_names(), ", "));
+        "  ridge reproduce --kernels gemm.csv --calibration {2}",
+        evidence::reproduction_names().front(), fmt::join(evidence::reproduction_names(), ", "),
+        hw::calibrated::calibration_names().front());
   });
   command->callback([options] { run_reproduce(*options); });
 }
