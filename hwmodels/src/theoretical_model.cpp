@@ -12,6 +12,18 @@ std::string_view name_of(Resource resource) {
   return kNames[static_cast<std::size_t>(resource)];
 }
 
+ChipSpec faster(ChipSpec chip, const Faster& what) {
+  const auto times = [](auto& fact, double factor) {
+    if (fact.value) *fact.value *= factor;
+  };
+  for (auto& rate : chip.matrix_rate) times(rate, what.matrix);
+  times(chip.power, what.matrix);
+  times(chip.memory_bandwidth, what.memory);
+  times(chip.scale_up_bandwidth, what.scale_up);
+  times(chip.nic_bandwidth, what.network);
+  return chip;
+}
+
 namespace {
 
 class TheoreticalModel final : public KernelModel {
@@ -47,6 +59,10 @@ class TheoreticalModel final : public KernelModel {
     return timing;
   }
 
+  [[nodiscard]] std::unique_ptr<KernelModel> on_faster(const Faster& what) const override {
+    return theoretical_model(faster(chip_, what));
+  }
+
   [[nodiscard]] const ChipSpec& chip() const override { return chip_; }
   [[nodiscard]] std::string provenance() const override { return "theory"; }
 
@@ -72,6 +88,12 @@ class AssumedModel final : public KernelModel {
     timing.time = assumed_.launch + work;
     if (assumed_.launch > work) timing.bound = Resource::launch;
     return timing;
+  }
+
+  [[nodiscard]] std::unique_ptr<KernelModel> on_faster(const Faster& what) const override {
+    AssumedKernels assumed = assumed_;
+    assumed.launch /= what.launch;
+    return assumed_model(faster(chip(), what), assumed);
   }
 
   [[nodiscard]] const ChipSpec& chip() const override { return theory_.chip(); }

@@ -40,6 +40,7 @@ const std::vector<Answer> kAnswers = {
     {"ComparisonWithOneThatIsNotSplit",
      "compare-answer",
      {"simulate", "step3-2a2f-4k-fp8", "--samples", "0", "--compare", "deepseek-v3-ep128-4k"}},
+    {"Explanation", "explain-answer", {"explain", "step3-2a2f-4k-fp8"}},
     {"RateSearch", "rate-answer", {"simulate", "trace-replay", "--largest-rate"}},
     {"Sweep", "sweep-answer", {"sweep", "sweep-afd-micro-batches"}},
     {"SweepWithReferences", "sweep-answer", {"sweep", "sweep-mfa-heads"}},

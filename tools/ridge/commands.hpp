@@ -12,6 +12,7 @@ void add_calibrate_command(CLI::App& app);
 void add_check_command(CLI::App& app);
 void add_completion_command(CLI::App& app);
 void add_cost_command(CLI::App& app);
+void add_explain_command(CLI::App& app);
 void add_fit_command(CLI::App& app);
 void add_import_command(CLI::App& app);
 void add_list_command(CLI::App& app);

@@ -158,6 +158,30 @@ class CalibratedModel final : public KernelModel {
     return words;
   }
 
+  [[nodiscard]] std::optional<double> held_out_error(const models::Operator& op) const override {
+    std::optional<double> error;
+    ask(op, [&](const auto& asked) {
+      if constexpr (requires { asked.slot; }) {
+        const auto& held_out = fastest(asked.slot->usable, asked).curve->held_out;
+        if (held_out.measurements > 0) error = held_out.p50;
+      }
+    });
+    return error;
+  }
+
+  [[nodiscard]] std::unique_ptr<KernelModel> on_faster(const Faster& what) const override {
+    const ChipSpec chip = faster(chip_, what);
+    Calibration moved = calibrated::moved(calibration_, chip_, chip);
+    for (Curve& curve : moved.curves) {
+      const auto info = calibrated::parameters_of(curve.fitted);
+      const auto values = calibrated::values_of(curve.fitted);
+      for (std::size_t j = 0; j < values.size(); ++j) {
+        if (info[j].name == "launch_us") values[j] /= what.launch;
+      }
+    }
+    return std::make_unique<CalibratedModel>(chip, std::move(moved));
+  }
+
   [[nodiscard]] const ChipSpec& chip() const override { return chip_; }
 
   [[nodiscard]] std::vector<TimePart> explain(const models::Operator& op) const override {
@@ -313,7 +337,8 @@ class CalibratedModel final : public KernelModel {
     return {.time = Seconds{said.estimate.us * asked.part * said.curve->factor * stray * 1e-6},
             .bound = said.estimate.bound,
             .error = said.curve->standard_error() + outside,
-            .within_range = within};
+            .within_range = within,
+            .octaves_outside = said.octaves_outside};
   }
 
   template <typename A>

@@ -266,13 +266,7 @@ double transfer_error(const ChipSpec& from, const ChipSpec& to, bool on_the_wire
                              folds(ratio(to.compute_units, from.compute_units) / memory));
 }
 
-Calibration transferred(const Calibration& calibration, const ChipSpec& from, const ChipSpec& to) {
-  if (from.generation.empty() || from.generation != to.generation) {
-    throw UserError(fmt::format(
-        "the calibration \"{}\" was made on {} ({}); {} is of another generation ({}), whose "
-        "kernels differ by more than data-sheet ratios",
-        calibration.name, from.name, from.generation, to.name, to.generation));
-  }
+Calibration moved(Calibration calibration, const ChipSpec& from, const ChipSpec& to) {
   Move move{.ratios = {}, .from = machine_of(from), .to = machine_of(to)};
   Ratios& ratios = move.ratios;
   ratios.memory = ratio(to.memory_bandwidth, from.memory_bandwidth);
@@ -283,16 +277,29 @@ Calibration transferred(const Calibration& calibration, const ChipSpec& from, co
   ratios.power_demand =
       ratio(to.matrix_rate[bf16], from.matrix_rate[bf16]) / ratio(to.power, from.power);
 
-  Calibration result = calibration;
-  result.chip = to.name;
-  result.machine = move.to;
-  for (Curve& curve : result.curves) {
+  calibration.chip = to.name;
+  calibration.machine = move.to;
+  for (Curve& curve : calibration.curves) {
     const auto info = parameters_of(curve.fitted);
     const auto values = values_of(curve.fitted);
     for (std::size_t j = 0; j < values.size(); ++j) {
       values[j] = move(info[j], values[j], curve.key.format);
     }
     if (from.compute_units.value != to.compute_units.value) curve.residual = {};
+  }
+  return calibration;
+}
+
+Calibration transferred(const Calibration& calibration, const ChipSpec& from, const ChipSpec& to) {
+  if (from.generation.empty() || from.generation != to.generation) {
+    throw UserError(fmt::format(
+        "the calibration \"{}\" was made on {} ({}); {} is of another generation ({}), whose "
+        "kernels differ by more than data-sheet ratios",
+        calibration.name, from.name, from.generation, to.name, to.generation));
+  }
+  Calibration result = moved(calibration, from, to);
+  for (Curve& curve : result.curves) {
+    const auto info = parameters_of(curve.fitted);
     const bool on_the_wire = std::any_of(info.begin(), info.end(), [](const ParameterInfo& each) {
       return each.role == Role::scale_up_rate;
     });

@@ -30,18 +30,6 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::size_t kTraceRecords = 2'000'000;
 
-// The context that a request typically brings.
-double usual_context(const decode::Workload& workload) {
-  using Kind = decode::LengthDistribution::Kind;
-  if (workload.kind == decode::Workload::Kind::trace) {
-    double sum = 0.0;
-    for (const auto& request : workload.trace) sum += static_cast<double>(request.context_tokens);
-    return sum / static_cast<double>(workload.trace.size());
-  }
-  const auto& context = workload.context;
-  return context.kind == Kind::uniform ? 0.5 * (context.min + context.max) : context.tokens;
-}
-
 // Tells `ask(role, block, layers, operators)` of every kind of block: what it launches at the mean
 // batch of the run.
 template <typename Ask>
@@ -162,6 +150,17 @@ std::optional<Seconds> floor_of(decode::SimulationInput input) {
 }
 
 }  // namespace
+
+double usual_context(const decode::Workload& workload) {
+  using Kind = decode::LengthDistribution::Kind;
+  if (workload.kind == decode::Workload::Kind::trace) {
+    double sum = 0.0;
+    for (const auto& request : workload.trace) sum += static_cast<double>(request.context_tokens);
+    return sum / static_cast<double>(workload.trace.size());
+  }
+  const auto& context = workload.context;
+  return context.kind == Kind::uniform ? 0.5 * (context.min + context.max) : context.tokens;
+}
 
 std::string kernel_provenance(const decode::Deployment& d) {
   std::vector<std::string> all;

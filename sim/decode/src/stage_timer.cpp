@@ -130,15 +130,18 @@ std::size_t StageTimer::RankTimeHash::operator()(const RankTime& key) const {
   return hash;
 }
 
-Seconds StageTimer::total(const hw::KernelModel& kernels, bool behind_all_reduce) const {
+Seconds StageTimer::total(const hw::KernelModel& kernels, bool behind_all_reduce) {
   const Execution& how = deployment_.execution;
+  Launches launched;
   Seconds sum;
   Seconds beside;       // kernels of the shared experts
   Seconds beside_work;  // what they ask of the roofline
   for (const auto& op : scratch_) {
     if (how.all_reduce_with_norm && behind_all_reduce && is_residual_norm(op)) continue;
-    Seconds time = kernels.time(op).time;
+    const hw::Timing timing = kernels.time(op);
+    Seconds time = timing.time;
     if (time > how.launch_overlap) time -= how.launch_overlap;
+    if (watched_ != nullptr) launched.kernels.push_back({op, timing});
     if (how.shared_experts_beside && is_of_shared_experts(op)) {
       beside += time;
       beside_work += roofline(op, kernels.chip());
@@ -146,7 +149,12 @@ Seconds StageTimer::total(const hw::KernelModel& kernels, bool behind_all_reduce
       sum += time;
     }
   }
-  return std::max(sum + std::min(beside_work, beside), beside);
+  const Seconds all = std::max(sum + std::min(beside_work, beside), beside);
+  if (watched_ != nullptr && all > watched_->time) {
+    launched.time = all;
+    *watched_ = std::move(launched);
+  }
+  return all;
 }
 
 // What an exchange's kernels take of each GPU, at the tokens at hand; nothing where there is none.
@@ -543,6 +551,11 @@ void StageTimer::time(std::span<const GroupBatch> groups, StepTimes& times) {
   for (WorkId w = 0; w < works.size(); ++w) {
     const std::span<double> ranks(times.rank_seconds.data() + first_rank_[w],
                                   first_rank_[w + 1] - first_rank_[w]);
+    if (launches_ != nullptr) {
+      watched_ = &(*launches_)[w];
+      // Each work is looked at for itself.
+      rank_times_.clear();
+    }
     std::visit(
         [&](const auto& work) {
           if constexpr (std::is_same_v<std::decay_t<decltype(work)>, Message>) {
@@ -566,6 +579,15 @@ void StageTimer::time(std::span<const GroupBatch> groups, StepTimes& times) {
     times.rank_sum[w] = std::accumulate(ranks.begin(), ranks.end(), 0.0);
     times.slowest[w] = des::SimTime::from(Seconds{*std::max_element(ranks.begin(), ranks.end())});
   }
+}
+
+std::vector<Launches> StageTimer::launches(std::span<const GroupBatch> groups, StepTimes& times) {
+  std::vector<Launches> all(graph_.works().size());
+  launches_ = &all;
+  time(groups, times);
+  launches_ = nullptr;
+  watched_ = nullptr;
+  return all;
 }
 
 }  // namespace ridge::decode

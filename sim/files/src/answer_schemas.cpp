@@ -231,6 +231,44 @@ Keys compare_keys() {
                        "Why the split one delivers more per GPU, or less."))};
 }
 
+Keys explain_keys() {
+  const Json launched = object_of(
+      {{"name", text()},
+       {"kernel", maybe(text("That it was measured as."))},
+       {"us", number("Mean over the layers.")},
+       {"bound", text("What it waits for.")},
+       {"error", number("Relative standard error, of the worst layer; 0 of theory.")},
+       {"held_out_error",
+        maybe(number("Of the kernel: the median of shapes that its fit had not seen."))},
+       {"doublings_outside", number("Of the shapes that its fit had seen, of the worst layer.")}});
+  const Json part = object_of({{"stage", text()},
+                               {"pool", text("Where it runs; of a message, which it leaves.")},
+                               {"of", text("The block of the model, or what moves.")},
+                               {"layers", whole()},
+                               {"us", number("Mean over the layers, where it takes longest.")},
+                               {"operators", list(launched)}});
+  const Json what_if = object_of(
+      {{"what", text()},
+       {"is_operator", truth()},
+       {"tpot_ms", number()},
+       {"change", number("Of the mean TPOT: below 0 where it is less.")},
+       {"moves_bottleneck_at",
+        maybe(number("How many times as fast, to a percent; null where it was not found, and "
+                     "not looked for of operators and arrivals."))},
+       {"moves_bottleneck_to", maybe(text("The stage."))}});
+  return {{"scenario", text("Its name.")},
+          {"title", text()},
+          {"provenance", provenance()},
+          {"link_provenance", text("What the times of exchanges rest on.")},
+          {"tpot_ms", number("Mean.")},
+          {"bottleneck", text("The stage that most of the critical path goes to.")},
+          {"bottleneck_share", number("Of the critical path.")},
+          {"faster", number("How many times as fast each thing is that is tried.")},
+          {"parts", list(part, "Of a step of one micro-batch.")},
+          {"what_ifs", list(what_if, "What helps most first.")},
+          {"warnings", list(text())}};
+}
+
 Keys rate_keys() {
   Keys one = {{"requests_per_second", number()}, {"holds", truth("Whether the SLA is met.")}};
   for (const char* name :
@@ -534,6 +572,7 @@ constexpr std::array kAnswers = {
              return Keys{{"simulation", object_of(simulate_keys())}};
            }},
     Answer{"rate-answer", "ridge simulate --largest-rate", rate_keys},
+    Answer{"explain-answer", "ridge explain", explain_keys},
     Answer{"sweep-answer", "ridge sweep", sweep_keys},
     Answer{"plan-answer", "ridge plan", plan_keys},
     Answer{"reproduce-answer", "ridge reproduce", reproduce_keys},

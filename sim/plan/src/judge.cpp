@@ -1,15 +1,18 @@
 #include "ridge/plan/judge.hpp"
 
+#include "ridge/base/parallel.hpp"
 #include "ridge/plan/bounds.hpp"
 
 #include <algorithm>
+#include <atomic>
 
 namespace ridge::plan {
 
 using decode::KernelDraw;
 
-Judge::Judge(const Stocktaking& stock, const Structure& structure, std::vector<KernelDraw> draws)
-    : stock_(stock), structure_(structure) {
+Judge::Judge(const Stocktaking& stock, const Structure& structure, std::vector<KernelDraw> draws,
+             unsigned threads)
+    : stock_(stock), structure_(structure), threads_(threads) {
   const decode::SimulationInput input = stock.input_of(structure, 1);
   KernelDraw& as_fitted = draws_.emplace_back();
   for (const auto& pool : input.deployment.pools) as_fitted.kernels.push_back(pool.kernels);
@@ -90,11 +93,16 @@ std::vector<Verdict> Judge::drawn_verdicts(std::int64_t requests, Seconds limit,
   if (structure_.schedule == decode::Schedule::cyclic) {
     for (const Seconds step : steps().step_times(times)) out.push_back({step, step});
   } else {
-    may_be_within = samples;
-    for (std::size_t d = 1; d <= samples; ++d) {
-      out.push_back(simulated(draws_[d], requests));
-      if (out.back().tpot > limit && --may_be_within < wanted) return {};
-    }
+    out.resize(samples);
+    std::atomic<std::size_t> late{0};
+    parallel_for(threads_, samples, [&] {
+      return [&](std::size_t i) {
+        out[i] = simulated(draws_[i + 1], requests);
+        if (out[i].tpot > limit) ++late;
+        return samples - late >= wanted;
+      };
+    });
+    if (samples - late < wanted) return {};
   }
   const auto within = std::count_if(out.begin(), out.end(),
                                     [&](const Verdict& verdict) { return verdict.tpot <= limit; });

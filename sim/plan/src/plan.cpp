@@ -1,5 +1,6 @@
 #include "ridge/plan/plan.hpp"
 
+#include "ridge/answer/explanation.hpp"
 #include "ridge/base/error.hpp"
 #include "ridge/base/format.hpp"
 #include "ridge/base/parallel.hpp"
@@ -25,36 +26,8 @@ double tokens_per_second(const Structure& s, std::int64_t requests, const Verdic
 std::string binding(const Ranked& ranked) {
   if (ranked.choice.requests == ranked.choice.most_requests) return "KV memory";
   if (ranked.more_would_hold) return "more is worth less";
-  const auto& result = ranked.report.result;
-  std::size_t most = 0;
-  const auto on_path = [&](std::size_t stage) {
-    return result.critical_service[stage] + result.critical_queue[stage];
-  };
-  for (std::size_t stage = 1; stage < decode::kStages; ++stage) {
-    if (on_path(stage) > on_path(most)) most = stage;
-  }
-  return fmt::format("SLA: {}", name_of(static_cast<decode::Stage>(most)));
+  return fmt::format("SLA: {}", name_of(answer::bottleneck_of(ranked.report.result)));
 }
-
-// Kernels of some parts of a layer, faster than they are.
-class FasterKernels final : public hw::KernelModel {
- public:
-  FasterKernels(std::shared_ptr<const hw::KernelModel> kernels, bool (*faster)(models::Part),
-                double share)
-      : kernels_(std::move(kernels)), faster_(faster), share_(share) {}
-  [[nodiscard]] hw::Timing time(const models::Operator& op) const override {
-    hw::Timing timing = kernels_->time(op);
-    if (faster_(op.part)) timing.time *= share_;
-    return timing;
-  }
-  [[nodiscard]] const hw::ChipSpec& chip() const override { return kernels_->chip(); }
-  [[nodiscard]] std::string provenance() const override { return kernels_->provenance(); }
-
- private:
-  std::shared_ptr<const hw::KernelModel> kernels_;
-  bool (*faster_)(models::Part);
-  double share_;
-};
 
 class Planner {
  public:
@@ -102,46 +75,57 @@ class Planner {
         std::ceil(goal.confidence * static_cast<double>(plan_.samples) - 1e-9));
     std::atomic<std::size_t> done{0};
     std::atomic<std::size_t> judged{0};
-    parallel_for(options_.threads, plan_.ranking.size(), [&] {
+    const auto draw_of = [&](Ranked& ranked, unsigned threads) {
+      Choice& choice = ranked.choice;
+      Judge judge(stock(), choice.structure, draws.of(choice.structure), threads);
+      ranked.enough = false;
+      for (const auto& [at_most, requests] : batches(judge, choice)) {
+        if ((ranked.enough && at_most < worth(ranked)) || stopped()) break;
+        const Verdict as_fitted = judge.verdict(requests);
+        const double tokens = tokens_per_second(choice.structure, requests, as_fitted);
+        if (as_fitted.tpot > goal.sla_tpot || !worth_anything(choice.structure, tokens)) continue;
+        if (ranked.enough && value_of(stock(), choice.structure, tokens) <= worth(ranked)) {
+          continue;
+        }
+        auto verdicts = judge.drawn_verdicts(requests, goal.sla_tpot, wanted);
+        ++judged;
+        if (verdicts.empty()) continue;
+        ranked.enough = true;
+        ranked.draws = std::move(verdicts);
+        choice.requests = requests;
+        choice.verdict = as_fitted;
+        choice.tokens_per_second = tokens;
+      }
+      if (!ranked.enough && !stopped()) ranked.draws = judge.drawn_verdicts(choice.requests);
+      if (ranked.enough && choice.requests < choice.most_requests && !stopped()) {
+        ranked.more_would_hold =
+            judge.verdict(choice.requests + 1).tpot <= goal.sla_tpot &&
+            !judge.drawn_verdicts(choice.requests + 1, goal.sla_tpot, wanted).empty();
+      }
+      const auto within =
+          std::count_if(ranked.draws.begin(), ranked.draws.end(),
+                        [&](const Verdict& verdict) { return verdict.tpot <= goal.sla_tpot; });
+      ranked.sla_share = static_cast<double>(within) / static_cast<double>(plan_.samples);
+      if (options_.progress) {
+        options_.progress(static_cast<double>(++done) / static_cast<double>(plan_.ranking.size()),
+                          "drawing calibrations");
+      }
+    };
+    // Cycle ratios are found of all draws together. Simulations take longer: the draws of one
+    // deployment are spread over the threads, so that none is left alone with the longest.
+    std::vector<Ranked*> by_cycle;
+    std::vector<Ranked*> simulated;
+    for (Ranked& ranked : plan_.ranking) {
+      const bool cyclic = ranked.choice.structure.schedule == decode::Schedule::cyclic;
+      (cyclic ? by_cycle : simulated).push_back(&ranked);
+    }
+    parallel_for(options_.threads, by_cycle.size(), [&] {
       return [&](std::size_t i) {
-        Ranked& ranked = plan_.ranking[i];
-        Choice& choice = ranked.choice;
-        Judge judge(stock(), choice.structure, draws.of(choice.structure));
-        ranked.enough = false;
-        for (const auto& [at_most, requests] : batches(judge, choice)) {
-          if ((ranked.enough && at_most < worth(ranked)) || stopped()) break;
-          const Verdict as_fitted = judge.verdict(requests);
-          const double tokens = tokens_per_second(choice.structure, requests, as_fitted);
-          if (as_fitted.tpot > goal.sla_tpot || !worth_anything(choice.structure, tokens)) continue;
-          if (ranked.enough && value_of(stock(), choice.structure, tokens) <= worth(ranked)) {
-            continue;
-          }
-          auto verdicts = judge.drawn_verdicts(requests, goal.sla_tpot, wanted);
-          ++judged;
-          if (verdicts.empty()) continue;
-          ranked.enough = true;
-          ranked.draws = std::move(verdicts);
-          choice.requests = requests;
-          choice.verdict = as_fitted;
-          choice.tokens_per_second = tokens;
-        }
-        if (!ranked.enough && !stopped()) ranked.draws = judge.drawn_verdicts(choice.requests);
-        if (ranked.enough && choice.requests < choice.most_requests && !stopped()) {
-          ranked.more_would_hold =
-              judge.verdict(choice.requests + 1).tpot <= goal.sla_tpot &&
-              !judge.drawn_verdicts(choice.requests + 1, goal.sla_tpot, wanted).empty();
-        }
-        const auto within =
-            std::count_if(ranked.draws.begin(), ranked.draws.end(),
-                          [&](const Verdict& verdict) { return verdict.tpot <= goal.sla_tpot; });
-        ranked.sla_share = static_cast<double>(within) / static_cast<double>(plan_.samples);
-        if (options_.progress) {
-          options_.progress(static_cast<double>(++done) / static_cast<double>(plan_.ranking.size()),
-                            "drawing calibrations");
-        }
+        draw_of(*by_cycle[i], 1);
         return true;
       };
     });
+    for (Ranked* ranked : simulated) draw_of(*ranked, options_.threads);
     plan_.counts.draws = judged * static_cast<std::size_t>(plan_.samples);
     plan_.partial = plan_.partial || stopped();
     if (!plan_.partial) return;
@@ -322,7 +306,9 @@ class Planner {
         decode::KernelDraw draw{.kernels = {}, .seed = input.seed};
         for (const auto& pool : input.deployment.pools) {
           draw.kernels.push_back(
-              std::make_shared<const FasterKernels>(pool.kernels, faster, share));
+              hw::scaled_model(pool.kernels, [faster, share](const models::Operator& op) {
+                return faster(op.part) ? share : 1.0;
+              }));
         }
         const Verdict verdict =
             Judge(stock(), s, {draw}).drawn_verdicts(second.choice.requests).front();

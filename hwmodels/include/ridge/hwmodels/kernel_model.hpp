@@ -6,7 +6,9 @@
 #include "ridge/models/operator.hpp"
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,6 +27,9 @@ struct Timing {
   double error = 0.0;
   // False where a calibrated model was asked about a shape outside what it was fitted on.
   bool within_range = true;
+  // Doublings by which the shape leaves what its curve was fitted on, summed over its quantities; 0
+  // within it, and where there is no curve.
+  double octaves_outside = 0.0;
 };
 
 // A part of an operator's time; see KernelModel::explain().
@@ -33,6 +38,17 @@ struct TimePart {
   Seconds time;
 };
 inline constexpr std::string_view kPaddingPart = "query rows that pad the kernel's tile";
+
+// How many times as fast, as a chip might be built: the matrix units with the power that they then
+// need.
+struct Faster {
+  double memory = 1.0;
+  double matrix = 1.0;
+  double launch = 1.0;    // the overhead of each kernel
+  double scale_up = 1.0;  // links within a node
+  double network = 1.0;   // of the chip's network card
+};
+[[nodiscard]] ChipSpec faster(ChipSpec chip, const Faster& what);
 
 class KernelModel {
  public:
@@ -53,6 +69,16 @@ class KernelModel {
   // What a user should know of that choice: that another kernel is much faster. Empty mostly.
   [[nodiscard]] virtual std::string advice(const models::Operator& /*op*/) const { return {}; }
 
+  // Of shapes that the kernel's fit had not seen, the median of |predicted / measured - 1|; nothing
+  // where there is no such kernel.
+  [[nodiscard]] virtual std::optional<double> held_out_error(const models::Operator& /*op*/) const {
+    return std::nullopt;
+  }
+  // The same kernels on a chip that has more of something. Nothing where that cannot be told.
+  [[nodiscard]] virtual std::unique_ptr<KernelModel> on_faster(const Faster& /*what*/) const {
+    return nullptr;
+  }
+
   [[nodiscard]] virtual const ChipSpec& chip() const = 0;
   // "theory" or "calibrated (held-out error 4.2 %)": what stands beside every figure.
   [[nodiscard]] virtual std::string provenance() const = 0;
@@ -62,6 +88,11 @@ class KernelModel {
 // 4 of the Step-3 report. Needs the chip's memory bandwidth and a matrix rate; throws UserError
 // naming what is unknown.
 [[nodiscard]] std::unique_ptr<KernelModel> theoretical_model(ChipSpec chip);
+
+// The same kernels, each operator taking a share of its time.
+[[nodiscard]] std::shared_ptr<const KernelModel> scaled_model(
+    std::shared_ptr<const KernelModel> kernels,
+    std::function<double(const models::Operator&)> share);
 
 // What someone takes a chip's kernels to reach where none was measured.
 struct AssumedKernels {

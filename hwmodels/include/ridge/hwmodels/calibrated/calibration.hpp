@@ -66,6 +66,9 @@ void prefer(Calibration& calibration, const std::vector<std::string>& kernels);
 // UserError where the generations differ.
 [[nodiscard]] Calibration transferred(const Calibration& calibration, const ChipSpec& from,
                                       const ChipSpec& to);
+// Its times alone, moved in the same way, their errors as they were: what a chip would do that
+// nobody has built.
+[[nodiscard]] Calibration moved(Calibration calibration, const ChipSpec& from, const ChipSpec& to);
 // Whether a chip of the calibration's name has other figures than the calibration knows: it is a
 // part that does not exist yet, to which the curves are to be transferred from `sheet`, the chip of
 // that name as it ships. One that the calibration was made on itself is none, whatever the sheet

@@ -38,6 +38,17 @@ struct StepTimes {
   std::vector<double> payload_bytes;  // per work: of a message, whole instances
 };
 
+// What the slowest GPU of a work launches, one after the other. Sums over GPUs and exchanges that
+// the work waits for besides are the rest of its time.
+struct Launches {
+  struct Launch {
+    models::Operator op;
+    hw::Timing timing;
+  };
+  std::vector<Launch> kernels;
+  Seconds time;  // of the kernels
+};
+
 class StageTimer {
  public:
   // The deployment and the graph must outlive the timer.
@@ -48,6 +59,9 @@ class StageTimer {
   // groups: the batches of a replica's groups, instance by instance. Where rows are drawn, each
   // call draws anew.
   void time(std::span<const GroupBatch> groups, StepTimes& times);
+  // The same, and of each work, by its number, what it launches: nothing on links.
+  [[nodiscard]] std::vector<Launches> launches(std::span<const GroupBatch> groups,
+                                               StepTimes& times);
   // Draws as a timer of this seed that has not drawn yet, where experts are alike.
   void restart(std::uint64_t seed);
 
@@ -91,7 +105,7 @@ class StageTimer {
                                         bool returning = false) const;
   [[nodiscard]] double routed_share(const std::optional<RoutedShare>& routed) const;
   // Of the operators at hand; `behind_all_reduce`: the residual before them was added up over GPUs.
-  [[nodiscard]] Seconds total(const hw::KernelModel& kernels, bool behind_all_reduce) const;
+  [[nodiscard]] Seconds total(const hw::KernelModel& kernels, bool behind_all_reduce);
   using ExchangeKernels = Execution::ExchangeKernels;
   [[nodiscard]] Seconds on_gpu(Seconds ExchangeKernels::*part, const Batch& batch,
                                std::uint32_t queries) const;
@@ -119,6 +133,9 @@ class StageTimer {
   };
   std::unordered_map<RankTime, double, RankTimeHash> rank_times_;
   std::vector<double> own_;  // scratch of exchanges: copies that each rank sends
+  // Where launches are asked for: of each work, and of the one at hand.
+  std::vector<Launches>* launches_ = nullptr;
+  Launches* watched_ = nullptr;
 };
 
 }  // namespace ridge::decode

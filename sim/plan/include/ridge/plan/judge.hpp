@@ -29,9 +29,10 @@ struct Verdict {
 // Of one structure, by one thread at a time.
 class Judge {
  public:
-  // `draws`: what else the kernels may be, all of them other draws of the same calibrations.
+  // `draws`: what else the kernels may be, all of them other draws of the same calibrations; where
+  // they are simulated, on so many threads.
   Judge(const Stocktaking& stock, const Structure& structure,
-        std::vector<decode::KernelDraw> draws = {});
+        std::vector<decode::KernelDraw> draws = {}, unsigned threads = 1);
 
   // What no step is faster than, as fitted.
   [[nodiscard]] Seconds floor(std::int64_t requests);
@@ -52,6 +53,7 @@ class Judge {
 
   const Stocktaking& stock_;
   Structure structure_;
+  unsigned threads_;
   std::vector<decode::KernelDraw> draws_;  // the first: as fitted
   std::unique_ptr<decode::CyclicSteps> steps_;
   std::int64_t requests_timed_ = 0;  // of times_
