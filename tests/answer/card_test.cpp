@@ -17,12 +17,12 @@ namespace {
 using nlohmann::json;
 using testing::HasSubstr;
 
-class ModelCard : public testing::TestWithParam<std::string> {};
+class ModelCards : public testing::TestWithParam<std::string> {};
 
-INSTANTIATE_TEST_SUITE_P(Catalog, ModelCard, testing::ValuesIn(models::model_names()),
+INSTANTIATE_TEST_SUITE_P(Catalog, ModelCards, testing::ValuesIn(models::model_names()),
                          [](const auto& param) { return test::identifier_of(param.param); });
 
-TEST_P(ModelCard, OperatorsAddUpToTheDemandOfAToken) {
+TEST_P(ModelCards, OperatorsAddUpToTheDemandOfAToken) {
   const models::ModelSpec model = models::load_model(GetParam());
   const double context = 5000;
   const json card =
@@ -51,7 +51,7 @@ TEST_P(ModelCard, OperatorsAddUpToTheDemandOfAToken) {
   EXPECT_NEAR(cache, demand.cache.value(), 1e-9 * cache);
 }
 
-TEST_P(ModelCard, HoldsTheDerivedQuantities) {
+TEST_P(ModelCards, HoldsTheDerivedQuantities) {
   const models::ModelSpec model = models::load_model(GetParam());
   const json card = json::parse(model_card(model, {}, view::OutputFormat::json));
   EXPECT_EQ(card["kind"], "model");
@@ -60,6 +60,15 @@ TEST_P(ModelCard, HoldsTheDerivedQuantities) {
   EXPECT_EQ(card["kv_bytes_per_token"], model.cache_bytes_per_token().value());
   EXPECT_EQ(card["effective_rank"], model.effective_rank());
   EXPECT_EQ(card["layers"], model.layers());
+}
+
+// Half of 24 layers see the last 128 tokens alone: 1,024 values of a token in each layer, one byte
+// each, are 102 MB at 8K, and so 12.5 kB of it per token.
+TEST(ModelCard, TellsTheCacheOfSlidingWindowsAtTheContext) {
+  const std::string card =
+      model_card(models::load_model("gpt-oss-20b"), {}, view::OutputFormat::table);
+  EXPECT_NEAR(12.0 * 1024 * (8192 + 128), 102e6, 0.5e6);
+  EXPECT_THAT(card, HasSubstr("12.5 kB per token; 102 MB at 8K"));
 }
 
 TEST(ChipCard, MarksWhatIsUnknownOrUnconfirmed) {

@@ -269,7 +269,7 @@ std::vector<Proof> proofs() {
        {{"/deployment/drafting/acceptance_by_position", json::array({0.9})}},
        "",
        "wide"},
-      {"/deployment/schedule", {}, {{"/deployment/schedule", "cyclic"}}},
+      {"/deployment/schedule", {}, {{"/deployment/schedule", "fifo"}}},
       {"/network/model", fabric(nullptr, {}), {{"/network/model", "ports"}}},
       {"/network/copies", {}, {{"/network/copies", "per_node"}}, "", "wide"},
       {"/network/nodes_per_token",

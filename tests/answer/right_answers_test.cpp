@@ -1,10 +1,13 @@
 // Shipped models and chips in deployments whose figures were worked out by hand, to the percent.
 #include "ridge/answer/simulation_report.hpp"
+#include "ridge/base/error.hpp"
 #include "ridge/hwmodels/chip_spec.hpp"
+#include "source_tree.hpp"
 #include "temporary_file.hpp"
 
 #include <string>
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
@@ -122,6 +125,180 @@ TEST(RightAnswers, APoolsNicReachesTheCalibrationOfItsOwnChip) {
   };
   EXPECT_GT(tpot(12.5), 1.6 * tpot(50));
   EXPECT_LT(tpot(100), tpot(50));
+}
+
+// Two pools on roofline kernels and ideal links, a steady batch.
+json split(const char* model, const char* chip, int attentions, int ffns, int gpus_per_ffn,
+           int tensor_parallel, int requests, int context) {
+  json out = wide(model, chip, 8, requests, context);
+  const auto pool = [&](int instances, int gpus) {
+    return json{{"instances", instances},
+                {"gpus_per_instance", gpus},
+                {"chip", chip},
+                {"kernel_model", "theoretical"}};
+  };
+  json ffn = pool(ffns, gpus_per_ffn);
+  ffn["ffn_tensor_parallel"] = tensor_parallel;
+  ffn["ffn_expert_parallel"] = ffns * gpus_per_ffn / tensor_parallel;
+  out["deployment"]["strategy"] = "afd";
+  out["deployment"]["pools"] = {{"attention", pool(attentions, 8)}, {"ffn", ffn}};
+  return out;
+}
+// Every GPU a slice of every layer.
+json sliced(const char* model, const char* chip, int gpus, int requests, int context) {
+  json out = wide(model, chip, gpus, 1, context);
+  out["deployment"]["strategy"] = "tensor_parallel";
+  out["deployment"]["pools"]["gpus"].update({{"attention_tensor_parallel", gpus},
+                                             {"ffn_tensor_parallel", gpus},
+                                             {"ffn_expert_parallel", 1}});
+  out["workload"].erase("requests_per_gpu");
+  out["workload"]["requests"] = requests;
+  return out;
+}
+json with_cache(json document, const char* precision) {
+  document["deployment"]["attention_precision"] = {{"cache", precision}, {"compute", precision}};
+  return document;
+}
+double tpot_ms(const SimulationReport& report) {
+  return 1e3 * report.result.mean_tpot.value();
+}
+double kv_bytes_per_token(const SimulationReport& report, double tokens) {
+  return report.result.kv_filled * report.memory.pools[0].kv_budget.value() / tokens;
+}
+double service_ms(const SimulationReport& report, decode::Stage stage) {
+  const auto& r = report.result;
+  return 1e3 * r.critical_service[static_cast<std::size_t>(stage)] /
+         static_cast<double>(r.critical_steps);
+}
+
+// In the order in which work becomes ready, Step-3 on four attention and two FFN instances locks
+// into another pattern when the FFN's chip is a tenth faster: 39.00 ms become 42.39. The order of
+// closed loops is fixed, and close to the better of the two with either chip.
+TEST(RightAnswers, AFasterFfnMakesNoStepSlower) {
+  const auto order = [](double faster, const char* schedule) {
+    json document = split("step-3", "h800", 4, 2, 8, 8, 192, 8192);
+    document["deployment"]["micro_batches"] = 3;
+    document["measurement"] = {{"warmup_steps", 4}, {"steps", 16}};
+    if (schedule != nullptr) document["deployment"]["schedule"] = schedule;
+    json chip = json::parse(test::source_text("hwmodels/data/chips/h800.json"));
+    for (json& rate : chip["matrix_rate"]) {
+      if (rate["value"].is_number()) rate["value"] = rate["value"].get<double>() * faster;
+    }
+    json& memory = chip["memory_bandwidth_TBps"]["value"];
+    memory = memory.get<double>() * faster;
+    document["deployment"]["pools"]["ffn"]["chip"] = chip;
+    return tpot_ms(answer_to(document));
+  };
+  EXPECT_NEAR(order(1.0, "fifo"), 39.00, 0.01);
+  EXPECT_NEAR(order(1.1, "fifo"), 42.39, 0.01);
+  EXPECT_LT(order(1.0, nullptr), 39.00 * 1.002);
+  EXPECT_LE(order(1.1, nullptr), order(1.0, nullptr));
+  EXPECT_EQ(order(1.1, nullptr), order(1.1, "cyclic"));
+}
+
+TEST(RightAnswers, FewerLiveExpertsThanATokenChoosesAreRefused) {
+  json document = wide("mixtral-8x7b", "h100", 8, 64, 1024);
+  document["noise"]["experts"] = {{"popularity", "shares"}, {"shares", {1, 0, 0, 0, 0, 0, 0, 0}}};
+  EXPECT_THAT([&] { (void)answer_to(document); },
+              testing::ThrowsMessage<UserError>(testing::HasSubstr("at least 2 shares above 0")));
+}
+
+// Links of 10 GB/s take the same wherever it is said that they have so much.
+TEST(RightAnswers, APoolsLinksCountAsItsChipsDo) {
+  json document = with_cache(sliced("qwen3-235b-a22b", "h20", 8, 128, 8192), "bf16");
+  document["deployment"]["collectives"] = "kernel_model";
+  json& pool = document["deployment"]["pools"]["gpus"];
+  pool["kernel_model"] = "calibrated:h800";
+  const double as_built = tpot_ms(answer_to(document));
+  json chip = json::parse(test::source_text("hwmodels/data/chips/h20.json"));
+  chip["scale_up_bandwidth_GBps"]["value"] = 10;
+  json by_chip = document;
+  by_chip["deployment"]["pools"]["gpus"]["chip"] = chip;
+  pool["scale_up_bandwidth_GBps"] = 10;
+  EXPECT_NEAR(tpot_ms(answer_to(document)), tpot_ms(answer_to(by_chip)), 1e-9);
+  EXPECT_GT(tpot_ms(answer_to(document)), 1.5 * as_built);
+}
+
+// Each of eight GPUs has received an eighth of the 2,048 tokens over its rail, and needs those of
+// its own 16 experts: of 256 tokens from each of seven peers the 0.408 that chose one of them, and
+// the results back, over links of 200 GB/s, in 58 layers.
+TEST(RightAnswers, ExpertsSplitWithinAnInstanceFetchTheirTokens) {
+  json document = split("deepseek-v3", "h800", 4, 2, 8, 1, 64, 1024);
+  document["noise"] = {{"expert_rows", "expected"}};
+  const SimulationReport report = answer_to(document);
+  const double copies = 256 * 7 * 0.408;
+  const double by_hand = 58 * copies * (7168 + 56 * 4 + 8 * 8 + 2 * 7168) / 200e9 * 1e3;
+  EXPECT_NEAR(service_ms(report, decode::Stage::scale_up), by_hand, 0.01 * by_hand);
+  EXPECT_NEAR(tpot_ms(report), 30.1, 0.2);
+}
+
+// Eight GPUs that share an output projection of 16,384 x 7,168 in 61 layers keep an eighth of it
+// each.
+TEST(RightAnswers, RowsOfASharedOutputProjectionAreHeldOnce) {
+  json document = split("step-3", "h800", 2, 2, 8, 8, 128, 4096);
+  const double whole = answer_to(document).memory.pools[0].weights.value();
+  document["deployment"]["pools"]["attention"]["output_parallel"] = 8;
+  const double shared = answer_to(document).memory.pools[0].weights.value();
+  EXPECT_NEAR(whole - shared, 61.0 * 16384 * 7168 * 7 / 8, 1.0);
+  EXPECT_NEAR(shared, 4.52e9, 0.01e9);
+}
+
+// 4,096 requests through the two uplinks of the narrower leaf: 2 x 50 GB/s over 8 each way.
+TEST(RightAnswers, TheNarrowerLeafPacesUnequalInstances) {
+  json document = split("mixtral-8x7b", "h800", 1, 1, 2, 1, 512, 1024);
+  document["network"]["model"] = "max_min_fair";
+  document["network"]["fabric"] = {
+      {"nodes_per_leaf", 1}, {"spines", 1}, {"oversubscription", 8}, {"hop_latency_us", 0}};
+  const double uplinks = 2 * 50e9 / 8;
+  const double by_hand = 32 * 4096 * (4096 + 32 * 4 + 2 * 8 + 2 * 4096) / uplinks * 1e3;
+  EXPECT_NEAR(service_ms(answer_to(document), decode::Stage::network), by_hand, 1e-3 * by_hand);
+}
+
+// As served in FP8, DeepSeek-V3.2 keeps 656 bytes of latent (512 values, 4 scales, 64 rotary values
+// in BF16) and 132 of index key (128 values, a scale) for a token of each of 61 layers, on every
+// GPU of the group. Its forerunner in BF16 keeps 576 values, and fits on eight H20.
+TEST(RightAnswers, LatentCachesHoldWhatIsServed) {
+  const double tokens = 64.0 * 4096;
+  EXPECT_NEAR(kv_bytes_per_token(answer_to(sliced("deepseek-v3.2", "h200", 8, 64, 4096)), tokens),
+              61 * (656 + 132), 1e-3);
+  const SimulationReport latent =
+      answer_to(with_cache(sliced("deepseek-v3", "h20", 8, 8, 4096), "bf16"));
+  EXPECT_NEAR(kv_bytes_per_token(latent, 8.0 * 4096), 61 * 576 * 2, 1e-3);
+}
+
+// One module run twice, each draft accepted with 0.85 if the one before it was.
+TEST(RightAnswers, TwoDraftsOfOneModuleGiveTwoAndAHalfTokens) {
+  json document = sliced("deepseek-v3", "h200", 8, 8, 2048);
+  document["deployment"]["drafting"] = {{"tokens", 2}, {"acceptance", 0.85}};
+  document["measurement"] = {{"warmup_steps", 1}, {"steps", 2000}};
+  const auto result = answer_to(document).result;
+  const double per_step = static_cast<double>(result.tokens) / (2000.0 * 8);
+  EXPECT_NEAR(per_step, 1 + 0.85 + 0.85 * 0.85, 0.02);
+}
+
+TEST(RightAnswers, BatchesAreWhatEnginesHold) {
+  EXPECT_EQ(answer_to(sliced("deepseek-v3", "h200", 8, 1, 2048)).result.mean_requests, 1.0);
+  json seven = wide("deepseek-v3", "h200", 16, 7, 2048);
+  seven["deployment"]["micro_batches"] = 2;
+  EXPECT_EQ(answer_to(seven).result.mean_requests, 7.0 * 16);
+  json over_nodes = sliced("deepseek-v3", "h100", 16, 128, 4096);
+  EXPECT_GT(service_ms(answer_to(over_nodes), decode::Stage::scale_up), 0.0);
+}
+
+// 1K of context and 8K of output: by final length a request sets all of it aside from the first,
+// and about half of that is filled.
+TEST(RightAnswers, WhatIsSetAsideIsNotWhatIsFilled) {
+  json document = with_cache(sliced("qwen3-235b-a22b", "h20", 8, 1, 1024), "bf16");
+  document["workload"] = {{"kind", "poisson"},
+                          {"requests_per_s", 20},
+                          {"context", {{"kind", "fixed"}, {"tokens", 1024}}},
+                          {"output", {{"kind", "fixed"}, {"tokens", 8192}}}};
+  document["measurement"] = {{"warmup_s", 300}, {"duration_s", 100}};
+  const auto by_final = answer_to(document).result;
+  EXPECT_GT(by_final.kv_reserved, 0.98);
+  EXPECT_NEAR(by_final.kv_filled, 0.55, 0.1);
+  document["admission"] = {{"policy", "current_length"}};
+  EXPECT_GT(answer_to(document).result.mean_requests, 1.4 * by_final.mean_requests);
 }
 
 }  // namespace

@@ -115,10 +115,10 @@ std::string table(const models::ModelSpec& model, const ModelCardOptions& option
   facts.row({"layers", fmt::format("{} of hidden size {}", model.layers(), model.hidden)});
   facts.row({"vocabulary", fmt::format("{}{}", model.vocabulary,
                                        model.tied_embeddings ? ", embeddings tied" : "")});
-  facts.row({"KV cache",
-             fmt::format("{} per token; {} at {}", si(model.cache_bytes_per_token().value(), "B"),
-                         si(model.cache_bytes(options.context).value(), "B"),
-                         tokens_words(options.context))});
+  // Sliding windows hold less of a token the longer the context.
+  const double cache = model.cache_bytes(options.context).value();
+  facts.row({"KV cache", fmt::format("{} per token; {} at {}", si(cache / options.context, "B"),
+                                     si(cache, "B"), tokens_words(options.context))});
   facts.row({"effective rank", fmt::format("{}", model.effective_rank())});
   const auto& p = model.precisions;
   facts.row({"precisions",

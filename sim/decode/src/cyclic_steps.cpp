@@ -24,84 +24,12 @@ enum class Aspect : std::uint8_t {
   in_flight,       // from its beginning to its last byte
 };
 constexpr std::size_t kAspects = 5;
-constexpr std::uint32_t kNoTime = 0xffffffff;
-
-// `to` is at least `time` (an index into ReplicaTimes) later than `from` was `steps` steps before.
-struct Follows {
-  std::uint32_t from = 0;
-  std::uint32_t to = 0;
-  std::uint32_t time = kNoTime;
-  std::int32_t steps = 0;
-};
-
-// The events of a rotation in an order in which each needs only earlier ones of its own round, and
-// those of rounds before.
-struct Rounds {
-  struct Edge {
-    std::uint32_t from = 0;  // event
-    std::uint32_t time = kNoTime;
-    std::uint32_t back = 0;  // rounds
-  };
-  std::vector<std::uint32_t> order;
-  std::vector<std::uint32_t> first;  // edges into the event at order[i]: [first[i], first[i + 1])
-  std::vector<Edge> edges;
-  std::uint32_t reach = 1;  // the most rounds that an edge goes back
-};
 
 // A rotation, by what follows what.
 struct Turns {
   std::vector<Follows> follows;
   Rounds rounds;
 };
-
-// Numbers rounds so that no edge goes to an earlier one: an event of step s belongs to round
-// s + shift. There is such a numbering, since every cycle takes steps.
-Rounds in_rounds(std::size_t events, std::span<const Follows> edges) {
-  std::vector<std::int32_t> shift(events, 0);
-  for (bool moved = true; moved;) {
-    moved = false;
-    for (const Follows& e : edges) {
-      if (shift[e.from] - e.steps <= shift[e.to]) continue;
-      shift[e.to] = shift[e.from] - e.steps;
-      moved = true;
-    }
-  }
-  const auto back = [&](const Follows& e) {
-    return static_cast<std::uint32_t>(e.steps + shift[e.to] - shift[e.from]);
-  };
-  std::vector<std::uint32_t> waits(events, 0);
-  std::vector<std::uint32_t> incoming(events, 0);
-  std::vector<std::vector<std::uint32_t>> next(events);
-  Rounds out;
-  for (const Follows& e : edges) {
-    ++incoming[e.to];
-    out.reach = std::max(out.reach, back(e));
-    if (back(e) > 0) continue;
-    ++waits[e.to];
-    next[e.from].push_back(e.to);
-  }
-  for (std::uint32_t v = 0; v < events; ++v) {
-    if (waits[v] == 0) out.order.push_back(v);
-  }
-  for (std::size_t i = 0; i < out.order.size(); ++i) {
-    for (const std::uint32_t v : next[out.order[i]]) {
-      if (--waits[v] == 0) out.order.push_back(v);
-    }
-  }
-  RIDGE_INVARIANT(out.order.size() == events, "a cycle of a rotation takes no step");
-  std::vector<std::uint32_t> place(events);
-  out.first.assign(events + 1, 0);
-  for (std::size_t i = 0; i < events; ++i) {
-    place[out.order[i]] = static_cast<std::uint32_t>(i);
-    out.first[i + 1] = out.first[i] + incoming[out.order[i]];
-  }
-  out.edges.resize(edges.size());
-  std::vector<std::uint32_t> filled(out.first.begin(), out.first.end() - 1);
-  for (const Follows& e : edges) {
-    out.edges[filled[place[e.to]]++] = {.from = e.from, .time = e.time, .back = back(e)};
-  }
-  return out;
-}
 
 bool uniform(const Noise& noise) {
   return noise.experts.kind == ExpertPopularity::Kind::uniform;
@@ -314,19 +242,14 @@ struct CyclicSteps::Impl {
     return edges;
   }
 
-  // One for each choice of lags that runs, in the order in which best_rotation() tries them.
+  // In the order in which best_rotation() tries them.
   void order_rotations() {
     if (!rotations.empty()) return;
     const auto lanes = static_cast<std::uint32_t>(micro_batches);
-    const Rotation plain(graph, input.deployment, lanes, {});
-    for (std::uint32_t k = 0; k < (plain.kernels_lag() ? lanes : 1); ++k) {
-      for (std::uint32_t l = 0; l < (plain.links_lag() ? lanes : 1); ++l) {
-        const Rotation rotation(graph, input.deployment, lanes, {.kernels = k, .links = l});
-        if (!rotation.runs()) continue;
-        auto follows = precedences(rotation);
-        auto rounds = in_rounds(events(), follows);
-        rotations.push_back({std::move(follows), std::move(rounds)});
-      }
+    for (const auto& choice : Rotation::choices(graph, input.deployment, lanes)) {
+      auto follows = precedences(Rotation(graph, input.deployment, lanes, choice));
+      auto rounds = in_rounds(events(), follows);
+      rotations.push_back({std::move(follows), std::move(rounds)});
     }
   }
   [[nodiscard]] std::size_t events() const {

@@ -4,9 +4,14 @@
 #include "ridge/base/error.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <functional>
 #include <limits>
+#include <numeric>
 #include <optional>
+#include <queue>
 #include <tuple>
+#include <utility>
 
 #include <boost/graph/adjacency_list.hpp>
 #include <boost/graph/howard_cycle_ratio.hpp>
@@ -24,15 +29,13 @@ RotationServers::RotationServers(const StepGraph& graph, const Deployment& deplo
 }
 
 Rotation::Rotation(const StepGraph& graph, const Deployment& deployment,
-                   std::uint32_t micro_batches, Lags lags)
+                   std::uint32_t micro_batches, Choice choice)
     : graph_(graph),
       servers_(graph, deployment),
       micro_batches_(micro_batches),
       orders_(servers_.count()) {
   const auto tasks = graph.tasks();
   std::vector<std::vector<TaskId>> of(servers_.count());
-  // Where each task stands among its fellows of a layer and depth: tasks before it on the longest
-  // way, and of messages (and what follows them at once) how many their sender sends before.
   std::vector<Standing> standing(tasks.size());
   std::uint32_t layers = 1;
   for (TaskId t = 0; t < tasks.size(); ++t) {
@@ -44,36 +47,76 @@ Rotation::Rotation(const StepGraph& graph, const Deployment& deployment,
       of[tasks[t].resource].push_back(t);
     } else {
       const auto& message = std::get<Message>(graph.works()[tasks[t].work]);
-      std::vector<TaskId>& sent = of[servers_.sender(message.from)];
-      if (!sent.empty() && tasks[sent.back()].layer == tasks[t].layer &&
-          standing[sent.back()].depth == standing[t].depth) {
-        standing[t].turn = standing[sent.back()].turn + 1;
-      }
-      for (const TaskId next : graph.successors(t)) {
-        standing[next].turn = std::max(standing[next].turn, standing[t].turn);
-      }
-      sent.push_back(t);
+      of[servers_.sender(message.from)].push_back(t);
       of[servers_.receiver(message.to)].push_back(t);
     }
   }
+  stand_in_turn(standing);
   for (std::size_t s = 0; s < of.size(); ++s) {
     const bool resource = s < servers_.resources;
     const bool kernels = resource && graph.resources()[s].compute;
-    bool ports_lag = false;
-    order_server(s, of[s], standing, layers,
-                 !resource ? 0
-                 : kernels ? lags.kernels
-                           : lags.links,
-                 !resource ? ports_lag
-                 : kernels ? kernels_lag_
-                           : links_lag_);
+    const std::uint32_t lags = !resource ? 0 : kernels ? choice.kernel_lags : choice.link_lags;
+    const bool lagged = order_server(s, of[s], standing, layers, lags, choice);
+    if (resource) (kernels ? kernels_lag_ : links_lag_) |= lagged;
   }
 }
 
-void Rotation::order_server(std::size_t server, std::span<const TaskId> tasks,
+// A step of one micro-batch in which a message takes its sender and its receiver as long as it has
+// bytes, and nothing else takes any time: who begins when is the order in which its fellows are
+// served. It is the same however fast anything is.
+void Rotation::stand_in_turn(std::span<Standing> standing) const {
+  const auto tasks = graph_.tasks();
+  struct Coming {
+    std::uint64_t when;
+    std::uint64_t ready;  // first come, first served
+    TaskId task;
+    auto operator<=>(const Coming&) const = default;
+  };
+  std::priority_queue<Coming, std::vector<Coming>, std::greater<>> coming;
+  std::vector<std::uint32_t> missing(tasks.size());
+  std::vector<std::uint64_t> free_at(servers_.count(), 0);
+  for (TaskId t = 0; t < tasks.size(); ++t) {
+    missing[t] = graph_.dependencies(t);
+    if (missing[t] == 0) coming.push({0, 0, t});
+  }
+  while (!coming.empty()) {
+    const auto [when, ready, t] = coming.top();
+    coming.pop();
+    std::uint64_t end = when;
+    if (!tasks[t].on_resource) {
+      const auto& message = std::get<Message>(graph_.works()[tasks[t].work]);
+      std::uint64_t& sent = free_at[servers_.sender(message.from)];
+      if (sent > when) {
+        coming.push({sent, ready, t});
+        continue;
+      }
+      const auto bytes = static_cast<std::uint64_t>(std::llround(message.bytes_per_token));
+      std::uint64_t& received = free_at[servers_.receiver(message.to)];
+      sent = when + bytes;
+      received = std::max(received, when) + bytes;
+      end = received;
+    }
+    standing[t].turn = when;
+    for (const TaskId next : graph_.successors(t)) {
+      standing[next].turn = std::max(standing[next].turn, end);
+      if (--missing[next] == 0) coming.push({standing[next].turn, standing[next].turn, next});
+    }
+  }
+}
+
+// By how many layers a micro-batch is behind, where steps begin `apart` turns after another. They
+// begin in another order than micro-batches have in a layer, unless apart is 1.
+static std::uint32_t layers_behind(std::uint32_t micro_batch, std::uint32_t micro_batches,
+                                   std::uint32_t apart) {
+  std::uint32_t turn = 0;
+  while (turn % micro_batches != micro_batch) turn += apart;
+  return turn / micro_batches;
+}
+
+bool Rotation::order_server(std::size_t server, std::span<const TaskId> tasks,
                             std::span<const Standing> standing, std::uint32_t layers,
-                            std::uint32_t lag, bool& lags) {
-  if (tasks.empty()) return;
+                            std::uint32_t lags, const Choice& choice) {
+  if (tasks.empty()) return false;
   // Visits: what a micro-batch does here in one go. Tasks of one depth of a layer are one visit
   // (all messages of a layer, say), and so is a task that follows its predecessor here directly.
   struct Visit {
@@ -82,6 +125,7 @@ void Rotation::order_server(std::size_t server, std::span<const TaskId> tasks,
     std::vector<TaskId> tasks;
   };
   std::vector<Visit> visits;
+  bool lagged = false;
   const auto follows = [&](TaskId before, TaskId task) {
     const auto next = graph_.successors(before);
     return graph_.dependencies(task) == 1 &&
@@ -101,7 +145,7 @@ void Rotation::order_server(std::size_t server, std::span<const TaskId> tasks,
     }
     const std::uint32_t phase =
         !visits.empty() && visits.back().layer == layer ? visits.back().phase + 1 : 0;
-    lags = lags || phase > 0;
+    lagged = lagged || phase > 0;
     visits.push_back({layer, phase, {t}});
   }
   // First what was sent first: each sender begins with another receiver.
@@ -127,9 +171,13 @@ void Rotation::order_server(std::size_t server, std::span<const TaskId> tasks,
   for (std::int32_t step = 0; step < 3; ++step) {
     for (std::size_t v = 0; v < visits.size(); ++v) {
       for (std::uint32_t m = 0; m < micro_batches_; ++m) {
-        const std::uint64_t turn = std::uint64_t{visits[v].layer} * micro_batches_ + m;
-        const std::uint64_t key = static_cast<std::uint64_t>(step) * round + 2 * turn +
-                                  (2 * std::uint64_t{lag} + 1) * visits[v].phase;
+        const std::uint64_t layer =
+            std::uint64_t{visits[v].layer} + layers_behind(m, micro_batches_, choice.apart);
+        const bool last = choice.closes && visits[v].layer + 1 == layers;
+        const std::uint64_t lag = last ? 0 : (lags + micro_batches_ - 1 - m) / micro_batches_;
+        const std::uint64_t key = static_cast<std::uint64_t>(step) * round +
+                                  2 * (layer * micro_batches_ + m) +
+                                  (2 * lag + 1) * visits[v].phase;
         if (key < 2 * round) places.push_back({key, visits[v].phase, step, v, m});
       }
     }
@@ -145,6 +193,42 @@ void Rotation::order_server(std::size_t server, std::span<const TaskId> tasks,
       part.push_back({place.micro_batch, t, place.step});
     }
   }
+  return lagged;
+}
+
+std::vector<Rotation::Choice> Rotation::choices(const StepGraph& graph,
+                                                const Deployment& deployment,
+                                                std::uint32_t micro_batches) {
+  const Rotation plain(graph, deployment, micro_batches, {});
+  const bool both = plain.kernels_lag_ && plain.links_lag_;
+  // With much to choose from, micro-batches lag alike.
+  const std::uint32_t by = both || micro_batches > 4 ? micro_batches : 1;
+  const std::uint32_t most = micro_batches * (micro_batches - 1);
+  std::uint32_t layers = 1;
+  for (const Task& task : graph.tasks()) layers = std::max(layers, task.layer);
+  std::uint32_t other = 2;
+  while (std::gcd(other, micro_batches) > 1) ++other;
+  std::uint32_t behind = 0;
+  for (std::uint32_t m = 0; m < micro_batches; ++m) {
+    behind = std::max(behind, layers_behind(m, micro_batches, other));
+  }
+  std::vector<Choice> out;
+  for (std::uint32_t k = 0; k <= (plain.kernels_lag_ ? most : 0); k += by) {
+    for (std::uint32_t l = 0; l <= (plain.links_lag_ ? most : 0); l += by) {
+      for (const std::uint32_t apart : {1U, other}) {
+        if (apart > 1 && (micro_batches == 1 || behind + 1 > layers)) continue;
+        for (const bool closes : {false, true}) {
+          if (closes && k + l == 0) continue;
+          const Choice choice{.kernel_lags = k, .link_lags = l, .apart = apart, .closes = closes};
+          const bool first = out.empty();
+          if (first || Rotation(graph, deployment, micro_batches, choice).runs()) {
+            out.push_back(choice);
+          }
+        }
+      }
+    }
+  }
+  return out;
 }
 
 bool Rotation::runs() const {
@@ -201,7 +285,67 @@ bool Rotation::runs() const {
                      [](const Progress& lane) { return lane.steps + 1 >= kSteps; });
 }
 
+Rounds in_rounds(std::size_t events, std::span<const Follows> edges) {
+  std::vector<std::int32_t> shift(events, 0);
+  for (bool moved = true; moved;) {
+    moved = false;
+    for (const Follows& e : edges) {
+      if (shift[e.from] - e.steps <= shift[e.to]) continue;
+      shift[e.to] = shift[e.from] - e.steps;
+      moved = true;
+    }
+  }
+  const auto back = [&](const Follows& e) {
+    return static_cast<std::uint32_t>(e.steps + shift[e.to] - shift[e.from]);
+  };
+  std::vector<std::uint32_t> waits(events, 0);
+  std::vector<std::uint32_t> incoming(events, 0);
+  std::vector<std::vector<std::uint32_t>> next(events);
+  Rounds out;
+  for (const Follows& e : edges) {
+    ++incoming[e.to];
+    out.reach = std::max(out.reach, back(e));
+    if (back(e) > 0) continue;
+    ++waits[e.to];
+    next[e.from].push_back(e.to);
+  }
+  for (std::uint32_t v = 0; v < events; ++v) {
+    if (waits[v] == 0) out.order.push_back(v);
+  }
+  for (std::size_t i = 0; i < out.order.size(); ++i) {
+    for (const std::uint32_t v : next[out.order[i]]) {
+      if (--waits[v] == 0) out.order.push_back(v);
+    }
+  }
+  RIDGE_INVARIANT(out.order.size() == events, "a cycle of a rotation takes no step");
+  std::vector<std::uint32_t> place(events);
+  out.first.assign(events + 1, 0);
+  for (std::size_t i = 0; i < events; ++i) {
+    place[out.order[i]] = static_cast<std::uint32_t>(i);
+    out.first[i + 1] = out.first[i] + incoming[out.order[i]];
+  }
+  out.edges.resize(edges.size());
+  std::vector<std::uint32_t> filled(out.first.begin(), out.first.end() - 1);
+  for (const Follows& e : edges) {
+    out.edges[filled[place[e.to]]++] = {.from = e.from, .time = e.time, .back = back(e)};
+  }
+  return out;
+}
+
 namespace {
+
+// The rounds of these, whose times are their places in the list.
+Rounds rounds_of(std::size_t events, std::span<const Precedence> edges) {
+  std::vector<Follows> follows;
+  follows.reserve(edges.size());
+  for (const Precedence& e : edges) {
+    follows.push_back({.from = static_cast<std::uint32_t>(e.from),
+                       .to = static_cast<std::uint32_t>(e.to),
+                       .time = static_cast<std::uint32_t>(follows.size()),
+                       .steps = static_cast<std::int32_t>(e.steps)});
+  }
+  return in_rounds(events, follows);
+}
 
 // `cause`: the edge that last moved each event, edges.size() for none. The ratio of a cycle of such
 // edges, if there is one.
@@ -229,12 +373,40 @@ std::optional<double> ratio_of_cycle(std::span<const Precedence> edges,
   return std::nullopt;
 }
 
-}  // namespace
+// In an order in which what one event gains is passed on at once.
+std::vector<Precedence> in_order(std::size_t events, std::span<const Precedence> edges) {
+  std::vector<Precedence> out;
+  out.reserve(edges.size());
+  for (const Rounds::Edge& e : rounds_of(events, edges).edges) out.push_back(edges[e.time]);
+  return out;
+}
+
+// The ratio of a cycle above this one, if there is any: it still gains when every step is worth so
+// much.
+std::optional<double> longer_cycle(std::size_t events, std::span<const Precedence> edges,
+                                   double ratio) {
+  constexpr double kLeast = 1e-2;  // picoseconds
+  std::vector<double> latest(events, 0.0);
+  std::vector<std::size_t> cause(events, edges.size());
+  for (bool moved = true; moved;) {
+    moved = false;
+    for (std::size_t i = 0; i < edges.size(); ++i) {
+      const Precedence& e = edges[i];
+      const double at = latest[e.from] + e.time - ratio * e.steps;
+      if (at <= latest[e.to] + kLeast) continue;
+      latest[e.to] = at;
+      cause[e.to] = i;
+      moved = true;
+    }
+    const auto found = moved ? ratio_of_cycle(edges, cause) : std::nullopt;
+    if (found && *found > ratio) return found;
+  }
+  return std::nullopt;
+}
 
 // Howard's iteration as Boost has it gives up after a hundred rounds, about once in a thousand of
-// these graphs. A cycle longer than it says then shows as one that still gains when every step is
-// worth that long, and its ratio is the next guess (Dinkelbach).
-double maximum_cycle_ratio(std::size_t events, std::span<const Precedence> edges) {
+// these graphs. The ratio of a cycle longer than it says is then the next guess (Dinkelbach).
+double ratio_of_ordered(std::size_t events, std::span<const Precedence> edges) {
   using Graph =
       boost::adjacency_list<boost::vecS, boost::vecS, boost::directedS, boost::no_property,
                             boost::property<boost::edge_weight_t, double,
@@ -247,35 +419,24 @@ double maximum_cycle_ratio(std::size_t events, std::span<const Precedence> edges
   double ratio = boost::maximum_cycle_ratio(graph, boost::get(boost::vertex_index, graph),
                                             boost::get(boost::edge_weight, graph),
                                             boost::get(boost::edge_weight2, graph));
-  constexpr double kLeast = 1e-2;  // picoseconds
-  std::vector<double> latest(events);
-  std::vector<std::size_t> cause(events);
-  for (bool longer = true; longer;) {
-    longer = false;
-    std::fill(latest.begin(), latest.end(), 0.0);
-    std::fill(cause.begin(), cause.end(), edges.size());
-    for (bool moved = true; moved && !longer;) {
-      moved = false;
-      for (std::size_t i = 0; i < edges.size(); ++i) {
-        const Precedence& e = edges[i];
-        const double at = latest[e.from] + e.time - ratio * e.steps;
-        if (at <= latest[e.to] + kLeast) continue;
-        latest[e.to] = at;
-        cause[e.to] = i;
-        moved = true;
-      }
-      const auto found = moved ? ratio_of_cycle(edges, cause) : std::nullopt;
-      if (found && *found > ratio) {
-        ratio = *found;
-        longer = true;
-      }
-    }
-  }
+  while (const auto longer = longer_cycle(events, edges, ratio)) ratio = *longer;
   return ratio;
 }
 
-Seconds cycle_time(const StepGraph& graph, Fabric* fabric, std::span<const Lane> lanes,
-                   const Rotation& rotation) {
+}  // namespace
+
+double maximum_cycle_ratio(std::size_t events, std::span<const Precedence> edges) {
+  return ratio_of_ordered(events, in_order(events, edges));
+}
+
+namespace {
+
+std::size_t events_of(const StepGraph& graph, std::span<const Lane> lanes) {
+  return 2 * lanes.size() * graph.tasks().size();
+}
+
+std::vector<Precedence> precedences(const StepGraph& graph, Fabric* fabric,
+                                    std::span<const Lane> lanes, const Rotation& rotation) {
   const auto tasks = graph.tasks();
   // Two events for each task of each micro-batch: it begins; and, of a message, its receiver has
   // taken it in.
@@ -335,30 +496,37 @@ Seconds cycle_time(const StepGraph& graph, Fabric* fabric, std::span<const Lane>
       }
     }
   }
-  return Seconds{maximum_cycle_ratio(2 * lanes.size() * tasks.size(), edges) * 1e-12};
+  return edges;
+}
+
+}  // namespace
+
+Seconds cycle_time(const StepGraph& graph, Fabric* fabric, std::span<const Lane> lanes,
+                   const Rotation& rotation) {
+  const auto edges = precedences(graph, fabric, lanes, rotation);
+  return Seconds{maximum_cycle_ratio(events_of(graph, lanes), edges) * 1e-12};
 }
 
 Rotation best_rotation(const StepGraph& graph, const Deployment& d, Fabric* fabric,
                        std::span<const Lane> lanes) {
   const auto micro_batches = static_cast<std::uint32_t>(lanes.size());
-  Rotation best(graph, d, micro_batches, {});
-  const std::uint32_t kernel_lags = best.kernels_lag() ? micro_batches : 1;
-  const std::uint32_t link_lags = best.links_lag() ? micro_batches : 1;
-  if (kernel_lags * link_lags == 1) return best;
-  Seconds shortest{std::numeric_limits<double>::infinity()};
-  std::optional<Rotation::Lags> chosen;
-  for (std::uint32_t k = 0; k < kernel_lags; ++k) {
-    for (std::uint32_t l = 0; l < link_lags; ++l) {
-      const Rotation rotation(graph, d, micro_batches, {.kernels = k, .links = l});
-      if (!rotation.runs()) continue;
-      const Seconds time = cycle_time(graph, fabric, lanes, rotation);
-      if (time >= shortest) continue;
-      shortest = time;
-      chosen = {.kernels = k, .links = l};
-    }
+  const auto choices = Rotation::choices(graph, d, micro_batches);
+  Rotation::Choice best = choices.front();
+  const std::size_t events = events_of(graph, lanes);
+  constexpr double kNever = std::numeric_limits<double>::infinity();
+  double shortest = kNever;
+  for (const Rotation::Choice& choice : choices) {
+    if (choices.size() == 1) break;
+    const Rotation rotation(graph, d, micro_batches, choice);
+    const auto edges = in_order(events, precedences(graph, fabric, lanes, rotation));
+    constexpr double kBetter = 1.0 - 1e-9;
+    if (shortest < kNever && longer_cycle(events, edges, kBetter * shortest)) continue;
+    const double time = ratio_of_ordered(events, edges);
+    if (time >= shortest) continue;
+    shortest = time;
+    best = choice;
   }
-  RIDGE_INVARIANT(chosen.has_value(), "a rotation without lags always runs");
-  return Rotation(graph, d, micro_batches, *chosen);
+  return Rotation(graph, d, micro_batches, best);
 }
 
 }  // namespace ridge::decode

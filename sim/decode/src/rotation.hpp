@@ -36,15 +36,26 @@ class Rotation {
     TaskId task = 0;
     std::int32_t step = 0;  // of its micro-batch; in the cycle, the first of them
   };
-  // How many micro-batches later than what it follows in a layer a server does its next part of
-  // that layer: with 1, in-node links gather for one micro-batch, then scatter for the one before.
-  struct Lags {
-    std::uint32_t kernels = 0;
-    std::uint32_t links = 0;
+  // What a rotation leaves open.
+  struct Choice {
+    // How many micro-batches later than what it follows in a layer a server does its next part of
+    // that layer, summed over the micro-batches, of which the first lag more: with as many as there
+    // are micro-batches, in-node links gather for one, then scatter for the one before.
+    std::uint32_t kernel_lags = 0;
+    std::uint32_t link_lags = 0;
+    // By how many turns the micro-batches' steps begin after each other; has no divisor with their
+    // number.
+    std::uint32_t apart = 1;
+    bool closes = false;  // nothing lags in the last layer
   };
+  // Those that run. They are the same however long anything takes, so that nothing that becomes
+  // faster makes the best of them slower.
+  [[nodiscard]] static std::vector<Choice> choices(const StepGraph& graph,
+                                                   const Deployment& deployment,
+                                                   std::uint32_t micro_batches);
 
   Rotation(const StepGraph& graph, const Deployment& deployment, std::uint32_t micro_batches,
-           Lags lags);
+           Choice choice);
 
   // The n-th turn of a server.
   [[nodiscard]] const Turn& turn(std::size_t server, std::size_t n) const {
@@ -57,9 +68,6 @@ class Rotation {
   }
   [[nodiscard]] const RotationServers& servers() const { return servers_; }
 
-  // Whether a server ever does more than one part of a layer, so that its lag matters.
-  [[nodiscard]] bool kernels_lag() const { return kernels_lag_; }
-  [[nodiscard]] bool links_lag() const { return links_lag_; }
   // Whether all turns come: no server waits for what waits for it.
   [[nodiscard]] bool runs() const;
 
@@ -70,11 +78,13 @@ class Rotation {
   };
   struct Standing {
     std::uint32_t depth = 0;
-    std::uint32_t turn = 0;
+    std::uint64_t turn = 0;  // in bytes sent before it
   };
-  void order_server(std::size_t server, std::span<const TaskId> tasks,
-                    std::span<const Standing> standing, std::uint32_t layers, std::uint32_t lag,
-                    bool& lags);
+  void stand_in_turn(std::span<Standing> standing) const;
+  // Whether it does more than one part of a layer, so that lags matter.
+  bool order_server(std::size_t server, std::span<const TaskId> tasks,
+                    std::span<const Standing> standing, std::uint32_t layers, std::uint32_t lags,
+                    const Choice& choice);
 
   const StepGraph& graph_;
   RotationServers servers_;
@@ -94,13 +104,40 @@ struct Precedence {
 // The largest ratio of time to steps over the cycles of these.
 [[nodiscard]] double maximum_cycle_ratio(std::size_t events, std::span<const Precedence> edges);
 
+inline constexpr std::uint32_t kNoTime = 0xffffffff;
+
+// `to` is at least `time` (a number in a list of them) later than `from` was `steps` steps before.
+struct Follows {
+  std::uint32_t from = 0;
+  std::uint32_t to = 0;
+  std::uint32_t time = kNoTime;
+  std::int32_t steps = 0;
+};
+
+// The events of a rotation in an order in which each needs only earlier ones of its own round, and
+// those of rounds before.
+struct Rounds {
+  struct Edge {
+    std::uint32_t from = 0;  // event
+    std::uint32_t time = kNoTime;
+    std::uint32_t back = 0;  // rounds
+  };
+  std::vector<std::uint32_t> order;
+  std::vector<std::uint32_t> first;  // edges into the event at order[i]: [first[i], first[i + 1])
+  std::vector<Edge> edges;
+  std::uint32_t reach = 1;  // the most rounds that an edge goes back
+};
+// Numbers rounds so that no edge goes to an earlier one: an event of step s belongs to round
+// s + shift. There is such a numbering, since every cycle takes steps.
+[[nodiscard]] Rounds in_rounds(std::size_t events, std::span<const Follows> edges);
+
 // How long each micro-batch's step takes in the long run under a rotation: the largest ratio of
 // time to steps over the cycles of what must follow what. `lanes`: the micro-batches of one
 // replica; `fabric`: where there are messages.
 [[nodiscard]] Seconds cycle_time(const StepGraph& graph, Fabric* fabric,
                                  std::span<const Lane> lanes, const Rotation& rotation);
 
-// The rotation of the lags that give the shortest cycle.
+// The rotation of the shortest cycle.
 [[nodiscard]] Rotation best_rotation(const StepGraph& graph, const Deployment& deployment,
                                      Fabric* fabric, std::span<const Lane> lanes);
 

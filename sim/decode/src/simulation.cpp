@@ -16,11 +16,20 @@ using des::SimTime;
 
 namespace {
 
+// Systems whose pools answer each other fix the order in which each serves micro-batches. Where
+// requests come and go a micro-batch can be empty, and shared links keep no order.
+Schedule usual_schedule(const SimulationInput& input) {
+  const bool fixed = input.deployment.pools.size() > 1 &&
+                     input.workload.kind == Workload::Kind::closed_loop &&
+                     input.network_model == NetworkModel::ports;
+  return fixed ? Schedule::cyclic : Schedule::fifo;
+}
+
 SimulationInput checked(SimulationInput input) {
   Diagnostics problems;
   const bool closed = input.workload.kind == Workload::Kind::closed_loop;
   Deployment& d = input.deployment;
-  if (!d.schedule) d.schedule = Schedule::fifo;
+  if (!d.schedule) d.schedule = usual_schedule(input);
   if (d.schedule == Schedule::cyclic && !closed) {
     problems.error("deployment", "/schedule",
                    "\"cyclic\" needs a closed loop: where requests come and go, a micro-batch can "

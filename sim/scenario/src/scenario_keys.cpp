@@ -458,9 +458,10 @@ static const KeyTable& keys_of(const Deployment* /*of*/) {
               .optional(),
           key<&D::schedule>(
               "schedule",
-              "In what order a resource serves micro-batches. fifo (where absent): as "
-              "their work becomes ready. cyclic: in a fixed rotation, in which "
-              "nothing that becomes faster makes a step slower; closed loops only.",
+              "In what order a resource serves micro-batches. fifo: as their work becomes ready. "
+              "cyclic: in a fixed rotation, in which nothing that becomes faster makes a step "
+              "slower; closed loops only. Where absent: cyclic for afd in a closed loop on ports, "
+              "else fifo.",
               std::span(kSchedules)),
           key<&D::scale_up_overlaps_compute>("scale_up_overlaps_compute",
                                              "Collectives within an instance run beside the "

@@ -176,7 +176,8 @@ struct Deployment {
   Dispatch dispatch = Dispatch::broadcast;
   CollectiveTiming collectives = CollectiveTiming::links;
   Gathering gathering = Gathering::whole;
-  std::optional<Schedule> schedule;       // fifo where absent
+  // Where absent: cyclic where pools send each other messages in a closed loop on ports, else fifo.
+  std::optional<Schedule> schedule;
   bool scale_up_overlaps_compute = true;  // collectives within an instance run beside the kernels
 
   Seconds step_overhead;  // sampling, scheduling and graph launch, once per step, beside no kernel
