@@ -89,7 +89,8 @@ void AttentionContext::projections(std::string_view name, std::initializer_list<
 
 void AttentionContext::attention(std::string_view name, DecodeAttention op, double context) const {
   op.sequences = shape.sequences;
-  op.context = context;
+  op.context = context / static_cast<double>(shard.context_parallel);
+  op.query_heads *= shard.context_parallel;
   op.queries_per_sequence = shape.queries_per_sequence;
   op.cache = block.cache;
   op.compute = block.compute;
@@ -276,6 +277,18 @@ Bytes cache_bytes(const AttentionBlock& block, double context) {
   return std::visit(
       [&](const auto& kind) { return cache(kind, block.cache, block.window.attended(context)); },
       block.kind);
+}
+
+bool splits_by_tokens(const AttentionBlock& block) {
+  if (const auto* heads = std::get_if<GroupedQueryAttention>(&block.kind)) {
+    return !heads->block_sparse;
+  }
+  // A choice among all tokens has to see them all.
+  if (const auto* latent = std::get_if<MultiHeadLatentAttention>(&block.kind)) {
+    return !latent->sparse;
+  }
+  return std::holds_alternative<MultiMatrixFactorizationAttention>(block.kind) ||
+         std::holds_alternative<NoAttention>(block.kind);
 }
 
 std::int64_t cache_ranks(const AttentionBlock& block, std::int64_t tensor_parallel) {

@@ -176,6 +176,12 @@ json exchange_kernels(const char* key = nullptr, const json& value = {}) {
 json drafting(std::int64_t tokens, double acceptance) {
   return {{"/deployment/drafting", {{"tokens", tokens}, {"acceptance", acceptance}}}};
 }
+json draft_model(std::int64_t layers, const char* attention, const char* ffn) {
+  json out = drafting(2, 0.5);
+  out["/deployment/drafting"]["draft_model"] = {
+      {"layers", layers}, {"attention", attention}, {"ffn", ffn}};
+  return out;
+}
 json lognormal(const char* key, const json& value) {
   json out = {{"kind", "lognormal"},
               {"median_tokens", 1000},
@@ -269,6 +275,12 @@ std::vector<Proof> proofs() {
        {{"/deployment/drafting/acceptance_by_position", json::array({0.9})}},
        "",
        "wide"},
+      {"/deployment/drafting/draft_model/layers", draft_model(1, "mla", "moe"),
+       draft_model(2, "mla", "moe"), "", "wide"},
+      {"/deployment/drafting/draft_model/ffn", draft_model(1, "mla", "moe"),
+       draft_model(1, "mla", "dense"), "", "wide"},
+      {"/deployment/drafting/draft_model/attention", draft_model(1, "mla", "moe"),
+       draft_model(1, "mlA", "moe"), "did you mean \"mla\"?", "wide"},
       {"/deployment/schedule", {}, {{"/deployment/schedule", "fifo"}}},
       {"/network/model", fabric(nullptr, {}), {{"/network/model", "ports"}}},
       {"/network/copies", {}, {{"/network/copies", "per_node"}}, "", "wide"},
@@ -413,6 +425,9 @@ std::vector<Proof> proofs() {
       {attention + "/price_USD_per_hour", {}, pool("price_USD_per_hour", 9)},
       {attention + "/memory_reserve_GB", {}, pool("memory_reserve_GB", 12)},
       {attention + "/attention_tensor_parallel", {}, pool("attention_tensor_parallel", 2)},
+      {attention + "/decode_context_parallel", split, pool("decode_context_parallel", 8)},
+      {attention + "/decode_context_parallel", split, pool("decode_context_parallel", 3),
+       "must divide the 8 GPUs that hold the same cache"},
       {attention + "/output_parallel", {}, pool("output_parallel", 8)},
       {ffn + "/instances",
        {},
@@ -500,6 +515,11 @@ std::vector<Proof> proofs() {
        {},
        pool("attention_tensor_parallel", 4, "gpus"),
        "splits attention over all 8 GPUs",
+       "one pool"},
+      {gpus + "/decode_context_parallel",
+       {},
+       pool("decode_context_parallel", 2, "gpus"),
+       "",
        "one pool"},
       {gpus + "/output_parallel", {}, pool("output_parallel", 8, "gpus"), "", "one pool"},
       {gpus + "/ffn_tensor_parallel",

@@ -266,6 +266,26 @@ TEST(RightAnswers, LatentCachesHoldWhatIsServed) {
   EXPECT_NEAR(kv_bytes_per_token(latent, 8.0 * 4096), 61 * 576 * 2, 1e-3);
 }
 
+// Eight GPUs that share 128 heads of one latent each keep an eighth of its tokens, and attend to
+// them for all heads: a sequence of 64K is read once, not eight times.
+TEST(RightAnswers, GpusThatShareAContextReadItOnce) {
+  constexpr double kTokens = 8.0 * 65536;
+  json document = with_cache(sliced("deepseek-v3", "h200", 8, 8, 65536), "bf16");
+  const SimulationReport whole = answer_to(document);
+  document["deployment"]["pools"]["gpus"]["decode_context_parallel"] = 8;
+  const SimulationReport shared = answer_to(document);
+  EXPECT_NEAR(kv_bytes_per_token(whole, kTokens), 61 * 576 * 2, 1e-3);
+  EXPECT_NEAR(kv_bytes_per_token(shared, kTokens), 61 * 576 * 2 / 8.0, 1e-3);
+  // Read at 4.8 TB/s; then with the heads of all paced by their arithmetic, at 989 TFLOP/s. Of each
+  // head 576 values go out, and 512 and a logarithm come back, over 450 GB/s.
+  const double read = kTokens * 61 * 576 * 2 / 4.8e12 * 1e3;
+  const double arithmetic = kTokens / 8 * 61 * 2 * 128 * (576 + 512) / 989e12 * 1e3;
+  const double exchange = 8.0 * 128 * 61 * (576 * 2 + 512 * 2 + 4) * 7 / 8 / 450e9 * 1e3;
+  const double saved =
+      service_ms(whole, decode::Stage::attention) - service_ms(shared, decode::Stage::attention);
+  EXPECT_NEAR(saved, read - arithmetic - exchange, 0.01 * read);
+}
+
 // One module run twice, each draft accepted with 0.85 if the one before it was.
 TEST(RightAnswers, TwoDraftsOfOneModuleGiveTwoAndAHalfTokens) {
   json document = sliced("deepseek-v3", "h200", 8, 8, 2048);

@@ -370,6 +370,81 @@ TEST(Disaggregation, SharedHeadsAddAnAllReduceToTheAttentionStage) {
   EXPECT_NEAR((shared.mean_tpot - alone.mean_tpot).value(), 6 * reduce, 1e-9);
 }
 
+// Four GPUs that share two heads each of one KV head keep a quarter of its tokens each: attention
+// over cached tokens takes a quarter of the time, for queries of eight heads of 16 values that are
+// gathered, and 16 values and a logarithm of each that are given back.
+TEST(Strategies, SplitTheTokensOfACacheOverGpusThatWouldHoldItTwice) {
+  constexpr double kPerToken = 1e-8;
+  const auto split = [&](SimulationInput input, double tokens) {
+    Deployment& d = input.deployment;
+    std::get<models::GroupedQueryAttention>(d.model.attentions[0].kind).kv_heads = 1;
+    const auto kernels = test::fixed_kernels({.attention_per_cached_token = kPerToken});
+    for (Pool& pool : d.pools) {
+      pool.kernels = kernels;
+      pool.scale_up_bandwidth = BytesPerSecond{5e9};
+    }
+    d.attention_tensor_parallel = 4;
+    const double alone = test::run(input).mean_tpot.value();
+    const double kept = request_kv_bytes(d, input.admission, 1024).value();
+    d.context_parallel = 4;
+    EXPECT_EQ(request_kv_bytes(d, input.admission, 1024).value(), kept / 4);
+    const double attention = tokens * 100 * kPerToken;
+    const double exchange = 0.75 * tokens * 8 * (16 * 2 + 16 * 2 + 4) / 5e9;
+    EXPECT_NEAR(test::run(input).mean_tpot.value() - alone, 6 * (exchange - 0.75 * attention), 1e-9)
+        << d.strategy;
+  };
+  split(test::two_to_two(6, 1, {}), 16);
+  split(wide_expert_parallel(6, 1), 16);
+  auto whole = tensor_parallel(6, 1);
+  whole.deployment.scale_up.overhead = {};
+  split(whole, 16);
+}
+
+TEST(Strategies, SplitNoTokensThatEveryGpuNeedsOrHasAlone) {
+  const auto problems = [](const auto& change) {
+    auto input = test::two_to_two(6, 1, kStages);
+    input.deployment.attention_tensor_parallel = 4;
+    input.deployment.context_parallel = 2;
+    change(input.deployment);
+    return deployment_problems(input.deployment);
+  };
+  EXPECT_THAT(problems([](Deployment&) {}),
+              Contains(HasSubstr("must divide the 1 GPUs that hold the same cache")));
+  const auto one_head = [](Deployment& d) {
+    std::get<models::GroupedQueryAttention>(d.model.attentions[0].kind).kv_heads = 1;
+  };
+  EXPECT_THAT(problems(one_head), testing::IsEmpty());
+  EXPECT_THAT(problems([&](Deployment& d) {
+                one_head(d);
+                d.pools[0].gpus_per_node = 1;
+              }),
+              Contains(HasSubstr("crosses nodes of 1 GPUs")));
+  EXPECT_THAT(problems([](Deployment& d) {
+                d.model.attentions[0].kind = models::LinearStateAttention{
+                    .key_heads = 8, .value_heads = 8, .key_dim = 16, .value_dim = 16};
+              }),
+              Contains(HasSubstr("it keeps a state")));
+}
+
+// Two drafts through two layers each, which are held once and whose attention takes as long as the
+// model's.
+TEST(Strategies, DraftThroughLayersOfAModelWithoutModules) {
+  auto input = test::one_to_one(4, 1, {.attention = 7e-6}, 1e12);
+  const double alone = test::run(input).mean_tpot.value();
+  const auto memory = [&] {
+    return plan_memory(input.deployment, input.admission).pools[0].weights.value();
+  };
+  const auto kept = [&] { return request_kv_bytes(input.deployment, input.admission, 64).value(); };
+  const double embeddings = 2.0 * 1024 * 128 * 2;
+  const double weights = memory() - embeddings;
+  const double cache = kept();
+  input.deployment.drafting = {.tokens = 2, .layers = 2, .own_layers = true, .acceptance = {0.0}};
+  input.deployment.model.mtp = {.modules = 1, .layer = {.attention = 0, .ffn = 0}};
+  EXPECT_NEAR(test::run(input).mean_tpot.value() - alone, 2 * 2 * 7e-6, 1e-8);
+  EXPECT_DOUBLE_EQ((memory() - embeddings) / weights, 6.0 / 4);
+  EXPECT_DOUBLE_EQ(kept() / cache, 6.0 / 4);
+}
+
 TEST(Strategies, SayWhatMakesADeploymentImpossible) {
   const auto problems = [](const auto& change) {
     auto input = test::two_to_two(6, 1, kStages);

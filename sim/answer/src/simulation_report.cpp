@@ -44,10 +44,11 @@ void for_each_block(const decode::SimulationInput& input, const decode::Simulati
   const double tokens = shape.tokens() * static_cast<double>(d.groups());
   for (std::size_t b = 0; b < d.model.attentions.size(); ++b) {
     models::OperatorList operators;
-    models::attention_operators(
-        d.model.attentions[b], d.model.precisions, d.model.hidden, shape,
-        {.tensor_parallel = d.attention_tensor_parallel, .output_parallel = d.output_parallel},
-        models::MlaCount::absorbed, operators);
+    models::attention_operators(d.model.attentions[b], d.model.precisions, d.model.hidden, shape,
+                                {.tensor_parallel = d.attention_tensor_parallel,
+                                 .output_parallel = d.output_parallel,
+                                 .context_parallel = d.context_parallel},
+                                models::MlaCount::absorbed, operators);
     ask(decode::Role::attention, b, d.model.layers_with_attention(b), operators);
   }
   for (std::size_t b = 0; b < d.model.ffns.size(); ++b) {

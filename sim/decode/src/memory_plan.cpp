@@ -16,12 +16,12 @@ namespace {
 double attention_layers(const Deployment& d, std::size_t block) {
   const bool drafts = d.model.mtp.layer.attention == block;
   return static_cast<double>(d.model.layers_with_attention(block) +
-                             (drafts ? d.drafting.modules(d.model) : 0));
+                             (drafts ? d.drafting.layers_held(d.model) : 0));
 }
 double ffn_layers(const Deployment& d, std::size_t block) {
   const bool drafts = d.model.mtp.layer.ffn == block;
   return static_cast<double>(d.model.layers_with_ffn(block) +
-                             (drafts ? d.drafting.modules(d.model) : 0));
+                             (drafts ? d.drafting.layers_held(d.model) : 0));
 }
 
 // Attention of all layers, and the embedding table and LM head split over a node.
@@ -187,13 +187,16 @@ MemoryPlan plan_memory(const Deployment& d, const Admission& admission, const Wo
 }
 
 Bytes request_kv_bytes(const Deployment& d, const Admission& admission, std::int64_t tokens) {
-  const std::int64_t pages = (tokens + admission.page_tokens - 1) / admission.page_tokens;
+  // Pages of one GPU, side by side on those that share a cache's tokens.
+  const std::int64_t page = admission.page_tokens * d.context_parallel;
+  const std::int64_t pages = (tokens + page - 1) / page;
   Bytes total;
   for (std::size_t i = 0; i < d.model.attentions.size(); ++i) {
     const auto& block = d.model.attentions[i];
-    const std::int64_t split = models::cache_ranks(block, d.attention_tensor_parallel);
+    const std::int64_t split =
+        models::cache_ranks(block, d.attention_tensor_parallel) * d.context_parallel;
     total += attention_layers(d, i) *
-             models::cache_bytes(block, static_cast<double>(pages * admission.page_tokens)) /
+             models::cache_bytes(block, static_cast<double>(pages * page)) /
              static_cast<double>(split);
   }
   return total;

@@ -196,10 +196,11 @@ void StageTimer::time_work(const AttentionWork& work, const Batch& batch, std::s
                                        .input = model.precisions.wire_combine,
                                        .output = model.precisions.activations});
     }
-    models::attention_operators(
-        model.attentions[work.block], model.precisions, model.hidden, shape,
-        {.tensor_parallel = d.attention_tensor_parallel, .output_parallel = d.output_parallel},
-        models::MlaCount::absorbed, scratch_);
+    models::attention_operators(model.attentions[work.block], model.precisions, model.hidden, shape,
+                                {.tensor_parallel = d.attention_tensor_parallel,
+                                 .output_parallel = d.output_parallel,
+                                 .context_parallel = d.context_parallel},
+                                models::MlaCount::absorbed, scratch_);
     models::routing_operators(model.ffns[work.next_ffn], model.precisions, model.hidden,
                               shape.tokens(), scratch_);
     if (d.execution.cold_caches) {
@@ -210,6 +211,7 @@ void StageTimer::time_work(const AttentionWork& work, const Batch& batch, std::s
       }
     }
     Seconds time = total(*pool.kernels, d.attention_tensor_parallel > 1);
+    time += context_exchange(pool, shape.tokens());
     const double bytes = static_cast<double>(model.hidden) *
                          bytes_per_value(model.precisions.activations).value() * shape.tokens();
     if (work.ranks > 1) {
@@ -233,6 +235,27 @@ void StageTimer::time_work(const AttentionWork& work, const Batch& batch, std::s
     }
     ranks[r] = time.value();
   }
+}
+
+// GPUs that share a cache's tokens gather each other's queries, and give each other what their
+// heads got from the tokens here: a weighted mean of values, and the logarithm of the weights' sum
+// (in FP32), by which the parts are combined. As vLLM's decode context parallelism does.
+Seconds StageTimer::context_exchange(const Pool& pool, double tokens) const {
+  const auto ranks = static_cast<std::uint32_t>(deployment_.context_parallel);
+  if (ranks == 1) return {};
+  constexpr double kLogarithm = 4.0;
+  Seconds time;
+  for (const models::Operator& op : scratch_) {
+    const auto* attention = std::get_if<models::DecodeAttention>(&op.shape);
+    if (attention == nullptr) continue;
+    const double heads = tokens * static_cast<double>(attention->query_heads);
+    const double value = bytes_per_value(attention->activations).value();
+    time += collective_time(pool, Collective::Pattern::all_gather, ranks,
+                            heads * static_cast<double>(attention->qk_dim) * value) +
+            all_to_all_time(pool, ranks,
+                            heads * (static_cast<double>(attention->v_dim) * value + kLogarithm));
+  }
+  return time;
 }
 
 void StageTimer::time_work(const FfnWork& work, const Batch& batch, std::span<double> ranks) {

@@ -49,6 +49,36 @@ void check_heads(const Deployment& d, Problems& problems) {
   }
 }
 
+void check_context(const Deployment& d, Problems& problems) {
+  if (d.context_parallel == 1) return;
+  const Pool& pool = d.pool(Role::attention);
+  if (d.context_parallel > pool.gpus_per_node) {
+    problems.push_back(fmt::format(
+        "decode_context_parallel {} crosses nodes of {} GPUs, within which its exchange "
+        "is timed",
+        d.context_parallel, pool.gpus_per_node));
+  }
+  for (const auto& block : d.model.attentions) {
+    if (!models::splits_by_tokens(block)) {
+      problems.push_back(
+          fmt::format("decode_context_parallel splits what is cached by tokens, which \"{}\" "
+                      "cannot: it keeps a state, or chooses among all tokens",
+                      block.name));
+      continue;
+    }
+    if (std::holds_alternative<models::NoAttention>(block.kind)) continue;
+    const std::int64_t copies =
+        d.attention_tensor_parallel / models::cache_ranks(block, d.attention_tensor_parallel);
+    if (copies % d.context_parallel != 0) {
+      problems.push_back(
+          fmt::format("decode_context_parallel {} must divide the {} GPUs that hold the same cache "
+                      "of \"{}\": attention_tensor_parallel {} over {} heads of it",
+                      d.context_parallel, copies, block.name, d.attention_tensor_parallel,
+                      models::cache_ranks(block, d.attention_tensor_parallel)));
+    }
+  }
+}
+
 void check_ffn(const Deployment& d, Problems& problems) {
   for (const auto& block : d.model.ffns) {
     if (const auto* moe = std::get_if<models::MoeFfn>(&block.kind)) {
@@ -71,8 +101,10 @@ std::vector<StepLayer> step_layers(const Deployment& d, std::uint32_t drawn_laye
   for (const auto& blocks : d.model.layer_sequence()) {
     layers.push_back({blocks, static_cast<std::uint32_t>(d.queries_per_step())});
   }
-  // Each drafting module looks at the one token that the step before it settled on.
-  for (std::int64_t i = 0; i < d.drafting.tokens; ++i) layers.push_back({d.model.mtp.layer, 1});
+  // A draft is made of the one token that the step or the draft before it settled on.
+  for (std::int64_t i = 0; i < d.drafting.tokens * d.drafting.layers; ++i) {
+    layers.push_back({d.model.mtp.layer, 1});
+  }
   std::map<std::tuple<std::size_t, std::uint32_t, std::uint32_t>, std::uint32_t> numbers;
   for (std::uint32_t number = 0; number < layers.size(); ++number) {
     StepLayer& layer = layers[number];
@@ -105,9 +137,12 @@ std::vector<std::string> deployment_problems(const Deployment& deployment) {
                   "attention tensor-parallel GPUs",
                   fmt::format("GPUs of a \"{}\" instance", attention.name), problems);
   check_heads(deployment, problems);
+  check_context(deployment, problems);
   check_ffn(deployment, problems);
   if (deployment.drafting.tokens > 0 && deployment.model.mtp.modules == 0) {
-    problems.push_back("drafted tokens need a multi-token-prediction module; the model has none");
+    problems.push_back(
+        "drafted tokens need a multi-token-prediction module, which the model has none of, or a "
+        "\"draft_model\" in \"drafting\"");
   }
   strategy_of(deployment).check(deployment, problems);
   return problems;

@@ -327,6 +327,13 @@ KeyTable pool_table(std::string name, Holds holds) {
                       "attention_tensor_parallel", "GPUs that share a request's heads and its KV.",
                       between(1, kMaxGpus))
                       .optional());
+    all.push_back(key<&P::context_parallel>("decode_context_parallel",
+                                            "Of the GPUs that share a request's heads, those that "
+                                            "would hold the same KV (there are more of them than "
+                                            "KV heads) and keep a part of its tokens each "
+                                            "instead.",
+                                            between(1, kMaxGpus))
+                      .optional());
     all.push_back(key<&P::output_parallel>("output_parallel",
                                            "GPUs that share the output projection alone.",
                                            between(1, kMaxGpus))
@@ -407,10 +414,25 @@ const KeyTable& keys_of(const AttentionPrecision* /*of*/) {
       });
   return table;
 }
+static const KeyTable& keys_of(const DraftModel* /*of*/) {
+  static const KeyTable table = key_table<DraftModel>(
+      "draft_model",
+      "Layers that draft in place of the model's own modules, as EAGLE's do: each draft passes "
+      "through all of them and the model's LM head.",
+      {
+          key<&DraftModel::layers>("layers", "How many, all alike.", between(1, 64)).optional(),
+          key<&DraftModel::attention>("attention", "The name of one of the model's attentions."),
+          key<&DraftModel::ffn>("ffn", "The name of one of the model's FFNs."),
+      });
+  return table;
+}
 static const KeyTable& keys_of(const Drafting* /*of*/) {
   static const KeyTable table = key_table<Drafting>(
-      "drafting", "Multi-token prediction.",
+      "drafting", "Tokens that are guessed and checked in one step (speculative decoding).",
       {
+          key<&Drafting::draft_model>("draft_model",
+                                      "What drafts, where it is not the model's own "
+                                      "multi-token-prediction modules."),
           key<&Drafting::tokens>("tokens", "Drafted per step.", between(0, 64)),
           key<&Drafting::acceptance_by_position>("acceptance_by_position",
                                                  "The same of the first drafts, one by one, where "
@@ -477,7 +499,9 @@ static const KeyTable& keys_of(const Deployment* /*of*/) {
               .optional(),
           key<&D::attention_precision>("attention_precision",
                                        "Where the deployment changes what the model ships with."),
-          key<&D::drafting>("drafting", "Multi-token prediction."),
+          key<&D::drafting>("drafting",
+                            "Tokens that are guessed and checked in one step (speculative "
+                            "decoding)."),
           key<&D::pools>("pools", "Of GPUs."),
       });
   return table;

@@ -132,6 +132,7 @@ class Resolver {
 
   static void attention_part(const Pool& asked, decode::Deployment& out) {
     out.attention_tensor_parallel = asked.attention_tensor_parallel;
+    out.context_parallel = asked.context_parallel;
     out.output_parallel = asked.output_parallel;
   }
   static void ffn_part(const Pool& asked, decode::Deployment& out) {
@@ -156,6 +157,7 @@ class Resolver {
       out.drafting = {.tokens = asked.drafting->tokens,
                       .acceptance = asked.drafting->acceptance_by_position};
       out.drafting.acceptance.push_back(asked.drafting->acceptance);
+      if (asked.drafting->draft_model && whole_) draft_model(*asked.drafting->draft_model, out);
     }
     if (const auto* whole = std::get_if<WholePool>(&asked.pools)) {
       pool(whole->gpus, "gpus", decode::kAllRoles, out);
@@ -168,6 +170,27 @@ class Resolver {
       pool(split.ffn, "ffn", {decode::Role::ffn}, out);
       ffn_part(split.ffn, out);
     }
+  }
+
+  void draft_model(const DraftModel& asked, decode::Deployment& out) {
+    const auto index = [&](const auto& blocks, const std::string& name, std::string_view key) {
+      std::vector<std::string> names;
+      for (const auto& block : blocks) names.push_back(block.name);
+      const auto found = std::find(names.begin(), names.end(), name);
+      if (found == names.end()) {
+        error(fmt::format("/deployment/drafting/draft_model/{}", key),
+              fmt::format("expected one of {}, got \"{}\"{}", fmt::join(names, ", "), name,
+                          did_you_mean(name, names)));
+        return std::size_t{0};
+      }
+      return static_cast<std::size_t>(found - names.begin());
+    };
+    out.drafting.own_layers = true;
+    out.drafting.layers = asked.layers;
+    out.model.mtp = {
+        .modules = 1,
+        .layer = {.attention = index(out.model.attentions, asked.attention, "attention"),
+                  .ffn = index(out.model.ffns, asked.ffn, "ffn")}};
   }
 
   // One number format for all attention.

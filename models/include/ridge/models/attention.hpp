@@ -217,6 +217,9 @@ struct AttentionShard {
   // The output projection alone split over this many data-parallel ranks, which gather their
   // tokens.
   std::int64_t output_parallel = 1;
+  // Ranks that would hold the same cache and keep a part of its tokens each instead: each attends
+  // with the heads of all of them, to its own tokens.
+  std::int64_t context_parallel = 1;
 };
 
 // How the probability-value product of MLA is counted.
@@ -252,6 +255,9 @@ void attention_operators(const AttentionBlock& block, const Precisions& precisio
 // Ranks of a tensor-parallel group that one sequence's cache is split over; each of the others
 // holds a copy of a part.
 [[nodiscard]] std::int64_t cache_ranks(const AttentionBlock& block, std::int64_t tensor_parallel);
+
+// Whether a query's sum over cached tokens can be made of the sums over parts of them.
+[[nodiscard]] bool splits_by_tokens(const AttentionBlock& block);
 
 // heads x head_dim of the query-key product, without rotary parts: how expressive the attention is
 // (section 4.1 of the Step-3 report). 0 for linear attention, which has no such rank.

@@ -148,6 +148,10 @@ struct Drafting {
   // Drafted per step by the MTP modules; where there are fewer of them, the last runs again and
   // again.
   std::int64_t tokens = 0;
+  // That each draft passes through: a module, or layers of a draft model, which are held once.
+  std::int64_t layers = 1;
+  // Whether a draft model drafts, in place of the model's own modules.
+  bool own_layers = false;
   // Of each draft, given that those before it were accepted; the last holds for all that follow.
   std::vector<double> acceptance;
 
@@ -155,9 +159,10 @@ struct Drafting {
     if (acceptance.empty()) return 0.0;
     return acceptance[std::min(static_cast<std::size_t>(draft), acceptance.size() - 1)];
   }
-  // Modules whose weights and KV a deployment keeps.
-  [[nodiscard]] std::int64_t modules(const models::ModelSpec& model) const {
-    return std::min(tokens, model.mtp.modules);
+  // Layers of modules or a draft model whose weights and KV a deployment keeps.
+  [[nodiscard]] std::int64_t layers_held(const models::ModelSpec& model) const {
+    if (tokens == 0) return 0;
+    return own_layers ? layers : std::min(tokens, model.mtp.modules);
   }
 };
 
@@ -169,6 +174,7 @@ struct Deployment {
   std::int64_t micro_batches = 1;  // in flight at once
 
   std::int64_t attention_tensor_parallel = 1;  // GPUs that share a request's heads
+  std::int64_t context_parallel = 1;           // of those, GPUs that share a cache's tokens
   std::int64_t output_parallel = 1;            // GPUs that share the output projection alone
   std::int64_t ffn_tensor_parallel = 1;
   std::int64_t ffn_expert_parallel = 1;

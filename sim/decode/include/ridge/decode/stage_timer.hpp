@@ -99,6 +99,8 @@ class StageTimer {
   void time_work(const Collective& work, const Batch& batch, std::span<double> ranks);
   void time_work(const Exchange& work, const Batch& batch, std::span<double> ranks);
   void time_work(const PeerExchange& work, const Batch& batch, std::span<double> ranks);
+  // Of an attention whose operators are in scratch_.
+  [[nodiscard]] Seconds context_exchange(const Pool& pool, double tokens) const;
   [[nodiscard]] Seconds collective_time(const Pool& pool, Collective::Pattern pattern,
                                         std::uint32_t ranks, double bytes) const;
   [[nodiscard]] Seconds all_to_all_time(const Pool& pool, std::uint32_t ranks, double bytes,

@@ -42,6 +42,7 @@ struct Pool {
   std::optional<Bytes> memory_reserve;
   // Where it holds the attention.
   std::int64_t attention_tensor_parallel = 1;
+  std::int64_t context_parallel = 1;
   std::int64_t output_parallel = 1;
   // Where it holds the FFN.
   std::int64_t ffn_tensor_parallel = 1;
@@ -69,8 +70,17 @@ struct AttentionPrecision {
   bool operator==(const AttentionPrecision&) const = default;
 };
 
+// Layers of a small model that drafts, made of the model's own blocks.
+struct DraftModel {
+  std::int64_t layers = 1;
+  std::string attention;
+  std::string ffn;
+  bool operator==(const DraftModel&) const = default;
+};
+
 struct Drafting {
   std::int64_t tokens = 0;
+  std::optional<DraftModel> draft_model;
   double acceptance = 0.0;
   std::vector<double> acceptance_by_position;  // of the first drafts, where they differ
   bool operator==(const Drafting&) const = default;
