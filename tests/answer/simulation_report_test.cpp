@@ -1,6 +1,7 @@
 // What ridge simulate answers, and the trace that it writes.
 #include "ridge/answer/simulation_report.hpp"
 
+#include "ridge/answer/latency_plots.hpp"
 #include "ridge/base/error.hpp"
 #include "source_tree.hpp"
 #include "temporary_file.hpp"
@@ -171,6 +172,43 @@ TEST(SimulationReport, ASplitThroughBlocksOfFp8ScalesIsWarnedOf) {
   EXPECT_THAT(warned(4), Not(HasSubstr("columns of an expert")));
 }
 
+// What the message offers fits, and one more does not.
+TEST(SimulationReport, WhatDoesNotFitInMemoryIsToldAtItsKeyWithTheMostThatFits) {
+  json asked = json::parse(test::source_text("scenarios/step3-2a2f-4k-fp8.json"));
+  scenario::Library library;
+  const auto refusal = [&]() -> std::optional<Mistake> {
+    const auto located = scenario::read_scenario(JsonDocument("mine.json", asked));
+    try {
+      (void)answer(located, library, {.floor = false}, 0);
+      return std::nullopt;
+    } catch (const UserError& e) {
+      EXPECT_EQ(e.mistakes().size(), 1U) << e.what();
+      return e.mistakes().front();
+    }
+  };
+  const auto check = [&](const char* pointer, std::int64_t too_many) {
+    json& value = asked.at(json::json_pointer(pointer));
+    value = too_many;
+    const auto told = refusal();
+    ASSERT_TRUE(told.has_value()) << pointer;
+    EXPECT_EQ(told->file, "mine.json");
+    EXPECT_TRUE(std::string(pointer).starts_with(told->pointer)) << told->pointer;
+    const auto at = told->message.find("at most ");
+    ASSERT_NE(at, std::string::npos) << told->message;
+    const std::int64_t most = std::stoll(told->message.substr(at + 8));
+    value = most;
+    EXPECT_FALSE(refusal().has_value()) << pointer << " " << most;
+    value = most + 1;
+    EXPECT_TRUE(refusal().has_value()) << pointer << " " << most + 1;
+  };
+  check("/workload/requests_per_gpu", 10000);
+  asked["workload"].erase("requests_per_gpu");
+  asked["workload"]["requests_per_group"] = 1;
+  check("/workload/requests_per_group", 10000);
+  asked["workload"]["requests_per_group"] = 1;
+  check("/workload/context/tokens", 10'000'000);
+}
+
 TEST(SimulationReport, AStoppedRunIsMarked) {
   auto long_run = scenario::load_simulation(scenario("step3-2a2f-4k-fp8"));
   long_run.input.measurement.steps = 100000;
@@ -238,7 +276,12 @@ class ChromeTrace : public testing::TestWithParam<decode::NetworkModel> {
   json trace_;
 };
 
-// Processes are instances in the order of the pools; the first thread is the kernels.
+// Of the process of an event: 0 for its kernels, 1 for its collectives.
+int track_of(const json& event) {
+  return event.at("tid").get<int>() - 4 * event.at("pid").get<int>();
+}
+
+// Processes are instances in the order of the pools.
 TEST_P(ChromeTrace, BusyTimesAddUpToTheReport) {
   ASSERT_FALSE(report_.result.trace_full);
   std::map<std::uint64_t, double> kernels;
@@ -247,8 +290,8 @@ TEST_P(ChromeTrace, BusyTimesAddUpToTheReport) {
     if (event.at("ph") != "X" || event.at("cat") == "operator") continue;
     const auto process = event.at("pid").get<std::uint64_t>();
     const double seconds = event.at("dur").get<double>() * 1e-6;
-    if (event.at("tid") == 0) kernels[process] += seconds;
-    if (event.at("tid") == 1) collectives[process] += seconds;
+    if (track_of(event) == 0) kernels[process] += seconds;
+    if (track_of(event) == 1) collectives[process] += seconds;
   }
   ASSERT_EQ(kernels.size(), 4U);
   const double elapsed = report_.result.elapsed.seconds().value();
@@ -284,7 +327,7 @@ TEST_P(ChromeTrace, SlicesOfAThreadFollowEachOther) {
 TEST_P(ChromeTrace, OperatorsFillTheStageThatTheyBelongTo) {
   std::map<std::pair<int, double>, double> stages;  // (process, start) -> length
   for (const json& event : trace_.at("traceEvents")) {
-    if (event.at("ph") != "X" || event.at("cat") == "operator" || event.at("tid") != 0) continue;
+    if (event.at("ph") != "X" || event.at("cat") == "operator" || track_of(event) != 0) continue;
     stages[{event.at("pid").get<int>(), event.at("ts").get<double>()}] =
         event.at("dur").get<double>();
   }
@@ -320,16 +363,69 @@ TEST_P(ChromeTrace, TellsMicroBatchesAndKindsOfCollectivesApart) {
   }
 }
 
-TEST_P(ChromeTrace, CountsNoMessageBelowZeroAndNoneAtTheEnd) {
-  std::map<int, double> last;
-  for (const json& event : trace_.at("traceEvents")) {
+// [process][counter] -> (us, value), in the order of the file.
+using Counters = std::map<int, std::map<std::string, std::vector<std::pair<double, double>>>>;
+Counters counters_of(const json& trace) {
+  Counters out;
+  for (const json& event : trace.at("traceEvents")) {
     if (event.at("ph") != "C") continue;
-    const double value = event.at("args").at("value").get<double>();
-    EXPECT_GE(value, 0.0);
-    last[event.at("pid").get<int>()] = value;
+    out[event.at("pid").get<int>()][event.at("name").get<std::string>()].emplace_back(
+        event.at("ts").get<double>(), event.at("args").at("").get<double>());
   }
-  EXPECT_EQ(last.size(), 4U);
-  for (const auto& [process, value] : last) EXPECT_EQ(value, 0.0) << process;
+  return out;
+}
+
+// The area under a counter, in its unit times seconds.
+double area(const std::vector<std::pair<double, double>>& samples) {
+  double sum = 0.0;
+  for (std::size_t i = 0; i + 1 < samples.size(); ++i) {
+    sum += samples[i].second * (samples[i + 1].first - samples[i].first) * 1e-6;
+  }
+  return sum;
+}
+
+TEST_P(ChromeTrace, CountersOfInstancesAreNeverBelowZeroAndEndThere) {
+  auto counters = counters_of(trace_);
+  counters.erase(5);  // the whole deployment
+  ASSERT_EQ(counters.size(), 4U);
+  for (const auto& [process, of] : counters) {
+    for (const auto& [name, samples] : of) {
+      double time = 0.0;
+      for (const auto& [when, value] : samples) {
+        EXPECT_GE(value, 0.0) << name;
+        EXPECT_GE(when, time) << name;
+        time = when;
+      }
+      EXPECT_EQ(samples.back().second, 0.0) << process << " " << name;
+    }
+  }
+  // Two pools of two instances: those of the FFN gather and scatter.
+  EXPECT_TRUE(counters[3].contains("links in use by collectives"));
+  EXPECT_FALSE(counters[1].contains("links in use by collectives"));
+}
+
+// Bytes per second, over time, are the bytes of the messages.
+TEST_P(ChromeTrace, WhatNicsSendAddsUpToTheBytesOfTheMessages) {
+  std::map<int, double> bytes;
+  for (const json& event : trace_.at("traceEvents")) {
+    if (event.at("ph") != "b") continue;
+    bytes[event.at("pid").get<int>()] += event.at("args").at("bytes").get<double>();
+  }
+  auto counters = counters_of(trace_);
+  for (const int process : {1, 2, 3, 4}) {
+    const auto& sending = counters[process]["NICs, sending (B/s)"];
+    ASSERT_GT(bytes[process], 1e6);
+    EXPECT_NEAR(area(sending), bytes[process], 1e-3 * bytes[process]) << process;
+  }
+}
+
+TEST_P(ChromeTrace, TheWholeDeploymentHoldsWhatTheReportSays) {
+  auto counters = counters_of(trace_);
+  auto& of_all = counters[5];
+  ASSERT_FALSE(of_all["requests in decode"].empty());
+  EXPECT_EQ(of_all["requests in decode"].front().second, report_.result.mean_requests);
+  EXPECT_NEAR(of_all["KV filled (%)"].front().second, 100.0 * report_.result.kv_filled, 1e-3);
+  EXPECT_NEAR(of_all["KV set aside (%)"].front().second, 100.0 * report_.result.kv_reserved, 1e-3);
 }
 
 TEST_P(ChromeTrace, MessagesBeginAndEnd) {
@@ -359,6 +455,78 @@ INSTANTIATE_TEST_SUITE_P(BothNetworks, ChromeTrace,
                            return instance.param == decode::NetworkModel::ports ? "Ports"
                                                                                 : "MaxMinFair";
                          });
+
+// Over the measured time: the means of the report.
+TEST(ChromeTraceOfArrivals, FollowsRequestsAndTheirMemory) {
+  const test::TemporaryFile file("trace.json", "");
+  auto asked = scenario::load_simulation(scenario("step3-2a2f-4k-fp8"));
+  asked.input.workload = {.kind = decode::Workload::Kind::poisson, .requests_per_second = 50.0};
+  asked.input.workload.context.tokens = 4096;
+  asked.input.workload.output.tokens = 20;
+  asked.input.measurement = {.warmup = Seconds{1.0}, .duration = Seconds{1.0}};
+  const auto report = simulate(std::move(asked), {.trace_path = file.path()});
+  ASSERT_FALSE(report.result.trace_full);
+  std::ifstream in(file.path());
+  auto counters = counters_of(json::parse(in));
+  ASSERT_FALSE(counters.empty());
+  auto& of_all = counters.rbegin()->second;  // the last process
+  const double seconds = report.result.elapsed.seconds().value();
+  const auto mean = [&](const char* name) {
+    const auto& samples = of_all[name];
+    EXPECT_GT(samples.size(), 100U) << name;
+    const double after = seconds - samples.back().first * 1e-6;
+    return (area(samples) + samples.back().second * after) / seconds;
+  };
+  EXPECT_NEAR(mean("requests in decode"), report.result.mean_requests,
+              1e-3 * report.result.mean_requests);
+  EXPECT_NEAR(mean("KV filled (%)"), 100.0 * report.result.kv_filled,
+              0.1 * report.result.kv_filled);
+  EXPECT_NEAR(mean("KV set aside (%)"), 100.0 * report.result.kv_reserved,
+              0.1 * report.result.kv_reserved);
+  EXPECT_TRUE(of_all.contains("requests waiting"));
+}
+
+// One pool: tokens go to their experts and back, over links that are busy meanwhile.
+TEST(ChromeTraceOfExpertParallelism, TellsBytesOfExchangesAndLinksInUse) {
+  const test::TemporaryFile file("trace.json", "");
+  auto input = scenario::load_simulation(scenario("deepseek-v3-ep128-4k"));
+  input.input.measurement.steps = 2;
+  const auto report = simulate(std::move(input), {.trace_path = file.path()});
+  std::ifstream in(file.path());
+  const json trace = json::parse(in);
+  double exchanging = 0.0;
+  for (const json& event : trace.at("traceEvents")) {
+    if (event.at("ph") != "X" || track_of(event) != 1) continue;
+    EXPECT_GT(event.at("args").at("mean_bytes").get<double>(), 0.0);
+    exchanging += event.at("dur").get<double>() * 1e-6;
+  }
+  ASSERT_GT(exchanging, 0.0);
+  auto counters = counters_of(trace);
+  EXPECT_NEAR(area(counters[1]["links in use by collectives"]), exchanging, 1e-6 * exchanging);
+}
+
+TEST(Latencies, ArePlottedAsFarAsThereAreAny) {
+  const auto replay = simulate(scenario::load_simulation(scenario("trace-replay")));
+  const auto plots = latency_plots(replay);
+  ASSERT_EQ(plots.size(), 4U);
+  for (const auto& plot : plots) {
+    const auto& points = plot.series.front().points;
+    for (std::size_t i = 1; i < points.size(); ++i) {
+      EXPECT_GE(points[i].x, points[i - 1].x) << plot.title;
+      EXPECT_GE(points[i].y, points[i - 1].y) << plot.title;
+    }
+    EXPECT_EQ(points.back().y, 100.0) << plot.title;
+  }
+  // Half of the tokens within the median.
+  EXPECT_NEAR(plots[0].series.front().points[100].x, 1e3 * replay.result.tpot.quantile(0.5), 1e-9);
+  const std::string picture = latency_picture(replay);
+  for (const auto& plot : plots) EXPECT_THAT(picture, HasSubstr(plot.title));
+  EXPECT_THAT(picture, HasSubstr("; SLA 50.0 ms</text>"));
+  auto nobody = replay;
+  nobody.result.request_tpot = {};
+  EXPECT_TRUE(latency_plots(nobody).empty());
+  EXPECT_THAT(latency_picture(nobody), HasSubstr("no request finished"));
+}
 
 }  // namespace
 }  // namespace ridge::answer

@@ -155,8 +155,10 @@ TEST(MemoryPlan, WhatDoesNotFitSaysByHowMuch) {
   const double weights = 10 * (kRest + kExperts / 2) / 4;
   ASSERT_EQ(plan.problems.size(), 1U);
   EXPECT_NEAR(weights - 0.9 * 2e6, 171840, 1);
-  EXPECT_THAT(plan.problems[0], testing::AllOf(HasSubstr("\"ffn\""), HasSubstr("1.97 MB"),
-                                               HasSubstr("2.00 MB"), HasSubstr("172 kB too much")));
+  EXPECT_EQ(plan.problems[0].pool, "ffn");
+  EXPECT_THAT(plan.problems[0].words,
+              testing::AllOf(HasSubstr("\"ffn\""), HasSubstr("1.97 MB"), HasSubstr("2.00 MB"),
+                             HasSubstr("172 kB too much")));
   EXPECT_THAT([&] { Simulation simulation(input); },
               testing::ThrowsMessage<UserError>(HasSubstr("172 kB too much")));
 }

@@ -35,6 +35,64 @@ class SameDigitsAsTheCommandLine(unittest.TestCase):
             "cost", "--model", "step-3,deepseek-v3", "--chip", "h20", "--context", "8K,32K",
             "--price", "h20=1.25", "--batch", "256", "--format", "csv"))
 
+    def test_of_a_fit(self):
+        self.assertEqual(ridge.fit().to_dict(), ridge_json("fit"))
+        self.assertEqual(
+            ridge.fit(
+                "deepseek-v3", ["h800", "h20"], part="attention", context_tokens=32768, tpot_ms=40,
+                stages=4, micro_batch=512, output_parallel=4,
+            ).to_dict(),
+            ridge_json(
+                "fit", "--model", "deepseek-v3", "--chip", "h800,h20", "--part", "attention", "--context",
+                "32K", "--tpot-ms", "40", "--stages", "4", "--micro-batch", "512", "--output-parallel", "4",
+            ),
+        )
+        self.assertEqual(
+            ridge.fit(ridge.model("step-3"), "h20", stage_ms=12.5, weights_share=0.7).to_dict(),
+            ridge_json(
+                "fit", "--model", "step-3", "--chip", "h20", "--stage-ms", "12.5", "--weights-share", "0.7"
+            ),
+        )
+
+    def test_of_a_sparsity(self):
+        self.assertEqual(ridge.sparsity().to_dict(), ridge_json("sparsity"))
+        asked = ridge.sparsity("deepseek-v3", "h800", nic_GBps=40, nics=4, tpot_ms=60)
+        how = ("--model", "deepseek-v3", "--chip", "h800", "--nic-GBps", "40", "--nics", "4", "--tpot-ms", "60")
+        self.assertEqual(asked.to_dict(), ridge_json("sparsity", *how))
+        self.assertEqual(asked.to_csv(), program("sparsity", *how, "--format", "csv"))
+        self.assertEqual(
+            ridge.sparsity(chips="h800", hidden=8192, layers=80, stages=4).to_dict(),
+            ridge_json("sparsity", "--chip", "h800", "--hidden", "8192", "--layers", "80", "--stages", "4"),
+        )
+
+    def test_of_the_largest_rate(self):
+        self.assertEqual(
+            ridge.largest_rate("trace-replay", seed=3).to_dict(),
+            ridge_json("simulate", "trace-replay", "--largest-rate", "--seed", "3"),
+        )
+
+    def test_of_requests_and_their_latencies(self):
+        asked = ridge.simulate("trace-replay", requests=True)
+        with tempfile.TemporaryDirectory() as folder:
+            table, picture = os.path.join(folder, "r.csv"), os.path.join(folder, "l.svg")
+            program("simulate", "trace-replay", "--requests", table, "--latencies", picture)
+            with open(table, encoding="utf-8") as file:
+                self.assertEqual(asked.requests_to_csv(), file.read())
+            with open(picture, encoding="utf-8") as file:
+                self.assertEqual(asked.latencies(), file.read())
+
+    def test_of_serving_measurements(self):
+        with open(os.path.join(SOURCE, "scenarios", "ledger", "serving.csv"), encoding="utf-8") as file:
+            lines = file.readlines()
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "mine.csv")
+            with open(path, "w", encoding="utf-8") as file:
+                file.writelines(lines[:6])
+            self.assertEqual(
+                ridge.reproduce(serving=path, samples=2).to_dict(),
+                ridge_json("reproduce", "--serving", path, "--samples", "2"),
+            )
+
     def test_of_a_simulation_with_its_intervals(self):
         self.assertEqual(
             ridge.simulate(DEPLOYMENT).to_dict(), ridge_json("simulate", DEPLOYMENT)
@@ -189,6 +247,64 @@ class AnAnswer(unittest.TestCase):
         self.assertEqual(
             frame["total_usd_per_Mtok"][0], cost.rows[0].total_usd_per_Mtok
         )
+
+
+class APage(unittest.TestCase):
+    """Holds the answer, and the question as it was asked."""
+
+    def page(self, ask) -> str:
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "page.html")
+            ask(path)
+            with open(path, encoding="utf-8") as file:
+                page = file.read()
+        self.assertTrue(page.startswith("<!DOCTYPE html>"))
+        self.assertIn("</html>", page)
+        return page
+
+    def test_of_a_simulation_asks_its_question_again(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "page.html")
+            changes = {"/deployment/micro_batches": 2, "/model/vocabulary": 64000}
+            asked = ridge.simulate(DEPLOYMENT, changes, samples=0, seed=7, report=path)
+            for again in (
+                ridge.simulate(path, samples=0).to_dict(), ridge_json("simulate", path, "--samples", "0")
+            ):
+                again["scenario"] = asked.scenario
+                self.assertEqual(again, asked.to_dict())
+            with open(path, encoding="utf-8") as file:
+                self.assertIn('ridge.simulate("', file.read().replace("'", '"').replace("&quot;", '"'))
+
+    def test_of_a_plan_asks_its_question_again(self):
+        goal = {**ridge.goal("step3-h800"), "models": [ridge.model("llama-3.1-8b")], "gpus": 4, "sla_tpot_ms": 20}
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "page.html")
+            asked = ridge.plan(goal, samples=0, top=2, report=path)
+            self.assertEqual(
+                ridge.plan(path, samples=0, top=2).ranking[0].tokens_per_s_per_gpu,
+                asked.ranking[0].tokens_per_s_per_gpu,
+            )
+
+    def test_of_a_sweep_asks_its_question_again(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "page.html")
+            asked = ridge.sweep("sweep-afd-micro-batches", report=path)
+            self.assertEqual(ridge.sweep(path).to_csv(), asked.to_csv())
+
+    def test_of_a_cost_asks_its_question_again(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "page.html")
+            asked = ridge.cost(models="step-3", chips=["h20"], context_tokens=4096, report=path)
+            self.assertEqual(ridge.cost(path).to_dict(), asked.to_dict())
+
+    def test_of_a_reproduction_and_of_a_ledger(self):
+        self.assertIn("figures as printed", self.page(lambda path: ridge.reproduce("step3", report=path)))
+        page = self.page(lambda path: ridge.reproduce("step3", measured=True, samples=0, report=path))
+        self.assertIn("within 10 %", page)
+
+    def test_has_a_name_that_says_what_it_is(self):
+        with self.assertRaisesRegex(ridge.Error, "report: expected a name that ends in .html"):
+            ridge.cost(report="page.pdf")
 
 
 class WhatShips(unittest.TestCase):

@@ -95,6 +95,22 @@ class AMistake(unittest.TestCase):
             self.assertRegex(str(error), "^batch: expected a number of at least 1, got ")
         self.assertTrue(ridge.cost(batch=1).rows)
 
+    def test_in_what_fit_and_sparsity_take_is_told(self):
+        for told, ask in (
+            ("part: expected ", lambda: ridge.fit(part="all")),
+            ("tpot_ms: expected a number from 0.001 to 1e", lambda: ridge.fit(tpot_ms=0)),
+            ("stages: expected a whole number from 1 to 64", lambda: ridge.sparsity(stages=1.5)),
+            ("weights_share: expected a number from 0.01 to 1, got 'half'", lambda: ridge.fit(weights_share="half")),
+            ("hidden and layers: expected both or neither", lambda: ridge.sparsity(hidden=1)),
+            ("model: expected a model, or hidden", lambda: ridge.sparsity("step-3", hidden=1, layers=1)),
+            ("expected either the name of a report or serving", lambda: ridge.reproduce()),
+            ("expected either the name of a report or serving", lambda: ridge.reproduce("step3", serving="a.csv")),
+            ("a rate needs requests that arrive", lambda: ridge.largest_rate(DEPLOYMENT)),
+            ("requests needs requests that arrive", lambda: ridge.simulate(DEPLOYMENT, requests=True)),
+        ):
+            self.assertIn(told, str(self.mistake(ask)))
+        self.assertEqual(self.mistake(lambda: ridge.fit("step-33")).pointer, "/models/0")
+
     def test_in_a_goal_names_its_place(self):
         error = self.mistake(lambda: ridge.plan("step3-h800", {"/sla_tpot_ms": 0, "/gpus": 0}))
         self.assertTrue(error.file.endswith("step3-h800.json"))

@@ -227,8 +227,9 @@ TEST(SimulationSweep, RequestsThatDoNotFitInMemoryAreAnInvalidPoint) {
                                          "values": [24, 2400]}])"));
   EXPECT_THAT(message_of(sweep),
               testing::AllOf(HasSubstr("1 of 2 points are invalid"),
-                             HasSubstr("/scenario/workload/requests_per_gpu = 2400: memory: pool "
-                                       "\"attention\": the requests of a GPU need")));
+                             HasSubstr("/scenario/workload/requests_per_gpu = 2400: "
+                                       "/workload/requests_per_gpu: the requests of a "
+                                       "GPU need")));
   sweep["invalid_points"] = "skip";
   const auto result = run(sweep);
   EXPECT_EQ(result.invalid(), 1U);
@@ -246,7 +247,7 @@ TEST(SimulationSweep, ADeploymentThatItsStrategyCannotRunIsAnInvalidPoint) {
                                  "values": [3, 2]}])"));
   EXPECT_THAT(message_of(sweep),
               testing::AllOf(HasSubstr("1 of 2 points are invalid"),
-                             HasSubstr("ffn_expert_parallel = 3: deployment: ")));
+                             HasSubstr("ffn_expert_parallel = 3: /deployment: ")));
   sweep["invalid_points"] = "skip";
   const json rows = written(run(sweep))["rows"];
   ASSERT_EQ(rows.size(), 1U);

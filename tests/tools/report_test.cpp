@@ -98,6 +98,19 @@ const Kind kKinds[] = {
       "--samples", "3"},
      true,
      {"SLA 20", "#1 TP2", "Assumed: "}},
+    {"Calibration",
+     {"calibrate", RIDGE_SOURCE_DIR "/kernels/measurements/h200.json", "--chip", "h200", "-o",
+      "/dev/null", "--force"},
+     true,
+     {"Residuals", "held-out p50"}},
+    {"ExpertParallel",
+     {"simulate", "deepseek-v3-ep128-4k", "--samples", "0"},
+     false,
+     {"gpus 0: dispatch", "gpus 0: combine", "gpus collectives"}},
+    {"TensorParallel",
+     {"simulate", "qwen3-235b-tp8-h20", "--samples", "0"},
+     false,
+     {"gpus 0: all-reduce"}},
     {"Cost", {"cost"}, false, {"Each model on each chip", "step-3 on h20"}},
     {"Reproduction", {"reproduce", "step3"}, false, {"figures as printed"}},
     {"Ledger", {"reproduce", "step3", "--measured", "--samples", "0"}, true, {"within 10 %"}},
@@ -255,6 +268,22 @@ TEST(Requests, OfAClosedLoopAreRefused) {
       ridge({"simulate", "step3-2a2f-4k-fp8", "--samples", "0", "--requests", "r.csv"});
   EXPECT_EQ(outcome.status, 2);
   EXPECT_THAT(outcome.err, HasSubstr("--requests needs requests that arrive"));
+}
+
+TEST(Requests, HaveTheirLatenciesDrawn) {
+  const TemporaryFile picture("l.svg", "");
+  const Outcome outcome = ridge({"simulate", "trace-replay", "--latencies", picture.path()});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  for (const char* words : {"<svg", "TPOT, token by token", "Time in the system", "p95"}) {
+    EXPECT_THAT(contents(picture.path()), HasSubstr(words));
+  }
+  const Outcome closed =
+      ridge({"simulate", "step3-2a2f-4k-fp8", "--samples", "0", "--latencies", picture.path()});
+  EXPECT_EQ(closed.status, 2);
+  EXPECT_THAT(closed.err, HasSubstr("--latencies needs requests that arrive"));
+  const Outcome other = ridge({"simulate", "trace-replay", "--latencies", "l.gif"});
+  EXPECT_EQ(other.status, 2);
+  EXPECT_THAT(other.err, HasSubstr("--latencies: expected a name that ends in .svg or .png"));
 }
 
 TEST(LargestRate, LiesBetweenWhatHeldAndWhatDidNot) {

@@ -50,14 +50,51 @@ INSTANTIATE_TEST_SUITE_P(
                     Arguments{"explain", "step3-2a2f-4k-fp8"}, Arguments{"fit"},
                     Arguments{"sparsity"}, Arguments{"list", "models"}, Arguments{"list", "chips"},
                     Arguments{"list", "calibrations"}, Arguments{"list", "scenarios"},
-                    Arguments{"list", "figures"}, Arguments{"show", "step-3"},
-                    Arguments{"show", "h800"}, Arguments{"show", "calibrated:h800"},
-                    Arguments{"reproduce", "step3"},
+                    Arguments{"list", "figures"}, Arguments{"list", "goals"},
+                    Arguments{"check", "--help"},
+                    Arguments{"check", RIDGE_SOURCE_DIR "/models/data/step-3.json"},
+                    Arguments{"show", "step-3"}, Arguments{"show", "h800"},
+                    Arguments{"show", "calibrated:h800"}, Arguments{"show", "qwen3-next-80b-a3b"},
+                    Arguments{"show", "calibrated:b200"},
+                    Arguments{"show", "calibrated:h200-ridge"}, Arguments{"reproduce", "step3"},
                     Arguments{"reproduce", "step3", "--measured", "--samples", "0"},
                     Arguments{"simulate", "step3-2a2f-4k-fp8", "--samples", "0"},
                     Arguments{"simulate", "step3-2a2f-4k-fp8", "--samples", "0", "--compare",
                               "deepseek-v3-ep128-4k"},
-                    Arguments{"sweep", "sweep-mfa-heads", "--format", "table"}));
+                    Arguments{"simulate", "deepseek-v3-ep128-4k", "--samples", "2"},
+                    Arguments{"simulate", "qwen3-235b-tp8-h20", "--samples", "0"},
+                    Arguments{"simulate", "trace-replay"},
+                    Arguments{"simulate", "trace-replay", "--largest-rate"},
+                    Arguments{"sweep", "sweep-mfa-heads", "--format", "table"},
+                    Arguments{"sweep", "sweep-afd-micro-batches", "--format", "table"},
+                    Arguments{"plan", "--model", "step-3", "--chip", "h800,h20", "--gpus", "16",
+                              "--tpot-ms", "25", "--samples", "4", "--front"},
+                    Arguments{"plan", "--model", "step-3", "--chip", "h800", "--gpus", "16",
+                              "--tpot-ms", "1", "--samples", "0"},
+                    Arguments{"reproduce", "serving", "--measured", "--samples", "0"},
+                    Arguments{"reproduce", "transfer", "--measured", "--samples", "0"},
+                    Arguments{"calibrate", RIDGE_SOURCE_DIR "/kernels/measurements/h200.json",
+                              "--chip", "h200", "-o", "/dev/null", "--force"}));
+
+TEST(Output, OfEveryHelpFitsEightyColumns) {
+  const Width width("80");
+  const std::string help = ridge({"--help"}).out;
+  EXPECT_LE(longest_line(help), 80U) << help;
+  std::istringstream lines(help.substr(help.find("Subcommands:")));
+  int commands = 0;
+  for (std::string line; std::getline(lines, line);) {
+    // "  plan                        The best deployments ...", and nothing that goes on below.
+    if (line.size() < 3 || line[0] != ' ' || line[2] == ' ') continue;
+    const std::string command = line.substr(2, line.find(' ', 2) - 2);
+    if (command == "ridge") break;  // examples
+    ++commands;
+    const Outcome outcome = ridge({command, "--help"});
+    EXPECT_EQ(outcome.status, 0) << command << outcome.err;
+    EXPECT_THAT(outcome.out, HasSubstr("Usage: ridge " + command));
+    EXPECT_LE(longest_line(outcome.out), 80U) << outcome.out;
+  }
+  EXPECT_GE(commands, 15);
+}
 
 // On a terminal of its own, which `script` gives it.
 std::string on_a_terminal(const std::string& environment) {

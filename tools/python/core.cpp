@@ -3,9 +3,14 @@
 // them pleasant.
 #include "ridge/answer/calibration_card.hpp"
 #include "ridge/answer/cost_report.hpp"
+#include "ridge/answer/fit_report.hpp"
+#include "ridge/answer/latency_plots.hpp"
+#include "ridge/answer/rate_search.hpp"
 #include "ridge/answer/simulation_report.hpp"
+#include "ridge/answer/sparsity_report.hpp"
 #include "ridge/base/catalog.hpp"
 #include "ridge/base/error.hpp"
+#include "ridge/base/file.hpp"
 #include "ridge/base/keys.hpp"
 #include "ridge/evidence/ledger.hpp"
 #include "ridge/evidence/reproduction.hpp"
@@ -30,6 +35,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -68,6 +74,26 @@ struct Document {
   }
 };
 
+// A page to write beside the answer, and the call that asked for it.
+struct Page {
+  std::string path;  // empty where none is asked for
+  std::string call;
+
+  Page(std::string where, std::string asked_by)
+      : path(std::move(where)), call(std::move(asked_by)) {
+    report::check_page_path(path, "report");
+  }
+  [[nodiscard]] bool wanted() const { return !path.empty(); }
+  [[nodiscard]] report::Asked asked() const {
+    return {.maker = "Ridge " RIDGE_VERSION, .command = call, .page = path};
+  }
+  // Writes html(asked()) there, if it is wanted.
+  template <typename Html>
+  void write(Html&& html) const {
+    if (wanted()) write_file(path, html(asked()));
+  }
+};
+
 unsigned threads_or_all(unsigned threads) {
   return threads > 0 ? threads : std::max(1U, std::thread::hardware_concurrency());
 }
@@ -91,38 +117,112 @@ void translate(std::exception_ptr failure) {
   }
 }
 
+// A scenario of costs, whose models and chips others may ask about as well.
+struct Asked {
+  JsonDocument document;
+  scenario::CostScenario scenario;
+  std::vector<models::ModelSpec> models;
+  std::vector<hw::ChipSpec> chips;
+
+  Asked(const Document& question, const std::string& overrides)
+      : document(changed(question, overrides)), scenario(scenario::read_cost_scenario(document)) {
+    Diagnostics diagnostics;
+    models = scenario::models_of(scenario, diagnostics);
+    chips = scenario::chips_of(scenario, diagnostics);
+    diagnostics.throw_if_errors();
+  }
+
+ private:
+  static JsonDocument changed(const Document& question, const std::string& overrides) {
+    scenario::Library library;
+    return question.scenario(overrides, library);
+  }
+};
+
 answer::CostReport cost(const Document& question, const std::string& overrides,
                         const std::string& prices, std::optional<double> batch,
-                        bool count_mla_as_step3) {
-  scenario::Library library;
-  const scenario::CostScenario scenario =
-      scenario::read_cost_scenario(question.scenario(overrides, library));
-  Diagnostics diagnostics;
-  answer::CostQuestion asked;
-  asked.models = scenario::models_of(scenario, diagnostics);
-  asked.chips = scenario::chips_of(scenario, diagnostics);
-  diagnostics.throw_if_errors();
-  asked.contexts = scenario.contexts;
-  asked.prices = answer::parse_prices(prices, "prices");
-  asked.assumptions.batch = batch;
-  if (count_mla_as_step3) asked.assumptions.mla_count = models::MlaCount::step3;
-  return answer::answer(asked);
+                        bool count_mla_as_step3, const Page& page) {
+  Asked asked(question, overrides);
+  answer::CostQuestion costs;
+  costs.models = std::move(asked.models);
+  costs.chips = std::move(asked.chips);
+  costs.contexts = asked.scenario.contexts;
+  costs.prices = answer::parse_prices(prices, "prices");
+  costs.assumptions.batch = batch;
+  if (count_mla_as_step3) costs.assumptions.mla_count = models::MlaCount::step3;
+  auto report = answer::answer(costs);
+  page.write([&](const report::Asked& how) {
+    return report::cost_page(report, asked.scenario.title,
+                             report::question_of(asked.document, how, "ridge cost"), how);
+  });
+  return report;
+}
+
+answer::FitReport fit(const Document& question, const std::string& overrides, bool attention,
+                      bool ffn, double stage_ms, int stages, double weights_share,
+                      std::optional<double> micro_batch,
+                      std::optional<std::int64_t> output_parallel) {
+  Asked asked(question, overrides);
+  return answer::answer(
+      answer::FitQuestion{.model = std::move(asked.models.front()),
+                          .chips = std::move(asked.chips),
+                          .attention = attention,
+                          .ffn = ffn,
+                          .assumptions = {.stage_budget = Seconds{stage_ms * 1e-3},
+                                          .context = asked.scenario.contexts.front(),
+                                          .micro_batches = stages,
+                                          .output_parallel = output_parallel,
+                                          .weights_share = weights_share,
+                                          .micro_batch = micro_batch}});
+}
+
+answer::SparsityReport sparsity(const Document& question, const std::string& overrides,
+                                std::optional<std::pair<std::int64_t, std::int64_t>> hidden_layers,
+                                double stage_ms, std::optional<double> nic_bandwidth,
+                                std::optional<std::int64_t> nics) {
+  Asked asked(question, overrides);
+  answer::SparsityQuestion bounds{
+      .traffic = hidden_layers ? answer::plain_traffic(hidden_layers->first, hidden_layers->second)
+                               : hw::theory::ffn_traffic(asked.models.front()),
+      .chips = std::move(asked.chips),
+      .assumptions = {
+          .stage_budget = Seconds{stage_ms * 1e-3}, .nic_bandwidth = {}, .nics_per_server = nics}};
+  if (nic_bandwidth) bounds.assumptions.nic_bandwidth = BytesPerSecond{*nic_bandwidth * 1e9};
+  return answer::answer(bounds);
 }
 
 answer::SimulationReport simulate(const Document& question, const std::string& overrides,
                                   std::optional<std::uint64_t> seed, std::optional<int> samples,
-                                  bool picture, const std::string& trace,
-                                  const py::object& progress) {
+                                  bool picture, bool requests, const std::string& trace,
+                                  const Page& page, const py::object& progress) {
+  return watched(progress, [&](Watch& watch) {
+    scenario::Library library;
+    const JsonDocument document = question.scenario(overrides, library);
+    const auto located = scenario::read_scenario(document);
+    if (requests) answer::check_requests(located, "requests");
+    auto report = answer::answer(located, library,
+                                 {.seed = seed,
+                                  .stop = &watch.stop,
+                                  .progress = [&watch](double share) { watch.share = share; },
+                                  .trace_path = trace,
+                                  .picture = picture || page.wanted(),
+                                  .requests = requests || page.wanted()},
+                                 samples);
+    page.write([&](const report::Asked& how) {
+      return report::simulation_page(report, scenario::resolve(located, library).input, nullptr,
+                                     report::question_of(document, how, "ridge simulate", seed),
+                                     how);
+    });
+    return report;
+  });
+}
+
+answer::RateSearch largest_rate(const Document& question, const std::string& overrides,
+                                std::optional<std::uint64_t> seed, const py::object& progress) {
   return watched(progress, [&](Watch& watch) {
     scenario::Library library;
     const auto located = scenario::read_scenario(question.scenario(overrides, library));
-    return answer::answer(located, library,
-                          {.seed = seed,
-                           .stop = &watch.stop,
-                           .progress = [&watch](double share) { watch.share = share; },
-                           .trace_path = trace,
-                           .picture = picture},
-                          samples);
+    return answer::largest_rate(located, library, seed, &watch.stop);
   });
 }
 
@@ -152,18 +252,25 @@ struct Sweep {
 };
 
 Sweep run_sweep(const Document& question, const std::string& overrides, unsigned threads,
-                const py::object& progress) {
+                const Page& page, const py::object& progress) {
   auto result = watched(progress, [&](Watch& watch) {
     scenario::Library library;
-    auto scenario = sweep::read_sweep(question.scenario(overrides, library));
+    const JsonDocument document = question.scenario(overrides, library);
+    auto scenario = sweep::read_sweep(document);
+    if (page.wanted()) sweep::check_picture(scenario);
     std::atomic<std::uint64_t> done{0};
-    return sweep::run_sweep(std::move(scenario),
-                            {.threads = threads_or_all(threads),
-                             .stop = &watch.stop,
-                             .progress = [&](std::uint64_t more, std::uint64_t points) {
-                               const auto all = done.fetch_add(more) + more;
-                               watch.share = static_cast<double>(all) / static_cast<double>(points);
-                             }});
+    auto swept = sweep::run_sweep(std::move(scenario),
+                                  {.threads = threads_or_all(threads),
+                                   .stop = &watch.stop,
+                                   .progress = [&](std::uint64_t more, std::uint64_t points) {
+                                     const auto all = done.fetch_add(more) + more;
+                                     watch.share =
+                                         static_cast<double>(all) / static_cast<double>(points);
+                                   }});
+    page.write([&](const report::Asked& how) {
+      return report::sweep_page(swept, report::question_of(document, how, "ridge sweep"), how);
+    });
+    return swept;
   });
   auto whole = std::make_shared<const sweep::SweepResult>(std::move(result));
   return {whole, whole.get()};
@@ -226,7 +333,7 @@ std::vector<ColumnInfo> columns(const Sweep& sweep) {
 
 plan::Plan make_plan(const Document& question, const std::string& overrides, int samples,
                      std::size_t top, bool front, bool exhaustive, unsigned threads,
-                     const py::object& progress) {
+                     const Page& page, const py::object& progress) {
   return watched(progress, [&](Watch& watch) {
     scenario::Library library;
     const JsonDocument document = question.goal(overrides, library);
@@ -235,15 +342,19 @@ plan::Plan make_plan(const Document& question, const std::string& overrides, int
     plan::LocatedGoal located{.file = document.name(), .pointer = {}, .goal = {}};
     read_keys(JsonNode(document.json(), context), located.goal);
     diagnostics.throw_if_errors();
-    return plan::make_plan(
+    auto plan = plan::make_plan(
         std::move(located), library,
         {.threads = threads_or_all(threads),
          .samples = samples,
          .layouts = top,
-         .front = front,
+         .front = front || page.wanted(),
          .exhaustive = exhaustive,
          .stop = &watch.stop,
          .progress = [&watch](double share, const std::string&) { watch.share = share; }});
+    page.write([&](const report::Asked& how) {
+      return report::plan_page(plan, report::question_of(document, how, "ridge plan"), how);
+    });
+    return plan;
   });
 }
 
@@ -251,7 +362,8 @@ hw::calibrated::CalibrateResult calibrate(const std::vector<std::string>& measur
                                           const std::string& chip_name, const std::string& name,
                                           const std::string& source, const std::string& base,
                                           const std::vector<std::string>& prefer, int threads,
-                                          std::uint64_t seed, const py::object& progress) {
+                                          std::uint64_t seed, const Page& page,
+                                          const py::object& progress) {
   using namespace hw::calibrated;
   return watched(progress, [&](Watch& watch) {
     const hw::ChipSpec chip = hw::load_chip(chip_name);
@@ -273,11 +385,38 @@ hw::calibrated::CalibrateResult calibrate(const std::vector<std::string>& measur
       watch.share = static_cast<double>(++done) / static_cast<double>(set.series.size());
     };
     CalibrateResult result = hw::calibrated::calibrate(set, chip, options);
+    page.write([&](const report::Asked& how) { return report::calibration_page(result, how); });
     std::vector<std::string> notes = set.left_aside();
     notes.insert(notes.end(), result.refused.begin(), result.refused.end());
     notes.insert(notes.end(), result.notes.begin(), result.notes.end());
     result.notes = std::move(notes);
     return result;
+  });
+}
+
+evidence::Reproduction reproduce(const std::string& name_or_path, const Page& page,
+                                 const py::object& progress) {
+  return watched(progress, [&](Watch&) {
+    auto reproduction = evidence::reproduce(name_or_path);
+    page.write(
+        [&](const report::Asked& how) { return report::reproduction_page(reproduction, how); });
+    return reproduction;
+  });
+}
+
+// The ledger of that name, or a table of serving measurements of one's own.
+evidence::Ledger predict(const std::string& ledger_name, const std::string& serving, int samples,
+                         const Page& page, const py::object& progress) {
+  return watched(progress, [&](Watch& watch) {
+    const evidence::GoOn go_on = [&watch](double share) {
+      watch.share = share;
+      return !watch.stop;
+    };
+    auto ledger = serving.empty() ? evidence::predict_ledger(ledger_name, samples, go_on)
+                                  : evidence::predict_serving_table(serving, samples, go_on);
+    if (watch.stop) return ledger;  // nobody waits for it
+    page.write([&](const report::Asked& how) { return report::ledger_page(ledger, how); });
+    return ledger;
   });
 }
 
@@ -364,6 +503,8 @@ PYBIND11_MODULE(_core, m) {
 
   py::class_<Document>(m, "Document")
       .def(py::init<std::string, std::string>(), py::arg("name"), py::arg("text") = "");
+  py::class_<Page>(m, "Page").def(py::init<std::string, std::string>(), py::arg("path"),
+                                  py::arg("call"));
 
   py::class_<answer::CostReport>(m, "Cost")
       .def("json", written<answer::CostReport>(OutputFormat::json))
@@ -371,15 +512,34 @@ PYBIND11_MODULE(_core, m) {
       .def("text", written<answer::CostReport>(OutputFormat::table));
   m.def("cost", cost, py::call_guard<py::gil_scoped_release>());
 
+  py::class_<answer::FitReport>(m, "Fit")
+      .def("json", written<answer::FitReport>(OutputFormat::json))
+      .def("text", written<answer::FitReport>(OutputFormat::table));
+  m.def("fit", fit, py::call_guard<py::gil_scoped_release>());
+  m.attr("weights_share") = hw::theory::FitAssumptions{}.weights_share;
+
+  py::class_<answer::SparsityReport>(m, "Sparsity")
+      .def("json", written<answer::SparsityReport>(OutputFormat::json))
+      .def("csv", written<answer::SparsityReport>(OutputFormat::csv))
+      .def("text", written<answer::SparsityReport>(OutputFormat::table));
+  m.def("sparsity", sparsity, py::call_guard<py::gil_scoped_release>());
+
   py::class_<answer::SimulationReport>(m, "Simulation")
       .def("json", written<answer::SimulationReport>(OutputFormat::json))
       .def("text", written<answer::SimulationReport>(OutputFormat::table))
       .def_readonly("svg", &answer::SimulationReport::picture)
+      .def("latencies", answer::latency_picture)
+      .def("requests", answer::requests_csv)
       .def("comparison",
            [](const answer::SimulationReport& report, const answer::SimulationReport& other) {
              return shown(answer::render_comparison(report, other, OutputFormat::table));
            });
   m.def("simulate", simulate);
+
+  py::class_<answer::RateSearch>(m, "LargestRate")
+      .def("json", written<answer::RateSearch>(OutputFormat::json))
+      .def("text", written<answer::RateSearch>(OutputFormat::table));
+  m.def("largest_rate", largest_rate);
 
   py::class_<Sweep>(m, "Sweep")
       .def("json", [](const Sweep& sweep) { return sweep.written(OutputFormat::json); })
@@ -424,21 +584,13 @@ PYBIND11_MODULE(_core, m) {
       .def("json", written<evidence::Reproduction>(OutputFormat::json))
       .def("csv", written<evidence::Reproduction>(OutputFormat::csv))
       .def("text", written<evidence::Reproduction>(OutputFormat::table));
-  m.def("reproduce", [](const std::string& report, const py::object& progress) {
-    return watched(progress, [&](Watch&) { return evidence::reproduce(report); });
-  });
+  m.def("reproduce", reproduce);
+
   py::class_<evidence::Ledger>(m, "Ledger")
       .def("json", written<evidence::Ledger>(OutputFormat::json))
       .def("csv", written<evidence::Ledger>(OutputFormat::csv))
       .def("text", written<evidence::Ledger>(OutputFormat::table));
-  m.def("predict", [](const std::string& ledger, int samples, const py::object& progress) {
-    return watched(progress, [&](Watch& watch) {
-      return evidence::predict_ledger(ledger, samples, [&watch](double share) {
-        watch.share = share;
-        return !watch.stop;
-      });
-    });
-  });
+  m.def("predict", predict);
 
   using hw::calibrated::CalibrateResult;
   py::class_<CalibrateResult>(m, "Calibration")

@@ -106,8 +106,10 @@ int run(int argc, char** argv) {
         "  ridge COMMAND --help           options and examples of a command");
     refuse_unknown_command(app, argc, argv);
     app.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    ridge::tools::print(app.help());
   } catch (const CLI::ParseError& e) {
-    if (e.get_exit_code() == 0) return app.exit(e);  // --help, --version
+    if (e.get_exit_code() == 0) return app.exit(e);  // --version
     throw ridge::UserError(mistake(app, e));
   }
   return 0;

@@ -110,18 +110,17 @@ bool installed(const char* program) {
 
 }  // namespace
 
-void check_picture_path(const std::string& path) {
-  if (ends_with(path, ".svg")) return;
+void check_picture_path(const std::string& path, std::string_view option) {
+  if (path.empty() || ends_with(path, ".svg")) return;
   if (!ends_with(path, ".png")) {
     throw UserError(
-        fmt::format("--picture: expected a name that ends in .svg or .png, got \"{}\"", path));
+        fmt::format("{}: expected a name that ends in .svg or .png, got \"{}\"", option, path));
   }
   if (!installed(kConverter)) {
     throw UserError(
-        fmt::format("--picture: {}: a PNG is made by {} (Debian's librsvg2-bin), which is not "
-                    "installed; a name "
-                    "that ends in .svg needs nothing",
-                    path, kConverter));
+        fmt::format("{}: {}: a PNG is made by {} (Debian's librsvg2-bin), which is not installed; "
+                    "a name that ends in .svg needs nothing",
+                    option, path, kConverter));
   }
 }
 
@@ -156,9 +155,7 @@ void add_report_option(CLI::App& command, std::string& path) {
 }
 
 report::Asked asked(const std::string& path) {
-  if (!path.empty() && !ends_with(path, ".html")) {
-    throw UserError(fmt::format("--report: expected a name that ends in .html, got \"{}\"", path));
-  }
+  report::check_page_path(path, "--report");
   return {.maker = maker(), .command = command_line(), .page = path};
 }
 

@@ -44,8 +44,9 @@ struct ExampleNames {
 [[nodiscard]] ExampleNames example_names();
 
 // The SVG of `draw` in the file `path`, or a PNG made of it where the name ends so. check_ refuses
-// other names, and PNG without the program that makes it, before any work is done.
-void check_picture_path(const std::string& path);
+// other names, and PNG without the program that makes it, before any work is done; nothing is drawn
+// where `path` is empty.
+void check_picture_path(const std::string& path, std::string_view option = "--picture");
 void write_picture(const std::string& path, const std::string& svg);
 
 // Adds --report, which writes the answer as a page. asked() refuses names that do not end in .html,

@@ -102,26 +102,17 @@ void write_report(const Options& options, const plan::Plan& plan, const report::
           "there");
     }
   }
-  std::vector<std::string> warnings;
-  for (const auto& ranked : plan.ranking) {
-    for (const std::string& warning : ranked.report.warnings) {
-      if (std::find(warnings.begin(), warnings.end(), warning) == warnings.end()) {
-        warnings.push_back(warning);
-      }
-    }
-  }
   const view::PageQuestion question{.command = how.command,
                                     .json = json_text(goal),
                                     .file_name = "goal.json",
                                     .again = "ridge plan"};
-  write_file(options.report, report::designs_page(plan::designs_of(plan), plan::page_words(plan),
-                                                  warnings, question, how));
+  write_file(options.report, report::plan_page(plan, question, how));
 }
 
 void run_plan(const Options& options) {
   // Ctrl-C ends the search with the best so far.
   std::signal(SIGINT, on_interrupt);
-  if (!options.picture.empty()) check_picture_path(options.picture);
+  check_picture_path(options.picture);
   scenario::Library library;
   const report::Asked how_asked = asked(options.report);
   constexpr std::uint64_t kParts = 1000;

@@ -1,6 +1,7 @@
 #include "arguments.hpp"
 #include "commands.hpp"
 #include "output.hpp"
+#include "ridge/answer/latency_plots.hpp"
 #include "ridge/answer/rate_search.hpp"
 #include "ridge/answer/simulation_report.hpp"
 #include "ridge/base/file.hpp"
@@ -34,6 +35,7 @@ struct Options {
   std::string picture;
   std::string report;
   std::string requests;
+  std::string latencies;
   std::optional<std::uint64_t> seed;
   std::optional<int> samples;
   bool verbose = false;
@@ -50,7 +52,8 @@ Run run_one(const std::string& name, const Options& options, bool compared) {
   scenario::Library library;
   const auto located = scenario::read_scenario(name);
   const auto scenario = scenario::resolve(located, library);
-  if (!compared && !options.requests.empty()) answer::check_requests(scenario);
+  if (!compared && !options.requests.empty()) answer::check_requests(located, "--requests");
+  if (!compared && !options.latencies.empty()) answer::check_requests(located, "--latencies");
   constexpr std::uint64_t kParts = 1000;
   view::Progress progress(scenario.name, kParts);
   auto report = answer::answer(
@@ -75,18 +78,22 @@ Run run_one(const std::string& name, const Options& options, bool compared) {
 void run_simulate(const Options& options) {
   // Ctrl-C ends the run with the statistics so far.
   std::signal(SIGINT, on_interrupt);
-  if (!options.picture.empty()) check_picture_path(options.picture);
+  check_picture_path(options.picture);
+  check_picture_path(options.latencies, "--latencies");
   if (options.largest_rate) {
-    auto scenario = scenario::load_simulation(options.scenario);
-    if (options.seed) scenario.input.seed = *options.seed;
-    const auto search = answer::largest_rate(scenario, &interrupted);
-    write_output(options.output, answer::render(search, scenario.title, options.output.format));
+    scenario::Library library;
+    const auto search = answer::largest_rate(scenario::read_scenario(options.scenario), library,
+                                             options.seed, &interrupted);
+    write_output(options.output, answer::render(search, options.output.format));
     return;
   }
   const report::Asked how = asked(options.report);
   const Run run = run_one(options.scenario, options, false);
   const answer::SimulationReport& report = run.report;
   if (!options.picture.empty()) write_picture(options.picture, report.picture);
+  if (!options.latencies.empty()) {
+    write_picture(options.latencies, answer::latency_picture(report));
+  }
   if (!options.requests.empty()) write_file(options.requests, answer::requests_csv(report));
   const auto format = options.output.format;
   std::optional<answer::SimulationReport> other;
@@ -127,6 +134,11 @@ void add_simulate_command(CLI::App& app) {
                    "Write a line for every request that arrived: when it came, was admitted, got "
                    "its first and last token, and its TPOT")
       ->type_name("FILE.csv");
+  command
+      ->add_option("--latencies", options->latencies,
+                   "Draw how TPOT, queueing and the time in the system of requests that arrive are "
+                   "spread, as an SVG or PNG file")
+      ->type_name("FILE");
   add_report_option(*command, options->report);
   command->add_option("--seed", options->seed, "Seed of all randomness (default: the scenario's)")
       ->check(seed());
@@ -138,7 +150,8 @@ void add_simulate_command(CLI::App& app) {
   command
       ->add_flag("--largest-rate", options->largest_rate,
                  "Instead: the largest rate of arrivals at which the SLA holds")
-      ->excludes("--compare", "--trace", "--picture", "--samples", "--requests", "--report");
+      ->excludes("--compare", "--trace", "--picture", "--samples", "--requests", "--latencies",
+                 "--report");
   command->add_flag(
       "--verbose", options->verbose,
       "Name every operator that a warning is about, and tell how long the simulation took");

@@ -38,11 +38,7 @@ hw::theory::FfnTraffic traffic_of(const Options& options, const scenario::CostSc
   if (!options.model.empty()) {
     throw UserError("--model: expected a model, or --hidden with --layers, got both");
   }
-  return hw::theory::FfnTraffic{
-      .model = fmt::format("hidden {}, {} layers, FP8 there and BF16 back", options.hidden,
-                           options.layers),
-      .hidden = options.hidden,
-      .layers = options.layers};
+  return answer::plain_traffic(options.hidden, options.layers);
 }
 
 void run_sparsity(const Options& options) {

@@ -52,25 +52,6 @@ void tell(const sweep::SweepResult& result) {
   for (const auto& note : result.notes()) warn(note);
 }
 
-void write_report(const Options& options, const sweep::SweepResult& result,
-                  const report::Asked& how) {
-  // A browser moves so many dots at once, and the page stays small enough to send.
-  constexpr std::size_t kMostRows = 20000;
-  const view::Designs designs = sweep::designs_of(result, {.most_rows = kMostRows});
-  std::string words = fmt::format("{} points, {} kept", result.points(), result.kept());
-  if (designs.rows.size() < result.kept()) {
-    words += fmt::format("; here are {} of them, all of the front", designs.rows.size());
-  }
-  std::vector<std::string> warnings = result.notes();
-  if (result.invalid() > 0) {
-    warnings.insert(warnings.begin(),
-                    fmt::format("{} points left out as invalid", result.invalid()));
-  }
-  const auto question =
-      report::question_of(scenario::scenario_path(options.scenario), how, "ridge sweep");
-  write_file(options.report, report::designs_page(designs, words, warnings, question, how));
-}
-
 // "2/8"
 sweep::Shard shard_of(const std::string& text) {
   sweep::Shard out;
@@ -93,7 +74,11 @@ void show(const Options& options, const sweep::SweepResult& result, const sweep:
   if (!options.picture.empty()) {
     write_picture(options.picture, sweep::sweep_picture(result, options.color));
   }
-  if (!options.report.empty()) write_report(options, result, how_asked);
+  if (!options.report.empty()) {
+    const auto question =
+        report::question_of(scenario::scenario_path(options.scenario), how_asked, "ridge sweep");
+    write_file(options.report, report::sweep_page(result, question, how_asked));
+  }
   if (options.output.path.empty()) {
     const bool table = options.output.format == view::OutputFormat::table;
     sweep::write_sweep(result, options.output.format, how, table ? print : write_stdout);
@@ -119,7 +104,7 @@ void answer(const Options& options, sweep::SweepScenario scenario, sweep::Journa
   // nothing: `timeout` sends two at once.
   std::signal(SIGINT, [](int) { stop = true; });
   try {
-    if (!options.picture.empty()) check_picture_path(options.picture);
+    check_picture_path(options.picture);
     const report::Asked how_asked = asked(options.report);
     if (!options.picture.empty() || !options.report.empty()) sweep::check_picture(scenario);
     how.progress = [&, title = scenario.title](std::uint64_t more, std::uint64_t points) {

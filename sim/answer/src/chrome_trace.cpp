@@ -6,6 +6,7 @@
 #include <array>
 #include <iterator>
 #include <map>
+#include <optional>
 #include <set>
 #include <utility>
 #include <vector>
@@ -16,13 +17,27 @@
 namespace ridge::answer {
 namespace {
 
-enum Track : int { kKernels = 0, kCollectives = 1, kSending = 2 };
+enum Track : std::uint64_t { kKernels = 0, kCollectives = 1, kSending = 2 };
+// Of a process. No two threads have the same number, nor one of them none: viewers take threads of
+// the same number for one, and 0 for no thread at all.
+std::uint64_t thread(std::uint64_t process, Track track) {
+  constexpr std::uint64_t kTracks = 4;
+  return kTracks * process + track;
+}
 
 // Of Chrome's own palette, one for each micro-batch; Perfetto colors by name, which begins with it.
 const char* color_of(std::uint32_t micro_batch) {
   constexpr std::array<const char*, 6> kNames = {
       "thread_state_running", "thread_state_iowait", "good", "bad", "terrible", "cq_build_running"};
   return kNames[micro_batch % kNames.size()];
+}
+
+// Whole nanoseconds, as viewers keep them: a slice that ends a fraction of one after its neighbor
+// began would overlap it there, and be dropped.
+using Nanoseconds = std::int64_t;
+// Of them, the microseconds that the format wants.
+std::string micros(Nanoseconds time) {
+  return fmt::format("{}.{:03}", time / 1000, time % 1000);
 }
 
 class Writer {
@@ -43,11 +58,17 @@ class Writer {
   std::string text() {
     out_ = "{\"displayTimeUnit\":\"ms\",\"otherData\":" + summary() + ",\"traceEvents\":[\n";
     name_tracks();
-    begin_ = report_.result.trace.empty() ? des::SimTime() : report_.result.trace.front().begin;
-    for (const auto& record : report_.result.trace) begin_ = std::min(begin_, record.begin);
+    // The load is told from the start of the measurement on.
+    if (!report_.result.load_trace.empty()) begin_ = report_.result.load_trace.front().at;
+    end_ = begin_;
+    for (const auto& record : report_.result.trace) {
+      begin_ = std::min(begin_, record.begin);
+      end_ = std::max(end_, record.end);
+    }
     for (const auto& record : report_.result.trace) slice(record);
     count_messages();
-    count_requests();
+    count_collectives();
+    count_load();
     // A trailing comma is no JSON.
     out_.erase(out_.find_last_not_of(",\n") + 1);
     out_ += "\n]}\n";
@@ -67,21 +88,40 @@ class Writer {
         .dump();
   }
 
+  Nanoseconds since_begin(des::SimTime when) const {
+    constexpr std::int64_t kPicoseconds = 1000;
+    return (when - begin_).picoseconds() / kPicoseconds;
+  }
+
   void event(std::string_view fields) {
     fmt::format_to(std::back_inserter(out_), "{{{}}},\n", fields);
   }
 
-  std::uint64_t process(std::uint32_t replica, std::uint32_t pool, std::uint32_t instance) const {
-    std::uint64_t id = 1 + instance;
-    std::uint64_t per_replica = 0;
-    for (std::size_t p = 0; p < deployment_.pools.size(); ++p) {
-      if (p < pool) id += static_cast<std::uint64_t>(deployment_.pools[p].instances);
-      per_replica += static_cast<std::uint64_t>(deployment_.pools[p].instances);
+  // Instances of the pools before this one, in a replica.
+  std::uint64_t instances_before(std::size_t pool) const {
+    std::uint64_t sum = 0;
+    for (std::size_t p = 0; p < pool; ++p) {
+      sum += static_cast<std::uint64_t>(deployment_.pools[p].instances);
     }
-    return replica * per_replica + id;
+    return sum;
+  }
+
+  std::uint64_t process(std::uint32_t replica, std::uint32_t pool, std::uint32_t instance) const {
+    return replica * instances_before(deployment_.pools.size()) + instances_before(pool) + 1 +
+           instance;
+  }
+  // Behind those of all instances: counters of them all.
+  std::uint64_t whole_deployment() const {
+    return process(static_cast<std::uint32_t>(deployment_.replicas), 0, 0);
   }
 
   void name_tracks() {
+    event(fmt::format(
+        R"json("ph":"M","name":"process_name","pid":{},"args":{{"name":"whole deployment"}})json",
+        whole_deployment()));
+    event(fmt::format(
+        R"json("ph":"M","name":"process_sort_index","pid":{},"args":{{"sort_index":-1}})json",
+        whole_deployment()));
     for (std::uint32_t replica = 0; replica < deployment_.replicas; ++replica) {
       for (std::uint32_t p = 0; p < deployment_.pools.size(); ++p) {
         const auto& pool = deployment_.pools[p];
@@ -97,7 +137,7 @@ class Writer {
                 std::pair{kSending, "NICs, sending"}}) {
             event(fmt::format(
                 R"json("ph":"M","name":"thread_name","pid":{},"tid":{},"args":{{"name":"{}"}})json",
-                id, static_cast<int>(track), name));
+                id, thread(id, track), name));
           }
         }
       }
@@ -115,31 +155,31 @@ class Writer {
     const TaskKind kind = task_kind(work);
     const Track track = graph_.resources()[task.resource].compute ? kKernels : kCollectives;
     const std::uint64_t pid = process(record.replica, at.pool, at.instance);
-    const double start = (record.begin - begin_).seconds().value() * 1e6;
-    const double length = (record.end - record.begin).seconds().value() * 1e6;
+    const Nanoseconds start = since_begin(record.begin);
+    const Nanoseconds end = since_begin(record.end);
     const std::string bytes = [&] {
-      const auto* collective = std::get_if<decode::Collective>(&work);
-      if (collective == nullptr || collective->routed) return std::string();
-      return fmt::format(",\"mean_bytes\":{:.0f}",
-                         payload(collective->bytes_per_token, collective->requests_of));
+      if (const auto mean = mean_bytes(work)) return fmt::format(",\"mean_bytes\":{:.0f}", *mean);
+      return std::string();
     }();
     event(fmt::format(
-        R"json("ph":"X","name":"micro-batch {}: {}","cat":"{}","cname":"{}","pid":{},"tid":{},"ts":{:.6f},"dur":{:.6f},"args":{{"layer":{},"micro_batch":{},"mean_tokens":{:.2f}{}}})json",
+        R"json("ph":"X","name":"micro-batch {}: {}","cat":"{}","cname":"{}","pid":{},"tid":{},"ts":{},"dur":{},"args":{{"layer":{},"micro_batch":{},"mean_tokens":{:.2f}{}}})json",
         record.micro_batch, name_of(kind), name_of(kind), color_of(record.micro_batch), pid,
-        static_cast<int>(track), start, length, task.layer, record.micro_batch, tokens_, bytes));
+        thread(pid, track), micros(start), micros(end - start), task.layer, record.micro_batch,
+        tokens_, bytes));
     // Inside the stages of one instance of each pool: of all, they would be most of the file.
-    if (record.replica == 0 && at.instance == 0) nest_operators(work, pid, start, length);
+    if (record.replica == 0 && at.instance == 0) nest_operators(work, pid, start, end);
     // One flow per micro-batch: each slice continues it.
     const std::uint64_t flow = record.replica * 1024ULL + record.micro_batch + 1;
     event(fmt::format(
-        R"json("ph":"{}","name":"micro-batch {}","cat":"micro-batch","id":{},"pid":{},"tid":{},"ts":{:.6f})json",
+        R"json("ph":"{}","name":"micro-batch {}","cat":"micro-batch","id":{},"pid":{},"tid":{},"ts":{})json",
         flows_seen_.insert(flow).second ? "s" : "t", record.micro_batch, flow, pid,
-        static_cast<int>(track), start));
+        thread(pid, track), micros(start)));
   }
 
   // The operators of a stage in launch order, each in its share of the time: the stage takes them
   // at its own batch, they are timed at the mean one.
-  void nest_operators(const decode::Work& work, std::uint64_t pid, double start, double length) {
+  void nest_operators(const decode::Work& work, std::uint64_t pid, Nanoseconds start,
+                      Nanoseconds end) {
     const std::vector<OperatorTime>* operators = nullptr;
     if (const auto* attention = std::get_if<decode::AttentionWork>(&work)) {
       operators = &operators_[{decode::Role::attention, attention->block}];
@@ -149,79 +189,120 @@ class Writer {
     if (operators == nullptr) return;
     double alone = 0.0;
     for (const OperatorTime& op : *operators) alone += op.timing.time.value();
-    double at = start;
+    double until = 0.0;
+    Nanoseconds at = start;
     for (const OperatorTime& op : *operators) {
-      const double share = op.timing.time.value() / alone * length;
+      until += op.timing.time.value();
+      const Nanoseconds next =
+          start + static_cast<Nanoseconds>(until / alone * static_cast<double>(end - start) + 0.5);
+      if (next == at) continue;  // it takes no time
       event(fmt::format(
-          R"json("ph":"X","name":"{}","cat":"operator","pid":{},"tid":{},"ts":{:.6f},"dur":{:.6f},"args":{{"mean_us":{:.4g},"waits_for":"{}","kernel":"{}"}})json",
-          op.name, pid, static_cast<int>(kKernels), at, share, op.timing.time.value() * 1e6,
-          hw::name_of(op.timing.bound),
+          R"json("ph":"X","name":"{}","cat":"operator","pid":{},"tid":{},"ts":{},"dur":{},"args":{{"mean_us":{:.4g},"waits_for":"{}","kernel":"{}"}})json",
+          op.name, pid, thread(pid, kKernels), micros(at), micros(next - at),
+          op.timing.time.value() * 1e6, hw::name_of(op.timing.bound),
           op.kernel.empty() && op.timing.error == 0.0 ? "roofline" : op.kernel));
-      at += share;
+      at = next;
     }
   }
 
-  // Bytes at the mean batch.
-  double payload(double bytes_per_token, std::uint32_t requests_of) const {
+  // That a collective or an exchange moves at the mean batch; unknown where the draw of experts
+  // decides.
+  std::optional<double> mean_bytes(const decode::Work& work) const {
     const auto instances = static_cast<double>(deployment_.pool(decode::Role::attention).instances);
-    const double of = requests_of == decode::kAllInstances ? requests_ : requests_ / instances;
-    return bytes_per_token * of;
+    const auto payload = [&](const auto& moved) -> std::optional<double> {
+      if (moved.routed) return std::nullopt;
+      const bool of_all = moved.requests_of == decode::kAllInstances;
+      return moved.bytes_per_token * (of_all ? requests_ : requests_ / instances);
+    };
+    if (const auto* collective = std::get_if<decode::Collective>(&work)) {
+      return payload(*collective);
+    }
+    if (const auto* peers = std::get_if<decode::PeerExchange>(&work)) return payload(*peers);
+    if (const auto* exchange = std::get_if<decode::Exchange>(&work)) {
+      return exchange->bytes_per_copy * exchange->top_k * requests_ * exchange->queries;
+    }
+    return std::nullopt;
   }
 
-  void counter(const char* name, std::uint64_t pid, des::SimTime when, std::int64_t value) {
-    event(fmt::format(
-        R"json("ph":"C","name":"{}","pid":{},"tid":0,"ts":{:.6f},"args":{{"value":{}}})json", name,
-        pid, (when - begin_).seconds().value() * 1e6, value));
+  // Without a name of its own for the value, which viewers would put behind the counter's.
+  void counter(std::string_view name, std::uint64_t pid, des::SimTime when, double value) {
+    event(fmt::format(R"json("ph":"C","name":"{}","pid":{},"ts":{},"args":{{"":{:.6g}}})json", name,
+                      pid, micros(since_begin(when)), value));
   }
 
-  // What changes at a moment, added up, as a counter.
-  void count(const char* name, std::uint64_t pid, const std::map<des::SimTime, int>& changes,
-             des::SimTime end) {
-    std::int64_t value = 0;
+  // What changes at a moment, added up, as a counter from the start of the trace to its end.
+  template <typename Number>
+  using Changes = std::map<des::SimTime, Number>;
+  template <typename Number>
+  void count(std::string_view name, std::uint64_t pid, const Changes<Number>& changes) {
+    Number value{};
     bool begun = false;
     for (const auto& [when, change] : changes) {
-      if (when > end) break;
-      if (when > begin_ && !begun) counter(name, pid, begin_, value);
+      if (when > end_) break;
+      if (when > begin_ && !begun) counter(name, pid, begin_, static_cast<double>(value));
       begun = begun || when >= begin_;
       value += change;
-      if (begun) counter(name, pid, when, value);
+      if (begun) counter(name, pid, when, static_cast<double>(value));
     }
   }
 
-  // On their way from each instance.
+  // On their way from each instance, and how fast they leave it on average while they are.
   void count_messages() {
-    std::map<std::uint64_t, std::map<des::SimTime, int>> changes;
+    struct Sender {
+      Changes<int> messages;
+      Changes<std::int64_t> bytes_per_second;  // whole, so that they add up to nothing
+    };
+    std::map<std::uint64_t, Sender> senders;
     for (const auto& record : report_.result.trace) {
       const decode::Task& task = graph_.tasks()[record.task];
       if (task.on_resource) continue;
       const auto& message = std::get<decode::Message>(graph_.works()[task.work]);
-      auto& of = changes[process(record.replica, message.from.pool, message.from.instance)];
+      Sender& of = senders[process(record.replica, message.from.pool, message.from.instance)];
+      ++of.messages[record.begin];
+      --of.messages[record.end];
+      const auto rate = static_cast<std::int64_t>(record.payload.value() /
+                                                  (record.end - record.begin).seconds().value());
+      of.bytes_per_second[record.begin] += rate;
+      of.bytes_per_second[record.end] -= rate;
+    }
+    for (const auto& [pid, of] : senders) {
+      count("messages on their way", pid, of.messages);
+      count("NICs, sending (B/s)", pid, of.bytes_per_second);
+    }
+  }
+
+  // Whether an instance's collectives and exchanges keep its links.
+  void count_collectives() {
+    std::map<std::uint64_t, Changes<int>> links;
+    for (const auto& record : report_.result.trace) {
+      const decode::Task& task = graph_.tasks()[record.task];
+      const decode::Work& work = graph_.works()[task.work];
+      if (!task.on_resource || computes(task_kind(work))) continue;
+      const decode::Place at = place_of(work);
+      auto& of = links[process(record.replica, at.pool, at.instance)];
       ++of[record.begin];
       --of[record.end];
     }
-    for (const auto& [pid, of] : changes) count("messages on their way", pid, of, last());
+    for (const auto& [pid, of] : links) count("links in use by collectives", pid, of);
   }
 
-  // Of the whole deployment, as its first process.
-  void count_requests() {
-    std::map<des::SimTime, int> waiting;
-    std::map<des::SimTime, int> in_decode;
+  // Of the whole deployment.
+  void count_load() {
+    const std::uint64_t pid = whole_deployment();
+    for (const decode::LoadRecord& load : report_.result.load_trace) {
+      if (load.at > end_) break;
+      constexpr double kPercent = 100.0;
+      counter("requests in decode", pid, load.at, static_cast<double>(load.in_decode));
+      counter("KV set aside (%)", pid, load.at, kPercent * load.kv_reserved);
+      counter("KV filled (%)", pid, load.at, kPercent * load.kv_filled);
+    }
+    Changes<int> waiting;
     for (const auto& request : report_.result.requests) {
       if (request.refused) continue;
       ++waiting[request.arrival];
-      if (!request.admitted) continue;
-      --waiting[*request.admitted];
-      ++in_decode[*request.admitted];
-      if (request.finished) --in_decode[*request.finished];
+      if (request.admitted) --waiting[*request.admitted];
     }
-    count("requests waiting", 1, waiting, last());
-    count("requests in decode", 1, in_decode, last());
-  }
-
-  des::SimTime last() const {
-    des::SimTime end = begin_;
-    for (const auto& record : report_.result.trace) end = std::max(end, record.end);
-    return end;
+    count("requests waiting", pid, waiting);
   }
 
   // Messages of one sender overlap (one is still arriving while the next leaves), which slices of a
@@ -229,17 +310,13 @@ class Writer {
   void message(const decode::TraceRecord& record, const decode::Task& task,
                const decode::Message& message) {
     ++messages_;
-    const std::string bytes =
-        message.routed ? std::string()
-                       : fmt::format(",\"mean_bytes\":{:.0f}",
-                                     payload(message.bytes_per_token, message.requests_of));
+    const std::uint64_t pid = process(record.replica, message.from.pool, message.from.instance);
     for (const auto& [phase, when] : {std::pair{'b', record.begin}, std::pair{'e', record.end}}) {
       event(fmt::format(
-          R"json("ph":"{}","name":"micro-batch {} to {} {}","cat":"message","id":{},"pid":{},"tid":{},"ts":{:.6f},"args":{{"layer":{},"micro_batch":{},"mean_tokens":{:.2f}{}}})json",
+          R"json("ph":"{}","name":"micro-batch {} to {} {}","cat":"message","id":{},"pid":{},"tid":{},"ts":{},"args":{{"layer":{},"micro_batch":{},"mean_tokens":{:.2f},"bytes":{:.0f}}})json",
           phase, record.micro_batch, deployment_.pools[message.to.pool].name, message.to.instance,
-          messages_, process(record.replica, message.from.pool, message.from.instance),
-          static_cast<int>(kSending), (when - begin_).seconds().value() * 1e6, task.layer,
-          record.micro_batch, tokens_, bytes));
+          messages_, pid, thread(pid, kSending), micros(since_begin(when)), task.layer,
+          record.micro_batch, tokens_, record.payload.value()));
     }
   }
 
@@ -252,7 +329,8 @@ class Writer {
   std::map<std::pair<decode::Role, std::size_t>, std::vector<OperatorTime>> operators_;
   std::uint64_t messages_ = 0;
   std::string out_;
-  des::SimTime begin_;
+  des::SimTime begin_;  // of the trace
+  des::SimTime end_;
   std::set<std::uint64_t> flows_seen_;
 };
 

@@ -28,15 +28,8 @@ constexpr int kMostDoublings = 20;
 double rate_of(const scenario::SimulationScenario& scenario) {
   const Workload& workload = scenario.input.workload;
   if (workload.kind == Workload::Kind::poisson) return workload.requests_per_second;
-  const double first = workload.trace.front().arrival.value();
-  const double last = workload.trace.back().arrival.value();
-  if (workload.trace.size() < 2 || last <= first) {
-    throw UserError(
-        fmt::format("{}: /workload: a trace whose requests all arrive at once has no "
-                    "rate to change",
-                    scenario.name));
-  }
-  return static_cast<double>(workload.trace.size() - 1) / (last - first);
+  const Seconds span = workload.trace.back().arrival - workload.trace.front().arrival;
+  return static_cast<double>(workload.trace.size() - 1) / span.value();
 }
 
 void set_rate(scenario::SimulationScenario& scenario, double rate) {
@@ -49,33 +42,44 @@ void set_rate(scenario::SimulationScenario& scenario, double rate) {
   for (auto& request : workload.trace) request.arrival = request.arrival * factor;
 }
 
-void check(const scenario::SimulationScenario& scenario) {
-  if (scenario.input.workload.kind == Workload::Kind::closed_loop) {
-    throw UserError(fmt::format(
-        "{}: /workload: a rate needs requests that arrive (kind \"poisson\" or \"trace\"), found a "
-        "closed loop; a sweep over its requests asks the same of it",
-        scenario.name));
+void check(const scenario::LocatedScenario& located, const scenario::SimulationScenario& scenario) {
+  const Workload& workload = scenario.input.workload;
+  if (workload.kind == Workload::Kind::closed_loop) {
+    throw scenario::mistake_in(
+        located, "/workload",
+        "a rate needs requests that arrive (kind \"poisson\" or \"trace\"), found a closed loop; a "
+        "sweep over its requests asks the same of it");
+  }
+  if (workload.kind == Workload::Kind::trace &&
+      workload.trace.back().arrival <= workload.trace.front().arrival) {
+    throw scenario::mistake_in(located, "/workload",
+                               "a trace whose requests all arrive at once has no rate to change");
   }
   if (!scenario.sla.tpot && !scenario.sla.queueing && !scenario.sla.time_in_system) {
-    throw UserError(
-        fmt::format("{}: a largest rate needs an SLA to hold: sla_tpot_ms, "
-                    "sla_queueing_ms or sla_time_in_system_ms",
-                    scenario.name));
+    throw scenario::mistake_in(located, "",
+                               "a largest rate needs an SLA to hold: sla_tpot_ms, sla_queueing_ms "
+                               "or sla_time_in_system_ms");
   }
 }
 
 }  // namespace
 
-RateSearch largest_rate(const scenario::SimulationScenario& scenario,
-                        const std::atomic<bool>* stop) {
-  check(scenario);
-  RateSearch out;
+RateSearch largest_rate(const scenario::LocatedScenario& located, scenario::Library& library,
+                        std::optional<std::uint64_t> seed, const std::atomic<bool>* stop) {
+  scenario::SimulationScenario scenario = scenario::resolve(located, library);
+  check(located, scenario);
+  if (seed) scenario.input.seed = *seed;
+  RateSearch out{.title = scenario.title, .tries = {}, .largest_held = {}, .smallest_missed = {}};
   const auto holds = [&](double rate) {
     scenario::SimulationScenario asked = scenario;
     set_rate(asked, rate);
     RateTry& one = out.tries.emplace_back();
     one.rate = rate;
-    one.report = simulate(std::move(asked), {.stop = stop, .floor = false});
+    try {
+      one.report = simulate(std::move(asked), {.stop = stop, .floor = false});
+    } catch (const UserError& e) {
+      throw scenario::told_where_it_stands(located, e);
+    }
     return one.holds() && !one.report.result.partial;
   };
   const auto stopped = [&] { return stop != nullptr && stop->load(std::memory_order_relaxed); };
@@ -132,7 +136,7 @@ std::string verdict_words(const RateSearch& search) {
 
 }  // namespace
 
-std::string render(const RateSearch& search, const std::string& title, view::OutputFormat format) {
+std::string render(const RateSearch& search, view::OutputFormat format) {
   if (format == view::OutputFormat::json) {
     Json tries = Json::array();
     for (const RateTry& one : search.tries) {
@@ -146,7 +150,7 @@ std::string render(const RateSearch& search, const std::string& title, view::Out
     const auto rate = [&](const std::optional<std::size_t>& index) {
       return index ? Json(search.tries[*index].rate) : Json();
     };
-    return view::answer_text({{"title", title},
+    return view::answer_text({{"title", search.title},
                               {"largest_rate_held", rate(search.largest_held)},
                               {"smallest_rate_missed", rate(search.smallest_missed)},
                               {"tries", tries}});
@@ -166,7 +170,7 @@ std::string render(const RateSearch& search, const std::string& title, view::Out
                                                  : "misses");
     table.row(std::move(cells));
   }
-  return fmt::format("{}\n{}\n{}", title, verdict_words(search), table.text());
+  return fmt::format("{}\n{}\n{}", search.title, verdict_words(search), table.text());
 }
 
 }  // namespace ridge::answer

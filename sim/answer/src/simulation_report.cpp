@@ -28,7 +28,8 @@ namespace {
 using decode::Stage;
 using Json = nlohmann::ordered_json;
 
-constexpr std::size_t kTraceRecords = 2'000'000;
+// Some hundred megabytes of JSON, which a browser still opens.
+constexpr std::size_t kTraceRecords = 200'000;
 
 // Tells `ask(role, block, layers, operators)` of every kind of block: what it launches at the mean
 // batch of the run.
@@ -279,12 +280,13 @@ SimulationReport simulate(scenario::SimulationScenario scenario, const RunOption
   return report;
 }
 
-void check_requests(const scenario::SimulationScenario& scenario) {
-  if (scenario.input.workload.kind != decode::Workload::Kind::closed_loop) return;
-  throw UserError(fmt::format(
-      "{}: /workload: --requests needs requests that arrive (kind \"poisson\" or \"trace\"), found "
-      "a closed loop, whose requests are always there",
-      scenario.name));
+void check_requests(const scenario::LocatedScenario& located, std::string_view option) {
+  if (!std::holds_alternative<scenario::ClosedLoop>(located.scenario.workload)) return;
+  throw scenario::mistake_in(
+      located, "/workload",
+      fmt::format("{} needs requests that arrive (kind \"poisson\" or \"trace\"), found a closed "
+                  "loop, whose requests are always there",
+                  option));
 }
 
 std::string requests_csv(const SimulationReport& report) {
@@ -348,7 +350,14 @@ Uncertainty uncertainty_of(const scenario::LocatedScenario& located, scenario::L
 SimulationReport answer(const scenario::LocatedScenario& located, scenario::Library& library,
                         const RunOptions& options, std::optional<int> samples) {
   if (samples) check_samples(*samples);
-  SimulationReport report = simulate(scenario::resolve(located, library), options);
+  SimulationReport report = [&] {
+    auto scenario = scenario::resolve(located, library);
+    try {
+      return simulate(std::move(scenario), options);
+    } catch (const UserError& e) {
+      throw scenario::told_where_it_stands(located, e);
+    }
+  }();
   constexpr int kUsualSamples = 20;
   const bool quick = report.theoretical_floor.has_value() && report.calibrated;
   const int wanted = samples.value_or(quick ? kUsualSamples : 0);

@@ -59,6 +59,12 @@ std::span<const SparsityFigure> sparsity_figures() {
   return kFigures;
 }
 
+hw::theory::FfnTraffic plain_traffic(std::int64_t hidden, std::int64_t layers) {
+  return {.model = fmt::format("hidden {}, {} layers, FP8 there and BF16 back", hidden, layers),
+          .hidden = hidden,
+          .layers = layers};
+}
+
 SparsityReport answer(const SparsityQuestion& question) {
   SparsityReport report{.traffic = question.traffic,
                         .stage_budget = question.assumptions.stage_budget,

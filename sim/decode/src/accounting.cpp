@@ -35,6 +35,7 @@ void Accounting::begin_measurement(SimTime now) {
   result_.kv_peak = 0.0;
   result_.longest_queue = 0;
   result_.requests_in_decode_before = static_cast<std::uint64_t>(active_.level());
+  record_load(now);
 }
 
 // ---- requests -----------------------------------------------------------------------------------
@@ -67,6 +68,7 @@ void Accounting::holds(SimTime now, std::int64_t requests, double kv_bytes, doub
   kv_used_.set(now, static_cast<std::int64_t>(kv_bytes));
   active_.set(now, requests);
   result_.kv_peak = std::max(result_.kv_peak, fullest_bytes / kv_budget_);
+  record_load(now);
 }
 
 // ---- steps and tasks ----------------------------------------------------------------------------
@@ -129,11 +131,34 @@ void Accounting::record(SimTime now, std::size_t lane_id, const Lane& lane, Task
     result_.trace_full = true;
     return;
   }
+  // Of what had begun before, the part that is measured.
+  const double part = (now - begin).seconds() / (now - lane.begin[task]).seconds();
+  const Bytes payload{lane.times.payload_bytes[graph_.tasks()[task].work]};
   result_.trace.push_back({.replica = static_cast<std::uint32_t>(lane_id / micro_batches_),
                            .micro_batch = static_cast<std::uint32_t>(lane_id % micro_batches_),
                            .task = task,
                            .begin = begin,
-                           .end = now});
+                           .end = now,
+                           .payload = part * payload});
+}
+
+void Accounting::keep_load(SimTime now) {
+  auto& loads = result_.load_trace;
+  const double all = kv_of_all_groups();
+  const LoadRecord load{.at = now,
+                        .in_decode = active_.level(),
+                        .kv_reserved = static_cast<double>(kv_used_.level()) / all,
+                        .kv_filled = static_cast<double>(kv_filled_.level()) / all};
+  if (!loads.empty() && loads.back().at == now) {
+    loads.back() = load;
+  } else if (loads.size() < input_.max_trace_records) {
+    loads.push_back(load);
+  }
+}
+
+double Accounting::kv_of_all_groups() const {
+  const Deployment& d = input_.deployment;
+  return kv_budget_ * static_cast<double>(d.groups()) * static_cast<double>(d.replicas);
 }
 
 // The part of the running task that lies within measurement, up to `now`.
@@ -230,8 +255,7 @@ SimulationResult Accounting::close(const Engine& engine, std::span<const Server>
   judge_load(now);
   result_.elapsed = measuring_ ? now - measurement_begin_ : SimTime();
   measuring_ = false;
-  const double kv_all =
-      kv_budget_ * static_cast<double>(d.groups()) * static_cast<double>(d.replicas);
+  const double kv_all = kv_of_all_groups();
   result_.kv_reserved = kv_used_.mean(now) / kv_all;
   result_.kv_filled = kv_filled_.mean(now) / kv_all;
   result_.mean_requests = active_.mean(now);

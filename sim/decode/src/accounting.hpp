@@ -36,6 +36,7 @@ class Accounting {
   // Of a replica's groups: bytes of KV in pages that hold tokens, before and after a change.
   void fills(des::SimTime now, double before, double after) {
     kv_filled_.add(now, static_cast<std::int64_t>(after) - static_cast<std::int64_t>(before));
+    record_load(now);
   }
   // Replicas whose queue found no place.
   void full(des::SimTime now, std::int64_t replicas) {
@@ -73,6 +74,11 @@ class Accounting {
   void pass_half(des::SimTime now);
   void judge_load(des::SimTime now);
   void record(des::SimTime now, std::size_t lane_id, const Lane& lane, TaskId task);
+  void record_load(des::SimTime now) {
+    if (measuring_ && input_.max_trace_records > 0) keep_load(now);
+  }
+  void keep_load(des::SimTime now);
+  [[nodiscard]] double kv_of_all_groups() const;
   void count_busy(const Server& server, const ResourceInfo& resource, const Lane& lane,
                   des::SimTime now);
   void blame(const Server& server, const ResourceInfo& resource, const Lane& lane, TaskId task,

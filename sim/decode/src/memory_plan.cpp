@@ -173,11 +173,13 @@ MemoryPlan plan_memory(const Deployment& d, const Admission& admission, const Wo
           memory.reserve > Bytes{}
               ? fmt::format(" and {} beside them", si(memory.reserve.value(), "B"))
               : "";
-      plan.problems.push_back(fmt::format(
-          "pool \"{}\": {} of weights per GPU{} do not fit {:.0f} % of its {}: {} too much",
-          pool.name, si(memory.weights.value(), "B"), reserved,
-          100.0 * admission.memory_utilization, si(memory.capacity.value(), "B"),
-          si(-left.value(), "B")));
+      plan.problems.push_back(
+          {pool.name,
+           fmt::format(
+               "pool \"{}\": {} of weights per GPU{} do not fit {:.0f} % of its {}: {} too much",
+               pool.name, si(memory.weights.value(), "B"), reserved,
+               100.0 * admission.memory_utilization, si(memory.capacity.value(), "B"),
+               si(-left.value(), "B"))});
     } else if (keeps_kv) {
       memory.kv_budget = left;
     }

@@ -25,6 +25,22 @@ RequestRecord record_of(const ActiveRequest& request) {
   return record;
 }
 
+[[noreturn]] void refuse(const std::string& pointer, const std::string& message) {
+  throw UserError(fmt::format("{}: {}: {}", kScenario, pointer, message),
+                  {{std::string(kScenario), pointer, message}});
+}
+
+// The largest number below `too_many` that fits, where every smaller one does too.
+template <typename Fits>
+std::int64_t most(std::int64_t too_many, Fits&& fits) {
+  std::int64_t least = 0;
+  while (too_many - least > 1) {
+    const std::int64_t middle = least + (too_many - least) / 2;
+    (fits(middle) ? least : too_many) = middle;
+  }
+  return least;
+}
+
 }  // namespace
 
 Requests::Requests(const SimulationInput& input, const MemoryPlan& memory, Accounting& accounting)
@@ -54,10 +70,10 @@ std::int64_t Requests::requests_of_group(std::size_t group) const {
   const double requests = w.requests_per_gpu * static_cast<double>(d.attention_tensor_parallel);
   const double whole = std::round(requests);
   if (whole < 1.0 || std::abs(requests - whole) > 1e-9 * whole) {
-    throw UserError(fmt::format(
-        "workload: {} requests_per_gpu on groups of {} GPUs that share requests are {} a group: "
-        "expected a whole number of at least 1; requests_per_group says it directly",
-        w.requests_per_gpu, d.attention_tensor_parallel, requests));
+    refuse("/workload/requests_per_gpu",
+           fmt::format("{} on groups of {} GPUs that share requests are {} a group: expected a "
+                       "whole number of at least 1; requests_per_group says it directly",
+                       w.requests_per_gpu, d.attention_tensor_parallel, requests));
   }
   return static_cast<std::int64_t>(whole);
 }
@@ -90,11 +106,15 @@ void Requests::fill_closed_loop() {
   const double budget = memory_.kv_budget.value();
   const std::int64_t longest = w.context.largest() + (w.steady ? 0 : w.output.largest());
   if (const double need = kv_bytes(longest); need > budget) {
-    throw UserError(
-        fmt::format("memory: pool \"{}\": a request of {} tokens, the longest context and "
-                    "output, needs {} of "
-                    "KV on a GPU, {} more than the {} left beside its weights",
-                    memory_.pool, longest, si(need, "B"), si(need - budget, "B"), si(budget, "B")));
+    const std::int64_t fits =
+        most(longest, [&](std::int64_t tokens) { return kv_bytes(tokens) <= budget; });
+    refuse(
+        "/workload/context",
+        fmt::format("a request of {} tokens, the longest context and output, needs {} of KV on a "
+                    "GPU, {} more than the {} left beside its weights in pool \"{}\"; at most {} "
+                    "tokens fit",
+                    longest, si(need, "B"), si(need - budget, "B"), si(budget, "B"), memory_.pool,
+                    fits));
   }
   const auto groups = static_cast<std::size_t>(input_.deployment.groups());
   for (std::size_t replica = 0; replica < pools_.size(); ++replica) {
@@ -116,15 +136,40 @@ void Requests::fill_closed_loop() {
       }
     }
     const double fullest = *std::max_element(pool.kv_used().begin(), pool.kv_used().end());
-    if (fullest > budget) {
-      throw UserError(fmt::format(
-          "memory: pool \"{}\": the requests of a GPU need {} of KV, {} more than the {} left "
-          "beside its weights; fewer requests or a smaller KV precision would fit",
-          memory_.pool, si(fullest, "B"), si(fullest - budget, "B"), si(budget, "B")));
-    }
+    if (fullest > budget) refuse_requests(fullest);
   }
   tell_holdings(SimTime());
   for (const RequestPool& pool : pools_) accounting_.fills(SimTime(), 0.0, pool.kv_filled());
+}
+
+void Requests::refuse_requests(double fullest) const {
+  const Workload& w = input_.workload;
+  const Deployment& d = input_.deployment;
+  const double budget = memory_.kv_budget.value();
+  const std::int64_t asked = requests_of_group(0);
+  const double each = fullest / static_cast<double>(asked);
+  // Fewer requests also work on less at once, which leaves more for KV.
+  const std::int64_t fits = most(asked, [&](std::int64_t requests) {
+    Workload fewer = w;
+    fewer.requests = 0;
+    fewer.requests_per_group = requests;
+    const MemoryPlan plan = plan_memory(d, input_.admission, fewer);
+    const Bytes left = plan.pools[d.index_of(Role::attention)].kv_budget;
+    return plan.problems.empty() && static_cast<double>(requests) * each <= left.value();
+  });
+  const bool alike = w.steady && w.context.kind == LengthDistribution::Kind::fixed;
+  const auto told = [&](std::string_view key, double value) {
+    refuse(fmt::format("/workload/{}", key),
+           fmt::format("the requests of a GPU need {} of KV, {} more than the {} left beside its "
+                       "weights in pool \"{}\"; {} {:g} fit, more with a smaller KV precision",
+                       si(fullest, "B"), si(fullest - budget, "B"), si(budget, "B"), memory_.pool,
+                       alike ? "at most" : "about", value));
+  };
+  const auto most_of_group = static_cast<double>(fits);
+  if (w.requests > 0)
+    told("requests", most_of_group * static_cast<double>(d.replicas * d.groups()));
+  if (w.requests_per_group > 0) told("requests_per_group", most_of_group);
+  told("requests_per_gpu", most_of_group / static_cast<double>(d.attention_tensor_parallel));
 }
 
 void Requests::tell_holdings(SimTime now) {

@@ -77,6 +77,8 @@ class Requests {
   [[nodiscard]] std::size_t choose_replica();
   [[nodiscard]] std::int64_t accepted_tokens();
   [[nodiscard]] PendingRequest draw_request(des::SimTime now);
+  // Says how many would fit, by the key that asked for these.
+  [[noreturn]] void refuse_requests(double fullest) const;
   void tell_holdings(des::SimTime now);
   void tell_full(des::SimTime now);
 

@@ -31,12 +31,12 @@ SimulationInput checked(SimulationInput input) {
   Deployment& d = input.deployment;
   if (!d.schedule) d.schedule = usual_schedule(input);
   if (d.schedule == Schedule::cyclic && !closed) {
-    problems.error("deployment", "/schedule",
+    problems.error(kScenario, "/deployment/schedule",
                    "\"cyclic\" needs a closed loop: where requests come and go, a micro-batch can "
                    "be empty; \"fifo\" serves what there is");
   }
   for (const auto& problem : deployment_problems(input.deployment)) {
-    problems.error("deployment", "", problem);
+    problems.error(kScenario, "/deployment", problem);
   }
   problems.throw_if_errors();
   return input;
@@ -45,7 +45,9 @@ SimulationInput checked(SimulationInput input) {
 MemoryPlan checked_memory(const SimulationInput& input) {
   MemoryPlan memory = plan_memory(input.deployment, input.admission, input.workload);
   Diagnostics problems;
-  for (const auto& problem : memory.problems) problems.error("memory", "", problem);
+  for (const auto& problem : memory.problems) {
+    problems.error(kScenario, "/deployment/pools/" + problem.pool, problem.words);
+  }
   problems.throw_if_errors();
   return memory;
 }

@@ -499,12 +499,19 @@ Ledger read_ledger(const std::string& name_or_path, const std::string& table, in
       table.empty() ? (std::filesystem::path(document.name()).parent_path() / rows).string()
                     : table;
   const std::vector<ServingRow> measured = read_serving_table(path);
-  predict_serving(measured, path, *terms, samples, library, ledger);
+  // The table once as it is, and once without each of the things that the predictions count.
+  const auto passes = static_cast<double>(1 + serving_mechanisms().size());
+  double pass = 0.0;
+  const GoOn within_pass = [&](double share) { return !go_on || go_on((pass + share) / passes); };
+  if (!predict_serving(measured, path, *terms, samples, library, ledger, within_pass)) {
+    return ledger;
+  }
   for (const ServingMechanism& mechanism : serving_mechanisms()) {
+    pass += 1.0;
     ServingTerms less = *terms;
     mechanism.without(less);
     Ledger other;
-    predict_serving(measured, path, less, 0, library, other);
+    if (!predict_serving(measured, path, less, 0, library, other, within_pass)) return ledger;
     ledger.without.push_back({std::string(mechanism.name), group_errors(other)});
   }
   return ledger;
@@ -516,8 +523,8 @@ Ledger predict_ledger(const std::string& name_or_path, int samples, const GoOn& 
   return read_ledger(name_or_path, {}, samples, go_on);
 }
 
-Ledger predict_serving_table(const std::string& path, int samples) {
-  return read_ledger("serving", path, samples, {});
+Ledger predict_serving_table(const std::string& path, int samples, const GoOn& go_on) {
+  return read_ledger("serving", path, samples, go_on);
 }
 
 std::string render(const Ledger& ledger, view::OutputFormat format) {

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cctype>
 #include <cmath>
 #include <thread>
@@ -619,13 +620,18 @@ std::span<const ServingMechanism> serving_mechanisms() {
   return kMechanisms;
 }
 
-void predict_serving(const std::vector<ServingRow>& rows, const std::string& file,
+bool predict_serving(const std::vector<ServingRow>& rows, const std::string& file,
                      const ServingTerms& terms, int samples, scenario::Library& library,
-                     Ledger& ledger) {
+                     Ledger& ledger, const GoOn& go_on) {
   const Asker asker(file, terms, library);
+  std::atomic<bool> stopped{false};
   std::vector<std::variant<LedgerRow, LedgerGap>> out(rows.size());
   parallel_for(std::max(1U, std::thread::hardware_concurrency()), rows.size(), [&] {
     return [&](std::size_t i) {
+      if (go_on && !go_on(static_cast<double>(i) / static_cast<double>(rows.size()))) {
+        stopped = true;
+        return false;
+      }
       const ServingRow& row = rows[i];
       try {
         auto question = asker.ask(row);
@@ -644,6 +650,7 @@ void predict_serving(const std::vector<ServingRow>& rows, const std::string& fil
       return true;
     };
   });
+  if (stopped) return false;
   for (auto& each : out) {
     if (auto* row = std::get_if<LedgerRow>(&each)) {
       ledger.rows.push_back(std::move(*row));
@@ -651,6 +658,7 @@ void predict_serving(const std::vector<ServingRow>& rows, const std::string& fil
       ledger.left_out.push_back(std::move(std::get<LedgerGap>(each)));
     }
   }
+  return true;
 }
 
 }  // namespace ridge::evidence

@@ -506,7 +506,7 @@ class Enumeration {
     const decode::MemoryPlan memory =
         decode::plan_memory(input.deployment, input.admission, input.workload);
     if (!memory.problems.empty()) {
-      refuse(s, memory.problems.front(), all.size());
+      refuse(s, memory.problems.front().words, all.size());
       return;
     }
     std::map<std::int64_t, std::int64_t> most_requests;  // by micro-batches

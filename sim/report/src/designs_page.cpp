@@ -1,4 +1,6 @@
+#include "ridge/plan/plan_report.hpp"
 #include "ridge/report/pages.hpp"
+#include "ridge/sweep/sweep_designs.hpp"
 
 #include <algorithm>
 
@@ -55,13 +57,16 @@ std::string designs_page(const view::Designs& designs, const std::string& words,
   page.designs(designs);
   if (best > 0) {
     page.section("Pareto front");
-    page.paragraph(fmt::format("No design is as good in {} and {} and better in one.",
+    const bool grouped = designs.groups.size() > 1;
+    page.paragraph(fmt::format("No design{} is as good in {} and {} and better in one.",
+                               grouped ? " of the same group (of the same color above)" : "",
                                designs.columns[designs.x].name, designs.columns[designs.y].name),
                    true);
     page.table(front_table(designs));
   }
   page.section("What the columns mean");
-  view::PageTable columns{.columns = {{"column"}, {"unit"}, {"in full"}}, .rows = {}};
+  view::PageTable columns{.columns = {{"column"}, {"unit"}, {.heading = "in full", .prose = true}},
+                          .rows = {}};
   for (const auto& column : designs.columns) {
     columns.rows.push_back(
         {{column.name}, {column.unit}, {column.axis ? "set: " + column.words : column.words}});
@@ -69,6 +74,36 @@ std::string designs_page(const view::Designs& designs, const std::string& words,
   page.table(columns);
   page.question(question);
   return page.html();
+}
+
+std::string sweep_page(const sweep::SweepResult& result, const view::PageQuestion& question,
+                       const Asked& asked) {
+  // A browser moves so many dots at once, and the page stays small enough to send.
+  constexpr std::size_t kMostRows = 20000;
+  const view::Designs designs = sweep::designs_of(result, {.most_rows = kMostRows});
+  std::string words = fmt::format("{} points, {} kept", result.points(), result.kept());
+  if (designs.rows.size() < result.kept()) {
+    words += fmt::format("; here are {} of them, all of the front", designs.rows.size());
+  }
+  std::vector<std::string> warnings = result.notes();
+  if (result.invalid() > 0) {
+    warnings.insert(warnings.begin(),
+                    fmt::format("{} points left out as invalid", result.invalid()));
+  }
+  return designs_page(designs, words, warnings, question, asked);
+}
+
+std::string plan_page(const plan::Plan& plan, const view::PageQuestion& question,
+                      const Asked& asked) {
+  std::vector<std::string> warnings;
+  for (const auto& ranked : plan.ranking) {
+    for (const std::string& warning : ranked.report.warnings) {
+      if (std::find(warnings.begin(), warnings.end(), warning) == warnings.end()) {
+        warnings.push_back(warning);
+      }
+    }
+  }
+  return designs_page(plan::designs_of(plan), plan::page_words(plan), warnings, question, asked);
 }
 
 }  // namespace ridge::report

@@ -93,15 +93,15 @@ std::string ledger_page(const evidence::Ledger& ledger, const Asked& asked) {
                          .y_label = "error in %"};
   view::PlotSeries dots{.radius = 4.0};
   view::PageTable table{.columns = {{"row", true},
-                                    {"figure"},
+                                    {.heading = "figure", .prose = true},
                                     {"measured", true},
                                     {"predicted", true},
                                     {"unit"},
                                     {"error", true},
                                     {"90 % interval"},
                                     {"kernel times"},
-                                    {"source"},
-                                    {"why"}},
+                                    {.heading = "source", .prose = true},
+                                    {.heading = "why", .prose = true}},
                         .rows = {}};
   for (std::size_t r = 0; r < ledger.rows.size(); ++r) {
     const auto& row = ledger.rows[r];

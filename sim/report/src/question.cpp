@@ -1,10 +1,12 @@
 #include "ridge/report/question.hpp"
 
 #include "ridge/base/catalog.hpp"
+#include "ridge/base/error.hpp"
 #include "ridge/base/json.hpp"
 
 #include <utility>
 
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 namespace ridge::report {
@@ -35,18 +37,32 @@ void move_paths(Json& value, const fs::path& from, const fs::path& to) {
   value = (calibrated ? std::string(kCalibrated) : "") + path;
 }
 
-}  // namespace
-
-view::PageQuestion question_of(const fs::path& file, const Asked& asked, std::string again,
-                               std::optional<std::uint64_t> seed) {
-  Json question = Json::parse(json_text_of(file));
+view::PageQuestion kept(Json question, const fs::path& file, const Asked& asked, std::string again,
+                        std::optional<std::uint64_t> seed) {
   question.erase("$schema");
   move_paths(question, fs::absolute(file).parent_path(), fs::absolute(asked.page).parent_path());
   if (seed) question["seed"] = *seed;
   return {.command = asked.command,
-          .json = question.dump(2),
+          .json = question.dump(2, ' ', false, Json::error_handler_t::replace),
           .file_name = file.stem().string() + ".json",
           .again = std::move(again)};
+}
+
+}  // namespace
+
+void check_page_path(const std::string& path, std::string_view option) {
+  if (path.empty() || fs::path(path).extension() == ".html") return;
+  throw UserError(fmt::format("{}: expected a name that ends in .html, got \"{}\"", option, path));
+}
+
+view::PageQuestion question_of(const fs::path& file, const Asked& asked, std::string again,
+                               std::optional<std::uint64_t> seed) {
+  return kept(Json::parse(json_text_of(file)), file, asked, std::move(again), seed);
+}
+
+view::PageQuestion question_of(const JsonDocument& document, const Asked& asked, std::string again,
+                               std::optional<std::uint64_t> seed) {
+  return kept(Json(document.json()), document.name(), asked, std::move(again), seed);
 }
 
 }  // namespace ridge::report

@@ -1,3 +1,4 @@
+#include "ridge/answer/latency_plots.hpp"
 #include "ridge/answer/simulation_figures.hpp"
 #include "ridge/base/format.hpp"
 #include "ridge/report/pages.hpp"
@@ -216,43 +217,10 @@ void add_links_and_memory(const SimulationReport& report, view::Page& page) {
   page.stacked_bars(memory);
 }
 
-// From the first to the last quantile worth a dot.
-view::PlotSeries cdf_of(const QuantileSketch& sample, std::string name, const char* color) {
-  view::PlotSeries series{
-      .name = std::move(name), .color = color, .radius = 0.0, .connected = true};
-  constexpr int kSteps = 200;
-  for (int i = 0; i <= kSteps; ++i) {
-    const double q = static_cast<double>(i) / kSteps;
-    series.points.push_back({.x = sample.quantile(q) * 1e3, .y = 100.0 * q, .label = ""});
-  }
-  return series;
-}
-
 void add_latencies(const SimulationReport& report, view::Page& page) {
-  const auto& r = report.result;
-  if (r.request_tpot.count() == 0) return;
+  const auto plots = answer::latency_plots(report);
+  if (plots.empty()) return;
   page.section("Latencies");
-  std::vector<view::ScatterPlot> plots;
-  const auto plot = [&](const char* title, const QuantileSketch& sample,
-                        const std::optional<Seconds>& sla) {
-    if (sample.count() < 2) return;
-    view::ScatterPlot one{.title = title, .x_label = "ms", .y_label = "% of them within"};
-    if (sample.quantile(0.0) > 0.0 && sample.quantile(1.0) > 20.0 * sample.quantile(0.0)) {
-      one.x_scale = view::ScatterPlot::Scale::logarithmic;
-    }
-    one.series.push_back(cdf_of(sample, "", "#0072b2"));
-    if (sla) {
-      one.lines.push_back({.across = false,
-                           .value = sla->value() * 1e3,
-                           .label = fmt::format("SLA {} ms", significant(sla->value() * 1e3, 3))});
-    }
-    one.lines.push_back({.across = true, .value = 95.0, .label = "p95"});
-    plots.push_back(std::move(one));
-  };
-  plot("TPOT, token by token", r.tpot, report.sla.tpot);
-  plot("TPOT, mean of each request", r.request_tpot, {});
-  plot("Queueing for admission", r.queueing, report.sla.queueing);
-  plot("Time in the system", r.time_in_system, report.sla.time_in_system);
   page.charts(plots);
 }
 
@@ -306,7 +274,7 @@ void add_every_figure(const SimulationReport& report, const SimulationReport* ot
     table.columns.push_back({other->name, true});
     table.columns.push_back({"ratio", true});
   }
-  table.columns.insert(table.columns.end(), {{"unit"}, {"in full"}});
+  table.columns.insert(table.columns.end(), {{"unit"}, {.heading = "in full", .prose = true}});
   for (const auto& figure : answer::simulation_figures()) {
     if (figure.label != nullptr) continue;
     const double value = figure.shown(report);
@@ -332,7 +300,8 @@ void add_every_figure(const SimulationReport& report, const SimulationReport* ot
 void add_sources(const SimulationReport& report, const decode::SimulationInput& input,
                  view::Page& page) {
   page.section("Sources");
-  view::PageTable table{.columns = {{"of"}, {"what"}, {"source"}}, .rows = {}};
+  view::PageTable table{.columns = {{"of"}, {"what"}, {.heading = "source", .prose = true}},
+                        .rows = {}};
   table.rows.push_back({{"kernels"}, {"times"}, {report.provenance}});
   table.rows.push_back({{"links"}, {"overheads and efficiencies"}, {report.link_provenance}});
   const auto& model = input.deployment.model;

@@ -493,6 +493,25 @@ SimulationScenario resolve(const LocatedScenario& located, Library& library,
   return out;
 }
 
+UserError mistake_in(const LocatedScenario& located, const std::string& pointer,
+                     const std::string& message) {
+  const std::string place = located.pointer + pointer;
+  const std::string where = place.empty() ? located.file : located.file + ": " + place;
+  return {fmt::format("{}: {}", where, message), {{located.file, place, message}}};
+}
+
+UserError told_where_it_stands(const LocatedScenario& located, const UserError& error) {
+  std::vector<Mistake> mistakes = error.mistakes();
+  std::vector<std::string> lines;
+  for (Mistake& mistake : mistakes) {
+    if (mistake.file != decode::kScenario) return error;
+    mistake.file = located.file;
+    mistake.pointer.insert(0, located.pointer);
+    lines.push_back(fmt::format("{}: {}: {}", mistake.file, mistake.pointer, mistake.message));
+  }
+  return {fmt::format("{}", fmt::join(lines, "\n")), std::move(mistakes)};
+}
+
 SimulationScenario load_simulation(const std::string& name_or_path, Library& library) {
   return resolve(read_scenario(name_or_path), library);
 }

@@ -95,7 +95,8 @@ class SimulationEvaluator final : public Evaluator {
     try {
       report_ = answer::simulate(scenario_, {.stop = stop_});
     } catch (const UserError& e) {
-      problem_ = e.what();
+      const Mistake& first = e.mistakes().front();
+      problem_ = first.file == decode::kScenario ? first.pointer + ": " + first.message : e.what();
     }
   }
 

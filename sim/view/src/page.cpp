@@ -275,18 +275,20 @@ void Page::bars(const std::vector<BarPart>& bars) {
 }
 
 void Page::table(const PageTable& table) {
+  const auto kind = [](const PageColumn& column) {
+    return column.number ? " class=\"number\"" : column.prose ? " class=\"prose\"" : "";
+  };
   body_ += "<div class=\"scroll\"><table class=\"sortable\"><thead><tr>";
   for (const PageColumn& column : table.columns) {
-    body_ += fmt::format("<th scope=\"col\"{} title=\"{}\">{}</th>",
-                         column.number ? " class=\"number\"" : "", attribute(column.words),
-                         escaped(column.heading));
+    body_ += fmt::format("<th scope=\"col\"{} title=\"{}\">{}</th>", kind(column),
+                         attribute(column.words), escaped(column.heading));
   }
   body_ += "</tr></thead><tbody>\n";
   for (const auto& row : table.rows) {
     body_ += "<tr>";
     for (std::size_t c = 0; c < row.size(); ++c) {
       const bool sorts = table.columns[c].number && !row[c].text.empty();
-      body_ += fmt::format("<td{}{}>{}</td>", table.columns[c].number ? " class=\"number\"" : "",
+      body_ += fmt::format("<td{}{}>{}</td>", kind(table.columns[c]),
                            sorts ? fmt::format(" data-value=\"{:.8g}\"", row[c].number) : "",
                            escaped(row[c].text));
     }

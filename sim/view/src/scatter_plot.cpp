@@ -18,8 +18,8 @@ namespace {
 
 using svg::escaped;
 
-constexpr double kWidth = 720.0;
-constexpr double kHeight = 480.0;
+constexpr double kWidth = ScatterPlot::kWidth;
+constexpr double kHeight = ScatterPlot::kHeight;
 constexpr double kLeft = 70.0;
 constexpr double kRight = 20.0;
 constexpr double kTop = 86.0;  // title, subtitle, legend, label of the y axis

@@ -32,8 +32,9 @@ std::size_t width_of(int descriptor) {
 
 // Where the text beside a label begins: after two spaces or more that follow a word.
 std::size_t hanging_indent(std::string_view line) {
-  constexpr std::size_t kWidestLabel = 24;
+  constexpr std::size_t kWidestLabel = 30;
   const std::size_t first = std::min(line.find_first_not_of(' '), line.size());
+  if (first == kWidestLabel) return first;  // below a label that was wider
   const std::size_t gap = line.find("  ", first);
   if (gap != std::string_view::npos) {
     const std::size_t beside = line.find_first_not_of(' ', gap);

@@ -24,6 +24,9 @@ function number(x) {
   return String(Number(x.toPrecision(4)));
 }
 
+// Draws each chart of the page anew, in the colors that are in force.
+const redraws = [];
+
 // ---- charts ----------------------------------------------------------------------------------
 
 // Lines across a chart (an SLA), and bars of intervals through its points.
@@ -166,7 +169,13 @@ function drawPlot(figure) {
     data: s.points.map(([x, y, name]) => ({x, y, name})),
   }));
   const words = (p, dataset) => [p.name || dataset.label, `${plot.x.label}: ${number(p.x)}`, `${plot.y.label}: ${number(p.y)}`].filter(Boolean);
-  draw(place, datasets, {x: scale(plot.x.label, plot.x.log), y: scale(plot.y.label, plot.y.log, plot.guides)}, words, plot.lines);
+  let chart;
+  const show = () => {
+    if (chart) chart.destroy();
+    chart = draw(place, datasets, {x: scale(plot.x.label, plot.x.log), y: scale(plot.y.label, plot.y.log, plot.guides)}, words, plot.lines);
+  };
+  show();
+  redraws.push(show);
 }
 function fade(color, opacity) {
   return color + Math.round(255 * opacity).toString(16).padStart(2, '0');
@@ -481,9 +490,12 @@ function start() {
     document.querySelectorAll('figure.chart').forEach(drawPlot);
   }
   document.querySelectorAll('table.sortable').forEach(sortable);
-  document.querySelectorAll('.explorer').forEach(root => new Explorer(root));
+  document.querySelectorAll('.explorer').forEach(root => {
+    const explorer = new Explorer(root);
+    redraws.push(() => explorer.plot());
+  });
   document.querySelectorAll('button.download').forEach(download);
 }
 start();
-// Colors follow the scheme that is in force.
-matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => location.reload());
+// Colors follow the scheme that is in force: on paper, too, it is the light one.
+matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => redraws.forEach(redraw => redraw()));

@@ -28,11 +28,14 @@ from ._answers import (
     Calibration,
     Cost,
     Fields,
+    Fit,
+    LargestRate,
     Ledger,
     Model,
     Plan,
     Reproduction,
     Simulation,
+    Sparsity,
     Sweep,
 )
 from ._errors import Error, InternalError, Mistake
@@ -48,13 +51,16 @@ __all__ = [
     "Cost",
     "Error",
     "Fields",
+    "Fit",
     "InternalError",
+    "LargestRate",
     "Ledger",
     "Mistake",
     "Model",
     "Plan",
     "Reproduction",
     "Simulation",
+    "Sparsity",
     "Sweep",
     "calibrate",
     "calibrations",
@@ -62,9 +68,11 @@ __all__ = [
     "chip",
     "chips",
     "cost",
+    "fit",
     "goal",
     "goals",
     "import_model",
+    "largest_rate",
     "model",
     "models",
     "plan",
@@ -72,12 +80,15 @@ __all__ = [
     "scenario",
     "scenarios",
     "simulate",
+    "sparsity",
     "sweep",
 ]
 
 # A name, a path, or the thing itself.
 Named = str | os.PathLike[str] | Mapping[str, Any]
 Overrides = Mapping[str, Any]
+# Where to write a page beside the answer, if anywhere.
+Report = str | os.PathLike[str] | None
 # Called now and then with the share of the work that is done.
 Progress = Callable[[float], Any]
 
@@ -116,6 +127,40 @@ def _whole(name: str, value: Any, least: int, most: int) -> int:
     raise Error(f"{name}: expected a whole number from {least} to {most}, got {value!r}")
 
 
+def _number(name: str, value: Any, least: float, most: float) -> float:
+    """Likewise, of any number."""
+    try:
+        if not isinstance(value, (str, bytes)) and least <= float(value) <= most:
+            return float(value)
+    except (TypeError, ValueError):
+        pass
+    raise Error(f"{name}: expected a number from {least:g} to {most:g}, got {value!r}")
+
+
+def _stage_ms(tpot_ms: float, stages: int, stage_ms: float | None) -> tuple[float, int]:
+    """What a stage of a pipeline has, and how many there are."""
+    stages = _whole("stages", stages, 1, 64)
+    if stage_ms is not None:
+        return _number("stage_ms", stage_ms, 1e-3, 1e6), stages
+    return _number("tpot_ms", tpot_ms, 1e-3, 1e6) / stages, stages
+
+
+def _parts(**given: Any) -> dict[str, Any]:
+    """What takes the place of a cost scenario's parts."""
+    return {"/" + key: _several(value) for key, value in given.items() if value is not None}
+
+
+def _page(report: Report, call: str, question: Named | None, overrides: Overrides | None = None):
+    """A page of the answer, and how it was asked for."""
+    if report is None:
+        return _core.Page("", "")
+    said = "{...}" if isinstance(question, Mapping) else repr(os.fspath(question or ""))
+    words = [said] if question is not None else []
+    if overrides:
+        words.append(_json(overrides))
+    return _core.Page(os.fspath(report), f"ridge.{call}({', '.join(words)})")
+
+
 def _threads(threads: int) -> int:
     return _whole("threads", threads, 0, 1024)
 
@@ -147,16 +192,15 @@ def cost(
     prices: str | Mapping[str, float] | None = None,
     batch: float | None = None,
     count_mla_as_step3: bool = False,
+    report: Report = None,
 ) -> Cost:
     """What decoding a token costs, by model and chip, in theory.
 
     `models`, `chips` and `context_tokens` take the place of the scenario's; without a scenario it is the one
-    that `ridge cost` answers. `prices`: the name of a price list, or USD per hour by chip.
+    that `ridge cost` answers. `prices`: the name of a price list, or USD per hour by chip. `report`: a file
+    for the answer as a page.
     """
-    values: dict[str, Any] = {}
-    for key, given in (("models", models), ("chips", chips), ("context_tokens", context_tokens)):
-        if given is not None:
-            values["/" + key] = _several(given)
+    values = _parts(models=models, chips=chips, context_tokens=context_tokens)
     values.update(overrides or {})
     if prices is not None and not isinstance(prices, str):
         prices = ",".join(f"{chip}={usd!r}" for chip, usd in prices.items())
@@ -164,7 +208,77 @@ def cost(
     return Cost(
         _core.cost(
             _document(question, "cost scenario"), _json(values), prices or "", batch,
-            count_mla_as_step3,
+            count_mla_as_step3, _page(report, "cost", scenario, values),
+        )
+    )
+
+
+def fit(
+    model: Named | None = None,
+    chips: Named | Sequence[Named] | None = None,
+    *,
+    part: str = "both",
+    context_tokens: float = 8192,
+    tpot_ms: float = 50.0,
+    stages: int = 3,
+    stage_ms: float | None = None,
+    micro_batch: float | None = None,
+    output_parallel: int | None = None,
+    weights_share: float = _core.weights_share,
+) -> Fit:
+    """Can a chip serve a model's attention or FFN in time, and with how many cards? In theory.
+
+    `part`: "attention", "ffn" or "both". `stages` of a pipeline share `tpot_ms`, unless `stage_ms` says what each
+    has; as many micro-batches are in flight. `micro_batch`: requests of one that are to be served (whatever fits).
+    `output_parallel`: attention cards that split the output projection (a server). `weights_share`: of an FFN
+    stage, spent on reading weights.
+    """
+    if part not in ("attention", "ffn", "both"):
+        raise Error(f'part: expected "attention", "ffn" or "both", got {part!r}')
+    budget, stages = _stage_ms(tpot_ms, stages, stage_ms)
+    return Fit(
+        _core.fit(
+            _document(_core.default_cost_scenario, "cost scenario"),
+            _json(_parts(models=model, chips=chips, context_tokens=context_tokens)),
+            part != "ffn", part != "attention", budget, stages,
+            _number("weights_share", weights_share, 0.01, 1.0),
+            None if micro_batch is None else _number("micro_batch", micro_batch, 1.0, 1e9),
+            None if output_parallel is None else _whole("output_parallel", output_parallel, 1, 4096),
+        )
+    )
+
+
+def sparsity(
+    model: Named | None = None,
+    chips: Named | Sequence[Named] | None = None,
+    *,
+    hidden: int | None = None,
+    layers: int | None = None,
+    tpot_ms: float = 50.0,
+    stages: int = 3,
+    stage_ms: float | None = None,
+    nic_GBps: float | None = None,
+    nics: int | None = None,
+) -> Sparsity:
+    """How sparse may experts be before their servers starve for tokens? In theory.
+
+    `hidden` with `layers`: in place of a model. `stages` share `tpot_ms`, unless `stage_ms` says what each has.
+    `nic_GBps`, `nics`: in place of each chip's own NIC bandwidth, and of one NIC per chip in a server.
+    """
+    if (hidden is None) != (layers is None):
+        raise Error("hidden and layers: expected both or neither")
+    if hidden is not None and model is not None:
+        raise Error("model: expected a model, or hidden with layers, got both")
+    shape = None
+    if hidden is not None:
+        shape = _whole("hidden", hidden, 1, 1048576), _whole("layers", layers, 1, 10000)
+    return Sparsity(
+        _core.sparsity(
+            _document(_core.default_cost_scenario, "cost scenario"),
+            _json(_parts(models=model, chips=chips)),
+            shape, _stage_ms(tpot_ms, stages, stage_ms)[0],
+            None if nic_GBps is None else _number("nic_GBps", nic_GBps, 1e-3, 1e6),
+            None if nics is None else _whole("nics", nics, 1, 1000),
         )
     )
 
@@ -176,19 +290,39 @@ def simulate(
     seed: int | None = None,
     samples: int | None = None,
     picture: bool = False,
+    requests: bool = False,
     trace: str | os.PathLike[str] | None = None,
+    report: Report = None,
     progress: Progress | None = None,
 ) -> Simulation:
     """What a deployment delivers, event by event.
 
     `samples`: further runs with calibrations and seeds drawn anew, for 90 % intervals (20 in closed loop, else
-    none). `picture`: also draw who computes and who waits. `trace`: a file for ui.perfetto.dev.
+    none). `picture`: also draw who computes and who waits. `requests`: also keep every request that arrived
+    (`requests_to_csv()`). `trace`: a file for ui.perfetto.dev. `report`: a file for the answer as a page.
     """
     return Simulation(
         _core.simulate(
             _document(scenario, "scenario"), _json(overrides or {}),
             None if seed is None else _seed(seed), None if samples is None else _samples(samples),
-            picture, os.fspath(trace or ""), progress,
+            picture, requests, os.fspath(trace or ""),
+            _page(report, "simulate", scenario, overrides), progress,
+        )
+    )
+
+
+def largest_rate(
+    scenario: Named,
+    overrides: Overrides | None = None,
+    *,
+    seed: int | None = None,
+    progress: Progress | None = None,
+) -> LargestRate:
+    """The largest rate of arrivals at which a deployment holds its SLA, and every rate that was tried."""
+    return LargestRate(
+        _core.largest_rate(
+            _document(scenario, "scenario"), _json(overrides or {}),
+            None if seed is None else _seed(seed), progress,
         )
     )
 
@@ -198,12 +332,17 @@ def sweep(
     overrides: Overrides | None = None,
     *,
     threads: int = 0,
+    report: Report = None,
     progress: Progress | None = None,
 ) -> Sweep:
-    """One question along axes: a table of designs. `threads`: 0 for all cores; the answer is the same."""
+    """One question along axes: a table of designs. `threads`: 0 for all cores; the answer is the same.
+
+    `report`: a file for the answer as a page.
+    """
     return Sweep(
         _core.sweep(
-            _document(scenario, "sweep scenario"), _json(overrides or {}), _threads(threads), progress
+            _document(scenario, "sweep scenario"), _json(overrides or {}), _threads(threads),
+            _page(report, "sweep", scenario, overrides), progress,
         )
     )
 
@@ -217,33 +356,48 @@ def plan(
     front: bool = False,
     exhaustive: bool = False,
     threads: int = 0,
+    report: Report = None,
     progress: Progress | None = None,
 ) -> Plan:
     """The best deployments for a goal: models, chips, GPUs, context, SLA.
 
     `samples`: draws of the calibrations, for the share that meets the SLA; 0 for kernel times as fitted alone.
     `top`: how many to rank. `front`: also the best at other speeds than the SLA's. `exhaustive` tries every
-    batch of every structure, to check the search. `progress` is told of each part of the work in turn.
+    batch of every structure, to check the search. `report`: a file for the answer as a page. `progress` is
+    told of each part of the work in turn.
     """
     return Plan(
         _core.plan(
             _document(goal, "goal"), _json(overrides or {}), _samples(samples),
-            _whole("top", top, 1, 1000), front, exhaustive, _threads(threads), progress,
+            _whole("top", top, 1, 1000), front, exhaustive, _threads(threads),
+            _page(report, "plan", goal, overrides), progress,
         )
     )
 
 
 def reproduce(
-    report: str | os.PathLike[str],
+    published: str | os.PathLike[str] | None = None,
     *,
     measured: bool = False,
+    serving: str | os.PathLike[str] | None = None,
     samples: int = 100,
+    report: Report = None,
     progress: Progress | None = None,
 ) -> Reproduction:
-    """A published report's figures beside ours; with `measured`, what was measured beside what we predict."""
+    """A published report's figures beside ours; with `measured`, what was measured beside what we predict.
+
+    `serving`: instead, a table of serving measurements (CSV) beside what we predict. `samples`: draws of the
+    calibrations behind each interval, of what was measured. `report`: a file for the answer as a page.
+    """
+    if (published is None) == (serving is None):
+        raise Error("expected either the name of a report or serving=, a table of measurements")
+    if serving is not None:
+        page = _page(report, "reproduce", {"serving": serving})
+        return Ledger(_core.predict("", os.fspath(serving), _samples(samples), page, progress))
+    page = _page(report, "reproduce", published)
     if measured:
-        return Ledger(_core.predict(os.fspath(report), _samples(samples), progress))
-    return Reproduction(_core.reproduce(os.fspath(report), progress))
+        return Ledger(_core.predict(os.fspath(published), "", _samples(samples), page, progress))
+    return Reproduction(_core.reproduce(os.fspath(published), page, progress))
 
 
 def calibrate(
@@ -256,14 +410,18 @@ def calibrate(
     prefer: Sequence[str] = (),
     threads: int = 0,
     seed: int = 1,
+    report: Report = None,
     progress: Progress | None = None,
 ) -> Calibration:
-    """Kernel models fitted to measurements (CSV files, ridge-bench's JSON, or folders of them)."""
+    """Kernel models fitted to measurements (CSV files, ridge-bench's JSON, or folders of them).
+
+    `report`: a file for the answer as a page.
+    """
     files = [measurements] if isinstance(measurements, (str, os.PathLike)) else measurements
     return Calibration(
         _core.calibrate(
             [os.fspath(file) for file in files], os.fspath(chip), name, source, os.fspath(base),
-            list(prefer), _threads(threads), _seed(seed), progress,
+            list(prefer), _threads(threads), _seed(seed), _page(report, "calibrate", chip), progress,
         )
     )
 

@@ -133,8 +133,29 @@ class Cost(_CsvAnswer):
         return _html.table(headers, ([number(row[h]) for h in headers] for row in rows))
 
 
+class Fit(Answer):
+    """Whether chips serve a model's attention and FFN in time: `chips`, each with both."""
+
+
+class Sparsity(_CsvAnswer):
+    """How sparse experts may be on each chip: `rows`."""
+
+
 class Simulation(Answer):
     """What a deployment delivers: `tpot_ms.p95`, `tokens_per_s_per_gpu`, ..., with intervals."""
+
+    def requests_to_csv(self) -> str:
+        """A line for every request that arrived, where the simulation was asked for `requests`."""
+        return self._core.requests()
+
+    def requests_to_pandas(self) -> pandas.DataFrame:
+        import pandas
+
+        return pandas.read_csv(io.StringIO(self.requests_to_csv()), float_precision="round_trip")
+
+    def latencies(self) -> str:
+        """A picture (SVG) of how the latencies of requests that arrive are spread."""
+        return self._core.latencies()
 
     def compare(self, other: Simulation) -> str:
         """Two deployments side by side, as `ridge simulate --compare` shows them."""
@@ -146,6 +167,10 @@ class Simulation(Answer):
 
     def _repr_html_(self) -> str:
         return _html.text(str(self)) + (self._repr_svg_() or "")
+
+
+class LargestRate(Answer):
+    """The largest rate of arrivals that holds an SLA: `largest_rate_held`, `smallest_rate_missed`, `tries`."""
 
 
 class Plan(_CsvAnswer):

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 version: str
+weights_share: float
 default_cost_scenario: str
 
 def use_data(root: Path) -> None: ...
@@ -19,16 +20,34 @@ def check(path: str) -> list[str]: ...
 class Document:
     def __init__(self, name: str, text: str = "") -> None: ...
 
+class Page:
+    def __init__(self, path: str, call: str) -> None: ...
+
 class Cost:
+    def json(self) -> str: ...
+    def csv(self) -> str: ...
+    def text(self) -> str: ...
+
+class Fit:
+    def json(self) -> str: ...
+    def text(self) -> str: ...
+
+class Sparsity:
     def json(self) -> str: ...
     def csv(self) -> str: ...
     def text(self) -> str: ...
 
 class Simulation:
     svg: str
+    def latencies(self) -> str: ...
+    def requests(self) -> str: ...
     def json(self) -> str: ...
     def text(self) -> str: ...
     def comparison(self, other: Simulation) -> str: ...
+
+class LargestRate:
+    def json(self) -> str: ...
+    def text(self) -> str: ...
 
 class Sweep:
     title: str
@@ -85,17 +104,44 @@ def cost(
     prices: str,
     batch: float | None,
     count_mla_as_step3: bool,
+    page: Page,
 ) -> Cost: ...
+def fit(
+    question: Document,
+    overrides: str,
+    attention: bool,
+    ffn: bool,
+    stage_ms: float,
+    stages: int,
+    weights_share: float,
+    micro_batch: float | None,
+    output_parallel: int | None,
+) -> Fit: ...
+def sparsity(
+    question: Document,
+    overrides: str,
+    hidden_layers: tuple[int, int] | None,
+    stage_ms: float,
+    nic_GBps: float | None,
+    nics: int | None,
+) -> Sparsity: ...
 def simulate(
     question: Document,
     overrides: str,
     seed: int | None,
     samples: int | None,
     picture: bool,
+    requests: bool,
     trace: str,
+    page: Page,
     progress: _Progress,
 ) -> Simulation: ...
-def sweep(question: Document, overrides: str, threads: int, progress: _Progress) -> Sweep: ...
+def largest_rate(
+    question: Document, overrides: str, seed: int | None, progress: _Progress
+) -> LargestRate: ...
+def sweep(
+    question: Document, overrides: str, threads: int, page: Page, progress: _Progress
+) -> Sweep: ...
 def plan(
     question: Document,
     overrides: str,
@@ -104,10 +150,13 @@ def plan(
     front: bool,
     exhaustive: bool,
     threads: int,
+    page: Page,
     progress: _Progress,
 ) -> Plan: ...
-def reproduce(report: str, progress: _Progress) -> Reproduction: ...
-def predict(ledger: str, samples: int, progress: _Progress) -> Ledger: ...
+def reproduce(report: str, page: Page, progress: _Progress) -> Reproduction: ...
+def predict(
+    ledger: str, serving: str, samples: int, page: Page, progress: _Progress
+) -> Ledger: ...
 def calibrate(
     measurements: list[str],
     chip: str,
@@ -117,6 +166,7 @@ def calibrate(
     prefer: list[str],
     threads: int,
     seed: int,
+    page: Page,
     progress: _Progress,
 ) -> Calibration: ...
 def import_model(

@@ -4,7 +4,9 @@
 #include "ridge/answer/simulation_report.hpp"
 
 #include <atomic>
+#include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 namespace ridge::answer {
@@ -16,6 +18,7 @@ struct RateTry {
 };
 
 struct RateSearch {
+  std::string title;           // of the scenario
   std::vector<RateTry> tries;  // by rate
   // The largest that held, and the smallest above it that did not: indices into `tries`. Without
   // either, no rate that was tried was on that side.
@@ -25,12 +28,13 @@ struct RateSearch {
 
 // Doubles or halves the scenario's rate until the verdict turns, then halves the ratio between the
 // two until it is below 2 %. That a rate which holds has only such below it is taken for granted;
-// the seed is the scenario's throughout. Throws UserError for a scenario without arrivals or
+// the seed is the same throughout. Throws UserError for a scenario without arrivals or
 // without an SLA.
-[[nodiscard]] RateSearch largest_rate(const scenario::SimulationScenario& scenario,
+[[nodiscard]] RateSearch largest_rate(const scenario::LocatedScenario& located,
+                                      scenario::Library& library,
+                                      std::optional<std::uint64_t> seed = {},
                                       const std::atomic<bool>* stop = nullptr);
 
-[[nodiscard]] std::string render(const RateSearch& search, const std::string& title,
-                                 view::OutputFormat format);
+[[nodiscard]] std::string render(const RateSearch& search, view::OutputFormat format);
 
 }  // namespace ridge::answer

@@ -119,9 +119,9 @@ struct RunOptions {
                                       std::optional<int> samples = {});
 
 // A line for every request that arrived, warm-up included: when it came, was admitted, got its
-// first and its last token, and how many it got. Throws UserError for a closed loop, whose requests
-// are always there.
-void check_requests(const scenario::SimulationScenario& scenario);
+// first and its last token, and how many it got. check_ throws UserError for a closed loop, whose
+// requests are always there; `option` asked for them.
+void check_requests(const scenario::LocatedScenario& located, std::string_view option);
 [[nodiscard]] std::string requests_csv(const SimulationReport& report);
 
 [[nodiscard]] std::string render(const SimulationReport& report, view::OutputFormat format);

@@ -7,6 +7,7 @@
 #include "ridge/view/figure.hpp"
 #include "ridge/view/output_format.hpp"
 
+#include <cstdint>
 #include <span>
 #include <string>
 #include <vector>
@@ -34,6 +35,9 @@ struct SparsityReport {
 
 // The figures of a bound, once.
 [[nodiscard]] std::span<const view::Figure<hw::theory::SparsityBound>> sparsity_figures();
+
+// Of no model in particular: FP8 to the FFN and BF16 back.
+[[nodiscard]] hw::theory::FfnTraffic plain_traffic(std::int64_t hidden, std::int64_t layers);
 
 [[nodiscard]] SparsityReport answer(const SparsityQuestion& question);
 [[nodiscard]] std::string render(const SparsityReport& report, view::OutputFormat format);

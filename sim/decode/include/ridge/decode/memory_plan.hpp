@@ -19,9 +19,14 @@ struct PoolMemory {
 };
 
 struct MemoryPlan {
-  std::vector<PoolMemory> pools;
   // What does not fit and by how much, in words.
-  std::vector<std::string> problems;
+  struct Problem {
+    std::string pool;
+    std::string words;
+  };
+
+  std::vector<PoolMemory> pools;
+  std::vector<Problem> problems;
 };
 
 // `workload`: whose steps need activations; none are counted without requests. Throws UserError

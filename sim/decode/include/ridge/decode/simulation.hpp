@@ -19,9 +19,14 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace ridge::decode {
+
+// The file of mistakes that only a run finds; their pointers are those of the scenario that asks
+// for it.
+inline constexpr std::string_view kScenario = "scenario";
 
 struct SlowLink {
   std::uint32_t pool = 0;
@@ -71,6 +76,15 @@ struct TraceRecord {
   TaskId task = 0;
   des::SimTime begin;
   des::SimTime end;
+  Bytes payload;  // of a message, whole instances: what of it went between `begin` and `end`
+};
+
+// What the whole deployment held from `at` on.
+struct LoadRecord {
+  des::SimTime at;
+  std::int64_t in_decode = 0;
+  double kv_reserved = 0;  // of the KV budget of all groups, set aside
+  double kv_filled = 0;    // likewise, in pages that hold tokens
 };
 
 // One request that arrived. Times since the simulation began; empty for what had not happened when
@@ -142,6 +156,7 @@ struct SimulationResult {
   std::uint64_t checksum = 0;
   bool partial = false;  // stopped before the measurement was over
   std::vector<TraceRecord> trace;
+  std::vector<LoadRecord> load_trace;   // from the start of measurement, beside `trace`
   bool trace_full = false;              // more tasks ran than max_trace_records
   std::vector<RequestRecord> requests;  // by arrival, where they were to be recorded
 };

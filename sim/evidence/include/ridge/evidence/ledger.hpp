@@ -103,7 +103,7 @@ struct LedgerTable {
 // Those that have rows.
 [[nodiscard]] std::vector<LedgerTable> ledger_tables(const Ledger& ledger);
 
-// Told the share done before each entry: whether to go on.
+// Told the share done before each entry, from any thread: whether to go on.
 using GoOn = std::function<bool(double share)>;
 
 // Reads the ledger of a report (docs/schema/ledger.schema.json) by name or path and predicts each
@@ -112,7 +112,8 @@ using GoOn = std::function<bool(double share)>;
                                     const GoOn& go_on = {});
 // The same of a table of serving measurements of one's own (docs/serving.md), read on the terms of
 // the ledger that ships.
-[[nodiscard]] Ledger predict_serving_table(const std::string& path, int samples);
+[[nodiscard]] Ledger predict_serving_table(const std::string& path, int samples,
+                                           const GoOn& go_on = {});
 
 [[nodiscard]] std::string render(const Ledger& ledger, view::OutputFormat format);
 // The figures as a page, with the parts of every prediction that is more than

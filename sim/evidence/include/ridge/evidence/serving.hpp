@@ -96,9 +96,10 @@ struct ServingMechanism {
 };
 [[nodiscard]] std::span<const ServingMechanism> serving_mechanisms();
 
-// Predicts each line that can be asked; the others are left out, with the reason.
-void predict_serving(const std::vector<ServingRow>& rows, const std::string& file,
+// Predicts each line that can be asked; the others are left out, with the reason. Asks `go_on` from
+// any thread, and leaves the ledger alone where it says no: whether it never did.
+bool predict_serving(const std::vector<ServingRow>& rows, const std::string& file,
                      const ServingTerms& terms, int samples, scenario::Library& library,
-                     Ledger& ledger);
+                     Ledger& ledger, const GoOn& go_on = {});
 
 }  // namespace ridge::evidence

@@ -6,7 +6,9 @@
 #include "ridge/evidence/ledger.hpp"
 #include "ridge/evidence/reproduction.hpp"
 #include "ridge/hwmodels/calibrated/calibrate.hpp"
+#include "ridge/plan/plan.hpp"
 #include "ridge/report/question.hpp"
+#include "ridge/sweep/sweep.hpp"
 #include "ridge/view/designs.hpp"
 #include "ridge/view/scatter_plot.hpp"
 
@@ -29,6 +31,12 @@ namespace ridge::report {
 [[nodiscard]] std::string designs_page(const view::Designs& designs, const std::string& words,
                                        const std::vector<std::string>& warnings,
                                        const view::PageQuestion& question, const Asked& asked);
+// Of many rows as many as a browser moves at once, all of the front among them. Throws UserError
+// where there are fewer than two objectives.
+[[nodiscard]] std::string sweep_page(const sweep::SweepResult& result,
+                                     const view::PageQuestion& question, const Asked& asked);
+[[nodiscard]] std::string plan_page(const plan::Plan& plan, const view::PageQuestion& question,
+                                    const Asked& asked);
 
 [[nodiscard]] std::string cost_page(const answer::CostReport& report, const std::string& title,
                                     const view::PageQuestion& question, const Asked& asked);

@@ -42,6 +42,13 @@ struct SimulationScenario {
 [[nodiscard]] SimulationScenario resolve(const LocatedScenario& located, Library& library,
                                          std::optional<CalibrationDraw> draw = {});
 
+// A mistake at a place of the scenario.
+[[nodiscard]] UserError mistake_in(const LocatedScenario& located, const std::string& pointer,
+                                   const std::string& message);
+// What only the run of a scenario found (decode::kScenario), told where the scenario stands.
+[[nodiscard]] UserError told_where_it_stands(const LocatedScenario& located,
+                                             const UserError& error);
+
 // Reads and resolves. Throws UserError.
 [[nodiscard]] SimulationScenario load_simulation(const std::string& name_or_path, Library& library);
 [[nodiscard]] SimulationScenario load_simulation(const std::string& name_or_path);

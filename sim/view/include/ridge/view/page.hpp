@@ -42,7 +42,8 @@ struct PageCell {
 struct PageColumn {
   std::string heading;
   bool number = false;
-  std::string words;
+  std::string words;   // what it means
+  bool prose = false;  // its cells are sentences, or long names without a space
 };
 struct PageTable {
   std::vector<PageColumn> columns;

@@ -47,6 +47,10 @@ struct PlotLine {
 };
 
 struct ScatterPlot {
+  // Of the document, for lines and a legend of one line each.
+  static constexpr double kWidth = 720.0;
+  static constexpr double kHeight = 480.0;
+
   enum class Scale { linear, logarithmic };  // a logarithmic axis holds positive values only
 
   std::string title;

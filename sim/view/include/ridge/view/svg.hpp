@@ -4,6 +4,7 @@
 #include <array>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace ridge::view::svg {
 
@@ -16,5 +17,9 @@ inline constexpr std::array<const char*, 7> kColors = {"#0072b2", "#d55e00", "#0
 
 // The opening of a document of this size, on white.
 [[nodiscard]] std::string opening(double width, double height);
+
+// Documents that begin so, as one: two to a row, each in a cell of this size.
+[[nodiscard]] std::string grid(const std::vector<std::string>& documents, double width,
+                               double height);
 
 }  // namespace ridge::view::svg
