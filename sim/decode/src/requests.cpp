@@ -158,18 +158,21 @@ void Requests::refuse_requests(double fullest) const {
     return plan.problems.empty() && static_cast<double>(requests) * each <= left.value();
   });
   const bool alike = w.steady && w.context.kind == LengthDistribution::Kind::fixed;
-  const auto told = [&](std::string_view key, double value) {
-    refuse(fmt::format("/workload/{}", key),
-           fmt::format("the requests of a GPU need {} of KV, {} more than the {} left beside its "
-                       "weights in pool \"{}\"; {} {:g} fit, more with a smaller KV precision",
-                       si(fullest, "B"), si(fullest - budget, "B"), si(budget, "B"), memory_.pool,
-                       alike ? "at most" : "about", value));
-  };
-  const auto most_of_group = static_cast<double>(fits);
-  if (w.requests > 0)
-    told("requests", most_of_group * static_cast<double>(d.replicas * d.groups()));
-  if (w.requests_per_group > 0) told("requests_per_group", most_of_group);
-  told("requests_per_gpu", most_of_group / static_cast<double>(d.attention_tensor_parallel));
+  const auto of_group = static_cast<double>(fits);
+  std::string_view key = "requests_per_gpu";
+  double value = of_group / static_cast<double>(d.attention_tensor_parallel);
+  if (w.requests > 0) {
+    key = "requests";
+    value = of_group * static_cast<double>(d.replicas * d.groups());
+  } else if (w.requests_per_group > 0) {
+    key = "requests_per_group";
+    value = of_group;
+  }
+  refuse(fmt::format("/workload/{}", key),
+         fmt::format("the requests of a GPU need {} of KV, {} more than the {} left beside its "
+                     "weights in pool \"{}\"; {} {:g} fit, more with a smaller KV precision",
+                     si(fullest, "B"), si(fullest - budget, "B"), si(budget, "B"), memory_.pool,
+                     alike ? "at most" : "about", value));
 }
 
 void Requests::tell_holdings(SimTime now) {
