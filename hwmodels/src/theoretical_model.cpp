@@ -12,6 +12,12 @@ std::string_view name_of(Resource resource) {
   return kNames[static_cast<std::size_t>(resource)];
 }
 
+std::string_view name_of(Basis basis) {
+  constexpr std::array<std::string_view, 7> kNames = {
+      "theory", "assumed", "measured", "transferred", "stand-in", "no curve", "nothing"};
+  return kNames[static_cast<std::size_t>(basis)];
+}
+
 ChipSpec faster(ChipSpec chip, const Faster& what) {
   const auto times = [](auto& fact, double factor) {
     if (fact.value) *fact.value *= factor;
@@ -94,6 +100,9 @@ class AssumedModel final : public KernelModel {
     AssumedKernels assumed = assumed_;
     assumed.launch /= what.launch;
     return assumed_model(faster(chip(), what), assumed);
+  }
+  [[nodiscard]] Basis basis(const models::Operator& /*op*/) const override {
+    return Basis::assumed;
   }
 
   [[nodiscard]] const ChipSpec& chip() const override { return theory_.chip(); }

@@ -60,6 +60,7 @@ const std::vector<Answer> kAnswers = {
       "--calibration", "h200"}},
     {"Fit", "fit-answer", {"fit", "--chip", "h800,h20,tpu-v7"}},
     {"Sparsity", "sparsity-answer", {"sparsity", "--chip", "h800,h20,tpu-v7"}},
+    {"Support", "support-answer", {"support", "step-3", "--chip", "h800,tpu-v7,mi300x"}},
     {"Model", "model-answer", {"show", "step-3"}},
     {"ModelWithLinearAttention", "model-answer", {"show", "qwen3-next-80b-a3b"}},
     {"Chip", "chip-answer", {"show", "h800"}},

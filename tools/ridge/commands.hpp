@@ -24,6 +24,7 @@ void add_schema_command(CLI::App& app);
 void add_show_command(CLI::App& app);
 void add_simulate_command(CLI::App& app);
 void add_sparsity_command(CLI::App& app);
+void add_support_command(CLI::App& app);
 void add_sweep_command(CLI::App& app);
 
 }  // namespace ridge::tools

@@ -21,15 +21,15 @@ namespace {
 
 // Every command, in the order that help shows them.
 constexpr std::array kCommands = {
-    ridge::tools::add_plan_command,      ridge::tools::add_cost_command,
-    ridge::tools::add_simulate_command,  ridge::tools::add_explain_command,
-    ridge::tools::add_sweep_command,     ridge::tools::add_merge_command,
-    ridge::tools::add_sparsity_command,  ridge::tools::add_fit_command,
-    ridge::tools::add_reproduce_command, ridge::tools::add_calibrate_command,
-    ridge::tools::add_show_command,      ridge::tools::add_check_command,
-    ridge::tools::add_list_command,      ridge::tools::add_import_command,
-    ridge::tools::add_schema_command,    ridge::tools::add_completion_command,
-    ridge::tools::add_manual_command,
+    ridge::tools::add_plan_command,       ridge::tools::add_cost_command,
+    ridge::tools::add_simulate_command,   ridge::tools::add_explain_command,
+    ridge::tools::add_sweep_command,      ridge::tools::add_merge_command,
+    ridge::tools::add_sparsity_command,   ridge::tools::add_fit_command,
+    ridge::tools::add_support_command,    ridge::tools::add_reproduce_command,
+    ridge::tools::add_calibrate_command,  ridge::tools::add_show_command,
+    ridge::tools::add_check_command,      ridge::tools::add_list_command,
+    ridge::tools::add_import_command,     ridge::tools::add_schema_command,
+    ridge::tools::add_completion_command, ridge::tools::add_manual_command,
 };
 
 constexpr int kUserMistake = 2;

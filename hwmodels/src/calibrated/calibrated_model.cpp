@@ -158,6 +158,21 @@ class CalibratedModel final : public KernelModel {
     return words;
   }
 
+  [[nodiscard]] Basis basis(const models::Operator& op) const override {
+    Basis basis = Basis::nothing;
+    ask(op, [&](const auto& asked) {
+      if constexpr (requires { asked.slot; }) {
+        const Curve& curve = *fastest(asked.slot->usable, asked).curve;
+        basis = asked.added_error > 0.0 ? Basis::stand_in
+                : curve.borrowed        ? Basis::transferred
+                                        : Basis::measured;
+      } else if (asked.answer.time.value() > 0.0) {
+        basis = Basis::no_curve;
+      }
+    });
+    return basis;
+  }
+
   [[nodiscard]] std::optional<double> held_out_error(const models::Operator& op) const override {
     std::optional<double> error;
     ask(op, [&](const auto& asked) {

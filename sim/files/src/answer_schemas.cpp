@@ -4,6 +4,7 @@
 #include "ridge/answer/fit_report.hpp"
 #include "ridge/answer/simulation_figures.hpp"
 #include "ridge/answer/sparsity_report.hpp"
+#include "ridge/answer/support_report.hpp"
 #include "ridge/base/json_lines.hpp"
 #include "ridge/decode/step_graph.hpp"
 #include "ridge/evidence/kernels.hpp"
@@ -482,6 +483,32 @@ Keys kernels_keys() {
           {"notes", notes()}};
 }
 
+Keys support_keys() {
+  const Json row =
+      object_of(Keys{{"part", text("attention, FFN, LM head.")},
+                     {"block", text("The model's name for these layers; empty for the LM head.")},
+                     {"operator", text()},
+                     {"basis", text("measured, transferred, stand-in, no curve, assumed, theory; "
+                                    "nothing where it takes no time of its own.")},
+                     {"kernel", text("Whose curve answers; empty where it has no name.")}} +
+                figures(answer::support_figures()));
+  Json shares = Json::object();
+  shares["description"] = "Share of the operators' time, by what it rests on.";
+  shares["type"] = "object";
+  shares["additionalProperties"] = {{"type", "number"}};
+  const Json chip = object_of(
+      {{"chip", text()},
+       optional("unknown", text("Why nothing can be priced.")),
+       optional("kernels", text("Where the times come from.")),
+       optional("share_by_basis", shares),
+       optional("measured_within_range", number("Share measured, within the shapes measured.")),
+       optional("operators", list(row))});
+  return {{"model", text()},
+          {"context", number("Cached tokens per request.")},
+          {"batch", number("Requests that a launch serves.")},
+          {"chips", list(chip)}};
+}
+
 Keys model_keys() {
   const Json launch = object_of({{"name", text()},
                                  {"part", text()},
@@ -580,6 +607,7 @@ constexpr std::array kAnswers = {
     Answer{"kernels-answer", "ridge reproduce --kernels", kernels_keys},
     Answer{"fit-answer", "ridge fit", fit_keys},
     Answer{"sparsity-answer", "ridge sparsity", sparsity_keys},
+    Answer{"support-answer", "ridge support", support_keys},
     Answer{"model-answer", "ridge show MODEL", model_keys},
     Answer{"chip-answer", "ridge show CHIP", chip_keys},
     Answer{"check-answer", "ridge check", check_keys},

@@ -39,6 +39,18 @@ struct TimePart {
 };
 inline constexpr std::string_view kPaddingPart = "query rows that pad the kernel's tile";
 
+// What an operator's time rests on.
+enum class Basis : std::uint8_t {
+  theory,       // the data sheet alone
+  assumed,      // the roofline at an efficiency that someone stated
+  measured,     // a curve of its kind of kernel, fitted on this chip
+  transferred,  // such a curve, carried over from another chip or kernel
+  stand_in,     // the nearest curve of its kind: another head size or number format
+  no_curve,     // nothing was measured of its kind: the roofline at a stated efficiency
+  nothing,      // it asks for no time
+};
+[[nodiscard]] std::string_view name_of(Basis basis);
+
 // How many times as fast, as a chip might be built: the matrix units with the power that they then
 // need.
 struct Faster {
@@ -69,6 +81,7 @@ class KernelModel {
   // What a user should know of that choice: that another kernel is much faster. Empty mostly.
   [[nodiscard]] virtual std::string advice(const models::Operator& /*op*/) const { return {}; }
 
+  [[nodiscard]] virtual Basis basis(const models::Operator& /*op*/) const { return Basis::theory; }
   // Of shapes that the kernel's fit had not seen, the median of |predicted / measured - 1|; nothing
   // where there is no such kernel.
   [[nodiscard]] virtual std::optional<double> held_out_error(const models::Operator& /*op*/) const {

@@ -1,0 +1,256 @@
+#include "ridge/answer/support_report.hpp"
+
+#include "ridge/base/format.hpp"
+#include "ridge/view/answer_json.hpp"
+#include "ridge/view/text_table.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+namespace ridge::answer {
+
+using hw::Basis;
+
+namespace {
+
+using SupportFigure = view::Figure<SupportRow>;
+using Row = const SupportRow&;
+
+const std::array kFigures = {
+    SupportFigure{{"layers", "/layers", "", "", "layers that launch it", view::FigureKind::count},
+                  [](Row row) { return static_cast<double>(row.layers); }},
+    SupportFigure{{"time_us", "/time_us", "", "us", "us in all of these layers",
+                   view::FigureKind::number, 1e6},
+                  [](Row row) { return row.time.value(); }},
+    SupportFigure{{"share", "/share", "", "", "share of the time of all operators"},
+                  [](Row row) { return row.share; }},
+    SupportFigure{{"held_out_error", "/held_out_error", "", "",
+                   "median error of its kernel on shapes that the fit had not seen"},
+                  [](Row row) { return row.held_out_error.value_or(view::kUnknown); }},
+    SupportFigure{{"octaves_outside", "/octaves_outside", "", "",
+                   "doublings by which the shape leaves what the kernel was fitted on"},
+                  [](Row row) { return row.octaves_outside; }},
+};
+
+void add_rows(const hw::KernelModel& kernels, const std::string& part, const std::string& block,
+              std::int64_t layers, const models::OperatorList& operators,
+              std::vector<SupportRow>& rows) {
+  for (const models::Operator& op : operators) {
+    const hw::Timing timing = kernels.time(op);
+    SupportRow row{.part = part,
+                   .block = block,
+                   .op = std::string(op.name),
+                   .layers = layers,
+                   .time = timing.time * static_cast<double>(layers),
+                   .basis = timing.time.value() > 0.0 ? kernels.basis(op) : Basis::nothing,
+                   .kernel = std::string(kernels.kernel(op)),
+                   .held_out_error = kernels.held_out_error(op),
+                   .octaves_outside = timing.octaves_outside,
+                   .share = 0.0};
+    rows.push_back(std::move(row));
+  }
+}
+
+}  // namespace
+
+double ChipSupport::share_of(Basis basis) const {
+  double share = 0.0;
+  for (const SupportRow& row : rows) share += row.basis == basis ? row.share : 0.0;
+  return share;
+}
+
+double ChipSupport::measured_within() const {
+  double share = 0.0;
+  for (const SupportRow& row : rows) {
+    share += row.basis == Basis::measured && row.octaves_outside == 0.0 ? row.share : 0.0;
+  }
+  return share;
+}
+
+std::span<const SupportFigure> support_figures() {
+  return kFigures;
+}
+
+SupportReport answer(const SupportQuestion& question) {
+  const models::ModelSpec& model = question.model;
+  const models::DecodeShape shape{.sequences = question.batch, .context = question.context};
+  SupportReport report{
+      .model = model.name, .context = question.context, .batch = question.batch, .chips = {}};
+  for (const SupportedChip& chip : question.chips) {
+    ChipSupport& support = report.chips.emplace_back();
+    support.chip = chip.name;
+    support.unknown = chip.unknown;
+    support.way_on = chip.way_on;
+    if (chip.kernels == nullptr) continue;
+    const hw::KernelModel& kernels = *chip.kernels;
+    support.kernels = kernels.provenance();
+    for (std::size_t i = 0; i < model.attentions.size(); ++i) {
+      models::OperatorList operators;
+      models::attention_operators(model.attentions[i], model.precisions, model.hidden, shape, {},
+                                  models::MlaCount::absorbed, operators);
+      add_rows(kernels, "attention", model.attentions[i].name, model.layers_with_attention(i),
+               operators, support.rows);
+    }
+    for (std::size_t i = 0; i < model.ffns.size(); ++i) {
+      models::OperatorList operators;
+      models::routing_operators(model.ffns[i], model.precisions, model.hidden, question.batch,
+                                operators);
+      models::ffn_operators(model.ffns[i], model.precisions, model.hidden, question.batch, {},
+                            operators);
+      add_rows(kernels, "FFN", model.ffns[i].name, model.layers_with_ffn(i), operators,
+               support.rows);
+    }
+    models::OperatorList head;
+    models::head_operators(model, question.batch, 1, head);
+    add_rows(kernels, "LM head", "", 1, head, support.rows);
+    double total = 0.0;
+    for (const SupportRow& row : support.rows) total += row.time.value();
+    for (SupportRow& row : support.rows) row.share = row.time.value() / total;
+  }
+  return report;
+}
+
+namespace {
+
+// The bases in the order in which they are told.
+constexpr std::array kBases = {Basis::measured, Basis::transferred, Basis::stand_in,
+                               Basis::no_curve, Basis::assumed,     Basis::theory};
+
+std::string summary(const ChipSupport& support) {
+  std::string out;
+  for (const Basis basis : kBases) {
+    const double share = support.share_of(basis);
+    if (share == 0.0) continue;
+    out += fmt::format("{}{} {:.0f} %", out.empty() ? "" : ", ", name_of(basis), 100.0 * share);
+    if (basis == Basis::measured && support.measured_within() < share) {
+      out +=
+          fmt::format(" ({:.0f} % within the shapes measured)", 100.0 * support.measured_within());
+    }
+  }
+  return out;
+}
+
+std::string said_of(const SupportRow& row) {
+  if (row.basis == Basis::nothing) return "no time of its own";
+  std::string out(name_of(row.basis));
+  if (!row.kernel.empty()) out += fmt::format(": {}", row.kernel);
+  if (row.octaves_outside > 0.0) {
+    out += fmt::format("; {} doublings outside its range", significant(row.octaves_outside));
+  }
+  return out;
+}
+
+std::string table(const SupportReport& report) {
+  std::string out = fmt::format(
+      "{}: what its times rest on\n\n"
+      "{:g} requests at {} of context, whole layers on one chip. What crosses\n"
+      "links is of a deployment: ridge explain.\n",
+      report.model, report.batch, tokens_words(report.context));
+  for (const ChipSupport& support : report.chips) {
+    if (!support.unknown.empty()) {
+      out += fmt::format("\n{}: cannot be priced: {}\n", support.chip, support.unknown);
+      continue;
+    }
+    out += fmt::format("\n{} by {}\nof the time: {}\n", support.chip, support.kernels,
+                       summary(support));
+    if (!support.way_on.empty()) out += support.way_on + "\n";
+    out += "\n";
+    view::TextTable text;
+    text.column("of the\ntime");
+    text.column("held-out\nerror");
+    text.column("operator", view::Align::left);
+    text.column("rests on", view::Align::left);
+    std::string last;
+    for (const SupportRow& row : support.rows) {
+      const std::string block = row.block.empty() ? row.part : row.part + " " + row.block;
+      if (block != last) {
+        last = block;
+        text.row({"", "",
+                  fmt::format("{}, {} layer{}", block, row.layers, row.layers == 1 ? "" : "s"),
+                  ""});
+      }
+      text.row({fmt::format("{:.1f} %", 100.0 * row.share),
+                row.held_out_error ? fmt::format("{:.1f} %", 100.0 * *row.held_out_error) : "-",
+                "- " + row.op, said_of(row)});
+    }
+    out += text.text();
+  }
+  out +=
+      "\nmeasured: a curve fitted on this chip. transferred: carried over from another\n"
+      "chip or kernel. stand-in: the nearest curve of its kind, of another head size\n"
+      "or number format. no curve: nothing of its kind was measured; 0.7 of the\n"
+      "roofline behind a launch, give or take half. theory: the data sheet alone.\n";
+  return out;
+}
+
+std::string json(const SupportReport& report) {
+  using Json = nlohmann::ordered_json;
+  Json chips = Json::array();
+  for (const ChipSupport& support : report.chips) {
+    Json entry{{"chip", support.chip}};
+    if (!support.unknown.empty()) {
+      entry["unknown"] = support.unknown;
+      chips.push_back(std::move(entry));
+      continue;
+    }
+    entry["kernels"] = support.kernels;
+    Json shares = Json::object();
+    for (const Basis basis : kBases) {
+      shares[std::string(name_of(basis))] = support.share_of(basis);
+    }
+    entry["share_by_basis"] = shares;
+    entry["measured_within_range"] = support.measured_within();
+    Json rows = Json::array();
+    for (const SupportRow& row : support.rows) {
+      Json one{{"part", row.part},
+               {"block", row.block},
+               {"operator", row.op},
+               {"basis", name_of(row.basis)},
+               {"kernel", row.kernel}};
+      view::put_figures(view::figure_values(support_figures(), row), one);
+      rows.push_back(std::move(one));
+    }
+    entry["operators"] = std::move(rows);
+    chips.push_back(std::move(entry));
+  }
+  return view::answer_text({{"model", report.model},
+                            {"context", report.context},
+                            {"batch", report.batch},
+                            {"chips", chips}});
+}
+
+std::string csv(const SupportReport& report) {
+  std::vector<std::string> header{"model", "chip", "part", "block", "operator", "basis", "kernel"};
+  for (const auto& figure : kFigures) header.emplace_back(figure.spec.name);
+  std::string out = view::csv_line(header) + "\n";
+  for (const ChipSupport& support : report.chips) {
+    for (const SupportRow& row : support.rows) {
+      std::vector<std::string> cells{report.model, support.chip, row.part,
+                                     row.block,    row.op,       std::string(name_of(row.basis)),
+                                     row.kernel};
+      const auto values = view::csv_cells(view::figure_values(support_figures(), row));
+      cells.insert(cells.end(), values.begin(), values.end());
+      out += view::csv_line(cells) + "\n";
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string render(const SupportReport& report, view::OutputFormat format) {
+  switch (format) {
+    case view::OutputFormat::csv:
+      return csv(report);
+    case view::OutputFormat::json:
+      return json(report);
+    case view::OutputFormat::table:
+      break;
+  }
+  return table(report);
+}
+
+}  // namespace ridge::answer
