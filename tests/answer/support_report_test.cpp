@@ -73,7 +73,7 @@ TEST(Support, WhatTakesNoTimeRestsOnNothing) {
 TEST(Support, TellsTheKernelHowFarOutsideAndWhatCannotBePriced) {
   const std::string text = render(report(), view::OutputFormat::table);
   EXPECT_THAT(text, HasSubstr("measured: swift"));
-  EXPECT_THAT(text, HasSubstr("transferred; 2.5 doublings outside"));
+  EXPECT_THAT(text, HasSubstr("transferred; 2.50 doublings outside"));
   EXPECT_THAT(text, HasSubstr("y: cannot be priced: no bandwidth"));
   const auto json = nlohmann::json::parse(render(report(), view::OutputFormat::json));
   EXPECT_EQ(json["chips"][1]["unknown"], "no bandwidth");
