@@ -1,5 +1,6 @@
 // A sweep that is killed goes on from its journal.
 #include "program.hpp"
+#include "small_sweep.hpp"
 #include "temporary_file.hpp"
 
 #include <chrono>
@@ -22,16 +23,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using testing::HasSubstr;
-
-// Forty deployments, some milliseconds each.
-constexpr const char* kSweep = R"({
-  "kind": "sweep", "title": "t", "base": {"kind": "simulate", "scenario": "step3-2a2f-4k-fp8"},
-  "axes": [
-    {"pointer": "/scenario/workload/requests_per_gpu", "from": 12, "to": 120, "step": 12},
-    {"pointer": "/scenario/deployment/micro_batches", "values": [1, 2, 3, 4]},
-    {"pointer": "/scenario/measurement/steps", "values": [4]}],
-  "pareto": {"minimize": ["tpot_ms"], "maximize": ["tokens_per_s_per_gpu"]}})";
-constexpr std::size_t kPoints = 40;
 
 std::string contents(const std::string& path) {
   std::ostringstream text;
@@ -71,7 +62,7 @@ bool killed(const std::vector<std::string>& arguments, const std::string& journa
 class Killed : public testing::Test {
  protected:
   ~Killed() override { fs::remove(journal_); }
-  TemporaryFile sweep_{"sweep.json", kSweep};
+  TemporaryFile sweep_{"sweep.json", kSmallSweep};
   std::string journal_ = sweep_.path() + ".journal";
 };
 
@@ -85,17 +76,17 @@ TEST_F(Killed, ASweepGoesOnToTheSameBytesFromTwentyMoments) {
     SCOPED_TRACE(moment);
     fs::remove(journal_);
     // The first kills fall before the journal is made, the others between its lines and on them.
-    const std::size_t at = moment * kPoints / 20;
+    const std::size_t at = moment * kSmallSweepPoints / 20;
     (void)killed(again, journal_, at, std::chrono::microseconds(moment * 1237 % 4001));
     if (fs::exists(journal_)) {
       const std::size_t done = lines(journal_);
       EXPECT_GE(done, at);
-      in_the_middle += done > 1 && done < kPoints + 1 ? 1 : 0;
+      in_the_middle += done > 1 && done < kSmallSweepPoints + 1 ? 1 : 0;
     }
     const Outcome resumed = ridge(again);
     EXPECT_EQ(resumed.status, 0) << resumed.err;
     EXPECT_EQ(resumed.out, plain.out);
-    EXPECT_EQ(lines(journal_), kPoints + 1);
+    EXPECT_EQ(lines(journal_), kSmallSweepPoints + 1);
   }
   EXPECT_GE(in_the_middle, 10U);
 }
@@ -104,7 +95,7 @@ TEST_F(Killed, AgainAndAgainItLosesNothing) {
   const Outcome plain = ridge({"sweep", sweep_.path()});
   const std::vector<std::string> again = {"sweep", sweep_.path(), "--journal", journal_};
   std::size_t had = 0;
-  while (had < kPoints) {
+  while (had < kSmallSweepPoints) {
     (void)killed(again, journal_, had + 3, std::chrono::microseconds(0));
     ASSERT_GE(lines(journal_), had);
     had = lines(journal_);
@@ -113,7 +104,7 @@ TEST_F(Killed, AgainAndAgainItLosesNothing) {
 }
 
 TEST(Shards, AreMergedToTheBytesOfOneRun) {
-  const TemporaryFile sweep("sweep.json", kSweep);
+  const TemporaryFile sweep("sweep.json", kSmallSweep);
   const TemporaryFile parts("parts", "");
   const std::string plain = ridge({"sweep", sweep.path()}).out;
   std::vector<std::string> merge = {"merge"};
@@ -134,7 +125,7 @@ TEST(Shards, AreMergedToTheBytesOfOneRun) {
 }
 
 TEST(Shards, WithoutAPlaceOrOutOfRangeAreRefused) {
-  const TemporaryFile sweep("sweep.json", kSweep);
+  const TemporaryFile sweep("sweep.json", kSmallSweep);
   EXPECT_THAT(ridge({"sweep", sweep.path(), "--shard", "1/2"}).err, HasSubstr("--journal"));
   for (const char* shard : {"0/2", "3/2", "1", "1/2x", "a/b"}) {
     const Outcome refused =

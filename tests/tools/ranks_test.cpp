@@ -1,5 +1,6 @@
 // Several processes that answer one sweep, where Ridge is built with MPI.
 #include "program.hpp"
+#include "small_sweep.hpp"
 #include "temporary_file.hpp"
 
 #include <filesystem>
@@ -17,14 +18,6 @@ namespace {
 namespace fs = std::filesystem;
 using testing::HasSubstr;
 
-constexpr const char* kSweep = R"({
-  "kind": "sweep", "title": "t", "base": {"kind": "simulate", "scenario": "step3-2a2f-4k-fp8"},
-  "axes": [
-    {"pointer": "/scenario/workload/requests_per_gpu", "from": 12, "to": 120, "step": 12},
-    {"pointer": "/scenario/deployment/micro_batches", "values": [1, 2, 3, 4]},
-    {"pointer": "/scenario/measurement/steps", "values": [4]}],
-  "pareto": {"minimize": ["tpot_ms"], "maximize": ["tokens_per_s_per_gpu"]}})";
-
 class Ranks : public testing::Test {
  protected:
   ~Ranks() override { fs::remove(journal_); }
@@ -40,7 +33,7 @@ class Ranks : public testing::Test {
   [[nodiscard]] std::string sweep_command(const std::string& more = {}) const {
     return fmt::format("{} sweep {} {}", RIDGE_PROGRAM, sweep_.path(), more);
   }
-  TemporaryFile sweep_{"sweep.json", kSweep};
+  TemporaryFile sweep_{"sweep.json", kSmallSweep};
   std::string journal_ = sweep_.path() + ".journal";
 };
 

@@ -1,11 +1,10 @@
 #include "arguments.hpp"
 #include "commands.hpp"
+#include "interrupt.hpp"
 #include "output.hpp"
 #include "ridge/answer/explanation.hpp"
 #include "ridge/view/progress.hpp"
 
-#include <atomic>
-#include <csignal>
 #include <memory>
 #include <optional>
 
@@ -13,12 +12,6 @@
 
 namespace ridge::tools {
 namespace {
-
-std::atomic<bool> interrupted{false};
-
-void on_interrupt(int) {
-  interrupted.store(true, std::memory_order_relaxed);
-}
 
 struct Options {
   std::string scenario;
@@ -28,12 +21,11 @@ struct Options {
 };
 
 void run_explain(const Options& options) {
-  std::signal(SIGINT, on_interrupt);
   const auto scenario = scenario::load_simulation(options.scenario);
   constexpr std::uint64_t kParts = 1000;
   view::Progress progress(scenario.name, kParts);
   const answer::RunOptions run{
-      .seed = options.seed, .stop = &interrupted, .progress = [&](double share) {
+      .seed = options.seed, .stop = &stop_on_interrupt(), .progress = [&](double share) {
         progress.reach(static_cast<std::uint64_t>(share * kParts));
       }};
   const answer::Explanation explanation = answer::explain(scenario, run);

@@ -1,5 +1,6 @@
 #include "arguments.hpp"
 #include "commands.hpp"
+#include "interrupt.hpp"
 #include "output.hpp"
 #include "ridge/base/error.hpp"
 #include "ridge/base/file.hpp"
@@ -10,8 +11,6 @@
 #include "ridge/view/progress.hpp"
 
 #include <algorithm>
-#include <atomic>
-#include <csignal>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -22,12 +21,6 @@
 
 namespace ridge::tools {
 namespace {
-
-std::atomic<bool> interrupted{false};
-
-void on_interrupt(int) {
-  interrupted.store(true, std::memory_order_relaxed);
-}
 
 struct Options {
   std::string goal;
@@ -111,7 +104,7 @@ void write_report(const Options& options, const plan::Plan& plan, const report::
 
 void run_plan(const Options& options) {
   // Ctrl-C ends the search with the best so far.
-  std::signal(SIGINT, on_interrupt);
+  stop_on_interrupt();
   check_picture_path(options.picture);
   scenario::Library library;
   const report::Asked how_asked = asked(options.report);
@@ -126,7 +119,7 @@ void run_plan(const Options& options) {
       .layouts = options.top,
       .front = options.front || !options.picture.empty() || !options.report.empty(),
       .exhaustive = options.exhaustive,
-      .stop = &interrupted,
+      .stop = &stop_on_interrupt(),
       .progress = [&](double share, const std::string& what) {
         const std::lock_guard lock(telling);
         if (what != doing) {

@@ -1,5 +1,6 @@
 #include "arguments.hpp"
 #include "commands.hpp"
+#include "interrupt.hpp"
 #include "output.hpp"
 #include "ridge/answer/latency_plots.hpp"
 #include "ridge/answer/rate_search.hpp"
@@ -10,8 +11,6 @@
 #include "ridge/scenario/scenario_files.hpp"
 #include "ridge/view/progress.hpp"
 
-#include <atomic>
-#include <csignal>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -21,12 +20,6 @@
 
 namespace ridge::tools {
 namespace {
-
-std::atomic<bool> interrupted{false};
-
-void on_interrupt(int) {
-  interrupted.store(true, std::memory_order_relaxed);
-}
 
 struct Options {
   std::string scenario;
@@ -59,7 +52,7 @@ Run run_one(const std::string& name, const Options& options, bool compared) {
   auto report = answer::answer(
       located, library,
       {.seed = options.seed,
-       .stop = &interrupted,
+       .stop = &stop_on_interrupt(),
        .progress =
            [&](double share) { progress.reach(static_cast<std::uint64_t>(share * kParts)); },
        .trace_path = compared ? "" : options.trace,
@@ -77,13 +70,13 @@ Run run_one(const std::string& name, const Options& options, bool compared) {
 
 void run_simulate(const Options& options) {
   // Ctrl-C ends the run with the statistics so far.
-  std::signal(SIGINT, on_interrupt);
+  stop_on_interrupt();
   check_picture_path(options.picture);
   check_picture_path(options.latencies, "--latencies");
   if (options.largest_rate) {
     scenario::Library library;
     const auto search = answer::largest_rate(scenario::read_scenario(options.scenario), library,
-                                             options.seed, &interrupted);
+                                             options.seed, &stop_on_interrupt());
     write_output(options.output, answer::render(search, options.output.format));
     return;
   }

@@ -1,5 +1,6 @@
 #include "arguments.hpp"
 #include "commands.hpp"
+#include "interrupt.hpp"
 #include "output.hpp"
 #include "ridge/base/error.hpp"
 #include "ridge/base/file.hpp"
@@ -13,7 +14,6 @@
 #include "version.hpp"
 
 #include <algorithm>
-#include <atomic>
 #include <csignal>
 #include <cstdio>
 #include <memory>
@@ -29,9 +29,6 @@ namespace ridge::tools {
 namespace {
 
 constexpr unsigned kMaxThreads = 1024;
-
-std::atomic<bool> stop{false};
-static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler raises it");
 
 struct Options {
   std::string scenario;
@@ -96,13 +93,12 @@ void answer(const Options& options, sweep::SweepScenario scenario, sweep::Journa
   const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
   std::optional<view::Progress> bar;
   std::once_flag begun;
-  sweep::SweepOptions how{.threads = options.threads > 0 ? options.threads : cores,
-                          .stop = &stop,
-                          .journal = journal,
-                          .ranks = ranks};
   // An interrupt ends the sweep at once and leaves nothing half-written. A second one changes
   // nothing: `timeout` sends two at once.
-  std::signal(SIGINT, [](int) { stop = true; });
+  sweep::SweepOptions how{.threads = options.threads > 0 ? options.threads : cores,
+                          .stop = &stop_on_interrupt(),
+                          .journal = journal,
+                          .ranks = ranks};
   try {
     check_picture_path(options.picture);
     const report::Asked how_asked = asked(options.report);
@@ -128,10 +124,10 @@ void answer(const Options& options, sweep::SweepScenario scenario, sweep::Journa
                    : fmt::format("; what is done is in {}, and the same command goes on",
                                  journal->name()));
     // Whoever waits for this process sees the signal, as without a handler.
-    std::signal(SIGINT, SIG_DFL);
+    interrupt_as_usual();
     std::raise(SIGINT);
   }
-  std::signal(SIGINT, SIG_DFL);
+  interrupt_as_usual();
 }
 
 void run_sweep(const Options& options) {
