@@ -1,6 +1,7 @@
 // Replays tests/corpus/<kind>/: a file whose name begins with "accept" must be accepted, any other
 // refused with a UserError. A crash, a hang or another exception fails the test.
 #include "file_kinds.hpp"
+#include "source_tree.hpp"
 
 #include <algorithm>
 #include <filesystem>
@@ -15,7 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const fs::path kCorpus = fs::path(RIDGE_SOURCE_DIR) / "tests" / "corpus";
+const fs::path kCorpus = source_path("tests/corpus");
 
 class Corpus : public testing::TestWithParam<FuzzedKind> {};
 

@@ -4,6 +4,7 @@
 #include "json_schema.hpp"
 #include "ridge/base/error.hpp"
 #include "ridge/base/format.hpp"
+#include "source_tree.hpp"
 
 #include <cmath>
 
@@ -45,7 +46,7 @@ double parts_of(const LedgerRow& row) {
 TEST(Ledger, ShippedLedgersFitTheirSchema) {
   for (const char* name : {"serving", "step3", "transfer"}) {
     const auto document =
-        JsonDocument::read(std::string(RIDGE_SOURCE_DIR) + "/scenarios/ledger/" + name + ".json");
+        JsonDocument::read(test::source_path(fmt::format("scenarios/ledger/{}.json", name)));
     EXPECT_EQ(test::JsonSchema("ledger").violations(document.json()), "") << name;
   }
 }

@@ -3,6 +3,7 @@
 #include "json_schema.hpp"
 #include "ridge/base/error.hpp"
 #include "ridge/hwmodels/calibrated/calibrated_model.hpp"
+#include "source_tree.hpp"
 
 #include <cmath>
 
@@ -809,7 +810,7 @@ TEST(CalibrationOrder, WhatWasMeasuredTogetherStandsBeforeABaseOfTheSameChip) {
 TEST(ShippedMeasurements, FollowTheSchemaOfMeasurements) {
   for (const char* name : {"h200", "h200-peers", "h100", "h100-peers"}) {
     const auto document =
-        JsonDocument::read(fmt::format("{}/kernels/measurements/{}.json", RIDGE_SOURCE_DIR, name));
+        JsonDocument::read(test::source_path(fmt::format("kernels/measurements/{}.json", name)));
     EXPECT_EQ(test::JsonSchema("measurement").violations(document.json()), "") << name;
   }
 }
@@ -851,8 +852,8 @@ TEST(ShippedCalibrations, LoadFitTheirSchemaAndNameAShippedChip) {
         }
       }
     }
-    const auto document = JsonDocument::read(std::string(RIDGE_SOURCE_DIR) +
-                                             "/hwmodels/data/calibrations/" + name + ".json");
+    const auto document = JsonDocument::read(
+        test::source_path(fmt::format("hwmodels/data/calibrations/{}.json", name)));
     EXPECT_EQ(test::JsonSchema("calibration").violations(document.json()), "") << name;
     // Every operator of a decode step is answered.
     const auto model = calibrated_model(chip, c);

@@ -4,6 +4,7 @@
 #include "decode_attention/tile_plan.hpp"
 #include "json_schema.hpp"
 #include "ridge/base/error.hpp"
+#include "source_tree.hpp"
 
 #include <cmath>
 #include <tuple>
@@ -48,8 +49,8 @@ Form::Shape latent(double sequences, double context, double rows) {
 }
 
 TEST(KernelFacts, TheShippedFileFitsItsSchema) {
-  const auto document = JsonDocument::read(std::string(RIDGE_SOURCE_DIR) +
-                                           "/hwmodels/data/kernels/decode_attention.json");
+  const auto document =
+      JsonDocument::read(test::source_path("hwmodels/data/kernels/decode_attention.json"));
   EXPECT_EQ(test::JsonSchema("attention-kernels").violations(document.json()), "");
 }
 

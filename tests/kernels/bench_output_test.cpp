@@ -1,5 +1,6 @@
 #include "bench/json_writer.hpp"
 #include "bench/measurement.hpp"
+#include "source_tree.hpp"
 
 #include <cmath>
 #include <cstdio>
@@ -88,7 +89,7 @@ Header example_header() {
 }
 
 TEST(MeasurementFile, ConformsToItsPublishedSchema) {
-  const std::string path = std::string(RIDGE_SOURCE_DIR) + "/docs/schema/measurement.schema.json";
+  const std::string path = ridge::test::source_path("docs/schema/measurement.schema.json").string();
   std::ifstream file(path);
   ASSERT_TRUE(file) << path;
   const json schema_document = json::parse(file);

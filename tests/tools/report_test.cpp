@@ -2,6 +2,7 @@
 // a browser where this machine has one.
 #include "program.hpp"
 #include "ridge/view/page.hpp"
+#include "source_tree.hpp"
 #include "temporary_file.hpp"
 
 #include <filesystem>
@@ -99,7 +100,7 @@ const Kind kKinds[] = {
      true,
      {"SLA 20", "#1 TP2", "Assumed: "}},
     {"Calibration",
-     {"calibrate", RIDGE_SOURCE_DIR "/kernels/measurements/h200.json", "--chip", "h200", "-o",
+     {"calibrate", source_path("kernels/measurements/h200.json").string(), "--chip", "h200", "-o",
       "/dev/null", "--force"},
      true,
      {"Residuals", "held-out p50"}},
@@ -287,8 +288,8 @@ TEST(Requests, HaveTheirLatenciesDrawn) {
 }
 
 TEST(LargestRate, LiesBetweenWhatHeldAndWhatDidNot) {
-  auto scenario = nlohmann::json::parse(
-      std::ifstream(std::string(RIDGE_SOURCE_DIR) + "/scenarios/step3-2a2f-4k-fp8.json"));
+  auto scenario =
+      nlohmann::json::parse(std::ifstream(source_path("scenarios/step3-2a2f-4k-fp8.json")));
   scenario["workload"] = {{"kind", "poisson"},
                           {"requests_per_s", 50.0},
                           {"context", {{"kind", "fixed"}, {"tokens", 4096}}},

@@ -1,6 +1,7 @@
 // What people read fits the line that they have.
 #include "program.hpp"
 #include "ridge/view/text_table.hpp"
+#include "source_tree.hpp"
 #include "temporary_file.hpp"
 
 #include <cstdlib>
@@ -52,7 +53,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Arguments{"list", "calibrations"}, Arguments{"list", "scenarios"},
                     Arguments{"list", "figures"}, Arguments{"list", "goals"},
                     Arguments{"check", "--help"},
-                    Arguments{"check", RIDGE_SOURCE_DIR "/models/data/step-3.json"},
+                    Arguments{"check", source_path("models/data/step-3.json").string()},
                     Arguments{"show", "step-3"}, Arguments{"show", "h800"},
                     Arguments{"show", "calibrated:h800"}, Arguments{"show", "qwen3-next-80b-a3b"},
                     Arguments{"show", "calibrated:b200"},
@@ -73,7 +74,7 @@ INSTANTIATE_TEST_SUITE_P(
                               "--tpot-ms", "1", "--samples", "0"},
                     Arguments{"reproduce", "serving", "--measured", "--samples", "0"},
                     Arguments{"reproduce", "transfer", "--measured", "--samples", "0"},
-                    Arguments{"calibrate", RIDGE_SOURCE_DIR "/kernels/measurements/h200.json",
+                    Arguments{"calibrate", source_path("kernels/measurements/h200.json").string(),
                               "--chip", "h200", "-o", "/dev/null", "--force"}));
 
 TEST(Output, OfEveryHelpFitsEightyColumns) {

@@ -88,11 +88,9 @@ target_link_libraries(ridge_test_options INTERFACE ridge_options)
 function(ridge_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;LIBRARIES" ${ARGN})
   add_executable(ridge_test_${name} ${ARG_SOURCES})
-  target_link_libraries(ridge_test_${name} PRIVATE ${ARG_LIBRARIES} GTest::gtest GTest::gmock
-    GTest::gtest_main ridge_test_options)
+  target_link_libraries(ridge_test_${name} PRIVATE ${ARG_LIBRARIES} ridge_test_support GTest::gtest
+    GTest::gmock GTest::gtest_main ridge_test_options)
   target_precompile_headers(ridge_test_${name} REUSE_FROM ridge_test_headers)
-  target_compile_definitions(ridge_test_${name} PRIVATE
-    RIDGE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   # Properties draw the same cases on every run; RC_PARAMS="seed=N max_success=M" tries others by hand.
   # Whose machine it is, and what parts they have of their own, is no matter.
   gtest_discover_tests(ridge_test_${name} NO_PRETTY_VALUES DISCOVERY_TIMEOUT 120
@@ -106,6 +104,4 @@ function(ridge_benchmark name)
   add_executable(ridge_bench_${name} ${ARG_SOURCES})
   target_link_libraries(ridge_bench_${name} PRIVATE ${ARG_LIBRARIES} benchmark::benchmark
     benchmark::benchmark_main ridge_options)
-  target_compile_definitions(ridge_bench_${name} PRIVATE
-    RIDGE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
 endfunction()
