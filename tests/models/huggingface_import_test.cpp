@@ -264,6 +264,21 @@ TEST(HuggingFaceImport, AllLayersOfTheGivenKindAreSlidingWhereTheWindowIsGiven) 
 }
 
 // A family that is "like" another is complete with it; the reader has checked that already.
+TEST(HuggingFaceImport, EveryOtherLayerReadsTheKeysAndValuesOfTheOneBeforeWhereItIsSo) {
+  const auto cache_per_token = [](bool shared) {
+    json config = further_checkpoint_configs().at("hunyuan-large");
+    config["use_cla"] = shared;
+    return model_of(import_huggingface(JsonDocument("config.json", config),
+                                       {.name = "imported", .serve_in = std::nullopt})
+                        .model_json)
+        .cache_bytes_per_token()
+        .value();
+  };
+  // Keys and values of 8 heads of 80 in BF16, in each of 64 layers or of 32.
+  EXPECT_EQ(cache_per_token(false), 64.0 * 2 * 8 * 80 * 2);
+  EXPECT_EQ(cache_per_token(true), 32.0 * 2 * 8 * 80 * 2);
+}
+
 TEST(HuggingFaceFamilies, AreValidBySchema) {
   const test::JsonSchema schema("huggingface_family");
   int files = 0;

@@ -62,8 +62,11 @@ TEST_P(Counted, ParametersAreThoseThatTransformersBuilds) {
 }
 
 TEST(ParameterCount, CoversEveryCheckpointOrItIsCountedByHand) {
-  const std::set<std::string> by_hand = {"kimi-k3",        "minimax-m3", "deepseek-v4.1-flash",
-                                         "step-3.5-flash", "step-3",     "pangu-pro-moe"};
+  const std::set<std::string> by_hand = {
+      "kimi-k3",       "minimax-m3",       "deepseek-v4.1-flash",   "step-3.5-flash",
+      "step-3",        "pangu-pro-moe",    "longcat-flash",         "ling-1t",
+      "mimo-7b",       "deepseek-moe-16b", "ring-flash-linear-2.0", "grok-2",
+      "hunyuan-large", "minicpm3-4b",      "llama-4-scout"};
   for (const auto& item : further_checkpoint_configs().items()) {
     EXPECT_TRUE(counts().contains(item.key()) || by_hand.contains(item.key())) << item.key();
   }
@@ -114,6 +117,43 @@ TEST(ParameterCount, ByHandWhereNoLibraryKnowsTheFamily) {
                                     48 * (kExperts * 5120 * (64 * 1344 + 5376) + 5120.0 * 64));
 }
 
+TEST(ParameterCount, ByHandOfFurtherFamilies) {
+  constexpr double kExperts = 3;  // matrices of a gated FFN
+  const auto gqa = [](double hidden, double heads, double kv_heads, double dim) {
+    return hidden * dim * (2 * heads + 2 * kv_heads);
+  };
+  // LongCat-Flash: 28 times two MLA layers, two dense FFNs and one MoE; 256 identity experts.
+  const double mla =
+      6144 * (1536.0 + 576) + 1536.0 * 64 * 192 + 512.0 * 64 * 256 + 64.0 * 128 * 6144;
+  expect_total("longcat-flash", 2 * 131072.0 * 6144 + 56 * (mla + kExperts * 6144 * 12288) +
+                                    28 * (512 * kExperts * 6144 * 2048 + 6144.0 * 768));
+  // Ling 1T: 4 dense layers of 80.
+  expect_total("ling-1t", 2 * 157184.0 * 8192 + 80 * gqa(8192, 64, 8, 128) +
+                              4 * kExperts * 8192 * 18432 +
+                              76 * (257 * kExperts * 8192 * 2048 + 8192.0 * 256));
+  expect_total("mimo-7b",
+               2 * 151680.0 * 4096 + 36 * (gqa(4096, 32, 8, 128) + kExperts * 4096 * 11008));
+  expect_total("deepseek-moe-16b", 2 * 102400.0 * 2048 + 28 * gqa(2048, 16, 16, 128) +
+                                       kExperts * 2048 * 10944 +
+                                       27 * (66 * kExperts * 2048 * 1408 + 2048.0 * 64));
+  // Ring-flash-linear: 4 layers of softmax attention, 28 of lightning attention with a gate.
+  expect_total("ring-flash-linear-2.0", 2 * 157184.0 * 4096 + 4 * gqa(4096, 32, 4, 128) +
+                                            28 * 5 * 4096.0 * 4096 + kExperts * 4096 * 9216 +
+                                            31 * (257 * kExperts * 4096 * 1024 + 4096.0 * 256));
+  expect_total("grok-2",
+               2 * 131072.0 * 8192 + 64 * (gqa(8192, 64, 8, 128) + kExperts * 8192 * 32768 +
+                                           8 * kExperts * 8192 * 16384));
+  // Hunyuan-Large (arXiv 2411.02265 table 1): every other layer has no keys and values of its own.
+  expect_total("hunyuan-large", 128512.0 * 6400 + 64 * 2 * 6400.0 * 6400 + 32 * 2 * 6400.0 * 640 +
+                                    64 * (17 * kExperts * 6400 * 18304 + 6400.0 * 16));
+  expect_total("minicpm3-4b",
+               73448.0 * 2560 + 62 * (2560 * (768.0 + 288) + 768.0 * 40 * 96 + 256.0 * 40 * 128 +
+                                      40.0 * 64 * 2560 + kExperts * 2560 * 6400));
+  expect_total("llama-4-scout",
+               2 * 202048.0 * 5120 +
+                   48 * (gqa(5120, 40, 8, 128) + 17 * kExperts * 5120 * 8192 + 5120.0 * 16));
+}
+
 double checkpoint_bytes(const json& config) {
   return imported(config).weight_bytes().value();
 }
@@ -148,6 +188,13 @@ TEST(QuantizedBytes, FollowTheMethod) {
       "zero_point": true, "version": "gemm", "modules_to_not_convert": null})"));
   expect(int4, json::parse(R"({"quant_method": "gptq", "bits": 4, "group_size": 128,
       "desc_act": false, "sym": true, "true_sequential": true, "damp_percent": 0.1})"));
+  expect(int4, json::parse(R"({"quant_method": "auto-round", "bits": 4, "group_size": 128,
+      "sym": true, "packing_format": "auto_round:auto_gptq", "iters": 1000})"));
+  expect(0.5 + 1.0 / 32, json::parse(R"({"quant_method": "quark", "exclude": ["lm_head"],
+      "global_quant_config": {"weight": {"dtype": "fp4", "group_size": 32},
+                              "input_tensors": {"dtype": "fp4", "group_size": 32}}})"));
+  expect(0.5 + 1.015625 / 64, json::parse(R"({"quant_method": "bitsandbytes",
+      "load_in_4bit": true, "bnb_4bit_use_double_quant": true, "llm_int8_threshold": 6.0})"));
   expect(1.0, json::parse(R"({"quant_method": "compressed-tensors", "format": "float-quantized",
       "ignore": ["lm_head"], "config_groups": {"group_0": {"targets": ["Linear"],
       "input_activations": {"num_bits": 8, "type": "float", "dynamic": true},

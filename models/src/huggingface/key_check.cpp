@@ -44,7 +44,13 @@ class KeyCheck {
   KeyCheck(const KnownKeys& known, std::string where, const Evaluate& evaluate)
       : known_(known), where_(std::move(where)), evaluate_(evaluate) {
     for (const auto* keys : {&known.read, &known.irrelevant}) {
-      paths_.insert(keys->begin(), keys->end());
+      for (const std::string& key : *keys) {
+        if (key.find('*') == std::string::npos) {
+          paths_.insert(key);
+        } else {
+          patterns_.push_back(key);
+        }
+      }
     }
     for (const auto& values : {known.expected, known.mandatory}) {
       if (!values) continue;
@@ -60,7 +66,7 @@ class KeyCheck {
   void visit(const JsonNode& object, const std::string& prefix, KeyReport& report) const {
     for (const auto& [key, value] : object.members()) {
       const std::string path = prefix + key;
-      if (paths_.contains(path) || is_irrelevant(key)) continue;
+      if (paths_.contains(path) || fits_a_pattern(path) || is_irrelevant(key)) continue;
       if (inner_.contains(path)) {
         if (!value.json().is_null()) visit(value, path + "/", report);
         continue;
@@ -112,10 +118,16 @@ class KeyCheck {
   }
 
  private:
+  [[nodiscard]] bool fits_a_pattern(const std::string& path) const {
+    return std::any_of(patterns_.begin(), patterns_.end(),
+                       [&](const std::string& pattern) { return matches(pattern, path); });
+  }
+
   const KnownKeys& known_;
   std::string where_;
   const Evaluate& evaluate_;
   std::set<std::string> paths_;
+  std::vector<std::string> patterns_;
   std::set<std::string> inner_;  // objects whose members are known one by one
 };
 
