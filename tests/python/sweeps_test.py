@@ -5,12 +5,15 @@ import csv
 import gc
 import importlib.util
 import io
+import os
 import pickle
+import tempfile
 import unittest
 
 import numpy as np
 
 import ridge
+from program import ridge as program
 
 SWEEP = "sweep-afd-micro-batches"
 
@@ -59,6 +62,31 @@ class ASweep(unittest.TestCase):
 
     def test_is_the_same_on_any_number_of_threads(self):
         self.assertEqual(ridge.sweep(SWEEP, threads=3).to_csv(), self.sweep.to_csv())
+
+    def test_of_shards_is_what_one_run_answers(self):
+        costs = ridge.sweep("sweep-mfa-heads")
+        with tempfile.TemporaryDirectory() as folder:
+            journals = [os.path.join(folder, f"{shard}.journal") for shard in (1, 2)]
+            for shard, journal in enumerate(journals, 1):
+                program("sweep", "sweep-mfa-heads", "--shard", f"{shard}/2", "--journal", journal)
+            merged = ridge.merge(journals)
+            self.assertEqual(merged.to_csv(), costs.to_csv())
+            self.assertTrue(np.array_equal(merged.afd_usd_per_Mtok, costs.afd_usd_per_Mtok))
+            with self.assertRaisesRegex(ridge.Error, "a shard is missing"):
+                ridge.merge(journals[0])
+
+    def test_goes_on_from_its_journal_and_from_that_of_the_command_line(self):
+        costs = ridge.sweep("sweep-mfa-heads").to_csv()
+        with tempfile.TemporaryDirectory() as folder:
+            journal = os.path.join(folder, "kept.journal")
+            self.assertEqual(ridge.sweep("sweep-mfa-heads", journal=journal).to_csv(), costs)
+            kept = os.path.getsize(journal)
+            # Nothing is asked again, by either.
+            self.assertEqual(ridge.sweep("sweep-mfa-heads", journal=journal).to_csv(), costs)
+            self.assertEqual(program("sweep", "sweep-mfa-heads", "--journal", journal), costs)
+            self.assertEqual(os.path.getsize(journal), kept)
+            with self.assertRaisesRegex(ridge.Error, "of another question"):
+                ridge.sweep("sweep-mfa-heads", {"/title": "Another"}, journal=journal)
 
     def test_holds_names_where_figures_are_names(self):
         costs = ridge.sweep("sweep-mfa-heads", {"/columns": ["afd_attention_chip", "afd_usd_per_Mtok"]})

@@ -239,7 +239,7 @@ TEST_F(Mistake, AnInterruptedSweepWritesNothing) {
   EXPECT_EQ(files(), (std::vector<std::string>{"err", "sweep.json"}));
 }
 
-TEST_F(Mistake, ANumberOutOfItsRangeOrNoneIsToldWithTheRange) {
+TEST_F(Mistake, AnOptionThatCannotBeHeededIsTold) {
   const std::vector<std::pair<std::vector<std::string>, std::string>> wrong = {
       {{"cost", "--batch", "nan"}, "--batch: expected a number from 1 to 1000000000, got \"nan\""},
       {{"cost", "--batch", "inf"}, "--batch: expected a number from 1 to 1000000000, got \"inf\""},
@@ -248,6 +248,10 @@ TEST_F(Mistake, ANumberOutOfItsRangeOrNoneIsToldWithTheRange) {
       {{"simulate", "x", "--seed", "-1"}, "--seed: expected a whole number from 0 on, got \"-1\""},
       {{"simulate", "x", "--picture", "p.gif"},
        "--picture: expected a name that ends in .svg or .png"},
+      {{"reproduce", "step3", "--page", "p.md"}, "--page goes with --measured or --serving"},
+      {{"reproduce", "step3", "--samples", "3"}, "--samples goes with --measured or --serving"},
+      {{"reproduce", "--serving", "m.csv", "--measured"},
+       "--measured goes with the name of a report"},
       {{"cost", "--model", ""}, "--model: expected a name, got an empty one"},
       {{"cost", "--chip", ""}, "--chip: expected a name, got an empty one"},
   };

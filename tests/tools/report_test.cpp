@@ -51,13 +51,6 @@ std::string browser() {
   return {};
 }
 
-// What the page is once its scripts have run; what they complained of stands in `err`.
-Outcome opened(const std::string& program, const std::string& path) {
-  return run(program, {"--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr",
-                       "--virtual-time-budget=4000", "--window-size=1280,900", "--dump-dom",
-                       "file://" + path});
-}
-
 // Lines of the console, as Chromium logs them.
 std::string complaints(const std::string& log) {
   std::istringstream lines(log);
@@ -67,6 +60,64 @@ std::string complaints(const std::string& log) {
   }
   return out;
 }
+
+// A page once its own scripts have run and its reader has done what `script` says: it may await
+// rest(milliseconds), and tells in `say` what it saw.
+struct Reading {
+  std::string page;
+  std::string complaints;
+  nlohmann::json said;
+};
+Reading reading(const std::string& program, std::string page, const std::string& script) {
+  page.insert(page.rfind("</body>"), R"(<script>
+addEventListener('load', async () => {
+  const rest = milliseconds => new Promise(done => setTimeout(done, milliseconds));
+  const say = {};
+)" + script + R"(
+  const told = JSON.stringify(say).replace(/[<>&]/g, c => '\\u00' + c.charCodeAt(0).toString(16));
+  document.body.append(Object.assign(document.createElement('pre'), {id: 'said', textContent: told}));
+});
+</script>
+)");
+  const TemporaryFile file("page.html", page);
+  const Outcome outcome =
+      run(program, {"--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr",
+                    "--virtual-time-budget=4000", "--window-size=1280,900", "--dump-dom",
+                    "file://" + file.path()});
+  const std::string mark = "<pre id=\"said\">";
+  const std::size_t at = outcome.out.find(mark);
+  Reading out{.page = outcome.out, .complaints = complaints(outcome.err), .said = {}};
+  if (at != std::string::npos) {
+    const std::size_t from = at + mark.size();
+    out.said = nlohmann::json::parse(
+        outcome.out.substr(from, outcome.out.find("</pre>", from) - from), nullptr, false);
+  }
+  return out;
+}
+
+// What stands out on the right of a window, of a telephone and of a sheet of A4, which does not
+// scroll. The rules of the latter two are put in force as they are for every reader.
+constexpr const char* kWhatDoesNotFit = R"(
+  const outside = (width, scrolls) => [...document.querySelectorAll('main *')].filter(element => {
+    const box = element.getBoundingClientRect();
+    return box.width > 0 && box.right > width + 1 && !element.closest(scrolls);
+  }).map(element => `${element.tagName}.${element.className}`);
+  const in_force = words => [...document.styleSheets[0].cssRules].filter(
+    rule => rule.media && rule.media.mediaText.includes(words)).forEach(rule => { rule.media.mediaText = 'all'; });
+  // A chart follows its place within some frames.
+  const outside_at = async (width, scrolls) => {
+    document.body.style.width = width + 'px';
+    for (let frames = 0; frames < 10 && outside(width, scrolls).length > 0; ++frames) await rest(100);
+    return outside(width, scrolls);
+  };
+  say.window = outside(innerWidth, '.scroll, figure.wide');
+  in_force('max-width');
+  say.telephone = await outside_at(400, '.scroll, figure.wide');
+  in_force('print');
+  say.paper = await outside_at(718, 'nothing');
+  say.buttons_on_paper = [...document.querySelectorAll('button, input, select')].filter(
+    element => element.getBoundingClientRect().width > 0).length;
+)";
 
 struct Kind {
   std::string name;
@@ -112,6 +163,11 @@ const Kind kKinds[] = {
      {"simulate", "qwen3-235b-tp8-h20", "--samples", "0"},
      false,
      {"gpus 0: all-reduce"}},
+    {"Kernels",
+     {"reproduce", "--kernels", RIDGE_SOURCE_DIR "/kernels/measurements/h200.json", "--calibration",
+      "h200"},
+     false,
+     {"kernels have a curve", "Median error by kernel", "NVIDIA H200"}},
     {"Cost", {"cost"}, false, {"Each model on each chip", "step-3 on h20"}},
     {"Reproduction", {"reproduce", "step3"}, false, {"figures as printed"}},
     {"Ledger", {"reproduce", "step3", "--measured", "--samples", "0"}, true, {"within 10 %"}},
@@ -136,17 +192,22 @@ TEST_P(EveryReport, HoldsAllItNeedsInOneFile) {
   }
 }
 
-TEST_P(EveryReport, OpensInABrowserWithoutAComplaint) {
+TEST_P(EveryReport, OpensInABrowserWithoutAComplaintAndFitsWindowTelephoneAndPaper) {
   const std::string program = browser();
   if (program.empty()) GTEST_SKIP() << "no Chromium on this machine";
   const Report report(GetParam().command);
   ASSERT_EQ(report.outcome.status, 0) << report.outcome.err;
-  const Outcome page = opened(program, report.path());
-  EXPECT_EQ(complaints(page.err), "");
-  for (const auto& words : GetParam().holds) EXPECT_THAT(page.out, HasSubstr(words));
+  const Reading read = reading(program, report.page, kWhatDoesNotFit);
+  EXPECT_EQ(read.complaints, "");
+  for (const auto& words : GetParam().holds) EXPECT_THAT(read.page, HasSubstr(words));
   if (GetParam().charts && view::pages_have_charts()) {
-    EXPECT_THAT(page.out, HasSubstr("<canvas"));
+    EXPECT_THAT(read.page, HasSubstr("<canvas"));
   }
+  const auto nothing = nlohmann::json::array();
+  EXPECT_EQ(read.said, (nlohmann::json{{"window", nothing},
+                                       {"telephone", nothing},
+                                       {"paper", nothing},
+                                       {"buttons_on_paper", 0}}));
 }
 
 INSTANTIATE_TEST_SUITE_P(Of, EveryReport, testing::ValuesIn(kKinds),
@@ -327,18 +388,83 @@ TEST(LargestRate, NeedsArrivals) {
   EXPECT_THAT(outcome.err, HasSubstr("a rate needs requests that arrive"));
 }
 
-TEST(Report, OfTenThousandDesignsIsBelowFiveMegabytes) {
-  const TemporaryFile sweep("s.json", R"({"kind": "sweep", "title": "Many",
+// Ten thousand designs: 100 numbers of heads, 100 contexts.
+const Report& of_ten_thousand_designs() {
+  static const TemporaryFile sweep("s.json", R"({"kind": "sweep", "title": "Many",
       "base": {"kind": "cost", "model": "step-3", "chip": "h800", "context_tokens": 8192},
       "axes": [{"pointer": "/model/attention/mfa/query_heads", "from": 1, "to": 100, "step": 1},
                {"pointer": "/context_tokens", "from": 1000, "to": 100000, "step": 1000}],
       "columns": ["effective_rank", "kv_bytes", "attention_flop", "attention_us_per_token",
                   "total_us_per_token", "total_usd_per_Mtok"],
       "pareto": {"minimize": ["total_usd_per_Mtok"], "maximize": ["effective_rank"]}})");
-  const Report report({"sweep", sweep.path()});
+  static const Report report({"sweep", sweep.path()});
+  return report;
+}
+
+TEST(Report, OfTenThousandDesignsIsBelowFiveMegabytes) {
+  const Report& report = of_ten_thousand_designs();
   ASSERT_EQ(report.outcome.status, 0) << report.outcome.err;
   EXPECT_THAT(report.page, HasSubstr("10000 points"));
   EXPECT_LT(report.page.size(), 5'000'000U);
+}
+
+// A reader filters, sorts and chooses, with the chart or without.
+constexpr const char* kFilterSortAndChoose = R"(
+  const explorer = document.querySelector('.explorer');
+  const words = () => explorer.querySelector(':scope > p').textContent;
+  const first = () => [...explorer.querySelector('tbody').rows[0].cells].map(cell => cell.textContent);
+  say.at_first = words();
+  const search = explorer.querySelector('input[type=search]');
+  search.value = 'query_heads < 11, context_tokens > 50000';
+  search.dispatchEvent(new Event('input'));
+  say.filtered = words();
+  const column = [...explorer.querySelectorAll('th')].find(cell => cell.textContent === 'context_tokens');
+  column.click();
+  column.click();
+  say.first = first()[column.cellIndex];
+  explorer.querySelector('tbody').rows[0].click();
+  say.chosen = explorer.querySelector('.details strong').textContent;
+  say.address = location.hash;
+  if (typeof Chart !== 'undefined') {
+    const chart = Chart.getChart(explorer.querySelector('canvas'));
+    say.dots = chart.data.datasets.filter(set => set.named).reduce((sum, set) => sum + set.data.length, 0);
+  }
+  const picture = explorer.querySelector('.static svg');
+  say.picture = picture !== null && picture.getBoundingClientRect().height > 100;
+)";
+
+TEST(Report, OfTenThousandDesignsIsFilteredSortedAndChosenFrom) {
+  const std::string program = browser();
+  if (program.empty()) GTEST_SKIP() << "no Chromium on this machine";
+  const Reading read = reading(program, of_ten_thousand_designs().page, kFilterSortAndChoose);
+  EXPECT_EQ(read.complaints, "");
+  nlohmann::json expected{{"at_first", "10000 designs; the first 100 below"},
+                          {"filtered", "500 of 10000 designs; the first 100 below"},
+                          {"first", "100000"},
+                          {"chosen", "query_heads 10, context_tokens 100000"},
+                          {"address", "#design=999"},
+                          {"picture", !view::pages_have_charts()}};
+  if (view::pages_have_charts()) expected["dots"] = 500;
+  EXPECT_EQ(read.said, expected);
+}
+
+// The page of a Ridge that was built where there was no chart library is this one without it.
+TEST(Report, WithoutTheChartLibraryKeepsItsPicturesAndItsTable) {
+  const std::string program = browser();
+  if (program.empty()) GTEST_SKIP() << "no Chromium on this machine";
+  std::string page = of_ten_thousand_designs().page;
+  if (view::pages_have_charts()) {
+    const std::size_t begin = page.find("<script>\n", page.find("</main>"));
+    page.erase(begin, page.find("<script>\n", begin + 1) - begin);
+  }
+  const Reading read = reading(program, page, kFilterSortAndChoose);
+  EXPECT_EQ(read.complaints, "");
+  EXPECT_EQ(read.said, (nlohmann::json{{"at_first", "10000 designs; the first 100 below"},
+                                       {"filtered", "500 of 10000 designs; the first 100 below"},
+                                       {"first", "100000"},
+                                       {"chosen", "query_heads 10, context_tokens 100000"},
+                                       {"address", "#design=999"},
+                                       {"picture", true}}));
 }
 
 }  // namespace

@@ -5,6 +5,9 @@
 #include "temporary_file.hpp"
 
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <sstream>
 
 #include <gmock/gmock.h>
@@ -49,6 +52,10 @@ INSTANTIATE_TEST_SUITE_P(
     Each, StandardCommand,
     testing::Values(Arguments{"cost"}, Arguments{"cost", "--chip", "h800,mi300x,tpu-v7"},
                     Arguments{"explain", "step3-2a2f-4k-fp8"}, Arguments{"fit"},
+                    Arguments{"support", "step-3", "--chip", "h800,mi300x"},
+                    Arguments{"reproduce", "--kernels",
+                              RIDGE_SOURCE_DIR "/kernels/measurements/h200.json", "--calibration",
+                              "h200"},
                     Arguments{"sparsity"}, Arguments{"list", "models"}, Arguments{"list", "chips"},
                     Arguments{"list", "calibrations"}, Arguments{"list", "scenarios"},
                     Arguments{"list", "figures"}, Arguments{"list", "goals"},
@@ -161,6 +168,39 @@ TEST(Output, OfAnImportIsWholeJsonWhateverTheWidth) {
   const Outcome outcome = ridge({"import", file.path()});
   ASSERT_EQ(outcome.status, 0) << outcome.err;
   EXPECT_FALSE(nlohmann::json::parse(outcome.out, nullptr, false).is_discarded()) << outcome.out;
+}
+
+// The reader takes a line of two hundred thousand and goes.
+TEST(Output, EndsQuietlyWhereItsReaderGoes) {
+  const Outcome outcome =
+      run("bash", {"-c", RIDGE_PROGRAM " reproduce step3 --format json | head -1; echo "
+                                       "${PIPESTATUS[0]}"});
+  EXPECT_EQ(outcome.out, "{\n0\n");
+  EXPECT_EQ(outcome.err, "");
+}
+
+TEST(Output, APictureIsAPngWhereItsNameSaysSo) {
+  if (run("which", {"rsvg-convert"}).status != 0) GTEST_SKIP() << "no rsvg-convert here";
+  const TemporaryFile picture("front.png", "");
+  const Outcome outcome =
+      ridge({"sweep", "sweep-mfa-heads", "--picture", picture.path(), "-o", "/dev/null"});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  std::ifstream file(picture.path(), std::ios::binary);
+  const std::string png{std::istreambuf_iterator<char>(file), {}};
+  EXPECT_THAT(png, testing::StartsWith("\x89PNG\r\n"));
+  EXPECT_GT(png.size(), 10'000U);
+  EXPECT_FALSE(std::filesystem::exists(picture.path() + ".svg"));
+}
+
+TEST(Output, APngWithoutItsConverterIsRefusedBeforeAnyWork) {
+  const TemporaryFile picture("front.png", "");
+  const Outcome outcome = run("env", {"PATH=/nowhere", RIDGE_PROGRAM, "sweep", "sweep-mfa-heads",
+                                      "--picture", picture.path()});
+  EXPECT_EQ(outcome.status, 2);
+  EXPECT_EQ(outcome.out, "");
+  EXPECT_THAT(outcome.err,
+              HasSubstr("a PNG is made by rsvg-convert (Debian's librsvg2-bin), which is not "
+                        "installed; a name that ends in .svg needs nothing"));
 }
 
 TEST(Output, APictureHasAnEndingThatSaysWhatItIs) {

@@ -3,7 +3,9 @@
 #include "ridge/view/designs.hpp"
 
 #include <cmath>
+#include <cstdio>
 #include <limits>
+#include <utility>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -110,6 +112,38 @@ TEST(ScatterPlot, LabelsNeverCoverEachOther) {
   svg = plot.svg();
   EXPECT_GE(count(svg, ">all alike</text>"), 1U);
   EXPECT_LE(count(svg, ">all alike</text>"), 4U) << "a place on each side of the dot";
+}
+
+// A design on a line moves up to where the line's words are, and past them.
+TEST(ScatterPlot, NamesKeepClearOfTheWordsOfALine) {
+  constexpr double kLetterAtLeast = 5.0;
+  constexpr double kLineAtLeast = 9.0;
+  int drawn = 0;
+  for (int step = 0; step <= 40; ++step) {
+    ScatterPlot plot;
+    plot.series.push_back(
+        {.points = {{40.0, 1.0}, {60.0, 2.0}, {50.5, 1.6 + 0.01 * step, "a design"}},
+         .labeled = true});
+    plot.lines = {{.across = false, .value = 50.0, .label = "SLA 50 ms"}};
+    const std::string svg = plot.svg();
+    const auto place_of = [&](const std::string& words) {
+      double x = -1.0;
+      double y = -1.0;
+      const auto end = svg.find(">" + words + "</text>");
+      const std::string tag = svg.substr(svg.rfind("<text", end), end);
+      std::sscanf(tag.c_str(), "<text x=\"%lf\" y=\"%lf\"", &x, &y);
+      return std::pair{x, y};
+    };
+    const auto [left, words_y] = place_of("SLA 50 ms");
+    if (count(svg, ">a design</text>") == 0U) continue;
+    ++drawn;
+    const auto [middle, name_y] = place_of("a design");
+    const double half = 0.5 * 8 * kLetterAtLeast;
+    const bool apart = std::abs(name_y - words_y) > kLineAtLeast || middle + half < left ||
+                       middle - half > left + 9 * kLetterAtLeast;
+    EXPECT_TRUE(apart) << "at step " << step;
+  }
+  EXPECT_GT(drawn, 35);
 }
 
 TEST(ScatterPlot, DrawsABoundThatLiesNearItsPointsAndNoOther) {

@@ -1,17 +1,21 @@
 // ridge._core: what the Python package asks of the layers. Questions come as names or JSON text,
 // answers go as objects that write themselves as the command line does; tools/python/ridge makes
 // them pleasant.
+#include "maker.hpp"
 #include "ridge/answer/calibration_card.hpp"
 #include "ridge/answer/cost_report.hpp"
+#include "ridge/answer/explanation.hpp"
 #include "ridge/answer/fit_report.hpp"
 #include "ridge/answer/latency_plots.hpp"
 #include "ridge/answer/rate_search.hpp"
 #include "ridge/answer/simulation_report.hpp"
 #include "ridge/answer/sparsity_report.hpp"
+#include "ridge/answer/support_report.hpp"
 #include "ridge/base/catalog.hpp"
 #include "ridge/base/error.hpp"
 #include "ridge/base/file.hpp"
 #include "ridge/base/keys.hpp"
+#include "ridge/evidence/kernels.hpp"
 #include "ridge/evidence/ledger.hpp"
 #include "ridge/evidence/reproduction.hpp"
 #include "ridge/files/file_kinds.hpp"
@@ -85,7 +89,7 @@ struct Page {
   }
   [[nodiscard]] bool wanted() const { return !path.empty(); }
   [[nodiscard]] report::Asked asked() const {
-    return {.maker = "Ridge " RIDGE_VERSION, .command = call, .page = path};
+    return {.maker = tools::maker(), .command = call, .page = path};
   }
   // Writes html(asked()) there, if it is wanted.
   template <typename Html>
@@ -191,6 +195,20 @@ answer::SparsityReport sparsity(const Document& question, const std::string& ove
   return answer::answer(bounds);
 }
 
+answer::SupportReport support(const Document& question, const std::string& overrides,
+                              bool every_chip, const std::string& calibration, double batch) {
+  Asked asked(question, overrides);
+  if (!every_chip) asked.chips.resize(1);
+  answer::SupportQuestion rests_on{.model = std::move(asked.models.front()),
+                                   .chips = {},
+                                   .context = asked.scenario.contexts.front(),
+                                   .batch = batch};
+  for (const hw::ChipSpec& chip : asked.chips) {
+    rests_on.chips.push_back(answer::supported_chip(chip, calibration));
+  }
+  return answer::answer(rests_on);
+}
+
 answer::SimulationReport simulate(const Document& question, const std::string& overrides,
                                   std::optional<std::uint64_t> seed, std::optional<int> samples,
                                   bool picture, bool requests, const std::string& trace,
@@ -214,6 +232,18 @@ answer::SimulationReport simulate(const Document& question, const std::string& o
                                      how);
     });
     return report;
+  });
+}
+
+answer::Explanation explain(const Document& question, const std::string& overrides,
+                            std::optional<std::uint64_t> seed, const py::object& progress) {
+  return watched(progress, [&](Watch& watch) {
+    scenario::Library library;
+    const auto located = scenario::read_scenario(question.scenario(overrides, library));
+    return answer::explain(scenario::resolve(located, library),
+                           {.seed = seed, .stop = &watch.stop, .progress = [&watch](double share) {
+                              watch.share = share;
+                            }});
   });
 }
 
@@ -251,29 +281,46 @@ struct Sweep {
   }
 };
 
-Sweep run_sweep(const Document& question, const std::string& overrides, unsigned threads,
-                const Page& page, const py::object& progress) {
-  auto result = watched(progress, [&](Watch& watch) {
-    scenario::Library library;
-    const JsonDocument document = question.scenario(overrides, library);
-    auto scenario = sweep::read_sweep(document);
-    if (page.wanted()) sweep::check_picture(scenario);
-    std::atomic<std::uint64_t> done{0};
-    auto swept = sweep::run_sweep(std::move(scenario),
-                                  {.threads = threads_or_all(threads),
-                                   .stop = &watch.stop,
-                                   .progress = [&](std::uint64_t more, std::uint64_t points) {
-                                     const auto all = done.fetch_add(more) + more;
-                                     watch.share =
-                                         static_cast<double>(all) / static_cast<double>(points);
-                                   }});
-    page.write([&](const report::Asked& how) {
-      return report::sweep_page(swept, report::question_of(document, how, "ridge sweep"), how);
-    });
-    return swept;
+// `journal`: where finished points are and go; null for nowhere but in memory.
+Sweep swept(const JsonDocument& document, sweep::Journal* journal, unsigned threads,
+            const Page& page, const char* again, Watch& watch) {
+  auto scenario = sweep::read_sweep(document);
+  if (page.wanted()) sweep::check_picture(scenario);
+  std::atomic<std::uint64_t> done{0};
+  auto whole = std::make_shared<const sweep::SweepResult>(sweep::run_sweep(
+      std::move(scenario), {.threads = threads_or_all(threads),
+                            .stop = &watch.stop,
+                            .progress =
+                                [&](std::uint64_t more, std::uint64_t points) {
+                                  const auto all = done.fetch_add(more) + more;
+                                  watch.share =
+                                      static_cast<double>(all) / static_cast<double>(points);
+                                },
+                            .journal = journal}));
+  page.write([&](const report::Asked& how) {
+    return report::sweep_page(*whole, report::question_of(document, how, again), how);
   });
-  auto whole = std::make_shared<const sweep::SweepResult>(std::move(result));
   return {whole, whole.get()};
+}
+
+Sweep run_sweep(const Document& question, const std::string& overrides, const std::string& journal,
+                unsigned threads, const Page& page, const py::object& progress) {
+  return watched(progress, [&](Watch& watch) {
+    scenario::Library library;
+    std::optional<sweep::Journal> kept;
+    if (!journal.empty()) kept.emplace(journal, tools::maker());
+    return swept(question.scenario(overrides, library), kept ? &*kept : nullptr, threads, page,
+                 "ridge sweep", watch);
+  });
+}
+
+Sweep merge(const std::vector<std::string>& journals, unsigned threads, const Page& page,
+            const py::object& progress) {
+  return watched(progress, [&](Watch& watch) {
+    sweep::Journal read(journals, tools::maker());
+    return swept(sweep::Journal::scenario_of(journals.front()), &read, threads, page, "ridge sweep",
+                 watch);
+  });
 }
 
 // A column as it lies in the result's memory: nothing is copied, and the array keeps the result
@@ -420,6 +467,17 @@ evidence::Ledger predict(const std::string& ledger_name, const std::string& serv
   });
 }
 
+// Measured kernels beside a calibration.
+evidence::KernelLedger judge(const std::vector<std::string>& kernels,
+                             const std::string& calibration, const Page& page,
+                             const py::object& progress) {
+  return watched(progress, [&](Watch&) {
+    auto ledger = evidence::judge_kernels(kernels, calibration);
+    page.write([&](const report::Asked& how) { return report::kernels_page(ledger, how); });
+    return ledger;
+  });
+}
+
 models::ImportResult import_model(const Document& config, const std::string& name,
                                   const std::optional<std::string>& precision,
                                   const std::vector<std::string>& ignore, const std::string& as) {
@@ -524,6 +582,12 @@ PYBIND11_MODULE(_core, m) {
       .def("text", written<answer::SparsityReport>(OutputFormat::table));
   m.def("sparsity", sparsity, py::call_guard<py::gil_scoped_release>());
 
+  py::class_<answer::SupportReport>(m, "Support")
+      .def("json", written<answer::SupportReport>(OutputFormat::json))
+      .def("csv", written<answer::SupportReport>(OutputFormat::csv))
+      .def("text", written<answer::SupportReport>(OutputFormat::table));
+  m.def("support", support, py::call_guard<py::gil_scoped_release>());
+
   py::class_<answer::SimulationReport>(m, "Simulation")
       .def("json", written<answer::SimulationReport>(OutputFormat::json))
       .def("text", written<answer::SimulationReport>(OutputFormat::table))
@@ -535,6 +599,11 @@ PYBIND11_MODULE(_core, m) {
              return shown(answer::render_comparison(report, other, OutputFormat::table));
            });
   m.def("simulate", simulate);
+
+  py::class_<answer::Explanation>(m, "Explanation")
+      .def("json", written<answer::Explanation>(OutputFormat::json))
+      .def("text", written<answer::Explanation>(OutputFormat::table));
+  m.def("explain", explain);
 
   py::class_<answer::RateSearch>(m, "LargestRate")
       .def("json", written<answer::RateSearch>(OutputFormat::json))
@@ -570,6 +639,7 @@ PYBIND11_MODULE(_core, m) {
       .def("pareto", pareto)
       .def("__len__", [](const Sweep& sweep) { return sweep.part->kept(); });
   m.def("sweep", run_sweep);
+  m.def("merge", merge);
 
   py::class_<plan::Plan>(m, "Plan")
       .def("json", written<plan::Plan>(OutputFormat::json))
@@ -591,6 +661,12 @@ PYBIND11_MODULE(_core, m) {
       .def("csv", written<evidence::Ledger>(OutputFormat::csv))
       .def("text", written<evidence::Ledger>(OutputFormat::table));
   m.def("predict", predict);
+
+  py::class_<evidence::KernelLedger>(m, "KernelLedger")
+      .def("json", written<evidence::KernelLedger>(OutputFormat::json))
+      .def("csv", written<evidence::KernelLedger>(OutputFormat::csv))
+      .def("text", written<evidence::KernelLedger>(OutputFormat::table));
+  m.def("judge", judge);
 
   using hw::calibrated::CalibrateResult;
   py::class_<CalibrateResult>(m, "Calibration")

@@ -1,5 +1,6 @@
 #include "output.hpp"
 
+#include "maker.hpp"
 #include "ridge/base/error.hpp"
 #include "ridge/base/file.hpp"
 #include "ridge/base/format.hpp"

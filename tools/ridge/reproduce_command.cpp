@@ -27,6 +27,7 @@ struct Options {
   std::string page;
   std::string report;
   int samples = 100;
+  bool samples_given = false;
   OutputOptions output;
 };
 
@@ -49,6 +50,13 @@ void run_ledger(const Options& options) {
   write_output(options.output, evidence::render(ledger, options.output.format));
 }
 
+void run_kernels(const Options& options) {
+  const report::Asked how = asked(options.report);
+  const auto ledger = evidence::judge_kernels(options.kernels, options.calibration);
+  if (!options.report.empty()) write_file(options.report, report::kernels_page(ledger, how));
+  write_output(options.output, evidence::render(ledger, options.output.format));
+}
+
 void run_reproduce(const Options& options) {
   const int asked_for = static_cast<int>(!options.reproduction.empty()) +
                         static_cast<int>(!options.serving.empty()) +
@@ -57,14 +65,20 @@ void run_reproduce(const Options& options) {
     throw UserError(
         "expected one of the name of a report, --serving FILE.csv and --kernels FILE.csv");
   }
-  if (!options.kernels.empty()) {
-    write_output(options.output,
-                 evidence::render(evidence::judge_kernels(options.kernels, options.calibration),
-                                  options.output.format));
+  const bool ledger = options.measured || !options.serving.empty();
+  if (options.measured && options.reproduction.empty()) {
+    throw UserError("--measured goes with the name of a report");
+  }
+  if (!ledger && (!options.page.empty() || options.samples_given)) {
+    throw UserError(fmt::format("{} goes with --measured or --serving",
+                                options.page.empty() ? "--samples" : "--page"));
+  }
+  if (ledger) {
+    run_ledger(options);
     return;
   }
-  if (options.measured || !options.serving.empty()) {
-    run_ledger(options);
+  if (!options.kernels.empty()) {
+    run_kernels(options);
     return;
   }
   const report::Asked how = asked(options.report);
@@ -102,13 +116,16 @@ void add_reproduce_command(CLI::App& app) {
   calibration->needs(kernels);
   command->add_flag("--measured", options->measured,
                     "What was measured, not computed: our predictions beside it, and their errors");
-  command->add_option("--page", options->page, "With --measured: also write the ledger as a page")
-      ->type_name("FILE");
   command
-      ->add_option("--samples", options->samples,
-                   "With --measured: draws of the calibrations behind each interval")
-      ->check(whole_between(0, 10000))
-      ->capture_default_str();
+      ->add_option("--page", options->page,
+                   "With --measured or --serving: also write the ledger as a page of Markdown")
+      ->type_name("FILE");
+  auto* samples = command
+                      ->add_option("--samples", options->samples,
+                                   "With --measured or --serving: draws of the calibrations "
+                                   "behind each interval")
+                      ->check(whole_between(0, 10000))
+                      ->capture_default_str();
   add_report_option(*command, options->report);
   add_output_options(*command, options->output, "table|json|csv");
   command->footer([] {
@@ -122,7 +139,10 @@ void add_reproduce_command(CLI::App& app) {
         evidence::reproduction_names().front(), fmt::join(evidence::reproduction_names(), ", "),
         hw::calibrated::calibration_names().front());
   });
-  command->callback([options] { run_reproduce(*options); });
+  command->callback([options, samples] {
+    options->samples_given = samples->count() > 0;
+    run_reproduce(*options);
+  });
 }
 
 }  // namespace ridge::tools

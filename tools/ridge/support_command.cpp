@@ -3,17 +3,13 @@
 #include "names.hpp"
 #include "output.hpp"
 #include "ridge/answer/support_report.hpp"
-#include "ridge/base/error.hpp"
 #include "ridge/base/format.hpp"
-#include "ridge/hwmodels/calibrated/calibrated_model.hpp"
 #include "ridge/scenario/cost_scenario.hpp"
 
-#include <algorithm>
 #include <memory>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 namespace ridge::tools {
 namespace {
@@ -27,41 +23,6 @@ struct Options {
   OutputOptions output;
 };
 
-// Those that were made on chips of this one's generation.
-std::vector<std::string> of_its_generation(const hw::ChipSpec& chip) {
-  std::vector<std::string> result;
-  for (const std::string& name : hw::calibrated::calibration_names()) {
-    if (hw::load_chip(hw::calibrated::load_calibration(name).chip).generation == chip.generation) {
-      result.push_back(name);
-    }
-  }
-  return result;
-}
-
-answer::SupportedChip supported(const hw::ChipSpec& chip, const std::string& calibration) {
-  answer::SupportedChip out{.name = chip.name, .kernels = nullptr, .unknown = {}, .way_on = {}};
-  if (!calibration.empty()) {
-    out.kernels = hw::calibrated_model(chip, hw::calibrated::load_calibration(calibration));
-    return out;
-  }
-  const auto names = hw::calibrated::calibration_names();
-  if (std::find(names.begin(), names.end(), chip.name) != names.end()) {
-    out.kernels = hw::calibrated_model(chip, hw::calibrated::load_calibration(chip.name));
-    return out;
-  }
-  const std::vector<std::string> others = of_its_generation(chip);
-  out.way_on = others.empty()
-                   ? "Nothing was measured on it, nor on a chip of its generation."
-                   : fmt::format("Nothing was measured on it; of its generation: --calibration {}.",
-                                 fmt::join(others, ", "));
-  try {
-    out.kernels = hw::theoretical_model(chip);
-  } catch (const UserError& error) {
-    out.unknown = error.what();
-  }
-  return out;
-}
-
 void run_support(const Options& options) {
   const scenario::CostScenario defaults =
       scenario::load_cost_scenario(scenario::kDefaultCostScenario);
@@ -72,7 +33,7 @@ void run_support(const Options& options) {
   std::vector<hw::ChipSpec> chips = chips_or(options.chips, defaults);
   if (options.chips.empty()) chips.resize(1);
   for (const hw::ChipSpec& chip : chips) {
-    question.chips.push_back(supported(chip, options.calibration));
+    question.chips.push_back(answer::supported_chip(chip, options.calibration));
   }
   write_output(options.output, answer::render(answer::answer(question), options.output.format));
 }

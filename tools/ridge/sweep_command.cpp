@@ -1,6 +1,7 @@
 #include "arguments.hpp"
 #include "commands.hpp"
 #include "interrupt.hpp"
+#include "maker.hpp"
 #include "output.hpp"
 #include "ridge/base/error.hpp"
 #include "ridge/base/file.hpp"
@@ -11,7 +12,6 @@
 #include "ridge/sweep/sweep_output.hpp"
 #include "ridge/sweep/sweep_picture.hpp"
 #include "ridge/view/progress.hpp"
-#include "version.hpp"
 
 #include <algorithm>
 #include <csignal>

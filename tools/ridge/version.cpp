@@ -1,8 +1,8 @@
 #include "version.hpp"
 
+#include "maker.hpp"
 #include "ridge/base/catalog.hpp"
 #include "ridge/hwmodels/calibrated/calibration.hpp"
-#include "ridge_commit.hpp"
 
 #include <string_view>
 
@@ -32,7 +32,7 @@ std::string shell_word(std::string_view word) {
 std::string version(bool at_length) {
   std::string text = "ridge " RIDGE_VERSION;
   if (!at_length) return text;
-  text += fmt::format("\ncommit       {}\nbuild        {}, {} {}\ndata         {}\n", RIDGE_COMMIT,
+  text += fmt::format("\ncommit       {}\nbuild        {}, {} {}\ndata         {}\n", commit(),
                       RIDGE_BUILD_TYPE, RIDGE_COMPILER, __VERSION__, data_root().string());
   text += fmt::format("own library  {}\n", own_library().string());
   for (const std::string& name : hw::calibrated::calibration_names()) {
@@ -41,10 +41,6 @@ std::string version(bool at_length) {
   }
   text.pop_back();
   return text;
-}
-
-std::string maker() {
-  return "Ridge " RIDGE_VERSION ", commit " RIDGE_COMMIT;
 }
 
 void remember_command_line(int argc, char** argv) {

@@ -7,8 +7,6 @@ namespace ridge::tools {
 
 // "ridge 0.1.0"; at length, what a report of a fault should say about the program that showed it.
 [[nodiscard]] std::string version(bool at_length);
-// "Ridge 0.1.0, commit 2d3230c".
-[[nodiscard]] std::string maker();
 
 // The command line, as a shell would take it again. Remembered by main().
 void remember_command_line(int argc, char** argv);

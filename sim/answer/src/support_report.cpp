@@ -1,6 +1,8 @@
 #include "ridge/answer/support_report.hpp"
 
+#include "ridge/base/error.hpp"
 #include "ridge/base/format.hpp"
+#include "ridge/hwmodels/calibrated/calibrated_model.hpp"
 #include "ridge/view/answer_json.hpp"
 #include "ridge/view/text_table.hpp"
 
@@ -8,6 +10,7 @@
 #include <array>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 namespace ridge::answer {
@@ -54,7 +57,40 @@ void add_rows(const hw::KernelModel& kernels, const std::string& part, const std
   }
 }
 
+// The calibrations that were made on chips of this one's generation.
+std::vector<std::string> of_its_generation(const hw::ChipSpec& chip) {
+  std::vector<std::string> result;
+  for (const std::string& name : hw::calibrated::calibration_names()) {
+    if (hw::load_chip(hw::calibrated::load_calibration(name).chip).generation == chip.generation) {
+      result.push_back(name);
+    }
+  }
+  return result;
+}
+
 }  // namespace
+
+SupportedChip supported_chip(const hw::ChipSpec& chip, const std::string& calibration) {
+  SupportedChip out{.name = chip.name, .kernels = nullptr, .unknown = {}, .way_on = {}};
+  const auto names = hw::calibrated::calibration_names();
+  const bool measured = std::find(names.begin(), names.end(), chip.name) != names.end();
+  if (!calibration.empty() || measured) {
+    out.kernels = hw::calibrated_model(
+        chip, hw::calibrated::load_calibration(calibration.empty() ? chip.name : calibration));
+    return out;
+  }
+  const std::vector<std::string> others = of_its_generation(chip);
+  out.way_on = others.empty()
+                   ? "Nothing was measured on it, nor on a chip of its generation."
+                   : fmt::format("Nothing was measured on it; of its generation: --calibration {}.",
+                                 fmt::join(others, ", "));
+  try {
+    out.kernels = hw::theoretical_model(chip);
+  } catch (const UserError& error) {
+    out.unknown = error.what();
+  }
+  return out;
+}
 
 double ChipSupport::share_of(Basis basis) const {
   double share = 0.0;

@@ -528,7 +528,7 @@ view::Designs designs_of(const Plan& plan) {
   return out;
 }
 
-std::string page_words(const Plan& plan) {
+std::vector<std::string> page_words(const Plan& plan) {
   std::vector<std::string> out;
   if (!plan.ranking.empty() && plan.ranking.front().beats_next >= 0.0) {
     out.push_back(beaten_words(plan));
@@ -545,7 +545,7 @@ std::string page_words(const Plan& plan) {
   }
   out.push_back(fmt::format("Assumed: {}.", assumed(plan.stock->goal())));
   out.push_back(search_words(plan.counts));
-  return fmt::format("{}", fmt::join(out, " "));
+  return out;
 }
 
 std::vector<std::string> write_scenarios(const Plan& plan, const std::string& folder) {

@@ -1,3 +1,4 @@
+#include "figure_table.hpp"
 #include "ridge/base/format.hpp"
 #include "ridge/report/pages.hpp"
 
@@ -8,33 +9,6 @@
 #include <fmt/format.h>
 
 namespace ridge::report {
-namespace {
-
-std::string heading_of(const view::FigureSpec& spec) {
-  std::string heading(spec.heading.empty() ? spec.name : spec.heading);
-  std::replace(heading.begin(), heading.end(), '\n', ' ');
-  return heading;
-}
-
-view::PageCell cell_of(const view::FigureValue& value) {
-  if (value.spec->kind == view::FigureKind::label) return {value.label};
-  if (!std::isfinite(value.number)) return {};
-  constexpr double kLarge = 1e6;
-  return {std::abs(value.number) >= kLarge ? si(value.number, "") : significant(value.number, 3),
-          value.number};
-}
-
-template <typename Answer>
-void add_columns(std::span<const view::Figure<Answer>> figures, view::PageTable& table) {
-  for (const auto& figure : figures) {
-    table.columns.push_back({.heading = heading_of(figure.spec),
-                             .number = figure.spec.kind != view::FigureKind::label,
-                             .words = std::string(figure.spec.words)});
-  }
-}
-
-}  // namespace
-
 std::string cost_page(const answer::CostReport& report, const std::string& title,
                       const view::PageQuestion& question, const Asked& asked) {
   view::Page page(title, asked.maker);
@@ -68,9 +42,7 @@ std::string cost_page(const answer::CostReport& report, const std::string& title
   for (const auto& row : report.rows) {
     auto& cells = rows.rows.emplace_back();
     cells = {{row.model}, {row.chip}, {tokens_words(row.context), row.context}};
-    for (const auto& value : view::figure_values(answer::chip_figures(), row.figures)) {
-      cells.push_back(cell_of(value));
-    }
+    add_cells(answer::chip_figures(), row.figures, cells);
   }
   page.table(rows);
   if (!report.pairings.empty()) {
@@ -81,9 +53,7 @@ std::string cost_page(const answer::CostReport& report, const std::string& title
     for (const auto& pairing : report.pairings) {
       auto& cells = pairs.rows.emplace_back();
       cells = {{pairing.model}, {tokens_words(pairing.context), pairing.context}};
-      for (const auto& value : view::figure_values(answer::pairing_figures(), pairing.figures)) {
-        cells.push_back(cell_of(value));
-      }
+      add_cells(answer::pairing_figures(), pairing.figures, cells);
     }
     page.table(pairs);
   }

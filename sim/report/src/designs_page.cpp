@@ -41,12 +41,12 @@ view::PageTable front_table(const view::Designs& designs) {
 
 }  // namespace
 
-std::string designs_page(const view::Designs& designs, const std::string& words,
+std::string designs_page(const view::Designs& designs, const std::vector<std::string>& words,
                          const std::vector<std::string>& warnings,
                          const view::PageQuestion& question, const Asked& asked) {
   view::Page page(designs.title, asked.maker);
   page.lead(designs.provenance);
-  page.lead(words);
+  for (const std::string& line : words) page.lead(line);
   const auto best = std::count_if(designs.rows.begin(), designs.rows.end(),
                                   [](const auto& row) { return row.front && !row.reference; });
   page.badge(best > 0 ? fmt::format("{} on the Pareto front", best) : "the Pareto front is empty",
@@ -90,7 +90,7 @@ std::string sweep_page(const sweep::SweepResult& result, const view::PageQuestio
     warnings.insert(warnings.begin(),
                     fmt::format("{} points left out as invalid", result.invalid()));
   }
-  return designs_page(designs, words, warnings, question, asked);
+  return designs_page(designs, {words}, warnings, question, asked);
 }
 
 std::string plan_page(const plan::Plan& plan, const view::PageQuestion& question,

@@ -1,3 +1,4 @@
+#include "figure_table.hpp"
 #include "ridge/base/format.hpp"
 #include "ridge/report/pages.hpp"
 
@@ -134,6 +135,51 @@ std::string ledger_page(const evidence::Ledger& ledger, const Asked& asked) {
   }
   page.section("Figures");
   page.table(table);
+  page.question(command_only(asked));
+  return page.html();
+}
+
+std::string kernels_page(const evidence::KernelLedger& ledger, const Asked& asked) {
+  view::Page page(fmt::format("{} beside measured kernels", ledger.calibration), asked.maker);
+  page.lead(fmt::format("fitted for {}; measured{}", ledger.chip,
+                        ledger.device.empty() ? "" : fmt::format(" on {}", ledger.device)));
+  double most = 0.0;
+  std::ptrdiff_t answered = 0;
+  for (const auto& row : ledger.rows) {
+    if (!row.answered) continue;
+    ++answered;
+    most = std::max(most, row.p50);
+  }
+  page.badge(fmt::format("{} of {} kernels have a curve", answered, ledger.rows.size()),
+             answered == std::ssize(ledger.rows) ? view::Tone::plain : view::Tone::care);
+  page.warnings(ledger.notes);
+
+  page.section("Median error by kernel");
+  page.paragraph("Of |predicted / measured - 1|, over all measurements of a kernel.", true);
+  const auto kernel_of = [](const std::string& name) { return name.empty() ? "no name" : name; };
+  std::vector<view::BarPart> bars;
+  for (const auto& row : ledger.rows) {
+    if (!row.answered) continue;
+    bars.push_back({.what = fmt::format("{}, {}", row.key.slot(), kernel_of(row.key.kernel)),
+                    .share = most > 0.0 ? row.p50 / most : 0.0,
+                    .words = fmt::format("{:.1f} %", 100.0 * row.p50)});
+  }
+  page.bars(bars);
+
+  page.section("Every kernel");
+  view::PageTable table{
+      .columns = {{"operator"}, {"kernel"}, {.heading = "answered by", .prose = true}}, .rows = {}};
+  add_columns(evidence::kernel_figures(), table);
+  for (const auto& row : ledger.rows) {
+    auto& cells = table.rows.emplace_back();
+    cells = {{row.key.slot()},
+             {kernel_of(row.key.kernel)},
+             {row.answered ? kernel_of(row.answered_by) : "no curve"}};
+    add_cells(evidence::kernel_figures(), row, cells);
+  }
+  page.table(table);
+  page.section("Files");
+  for (const auto& file : ledger.files) page.paragraph(file);
   page.question(command_only(asked));
   return page.html();
 }

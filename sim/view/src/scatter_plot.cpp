@@ -134,11 +134,19 @@ struct Box {
   }
 };
 
+double width_of(const std::string& text) {
+  return kLetter * static_cast<double>(display_width(text));
+}
+
 // Finds room for labels: above a point, or beside or below it where another stands there already.
 class Labels {
  public:
+  // Text that stands where it stands, from `left` on.
+  void take(double left, double base, const std::string& text) {
+    taken_.push_back({left, base - 0.75 * kLine, left + width_of(text), base + 2.0});
+  }
   void put(double x, double y, double away, const std::string& text, std::string& svg) {
-    const double width = kLetter * static_cast<double>(display_width(text));
+    const double width = width_of(text);
     const double lower = away + 0.7 * kLine;
     const std::array<std::pair<double, double>, 4> places = {{{x, y - away},
                                                               {x + away + 0.5 * width, y + 4.0},
@@ -205,7 +213,7 @@ std::string legend(const std::vector<PlotSeries>& series, double& lower) {
   double at = kLeft;
   for (const auto& one : series) {
     if (one.name.empty()) continue;
-    const double width = 30.0 + kLetter * static_cast<double>(display_width(one.name));
+    const double width = 30.0 + width_of(one.name);
     if (at > kLeft && at + width > kWidth) {
       at = kLeft;
       lower += kLine;
@@ -219,25 +227,34 @@ std::string legend(const std::vector<PlotSeries>& series, double& lower) {
   return svg;
 }
 
-std::string bound(const PlotLine& line, const AxisMap& x, const AxisMap& y) {
+// A line across the plot; the room of its words is taken.
+std::string bound(const PlotLine& line, const AxisMap& x, const AxisMap& y, Labels& labels) {
   const AxisMap& axis = line.across ? y : x;
   if (line.value < axis.ticks().front() || line.value > axis.ticks().back()) return {};
   const double at = axis(line.value);
-  const std::string stroke = "stroke=\"#c2362b\" stroke-dasharray=\"6 4\"";
+  const double width = width_of(line.label);
+  const double right = kWidth - kRight;
+  double left = right - 4.0 - width;
+  double base = at < kTop + 15.0 ? at + 13.0 : at - 5.0;
+  std::string svg;
   if (line.across) {
-    return fmt::format(
-        "<line x1=\"{}\" x2=\"{}\" y1=\"{:.1f}\" y2=\"{:.1f}\" {}/>\n"
-        "<text x=\"{}\" y=\"{:.1f}\" text-anchor=\"end\" fill=\"#c2362b\">{}</text>\n",
-        kLeft, kWidth - kRight, at, at, stroke, kWidth - kRight - 4.0,
-        at < kTop + 15.0 ? at + 13.0 : at - 5.0, escaped(line.label));
+    svg =
+        fmt::format("<line x1=\"{}\" x2=\"{}\" y1=\"{:.1f}\" y2=\"{:.1f}\"", kLeft, right, at, at);
+  } else {
+    const bool to_the_left = at + width + 10.0 > right;
+    left = to_the_left ? at - 5.0 - width : at + 5.0;
+    base = kTop + 12.0;
+    svg = fmt::format("<line x1=\"{0:.1f}\" x2=\"{0:.1f}\" y1=\"{1}\" y2=\"{2}\"", at, kTop,
+                      kHeight - kBottom);
   }
-  const double needed = kLetter * static_cast<double>(display_width(line.label)) + 10.0;
-  const bool to_the_left = at + needed > kWidth - kRight;
-  return fmt::format(
-      "<line x1=\"{0:.1f}\" x2=\"{0:.1f}\" y1=\"{1}\" y2=\"{2}\" {3}/>\n"
-      "<text x=\"{4:.1f}\" y=\"{5}\" text-anchor=\"{6}\" fill=\"#c2362b\">{7}</text>\n",
-      at, kTop, kHeight - kBottom, stroke, at + (to_the_left ? -5.0 : 5.0), kTop + 12.0,
-      to_the_left ? "end" : "start", escaped(line.label));
+  labels.take(left, base, line.label);
+  const bool at_its_end = line.across || left < at;
+  return svg +
+         fmt::format(
+             " stroke=\"#c2362b\" stroke-dasharray=\"6 4\"/>\n"
+             "<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"{}\" fill=\"#c2362b\">{}</text>\n",
+             at_its_end ? left + width : left, base, at_its_end ? "end" : "start",
+             escaped(line.label));
 }
 
 }  // namespace
@@ -309,8 +326,8 @@ std::string ScatterPlot::svg() const {
       0.5 * (kLeft + kWidth - kRight), kHeight - 10.0, escaped(x_label), kLeft, kTop - 8.0,
       escaped(y_label));
   for (const auto& one : series) draw(*this, one, x, y, out);
-  for (const auto& line : lines) out += bound(line, x, y);
   Labels labels;
+  for (const auto& line : lines) out += bound(line, x, y, labels);
   for (const auto& one : series) {
     if (!one.labeled) continue;
     for (const PlotPoint& point : one.points) {

@@ -20,7 +20,10 @@ function number(x) {
   if (typeof x !== 'number') return String(x);
   const size = Math.abs(x);
   if (x === 0 || (Number.isInteger(x) && size < 1e7)) return String(x);
-  if (size >= 1e7 || size < 1e-4) return x.toExponential(3);
+  if (size >= 1e15 || size < 1e-4) return x.toExponential(3);
+  for (const [unit, letter] of [[1e12, 'T'], [1e9, 'G'], [1e6, 'M']]) {
+    if (size >= 1e7 && size >= unit) return `${Number((x / unit).toPrecision(4))} ${letter}`;
+  }
   return String(Number(x.toPrecision(4)));
 }
 
@@ -51,20 +54,20 @@ const extras = {
     ctx.strokeStyle = ctx.fillStyle = css('--bad');
     ctx.setLineDash([6, 4]);
     ctx.font = '12px system-ui, sans-serif';
+    const taken = [];
     for (const line of options.lines || []) {
       const at = line.across ? y.getPixelForValue(line.value) : x.getPixelForValue(line.value);
       bar(ctx, ...(line.across ? [area.left, at, area.right, at] : [at, area.top, at, area.bottom]));
-      if (line.across) {
-        ctx.textAlign = 'right';
-        ctx.fillText(line.label, area.right - 4, at - area.top < 18 ? at + 14 : at - 5);
-      } else {
-        const room = area.right - at > ctx.measureText(line.label).width + 8;
-        ctx.textAlign = room ? 'left' : 'right';
-        ctx.fillText(line.label, at + (room ? 5 : -5), area.top + 13);
-      }
+      const width = ctx.measureText(line.label).width;
+      const beside = area.right - at > width + 8 ? at + 5 : at - 5 - width;
+      const left = line.across ? area.right - 4 - width : beside;
+      const base = !line.across ? area.top + 13 : at - area.top < 18 ? at + 14 : at - 5;
+      ctx.textAlign = 'left';
+      ctx.fillText(line.label, left, base);
+      taken.push([left, base - 11, left + width, base + 3]);
     }
     ctx.setLineDash([]);
-    names(ctx, chart, area);
+    names(ctx, chart, area, taken);
     ctx.restore();
   },
 };
@@ -74,9 +77,8 @@ function bar(ctx, x0, y0, x1, y1) {
   ctx.lineTo(x1, y1);
   ctx.stroke();
 }
-// Names beside their points, as far as they do not cover each other.
-function names(ctx, chart, area) {
-  const taken = [];
+// Names beside their points, as far as they do not cover each other, nor what is `taken`.
+function names(ctx, chart, area, taken) {
   ctx.fillStyle = css('--ink');
   ctx.textAlign = 'left';
   ctx.font = '12px system-ui, sans-serif';
@@ -120,12 +122,11 @@ function scale(label, logarithmic, ticks) {
   }
   return out;
 }
+// On an axis, whose values are round.
 function short(x) {
   const size = Math.abs(x);
-  for (const [unit, letter] of [[1e9, 'G'], [1e6, 'M'], [1e5, 'k']]) {
-    if (size >= unit) return number(x / (letter === 'k' ? 1e3 : unit)) + ' ' + letter;
-  }
-  return number(x);
+  if (size >= 1e6 && size < 1e7) return number(x / 1e6) + ' M';
+  return size >= 1e4 && size < 1e6 ? number(x / 1e3) + ' k' : number(x);
 }
 
 function draw(place, datasets, axes, words, lines, picked) {

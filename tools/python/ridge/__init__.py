@@ -27,8 +27,10 @@ from ._answers import (
     Answer,
     Calibration,
     Cost,
+    Explanation,
     Fields,
     Fit,
+    KernelLedger,
     LargestRate,
     Ledger,
     Model,
@@ -36,6 +38,7 @@ from ._answers import (
     Reproduction,
     Simulation,
     Sparsity,
+    Support,
     Sweep,
 )
 from ._errors import Error, InternalError, Mistake
@@ -50,9 +53,11 @@ __all__ = [
     "Calibration",
     "Cost",
     "Error",
+    "Explanation",
     "Fields",
     "Fit",
     "InternalError",
+    "KernelLedger",
     "LargestRate",
     "Ledger",
     "Mistake",
@@ -61,6 +66,7 @@ __all__ = [
     "Reproduction",
     "Simulation",
     "Sparsity",
+    "Support",
     "Sweep",
     "calibrate",
     "calibrations",
@@ -68,11 +74,13 @@ __all__ = [
     "chip",
     "chips",
     "cost",
+    "explain",
     "fit",
     "goal",
     "goals",
     "import_model",
     "largest_rate",
+    "merge",
     "model",
     "models",
     "plan",
@@ -81,6 +89,7 @@ __all__ = [
     "scenarios",
     "simulate",
     "sparsity",
+    "support",
     "sweep",
 ]
 
@@ -171,6 +180,11 @@ def _samples(samples: int) -> int:
 
 def _seed(seed: int) -> int:
     return _whole("seed", seed, 0, 2**64 - 1)
+
+
+def _paths(files: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> list[str]:
+    """One file or many."""
+    return [os.fspath(file) for file in ([files] if isinstance(files, (str, os.PathLike)) else files)]
 
 
 def _several(value: Any) -> list[Any]:
@@ -283,6 +297,27 @@ def sparsity(
     )
 
 
+def support(
+    model: Named,
+    chips: Named | Sequence[Named] | None = None,
+    *,
+    calibration: str | os.PathLike[str] = "",
+    context_tokens: float = 8192,
+    batch: float = 64,
+) -> Support:
+    """What a model's times rest on, operator by operator and chip by chip: measured, carried over, or theory.
+
+    `calibration`: kernel times for all chips (each chip's own, else theory). `batch`: requests that a launch serves.
+    """
+    return Support(
+        _core.support(
+            _document(_core.default_cost_scenario, "cost scenario"),
+            _json(_parts(models=model, chips=chips, context_tokens=context_tokens)),
+            chips is not None, os.fspath(calibration), _number("batch", batch, 1, 1e6),
+        )
+    )
+
+
 def simulate(
     scenario: Named,
     overrides: Overrides | None = None,
@@ -311,6 +346,22 @@ def simulate(
     )
 
 
+def explain(
+    scenario: Named,
+    overrides: Overrides | None = None,
+    *,
+    seed: int | None = None,
+    progress: Progress | None = None,
+) -> Explanation:
+    """Why a deployment is not faster: the kernels of each stage, and what a tenth more of each thing would bring."""
+    return Explanation(
+        _core.explain(
+            _document(scenario, "scenario"), _json(overrides or {}),
+            None if seed is None else _seed(seed), progress,
+        )
+    )
+
+
 def largest_rate(
     scenario: Named,
     overrides: Overrides | None = None,
@@ -332,19 +383,39 @@ def sweep(
     overrides: Overrides | None = None,
     *,
     threads: int = 0,
+    journal: str | os.PathLike[str] = "",
     report: Report = None,
     progress: Progress | None = None,
 ) -> Sweep:
     """One question along axes: a table of designs. `threads`: 0 for all cores; the answer is the same.
 
+    `journal`: a file that keeps every finished point, so that the same call goes on after whatever ended it.
     `report`: a file for the answer as a page.
     """
     return Sweep(
         _core.sweep(
-            _document(scenario, "sweep scenario"), _json(overrides or {}), _threads(threads),
+            _document(scenario, "sweep scenario"), _json(overrides or {}), os.fspath(journal), _threads(threads),
             _page(report, "sweep", scenario, overrides), progress,
         )
     )
+
+
+def merge(
+    journals: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    *,
+    threads: int = 0,
+    report: Report = None,
+    progress: Progress | None = None,
+) -> Sweep:
+    """The sweep whose shards are in these journals, all of them: what one run would have answered.
+
+    `ridge sweep --shard I/N --journal FILE` writes them. `report`: a file for the answer as a page.
+    """
+    files = _paths(journals)
+    if not files:
+        raise Error("journals: expected the files that ridge sweep --shard wrote, got none")
+    page = _page(report, "merge", {"journals": files})
+    return Sweep(_core.merge(files, _threads(threads), page, progress))
 
 
 def plan(
@@ -380,24 +451,36 @@ def reproduce(
     *,
     measured: bool = False,
     serving: str | os.PathLike[str] | None = None,
+    kernels: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
+    calibration: str | os.PathLike[str] | None = None,
     samples: int = 100,
     report: Report = None,
     progress: Progress | None = None,
-) -> Reproduction:
+) -> Reproduction | KernelLedger:
     """A published report's figures beside ours; with `measured`, what was measured beside what we predict.
 
-    `serving`: instead, a table of serving measurements (CSV) beside what we predict. `samples`: draws of the
-    calibrations behind each interval, of what was measured. `report`: a file for the answer as a page.
+    `serving`: instead, a table of serving measurements (CSV) beside what we predict. `kernels`: instead, measured
+    kernels (CSV files, ridge-bench's JSON, or folders of them) beside what a `calibration` says of them. `samples`:
+    draws of the calibrations behind each interval, of what was measured. `report`: a file for the answer as a page.
     """
-    if (published is None) == (serving is None):
-        raise Error("expected either the name of a report or serving=, a table of measurements")
+    if [published, serving, kernels].count(None) != 2:
+        raise Error(
+            "expected one of the name of a report, serving=, a table of measurements, and kernels=, measured kernels"
+        )
+    if (kernels is None) != (calibration is None):
+        raise Error("kernels and calibration: expected both or neither")
+    if kernels is not None and calibration is not None:
+        files = _paths(kernels)
+        page = _page(report, "reproduce", {"kernels": files})
+        return KernelLedger(_core.judge(files, os.fspath(calibration), page, progress))
     if serving is not None:
         page = _page(report, "reproduce", {"serving": serving})
         return Ledger(_core.predict("", os.fspath(serving), _samples(samples), page, progress))
-    page = _page(report, "reproduce", published)
+    name = os.fspath(published or "")
+    page = _page(report, "reproduce", name)
     if measured:
-        return Ledger(_core.predict(os.fspath(published), "", _samples(samples), page, progress))
-    return Reproduction(_core.reproduce(os.fspath(published), page, progress))
+        return Ledger(_core.predict(name, "", _samples(samples), page, progress))
+    return Reproduction(_core.reproduce(name, page, progress))
 
 
 def calibrate(
@@ -417,10 +500,9 @@ def calibrate(
 
     `report`: a file for the answer as a page.
     """
-    files = [measurements] if isinstance(measurements, (str, os.PathLike)) else measurements
     return Calibration(
         _core.calibrate(
-            [os.fspath(file) for file in files], os.fspath(chip), name, source, os.fspath(base),
+            _paths(measurements), os.fspath(chip), name, source, os.fspath(base),
             list(prefer), _threads(threads), _seed(seed), _page(report, "calibrate", chip), progress,
         )
     )

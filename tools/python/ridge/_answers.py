@@ -141,6 +141,14 @@ class Sparsity(_CsvAnswer):
     """How sparse experts may be on each chip: `rows`."""
 
 
+class Support(_CsvAnswer):
+    """What a model's times rest on: `chips`, each with its `operators`."""
+
+
+class Explanation(Answer):
+    """Why a deployment is not faster: `bottleneck`, `parts` with their kernels, `what_ifs`."""
+
+
 class Simulation(Answer):
     """What a deployment delivers: `tpot_ms.p95`, `tokens_per_s_per_gpu`, ..., with intervals."""
 
@@ -190,6 +198,10 @@ class Reproduction(_CsvAnswer):
 
 class Ledger(Reproduction):
     """Measured figures beside Ridge's predictions: `figures`, each with its error."""
+
+
+class KernelLedger(_CsvAnswer):
+    """Measured kernels beside what a calibration says of them: `rows`, a kernel each, and `notes`."""
 
 
 class Calibration(Answer):
@@ -250,12 +262,33 @@ class Sweep(Mapping[str, np.ndarray]):
     def __reduce__(self) -> Any:
         raise TypeError("a sweep cannot be pickled; its to_dict(), to_csv() and to_pandas() can")
 
-    title = property(lambda self: self._core.title)
-    provenance = property(lambda self: self._core.provenance)
-    notes = property(lambda self: self._core.notes)
-    points = property(lambda self: self._core.points, doc="How often the question was asked.")
-    invalid = property(lambda self: self._core.invalid, doc="Points that are no design.")
-    subject = property(lambda self: self._core.subject, doc="Of a reference: what it is.")
+    @property
+    def title(self) -> str:
+        return self._core.title
+
+    @property
+    def provenance(self) -> str:
+        """Where its figures come from."""
+        return self._core.provenance
+
+    @property
+    def notes(self) -> list[str]:
+        return self._core.notes
+
+    @property
+    def points(self) -> int:
+        """How often the question was asked."""
+        return self._core.points
+
+    @property
+    def invalid(self) -> int:
+        """Points that are no design."""
+        return self._core.invalid
+
+    @property
+    def subject(self) -> str:
+        """Of a reference: what it is."""
+        return self._core.subject
 
     @cached_property
     def pareto(self) -> np.ndarray:

@@ -25,6 +25,11 @@ struct SupportedChip {
   std::string way_on;  // where theory answers: the calibrations that could; may be empty
 };
 
+// As `calibration` (a name or a path) has it; without one, as its own calibration does, or theory
+// where nobody measured it. Throws UserError for a calibration that is none.
+[[nodiscard]] SupportedChip supported_chip(const hw::ChipSpec& chip,
+                                           const std::string& calibration = {});
+
 struct SupportQuestion {
   models::ModelSpec model;
   std::vector<SupportedChip> chips;

@@ -16,7 +16,7 @@ namespace ridge::plan {
 [[nodiscard]] std::string plan_picture(const Plan& plan);
 // For a page: the ranking and the front, and in words why the first is first and how it was found.
 [[nodiscard]] view::Designs designs_of(const Plan& plan);
-[[nodiscard]] std::string page_words(const Plan& plan);
+[[nodiscard]] std::vector<std::string> page_words(const Plan& plan);
 
 // Each deployment of the ranking as a scenario of one replica in this folder, which is made where
 // there is none: "1-afd-5a2f.json" and so on. The names of the files. Throws UserError.

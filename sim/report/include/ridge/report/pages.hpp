@@ -3,6 +3,7 @@
 
 #include "ridge/answer/cost_report.hpp"
 #include "ridge/answer/simulation_report.hpp"
+#include "ridge/evidence/kernels.hpp"
 #include "ridge/evidence/ledger.hpp"
 #include "ridge/evidence/reproduction.hpp"
 #include "ridge/hwmodels/calibrated/calibrate.hpp"
@@ -28,7 +29,8 @@ namespace ridge::report {
 
 // Designs side by side, of a sweep or a plan: `words` say how many there were and what became of
 // them.
-[[nodiscard]] std::string designs_page(const view::Designs& designs, const std::string& words,
+[[nodiscard]] std::string designs_page(const view::Designs& designs,
+                                       const std::vector<std::string>& words,
                                        const std::vector<std::string>& warnings,
                                        const view::PageQuestion& question, const Asked& asked);
 // Of many rows as many as a browser moves at once, all of the front among them. Throws UserError
@@ -51,5 +53,6 @@ namespace ridge::report {
 [[nodiscard]] std::string reproduction_page(const evidence::Reproduction& reproduction,
                                             const Asked& asked);
 [[nodiscard]] std::string ledger_page(const evidence::Ledger& ledger, const Asked& asked);
+[[nodiscard]] std::string kernels_page(const evidence::KernelLedger& ledger, const Asked& asked);
 
 }  // namespace ridge::report
