@@ -121,9 +121,9 @@ TEST(ScatterPlot, NamesKeepClearOfTheWordsOfALine) {
   int drawn = 0;
   for (int step = 0; step <= 40; ++step) {
     ScatterPlot plot;
-    plot.series.push_back(
-        {.points = {{40.0, 1.0}, {60.0, 2.0}, {50.5, 1.6 + 0.01 * step, "a design"}},
-         .labeled = true});
+    PlotSeries series{.labeled = true};
+    series.points = {{40.0, 1.0, ""}, {60.0, 2.0, ""}, {50.5, 1.6 + 0.01 * step, "a design"}};
+    plot.series.push_back(series);
     plot.lines = {{.across = false, .value = 50.0, .label = "SLA 50 ms"}};
     const std::string svg = plot.svg();
     const auto place_of = [&](const std::string& words) {
