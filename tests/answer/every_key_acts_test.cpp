@@ -147,6 +147,12 @@ json over_nodes(const char* key = nullptr, const json& value = {}) {
       {"/scale_up/overhead_us", 0},
       {"/scale_up/efficiency", 1}};
 }
+// As it was measured, in place of a law.
+json over_nodes_measured(double us) {
+  json out = over_nodes();
+  out["/network/all_reduce"] = {{{"measured_us", {us}}}};
+  return out;
+}
 json slow_gpu(const char* key, const json& value) {
   json out = {{"pool", "attention"}, {"instance", 0}, {"gpu", 0}, {"factor", 1.5}};
   if (key != nullptr) out[key] = value;
@@ -251,6 +257,16 @@ std::vector<Proof> proofs() {
        execution("all_reduce_with_norm", true),
        "",
        "one pool"},
+      {"/deployment/execution/norm_in_all_reduce_us",
+       {{"/deployment/execution", {{"all_reduce_with_norm", true}}}},
+       {{"/deployment/execution", {{"all_reduce_with_norm", true}, {"norm_in_all_reduce_us", 5}}}},
+       "",
+       "one pool"},
+      {"/deployment/execution/norm_in_all_reduce_us",
+       {},
+       execution("norm_in_all_reduce_us", 5),
+       "of no effect without \"all_reduce_with_norm\"",
+       "one pool"},
       {"/deployment/execution/launch_overlap_us", {}, execution("launch_overlap_us", 0.5)},
       {"/deployment/execution/exchange_kernels/dispatch_send_us", exchange_kernels(),
        exchange_kernels("dispatch_send_us", 20), "", "wide"},
@@ -295,6 +311,15 @@ std::vector<Proof> proofs() {
        "one pool"},
       {"/network/all_reduce/ramp", over_nodes(), over_nodes("ramp", std::vector<double>(24, 0.1)),
        "", "one pool"},
+      {"/network/all_reduce/measured_us", over_nodes_measured(20), over_nodes_measured(30), "",
+       "one pool"},
+      {"/network/all_reduce/measured_us", over_nodes(),
+       over_nodes("measured_us", json::array({20})), "expected either \"measured_us\"", "one pool"},
+      {"/network/all_reduce/bandwidth_GBps",
+       over_nodes(),
+       {{"/network/all_reduce", {{{"overhead_us", 20}}}}},
+       "expected either \"measured_us\"",
+       "one pool"},
       {"/network/all_reduce/overhead_us",
        {},
        {{"/network/all_reduce", over_nodes()["/network/all_reduce"]}},

@@ -1,5 +1,9 @@
 #include "ridge/answer/fit_report.hpp"
 #include "ridge/base/error.hpp"
+#include "ridge/decode/memory_plan.hpp"
+#include "ridge/hwmodels/memory_reserve.hpp"
+#include "ridge/scenario/library.hpp"
+#include "ridge/scenario/simulation_scenario.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -80,7 +84,27 @@ TEST(Fit, CardsThatCannotHoldTheWeightsAreBoundByCapacity) {
   asked.chips.front().memory.value = Bytes{4e9};
   const FfnFit fit = ffn(asked);
   EXPECT_EQ(fit.bound, "memory capacity");
-  EXPECT_GE(static_cast<double>(fit.cards) * 4e9, fit.weights.value());
+  EXPECT_GE(static_cast<double>(fit.cards) * (0.9 * 4e9 - hw::kReserveTogether.value()),
+            fit.weights.value());
+}
+
+// What a simulated deployment has room for: three micro-batches of Step-3 at 8K on eight H20.
+TEST(Fit, AttentionHoldsAsManySequencesAsASimulationAdmits) {
+  auto asked = question("step-3", "h20");
+  asked.assumptions.context = 8192;
+  scenario::Library library;
+  auto located = scenario::read_scenario("heterogeneous-h20-attention-h800-ffn");
+  const auto resolved = scenario::resolve(located, library).input;
+  const decode::Deployment& d = resolved.deployment;
+  const auto plan = decode::plan_memory(d, resolved.admission);
+  const auto& attention_pool = plan.pools.at(d.index_of(decode::Role::attention));
+  const double held = attention_pool.kv_budget /
+                      decode::request_kv_bytes(d, resolved.admission, 8192) /
+                      static_cast<double>(asked.assumptions.micro_batches);
+  asked.model = d.model;
+  asked.assumptions.output_parallel = d.output_parallel;
+  // Activations are the difference.
+  EXPECT_NEAR(*attention(asked).limits.at(2).batch / held, 1.0, 0.03);
 }
 
 TEST(Fit, CardsAreAddedUntilTheyCanMultiplyTheMicroBatch) {

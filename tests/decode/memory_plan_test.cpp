@@ -60,7 +60,9 @@ TEST(MemoryPlan, DraftingModulesTakeMemory) {
   const auto kv_without = request_kv_bytes(input.deployment, input.admission, 64);
   input.deployment.drafting.tokens = 1;
   const auto with = plan_memory(input.deployment, input.admission);
-  EXPECT_DOUBLE_EQ((with.pools[0].weights - without.pools[0].weights).value(), kAttentionLayer);
+  // A layer, and what makes its input of an embedding and hidden values, in BF16.
+  EXPECT_DOUBLE_EQ((with.pools[0].weights - without.pools[0].weights).value(),
+                   kAttentionLayer + 2.0 * 128 * 128 * 2);
   EXPECT_DOUBLE_EQ((with.pools[1].weights - without.pools[1].weights).value(),
                    (kRest + kExperts / 2) / 4);
   EXPECT_DOUBLE_EQ(request_kv_bytes(input.deployment, input.admission, 64) / kv_without, 1.1);

@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
+#include <string>
+#include <variant>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -242,6 +245,16 @@ TEST(TensorParallel, AWayToSumReachesTheShareOfItsBandwidthBetweenThoseOfPowersO
   EXPECT_NEAR(way.time(Bytes{65536}).value(), 1e-6 + 65536 / 1e9, 1e-15);
 }
 
+// Half way, in powers of two, between 10 and 40 us lie 20. Twice the last size takes twice as long.
+TEST(TensorParallel, AMeasuredWayToSumTakesWhatWasMeasuredAndKeepsTheLastBandwidth) {
+  const AllReduceWay way{.measured = {Seconds{10e-6}, Seconds{10e-6}, Seconds{40e-6}}};
+  EXPECT_NEAR(way.time(Bytes{1}).value(), 10e-6, 1e-15);
+  EXPECT_NEAR(way.time(Bytes{128}).value(), 10e-6, 1e-15);
+  EXPECT_NEAR(way.time(Bytes{128 * std::sqrt(2.0)}).value(), 20e-6, 1e-15);
+  EXPECT_NEAR(way.time(Bytes{256}).value(), 40e-6, 1e-15);
+  EXPECT_NEAR(way.time(Bytes{512}).value(), 80e-6, 1e-15);
+}
+
 TEST(TensorParallel, OverNodesALibraryTakesTheFastestWayForTheSize) {
   auto input = tensor_parallel(6, 1);
   input.deployment.pools[0].gpus_per_node = 2;
@@ -441,8 +454,34 @@ TEST(Strategies, DraftThroughLayersOfAModelWithoutModules) {
   input.deployment.drafting = {.tokens = 2, .layers = 2, .own_layers = true, .acceptance = {0.0}};
   input.deployment.model.mtp = {.modules = 1, .layer = {.attention = 0, .ffn = 0}};
   EXPECT_NEAR(test::run(input).mean_tpot.value() - alone, 2 * 2 * 7e-6, 1e-8);
-  EXPECT_DOUBLE_EQ((memory() - embeddings) / weights, 6.0 / 4);
+  const double input_projection = 2.0 * 128 * 128 * 2;
+  EXPECT_DOUBLE_EQ((memory() - embeddings - input_projection) / weights, 6.0 / 4);
   EXPECT_DOUBLE_EQ(kept() / cache, 6.0 / 4);
+}
+
+// Times what comes in front of a draft's layers, by its products, and nothing else.
+class DraftInputs : public hw::KernelModel {
+ public:
+  hw::Timing time(const models::Operator& op) const override {
+    if (op.name != "draft_input") return {};
+    const auto& gemm = std::get<models::Gemm>(op.shape);
+    return {.time = Seconds{1e-10 * gemm.m * static_cast<double>(gemm.n * gemm.k)}};
+  }
+  const hw::ChipSpec& chip() const override { return base_->chip(); }
+  std::string provenance() const override { return "synthetic"; }
+
+ private:
+  std::shared_ptr<const hw::KernelModel> base_ = test::fixed_kernels({}, 1e12);
+};
+
+TEST(Strategies, DraftsBeginWithAProjectionOfTheTokenAndWhatTheModelSaw) {
+  auto input = test::one_to_one(4, 1, {}, 1e12);
+  input.deployment.pools[0].kernels = std::make_shared<DraftInputs>();
+  const double alone = test::run(input).mean_tpot.value();
+  input.deployment.drafting = {.tokens = 2, .layers = 1, .own_layers = true, .acceptance = {0.0}};
+  input.deployment.model.mtp = {.modules = 1, .layer = {.attention = 0, .ffn = 0}};
+  // Of one request, two drafts.
+  EXPECT_NEAR(test::run(input).mean_tpot.value() - alone, 2 * 1e-10 * 128 * 2 * 128, 1e-8);
 }
 
 TEST(Strategies, SayWhatMakesADeploymentImpossible) {

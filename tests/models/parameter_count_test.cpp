@@ -248,6 +248,7 @@ TEST(QuantizedBytes, AreReadFromTheFileBesideTheConfiguration) {
   const double outputs = 61 * 128.0 * 128 * 7168;
   const double rest = model.total_parameters() - experts - outputs;
   EXPECT_NEAR(model.weight_bytes().value() / (0.5625 * (experts + outputs) + 2 * rest), 1.0, 1e-4);
+  EXPECT_NEAR(model.weight_bytes().value(), 386e9, 0.5e9);
   EXPECT_EQ(model.cache, Precision::fp8);
 }
 

@@ -32,6 +32,11 @@ Bytes wire_per_token(const models::ModelSpec& model, models::MessageCount count)
   return all;
 }
 
+// Of a card's memory, for weights and cache.
+Bytes usable_memory(Bytes memory, const FitAssumptions& assumptions) {
+  return assumptions.memory_utilization * memory - assumptions.memory_reserve;
+}
+
 // What one card's attention asks for in all layers.
 struct AttentionLoad {
   Bytes weights;       // read once per micro-batch
@@ -109,8 +114,13 @@ AttentionFit fit_attention(const models::ModelSpec& model, const ChipSpec& chip,
   fit.limits.push_back({"arithmetic", stage / load.arithmetic});
   std::optional<double> capacity;
   if (chip.memory.value) {
+    // Held, though not read by every token's attention: its server's share of the embedding table
+    // and the LM head.
+    const Bytes words = 2.0 * static_cast<double>(model.vocabulary) *
+                        static_cast<double>(model.hidden) *
+                        bytes_per_value(models::Precision::bf16) / static_cast<double>(per_server);
     capacity =
-        (*chip.memory.value - load.weights) /
+        (usable_memory(*chip.memory.value, assumptions) - load.weights - words) /
         (static_cast<double>(assumptions.micro_batches) * model.cache_bytes(assumptions.context));
   }
   fit.limits.push_back({"memory capacity", capacity});
@@ -156,7 +166,8 @@ FfnFit fit_ffn(const models::ModelSpec& model, const ChipSpec& chip,
   fit.layer_share = fit.card_share / layers;
   fit.server_share = fit.card_share * static_cast<double>(per_server);
   const double cards_to_read = fit.weights / fit.card_share;
-  const double cards_to_hold = chip.memory.value ? fit.weights / *chip.memory.value : 0.0;
+  const double cards_to_hold =
+      chip.memory.value ? fit.weights / usable_memory(*chip.memory.value, assumptions) : 0.0;
   const double asked = assumptions.micro_batch.value_or(1.0);
   const double cards_to_multiply = asked * (arithmetic / stage);
   const double cards = std::max({cards_to_read, cards_to_hold, cards_to_multiply});

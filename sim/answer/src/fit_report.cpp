@@ -137,8 +137,9 @@ std::string batch_words(const std::optional<double>& batch) {
 std::string attention_table(const FitReport& report) {
   const FitAssumptions& a = report.assumptions;
   std::string out = fmt::format(
-      "\nAttention: sequences of {} tokens per card and micro-batch, by each resource\n\n",
-      tokens_words(a.context));
+      "\nAttention: sequences of {} tokens per card and micro-batch, by each resource\n"
+      "(of the memory, {:.0f} % less {})\n\n",
+      tokens_words(a.context), 100.0 * a.memory_utilization, si(a.memory_reserve.value(), "B"));
   view::TextTable text;
   text.column("chip", view::Align::left);
   text.column("bytes\nper layer");

@@ -10,9 +10,16 @@ Seconds AllReduceWay::time(Bytes buffer) const {
   constexpr double kFirst = 64.0;
   const double step = std::max(0.0, std::log2(std::max(kFirst, buffer.value()) / kFirst));
   const auto below = static_cast<std::size_t>(step);
+  const double between = step - static_cast<double>(below);
+  if (!measured.empty()) {
+    if (below + 1 >= measured.size()) {
+      return measured.back() * std::exp2(step - static_cast<double>(measured.size() - 1));
+    }
+    // Along a straight line in the logarithms of both.
+    return measured[below] * std::pow(measured[below + 1] / measured[below], between);
+  }
   const auto share_at = [&](std::size_t i) { return i < ramp.size() ? ramp[i] : 1.0; };
-  const double share =
-      std::lerp(share_at(below), share_at(below + 1), step - static_cast<double>(below));
+  const double share = std::lerp(share_at(below), share_at(below + 1), between);
   return overhead + buffer / (share * bandwidth);
 }
 

@@ -2,6 +2,7 @@
 
 #include "ridge/base/error.hpp"
 #include "ridge/base/format.hpp"
+#include "ridge/hwmodels/memory_reserve.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -31,6 +32,11 @@ Bytes attention_weights(const Deployment& d) {
                 bytes_per_value(models::Precision::bf16) /
                 static_cast<double>(std::min(d.pool(Role::attention).gpus_per_node,
                                              d.pool(Role::attention).gpus()));
+  // In front of each module that drafts, or of a draft model: from an embedding and hidden values.
+  const std::int64_t inputs = d.drafting.own_layers ? std::min<std::int64_t>(d.drafting.tokens, 1)
+                                                    : d.drafting.layers_held(model);
+  total += 2.0 * static_cast<double>(inputs * model.hidden * model.hidden) *
+           bytes_per_value(models::Precision::bf16);
   for (std::size_t i = 0; i < model.attentions.size(); ++i) {
     total += attention_layers(d, i) *
              models::attention_weight_bytes(model.attentions[i], model.precisions, model.hidden) /
@@ -60,13 +66,6 @@ Bytes ffn_weights(const Deployment& d) {
   }
   return total;
 }
-
-// Outside of tensors, on a GPU alone and on one that exchanges with others: contexts of the driver
-// and its libraries, and what collectives keep. As vLLM's log has it on H100 ("non_torch_memory":
-// 0.16 GiB in its pull request 12126, of which a quarter is made here for other releases; about
-// 2.1 GiB with tensor parallelism).
-constexpr Bytes kAlone{0.25 * 1024 * 1024 * 1024};
-constexpr Bytes kTogether{2.1 * 1024 * 1024 * 1024};
 
 // The tokens of all groups in a step, as many as a closed loop holds or as a limit allows; else as
 // many as the memory that is left would hold requests of the usual length.
@@ -162,7 +161,7 @@ MemoryPlan plan_memory(const Deployment& d, const Admission& admission, const Wo
       memory.reserve = *pool.memory_reserve;
     } else {
       const bool alone = d.replicas * d.gpus_per_replica() == 1;
-      memory.reserve = alone ? kAlone : kTogether;
+      memory.reserve = alone ? hw::kReserveAlone : hw::kReserveTogether;
       memory.reserve += activations(
           d, pool,
           tokens_per_step(d, admission, workload, usable - memory.weights - memory.reserve));

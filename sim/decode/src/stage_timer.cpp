@@ -137,7 +137,10 @@ Seconds StageTimer::total(const hw::KernelModel& kernels, bool behind_all_reduce
   Seconds beside;       // kernels of the shared experts
   Seconds beside_work;  // what they ask of the roofline
   for (const auto& op : scratch_) {
-    if (how.all_reduce_with_norm && behind_all_reduce && is_residual_norm(op)) continue;
+    if (how.all_reduce_with_norm && behind_all_reduce && is_residual_norm(op)) {
+      sum += how.norm_in_all_reduce;
+      continue;
+    }
     const hw::Timing timing = kernels.time(op);
     Seconds time = timing.time;
     if (time > how.launch_overlap) time -= how.launch_overlap;
@@ -329,8 +332,16 @@ void StageTimer::time_work(const HeadWork& work, const Batch& batch, std::span<d
       models::head_operators(deployment_.model, requests * work.queries, split, scratch_);
       time = total(*pool.kernels, false) + deployment_.step_overhead;
       if (const std::int64_t drafts = deployment_.drafting.tokens; drafts > 0) {
-        // Each draft is one token of each sequence, proposed through the same head.
+        // Each draft is one token of each sequence, proposed through the same head. In front of
+        // its layers the token's embedding and the hidden values become one: a projection that
+        // engines keep whole and in BF16 on every GPU (vLLM's and SGLang's eh_proj).
         scratch_.clear();
+        const std::int64_t hidden = deployment_.model.hidden;
+        scratch_.add(
+            "draft_input", models::Part::attention_linear,
+            models::Gemm{.m = requests * static_cast<double>(sharing) / static_cast<double>(gpus),
+                         .n = hidden,
+                         .k = 2 * hidden});
         models::head_operators(deployment_.model, requests, split, scratch_);
         time += static_cast<double>(drafts) * total(*pool.kernels, false);
       }

@@ -5,6 +5,7 @@
 #include "ridge/answer/simulation_figures.hpp"
 #include "ridge/base/format.hpp"
 #include "ridge/base/parallel.hpp"
+#include "ridge/base/random.hpp"
 #include "ridge/decode/memory_plan.hpp"
 #include "ridge/hwmodels/calibrated/calibration.hpp"
 #include "ridge/scenario/kernel_choice.hpp"
@@ -109,6 +110,7 @@ std::optional<CannotAsk> apply_weights(const ServingRow& row, models::ModelSpec&
 // ---- the question -------------------------------------------------------------------------------
 
 constexpr std::string_view kTimePerToken = "tpot_ms";  // of the figures of a simulation
+constexpr std::uint64_t kReleases = 1;                 // the stream of random numbers for them
 
 struct Question {
   LedgerRow row;
@@ -116,6 +118,8 @@ struct Question {
   std::vector<scenario::LocatedScenario> scenarios;
   double upper_share = 0.0;  // of the second
   std::string_view figure;   // of a simulation
+  // That sums over nodes were measured on: draws take them in turn.
+  std::vector<const ServingTerms::Cluster*> clusters;
   // Prompts of others that a request waits for in its life, and how they are worked on.
   double prompts = 0.0;
   double answer_tokens = 1.0;
@@ -181,6 +185,7 @@ class Asker {
       scenario.deployment.execution = engine->execution;
     }
     if (auto problem = kernels(row, scenario)) return *problem;
+    norm_in_all_reduce(scenario);
     scenario::Pool& gpus = std::get<scenario::WholePool>(scenario.deployment.pools).gpus;
     const auto node = library_.chip(gpus.chip.name)->chips_per_server.value;
     if (!node) return CannotAsk{fmt::format("how many {} a server holds is not known", row.chip)};
@@ -190,7 +195,7 @@ class Asker {
       if (layout.wide()) prefer(engine->kernels_over_nodes, gpus);
       prefer(engine->kernels, gpus);
     }
-    if (layout.one_group && layout.over_nodes) time_sums(*node, scenario);
+    if (layout.one_group && layout.over_nodes) time_sums(row, *node, scenario, question);
     if (layout.wide() && engine != nullptr) {
       scenario.deployment.execution = engine->execution_over_nodes;
     }
@@ -329,20 +334,46 @@ class Asker {
     }
   }
 
+  void norm_in_all_reduce(scenario::Scenario& out) const {
+    const std::string& chip = std::get<scenario::WholePool>(out.deployment.pools).gpus.chip.name;
+    const auto& chips = terms_.norm_chips;
+    if (out.deployment.execution.all_reduce_with_norm &&
+        std::find(chips.begin(), chips.end(), chip) != chips.end()) {
+      out.deployment.execution.norm_in_all_reduce = terms_.norm_in_all_reduce;
+    }
+  }
+
   // Over several nodes: calibrations have no collective over them.
-  void time_sums(std::int64_t node, scenario::Scenario& out) const {
+  void time_sums(const ServingRow& row, std::int64_t node, scenario::Scenario& out,
+                 Question& question) const {
     out.deployment.collectives = decode::CollectiveTiming::links;
     // That kernel reaches the GPUs of one node.
     out.deployment.execution.all_reduce_with_norm = false;
+    out.deployment.execution.norm_in_all_reduce = {};
     const auto gpus = std::get<scenario::WholePool>(out.deployment.pools).gpus.gpus_per_instance;
     for (const ServingTerms::SumsOverNodes& sums : terms_.sums_over_nodes) {
       if (sums.gpus_per_node != node || sums.nodes * node != gpus) continue;
-      out.network.all_reduce = sums.ways;
-      out.network.transport.source = out.scale_up.transport.source = terms_.sums_source;
+      question.clusters = clusters_of(row, sums);
+      const ServingTerms::Cluster& first = *question.clusters.front();
+      out.network.all_reduce = first.ways;
+      out.network.transport.source = out.scale_up.transport.source = first.source;
       return;
     }
     out.scale_up.transport = terms_.within_node;
     out.network.transport = terms_.between_nodes;
+  }
+
+  // Those with the fabric that a line names, or all.
+  static std::vector<const ServingTerms::Cluster*> clusters_of(
+      const ServingRow& row, const ServingTerms::SumsOverNodes& sums) {
+    const std::string words = small(row.strategy + " " + row.source + " " + row.cautions);
+    std::vector<const ServingTerms::Cluster*> named;
+    std::vector<const ServingTerms::Cluster*> all;
+    for (const ServingTerms::Cluster& cluster : sums.clusters) {
+      all.push_back(&cluster);
+      if (has(words, small(cluster.fabric))) named.push_back(&cluster);
+    }
+    return named.empty() ? all : named;
   }
 
   // Of others, on the GPUs that decode. The table counts the requests of all workers, and a request
@@ -464,7 +495,11 @@ void answer_to(const Question& question, scenario::Library& library,
   name_figure(figure.spec, row);
   double prefill_ms = 0.0;
   for (std::size_t i = 0; i < question.scenarios.size(); ++i) {
-    const auto& located = question.scenarios[i];
+    scenario::LocatedScenario located = question.scenarios[i];
+    if (draw && !question.clusters.empty()) {
+      const auto turn = static_cast<std::size_t>(draw->seed) % question.clusters.size();
+      located.scenario.network.all_reduce = question.clusters[turn]->ways;
+    }
     auto resolved = scenario::resolve(located, library, draw);
     if (draw) resolved.input.seed += draw->seed;
     if (i == 0 && question.prompts > 0.0) {
@@ -483,15 +518,17 @@ void answer_to(const Question& question, scenario::Library& library,
   if (prefill_ms > 0.0) row.parts.push_back({"prompts of others", prefill_ms});
 }
 
-LedgerRow predict(Question& question, int samples, scenario::Library& library) {
+LedgerRow predict(Question& question, int samples, double release_spread,
+                  scenario::Library& library) {
   LedgerRow row = std::move(question.row);
   answer_to(question, library, {}, row);
   if (samples > 0) {
     std::vector<double> drawn;
     for (int i = 1; i <= samples; ++i) {
       LedgerRow again;
-      answer_to(question, library, scenario::CalibrationDraw{static_cast<std::uint64_t>(i)}, again);
-      drawn.push_back(again.predicted);
+      const auto seed = static_cast<std::uint64_t>(i);
+      answer_to(question, library, scenario::CalibrationDraw{seed}, again);
+      drawn.push_back(again.predicted * Random(seed, kReleases).lognormal(release_spread));
     }
     row.interval = interval_90(std::move(drawn));
   }
@@ -556,15 +593,42 @@ ServingTerms read_serving_terms(JsonObject& object) {
   }
   if (const auto node = object.required("all_reduce_over_nodes")) {
     JsonObject fields(*node);
-    fields.required("source", terms.sums_source);
+    std::string source;
+    fields.required("source", source);
     if (const auto spans = fields.required("spans")) {
       for (const JsonNode& element : spans->elements()) {
         JsonObject span(element);
         ServingTerms::SumsOverNodes& sums = terms.sums_over_nodes.emplace_back();
         span.required("nodes", sums.nodes, between(2, 1e6));
         span.required("gpus_per_node", sums.gpus_per_node, between(1, 1e6));
-        if (const auto ways = span.required("ways")) scenario::read_all_reduce(*ways, sums.ways);
+        const auto clusters = span.required("clusters");
+        if (!clusters) continue;
+        for (const JsonNode& each : clusters->elements()) {
+          JsonObject object(each);
+          ServingTerms::Cluster& cluster = sums.clusters.emplace_back();
+          object.required("fabric", cluster.fabric);
+          object.required("source", cluster.source);
+          if (const auto ways = object.required("ways")) {
+            scenario::read_all_reduce(*ways, cluster.ways);
+          }
+        }
+        if (sums.clusters.empty()) clusters->error("expected at least one cluster");
       }
+    }
+  }
+  if (const auto node = object.required("releases")) {
+    JsonObject fields(*node);
+    std::string source;
+    fields.required("spread", terms.release_spread, between(0, 1));
+    fields.required("source", source);
+  }
+  if (const auto node = object.required("norm_in_all_reduce")) {
+    JsonObject fields(*node);
+    std::string source;
+    fields.required("added_us", terms.norm_in_all_reduce, at_least(0));
+    fields.required("source", source);
+    if (const auto chips = fields.required("chips")) {
+      for (const JsonNode& chip : chips->elements()) chip.read(terms.norm_chips.emplace_back());
     }
   }
   transport("within_node", terms.within_node);
@@ -604,6 +668,8 @@ std::span<const ServingMechanism> serving_mechanisms() {
                        [](ServingTerms& terms) {
                          kEach(terms, [](decode::Execution& e) { e.all_reduce_with_norm = false; });
                        }},
+      ServingMechanism{"what the norm adds to that kernel",
+                       [](ServingTerms& terms) { terms.norm_in_all_reduce = {}; }},
       ServingMechanism{"launches that begin early",
                        [](ServingTerms& terms) {
                          kEach(terms, [](decode::Execution& e) { e.launch_overlap = {}; });
@@ -612,7 +678,7 @@ std::span<const ServingMechanism> serving_mechanisms() {
                        [](ServingTerms& terms) {
                          kEach(terms, [](decode::Execution& e) { e.exchange_kernels.reset(); });
                        }},
-      ServingMechanism{"NCCL's ways to sum over nodes",
+      ServingMechanism{"sums over nodes as measured",
                        [](ServingTerms& terms) { terms.sums_over_nodes.clear(); }},
       ServingMechanism{"a gap between steps", [](ServingTerms& terms) {
                          for (ServingEngine& engine : terms.engines) engine.step_overhead = {};
@@ -638,7 +704,7 @@ bool predict_serving(const std::vector<ServingRow>& rows, const std::string& fil
         if (const auto* cannot = std::get_if<CannotAsk>(&question)) {
           out[i] = LedgerGap{.figure = row.id, .source = row.source, .reason = cannot->reason};
         } else {
-          out[i] = predict(std::get<Question>(question), samples, library);
+          out[i] = predict(std::get<Question>(question), samples, terms.release_spread, library);
         }
       } catch (const UserError& e) {
         // A deployment that cannot be run as the table says.

@@ -60,6 +60,10 @@ static const KeyTable& keys_of(const Execution* /*of*/) {
                                         "The kernel of an all-reduce also does the norm of the "
                                         "residual behind it.")
               .optional(),
+          key<&E::norm_in_all_reduce>("norm_in_all_reduce_us",
+                                      "What that norm adds to the kernel of the all-reduce.",
+                                      at_least(0))
+              .optional(),
           key<&E::launch_overlap>("launch_overlap_us",
                                   "By how much a launch begins before the one ahead of it has "
                                   "ended (programmatic dependent launch).",
@@ -77,14 +81,19 @@ static const KeyTable& keys_of(const AllReduceWay* /*of*/) {
   static const KeyTable table = key_table<A>(
       "all_reduce",
       "A way for a library of collectives to sum over the GPUs of several nodes. A sum takes the "
-      "overhead, and its buffer over the bandwidth that its size reaches.",
+      "overhead, and its buffer over the bandwidth that its size reaches; or what was measured.",
       {
-          key<&A::overhead>("overhead_us", "Of the smallest sum.", at_least(0)),
-          key<&A::bandwidth>("bandwidth_GBps", "Of the buffer that is summed."),
+          key<&A::overhead>("overhead_us", "Of the smallest sum.", at_least(0)).optional(),
+          key<&A::bandwidth>("bandwidth_GBps", "Of the buffer that is summed.").optional(),
           key<&A::ramp>("ramp",
                         "The share of the bandwidth that sums of 64 B reach, and of each power of "
                         "two above; larger ones reach all of it.",
                         positive(1.0))
+              .optional(),
+          key<&A::measured>("measured_us",
+                            "Sums of 64 B as they were measured, and of each power of two above, "
+                            "as nccl-tests prints them; larger ones keep the bandwidth of the "
+                            "last. In the place of the other keys.")
               .optional(),
       });
   return table;

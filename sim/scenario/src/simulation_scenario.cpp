@@ -253,6 +253,20 @@ class Resolver {
         }
       }
     }
+    if (d.execution.norm_in_all_reduce != Seconds{} && !d.execution.all_reduce_with_norm) {
+      error("/deployment/execution/norm_in_all_reduce_us",
+            "of no effect without \"all_reduce_with_norm\": expected 0");
+    }
+    for (std::size_t i = 0; i < scenario.network.all_reduce.size(); ++i) {
+      const decode::AllReduceWay& way = scenario.network.all_reduce[i];
+      const bool law = way.bandwidth > BytesPerSecond{};
+      const bool part = way.overhead > Seconds{} || !way.ramp.empty();
+      if (way.measured.empty() ? !law : law || part) {
+        error(fmt::format("/network/all_reduce/{}", i),
+              "expected either \"measured_us\", or \"bandwidth_GBps\" with \"overhead_us\" and "
+              "\"ramp\"");
+      }
+    }
     if (!scenario.network.all_reduce.empty()) {
       if (d.strategy != "tensor_parallel") {
         error("/network/all_reduce", "of no effect but in \"tensor_parallel\": expected none");

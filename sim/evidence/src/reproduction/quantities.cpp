@@ -139,6 +139,9 @@ struct Inputs {
   [[nodiscard]] hw::theory::FitAssumptions fit_assumptions() const {
     hw::theory::FitAssumptions asked = assumptions.fit;
     asked.stage_budget = stage();
+    // Reports fill memories to the last byte.
+    asked.memory_utilization = 1.0;
+    asked.memory_reserve = {};
     if (question.context) asked.context = *question.context;
     return asked;
   }

@@ -5,6 +5,7 @@
 
 #include "ridge/base/quantity.hpp"
 #include "ridge/hwmodels/chip_spec.hpp"
+#include "ridge/hwmodels/memory_reserve.hpp"
 #include "ridge/models/messages.hpp"
 #include "ridge/models/model_spec.hpp"
 
@@ -19,6 +20,10 @@ struct FitAssumptions {
   Seconds stage_budget{0.05 / 3.0};  // of a whole token, all layers: 50 ms over 3 stages
   double context = 8192;             // cached tokens per sequence
   std::int64_t micro_batches = 3;    // in flight: each keeps its own cache
+  // Of a card's memory, for weights and cache together, and what it holds beside them; activations
+  // are not counted.
+  double memory_utilization = 0.9;
+  Bytes memory_reserve = kReserveTogether;
   // Data-parallel attention cards that split the output projection; a whole server where absent.
   std::optional<std::int64_t> output_parallel;
   // Share of an FFN stage spent on reading weights. The report's figures imply a half (117 of the

@@ -61,20 +61,23 @@ enum class Copies : std::uint8_t {
   per_node,    // once for each node that holds any of them; scale-up links do the rest
 };
 
-// What software and protocol take from a wire, and what they save.
 // A way for a library of collectives to sum over the GPUs of several nodes, as NCCL's algorithms
-// and protocols are.
+// and protocols are: by a law, or as it was measured.
 struct AllReduceWay {
   Seconds overhead;          // of the smallest sum
   BytesPerSecond bandwidth;  // buffer over what its size adds to the time
   // The share of the bandwidth that sums of 64 B reach, and of each power of two above; larger ones
   // reach all of it.
   std::vector<double> ramp;
+  // Of sums of 64 B, and of each power of two above; larger ones keep the bandwidth of the last.
+  // Takes the place of the law.
+  std::vector<Seconds> measured;
 
   [[nodiscard]] Seconds time(Bytes buffer) const;
   friend bool operator==(const AllReduceWay&, const AllReduceWay&) = default;
 };
 
+// What software and protocol take from a wire, and what they save.
 struct Transport {
   Seconds overhead;         // of each message
   double efficiency = 1.0;  // of the wire's bandwidth, for large messages
@@ -126,6 +129,8 @@ struct Execution {
   bool shared_experts_beside = false;
   // The kernel of an all-reduce also adds the residual and does the norm behind it.
   bool all_reduce_with_norm = false;
+  // What the norm adds to that kernel.
+  Seconds norm_in_all_reduce;
   // By how much each launch begins before the one ahead of it has ended (programmatic dependent
   // launch).
   Seconds launch_overlap;

@@ -72,19 +72,31 @@ struct ServingTerms {
   std::map<std::string, std::string> chips;         // likewise
   std::map<std::string, std::string> calibrations;  // of chips that have none of their own
   std::vector<ServingEngine> engines;
-  // Of tensor parallelism over several nodes: sums by a library, as it was asked over so many.
+  // Of tensor parallelism over several nodes: sums by a library, as they were measured on clusters
+  // of so many nodes. The first of them answers, and draws go through all; where a line names a
+  // fabric, of those alone that have it.
+  struct Cluster {
+    std::string fabric;
+    std::string source;
+    std::vector<decode::AllReduceWay> ways;
+  };
   struct SumsOverNodes {
     std::int64_t nodes = 2;
     std::int64_t gpus_per_node = 8;
-    std::vector<decode::AllReduceWay> ways;
+    std::vector<Cluster> clusters;
   };
   std::vector<SumsOverNodes> sums_over_nodes;
-  std::string sums_source;
   // Over other numbers of nodes, what it takes from the wires.
   scenario::Transport within_node;
   scenario::Transport between_nodes;
   // Of experts, as a power law has it; unless routing was imposed, or a balancer is at work.
   double popularity_exponent = 0.0;
+  // What a norm adds to the kernel of an all-reduce that does it too, on these chips.
+  std::vector<std::string> norm_chips;
+  Seconds norm_in_all_reduce;
+  // Of a step, between releases of an engine, of which one was measured and another's kernels
+  // answer: the standard deviation of the logarithm, in intervals alone.
+  double release_spread = 0.0;
   bool prompts = true;  // whether those of others are counted where they share the GPUs
 };
 [[nodiscard]] ServingTerms read_serving_terms(JsonObject& object);
