@@ -4,6 +4,7 @@
 #include "synthetic.hpp"
 
 #include <algorithm>
+#include <optional>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -197,6 +198,17 @@ TEST(CyclicSteps, OfManyDrawsAreThoseOfEach) {
     EXPECT_EQ(steps.step_times(steps.times(d, 4, 100))[1], together[2 * d + 1]);
   }
   EXPECT_NE(together[0], together[1]);
+}
+
+// The order in which work becomes ready gives another sequence of events.
+TEST(CyclicSchedule, IsTheOrderOfPoolsThatAnswerEachOtherInAClosedLoop) {
+  const auto events = [](std::optional<Schedule> schedule) {
+    auto input = test::two_to_two(6, 3, {.attention = 20e-6, .ffn = 11e-6, .head = 30e-6});
+    input.deployment.schedule = schedule;
+    return test::run(input).checksum;
+  };
+  EXPECT_EQ(events(std::nullopt), events(Schedule::cyclic));
+  EXPECT_NE(events(std::nullopt), events(Schedule::fifo));
 }
 
 TEST(CyclicSchedule, NeedsAClosedLoop) {
