@@ -263,6 +263,20 @@ TEST_F(Mistake, AnOptionThatCannotBeHeededIsTold) {
   }
 }
 
+// Every command that runs a deployment says so alike.
+TEST_F(Mistake, WhatDoesNotFitInMemoryIsToldAtItsKeyWithTheMostThatDoes) {
+  json scenario = json::parse(source_text("scenarios/step3-2a2f-4k-fp8.json"));
+  scenario["workload"]["requests_per_gpu"] = 100000;
+  const std::string file = write("big.json", scenario.dump());
+  for (const char* command : {"simulate", "explain"}) {
+    const Outcome run = ridge({command, file});
+    EXPECT_EQ(run.status, 2);
+    EXPECT_THAT(run.err, AllOf(HasSubstr("big.json: /workload/requests_per_gpu: the requests of a "
+                                         "GPU need 12.8 TB of KV"),
+                               HasSubstr("at most 500 fit")));
+  }
+}
+
 TEST_F(Mistake, AMissingDataFolderIsToldWithTheWayOn) {
   ASSERT_EQ(::setenv("RIDGE_DATA", path("nowhere").c_str(), 1), 0);
   const Outcome run = shell("list models");

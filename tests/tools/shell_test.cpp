@@ -1,6 +1,7 @@
 // The program in its surroundings: one's own library, missing data, shells, its version.
 #include "program.hpp"
 #include "source_tree.hpp"
+#include "temporary_file.hpp"
 
 #include <cstdlib>
 #include <filesystem>
@@ -177,6 +178,34 @@ TEST(Completion, BashOffersCommandsOptionsChoicesAndNames) {
   EXPECT_EQ(offered("ridge list cal"), "calibrations\n");
   EXPECT_EQ(offered("ridge simulate step3-4"), "step3-4a2f-8k-fp8\n");
   EXPECT_EQ(offered("ridge show step-3."), "step-3.5-flash\n");
+}
+
+TEST(Completion, FishOffersWhatBashOffers) {
+  if (run("which", {"fish"}).status != 0) GTEST_SKIP() << "no fish on this machine";
+  const Outcome asked = run(
+      "fish", {"--no-config", "-c",
+               "function ridge; '" RIDGE_PROGRAM "' $argv; end; ridge completion fish | source; "
+               "for words in 'sim' 'cost --cont' 'cost --format j' 'cost --chip h80' 'list cal' "
+               "'simulate step3-4' 'show step-3.'; complete -C \"ridge $words\"; end"});
+  std::string words;
+  std::istringstream lines(asked.out);
+  for (std::string line; std::getline(lines, line);) words += line.substr(0, line.find('\t')) + " ";
+  EXPECT_EQ(words, "simulate --context json h800 calibrations step3-4a2f-8k-fp8 step-3.5-flash ");
+}
+
+TEST(Completion, ZshReadsItsScript) {
+  if (run("which", {"zsh"}).status != 0) GTEST_SKIP() << "no zsh on this machine";
+  const TemporaryFile script("_ridge", ridge({"completion", "zsh"}).out);
+  const Outcome read = run("zsh", {"-n", script.path()});
+  EXPECT_EQ(read.status, 0) << read.err;
+}
+
+TEST(Manual, IsSetWithoutAWarning) {
+  if (run("which", {"man"}).status != 0) GTEST_SKIP() << "no man on this machine";
+  const TemporaryFile page("ridge.1", ridge({"manual"}).out);
+  const Outcome set = run("man", {"--warnings", "-l", page.path()});
+  EXPECT_EQ(set.err, "");
+  EXPECT_THAT(set.out, HasSubstr("What a deployment delivers"));
 }
 
 }  // namespace

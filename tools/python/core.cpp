@@ -240,7 +240,7 @@ answer::Explanation explain(const Document& question, const std::string& overrid
   return watched(progress, [&](Watch& watch) {
     scenario::Library library;
     const auto located = scenario::read_scenario(question.scenario(overrides, library));
-    return answer::explain(scenario::resolve(located, library),
+    return answer::explain(located, library,
                            {.seed = seed, .stop = &watch.stop, .progress = [&watch](double share) {
                               watch.share = share;
                             }});

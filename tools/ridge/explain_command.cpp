@@ -21,14 +21,15 @@ struct Options {
 };
 
 void run_explain(const Options& options) {
-  const auto scenario = scenario::load_simulation(options.scenario);
+  scenario::Library library;
+  const auto scenario = scenario::read_scenario(options.scenario);
   constexpr std::uint64_t kParts = 1000;
-  view::Progress progress(scenario.name, kParts);
+  view::Progress progress(options.scenario, kParts);
   const answer::RunOptions run{
       .seed = options.seed, .stop = &stop_on_interrupt(), .progress = [&](double share) {
         progress.reach(static_cast<std::uint64_t>(share * kParts));
       }};
-  const answer::Explanation explanation = answer::explain(scenario, run);
+  const answer::Explanation explanation = answer::explain(scenario, library, run);
   warn_of(explanation.report, options.verbose);
   write_output(options.output, answer::render(explanation, options.output.format));
 }

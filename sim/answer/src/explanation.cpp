@@ -390,6 +390,16 @@ Explanation explain(const scenario::SimulationScenario& scenario, const RunOptio
   return out;
 }
 
+Explanation explain(const scenario::LocatedScenario& located, scenario::Library& library,
+                    const RunOptions& options) {
+  const auto scenario = scenario::resolve(located, library);
+  try {
+    return explain(scenario, options);
+  } catch (const UserError& e) {
+    throw scenario::told_where_it_stands(located, e);
+  }
+}
+
 std::string render(const Explanation& explanation, view::OutputFormat format) {
   return format == view::OutputFormat::json ? json(explanation) : table(explanation);
 }

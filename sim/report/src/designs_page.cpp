@@ -53,7 +53,7 @@ std::string designs_page(const view::Designs& designs, const std::vector<std::st
              best > 0 ? view::Tone::good : view::Tone::care);
   page.warnings(warnings);
   page.section("Designs");
-  page.paragraph("Rest on a dot for its figures, choose it for all of them.", true);
+  page.paragraph("Rest on a dot for its figures; choose it, or a row, for all of them.", true);
   page.designs(designs);
   if (best > 0) {
     page.section("Pareto front");

@@ -62,6 +62,9 @@ struct Explanation {
 // Throws UserError, also where it was stopped.
 [[nodiscard]] Explanation explain(const scenario::SimulationScenario& scenario,
                                   const RunOptions& options = {});
+// The same of a scenario as it was read: what only its run finds is told where it stands.
+[[nodiscard]] Explanation explain(const scenario::LocatedScenario& located,
+                                  scenario::Library& library, const RunOptions& options = {});
 
 [[nodiscard]] std::string render(const Explanation& explanation, view::OutputFormat format);
 
