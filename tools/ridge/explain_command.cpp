@@ -24,12 +24,13 @@ void run_explain(const Options& options) {
   scenario::Library library;
   const auto scenario = scenario::read_scenario(options.scenario);
   constexpr std::uint64_t kParts = 1000;
-  view::Progress progress(options.scenario, kParts);
+  std::optional<view::Progress> progress(std::in_place, options.scenario, kParts);
   const answer::RunOptions run{
       .seed = options.seed, .stop = &stop_on_interrupt(), .progress = [&](double share) {
-        progress.reach(static_cast<std::uint64_t>(share * kParts));
+        progress->reach(static_cast<std::uint64_t>(share * kParts));
       }};
   const answer::Explanation explanation = answer::explain(scenario, library, run);
+  progress.reset();  // before anything is said on its line
   warn_of(explanation.report, options.verbose);
   write_output(options.output, answer::render(explanation, options.output.format));
 }

@@ -48,17 +48,18 @@ Run run_one(const std::string& name, const Options& options, bool compared) {
   if (!compared && !options.requests.empty()) answer::check_requests(located, "--requests");
   if (!compared && !options.latencies.empty()) answer::check_requests(located, "--latencies");
   constexpr std::uint64_t kParts = 1000;
-  view::Progress progress(scenario.name, kParts);
+  std::optional<view::Progress> progress(std::in_place, scenario.name, kParts);
   auto report = answer::answer(
       located, library,
       {.seed = options.seed,
        .stop = &stop_on_interrupt(),
        .progress =
-           [&](double share) { progress.reach(static_cast<std::uint64_t>(share * kParts)); },
+           [&](double share) { progress->reach(static_cast<std::uint64_t>(share * kParts)); },
        .trace_path = compared ? "" : options.trace,
        .picture = !compared && (!options.picture.empty() || !options.report.empty()),
        .requests = !compared && (!options.requests.empty() || !options.report.empty())},
       options.samples);
+  progress.reset();  // before anything is said on its line
   warn_of(report, options.verbose);
   // No part of the answer, which is the same whenever it is asked for.
   if (options.verbose) {
