@@ -123,22 +123,24 @@ TEST(Output, ColorsItsVerdictOnATerminalOnly) {
 
 TEST(Output, AProgressBarKeepsToTheTerminalAndLeavesItsLine) {
   if (run("which", {"script"}).status != 0) GTEST_SKIP() << "no script(1) on this machine";
-  for (const char* command : {"explain deepseek-v3-ep128-4k", "simulate deepseek-v3-ep128-4k"}) {
+  int bars = 0;
+  for (const char* command : {"explain deepseek-v3-ep128-4k", "simulate trace-replay"}) {
     const std::string shown =
         run("script",
             {"-qec", std::string("stty cols 44; " RIDGE_PROGRAM " ") + command + " >/dev/null",
              "/dev/null"})
             .out;
-    ASSERT_THAT(shown, HasSubstr("] ")) << "no bar was drawn";
     std::istringstream parts(shown);
     for (std::string drawn; std::getline(parts, drawn, '\r');) {
       const std::size_t cleared = drawn.find("\033[K");
       if (cleared != std::string::npos) drawn.erase(0, cleared + 3);
       if (drawn.find("] ") == std::string::npos) continue;
+      ++bars;
       EXPECT_LT(drawn.size(), 44U) << drawn;
       EXPECT_THAT(drawn, Not(HasSubstr("ridge:")));
     }
   }
+  EXPECT_GT(bars, 0);
 }
 
 TEST(Output, AMistypedFlagIsToldTheNearestOne) {
