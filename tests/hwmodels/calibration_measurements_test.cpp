@@ -15,6 +15,7 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 MeasurementSet read_csv(const std::string& text, const std::string& name = "measured.csv") {
   MeasurementSet set;
@@ -283,6 +284,15 @@ TEST(MeasurementJson, ReadsTheBenchmarksPointsAndTellsWhatItLeavesAside) {
   EXPECT_EQ(shape.experts, 33) << "the shared expert is one more";
   EXPECT_EQ(shape.rows, 128 * 8 / 8 + 128);
   EXPECT_EQ(shape.k, 2048);
+}
+
+TEST(MeasurementJson, AFileOfAnotherKindIsOneMistakeAndNotOnePerKey) {
+  EXPECT_EQ(complaint([] { return read_json(R"({"name": "step-3", "layers": [], "hidden": 1})"); }),
+            "bench.json: /format: expected \"ridge-measurement\", as ridge-bench writes "
+            "measurements, got none; measurements of other tools are read as CSV");
+  EXPECT_THAT(complaint([] { return read_json(R"({"format": "trace", "points": 3})"); }),
+              AllOf(HasSubstr("got \"trace\""), Not(HasSubstr("\n"))));
+  EXPECT_THAT(complaint([] { return read_json("[]"); }), HasSubstr("got none"));
 }
 
 TEST(MeasurementJson, NamesThePointerOfAMistake) {

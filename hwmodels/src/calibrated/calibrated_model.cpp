@@ -34,13 +34,11 @@ using calibrated::Role;
 
 // Relative standard errors of answers that no curve was fitted to give. Measured: curves of the
 // H100 calibration set beside the measurements of each other, and of what lies outside the range of
-// a part that was fitted (docs/calibration.md). The roofline's is stated.
+// a part that was fitted (docs/calibration.md).
 constexpr double kErrorOfHeadSize = 0.15;       // attention of another head size
 constexpr double kErrorOfCacheFormat = 0.20;    // attention over a cache of another format
 constexpr double kErrorOfProductFormat = 0.35;  // products of another number format
 constexpr double kErrorPerOctave = 0.02;        // outside the range a curve was fitted on
-constexpr double kErrorOfRoofline = 0.50;       // no curve at all
-constexpr double kRooflineEfficiency = 0.7;     // what such an answer assumes of either roof
 
 // What exchanges were mostly measured with, for those that only say their bytes.
 constexpr double kUsualTopK = 8.0;

@@ -216,6 +216,17 @@ constexpr std::array<Reader, 7> kReaders = {{
     {"rope", read_stream},
 }};
 
+// Throws UserError in one line where the file is of another kind, whose keys would each be wrong.
+void check_format(const JsonNode& root) {
+  const nlohmann::json& json = root.json();
+  const bool named = json.is_object() && json.contains("format");
+  if (named && json.at("format") == kFormatName) return;
+  throw UserError(fmt::format(
+      "{}: /format: expected \"{}\", as ridge-bench writes measurements, got {}; measurements of "
+      "other tools are read as CSV",
+      root.file(), kFormatName, named ? json.at("format").dump().substr(0, 60) : "none"));
+}
+
 }  // namespace
 
 void read_measurement_json(std::string_view text, const std::string& name, MeasurementSet& into) {
@@ -223,19 +234,17 @@ void read_measurement_json(std::string_view text, const std::string& name, Measu
   Diagnostics diagnostics;
   const JsonContext context{.file = name, .diagnostics = &diagnostics};
   const JsonNode root(document.json(), context);
+  check_format(root);
   SeriesBuilder out(into, name);
   {
     JsonObject object(root);
+    object.ignore("format");
     // How it was measured; the curves do not depend on it.
     for (const std::string_view key : {"$schema", "tool", "command", "date_utc", "software",
                                        "clocks", "timing", "checks", "not_measured"}) {
       object.ignore(key);
     }
-    std::string format;
     std::int64_t version = 0;
-    if (object.required("format", format) && format != kFormatName) {
-      root.child("format").expected(fmt::format("\"{}\"", kFormatName));
-    }
     if (object.required("format_version", version) && version != kFormatVersion) {
       root.child("format_version").expected(fmt::format("{}", kFormatVersion));
     }

@@ -214,11 +214,12 @@ std::string table(const SupportReport& report) {
     }
     out += text.text();
   }
-  out +=
+  out += fmt::format(
       "\nmeasured: a curve fitted on this chip. transferred: carried over from another\n"
       "chip or kernel. stand-in: the nearest curve of its kind, of another head size\n"
-      "or number format. no curve: nothing of its kind was measured; 0.7 of the\n"
-      "roofline behind a launch, give or take half. theory: the data sheet alone.\n";
+      "or number format. no curve: nothing of its kind was measured; {:g} of the\n"
+      "roofline behind a launch, give or take {:.0f} %. theory: the data sheet alone.\n",
+      hw::kRooflineEfficiency, 100.0 * hw::kErrorOfRoofline);
   return out;
 }
 

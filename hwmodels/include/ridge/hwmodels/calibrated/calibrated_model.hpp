@@ -10,6 +10,11 @@
 
 namespace ridge::hw {
 
+// Of an answer without any curve, stated and not measured: what it assumes of either roof, and its
+// relative standard error.
+inline constexpr double kRooflineEfficiency = 0.7;
+inline constexpr double kErrorOfRoofline = 0.50;
+
 // Times operators by the calibration's curves. If the calibration was made on another chip of the
 // same generation it is transferred first. Throws UserError where neither holds.
 //
