@@ -134,6 +134,15 @@ class Importer {
     for (const auto& [key, expression] : family.model->members()) {
       model_[key] = Ordered(config_.evaluate(expression, "/" + key));
     }
+    for (const char* key :
+         {"max_position_embeddings", "max_position_embedding", "max_seq_len", "model_max_length"}) {
+      std::int64_t tokens = 0;
+      const auto found = config_.find(key);
+      if (found && !model_.contains("context_limit") &&
+          found->read(tokens, between(1, 1000000000))) {
+        model_["context_limit"] = tokens;
+      }
+    }
     Blocks attentions(config_, *family.attention, "/attention/");
     Blocks ffns(config_, *family.ffn, "/ffn/");
     const auto named = [&](const Layout::Layer& layer, std::size_t i) {

@@ -92,6 +92,7 @@ void read_model(const JsonNode& node, ModelSpec& out) {
         .read(out.residual_streams, between(1, 64));
   }
   object.optional("ngram_parameters", out.ngram_parameters, between(0, 1e15));
+  object.optional("context_limit", out.context_limit, between(1, 1000000000));
   if (const auto precision = object.required("precision")) read_precisions(*precision, out);
 
   if (const auto blocks = object.required("attention")) {

@@ -112,6 +112,12 @@ Bytes ModelSpec::weight_bytes() const {
   return total;
 }
 
+std::string context_remark(const ModelSpec& model, double context) {
+  if (model.context_limit == 0 || context <= static_cast<double>(model.context_limit)) return {};
+  return fmt::format("{}: {:.0f} tokens of context are more than the {} that it was made for",
+                     model.name, context, model.context_limit);
+}
+
 void head_operators(const ModelSpec& model, double tokens, std::int64_t tensor_parallel,
                     OperatorList& out) {
   const double values = tokens * static_cast<double>(model.hidden);

@@ -172,6 +172,18 @@ TEST(SimulationReport, ASplitThroughBlocksOfFp8ScalesIsWarnedOf) {
   EXPECT_THAT(warned(4), Not(HasSubstr("columns of an expert")));
 }
 
+TEST(SimulationReport, AContextBeyondWhatTheModelWasMadeForIsWarnedOf) {
+  const auto warned = [](double context) {
+    auto asked = scenario::load_simulation(scenario("qwen3-235b-tp8-h20"));
+    asked.input.deployment.model.context_limit = 40960;
+    asked.input.workload.requests_per_gpu = 1;
+    asked.input.workload.context.tokens = context;
+    return render(simulate(asked), view::OutputFormat::json);
+  };
+  EXPECT_THAT(warned(40961), HasSubstr("40961 tokens of context are more than the 40960"));
+  EXPECT_THAT(warned(40960), Not(HasSubstr("tokens of context are more than")));
+}
+
 // What the message offers fits, and one more does not.
 TEST(SimulationReport, WhatDoesNotFitInMemoryIsToldAtItsKeyWithTheMostThatFits) {
   json asked = json::parse(test::source_text("scenarios/step3-2a2f-4k-fp8.json"));

@@ -11,6 +11,7 @@ namespace ridge::answer {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 // Times by the operator's kind: attention measured, products carried over and far outside, all else
 // without a curve.
@@ -78,6 +79,17 @@ TEST(Support, TellsTheKernelHowFarOutsideAndWhatCannotBePriced) {
   const auto json = nlohmann::json::parse(render(report(), view::OutputFormat::json));
   EXPECT_EQ(json["chips"][1]["unknown"], "no bandwidth");
   EXPECT_FALSE(json["chips"][1].contains("operators"));
+}
+
+TEST(Support, AContextBeyondWhatTheModelWasMadeForIsRemarked) {
+  const auto asked = [](double context) {
+    SupportQuestion question;
+    question.model = models::load_model("llama-3.1-8b");
+    question.context = context;
+    return render(answer(question), view::OutputFormat::table);
+  };
+  EXPECT_THAT(asked(131073), HasSubstr("131073 tokens of context are more than the 131072"));
+  EXPECT_THAT(asked(131072), Not(HasSubstr("more than")));
 }
 
 }  // namespace

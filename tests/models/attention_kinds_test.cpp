@@ -1,5 +1,5 @@
-// Bytes of cache and state, and FLOP of attention, of the kinds whose cost does not simply follow
-// the context: at 1K, 8K, 128K and 1M, each worked out by hand for one layer of a known model.
+// Bytes of cache and state, and FLOP of attention, of every kind: at 1K, 8K, 128K and 1M, each
+// worked out by hand for one layer of a known model.
 #include "find_operator.hpp"
 #include "ridge/models/attention.hpp"
 
@@ -42,6 +42,78 @@ double attention_flop(const AttentionBlock& block, std::int64_t hidden, double c
 
 class Context : public testing::TestWithParam<double> {};
 INSTANTIATE_TEST_SUITE_P(Lengths, Context, testing::Values(1024.0, 8192.0, 131072.0, 1048576.0));
+
+// Llama 3.1 70B: 64 query heads over 8 KV heads of 128; as MHA with 64 of them, as MQA with 1.
+TEST_P(Context, OfGroupedQueryAttentionIsReadWholeByEveryQueryHead) {
+  const double c = GetParam();
+  for (const std::int64_t kv_heads : {64, 8, 1}) {
+    const AttentionBlock block =
+        block_of(GroupedQueryAttention{.query_heads = 64, .kv_heads = kv_heads, .head_dim = 128});
+    EXPECT_EQ(attention_flop(block, 8192, c), 4.0 * 64 * 128 * c);
+    EXPECT_EQ(cache_bytes(block, c).value(), 2.0 * 128 * static_cast<double>(kv_heads) * c);
+  }
+}
+
+// gpt-oss: every other layer sees 128 tokens; Llama 4's local layers chunks of 8192.
+TEST_P(Context, OfAWindowIsAsLongAsTheWindow) {
+  const double c = GetParam();
+  const GroupedQueryAttention kind{.query_heads = 64, .kv_heads = 8, .head_dim = 64};
+  const AttentionBlock sliding = block_of(kind, {.kind = Window::Kind::sliding, .tokens = 128});
+  EXPECT_EQ(attention_flop(sliding, 2880, c), 4.0 * 64 * 64 * 128);
+  EXPECT_EQ(cache_bytes(sliding, c).value(), 2.0 * 8 * 64 * 128);
+  const AttentionBlock chunked = block_of(kind, {.kind = Window::Kind::chunked, .tokens = 8192});
+  EXPECT_EQ(attention_flop(chunked, 2880, c), 4.0 * 64 * 64 * std::min(c, 8192.0));
+  EXPECT_EQ(cache_bytes(chunked, c).value(), 2.0 * 8 * 64 * std::min(c, 8192.0));
+}
+
+// Step-3 (arXiv 2507.19427 table 1): 64 heads of 256 over one KV head.
+TEST_P(Context, OfFactorizedQueriesIsOneWideKeyAndValueHead) {
+  const double c = GetParam();
+  const AttentionBlock block = block_of(
+      MultiMatrixFactorizationAttention{.query_heads = 64, .head_dim = 256, .query_rank = 2048});
+  EXPECT_EQ(attention_flop(block, 7168, c), 4.0 * 64 * 256 * c);
+  EXPECT_EQ(cache_bytes(block, c).value(), 2.0 * 256 * c);
+}
+
+// DeepSeek-V3: 128 heads over a latent of 512 and a rotary key of 64.
+TEST_P(Context, OfLatentAttentionIsScoredOver576ValuesAndSummedOver512) {
+  const double c = GetParam();
+  const AttentionBlock block = block_of(MultiHeadLatentAttention{.query_heads = 128,
+                                                                 .query_rank = 1536,
+                                                                 .kv_rank = 512,
+                                                                 .nope_head_dim = 128,
+                                                                 .rope_head_dim = 64,
+                                                                 .v_head_dim = 128});
+  EXPECT_EQ(attention_flop(block, 7168, c), 2.0 * 128 * (576 + 512) * c);
+  EXPECT_EQ(cache_bytes(block, c).value(), 576.0 * c);
+}
+
+// Qwen3-Next: 32 value heads over 16 key heads of 128, decay 1, readout 2, update 2, readout 2.
+TEST_P(Context, DoesNotMatterToGatedDeltaAndLightningAttention) {
+  const double c = GetParam();
+  const AttentionBlock gated =
+      block_of(LinearStateAttention{.recurrence = StateUpdate::Kind::gated_delta,
+                                    .key_heads = 16,
+                                    .value_heads = 32,
+                                    .key_dim = 128,
+                                    .value_dim = 128,
+                                    .gates_per_value_head = 2,
+                                    .convolution = 4,
+                                    .output_gate = true,
+                                    .flop_per_state_value = 7});
+  EXPECT_EQ(attention_flop(gated, 2048, c), 7.0 * 32 * 128 * 128);
+  EXPECT_EQ(cache_bytes(gated, c).value(),
+            4.0 * 32 * 128 * 128 + 2.0 * 3 * (2 * 16 * 128 + 32 * 128));
+  // MiniMax-M1: 64 heads of 128.
+  const AttentionBlock lightning = block_of(LinearStateAttention{.key_heads = 64,
+                                                                 .value_heads = 64,
+                                                                 .key_dim = 128,
+                                                                 .value_dim = 128,
+                                                                 .output_gate = true,
+                                                                 .flop_per_state_value = 10});
+  EXPECT_EQ(attention_flop(lightning, 6144, c), 10.0 * 64 * 128 * 128);
+  EXPECT_EQ(cache_bytes(lightning, c).value(), 4.0 * 64 * 128 * 128);
+}
 
 // MiniMax-M3: 64 query heads over 4 KV heads of 128; 4 index heads of 128 choose 16 blocks of 128.
 TEST_P(Context, OfBlockSparseAttentionIsScoredWholeAndReadInSixteenBlocks) {

@@ -279,6 +279,15 @@ TEST(HuggingFaceImport, EveryOtherLayerReadsTheKeysAndValuesOfTheOneBeforeWhereI
   EXPECT_EQ(cache_per_token(true), 32.0 * 2 * 8 * 80 * 2);
 }
 
+TEST(HuggingFaceImport, TheContextThatACheckpointWasMadeForIsTheModels) {
+  const auto limit = [](const std::string& name) {
+    return model_of(import(further_checkpoint_configs().at(name)).model_json).context_limit;
+  };
+  EXPECT_EQ(limit("phi-4-mini"), 131072);
+  EXPECT_EQ(limit("dbrx"), 32768);
+  EXPECT_EQ(limit("mixtral-8x22b"), 0);  // not said
+}
+
 TEST(HuggingFaceFamilies, AreValidBySchema) {
   const test::JsonSchema schema("huggingface_family");
   int files = 0;

@@ -102,6 +102,16 @@ TEST(ModelSpec, ItsHeadReadsTheVocabularyInBf16) {
   EXPECT_EQ(demand(list[1]).weights.value(), 2.0 * 25 * 10);
 }
 
+TEST(ModelSpec, RemarksAContextBeyondWhatItWasMadeForWhereThatIsKnown) {
+  ModelSpec model;
+  model.name = "short";
+  EXPECT_EQ(context_remark(model, 1e9), "");
+  model.context_limit = 8192;
+  EXPECT_EQ(context_remark(model, 8192), "");
+  EXPECT_EQ(context_remark(model, 8193),
+            "short: 8193 tokens of context are more than the 8192 that it was made for");
+}
+
 TEST(ModelReader, BlocksTakeTheModelsPrecisionsUnlessTheySaySo) {
   const ModelSpec spec = model(small());
   EXPECT_EQ(spec.attentions[0].cache, Precision::bf16);

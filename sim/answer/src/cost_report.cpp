@@ -150,6 +150,9 @@ CostReport answer(const CostQuestion& question) {
   hw::theory::TokenTimeModel times(question.assumptions);
   for (const auto& model : question.models) {
     for (const double context : question.contexts) {
+      if (std::string remark = models::context_remark(model, context); !remark.empty()) {
+        report.notes.push_back(std::move(remark));
+      }
       hw::theory::BestPairing best;
       for (std::size_t c = 0; c < question.chips.size(); ++c) {
         CostRow row{.model = model.name,

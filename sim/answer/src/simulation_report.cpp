@@ -114,6 +114,21 @@ void add_format_warnings(const decode::Deployment& d, SimulationReport& report) 
   }
 }
 
+// The longest context that a request may reach, beside what the model was made for.
+void add_context_warning(const decode::SimulationInput& input, SimulationReport& report) {
+  const decode::Workload& work = input.workload;
+  std::int64_t longest = 0;
+  if (work.kind == decode::Workload::Kind::trace) {
+    for (const decode::TraceRequest& request : work.trace) {
+      longest = std::max(longest, request.context_tokens + request.output_tokens);
+    }
+  } else {
+    longest = work.context.largest() + (work.steady ? 0 : work.output.largest());
+  }
+  std::string remark = models::context_remark(input.deployment.model, static_cast<double>(longest));
+  if (!remark.empty()) report.warnings.push_back(std::move(remark));
+}
+
 // What the measured time does not show.
 void add_load_warnings(const decode::SimulationInput& input, SimulationReport& report) {
   const decode::SimulationResult& r = report.result;
@@ -266,6 +281,7 @@ SimulationReport simulate(scenario::SimulationScenario scenario, const RunOption
   add_range_warnings(input, report);
   add_load_warnings(input, report);
   add_format_warnings(input.deployment, report);
+  add_context_warning(input, report);
   if (options.picture) {
     report.picture = pipeline_picture(simulation.graph(), input.deployment, report);
   }

@@ -113,8 +113,11 @@ std::span<const SupportFigure> support_figures() {
 SupportReport answer(const SupportQuestion& question) {
   const models::ModelSpec& model = question.model;
   const models::DecodeShape shape{.sequences = question.batch, .context = question.context};
-  SupportReport report{
-      .model = model.name, .context = question.context, .batch = question.batch, .chips = {}};
+  SupportReport report{.model = model.name,
+                       .context = question.context,
+                       .batch = question.batch,
+                       .remark = models::context_remark(model, question.context),
+                       .chips = {}};
   for (const SupportedChip& chip : question.chips) {
     ChipSupport& support = report.chips.emplace_back();
     support.chip = chip.name;
@@ -185,6 +188,7 @@ std::string table(const SupportReport& report) {
       "{:g} requests at {} of context, whole layers on one chip. What crosses\n"
       "links is of a deployment: ridge explain.\n",
       report.model, report.batch, tokens_words(report.context));
+  if (!report.remark.empty()) out += report.remark + "\n";
   for (const ChipSupport& support : report.chips) {
     if (!support.unknown.empty()) {
       out += fmt::format("\n{}: cannot be priced: {}\n", support.chip, support.unknown);
@@ -256,6 +260,7 @@ std::string json(const SupportReport& report) {
   return view::answer_text({{"model", report.model},
                             {"context", report.context},
                             {"batch", report.batch},
+                            {"remark", report.remark},
                             {"chips", chips}});
 }
 

@@ -506,6 +506,7 @@ Keys support_keys() {
   return {{"model", text()},
           {"context", number("Cached tokens per request.")},
           {"batch", number("Requests that a launch serves.")},
+          {"remark", text("Where the context is more than the model was made for; else empty.")},
           {"chips", list(chip)}};
 }
 

@@ -48,6 +48,7 @@ struct ModelSpec {
   // Embeddings of the last few tokens together, read a few rows a token; they lie in the host's
   // memory, and the time to read them is not counted.
   double ngram_parameters = 0;
+  std::int64_t context_limit = 0;  // tokens that it was made for; 0: not known
   Precisions precisions;
   Precision cache = Precision::bf16;              // default of the attention blocks
   Precision attention_compute = Precision::bf16;  // likewise
@@ -81,6 +82,10 @@ struct ModelSpec {
 // Appends the final norm and LM head for `tokens` tokens, the vocabulary split over ranks.
 void head_operators(const ModelSpec& model, double tokens, std::int64_t tensor_parallel,
                     OperatorList& out);
+
+// A remark where `context` tokens are more than the model was made for; empty where they are not, or
+// nobody said for how many.
+[[nodiscard]] std::string context_remark(const ModelSpec& model, double context);
 
 // What is wrong with the values of several keys at once. Cheap enough for every point of a sweep.
 [[nodiscard]] Problem model_problem(const ModelSpec& model);

@@ -68,6 +68,7 @@ struct SupportReport {
   std::string model;
   double context = 0;
   double batch = 0;
+  std::string remark;  // where the context is more than the model was made for
   std::vector<ChipSupport> chips;
 };
 
