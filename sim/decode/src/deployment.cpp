@@ -40,6 +40,8 @@ std::optional<UsdPerSecond> Deployment::price() const {
 }
 
 double output_width(const Deployment& d, std::size_t attention_block) {
+  const models::AttentionKind& kind = d.model.attentions[attention_block].kind;
+  if (std::holds_alternative<models::NoAttention>(kind)) return 0.0;
   models::OperatorList operators;
   models::attention_operators(d.model.attentions[attention_block], d.model.precisions,
                               d.model.hidden, {.sequences = 1.0, .context = 1.0},
