@@ -86,6 +86,20 @@ TEST(MeasurementCsv, MoeLayerDividesExpertsOverRanksAndWidthOverSlices) {
   EXPECT_EQ(shape.k2, 1024);
 }
 
+TEST(MeasurementCsv, ExpertsWithoutAGateHaveAFirstProductAsWideAsTheyAre) {
+  const auto columns_of_first = [](const std::string& gated) {
+    return only_shape<GroupedGemmForm>(
+               read_csv("kernel,dtype,tokens,hidden,intermediate,top_k,experts,tp,ep,routing,gated,"
+                        "latency_us\nk,bf16,64,2048,512,8,128,1,1,uniform," +
+                        gated + ",40\n"))
+        .n;
+  };
+  EXPECT_EQ(columns_of_first(""), 1024);
+  EXPECT_EQ(columns_of_first("1"), 1024);
+  EXPECT_EQ(columns_of_first("0"), 512);
+  EXPECT_THAT(complaint([&] { return columns_of_first("no"); }), HasSubstr("expected 0 or 1"));
+}
+
 TEST(MeasurementCsv, SkewedRoutingLoadsTheBusiestRankAboveTheMean) {
   const std::string header =
       "kernel,dtype,tokens,hidden,intermediate,top_k,experts,tp,ep,routing,latency_us\n";
@@ -189,6 +203,54 @@ TEST(MeasurementCsv, AnExchangeWithinOneLinkDomainIsOfOneServerHoweverManyTrays)
   EXPECT_EQ(only_shape<ExpertExchangeForm>(servers).servers, 2);
   EXPECT_EQ(only_shape<ExpertExchangeForm>(servers).ranks_per_server, 8);
   EXPECT_DOUBLE_EQ(only_shape<ExpertExchangeForm>(servers).bytes_per_token, 7168 * 2.0);
+}
+
+TEST(MeasurementCsv, CollectorsTablesAreReadByTheirOwnColumns) {
+  const auto gemm = read_csv(
+      "framework,version,device,op_name,kernel_source,gemm_dtype,m,n,k,latency\n"
+      "SGLang,0.5,X,gemm,deep_gemm,fp8_block,16,512,1024,0.0125\n");
+  EXPECT_EQ(only_shape<GemmForm>(gemm).k, 1024);
+  EXPECT_EQ(gemm.series.begin()->first.kernel, "sglang:deep_gemm");
+  EXPECT_EQ(gemm.series.begin()->first.format, Format::fp8_block);
+  EXPECT_DOUBLE_EQ(gemm.series.begin()->second.us.front(), 12.5);
+  EXPECT_EQ(gemm.device(), "X");
+
+  const auto layer = read_csv(
+      "framework,version,device,op_name,kernel_source,moe_dtype,num_tokens,hidden_size,inter_size,"
+      "topk,num_experts,moe_tp_size,moe_ep_size,distribution,latency\n"
+      "TRTLLM,1,X,moe,k,bfloat16,64,2048,512,8,128,2,1,balanced,0.5\n");
+  EXPECT_EQ(only_shape<GroupedGemmForm>(layer).k2, 256);
+
+  const std::string attention =
+      "framework,version,device,op_name,kernel_source,batch_size,isl,num_heads,num_key_value_heads,"
+      "head_dim,beam_width,attn_dtype,kv_cache_dtype,step,window_size,latency\n";
+  const auto decode =
+      read_csv(attention +
+               "VLLM,1,X,generation_attention,fa,4,1,32,8,128,1,bfloat16,fp8,1023,0,"
+               "0.02\n"
+               "VLLM,1,X,generation_attention,fa,4,1,32,8,128,1,bfloat16,fp8,1023,128,"
+               "0.01\n"
+               "VLLM,1,X,context_attention,fa,4,512,32,8,128,1,bfloat16,fp8,0,0,1\n");
+  EXPECT_EQ(only_shape<DecodeAttentionForm>(decode).context, 1024);
+  EXPECT_EQ(decode.series.begin()->second.us.size(), 1U);
+  EXPECT_EQ(decode.skipped.at("attention over a window"), 1U);
+  EXPECT_EQ(decode.skipped.at("context_attention"), 1U);
+  EXPECT_THAT(
+      complaint([&] {
+        return read_csv(attention +
+                        "VLLM,1,X,generation_attention,fa,4,1,32,8,128,1,b,fp8,1023,0,no\n");
+      }),
+      HasSubstr("latency_us: expected a positive number, got \"no\""));
+  EXPECT_THAT(complaint([&] {
+                return read_csv(attention +
+                                "VLLM,1,X,generation_attention,fa,4,1,32,8,128,1,b,fp8,?,0,1\n");
+              }),
+              HasSubstr("kv_len: expected a positive number, got \"?\""));
+  EXPECT_THAT(
+      complaint([&] {
+        return read_csv("kernel_source,gemm_dtype,m,n,k,strange,latency\nk,bf16,1,2,3,4,5\n");
+      }),
+      HasSubstr("unknown strange"));
 }
 
 TEST(MeasurementCsv, UnknownColumnsAreNamedWithTheNearestKind) {

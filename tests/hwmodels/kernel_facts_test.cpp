@@ -54,6 +54,21 @@ TEST(KernelFacts, TheShippedFileFitsItsSchema) {
   EXPECT_EQ(test::JsonSchema("attention-kernels").violations(document.json()), "");
 }
 
+TEST(KernelFacts, LayersWithoutAGateAreThoseListedAndTheFileFitsItsSchema) {
+  const auto document =
+      JsonDocument::read(test::source_path("hwmodels/data/kernels/experts_without_gate.json"));
+  EXPECT_EQ(test::JsonSchema("experts-without-gate").violations(document.json()), "");
+  const auto& layer = document.json().at("layers").at(1);
+  const auto kernel = layer.at("kernels").at(0).get<std::string>();
+  const auto experts = layer.at("experts").get<double>();
+  const auto top_k = layer.at("top_k").get<double>();
+  const auto intermediate = layer.at("intermediate").get<double>();
+  EXPECT_FALSE(experts_have_gate(kernel, experts, top_k, intermediate));
+  EXPECT_TRUE(experts_have_gate(kernel, experts, top_k, intermediate + 1));
+  EXPECT_TRUE(experts_have_gate(kernel, experts, top_k + 1, intermediate));
+  EXPECT_TRUE(experts_have_gate("another", experts, top_k, intermediate));
+}
+
 TEST(KernelFacts, AStatedTileIsTheOnlyOneTried) {
   const auto facts = Form::facts({.family = Family::decode_attention,
                                   .format = Format::bf16,

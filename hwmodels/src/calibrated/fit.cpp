@@ -24,6 +24,11 @@ constexpr std::size_t kNamedOutliers = 10;
 constexpr std::size_t kTreesPerStep = 20;
 constexpr std::size_t kTreeSteps = 10;
 constexpr std::size_t kLeastToLearnFrom = 50;
+// Slowly in few thresholds, or fast in many: a few shapes tell little at a time, hundreds of them a
+// library's rules. The one that predicts unseen shapes better is taken.
+constexpr std::array<BoostOptions, 2> kLearning = {
+    {{.trees = kTreesPerStep * kTreeSteps, .rate = 0.25, .bins = 24},
+     {.trees = kTreesPerStep * kTreeSteps, .rate = 0.6, .bins = 63}}};
 
 struct Bounds {
   double lower;
@@ -111,7 +116,7 @@ class Fitter {
     FitResult result;
     const HeldOut held_out = cross_validate(all, candidates, curve);
     if (held_out.trees > 0) {
-      curve.residual = learned(full, all).first(held_out.trees);
+      curve.residual = learned(full, all, held_out.learning).first(held_out.trees);
     }
     for (const std::size_t row : all) {
       result.points.push_back(
@@ -138,7 +143,8 @@ class Fitter {
   }
 
   // What `fitted` leaves of these rows.
-  [[nodiscard]] Residual learned(const Fitted<Form>& fitted, const std::vector<std::size_t>& rows) {
+  [[nodiscard]] Residual learned(const Fitted<Form>& fitted, const std::vector<std::size_t>& rows,
+                                 const BoostOptions& learning) {
     constexpr std::size_t kCount = Form::kFeatures.size();
     const std::vector<std::size_t> some = sample(rows, options_.residual_rows, random_);
     std::vector<double> features;
@@ -149,7 +155,7 @@ class Fitter {
       features.insert(features.end(), of_row.begin(), of_row.end());
       target.push_back(log_us_[row] - std::log(predict(fitted, row)));
     }
-    return boost(features, kCount, target, {.trees = kTreesPerStep * kTreeSteps});
+    return boost(features, kCount, target, learning);
   }
 
   LeastSquaresProblem problem(const std::vector<std::size_t>& rows, std::size_t choice) const {
@@ -222,8 +228,12 @@ class Fitter {
   struct HeldOut {
     std::vector<double> predicted;
     std::vector<std::size_t> fold;
-    std::size_t trees = 0;  // of the residual: as many as help
+    // Of the residual: as many trees as help, and how they are learned.
+    std::size_t trees = 0;
+    BoostOptions learning;
   };
+  // Logarithm of each row's prediction, by steps of the residual's trees.
+  using LogByStep = std::vector<std::array<double, kTreeSteps + 1>>;
 
   HeldOut cross_validate(const std::vector<std::size_t>& all,
                          const std::vector<std::size_t>& candidates, Curve& curve) {
@@ -242,8 +252,8 @@ class Fitter {
                                                         : static_cast<std::size_t>(options_.folds));
     HeldOut result{.predicted = std::vector<double>(series_.size()),
                    .fold = std::vector<std::size_t>(series_.size())};
-    // Logarithm of each unseen row's prediction, by steps of the residual's trees.
-    std::vector<std::array<double, kTreeSteps + 1>> log_us(series_.size());
+    std::array<LogByStep, kLearning.size()> log_us;
+    log_us.fill(LogByStep(series_.size()));
     const bool learn = options_.learn_residual && series_.size() >= kLeastToLearnFrom;
     for (std::size_t fold = 0; fold < folds; ++fold) {
       std::set<std::uint32_t> left_out;
@@ -254,23 +264,30 @@ class Fitter {
         (left_out.contains(group[row]) ? unseen : seen).push_back(row);
       }
       const Fitted<Form> fitted = solve(seen, candidates, 1);
-      const Residual residual = learn ? learned(fitted, seen) : Residual{};
-      for (const std::size_t row : unseen) {
-        result.fold[row] = fold;
-        double sum = std::log(predict(fitted, row));
-        const auto features = Form::features(machine_, fitted.choice, shapes_[row]);
-        for (std::size_t step = 0; step <= kTreeSteps; ++step) {
-          log_us[row][step] = sum;
-          for (std::size_t t = 0; t < kTreesPerStep; ++t) {
-            const std::size_t tree = step * kTreesPerStep + t;
-            if (tree < residual.trees().size()) sum += residual.trees()[tree](features);
-          }
+      for (const std::size_t row : unseen) result.fold[row] = fold;
+      for (std::size_t l = 0; l < kLearning.size(); ++l) {
+        const Residual residual = learn ? learned(fitted, seen, kLearning[l]) : Residual{};
+        for (const std::size_t row : unseen) {
+          log_us[l][row] = predict_by_step(fitted, residual, row);
         }
       }
     }
-    const std::size_t step = learn ? best_step(log_us) : 0;
+    std::size_t best = 0;
+    std::size_t step = 0;
+    if (learn) {
+      std::array<std::size_t, kLearning.size()> steps{};
+      std::array<double, kLearning.size()> loss{};
+      for (std::size_t l = 0; l < kLearning.size(); ++l) {
+        const auto by_step = loss_by_step(log_us[l]);
+        steps[l] = best_step(by_step);
+        loss[l] = by_step[steps[l]];
+      }
+      best = static_cast<std::size_t>(std::min_element(loss.begin(), loss.end()) - loss.begin());
+      step = steps[best];
+    }
+    result.learning = kLearning[best];
     result.trees = step * kTreesPerStep;
-    for (const std::size_t row : all) result.predicted[row] = std::exp(log_us[row][step]);
+    for (const std::size_t row : all) result.predicted[row] = std::exp(log_us[best][row][step]);
     std::vector<double> error(series_.size());
     for (const std::size_t row : all) {
       error[row] = std::abs(result.predicted[row] / series_.us[row] - 1.0);
@@ -285,15 +302,35 @@ class Fitter {
     return result;
   }
 
-  // The fewest trees, in steps, that predict unseen shapes about as well as any number does; none
-  // where they gain less than a twentieth.
-  std::size_t best_step(const std::vector<std::array<double, kTreeSteps + 1>>& log_us) const {
+  [[nodiscard]] std::array<double, kTreeSteps + 1> predict_by_step(const Fitted<Form>& fitted,
+                                                                   const Residual& residual,
+                                                                   std::size_t row) const {
+    std::array<double, kTreeSteps + 1> log_us{};
+    double sum = std::log(predict(fitted, row));
+    const auto features = Form::features(machine_, fitted.choice, shapes_[row]);
+    for (std::size_t step = 0; step <= kTreeSteps; ++step) {
+      log_us[step] = sum;
+      for (std::size_t t = 0; t < kTreesPerStep; ++t) {
+        const std::size_t tree = step * kTreesPerStep + t;
+        if (tree < residual.trees().size()) sum += residual.trees()[tree](features);
+      }
+    }
+    return log_us;
+  }
+
+  [[nodiscard]] std::array<double, kTreeSteps + 1> loss_by_step(const LogByStep& log_us) const {
     std::array<double, kTreeSteps + 1> loss{};
     for (std::size_t row = 0; row < log_us.size(); ++row) {
       for (std::size_t step = 0; step <= kTreeSteps; ++step) {
         loss[step] += std::min(kOutlier, std::abs(log_us[row][step] - log_us_[row]));
       }
     }
+    return loss;
+  }
+
+  // The fewest trees, in steps, that predict unseen shapes about as well as any number does; none
+  // where they gain less than a twentieth.
+  static std::size_t best_step(const std::array<double, kTreeSteps + 1>& loss) {
     constexpr double kAsGood = 1.03;
     constexpr double kWorthIt = 0.95;
     const double least = *std::min_element(loss.begin(), loss.end());

@@ -71,6 +71,44 @@ std::vector<KernelFacts> load() {
   return facts;
 }
 
+// Layers of experts that were measured without a gate.
+struct WithoutGate {
+  std::vector<std::string> kernels;
+  double experts = 0;
+  double top_k = 0;
+  std::optional<double> intermediate;
+};
+
+void read_without_gate(const JsonNode& node, WithoutGate& out) {
+  JsonObject object(node);
+  if (const auto names = object.required("kernels")) {
+    for (const JsonNode& name : names->elements()) name.read(out.kernels.emplace_back());
+  }
+  object.required("experts", out.experts, at_least(1));
+  object.required("top_k", out.top_k, at_least(1));
+  double intermediate = 0.0;
+  if (object.optional("intermediate", intermediate, at_least(1))) out.intermediate = intermediate;
+  object.ignore("source");
+}
+
+std::vector<WithoutGate> load_without_gate() {
+  const JsonDocument document =
+      JsonDocument::read(data_root() / "hwmodels/data/kernels/experts_without_gate.json");
+  Diagnostics diagnostics;
+  const JsonContext context{.file = document.name(), .diagnostics = &diagnostics};
+  std::vector<WithoutGate> all;
+  {
+    JsonObject object(JsonNode(document.json(), context));
+    object.ignore("$schema");
+    object.ignore("comment");
+    if (const auto layers = object.required("layers")) {
+      for (const JsonNode& entry : layers->elements()) read_without_gate(entry, all.emplace_back());
+    }
+  }
+  diagnostics.throw_if_errors();
+  return all;
+}
+
 const std::vector<KernelFacts>& known_kernels() {
   static const std::vector<KernelFacts> kFacts = load();
   return kFacts;
@@ -103,6 +141,15 @@ Facts<DecodeAttentionForm::Choice> stated(const CurveKey& key,
     }
   }
   return result;
+}
+
+bool experts_have_gate(std::string_view kernel, double experts, double top_k, double intermediate) {
+  static const std::vector<WithoutGate> kWithout = load_without_gate();
+  return std::none_of(kWithout.begin(), kWithout.end(), [&](const WithoutGate& layer) {
+    return layer.experts == experts && layer.top_k == top_k &&
+           layer.intermediate.value_or(intermediate) == intermediate &&
+           std::find(layer.kernels.begin(), layer.kernels.end(), kernel) != layer.kernels.end();
+  });
 }
 
 void read_tile_rows(const JsonNode& node, std::array<double, 3>& out) {

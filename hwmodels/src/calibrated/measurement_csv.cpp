@@ -1,11 +1,14 @@
 #include "ridge/base/csv.hpp"
 #include "ridge/base/error.hpp"
 #include "ridge/base/nearest_name.hpp"
+#include "ridge/hwmodels/calibrated/kernel_facts.hpp"
 #include "ridge/hwmodels/calibrated/measurement.hpp"
 #include "routing_load.hpp"
 #include "series_builder.hpp"
 
 #include <algorithm>
+#include <array>
+#include <cctype>
 #include <charconv>
 #include <cmath>
 #include <functional>
@@ -203,8 +206,18 @@ void read_moe_layer(Row& row, SeriesBuilder& out) {
   const double top_k = row.positive("top_k");
   const double experts = row.positive("experts");
   const double ep = row.positive("ep");
-  const double intermediate = row.positive("intermediate") / row.positive("tp");
+  const double whole_intermediate = row.positive("intermediate");
+  const double intermediate = whole_intermediate / row.positive("tp");
   const double us = row.positive("latency_us");
+  const std::string kernel = kernel_of(row);
+  bool gated = true;
+  if (const std::string_view said = row.has("gated") ? row.text("gated") : ""; said.empty()) {
+    gated = experts_have_gate(kernel, experts, top_k, whole_intermediate);
+  } else if (said == "0" || said == "1") {
+    gated = said == "1";
+  } else {
+    row.problem("gated", fmt::format("expected 0 or 1, got \"{}\"", said));
+  }
   const std::optional<Routing> routing = routing_of(row.text("routing"));
   if (!routing) {
     row.problem("routing", fmt::format("expected balanced, uniform or power_law_<exponent>, got "
@@ -223,14 +236,14 @@ void read_moe_layer(Row& row, SeriesBuilder& out) {
                                      .routed_rows = tokens * top_k,
                                      .experts = std::floor(experts / ep),
                                      .active_experts = load->second.active_experts,
-                                     .n = 2.0 * intermediate,
+                                     .n = (gated ? 2.0 : 1.0) * intermediate,
                                      .k = hidden,
                                      .n2 = hidden,
                                      .k2 = intermediate,
                                      .input_bytes = bytes_of(format),
                                      .weight_bytes = weight_bytes_of(format),
                                      .profile = load->second.profile};
-  out.add({.family = Family::moe_layer, .format = format, .kernel = kernel_of(row)}, shape, us,
+  out.add({.family = Family::moe_layer, .format = format, .kernel = kernel}, shape, us,
           fmt::format("{}x{} {} of {}", hidden, row.text("intermediate"), top_k, experts),
           fmt::format("{} {} {}", row.text("tp"), ep, tokens), row.line());
 }
@@ -529,7 +542,7 @@ const std::vector<Kind>& kinds() {
       {"MoE layer",
        {"dtype", "tokens", "hidden", "intermediate", "top_k", "experts", "tp", "ep", "routing",
         "latency_us"},
-       {"kernel", "device"},
+       {"kernel", "gated", "device"},
        read_moe_layer},
       {"grouped GEMM",
        {"local_experts", "hidden", "intermediate", "tokens_per_expert", "gate_up_us", "down_us"},
@@ -623,12 +636,125 @@ const Kind& kind_of(const std::vector<std::string>& columns, const std::string& 
   throw UserError(message);
 }
 
+// A row of the tables that aiconfigurator and aisimulate collect, as one of the columns above:
+// renamed, milliseconds to microseconds, the kernel behind its framework, and of decode attention
+// the cache's length where they have what stood in it before and which step it is.
+class CollectorsRow {
+ public:
+  [[nodiscard]] static bool has(const std::vector<std::string>& columns) {
+    return holds(columns, "kernel_source") && holds(columns, "latency");
+  }
+
+  explicit CollectorsRow(std::vector<std::string> columns) : native_(std::move(columns)) {
+    constexpr std::array<std::pair<std::string_view, std::string_view>, 19> kNames = {
+        {{"device", "device"},
+         {"gemm_dtype", "dtype"},
+         {"m", "m"},
+         {"n", "n"},
+         {"k", "k"},
+         {"moe_dtype", "dtype"},
+         {"num_tokens", "tokens"},
+         {"hidden_size", "hidden"},
+         {"inter_size", "intermediate"},
+         {"topk", "top_k"},
+         {"num_experts", "experts"},
+         {"moe_tp_size", "tp"},
+         {"moe_ep_size", "ep"},
+         {"distribution", "routing"},
+         {"batch_size", "batch"},
+         {"num_heads", "heads"},
+         {"num_key_value_heads", "kv_heads"},
+         {"head_dim", "head_dim"},
+         {"kv_cache_dtype", "kv_dtype"}}};
+    // Read below, or of no effect on what one launch takes.
+    constexpr std::array<std::string_view, 12> kOther = {
+        "framework", "version",     "op_name",    "kernel_source", "latency", "isl",
+        "step",      "window_size", "beam_width", "attn_dtype",    "power",   "power_limit"};
+    for (std::size_t i = 0; i < native_.size(); ++i) {
+      const std::string& native = native_[i];
+      if (std::find(kOther.begin(), kOther.end(), native) != kOther.end()) continue;
+      const auto known = std::find_if(kNames.begin(), kNames.end(),
+                                      [&](const auto& names) { return names.first == native; });
+      taken_.push_back(i);
+      columns_.emplace_back(known == kNames.end() ? std::string_view(native) : known->second);
+    }
+    columns_.emplace_back("kernel");
+    columns_.emplace_back("latency_us");
+    if (holds(native_, "isl") && holds(native_, "step")) columns_.emplace_back("kv_len");
+  }
+
+  [[nodiscard]] const std::vector<std::string>& columns() const { return columns_; }
+
+  // What the row is of, if that is no decode operator: empty if it is one.
+  template <typename Cells>
+  [[nodiscard]] std::string aside(const Cells& cells) const {
+    if (holds(native_, "op_name") && cells[at("op_name")].starts_with("context")) {
+      return std::string(cells[at("op_name")]);
+    }
+    if (holds(native_, "window_size") && cells[at("window_size")] != "0") {
+      return "attention over a window";
+    }
+    return {};
+  }
+
+  // The cells by columns(); they last until the next call.
+  template <typename Cells>
+  const std::vector<std::string_view>& translate(const Cells& cells) {
+    kernel_ = cells[at("kernel_source")];
+    if (holds(native_, "framework")) {
+      std::string framework(cells[at("framework")]);
+      for (char& c : framework) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+      kernel_ = framework + ':' + kernel_;
+    }
+    // What is no number is left as it stands, for the reader to complain of.
+    const auto number = [](std::string_view cell) -> std::optional<double> {
+      double value = 0.0;
+      const auto [end, error] = std::from_chars(cell.data(), cell.data() + cell.size(), value);
+      if (error != std::errc{} || end != cell.data() + cell.size()) return std::nullopt;
+      return value;
+    };
+    const std::string_view ms = cells[at("latency")];
+    const auto latency = number(ms);
+    latency_us_ = latency ? fmt::format("{}", 1e3 * *latency) : std::string(ms);
+    cells_.clear();
+    for (const std::size_t i : taken_) cells_.push_back(cells[i]);
+    cells_.push_back(kernel_);
+    cells_.push_back(latency_us_);
+    if (columns_.back() == "kv_len") {
+      const std::string_view before = cells[at("isl")];
+      const std::string_view step = cells[at("step")];
+      const auto tokens = number(before);
+      const auto steps = number(step);
+      kv_len_ = tokens && steps ? fmt::format("{}", *tokens + *steps)
+                                : std::string(tokens ? step : before);
+      cells_.push_back(kv_len_);
+    }
+    return cells_;
+  }
+
+ private:
+  [[nodiscard]] std::size_t at(std::string_view name) const {
+    return static_cast<std::size_t>(std::find(native_.begin(), native_.end(), name) -
+                                    native_.begin());
+  }
+
+  std::vector<std::string> native_;
+  std::vector<std::string> columns_;
+  std::vector<std::size_t> taken_;
+  std::vector<std::string_view> cells_;
+  std::string kernel_;
+  std::string latency_us_;
+  std::string kv_len_;
+};
+
 }  // namespace
 
 void read_measurement_csv(std::string_view text, const std::string& name, MeasurementSet& into) {
   SeriesBuilder out(into, name);
   Diagnostics diagnostics;
   std::vector<std::string> columns;
+  std::optional<CollectorsRow> collectors;
+  std::size_t width = 0;
   const Kind* kind = nullptr;
   Row row(name, columns, diagnostics);
   std::size_t measurements = 0;
@@ -638,17 +764,27 @@ void read_measurement_csv(std::string_view text, const std::string& name, Measur
     const auto line = static_cast<std::uint32_t>(reader.line());
     if (kind == nullptr) {
       columns.assign(cells.begin(), cells.end());
+      width = columns.size();
+      if (CollectorsRow::has(columns)) columns = collectors.emplace(columns).columns();
       kind = &kind_of(columns, name);
       continue;
     }
-    if (cells.size() != columns.size()) {
-      throw UserError(fmt::format("{}: line {}: {} cells under {} columns", name, line,
-                                  cells.size(), columns.size()));
+    if (cells.size() != width) {
+      throw UserError(
+          fmt::format("{}: line {}: {} cells under {} columns", name, line, cells.size(), width));
     }
-    row.assign(line, {cells.begin(), cells.end()});
+    ++measurements;
+    if (collectors) {
+      if (const std::string other = collectors->aside(cells); !other.empty()) {
+        out.set_aside(other);
+        continue;
+      }
+      row.assign(line, collectors->translate(cells));
+    } else {
+      row.assign(line, {cells.begin(), cells.end()});
+    }
     if (row.has("device")) out.device(std::string(row.text("device")), line);
     kind->read(row, out);
-    ++measurements;
   }
   if (kind == nullptr) throw UserError(fmt::format("{}: the file is empty", name));
 
