@@ -15,20 +15,10 @@ namespace {
 
 using des::SimTime;
 
-// What may follow a task by how much: its own time, or a part of a message's.
-enum class Aspect : std::uint8_t {
-  service,  // of a task on a resource
-  sending,
-  receiving,
-  until_received,  // from its beginning to the end of its reception, never waiting
-  in_flight,       // from its beginning to its last byte
-};
-constexpr std::size_t kAspects = 5;
-
 // A rotation, by what follows what.
 struct Turns {
   std::vector<Follows> follows;
-  Rounds rounds;
+  Rounds rounds;  // whose edges without a time name the one after the last
 };
 
 bool uniform(const Noise& noise) {
@@ -77,20 +67,11 @@ struct CyclicSteps::Impl {
         draws(std::move(all)),
         drawn(draws.size()),
         micro_batches(static_cast<std::size_t>(input.deployment.micro_batches)),
-        servers(graph, input.deployment) {
-    for (const Task& task : graph.tasks()) {
-      number_of_message.push_back(messages);
-      messages += task.on_resource ? 0 : 1;
-    }
+        servers(graph, input.deployment),
+        events(graph, static_cast<std::uint32_t>(micro_batches)) {
     if (input.deployment.pools.size() > 1) {
       fabric.emplace(input.deployment, input.network_model, input.noise.slow_links);
     }
-  }
-
-  // Indices into ReplicaTimes.
-  [[nodiscard]] std::uint32_t time_of(std::size_t lane, WorkId work, Aspect aspect) const {
-    return static_cast<std::uint32_t>((lane * graph.works().size() + work) * kAspects +
-                                      static_cast<std::size_t>(aspect));
   }
 
   std::vector<ReplicaTimes> times(std::size_t draw, std::int64_t requests, std::int64_t context,
@@ -112,28 +93,12 @@ struct CyclicSteps::Impl {
     const std::vector<GroupBatch> batch(
         static_cast<std::size_t>(input.deployment.groups()),
         GroupBatch{.requests = requests, .cached_tokens = requests * context});
-    const auto works = graph.works();
     std::vector<ReplicaTimes> out(static_cast<std::size_t>(input.deployment.replicas));
     for (ReplicaTimes& replica : out) {
-      replica.picoseconds.assign(asked * works.size() * kAspects, 0.0);
+      replica.picoseconds.assign(asked * graph.works().size() * kAspects, 0.0);
       for (std::size_t lane = 0; lane < asked; ++lane) {
         it->timer->time(batch, scratch);
-        for (WorkId w = 0; w < works.size(); ++w) {
-          const auto put = [&](Aspect aspect, SimTime time) {
-            replica.picoseconds[time_of(lane, w, aspect)] = static_cast<double>(time.picoseconds());
-          };
-          const auto* message = std::get_if<Message>(&works[w]);
-          if (message == nullptr) {
-            put(Aspect::service, scratch.slowest[w]);
-            continue;
-          }
-          const auto parts =
-              fabric->times({0, message->from}, {0, message->to}, scratch.payload_bytes[w]);
-          put(Aspect::sending, parts.sending);
-          put(Aspect::receiving, parts.receiving);
-          put(Aspect::until_received, parts.until_first_byte + parts.receiving);
-          put(Aspect::in_flight, parts.until_first_byte + parts.in_flight);
-        }
+        put_times(graph, fabric ? &*fabric : nullptr, lane, scratch, replica.picoseconds);
       }
     }
     return out;
@@ -144,7 +109,7 @@ struct CyclicSteps::Impl {
                        .senders = std::vector<double>(servers.instances, 0.0),
                        .receivers = std::vector<double>(servers.instances, 0.0)};
     const auto seconds = [&](WorkId work, Aspect aspect) {
-      return 1e-12 * times.picoseconds[time_of(lane, work, aspect)];
+      return 1e-12 * times.picoseconds[time_index(graph, lane, work, aspect)];
     };
     std::vector<double> start(graph.tasks().size(), 0.0);
     for (TaskId t = 0; t < graph.tasks().size(); ++t) {
@@ -189,71 +154,23 @@ struct CyclicSteps::Impl {
     return Seconds{std::max(floor, *std::max_element(busy.begin(), busy.end()))};
   }
 
-  // What cycle_time() in rotation.cpp has, by what takes the time in place of how long.
-  [[nodiscard]] std::vector<Follows> precedences(const Rotation& rotation) const {
-    const auto tasks = graph.tasks();
-    std::vector<Follows> edges;
-    const auto begins = [&](std::size_t lane, TaskId t) { return lane * tasks.size() + t; };
-    const auto taken = [&](std::size_t lane, TaskId t) {
-      return micro_batches * tasks.size() + lane * messages + number_of_message[t];
-    };
-    const auto edge = [&](std::size_t from, std::size_t to, std::uint32_t time,
-                          std::int32_t steps) {
-      edges.push_back(
-          {static_cast<std::uint32_t>(from), static_cast<std::uint32_t>(to), time, steps});
-    };
-    for (std::size_t lane = 0; lane < micro_batches; ++lane) {
-      for (TaskId t = 0; t < tasks.size(); ++t) {
-        const auto after = [&](std::size_t event, std::uint32_t time) {
-          for (const TaskId next : graph.successors(t)) edge(event, begins(lane, next), time, 0);
-          if (!graph.successors(t).empty()) return;
-          for (const TaskId root : graph.roots()) edge(event, begins(lane, root), time, 1);
-        };
-        const WorkId work = tasks[t].work;
-        if (tasks[t].on_resource) {
-          after(begins(lane, t), time_of(lane, work, Aspect::service));
-          continue;
-        }
-        edge(begins(lane, t), taken(lane, t), time_of(lane, work, Aspect::until_received), 0);
-        after(begins(lane, t), time_of(lane, work, Aspect::in_flight));
-        after(taken(lane, t), kNoTime);
-      }
-    }
-    for (std::size_t s = 0; s < servers.count(); ++s) {
-      const auto cycle = rotation.cycle(s);
-      for (std::size_t i = 0; i < cycle.size(); ++i) {
-        const Rotation::Turn& turn = cycle[i];
-        const bool last = i + 1 == cycle.size();
-        const Rotation::Turn& next = cycle[last ? 0 : i + 1];
-        const std::int32_t steps = next.step + (last ? 1 : 0) - turn.step;
-        const WorkId work = tasks[turn.task].work;
-        if (tasks[turn.task].on_resource) {
-          edge(begins(turn.micro_batch, turn.task), begins(next.micro_batch, next.task),
-               time_of(turn.micro_batch, work, Aspect::service), steps);
-        } else if (s < servers.resources + servers.instances) {
-          edge(begins(turn.micro_batch, turn.task), begins(next.micro_batch, next.task),
-               time_of(turn.micro_batch, work, Aspect::sending), steps);
-        } else {
-          edge(taken(turn.micro_batch, turn.task), taken(next.micro_batch, next.task),
-               time_of(next.micro_batch, tasks[next.task].work, Aspect::receiving), steps);
-        }
-      }
-    }
-    return edges;
-  }
-
-  // In the order in which best_rotation() tries them.
-  void order_rotations() {
-    if (!rotations.empty()) return;
+  // The n-th to choose from, in the order in which best_rotation() tries them; null for none.
+  // Mostly one of the first is as fast as any can be, so that the others are never needed.
+  const Turns* rotation(std::size_t n) {
     const auto lanes = static_cast<std::uint32_t>(micro_batches);
-    for (const auto& choice : Rotation::choices(graph, input.deployment, lanes)) {
-      auto follows = precedences(Rotation(graph, input.deployment, lanes, choice));
-      auto rounds = in_rounds(events(), follows);
+    if (choices.empty()) choices = Rotation::choices(graph, input.deployment, lanes);
+    while (rotations.size() <= n) {
+      if (next_choice == choices.size()) return nullptr;
+      const Rotation one(graph, input.deployment, lanes, choices[next_choice++]);
+      if (!rotations.empty() && !one.runs()) continue;
+      auto follows = precedences(graph, events, lanes, one);
+      auto rounds = in_rounds(events.count(), follows);
+      const auto no_time =
+          static_cast<std::uint32_t>(micro_batches * graph.works().size() * kAspects);
+      for (Rounds::Edge& edge : rounds.edges) edge.time = std::min(edge.time, no_time);
       rotations.push_back({std::move(follows), std::move(rounds)});
     }
-  }
-  [[nodiscard]] std::size_t events() const {
-    return micro_batches * (graph.tasks().size() + messages);
+    return &rotations[n];
   }
 
   // How far the rounds of some columns have grown: least and most of all events over `periods`
@@ -271,19 +188,19 @@ struct CyclicSteps::Impl {
   // both meet once the system has found its period. A set of replicas is given up where its first
   // cannot be shorter than `enough` of the set, in picoseconds; its ratios are then infinite.
   [[nodiscard]] std::vector<double> cycle_ratios(const Turns& turns,
-                                                 std::span<const ReplicaTimes> all,
+                                                 std::span<const ReplicaTimes* const> all,
                                                  std::span<const double> enough) const {
     const Rounds& rounds = turns.rounds;
     const std::size_t columns = all.size();
     // Rows by kind of time, columns beside each other; the last row is no time.
-    const std::size_t kinds = all[0].picoseconds.size();
+    const std::size_t kinds = all[0]->picoseconds.size();
     std::vector<double> times((kinds + 1) * columns, 0.0);
     for (std::size_t i = 0; i < kinds; ++i) {
-      for (std::size_t c = 0; c < columns; ++c) times[i * columns + c] = all[c].picoseconds[i];
+      for (std::size_t c = 0; c < columns; ++c) times[i * columns + c] = all[c]->picoseconds[i];
     }
     const auto longest_period = static_cast<std::uint32_t>(std::max<std::size_t>(micro_batches, 2));
     const std::uint32_t kept = rounds.reach + longest_period + 1;
-    std::vector<std::vector<double>> x(kept, std::vector<double>(events() * columns, 0.0));
+    std::vector<std::vector<double>> x(kept, std::vector<double>(events.count() * columns, 0.0));
     Growth growth{.low = std::vector<double>(columns, 0.0),
                   .high = std::vector<double>(columns, kInfinity)};
     const auto replicas = static_cast<std::size_t>(input.deployment.replicas);
@@ -303,7 +220,7 @@ struct CyclicSteps::Impl {
         for (std::uint32_t r = 0; r < rounds.reach; ++r) {
           const double* after = x[(k + kept - r) % kept].data();
           const double* before = x[(k + 2 * kept - r - p) % kept].data();
-          for (std::size_t v = 0; v < events(); ++v, after += columns, before += columns) {
+          for (std::size_t v = 0; v < events.count(); ++v, after += columns, before += columns) {
             for (std::size_t c = 0; c < columns; ++c) {
               const double grown = after[c] - before[c];
               least[c] = grown < least[c] ? grown : least[c];
@@ -325,7 +242,7 @@ struct CyclicSteps::Impl {
     std::vector<double> out(columns, kInfinity);
     for (std::size_t c = 0; c < columns; ++c) {
       if (given_up(c)) continue;
-      out[c] = growth.settled(c) ? growth.high[c] : ratio_by_cycles(turns, all[c]);
+      out[c] = growth.settled(c) ? growth.high[c] : ratio_by_cycles(turns, *all[c]);
     }
     return out;
   }
@@ -334,19 +251,28 @@ struct CyclicSteps::Impl {
   static void turn(const Rounds& rounds, const std::vector<double>& times, std::size_t columns,
                    std::vector<std::vector<double>>& x, std::uint32_t k) {
     const std::size_t kept = x.size();
-    const std::size_t no_time = times.size() / columns - 1;
+    std::vector<const double*> before;  // by rounds back
+    for (std::uint32_t back = 0; back <= rounds.reach; ++back) {
+      before.push_back(x[(k + kept - back) % kept].data());
+    }
     double* const now = x[k % kept].data();
     for (std::size_t i = 0; i < rounds.order.size(); ++i) {
-      double* const to = now + rounds.order[i] * columns;
-      for (std::uint32_t e = rounds.first[i]; e < rounds.first[i + 1]; ++e) {
-        const Rounds::Edge& edge = rounds.edges[e];
-        const double* const from = x[(k + kept - edge.back) % kept].data() + edge.from * columns;
-        const double* const time =
-            times.data() + std::min<std::size_t>(edge.time, no_time) * columns;
-        if (e == rounds.first[i]) {
-          for (std::size_t c = 0; c < columns; ++c) to[c] = from[c] + time[c];
-          continue;
+      const std::span edges(rounds.edges.data() + rounds.first[i],
+                            rounds.edges.data() + rounds.first[i + 1]);
+      if (columns == 1) {
+        double latest = 0.0;
+        for (const Rounds::Edge& edge : edges) {
+          const double at = before[edge.back][edge.from] + times[edge.time];
+          latest = latest > at ? latest : at;
         }
+        now[rounds.order[i]] = latest;
+        continue;
+      }
+      double* const to = now + rounds.order[i] * columns;
+      std::fill_n(to, columns, 0.0);
+      for (const Rounds::Edge& edge : edges) {
+        const double* const from = before[edge.back] + edge.from * columns;
+        const double* const time = times.data() + edge.time * columns;
         for (std::size_t c = 0; c < columns; ++c) {
           const double at = from[c] + time[c];
           to[c] = to[c] > at ? to[c] : at;
@@ -357,31 +283,37 @@ struct CyclicSteps::Impl {
 
   // Where rounds take too long to settle: two cycles are nearly as slow as each other.
   [[nodiscard]] double ratio_by_cycles(const Turns& turns, const ReplicaTimes& times) const {
-    std::vector<Precedence> edges;
-    edges.reserve(turns.follows.size());
-    for (const Follows& f : turns.follows) {
-      edges.push_back({.from = f.from,
-                       .to = f.to,
-                       .time = f.time == kNoTime ? 0.0 : times.picoseconds[f.time],
-                       .steps = static_cast<double>(f.steps)});
-    }
-    return maximum_cycle_ratio(events(), edges);
+    return maximum_cycle_ratio(events.count(), timed(turns.follows, times.picoseconds));
   }
 
-  std::vector<Seconds> step_times(std::span<const ReplicaTimes> all) {
-    order_rotations();
+  std::vector<Seconds> step_times(std::span<const ReplicaTimes> all, Seconds limit) {
     const auto replicas = static_cast<std::size_t>(input.deployment.replicas);
     RIDGE_INVARIANT(all.size() % replicas == 0, "times of all replicas of a deployment");
+    const double too_long = (1.0 + kTolerance) * limit.value() * 1e12;
     std::vector<double> best(all.size(), kInfinity);
-    std::vector<double> enough(all.size() / replicas);
-    for (const Turns& turns : rotations) {
-      for (std::size_t set = 0; set < enough.size(); ++set) enough[set] = best[set * replicas];
-      const std::vector<double> ratios = cycle_ratios(turns, all, enough);
-      for (std::size_t first = 0; first < all.size(); first += replicas) {
-        if (ratios[first] >= best[first]) continue;
-        std::copy_n(ratios.begin() + static_cast<std::ptrdiff_t>(first), replicas,
-                    best.begin() + static_cast<std::ptrdiff_t>(first));
+    std::vector<std::size_t> open;  // sets whose first may become faster, each by its first
+    std::vector<double> least;      // what that is then, in picoseconds
+    for (std::size_t first = 0; first < all.size(); first += replicas) {
+      open.push_back(first);
+      least.push_back((1.0 + kTolerance) * floor(all[first]).value() * 1e12);
+    }
+    for (std::size_t n = 0; !open.empty(); ++n) {
+      const Turns* turns = rotation(n);
+      if (turns == nullptr) break;
+      std::vector<const ReplicaTimes*> columns;
+      std::vector<double> enough;
+      for (const std::size_t first : open) {
+        for (std::size_t r = first; r < first + replicas; ++r) columns.push_back(&all[r]);
+        enough.push_back(std::min(best[first], too_long));
       }
+      const std::vector<double> ratios = cycle_ratios(*turns, columns, enough);
+      for (std::size_t set = 0; set < open.size(); ++set) {
+        if (ratios[set * replicas] >= enough[set]) continue;
+        std::copy_n(ratios.begin() + static_cast<std::ptrdiff_t>(set * replicas), replicas,
+                    best.begin() + static_cast<std::ptrdiff_t>(open[set]));
+      }
+      std::erase_if(open,
+                    [&](std::size_t first) { return best[first] <= least[first / replicas]; });
     }
     std::vector<Seconds> out;
     for (const double picoseconds : best) out.emplace_back(picoseconds * 1e-12);
@@ -400,9 +332,10 @@ struct CyclicSteps::Impl {
   std::vector<std::unique_ptr<Drawn>> drawn;
   std::size_t micro_batches;
   RotationServers servers;
-  std::size_t messages = 0;                    // tasks that are
-  std::vector<std::size_t> number_of_message;  // per task that is one
-  std::vector<Turns> rotations;
+  Events events;
+  std::vector<Rotation::Choice> choices;
+  std::size_t next_choice = 0;
+  std::vector<Turns> rotations;  // of the first choices that run
   StepTimes scratch;
 };
 
@@ -421,8 +354,8 @@ MicroBatchWork CyclicSteps::work(const ReplicaTimes& times, std::size_t micro_ba
 Seconds CyclicSteps::floor(const ReplicaTimes& times) const {
   return impl_->floor(times);
 }
-std::vector<Seconds> CyclicSteps::step_times(std::span<const ReplicaTimes> all) {
-  return impl_->step_times(all);
+std::vector<Seconds> CyclicSteps::step_times(std::span<const ReplicaTimes> all, Seconds limit) {
+  return impl_->step_times(all, limit);
 }
 const StepGraph& CyclicSteps::graph() const {
   return impl_->graph;

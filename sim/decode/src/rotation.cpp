@@ -219,11 +219,7 @@ std::vector<Rotation::Choice> Rotation::choices(const StepGraph& graph,
         if (apart > 1 && (micro_batches == 1 || behind + 1 > layers)) continue;
         for (const bool closes : {false, true}) {
           if (closes && k + l == 0) continue;
-          const Choice choice{.kernel_lags = k, .link_lags = l, .apart = apart, .closes = closes};
-          const bool first = out.empty();
-          if (first || Rotation(graph, deployment, micro_batches, choice).runs()) {
-            out.push_back(choice);
-          }
+          out.push_back({.kernel_lags = k, .link_lags = l, .apart = apart, .closes = closes});
         }
       }
     }
@@ -429,47 +425,59 @@ double maximum_cycle_ratio(std::size_t events, std::span<const Precedence> edges
   return ratio_of_ordered(events, in_order(events, edges));
 }
 
-namespace {
-
-std::size_t events_of(const StepGraph& graph, std::span<const Lane> lanes) {
-  return 2 * lanes.size() * graph.tasks().size();
+void put_times(const StepGraph& graph, Fabric* fabric, std::size_t micro_batch,
+               const StepTimes& times, std::vector<double>& picoseconds) {
+  const auto works = graph.works();
+  for (WorkId w = 0; w < works.size(); ++w) {
+    const auto put = [&](Aspect aspect, SimTime time) {
+      picoseconds[time_index(graph, micro_batch, w, aspect)] =
+          static_cast<double>(time.picoseconds());
+    };
+    const auto* message = std::get_if<Message>(&works[w]);
+    if (message == nullptr) {
+      put(Aspect::service, times.slowest[w]);
+      continue;
+    }
+    const auto parts = fabric->times({0, message->from}, {0, message->to}, times.payload_bytes[w]);
+    put(Aspect::sending, parts.sending);
+    put(Aspect::receiving, parts.receiving);
+    put(Aspect::until_received, parts.until_first_byte + parts.receiving);
+    put(Aspect::in_flight, parts.until_first_byte + parts.in_flight);
+  }
 }
 
-std::vector<Precedence> precedences(const StepGraph& graph, Fabric* fabric,
-                                    std::span<const Lane> lanes, const Rotation& rotation) {
+Events::Events(const StepGraph& graph, std::uint32_t micro_batches)
+    : micro_batches_(micro_batches), tasks_(graph.tasks().size()) {
+  for (const Task& task : graph.tasks()) {
+    number_of_message_.push_back(messages_);
+    messages_ += task.on_resource ? 0 : 1;
+  }
+}
+
+std::vector<Follows> precedences(const StepGraph& graph, const Events& events,
+                                 std::uint32_t micro_batches, const Rotation& rotation) {
   const auto tasks = graph.tasks();
-  // Two events for each task of each micro-batch: it begins; and, of a message, its receiver has
-  // taken it in.
-  const auto begins = [&](std::uint32_t m, TaskId t) { return 2 * (m * tasks.size() + t); };
-  const auto taken = [&](std::uint32_t m, TaskId t) { return begins(m, t) + 1; };
-  std::vector<Precedence> edges;
-  const auto edge = [&](std::size_t from, std::size_t to, SimTime time, std::int32_t steps) {
+  std::vector<Follows> edges;
+  const auto edge = [&](std::size_t from, std::size_t to, std::uint32_t time, std::int32_t steps) {
     edges.push_back(
-        {from, to, static_cast<double>(time.picoseconds()), static_cast<double>(steps)});
+        {static_cast<std::uint32_t>(from), static_cast<std::uint32_t>(to), time, steps});
   };
-  const auto message_time = [&](std::uint32_t m, TaskId t) {
-    const WorkId work = tasks[t].work;
-    const auto& message = std::get<Message>(graph.works()[work]);
-    return fabric->times({0, message.from}, {0, message.to}, lanes[m].times.payload_bytes[work]);
-  };
-  for (std::uint32_t m = 0; m < lanes.size(); ++m) {
-    const StepTimes& times = lanes[m].times;
+  for (std::uint32_t m = 0; m < micro_batches; ++m) {
     for (TaskId t = 0; t < tasks.size(); ++t) {
-      const auto after = [&](std::size_t event, SimTime time) {
-        for (const TaskId next : graph.successors(t)) edge(event, begins(m, next), time, 0);
+      const auto after = [&](std::size_t event, std::uint32_t time) {
+        for (const TaskId next : graph.successors(t)) edge(event, events.begins(m, next), time, 0);
         if (!graph.successors(t).empty()) return;
-        for (const TaskId root : graph.roots()) edge(event, begins(m, root), time, 1);
+        for (const TaskId root : graph.roots()) edge(event, events.begins(m, root), time, 1);
       };
+      const WorkId work = tasks[t].work;
       if (tasks[t].on_resource) {
-        after(begins(m, t), times.slowest[tasks[t].work]);
-        // No event: one that follows at once, so that every event has one after it.
-        edge(taken(m, t), begins(m, t), SimTime(), 1);
+        after(events.begins(m, t), time_index(graph, m, work, Aspect::service));
         continue;
       }
-      const auto time = message_time(m, t);
-      edge(begins(m, t), taken(m, t), time.until_first_byte + time.receiving, 0);
-      after(begins(m, t), time.until_first_byte + time.in_flight);
-      after(taken(m, t), SimTime());
+      edge(events.begins(m, t), events.taken(m, t),
+           time_index(graph, m, work, Aspect::until_received), 0);
+      after(events.begins(m, t), time_index(graph, m, work, Aspect::in_flight));
+      after(events.taken(m, t), kNoTime);
     }
   }
   const RotationServers& servers = rotation.servers();
@@ -480,31 +488,50 @@ std::vector<Precedence> precedences(const StepGraph& graph, Fabric* fabric,
       const bool last = i + 1 == cycle.size();
       const Rotation::Turn& next = cycle[last ? 0 : i + 1];
       const std::int32_t steps = next.step + (last ? 1 : 0) - turn.step;
-      const StepTimes& times = lanes[turn.micro_batch].times;
-      const Task& task = tasks[turn.task];
-      if (task.on_resource) {
-        edge(begins(turn.micro_batch, turn.task), begins(next.micro_batch, next.task),
-             times.slowest[task.work], steps);
-        continue;
-      }
-      if (s < servers.resources + servers.instances) {
-        edge(begins(turn.micro_batch, turn.task), begins(next.micro_batch, next.task),
-             message_time(turn.micro_batch, turn.task).sending, steps);
+      const WorkId work = tasks[turn.task].work;
+      if (tasks[turn.task].on_resource) {
+        edge(events.begins(turn.micro_batch, turn.task), events.begins(next.micro_batch, next.task),
+             time_index(graph, turn.micro_batch, work, Aspect::service), steps);
+      } else if (s < servers.resources + servers.instances) {
+        edge(events.begins(turn.micro_batch, turn.task), events.begins(next.micro_batch, next.task),
+             time_index(graph, turn.micro_batch, work, Aspect::sending), steps);
       } else {
-        edge(taken(turn.micro_batch, turn.task), taken(next.micro_batch, next.task),
-             message_time(next.micro_batch, next.task).receiving, steps);
+        edge(events.taken(turn.micro_batch, turn.task), events.taken(next.micro_batch, next.task),
+             time_index(graph, next.micro_batch, tasks[next.task].work, Aspect::receiving), steps);
       }
     }
   }
   return edges;
 }
 
-}  // namespace
+std::vector<Precedence> timed(std::span<const Follows> follows,
+                              std::span<const double> picoseconds) {
+  std::vector<Precedence> edges;
+  edges.reserve(follows.size());
+  for (const Follows& f : follows) {
+    edges.push_back({.from = f.from,
+                     .to = f.to,
+                     .time = f.time == kNoTime ? 0.0 : picoseconds[f.time],
+                     .steps = static_cast<double>(f.steps)});
+  }
+  return edges;
+}
+
+// Of the micro-batches of one replica.
+static std::vector<double> times_of(const StepGraph& graph, Fabric* fabric,
+                                    std::span<const Lane> lanes) {
+  std::vector<double> out(lanes.size() * graph.works().size() * kAspects, 0.0);
+  for (std::size_t m = 0; m < lanes.size(); ++m) put_times(graph, fabric, m, lanes[m].times, out);
+  return out;
+}
 
 Seconds cycle_time(const StepGraph& graph, Fabric* fabric, std::span<const Lane> lanes,
                    const Rotation& rotation) {
-  const auto edges = precedences(graph, fabric, lanes, rotation);
-  return Seconds{maximum_cycle_ratio(events_of(graph, lanes), edges) * 1e-12};
+  const auto micro_batches = static_cast<std::uint32_t>(lanes.size());
+  const Events events(graph, micro_batches);
+  const auto edges =
+      timed(precedences(graph, events, micro_batches, rotation), times_of(graph, fabric, lanes));
+  return Seconds{maximum_cycle_ratio(events.count(), edges) * 1e-12};
 }
 
 Rotation best_rotation(const StepGraph& graph, const Deployment& d, Fabric* fabric,
@@ -512,19 +539,21 @@ Rotation best_rotation(const StepGraph& graph, const Deployment& d, Fabric* fabr
   const auto micro_batches = static_cast<std::uint32_t>(lanes.size());
   const auto choices = Rotation::choices(graph, d, micro_batches);
   Rotation::Choice best = choices.front();
-  const std::size_t events = events_of(graph, lanes);
+  const Events events(graph, micro_batches);
+  const auto times = times_of(graph, fabric, lanes);
   constexpr double kNever = std::numeric_limits<double>::infinity();
   double shortest = kNever;
-  for (const Rotation::Choice& choice : choices) {
-    if (choices.size() == 1) break;
-    const Rotation rotation(graph, d, micro_batches, choice);
-    const auto edges = in_order(events, precedences(graph, fabric, lanes, rotation));
+  for (std::size_t i = 0; i < choices.size() && choices.size() > 1; ++i) {
+    const Rotation rotation(graph, d, micro_batches, choices[i]);
+    if (i > 0 && !rotation.runs()) continue;
+    const auto follows = precedences(graph, events, micro_batches, rotation);
+    const auto edges = in_order(events.count(), timed(follows, times));
     constexpr double kBetter = 1.0 - 1e-9;
-    if (shortest < kNever && longer_cycle(events, edges, kBetter * shortest)) continue;
-    const double time = ratio_of_ordered(events, edges);
+    if (shortest < kNever && longer_cycle(events.count(), edges, kBetter * shortest)) continue;
+    const double time = ratio_of_ordered(events.count(), edges);
     if (time >= shortest) continue;
     shortest = time;
-    best = choice;
+    best = choices[i];
   }
   return Rotation(graph, d, micro_batches, best);
 }

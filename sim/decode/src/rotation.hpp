@@ -12,6 +12,8 @@
 
 namespace ridge::decode {
 
+class Fabric;
+
 // Resources, then what instances send, then what they receive, instances numbered through the
 // pools.
 struct RotationServers {
@@ -26,8 +28,6 @@ struct RotationServers {
   std::size_t instances = 0;
   std::vector<std::size_t> first_instance;  // per pool
 };
-
-class Fabric;
 
 class Rotation {
  public:
@@ -48,8 +48,8 @@ class Rotation {
     std::uint32_t apart = 1;
     bool closes = false;  // nothing lags in the last layer
   };
-  // Those that run. They are the same however long anything takes, so that nothing that becomes
-  // faster makes the best of them slower.
+  // Those to choose from, of which all but the first may not run. They are the same however long
+  // anything takes, so that nothing that becomes faster makes the best of them slower.
   [[nodiscard]] static std::vector<Choice> choices(const StepGraph& graph,
                                                    const Deployment& deployment,
                                                    std::uint32_t micro_batches);
@@ -94,6 +94,60 @@ class Rotation {
   bool links_lag_ = false;
 };
 
+// What may follow a task by how much: its own time, or a part of a message's.
+enum class Aspect : std::uint8_t {
+  service,  // of a task on a resource
+  sending,
+  receiving,
+  until_received,  // from its beginning to the end of its reception, never waiting
+  in_flight,       // from its beginning to its last byte
+};
+inline constexpr std::size_t kAspects = 5;
+
+// Where a time of a replica's step stands in a list of all.
+[[nodiscard]] inline std::uint32_t time_index(const StepGraph& graph, std::size_t micro_batch,
+                                              WorkId work, Aspect aspect) {
+  return static_cast<std::uint32_t>((micro_batch * graph.works().size() + work) * kAspects +
+                                    static_cast<std::size_t>(aspect));
+}
+// Puts those of one micro-batch there, in picoseconds. `fabric`: where there are messages.
+void put_times(const StepGraph& graph, Fabric* fabric, std::size_t micro_batch,
+               const StepTimes& times, std::vector<double>& picoseconds);
+
+// What happens in a step under a rotation: each task of each micro-batch begins, and of a message,
+// its receiver has taken it in.
+class Events {
+ public:
+  Events(const StepGraph& graph, std::uint32_t micro_batches);
+  [[nodiscard]] std::size_t count() const { return micro_batches_ * (tasks_ + messages_); }
+  [[nodiscard]] std::size_t begins(std::size_t micro_batch, TaskId task) const {
+    return micro_batch * tasks_ + task;
+  }
+  [[nodiscard]] std::size_t taken(std::size_t micro_batch, TaskId message) const {
+    return micro_batches_ * tasks_ + micro_batch * messages_ + number_of_message_[message];
+  }
+
+ private:
+  std::size_t micro_batches_;
+  std::size_t tasks_;
+  std::size_t messages_ = 0;
+  std::vector<std::size_t> number_of_message_;  // per task that is one
+};
+
+inline constexpr std::uint32_t kNoTime = 0xffffffff;
+
+// `to` is at least `time` (its index) later than `from` was `steps` steps before.
+struct Follows {
+  std::uint32_t from = 0;
+  std::uint32_t to = 0;
+  std::uint32_t time = kNoTime;
+  std::int32_t steps = 0;
+};
+// All that a step under a rotation keeps to.
+[[nodiscard]] std::vector<Follows> precedences(const StepGraph& graph, const Events& events,
+                                               std::uint32_t micro_batches,
+                                               const Rotation& rotation);
+
 // `to` is at least `time` later than `from` of `steps` steps before.
 struct Precedence {
   std::size_t from = 0;
@@ -101,18 +155,11 @@ struct Precedence {
   double time = 0;
   double steps = 0;
 };
+// These with their times, which are picoseconds.
+[[nodiscard]] std::vector<Precedence> timed(std::span<const Follows> follows,
+                                            std::span<const double> picoseconds);
 // The largest ratio of time to steps over the cycles of these.
 [[nodiscard]] double maximum_cycle_ratio(std::size_t events, std::span<const Precedence> edges);
-
-inline constexpr std::uint32_t kNoTime = 0xffffffff;
-
-// `to` is at least `time` (a number in a list of them) later than `from` was `steps` steps before.
-struct Follows {
-  std::uint32_t from = 0;
-  std::uint32_t to = 0;
-  std::uint32_t time = kNoTime;
-  std::int32_t steps = 0;
-};
 
 // The events of a rotation in an order in which each needs only earlier ones of its own round, and
 // those of rounds before.

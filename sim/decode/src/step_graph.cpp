@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <iterator>
+#include <unordered_map>
 
 #include <boost/graph/adjacency_list.hpp>
 #include <boost/graph/topological_sort.hpp>
@@ -40,11 +41,33 @@ des::SimTime StepGraph::longest_path(std::span<const des::SimTime> durations) co
   return longest;
 }
 
+namespace {
+
+// By what tells most works of a graph apart: they may be many.
+std::size_t hash_of(const Work& work) {
+  std::size_t hash = work.index();
+  const auto mix = [&](std::size_t value) { hash = (hash ^ value) * 0x9e3779b97f4a7c15U; };
+  std::visit(
+      [&](const auto& kind) {
+        mix(place_of(work).pool);
+        mix(place_of(work).instance);
+        if constexpr (requires { kind.to; }) mix(kind.to.instance);
+        if constexpr (requires { kind.requests_of; }) mix(kind.requests_of);
+        if constexpr (requires { kind.block; }) mix(kind.block);
+        if constexpr (requires { kind.layer; }) mix(kind.layer);
+      },
+      work);
+  return hash;
+}
+
+}  // namespace
+
 struct StepGraphBuilder::Impl {
   using Graph = boost::adjacency_list<boost::vecS, boost::vecS, boost::directedS, Task>;
 
   StepGraph parts;  // resources and works; tasks come from the graph
   Graph graph;
+  std::unordered_multimap<std::size_t, WorkId> numbers;  // of works, by their hash
 
   TaskId add(const Task& task, std::span<const TaskId> after) {
     const auto vertex = boost::add_vertex(task, graph);
@@ -65,10 +88,15 @@ ResourceId StepGraphBuilder::resource(const ResourceInfo& info) {
 
 WorkId StepGraphBuilder::work(const Work& work) {
   auto& works = impl_->parts.works_;
-  const auto found = std::find(works.begin(), works.end(), work);
-  if (found != works.end()) return static_cast<WorkId>(found - works.begin());
+  const std::size_t hash = hash_of(work);
+  const auto [first, last] = impl_->numbers.equal_range(hash);
+  for (auto known = first; known != last; ++known) {
+    if (works[known->second] == work) return known->second;
+  }
+  const auto number = static_cast<WorkId>(works.size());
   works.push_back(work);
-  return static_cast<WorkId>(works.size() - 1);
+  impl_->numbers.emplace(hash, number);
+  return number;
 }
 
 TaskId StepGraphBuilder::task(WorkId work, ResourceId resource, std::uint32_t layer,

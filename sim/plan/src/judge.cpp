@@ -50,10 +50,19 @@ Seconds Judge::floor(std::int64_t requests) {
   return measured_share(structure_.schedule) * steps().floor(times_as_fitted(requests));
 }
 
-Verdict Judge::verdict(std::int64_t requests) {
+Verdict Judge::verdict(std::int64_t requests, Seconds limit) {
   if (structure_.schedule != decode::Schedule::cyclic) return simulated(draws_.front(), requests);
   const decode::ReplicaTimes& times = times_as_fitted(requests);
-  const Seconds step = steps().step_times({&times, 1}).front();
+  const Seconds step = steps().step_times({&times, 1}, limit).front();
+  return {.tpot = step, .mean_tpot = step};
+}
+
+Verdict Judge::drawn_verdict(std::size_t draw, std::int64_t requests) {
+  if (structure_.schedule != decode::Schedule::cyclic) {
+    return simulated(draws_[draw + 1], requests);
+  }
+  const auto context = static_cast<std::int64_t>(stock_.goal().context);
+  const Seconds step = steps().step_times(steps().times(draw + 1, requests, context)).front();
   return {.tpot = step, .mean_tpot = step};
 }
 

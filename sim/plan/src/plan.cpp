@@ -301,20 +301,26 @@ class Planner {
     if (first.enough != second.enough || worth(second) >= to_beat) return;
     const Structure& s = second.choice.structure;
     const auto kernels = [&](const char* of, bool (*faster)(models::Part)) {
-      const auto worth_with = [&](double share) {
-        const decode::SimulationInput input = stock().input_of(s, second.choice.requests);
-        decode::KernelDraw draw{.kernels = {}, .seed = input.seed};
+      // At every percent of what they take.
+      const decode::SimulationInput input = stock().input_of(s, second.choice.requests);
+      std::vector<decode::KernelDraw> draws;
+      for (int percent = 0; percent <= 100; ++percent) {
+        decode::KernelDraw& draw = draws.emplace_back();
+        draw.seed = input.seed;
         for (const auto& pool : input.deployment.pools) {
           draw.kernels.push_back(
-              hw::scaled_model(pool.kernels, [faster, share](const models::Operator& op) {
-                return faster(op.part) ? share : 1.0;
+              hw::scaled_model(pool.kernels, [faster, percent](const models::Operator& op) {
+                return faster(op.part) ? 0.01 * percent : 1.0;
               }));
         }
+      }
+      Judge judge(stock(), s, std::move(draws));
+      const auto worth_at = [&](int percent) {
         const Verdict verdict =
-            Judge(stock(), s, {draw}).drawn_verdicts(second.choice.requests).front();
+            judge.drawn_verdict(static_cast<std::size_t>(percent), second.choice.requests);
         return value_of(stock(), s, tokens_per_second(s, second.choice.requests, verdict));
       };
-      plan_.what_ifs.push_back({of, least_change(worth_with, to_beat)});
+      plan_.what_ifs.push_back({of, least_change(worth_at, to_beat)});
     };
     kernels("attention kernels", [](models::Part part) {
       return part == models::Part::attention || part == models::Part::attention_linear;
@@ -325,18 +331,17 @@ class Planner {
     }
   }
 
-  // The largest share of its time (to a percent) with which it is worth more.
-  template <typename WorthWith>
-  static std::optional<double> least_change(WorthWith&& worth_with, double to_beat) {
-    constexpr double kLeast = 0.05;
-    if (worth_with(kLeast) <= to_beat) return std::nullopt;
-    double enough = kLeast;
-    double too_little = 1.0;
-    while (too_little - enough > 0.01) {
-      const double middle = 0.5 * (enough + too_little);
-      (worth_with(middle) > to_beat ? enough : too_little) = middle;
+  // The largest share of its time with which it is worth more, in whole percents.
+  template <typename WorthAt>
+  static std::optional<double> least_change(WorthAt&& worth_at, double to_beat) {
+    int enough = 5;
+    if (worth_at(enough) <= to_beat) return std::nullopt;
+    int too_little = 100;
+    while (too_little - enough > 1) {
+      const int middle = (enough + too_little) / 2;
+      (worth_at(middle) > to_beat ? enough : too_little) = middle;
     }
-    return enough;
+    return 0.01 * enough;
   }
 
   scenario::Library& library_;

@@ -219,52 +219,41 @@ class Search {
     }
   }
 
-  // All floors, where attention alone leaves hope.
-  void look_at_floors(std::size_t i) {
-    const Structure& s = all_[i].structure;
-    Hope& hope = hopes_[i];
-    hope.most = kNothing;
-    for (auto requests = static_cast<std::int64_t>(hope.of_batch.size()); requests > 0;
-         --requests) {
-      double& at_most = hope.of_batch[static_cast<std::size_t>(requests - 1)];
-      if (at_most == kNothing) continue;
-      if (hopeful(i, at_most)) {
-        const Seconds floor = bounds_.floor(s, requests);
-        at_most = floor > limit_ ? kNothing : worth(s, requests, floor);
-      }
-      hope.most = std::max(hope.most, at_most);
+  // What a structure must be worth to change the answer: to be the best of its layout, and that
+  // among the best of all or of its strategy.
+  [[nodiscard]] double needed(const Structure& s) const {
+    double least = threshold_;
+    if (options_.each_strategy) {
+      const auto of_strategy = best_of_strategy_.find({s.model, s.strategy});
+      least =
+          of_strategy == best_of_strategy_.end() ? kNothing : std::min(least, of_strategy->second);
     }
+    const auto best = best_.find(layout_of(s));
+    return best == best_.end() ? least : std::max(least, best->second);
+  }
+  [[nodiscard]] bool hopeful(std::size_t i, double most) const {
+    return options_.exhaustive || (most != kNothing && most >= needed(all_[i].structure));
   }
 
-  // Whether a structure worth `most` at most may change the answer: be the best of its layout, and
-  // that among the best of all or of its strategy.
-  [[nodiscard]] bool hopeful(std::size_t i, double most) const {
-    if (options_.exhaustive) return true;
-    if (most == kNothing) return false;
-    const Structure& s = all_[i].structure;
-    const auto best = best_.find(layout_of(s));
-    if (best != best_.end() && most < best->second) return false;
-    if (most >= threshold_ || !options_.each_strategy) return most >= threshold_;
-    const auto of_strategy = best_of_strategy_.find({s.model, s.strategy});
-    return of_strategy == best_of_strategy_.end() || most >= of_strategy->second;
+  // The longest step with which so many requests are worth so much, or the SLA.
+  [[nodiscard]] Seconds longest(const Structure& s, std::int64_t requests, double worth_it) const {
+    // Elsewhere GPUs are counted, which says nothing of steps.
+    const bool of_tokens = objective_of(stock_.goal()) != Objective::gpus;
+    if (!of_tokens || worth_it <= 0.0) return limit_;
+    return std::min(limit_, Seconds{worth(s, requests, Seconds{1.0}) / worth_it});
   }
 
   // The batch with which it is worth most, of those within the SLA.
   void judge(std::size_t i) {
     const auto& [s, most] = all_[i];
     Hope& hope = hopes_[i];
-    if (options_.exhaustive) {
-      hope.of_batch.assign(static_cast<std::size_t>(most), kEverything);
-    } else {
-      look_at_floors(i);
-      hope.pruned = !hopeful(i, hope.most);
-      if (hope.pruned) return;
-    }
-    // What may be worth most is looked at first: again, closer, and then judged.
+    if (options_.exhaustive) hope.of_batch.assign(static_cast<std::size_t>(most), kEverything);
+    // What may be worth most is looked at first: closer and closer, and then judged.
+    enum class Known : std::uint8_t { attention, floor, own_floor };
     struct Batch {
       double at_most;
       std::int64_t requests;
-      bool closer;
+      Known known;
       bool operator<(const Batch& other) const {
         return std::tie(at_most, requests) < std::tie(other.at_most, other.requests);
       }
@@ -273,21 +262,32 @@ class Search {
     for (auto requests = static_cast<std::int64_t>(hope.of_batch.size()); requests > 0;
          --requests) {
       if (hope.of(requests) == kNothing) continue;
-      batches.push({hope.of(requests), requests, options_.exhaustive});
+      batches.push(
+          {hope.of(requests), requests, options_.exhaustive ? Known::own_floor : Known::attention});
     }
-    Judge judge(stock_, s);
+    hope.pruned = !options_.exhaustive;
+    std::optional<Judge> judge;
     double best = kNothing;
     while (!batches.empty()) {
-      const auto [at_most, requests, closer] = batches.top();
+      const auto [at_most, requests, known] = batches.top();
       batches.pop();
       if (at_most < best || !hopeful(i, at_most) || stopped()) return;
-      if (!closer) {
-        const Seconds floor = judge.floor(requests);
+      if (known == Known::attention) {
+        const Seconds floor = bounds_.floor(s, requests);
         if (floor > limit_) continue;
-        batches.push({std::min(at_most, worth(s, requests, floor)), requests, true});
+        batches.push({std::min(at_most, worth(s, requests, floor)), requests, Known::floor});
         continue;
       }
-      const Verdict verdict = judge.verdict(requests);
+      hope.pruned = false;
+      if (!judge) judge.emplace(stock_, s);
+      if (known == Known::floor) {
+        const Seconds floor = judge->floor(requests);
+        if (floor > limit_) continue;
+        batches.push({std::min(at_most, worth(s, requests, floor)), requests, Known::own_floor});
+        continue;
+      }
+      const double least = options_.exhaustive ? kNothing : std::max(best, needed(s));
+      const Verdict verdict = judge->verdict(requests, longest(s, requests, least));
       ++(s.schedule == decode::Schedule::cyclic ? hope.by_cycle : hope.simulated);
       if (verdict.tpot > limit_) continue;
       const double worth_it = worth(s, requests, verdict.mean_tpot);

@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <span>
@@ -58,8 +59,11 @@ class CyclicSteps {
   [[nodiscard]] Seconds floor(const ReplicaTimes& times) const;
 
   // The step of each of these in the long run. They are taken in sets of as many as the deployment
-  // has replicas; a set keeps the rotation that is best for its first.
-  [[nodiscard]] std::vector<Seconds> step_times(std::span<const ReplicaTimes> all);
+  // has replicas; a set keeps the rotation that is best for its first, and is infinitely long where
+  // that takes longer than `limit`.
+  [[nodiscard]] std::vector<Seconds> step_times(std::span<const ReplicaTimes> all,
+                                                Seconds limit = Seconds{
+                                                    std::numeric_limits<double>::infinity()});
 
   [[nodiscard]] const StepGraph& graph() const;
 

@@ -6,6 +6,7 @@
 #include "ridge/plan/structure.hpp"
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <vector>
 
@@ -36,10 +37,13 @@ class Judge {
 
   // What no step is faster than, as fitted.
   [[nodiscard]] Seconds floor(std::int64_t requests);
-  // As fitted.
-  [[nodiscard]] Verdict verdict(std::int64_t requests);
+  // As fitted. What is later than `limit` may be told as infinitely late.
+  [[nodiscard]] Verdict verdict(std::int64_t requests,
+                                Seconds limit = Seconds{std::numeric_limits<double>::infinity()});
   // Where its GPUs' time goes with this verdict.
   [[nodiscard]] TimePerToken time_per_token(std::int64_t requests, const Verdict& verdict);
+  // Under one draw.
+  [[nodiscard]] Verdict drawn_verdict(std::size_t draw, std::int64_t requests);
   // Under each draw, in their order.
   [[nodiscard]] std::vector<Verdict> drawn_verdicts(std::int64_t requests);
   // The same, or nothing where fewer than `wanted` of them would be within `limit`.
