@@ -49,6 +49,16 @@ TEST(Bounds, AreNeverAboveItForAShippedModel) {
   EXPECT_GT(compare(goal, 487), 15U);
 }
 
+// Between nodes, a sum takes what its library takes, and no structure what the links take.
+TEST(Bounds, AreNeverAboveItWhereALibrarySumsOverNodes) {
+  LocatedGoal goal = test::small_goal(test::small_moe(2), {"h800"}, 32, 10);
+  goal.goal.allowed.strategies = {"tensor_parallel"};
+  scenario::Network& network = goal.goal.assumptions.network;
+  network.transport = {.overhead = Seconds{50e-6}, .efficiency = 0.8, .source = "a test"};
+  network.all_reduce = {{.overhead = Seconds{1e-6}, .bandwidth = BytesPerSecond{1e12}}};
+  EXPECT_GT(compare(goal, 1), 30U);
+}
+
 // A node that experts divide over only with copies of some.
 TEST(Bounds, AreNeverAboveItWhereANodeNeedsRedundantExperts) {
   LocatedGoal goal = test::small_goal(test::small_moe(2), {"gb200"}, 72, 10);

@@ -113,17 +113,15 @@ class Probes {
 };
 
 // What tells structures apart whose attention (FFN, everything) takes different times.
-using AttentionKey = std::array<std::int64_t, 6>;
-using FfnKey = std::array<std::int64_t, 8>;
-using WholeKey = std::tuple<std::string, std::array<std::int64_t, 8>>;
+using AttentionKey = std::array<std::int64_t, 8>;
+using FfnKey = std::array<std::int64_t, 9>;
+using WholeKey = std::tuple<std::string, std::array<std::int64_t, 10>>;
 
 }  // namespace
 
 struct Bounds::Impl {
   Impl(const Stocktaking& all, std::int64_t most)
-      : stock(all),
-        most_micro_batches(most),
-        context(static_cast<std::int64_t>(all.goal().context)) {}
+      : stock(all), most_micro_batches(most), context(static_cast<std::int64_t>(all.context())) {}
 
   AttentionTimes attention(const Structure& s, std::int64_t requests) {
     Structure alone = s;
@@ -142,21 +140,26 @@ struct Bounds::Impl {
     auto& probe = attentions.of(
         {static_cast<std::int64_t>(s.model), static_cast<std::int64_t>(s.attention_chip),
          static_cast<std::int64_t>(s.ffn_chip), alone.gpus_per_instance,
-         s.attention_tensor_parallel, static_cast<std::int64_t>(s.collectives)},
-        [&] { return attention_probe(alone, s.split()); });
+         s.attention_tensor_parallel, s.context_parallel, s.drafts,
+         static_cast<std::int64_t>(s.collectives)},
+        [&] { return attention_probe(alone, s); });
     return probe.at(requests, 1)->front();
   }
 
   // With an FFN that can be split over its instance in some way: it is not asked, but for the NICs
-  // that it has in `split` structures.
+  // that it has in structures that are split.
   [[nodiscard]] std::unique_ptr<Probe<AttentionTimes>> attention_probe(Structure alone,
-                                                                       bool split) const {
-    const std::int64_t ffn_gpus = split ? alone.gpus_per_instance : 1;
+                                                                       const Structure& of) const {
+    const std::int64_t ffn_gpus = of.split() ? alone.gpus_per_instance : 1;
     for (std::int64_t tp = ffn_gpus; tp >= 1; --tp) {
       if (ffn_gpus % tp != 0) continue;
       alone.ffn_tensor_parallel = tp;
       alone.ffn_expert_parallel = ffn_gpus / tp;
       auto input = stock.input_of(alone, 1);
+      // Sums are timed as the structure's own.
+      const decode::Deployment own = stock.input_of(of, 1).deployment;
+      input.deployment.network = own.network;
+      input.deployment.scale_up = own.scale_up;
       input.deployment.pools[input.deployment.index_of(decode::Role::ffn)].gpus_per_instance =
           ffn_gpus;
       if (!decode::deployment_problems(input.deployment).empty()) continue;
@@ -181,11 +184,11 @@ struct Bounds::Impl {
   }
 
   std::shared_ptr<const std::vector<FfnTimes>> ffn(const Structure& s, std::int64_t requests) {
-    auto& probe =
-        ffns.of({static_cast<std::int64_t>(s.model), static_cast<std::int64_t>(s.ffn_chip),
-                 s.ffn_instances, s.gpus_per_instance, s.ffn_tensor_parallel, s.ffn_expert_parallel,
-                 static_cast<std::int64_t>(s.dispatch), static_cast<std::int64_t>(s.collectives)},
-                [&] { return ffn_probe(s); });
+    auto& probe = ffns.of(
+        {static_cast<std::int64_t>(s.model), static_cast<std::int64_t>(s.ffn_chip), s.ffn_instances,
+         s.gpus_per_instance, s.ffn_tensor_parallel, s.ffn_expert_parallel,
+         static_cast<std::int64_t>(s.dispatch), static_cast<std::int64_t>(s.collectives), s.drafts},
+        [&] { return ffn_probe(s); });
     return probe.at(requests, s.micro_batches);
   }
 
@@ -194,6 +197,7 @@ struct Bounds::Impl {
     s.attention_chip = s.ffn_chip;
     s.attention_instances = 1;
     s.attention_tensor_parallel = 1;
+    s.context_parallel = 1;
     s.micro_batches = most_micro_batches;
     auto input = stock.input_of(s, 1);
     const std::uint32_t attention_pool = input.deployment.index_of(decode::Role::attention);
@@ -217,18 +221,19 @@ struct Bounds::Impl {
 
   std::shared_ptr<const std::vector<MicroBatchWork>> whole(const Structure& s,
                                                            std::int64_t requests) {
-    auto& probe = wholes.of(
-        {s.strategy,
-         {static_cast<std::int64_t>(s.model), static_cast<std::int64_t>(s.attention_chip),
-          s.gpus_per_instance, s.attention_tensor_parallel, s.ffn_tensor_parallel,
-          s.ffn_expert_parallel, s.redundant_experts, static_cast<std::int64_t>(s.collectives)}},
-        [&] {
-          Structure all = s;
-          all.micro_batches = most_micro_batches;
-          return std::make_unique<Probe<MicroBatchWork>>(
-              stock.input_of(all, 1), context,
-              [](CyclicSteps&, const MicroBatchWork& work) { return work; });
-        });
+    auto& probe =
+        wholes.of({s.strategy,
+                   {static_cast<std::int64_t>(s.model), static_cast<std::int64_t>(s.attention_chip),
+                    s.gpus_per_instance, s.attention_tensor_parallel, s.context_parallel, s.drafts,
+                    s.ffn_tensor_parallel, s.ffn_expert_parallel, s.redundant_experts,
+                    static_cast<std::int64_t>(s.collectives)}},
+                  [&] {
+                    Structure all = s;
+                    all.micro_batches = most_micro_batches;
+                    return std::make_unique<Probe<MicroBatchWork>>(
+                        stock.input_of(all, 1), context,
+                        [](CyclicSteps&, const MicroBatchWork& work) { return work; });
+                  });
     return probe.at(requests, s.micro_batches);
   }
 

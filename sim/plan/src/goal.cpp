@@ -47,6 +47,11 @@ JsonDocument goal_document(const std::string& name_or_path) {
     reference = load(scenario::reference_from(file, reference.get<std::string>())).json();
   };
   for (auto& model : document.json().at("models")) put_document(model, models::model_document);
+  if (auto workload = document.json().find("workload");
+      workload != document.json().end() && workload->contains("file")) {
+    auto& trace = workload->at("file");
+    trace = from_folder_of(file, trace.get<std::string>());
+  }
   for (auto& stock : document.json().at("chips")) {
     put_document(stock.at("chip"), hw::chip_document);
     constexpr std::string_view kCalibrated = "calibrated:";
@@ -62,9 +67,18 @@ JsonDocument goal_document(const std::string& name_or_path) {
   return document;
 }
 
+std::string from_folder_of(const std::string& file, const std::string& path) {
+  const auto folder = std::filesystem::path(file).parent_path();
+  return std::filesystem::absolute(folder / path).lexically_normal().string();
+}
+
+bool requests_arrive(const Goal& goal) {
+  return goal.workload && !std::holds_alternative<RenewedRequests>(*goal.workload);
+}
+
 Objective objective_of(const Goal& goal) {
   if (goal.objective) return *goal.objective;
-  if (goal.rate) return Objective::gpus;
+  if (goal.rate || requests_arrive(goal)) return Objective::gpus;
   return goal.chips.size() > 1 ? Objective::usd_per_million_tokens
                                : Objective::tokens_per_second_per_gpu;
 }

@@ -2,6 +2,7 @@
 #include "ridge/base/keys.hpp"
 #include "ridge/decode/strategy.hpp"
 #include "ridge/plan/goal.hpp"
+#include "ridge/scenario/requests.hpp"
 
 #include <array>
 
@@ -73,6 +74,18 @@ static const KeyTable& keys_of(const Allowed* /*of*/) {
               "absent, of afd and wide expert parallelism within a node.",
               keys::AtLeastOne{"a number of GPUs"}, between(1, kMaxGpus))
               .optional(),
+          key<&A::context_parallel>(
+              "decode_context_parallel",
+              "Of the GPUs that share a request's heads, those that keep a part of its tokens each "
+              "in place of the same KV. Where absent, none, and in tensor_parallel all that would "
+              "keep the same.",
+              keys::AtLeastOne{"a number of GPUs"}, between(1, kMaxGpus))
+              .optional(),
+          key<&A::drafts>("drafts",
+                          "Tokens drafted per step (speculative decoding), accepted as the "
+                          "assumptions' \"drafting\" says; none where absent.",
+                          keys::AtLeastOne{"a number of drafts"}, between(0, 64))
+              .optional(),
           key<&A::redundant_experts>(
               "redundant_experts",
               "Copies of experts in wide expert parallelism. Where absent, the fewest that make "
@@ -93,6 +106,61 @@ static const KeyTable& keys_of(const Allowed* /*of*/) {
   return table;
 }
 
+static const KeyTable& keys_of(const Drafting* /*of*/) {
+  using D = Drafting;
+  static const KeyTable table = key_table<D>(
+      "drafting", "What drafts, and how often it is right.",
+      {
+          key<&D::acceptance>("acceptance",
+                              "Of each draft, given that those before it were accepted.",
+                              between(0, 1)),
+          key<&D::acceptance_by_position>("acceptance_by_position",
+                                          "The same of the first drafts, one by one, where they "
+                                          "differ; \"acceptance\" holds for those after them.",
+                                          between(0, 1))
+              .optional(),
+          key<&D::draft_model>("draft_model",
+                               "What drafts, where it is not the model's own "
+                               "multi-token-prediction modules."),
+      });
+  return table;
+}
+
+static const KeyTable& keys_of(const RenewedRequests* /*of*/) {
+  using R = RenewedRequests;
+  static const KeyTable table =
+      key_table<R>("", "",
+                   {
+                       key<&R::context>("context", "Tokens in the KV cache when a request begins."),
+                       key<&R::output>("output", "Tokens that a request generates."),
+                   });
+  return table;
+}
+static const KeyTable& keys_of(const Workload* /*of*/) {
+  static const KeyTable table = key_table<Workload>(
+      "workload", "Who asks for tokens.", {},
+      cases("kind", "",
+            {
+                when_holds<RenewedRequests, Workload>(
+                    "closed_loop",
+                    "As many requests as are best; one that ends is replaced at once."),
+                when_holds<scenario::Poisson, Workload>("poisson", "Requests arrive at random."),
+                when_holds<scenario::Trace, Workload>("trace", "Requests arrive as recorded."),
+            }));
+  return table;
+}
+
+static void check_requests(const JsonNode& node, const void* object) {
+  const auto& goal = *static_cast<const Goal*>(object);
+  if (!node.context().diagnostics->ok()) return;
+  if (goal.context.has_value() == goal.workload.has_value()) {
+    node.error("expected one of \"context_tokens\" and \"workload\"");
+  }
+}
+static constexpr const char* kRequestsRelation = R"({
+  "oneOf": [{"required": ["context_tokens"]}, {"required": ["workload"]}]
+})";
+
 static const KeyTable& keys_of(const Assumptions* /*of*/) {
   using A = Assumptions;
   static const KeyTable table = key_table<A>(
@@ -106,6 +174,7 @@ static const KeyTable& keys_of(const Assumptions* /*of*/) {
               .optional(),
           key<&A::attention_precision>("attention_precision",
                                        "Where the deployment changes what the model ships with."),
+          key<&A::drafting>("drafting", "Of drafts, where any are allowed."),
           key<&A::memory_utilization>("memory_utilization",
                                       "Share of a GPU's memory for weights and KV together.",
                                       positive(1.0))
@@ -132,7 +201,18 @@ const KeyTable& keys_of(const Goal* /*of*/) {
               key<&G::budget>("budget_USD_per_hour", "For all GPUs together, at most."),
               key<&G::context>("context_tokens", "Cached tokens of each request; 8K is 8192.",
                                between(1, 1e9)),
-              key<&G::sla_tpot>("sla_tpot_ms", "Compared with the 95th percentile of TPOT."),
+              key<&G::workload>("workload",
+                                "In place of context_tokens: requests that differ, or that "
+                                "arrive. The search goes by the context that they have on "
+                                "average in decode; what it ranks is simulated with the requests "
+                                "themselves."),
+              key<&G::sla_tpot>("sla_tpot_ms", "Compared with a percentile of TPOT."),
+              key<&G::sla_queueing>("sla_queueing_ms",
+                                    "The same of the time from arrival to admission; of a workload "
+                                    "that arrives."),
+              key<&G::sla_percentile>("sla_percentile", "That the SLA is compared with.",
+                                      between(50, 99.9))
+                  .optional(),
               key<&G::confidence>("confidence",
                                   "Share of draws of the calibrations in which the SLA shall be "
                                   "met.",
@@ -151,6 +231,7 @@ const KeyTable& keys_of(const Goal* /*of*/) {
               key<&G::assumptions>("assumptions", "What the plan takes for granted.").optional(),
               key<&G::seed>("seed", "Of all randomness.", at_least(0)).optional(),
           })
+          .relation(check_requests, kRequestsRelation)
           .file("goal");
   return table;
 }

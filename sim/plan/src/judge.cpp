@@ -10,6 +10,10 @@ namespace ridge::plan {
 
 using decode::KernelDraw;
 
+namespace {
+constexpr Seconds kNoLimit{std::numeric_limits<double>::infinity()};
+}  // namespace
+
 Judge::Judge(const Stocktaking& stock, const Structure& structure, std::vector<KernelDraw> draws,
              unsigned threads)
     : stock_(stock), structure_(structure), threads_(threads) {
@@ -33,13 +37,23 @@ Verdict Judge::simulated(const KernelDraw& draw, std::int64_t requests) const {
     input.deployment.pools[p].kernels = draw.kernels[p];
   }
   input.seed = draw.seed;
+  const PerToken share = stock_.per_token(structure_);
+  // So that tokens take steps; how many of them share one is known without chance.
+  if (input.deployment.drafting.tokens > 0) {
+    input.deployment.drafting.acceptance.clear();
+    Structure without = structure_;
+    without.drafts = 0;
+    input.measurement = stock_.input_of(without, requests).measurement;
+  }
+  const double percentile = 0.01 * stock_.goal().sla_percentile;
   const auto result = decode::Simulation(std::move(input)).run();
-  return {.tpot = Seconds{result.tpot.quantile(0.95)}, .mean_tpot = result.mean_tpot};
+  return {.tpot = Seconds{share.at_percentile * result.tpot.quantile(percentile)},
+          .mean_tpot = share.mean * result.mean_tpot};
 }
 
 const decode::ReplicaTimes& Judge::times_as_fitted(std::int64_t requests) {
   if (requests_timed_ != requests) {
-    const auto context = static_cast<std::int64_t>(stock_.goal().context);
+    const auto context = static_cast<std::int64_t>(stock_.context());
     times_ = std::move(steps().times(0, requests, context).front());
     requests_timed_ = requests;
   }
@@ -51,30 +65,39 @@ Seconds Judge::floor(std::int64_t requests) {
 }
 
 Verdict Judge::verdict(std::int64_t requests, Seconds limit) {
-  if (structure_.schedule != decode::Schedule::cyclic) return simulated(draws_.front(), requests);
+  if (structure_.schedule != decode::Schedule::cyclic) {
+    return simulated(draws_.front(), requests);
+  }
   const decode::ReplicaTimes& times = times_as_fitted(requests);
-  const Seconds step = steps().step_times({&times, 1}, limit).front();
-  return {.tpot = step, .mean_tpot = step};
+  return of_step(steps().step_times({&times, 1}, step_within(limit)).front());
+}
+
+Verdict Judge::of_step(Seconds step) const {
+  const PerToken share = stock_.per_token(structure_);
+  return {.tpot = share.at_percentile * step, .mean_tpot = share.mean * step};
+}
+Seconds Judge::step_within(Seconds tpot) const {
+  return tpot / stock_.per_token(structure_).at_percentile;
 }
 
 Verdict Judge::drawn_verdict(std::size_t draw, std::int64_t requests) {
   if (structure_.schedule != decode::Schedule::cyclic) {
     return simulated(draws_[draw + 1], requests);
   }
-  const auto context = static_cast<std::int64_t>(stock_.goal().context);
-  const Seconds step = steps().step_times(steps().times(draw + 1, requests, context)).front();
-  return {.tpot = step, .mean_tpot = step};
+  const auto context = static_cast<std::int64_t>(stock_.context());
+  return of_step(steps().step_times(steps().times(draw + 1, requests, context)).front());
 }
 
 TimePerToken Judge::time_per_token(std::int64_t requests, const Verdict& verdict) {
   const decode::ReplicaTimes& times = times_as_fitted(requests);
   const double tokens = static_cast<double>(requests * structure_.groups());
+  const double share = stock_.per_token(structure_).mean;
   const auto lanes = static_cast<std::size_t>(structure_.micro_batches);
   TimePerToken out;
   for (std::size_t lane = 0; lane < lanes; ++lane) {
     const decode::MicroBatchWork work = steps().work(times, lane);
     const auto of = [&](decode::Stage stage) {
-      return work.gpu_seconds[static_cast<std::size_t>(stage)] / tokens /
+      return share * work.gpu_seconds[static_cast<std::size_t>(stage)] / tokens /
              static_cast<double>(lanes);
     };
     out.attention += of(decode::Stage::attention);
@@ -90,20 +113,25 @@ TimePerToken Judge::time_per_token(std::int64_t requests, const Verdict& verdict
 std::vector<Verdict> Judge::drawn_verdicts(std::int64_t requests, Seconds limit,
                                            std::size_t wanted) {
   const std::size_t samples = draws_.size() - 1;
-  const auto context = static_cast<std::int64_t>(stock_.goal().context);
+  const auto context = static_cast<std::int64_t>(stock_.context());
   std::vector<decode::ReplicaTimes> times;
   std::size_t may_be_within = samples;
   for (std::size_t d = 1; d <= samples; ++d) {
     times.push_back(std::move(steps().times(d, requests, context).front()));
     const Seconds floor = measured_share(structure_.schedule) * steps().floor(times.back());
-    if (floor > limit && --may_be_within < wanted) return {};
+    if (stock_.tpot_floor(structure_, floor) > limit && --may_be_within < wanted) return {};
   }
+  // How late those are that are late matters only once it is known that few are.
+  const Seconds asked = wanted > 0 ? limit : kNoLimit;
   std::vector<Verdict> out;
+  std::atomic<std::size_t> late{0};
   if (structure_.schedule == decode::Schedule::cyclic) {
-    for (const Seconds step : steps().step_times(times)) out.push_back({step, step});
+    for (const Seconds step : steps().step_times(times, step_within(asked))) {
+      out.push_back(of_step(step));
+      if (out.back().tpot > limit) ++late;
+    }
   } else {
     out.resize(samples);
-    std::atomic<std::size_t> late{0};
     parallel_for(threads_, samples, [&] {
       return [&](std::size_t i) {
         out[i] = simulated(draws_[i + 1], requests);
@@ -111,11 +139,14 @@ std::vector<Verdict> Judge::drawn_verdicts(std::int64_t requests, Seconds limit,
         return samples - late >= wanted;
       };
     });
-    if (samples - late < wanted) return {};
   }
-  const auto within = std::count_if(out.begin(), out.end(),
-                                    [&](const Verdict& verdict) { return verdict.tpot <= limit; });
-  if (static_cast<std::size_t>(within) < wanted) return {};
+  if (samples - late < wanted) return {};
+  parallel_for(structure_.schedule == decode::Schedule::cyclic ? 1 : threads_, samples, [&] {
+    return [&](std::size_t i) {
+      if (out[i].tpot == kNoLimit) out[i] = drawn_verdict(i, requests);
+      return true;
+    };
+  });
   return out;
 }
 

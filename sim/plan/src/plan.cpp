@@ -140,9 +140,11 @@ class Planner {
                                                                      const Choice& choice) const {
     std::vector<std::pair<double, std::int64_t>> out;
     for (std::int64_t requests = 1; requests <= choice.most_requests; ++requests) {
-      const Seconds floor = judge.floor(requests);
-      if (floor > stock().goal().sla_tpot) continue;
-      const double tokens = static_cast<double>(choice.structure.batch(requests)) / floor.value();
+      const Structure& s = choice.structure;
+      const Seconds step = judge.floor(requests);
+      if (stock().tpot_floor(s, step) > stock().goal().sla_tpot) continue;
+      const double tokens =
+          static_cast<double>(s.batch(requests)) / (stock().per_token(s).mean * step).value();
       out.emplace_back(value_of(stock(), choice.structure, tokens), requests);
     }
     std::sort(out.begin(), out.end(), std::greater<>());
@@ -169,15 +171,18 @@ class Planner {
         const Choice& choice = ranked.choice;
         ranked.price = stock().price_of(choice.structure);
         ranked.replicas = stock().replicas_of(choice.structure);
-        if (const auto rate = stock().goal().rate) {
+        if (const auto rate = stock().rate()) {
           const double needed = std::ceil(*rate / choice.tokens_per_second);
           ranked.replicas = std::min(ranked.replicas, static_cast<std::int64_t>(needed));
         }
-        ranked.scenario = stock().scenario_of(choice.structure, choice.requests);
-        ranked.report =
-            answer::simulate(scenario::resolve(ranked.scenario, library_), {.floor = false});
+        if (stock().goal().workload) {
+          serve(ranked);
+        } else {
+          simulate(ranked, stock().scenario_of(choice.structure, choice.requests));
+        }
         Judge judge(stock(), choice.structure);
         ranked.time = judge.time_per_token(choice.requests, choice.verdict);
+        if (stock().goal().workload) return true;
         if (plan_.samples == 0 && choice.requests < choice.most_requests) {
           ranked.more_would_hold =
               judge.verdict(choice.requests + 1).tpot <= stock().goal().sla_tpot;
@@ -186,6 +191,10 @@ class Planner {
         return true;
       };
     });
+    if (stock().goal().workload) {
+      rank_as_served();
+      return;
+    }
     for (std::size_t i = 0; i + 1 < ranking.size(); ++i) {
       const Ranked& one = ranking[i];
       const Ranked& other = ranking[i + 1];
@@ -200,6 +209,76 @@ class Planner {
       }
       ranking[i].beats_next = static_cast<double>(beaten) / static_cast<double>(one.draws.size());
     }
+  }
+
+  void simulate(Ranked& ranked, scenario::LocatedScenario scenario) {
+    ranked.scenario = std::move(scenario);
+    ranked.report =
+        answer::simulate(scenario::resolve(ranked.scenario, library_), {.floor = false});
+  }
+
+  // What of the goal's SLA is not kept; empty where all is.
+  [[nodiscard]] std::string missed(const answer::SimulationReport& report) const {
+    const Goal& goal = stock().goal();
+    const double percentile = 0.01 * goal.sla_percentile;
+    if (report.overloaded()) return "overload";
+    if (report.result.tpot.quantile(percentile) > goal.sla_tpot.value()) return "SLA: TPOT";
+    const bool waits = goal.sla_queueing &&
+                       report.result.queueing.quantile(percentile) > goal.sla_queueing->value();
+    return waits ? "SLA: queueing" : "";
+  }
+
+  // With the goal's own requests: on as few replicas as serve those that arrive, or as many of them
+  // as keep the SLA.
+  void serve(Ranked& ranked) {
+    Choice& choice = ranked.choice;
+    const Structure& s = choice.structure;
+    std::string why;
+    if (requests_arrive(stock().goal())) {
+      const std::int64_t most = stock().replicas_of(s);
+      const auto least = static_cast<std::int64_t>(*stock().rate() / choice.tokens_per_second);
+      ranked.replicas = std::clamp<std::int64_t>(least, 1, most);
+      ranked.binds = "load";
+      for (;; ++ranked.replicas) {
+        simulate(ranked, stock().served_scenario(s, choice.requests, ranked.replicas));
+        why = missed(ranked.report);
+        if (why.empty() || ranked.replicas == most || stopped()) break;
+        ranked.binds = fmt::format("one less: {}", why);
+      }
+    } else {
+      ranked.binds = choice.requests == choice.most_requests ? "KV memory" : "more is worth less";
+      for (;;) {
+        simulate(ranked, stock().served_scenario(s, choice.requests, 1));
+        why = missed(ranked.report);
+        if (why.empty() || choice.requests == 1 || stopped()) break;
+        ranked.binds = why;
+        const double share =
+            stock().goal().sla_tpot.value() /
+            ranked.report.result.tpot.quantile(0.01 * stock().goal().sla_percentile);
+        choice.requests = std::clamp<std::int64_t>(
+            std::llround(share * static_cast<double>(choice.requests)), 1, choice.requests - 1);
+      }
+      choice.verdict = Judge(stock(), s).verdict(choice.requests);
+      choice.tokens_per_second = ranked.report.tokens_per_second();
+    }
+    if (!why.empty()) ranked.binds = why;
+    ranked.enough = why.empty();
+  }
+
+  void rank_as_served() {
+    const auto cost = [&](const Ranked& r) {
+      if (!requests_arrive(stock().goal())) return -worth(r);
+      const double each = objective_of(stock().goal()) == Objective::usd_per_million_tokens
+                              ? r.price->value()
+                              : static_cast<double>(r.choice.structure.gpus());
+      return static_cast<double>(r.replicas) * each;
+    };
+    std::stable_sort(plan_.ranking.begin(), plan_.ranking.end(),
+                     [&](const Ranked& a, const Ranked& b) {
+                       if (a.enough != b.enough) return a.enough;
+                       if (cost(a) != cost(b)) return cost(a) < cost(b);
+                       return a.report.result.mean_tpot < b.report.result.mean_tpot;
+                     });
   }
 
   // The best at a ladder of speeds around the SLA's. One that another beats at a higher speed is
@@ -224,7 +303,8 @@ class Planner {
   }
 
   void explain() {
-    if (plan_.ranking.size() < 2 || stopped()) return;
+    // What differs where all requests are alike says little of those that come.
+    if (plan_.ranking.size() < 2 || stopped() || stock().goal().workload) return;
     why();
     what_if();
   }

@@ -232,9 +232,9 @@ std::string why_nothing(const Plan& plan) {
   if (!plan.near_misses.empty()) {
     const NearMiss& nearest = plan.near_misses.front();
     const std::string name = title_of(nearest.structure);
-    if (nearest.tpot <= goal.sla_tpot && goal.rate) {
-      return fmt::format("nothing gives {} tokens/s on up to {} GPUs", significant(*goal.rate, 4),
-                         goal.gpus);
+    if (nearest.tpot <= goal.sla_tpot && plan.stock->rate()) {
+      return fmt::format("nothing gives {} tokens/s on up to {} GPUs",
+                         significant(*plan.stock->rate(), 4), goal.gpus);
     }
     return fmt::format("nothing is within {}: {} comes nearest with {}, {} times as long", sla,
                        name, ms(nearest.tpot), significant(nearest.tpot / goal.sla_tpot, 3));

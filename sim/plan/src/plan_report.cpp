@@ -65,14 +65,46 @@ std::vector<std::string> links_of(const Plan& plan) {
 }
 
 // What no key of a goal says, and the usual of those that say what is beside kernels and links.
-std::string assumed(const Goal& goal) {
+std::string assumed(const Stocktaking& stock) {
+  const Goal& goal = stock.goal();
   const Assumptions& a = goal.assumptions;
+  const std::string requests =
+      goal.workload
+          ? fmt::format(
+                "in the search, every request at {} of context, as those in decode have on "
+                "average",
+                tokens_words(stock.context()))
+          : "every request at the goal's context";
+  const std::string drafts = a.drafting ? fmt::format("drafts accepted with a chance of {}",
+                                                      a.drafting->acceptance_by_position.empty()
+                                                          ? significant(a.drafting->acceptance, 3)
+                                                          : "their own")
+                                        : "no drafts";
   std::string out = fmt::format(
-      "every request at the goal's context, experts equally likely, no drafts; {} us a "
-      "step beside its stages; weights and KV in {} of memory",
-      significant(a.step_overhead.value() * 1e6, 3), percent(a.memory_utilization));
+      "{}, experts equally likely, {}; {} us a step beside its stages; weights and KV in {} of "
+      "memory",
+      requests, drafts, significant(a.step_overhead.value() * 1e6, 3),
+      percent(a.memory_utilization));
   if (a.attention_precision) out += "; attention in the precision of the goal";
   return out;
+}
+
+std::string workload_words(const Stocktaking& stock) {
+  const Goal& goal = stock.goal();
+  if (!goal.workload) return fmt::format("{} of context", tokens_words(stock.context()));
+  if (const auto* poisson = std::get_if<scenario::Poisson>(&*goal.workload)) {
+    return fmt::format("{} requests a second, which come at random",
+                       significant(poisson->requests_per_second, 4));
+  }
+  if (const auto* trace = std::get_if<scenario::Trace>(&*goal.workload)) {
+    return fmt::format("the requests of {}",
+                       std::filesystem::path(trace->file).filename().string());
+  }
+  return "requests that differ";
+}
+
+std::string percentile_words(const Goal& goal) {
+  return goal.sla_percentile == 95.0 ? "" : fmt::format(" (p{:g})", goal.sla_percentile);
 }
 
 // What the answer rests on.
@@ -95,10 +127,15 @@ std::string premises(const Plan& plan) {
     }
     chips.push_back(words);
   }
-  line("goal", fmt::format("{} within {} ms a token at {} of context, on up to {} GPUs ({})",
+  line("goal", fmt::format("{} within {} ms a token{} at {}, on up to {} GPUs ({})",
                            fmt::join(models, ", "), significant(goal.sla_tpot.value() * 1e3, 4),
-                           tokens_words(goal.context), goal.gpus, fmt::join(chips, ", ")));
-  if (goal.rate) line("rate", fmt::format("{} tokens/s", significant(*goal.rate, 4)));
+                           percentile_words(goal), workload_words(stock), goal.gpus,
+                           fmt::join(chips, ", ")));
+  if (goal.sla_queueing) {
+    line("queueing", fmt::format("within {} ms{}", significant(goal.sla_queueing->value() * 1e3, 4),
+                                 percentile_words(goal)));
+  }
+  if (stock.rate()) line("rate", fmt::format("{} tokens/s", significant(*stock.rate(), 4)));
   if (goal.budget) {
     line("budget", fmt::format("{} USD an hour", significant(goal.budget->value() * 3600.0, 4)));
   }
@@ -109,7 +146,7 @@ std::string premises(const Plan& plan) {
   }
   line("kernels", fmt::format("{}", fmt::join(kernels, "; ")));
   for (const std::string& links : links_of(plan)) line("links", links);
-  line("assumed", assumed(goal));
+  line("assumed", assumed(stock));
   return out;
 }
 
@@ -125,14 +162,17 @@ std::string search_words(const SearchCounts& c) {
 std::string ranking_table(const Plan& plan) {
   const Stocktaking& stock = *plan.stock;
   const bool drawn = plan.samples > 0;
+  const bool waits = requests_arrive(stock.goal());
   const bool priced = std::all_of(plan.ranking.begin(), plan.ranking.end(),
                                   [](const Ranked& r) { return r.price.has_value(); });
   view::TextTable table;
   table.column("#");
   table.column("deployment", view::Align::left);
   table.column("GPUs");
+  if (stock.rate()) table.column("times");
   table.column("batch");
   table.column("TPOT\nms");
+  if (waits) table.column("wait\nms");
   if (drawn) table.column("SLA met\nin");
   table.column("tokens/s\n/GPU");
   if (drawn) table.column("90 % of\ndraws");
@@ -141,9 +181,15 @@ std::string ranking_table(const Plan& plan) {
   int number = 0;
   for (const Ranked& r : plan.ranking) {
     const Structure& s = r.choice.structure;
-    std::vector<std::string> cells = {
-        fmt::format("{}", ++number), name_in(stock, s), fmt::format("{}", s.gpus()),
-        fmt::format("{}", s.batch(r.choice.requests)), ms(r.report.result.mean_tpot)};
+    std::vector<std::string> cells = {fmt::format("{}", ++number), name_in(stock, s),
+                                      fmt::format("{}", s.gpus())};
+    if (stock.rate()) cells.push_back(fmt::format("{}", r.replicas));
+    cells.push_back(fmt::format("{}", s.batch(r.choice.requests)));
+    cells.push_back(ms(r.report.result.mean_tpot));
+    if (waits) {
+      cells.push_back(
+          ms(Seconds{r.report.result.queueing.quantile(0.01 * stock.goal().sla_percentile)}));
+    }
     if (drawn) cells.push_back(r.draws.empty() ? "" : percent(r.sla_share));
     cells.push_back(significant(r.report.tokens_per_second_per_gpu(), 4));
     if (drawn) {
@@ -172,9 +218,9 @@ std::string details(const Plan& plan) {
     }
     if (!r.enough) {
       out += fmt::format("; no batch meets the SLA{} often enough",
-                         stock.goal().rate ? " and delivers the rate" : "");
+                         stock.rate() ? " and delivers the rate" : "");
     }
-    out += stock.goal().rate
+    out += stock.rate()
                ? fmt::format("; {} replica{} for the rate", r.replicas, r.replicas > 1 ? "s" : "")
                : fmt::format("; {} replica{}", r.replicas, r.replicas > 1 ? "s fit" : " fits");
     out += "\n";
@@ -287,12 +333,13 @@ Json json_of(const Plan& plan) {
               {"partial", plan.partial},
               {"objective", name_of(objective_of(goal))},
               {"sla_tpot_ms", goal.sla_tpot.value() * 1e3},
-              {"context_tokens", goal.context},
+              {"sla_percentile", goal.sla_percentile},
+              {"context_tokens", plan.stock->context()},
               {"confidence", goal.confidence},
               {"samples", plan.samples}};
   Json& kernels = out["kernel_times"] = Json::object();
   for (const auto& chip : plan.stock->chips()) kernels[chip.name] = chip.provenance;
-  out["assumed"] = assumed(goal);
+  out["assumed"] = assumed(*plan.stock);
   Json& ranking = out["ranking"] = Json::array();
   for (const Ranked& r : plan.ranking) {
     const Structure& s = r.choice.structure;
@@ -304,6 +351,9 @@ Json json_of(const Plan& plan) {
     entry["requests_per_launch_in_memory"] = r.choice.most_requests;
     entry["tpot_ms"] = r.report.result.mean_tpot.value() * 1e3;
     entry["tpot_p95_ms"] = r.report.result.tpot.quantile(0.95) * 1e3;
+    const bool waits = requests_arrive(goal);
+    entry["queueing_ms"] =
+        waits ? Json(r.report.result.queueing.quantile(0.01 * goal.sla_percentile) * 1e3) : Json();
     entry["tokens_per_s_per_gpu"] = r.report.tokens_per_second_per_gpu();
     entry["tokens_per_s_per_user"] = r.report.tokens_per_second_per_user();
     const auto usd = r.report.usd_per_million_tokens();
@@ -543,7 +593,7 @@ std::vector<std::string> page_words(const Plan& plan) {
   if (const auto links = links_of(plan); !links.empty()) {
     out.push_back(fmt::format("Links: {}.", fmt::join(links, "; ")));
   }
-  out.push_back(fmt::format("Assumed: {}.", assumed(plan.stock->goal())));
+  out.push_back(fmt::format("Assumed: {}.", assumed(*plan.stock)));
   out.push_back(search_words(plan.counts));
   return out;
 }

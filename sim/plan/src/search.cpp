@@ -30,7 +30,7 @@ double value_of(const Stocktaking& stock, const Structure& s, double tokens_per_
   }
   // Fewest GPUs for the rate; of as many, those that deliver more. Not at all where the goal's GPUs
   // do not suffice.
-  const double replicas = std::ceil(*stock.goal().rate / tokens_per_second);
+  const double replicas = std::ceil(*stock.rate() / tokens_per_second);
   if (replicas > static_cast<double>(stock.replicas_of(s))) {
     return -std::numeric_limits<double>::infinity();
   }
@@ -127,6 +127,12 @@ class Search {
   [[nodiscard]] double worth(const Structure& s, std::int64_t requests, Seconds tpot) const {
     return value_of(stock_, s, static_cast<double>(s.batch(requests)) / tpot.value());
   }
+  // What so many requests are worth at most where no step takes less than this; nothing where that
+  // is late.
+  [[nodiscard]] double most_worth(const Structure& s, std::int64_t requests, Seconds step) const {
+    if (stock_.tpot_floor(s, step) > limit_) return kNothing;
+    return worth(s, requests, stock_.per_token(s).mean * step);
+  }
 
   template <typename Do>
   void each(const char* what, std::size_t count, Do&& work) {
@@ -150,12 +156,11 @@ class Search {
     const auto& [s, most] = all_[i];
     Hope& hope = hopes_[i];
     for (std::int64_t requests = most; requests > 0; --requests) {
-      const Seconds floor = bounds_.attention_floor(s, requests);
-      if (floor > limit_) continue;
+      const double at_most = most_worth(s, requests, bounds_.attention_floor(s, requests));
+      if (at_most == kNothing) continue;
       if (hope.of_batch.empty()) {
         hope.of_batch.assign(static_cast<std::size_t>(requests), kNothing);
       }
-      const double at_most = worth(s, requests, floor);
       hope.of_batch[static_cast<std::size_t>(requests - 1)] = at_most;
       hope.most = std::max(hope.most, at_most);
     }
@@ -170,12 +175,12 @@ class Search {
     for (double share = 1.0; share > 0.1; share *= 0.75) {
       const auto requests = std::max<std::int64_t>(
           1, std::llround(share * static_cast<double>(hope.of_batch.size())));
-      const Seconds floor = bounds_.floor(s, requests);
+      const double at_most = most_worth(s, requests, bounds_.floor(s, requests));
       constexpr double kLate = 0.7;
-      hope.estimate =
-          floor > limit_ ? kLate * worth(s, requests, limit_) : worth(s, requests, floor);
+      const bool late = at_most == kNothing;
+      hope.estimate = late ? kLate * worth(s, requests, limit_) : at_most;
       hope.estimate_at = requests;
-      if (floor <= limit_) break;
+      if (!late) break;
     }
   }
 
@@ -237,10 +242,14 @@ class Search {
 
   // The longest step with which so many requests are worth so much, or the SLA.
   [[nodiscard]] Seconds longest(const Structure& s, std::int64_t requests, double worth_it) const {
-    // Elsewhere GPUs are counted, which says nothing of steps.
-    const bool of_tokens = objective_of(stock_.goal()) != Objective::gpus;
-    if (!of_tokens || worth_it <= 0.0) return limit_;
-    return std::min(limit_, Seconds{worth(s, requests, Seconds{1.0}) / worth_it});
+    // Where steps differ, their mean says nothing of the longest; where GPUs are counted, nothing
+    // of steps.
+    const bool by_steps = s.schedule == decode::Schedule::cyclic && worth_it > 0.0 &&
+                          objective_of(stock_.goal()) != Objective::gpus;
+    if (!by_steps) return limit_;
+    const PerToken share = stock_.per_token(s);
+    return std::min(limit_, share.at_percentile / share.mean *
+                                Seconds{worth(s, requests, Seconds{1.0}) / worth_it});
   }
 
   // The batch with which it is worth most, of those within the SLA.
@@ -273,17 +282,17 @@ class Search {
       batches.pop();
       if (at_most < best || !hopeful(i, at_most) || stopped()) return;
       if (known == Known::attention) {
-        const Seconds floor = bounds_.floor(s, requests);
-        if (floor > limit_) continue;
-        batches.push({std::min(at_most, worth(s, requests, floor)), requests, Known::floor});
+        const double by_floor = most_worth(s, requests, bounds_.floor(s, requests));
+        if (by_floor == kNothing) continue;
+        batches.push({std::min(at_most, by_floor), requests, Known::floor});
         continue;
       }
       hope.pruned = false;
       if (!judge) judge.emplace(stock_, s);
       if (known == Known::floor) {
-        const Seconds floor = judge->floor(requests);
-        if (floor > limit_) continue;
-        batches.push({std::min(at_most, worth(s, requests, floor)), requests, Known::own_floor});
+        const double by_floor = most_worth(s, requests, judge->floor(requests));
+        if (by_floor == kNothing) continue;
+        batches.push({std::min(at_most, by_floor), requests, Known::own_floor});
         continue;
       }
       const double least = options_.exhaustive ? kNothing : std::max(best, needed(s));
@@ -383,7 +392,8 @@ std::vector<NearMiss> nearest(const Stocktaking& stock, const Candidates& candid
   std::vector<Seconds> floors(all.size());
   parallel_for(options.threads, all.size(), [&] {
     return [&](std::size_t i) {
-      floors[i] = bounds.floor(all[i].structure, 1);
+      const Structure& s = all[i].structure;
+      floors[i] = stock.tpot_floor(s, bounds.floor(s, 1));
       return true;
     };
   });

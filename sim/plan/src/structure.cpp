@@ -1,15 +1,18 @@
 #include "ridge/plan/structure.hpp"
 
 #include "ridge/base/error.hpp"
+#include "ridge/base/random.hpp"
 #include "ridge/decode/memory_plan.hpp"
 #include "ridge/decode/strategy.hpp"
 #include "ridge/hwmodels/calibrated/calibration.hpp"
+#include "ridge/scenario/requests.hpp"
 #include "ridge/scenario/scenario_files.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <limits>
+#include <numeric>
 
 #include <fmt/format.h>
 
@@ -21,6 +24,10 @@ constexpr const char* kWideExpertParallel = "wide_expert_parallel";
 constexpr const char* kTensorParallel = "tensor_parallel";
 constexpr std::int64_t kUsualMicroBatches = 6;
 constexpr std::int64_t kUsualMicroBatchesOfOnePool = 2;  // two-batch overlap
+// Measured: as many as show a steady pipeline, and as many as drafts that are drawn take to average
+// out.
+constexpr std::int64_t kSteps = 6;
+constexpr std::int64_t kStepsOfDrafts = 200;
 
 // The calibration of the chip's own name, else the one whose transfer errs least.
 std::string kernel_model_for(const hw::ChipSpec& chip, scenario::Library& library) {
@@ -125,6 +132,18 @@ Stocktaking::Stocktaking(LocatedGoal located, scenario::Library& library)
     }
   };
   Goal& goal = located_.goal;
+  context_ = goal.context.value_or(context_);
+  rate_ = goal.rate;
+  take_workload(library, diagnostics);
+  const bool drafts = std::any_of(goal.allowed.drafts.begin(), goal.allowed.drafts.end(),
+                                  [](std::int64_t tokens) { return tokens > 0; });
+  if (drafts && !goal.assumptions.drafting) {
+    diagnostics.error(located_.file, located_.pointer + "/allowed/drafts",
+                      "how often are drafts accepted? Give \"drafting\" in \"assumptions\"");
+  } else if (!drafts && goal.assumptions.drafting) {
+    diagnostics.error(located_.file, located_.pointer + "/assumptions/drafting",
+                      "of no effect unless \"drafts\" in \"allowed\" has a number above 0");
+  }
   for (std::size_t i = 0; i < goal.models.size(); ++i) {
     tried(fmt::format("/models/{}", i), [&] {
       goal.models[i] = settled(located_.file, goal.models[i]);
@@ -182,7 +201,7 @@ Stocktaking::Stocktaking(LocatedGoal located, scenario::Library& library)
                       "the price of a chip is unknown, and the goal counts USD: give its "
                       "\"price_USD_per_hour\", or another \"objective\"");
   }
-  if (objective_of(goal) == Objective::gpus && !goal.rate) {
+  if (objective_of(goal) == Objective::gpus && !rate_) {
     diagnostics.error(located_.file, located_.pointer + "/objective",
                       "the fewest GPUs for what rate? Give \"tokens_per_s\"");
   }
@@ -193,6 +212,7 @@ Stocktaking::Stocktaking(LocatedGoal located, scenario::Library& library)
       for (const std::string& strategy : decode::strategy_names()) {
         for (std::size_t f = 0; f < chips_.size(); ++f) {
           Structure s{.model = m, .strategy = strategy, .attention_chip = a, .ffn_chip = f};
+          s.drafts = drafts ? 1 : 0;
           if (strategy == kAfd) {
             s.ffn_instances = 1;
           } else if (f != a) {
@@ -211,6 +231,112 @@ Stocktaking::Stocktaking(LocatedGoal located, scenario::Library& library)
     }
   }
   diagnostics.throw_if_errors();
+}
+
+namespace {
+
+// What requests have in decode on average: each counts by the tokens that it generates, half of
+// which it has by then.
+struct Averages {
+  double requests = 0;
+  double output = 0;
+  double cached = 0;  // times output
+  void add(double context, double tokens) {
+    requests += 1.0;
+    output += tokens;
+    cached += tokens * (context + 0.5 * tokens);
+  }
+};
+
+Averages averages_of(const decode::LengthDistribution& context,
+                     const decode::LengthDistribution& output, std::uint64_t seed) {
+  Random random(seed);
+  Averages out;
+  constexpr int kSamples = 20000;
+  for (int i = 0; i < kSamples; ++i) {
+    const auto tokens = static_cast<double>(context.sample(random));
+    out.add(tokens, static_cast<double>(output.sample(random)));
+  }
+  return out;
+}
+
+}  // namespace
+
+void Stocktaking::take_workload(scenario::Library& library, Diagnostics& diagnostics) {
+  Goal& goal = located_.goal;
+  const auto error = [&](std::string_view pointer, std::string_view message) {
+    diagnostics.error(located_.file, fmt::format("{}{}", located_.pointer, pointer), message);
+  };
+  const bool arrive = requests_arrive(goal);
+  if (goal.sla_queueing && !arrive) {
+    error("/sla_queueing_ms",
+          "nobody waits unless the workload is of kind \"poisson\" or \"trace\"");
+  }
+  if (!goal.workload) return;
+  if (arrive && goal.rate) {
+    error("/tokens_per_s", "of no effect where the workload says what arrives");
+  }
+  Averages all;
+  if (auto* trace = std::get_if<scenario::Trace>(&*goal.workload)) {
+    trace->file = from_folder_of(located_.file, trace->file);
+    try {
+      const auto read = library.trace(trace->file, *trace);
+      for (const decode::TraceRequest& request : read->requests) {
+        all.add(static_cast<double>(request.context_tokens),
+                static_cast<double>(request.output_tokens));
+      }
+      recorded_ = read->requests.back().arrival - read->requests.front().arrival;
+      if (recorded_ > Seconds{}) rate_ = all.output / recorded_.value();
+    } catch (const UserError& e) {
+      error("/workload/file", e.what());
+      return;
+    }
+    if (!rate_) error("/workload/file", "expected requests that arrive one after the other");
+  } else {
+    const auto* poisson = std::get_if<scenario::Poisson>(&*goal.workload);
+    const auto* renewed = std::get_if<RenewedRequests>(&*goal.workload);
+    all = averages_of(scenario::distribution_of(poisson ? poisson->context : renewed->context),
+                      scenario::distribution_of(poisson ? poisson->output : renewed->output),
+                      goal.seed);
+    if (poisson) rate_ = poisson->requests_per_second * all.output / all.requests;
+  }
+  context_ = std::round(all.cached / all.output);
+  output_ = all.output / all.requests;
+}
+
+PerToken Stocktaking::per_token(const Structure& s) const {
+  if (s.drafts == 0) return {};
+  const Drafting& drafting = *located_.goal.assumptions.drafting;
+  const auto accepted = [&](std::int64_t draft) {
+    const auto& first = drafting.acceptance_by_position;
+    const auto place = static_cast<std::size_t>(draft);
+    return place < first.size() ? first[place] : drafting.acceptance;
+  };
+  // By how many tokens a step gives.
+  std::vector<double> share(static_cast<std::size_t>(s.drafts) + 2, 0.0);
+  double so_far = 1.0;
+  double tokens = 0.0;
+  for (std::int64_t k = 1; k <= s.drafts + 1; ++k) {
+    const double more = k <= s.drafts ? accepted(k - 1) : 0.0;
+    share[static_cast<std::size_t>(k)] = so_far * (1.0 - more);
+    tokens += static_cast<double>(k) * share[static_cast<std::size_t>(k)];
+    so_far *= more;
+  }
+  // Most tokens are quickest.
+  double within = 0.0;
+  std::int64_t k = s.drafts + 1;
+  for (; k > 1; --k) {
+    within += static_cast<double>(k) * share[static_cast<std::size_t>(k)] / tokens;
+    if (within >= 0.01 * located_.goal.sla_percentile) break;
+  }
+  return {.mean = 1.0 / tokens, .at_percentile = 1.0 / static_cast<double>(k)};
+}
+
+Seconds Stocktaking::tpot_floor(const Structure& s, Seconds step) const {
+  // Steps that differ are as long as the floor on average, and half of them may be shorter.
+  constexpr double kMost = 95.0;
+  if (s.schedule == decode::Schedule::fifo && located_.goal.sla_percentile < kMost) return {};
+  return per_token(s).at_percentile * step;
 }
 
 bool Stocktaking::calibrated() const {
@@ -232,6 +358,13 @@ scenario::LocatedScenario Stocktaking::scenario_of(const Structure& s,
   d.schedule = s.schedule;
   d.step_overhead = goal.assumptions.step_overhead;
   d.attention_precision = goal.assumptions.attention_precision;
+  if (s.drafts > 0) {
+    const Drafting& drafting = *goal.assumptions.drafting;
+    d.drafting = scenario::Drafting{.tokens = s.drafts,
+                                    .draft_model = drafting.draft_model,
+                                    .acceptance = drafting.acceptance,
+                                    .acceptance_by_position = drafting.acceptance_by_position};
+  }
   const auto pool = [&](std::size_t chip, std::int64_t instances) {
     scenario::Pool out_pool;
     out_pool.instances = instances;
@@ -251,11 +384,13 @@ scenario::LocatedScenario Stocktaking::scenario_of(const Structure& s,
     scenario::SplitPools pools{.attention = pool(s.attention_chip, s.attention_instances),
                                .ffn = pool(s.ffn_chip, s.ffn_instances)};
     pools.attention.attention_tensor_parallel = s.attention_tensor_parallel;
+    pools.attention.context_parallel = s.context_parallel;
     holds_ffn(pools.ffn);
     d.pools = std::move(pools);
   } else {
     scenario::WholePool pools{.gpus = pool(s.attention_chip, s.attention_instances)};
     pools.gpus.attention_tensor_parallel = s.attention_tensor_parallel;
+    pools.gpus.context_parallel = s.context_parallel;
     holds_ffn(pools.gpus);
     d.pools = std::move(pools);
   }
@@ -265,13 +400,47 @@ scenario::LocatedScenario Stocktaking::scenario_of(const Structure& s,
   scenario::ClosedLoop loop;
   loop.requests_per_group = requests * s.micro_batches;
   loop.steady = true;
-  loop.context = scenario::FixedLength{goal.context};
+  loop.context = scenario::FixedLength{context_};
   scenario.workload = std::move(loop);
   scenario.admission.memory_utilization = goal.assumptions.memory_utilization;
   // A steady pipeline has filled after as many steps.
-  scenario.measurement = scenario::MeasuredSteps{.warmup = 3, .steps = 6};
-  scenario.sla.tpot = goal.sla_tpot;
+  scenario.measurement =
+      scenario::MeasuredSteps{.warmup = 3, .steps = s.drafts > 0 ? kStepsOfDrafts : kSteps};
+  // A scenario's SLA is of the 95th percentile.
+  if (goal.sla_percentile == 95.0) scenario.sla.tpot = goal.sla_tpot;
   scenario.seed = goal.seed;
+  return out;
+}
+
+scenario::LocatedScenario Stocktaking::served_scenario(const Structure& s, std::int64_t requests,
+                                                       std::int64_t replicas) const {
+  const Goal& goal = located_.goal;
+  scenario::LocatedScenario out = scenario_of(s, requests);
+  scenario::Scenario& scenario = out.scenario;
+  scenario.deployment.replicas = replicas;
+  if (const auto* renewed = std::get_if<RenewedRequests>(&*goal.workload)) {
+    auto& loop = std::get<scenario::ClosedLoop>(scenario.workload);
+    loop.steady = false;
+    loop.context = renewed->context;
+    loop.output = renewed->output;
+    scenario.measurement = scenario::MeasuredSteps{.warmup = 20, .steps = 200};
+    return out;
+  }
+  // Where requests come and go, nothing keeps a rotation.
+  scenario.deployment.schedule = decode::Schedule::fifo;
+  scenario.admission.max_requests_per_gpu =
+      std::max<std::int64_t>(1, requests * s.micro_batches / s.attention_tensor_parallel);
+  if (goal.sla_percentile == 95.0) scenario.sla.queueing = goal.sla_queueing;
+  // Until the first that came have left, and then until many have.
+  const Seconds stay = output_ * goal.sla_tpot;
+  scenario::MeasuredTime time{.warmup = 2.0 * stay, .duration = 6.0 * stay};
+  if (const auto* trace = std::get_if<scenario::Trace>(&*goal.workload)) {
+    scenario.workload = *trace;
+    time = {.warmup = {}, .duration = recorded_};
+  } else {
+    scenario.workload = std::get<scenario::Poisson>(*goal.workload);
+  }
+  scenario.measurement = time;
   return out;
 }
 
@@ -293,6 +462,8 @@ decode::SimulationInput Stocktaking::input_of(const Structure& s, std::int64_t r
   d.collectives = s.collectives;
   d.schedule = s.schedule;
   d.attention_tensor_parallel = s.attention_tensor_parallel;
+  d.context_parallel = s.context_parallel;
+  d.drafting.tokens = s.drafts;
   d.ffn_tensor_parallel = s.ffn_tensor_parallel;
   d.ffn_expert_parallel = s.ffn_expert_parallel;
   d.redundant_experts = s.redundant_experts;
@@ -301,6 +472,7 @@ decode::SimulationInput Stocktaking::input_of(const Structure& s, std::int64_t r
         pool.roles.has(decode::Role::attention) ? s.attention_instances : s.ffn_instances;
     pool.gpus_per_instance = s.gpus_per_instance;
   }
+  input.measurement.steps = s.drafts > 0 ? kStepsOfDrafts : kSteps;
   input.workload.requests_per_group = requests * s.micro_batches;
   return input;
 }
@@ -477,9 +649,37 @@ class Enumeration {
     return 0;
   }
 
-  // All orders of work of a structure that is possible.
+  // GPUs that would keep the same KV of a request whose heads so many share.
+  [[nodiscard]] std::int64_t copies_of_cache(std::size_t model, std::int64_t sharing) const {
+    std::int64_t copies = 0;
+    for (const auto& block : stock_.models()[model]->attentions) {
+      if (!models::splits_by_tokens(block)) return 1;
+      copies = std::gcd(copies, sharing / models::cache_ranks(block, sharing));
+    }
+    return std::max<std::int64_t>(copies, 1);
+  }
+
   void variants(Structure s, const std::vector<decode::Dispatch>& dispatches,
                 std::int64_t usual_micro_batches) {
+    // Where all GPUs share every request, most would keep the same.
+    std::vector<std::int64_t> parts = {1};
+    if (const auto copies = copies_of_cache(s.model, s.attention_tensor_parallel);
+        s.strategy == kTensorParallel && copies > 1 && copies <= node_of(s.attention_chip)) {
+      parts.push_back(copies);
+    }
+    for (const std::int64_t drafts : or_usual(goal_.allowed.drafts, {0})) {
+      for (const std::int64_t split : or_usual(goal_.allowed.context_parallel, parts)) {
+        if (split > s.attention_tensor_parallel) continue;
+        s.drafts = drafts;
+        s.context_parallel = split;
+        orders_of_work(s, dispatches, usual_micro_batches);
+      }
+    }
+  }
+
+  // All of a structure that is possible.
+  void orders_of_work(Structure s, const std::vector<decode::Dispatch>& dispatches,
+                      std::int64_t usual_micro_batches) {
     const auto most = micro_batches(usual_micro_batches);
     std::vector<Structure> all;
     for (const std::int64_t m : most) {
@@ -525,7 +725,7 @@ class Enumeration {
   [[nodiscard]] std::int64_t most_requests_of(const Structure& s) const {
     decode::SimulationInput input = stock_.input_of(s, 1);
     const double each = decode::request_kv_bytes(input.deployment, input.admission,
-                                                 static_cast<std::int64_t>(goal_.context))
+                                                 static_cast<std::int64_t>(stock_.context()))
                             .value();
     const auto fit = [&](std::int64_t requests) {
       input.workload.requests_per_group = requests * s.micro_batches;
@@ -591,6 +791,8 @@ std::string words_of(const Structure& s) {
     out += fmt::format(", FFN TP{} x EP{}, {}", s.ffn_tensor_parallel, s.ffn_expert_parallel,
                        s.dispatch == decode::Dispatch::routed ? "routed" : "broadcast");
   }
+  if (s.context_parallel > 1) out += fmt::format(", DCP{}", s.context_parallel);
+  if (s.drafts > 0) out += fmt::format(", {} draft{}", s.drafts, s.drafts > 1 ? "s" : "");
   if (s.redundant_experts > 0) out += fmt::format(", {} expert copies", s.redundant_experts);
   if (s.micro_batches > 1 || s.split()) {
     out += s.schedule == decode::Schedule::cyclic ? ", cyclic" : ", fifo";

@@ -1,6 +1,7 @@
 // The keys of a simulate scenario.
 #include "ridge/base/keys.hpp"
 #include "ridge/decode/strategy.hpp"
+#include "ridge/scenario/requests.hpp"
 #include "ridge/scenario/scenario.hpp"
 
 #include <array>
@@ -423,7 +424,7 @@ const KeyTable& keys_of(const AttentionPrecision* /*of*/) {
       });
   return table;
 }
-static const KeyTable& keys_of(const DraftModel* /*of*/) {
+const KeyTable& keys_of(const DraftModel* /*of*/) {
   static const KeyTable table = key_table<DraftModel>(
       "draft_model",
       "Layers that draft in place of the model's own modules, as EAGLE's do: each draft passes "
@@ -630,7 +631,7 @@ static const KeyTable& keys_of(const LognormalLength* /*of*/) {
       });
   return table;
 }
-static const KeyTable& keys_of(const Lengths* /*of*/) {
+const KeyTable& keys_of(const Lengths* /*of*/) {
   static const KeyTable table =
       key_table<Lengths>("lengths", "How many tokens.", {},
                          cases("kind", "",
@@ -674,7 +675,7 @@ static const KeyTable& keys_of(const ClosedLoop* /*of*/) {
           .relation(check_requests, kRequestsRelation);
   return table;
 }
-static const KeyTable& keys_of(const Poisson* /*of*/) {
+const KeyTable& keys_of(const Poisson* /*of*/) {
   using P = Poisson;
   static const KeyTable table =
       key_table<P>("", "",
@@ -686,7 +687,7 @@ static const KeyTable& keys_of(const Poisson* /*of*/) {
                    });
   return table;
 }
-static const KeyTable& keys_of(const Trace* /*of*/) {
+const KeyTable& keys_of(const Trace* /*of*/) {
   using T = Trace;
   static const KeyTable table = key_table<T>(
       "", "",

@@ -3,6 +3,7 @@
 #include "ridge/base/keys.hpp"
 #include "ridge/base/nearest_name.hpp"
 #include "ridge/decode/strategy.hpp"
+#include "ridge/scenario/requests.hpp"
 #include "ridge/scenario/scenario_files.hpp"
 
 #include <algorithm>
@@ -13,6 +14,23 @@
 #include <fmt/ranges.h>
 
 namespace ridge::scenario {
+
+decode::LengthDistribution distribution_of(const Lengths& lengths) {
+  using Kind = decode::LengthDistribution::Kind;
+  if (const auto* fixed = std::get_if<FixedLength>(&lengths)) {
+    return {.kind = Kind::fixed, .tokens = fixed->tokens};
+  }
+  if (const auto* uniform = std::get_if<UniformLength>(&lengths)) {
+    return {.kind = Kind::uniform, .min = uniform->min, .max = uniform->max};
+  }
+  const auto& lognormal = std::get<LognormalLength>(lengths);
+  return {.kind = Kind::lognormal,
+          .tokens = lognormal.median,
+          .sigma = lognormal.sigma,
+          .min = lognormal.min,
+          .max = lognormal.max};
+}
+
 namespace {
 
 class Resolver {
@@ -301,22 +319,6 @@ class Resolver {
     }
   }
 
-  static decode::LengthDistribution lengths(const Lengths& asked) {
-    using Kind = decode::LengthDistribution::Kind;
-    if (const auto* fixed = std::get_if<FixedLength>(&asked)) {
-      return {.kind = Kind::fixed, .tokens = fixed->tokens};
-    }
-    if (const auto* uniform = std::get_if<UniformLength>(&asked)) {
-      return {.kind = Kind::uniform, .min = uniform->min, .max = uniform->max};
-    }
-    const auto& lognormal = std::get<LognormalLength>(asked);
-    return {.kind = Kind::lognormal,
-            .tokens = lognormal.median,
-            .sigma = lognormal.sigma,
-            .min = lognormal.min,
-            .max = lognormal.max};
-  }
-
   void workload(const ClosedLoop& asked, decode::Workload& out,
                 std::vector<std::string>& /*warnings*/) {
     out.kind = decode::Workload::Kind::closed_loop;
@@ -324,15 +326,15 @@ class Resolver {
     out.requests_per_group = asked.requests_per_group.value_or(0);
     out.requests = asked.requests.value_or(0);
     out.steady = asked.steady;
-    out.context = lengths(asked.context);
-    if (!asked.steady) out.output = lengths(asked.output);
+    out.context = distribution_of(asked.context);
+    if (!asked.steady) out.output = distribution_of(asked.output);
   }
   void workload(const Poisson& asked, decode::Workload& out,
                 std::vector<std::string>& /*warnings*/) {
     out.kind = decode::Workload::Kind::poisson;
     out.requests_per_second = asked.requests_per_second;
-    out.context = lengths(asked.context);
-    out.output = lengths(asked.output);
+    out.context = distribution_of(asked.context);
+    out.output = distribution_of(asked.output);
   }
   void workload(const Trace& asked, decode::Workload& out, std::vector<std::string>& warnings) {
     out.kind = decode::Workload::Kind::trace;

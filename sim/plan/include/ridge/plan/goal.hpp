@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 namespace ridge {
@@ -42,11 +43,27 @@ struct Allowed {
   std::vector<std::int64_t> gpus_per_instance;  // of AFD
   std::vector<std::int64_t> micro_batches;
   std::vector<std::int64_t> attention_tensor_parallel;
+  std::vector<std::int64_t> context_parallel;   // of attention
   std::vector<std::int64_t> redundant_experts;  // of wide expert parallelism
+  std::vector<std::int64_t> drafts;             // none where empty
   std::vector<decode::Dispatch> dispatches;     // of AFD
   std::vector<decode::Schedule> schedules;
   bool unlike_pools = true;  // another chip for attention than for the FFN
 };
+
+// What drafts there are and how often they are accepted.
+struct Drafting {
+  double acceptance = 0.0;
+  std::vector<double> acceptance_by_position;
+  std::optional<scenario::DraftModel> draft_model;
+};
+
+// Requests whose contexts differ, always as many: one that ends is replaced at once.
+struct RenewedRequests {
+  scenario::Lengths context;
+  scenario::Lengths output;
+};
+using Workload = std::variant<RenewedRequests, scenario::Poisson, scenario::Trace>;
 
 // What a plan takes for granted of software and wires.
 struct Assumptions {
@@ -54,6 +71,7 @@ struct Assumptions {
   scenario::ScaleUp scale_up;
   Seconds step_overhead;
   std::optional<scenario::AttentionPrecision> attention_precision;
+  std::optional<Drafting> drafting;
   double memory_utilization = 0.9;
   Assumptions();
 };
@@ -64,10 +82,14 @@ struct Goal {
   std::vector<Stock> chips;
   std::int64_t gpus = 64;  // of all kinds together, at most
   std::optional<UsdPerSecond> budget;
-  double context = 8192;  // cached tokens of each request
+  // One of the two.
+  std::optional<double> context;  // cached tokens of each request
+  std::optional<Workload> workload;
   Seconds sla_tpot;
-  double confidence = 0.9;     // share of draws in which the SLA shall be met
-  std::optional<double> rate;  // wanted of all GPUs together
+  std::optional<Seconds> sla_queueing;  // of requests that arrive
+  double sla_percentile = 95;           // that the SLA is held to
+  double confidence = 0.9;              // share of draws in which the SLA shall be met
+  std::optional<double> rate;           // wanted of all GPUs together
   std::optional<Objective> objective;
   Allowed allowed;
   Assumptions assumptions;
@@ -90,6 +112,10 @@ struct LocatedGoal {
 // anywhere. Throws UserError.
 [[nodiscard]] JsonDocument goal_document(const std::string& name_or_path);
 
+// Where a file stands whose path counts from the folder of another.
+[[nodiscard]] std::string from_folder_of(const std::string& file, const std::string& path);
+// Whether its workload says how many requests come, and when.
+[[nodiscard]] bool requests_arrive(const Goal& goal);
 // What the goal leaves open, decided: its objective, and each chip's kernel model.
 [[nodiscard]] Objective objective_of(const Goal& goal);
 [[nodiscard]] std::string_view name_of(Objective objective);

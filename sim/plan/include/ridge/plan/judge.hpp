@@ -23,7 +23,7 @@ struct TimePerToken {
 };
 
 struct Verdict {
-  Seconds tpot;  // what the SLA is compared with: the 95th percentile
+  Seconds tpot;  // what the SLA is compared with: a percentile
   Seconds mean_tpot;
 };
 
@@ -35,7 +35,7 @@ class Judge {
   Judge(const Stocktaking& stock, const Structure& structure,
         std::vector<decode::KernelDraw> draws = {}, unsigned threads = 1);
 
-  // What no step is faster than, as fitted.
+  // What no step is shorter than, as fitted.
   [[nodiscard]] Seconds floor(std::int64_t requests);
   // As fitted. What is later than `limit` may be told as infinitely late.
   [[nodiscard]] Verdict verdict(std::int64_t requests,
@@ -52,6 +52,8 @@ class Judge {
 
  private:
   [[nodiscard]] Verdict simulated(const decode::KernelDraw& draw, std::int64_t requests) const;
+  [[nodiscard]] Verdict of_step(Seconds step) const;
+  [[nodiscard]] Seconds step_within(Seconds tpot) const;  // the longest
   [[nodiscard]] decode::CyclicSteps& steps();
   [[nodiscard]] const decode::ReplicaTimes& times_as_fitted(std::int64_t requests);
 

@@ -27,9 +27,11 @@ struct Structure {
   std::int64_t ffn_instances = 0;
   std::int64_t gpus_per_instance = 8;
   std::int64_t attention_tensor_parallel = 1;
+  std::int64_t context_parallel = 1;
   std::int64_t ffn_tensor_parallel = 1;
   std::int64_t ffn_expert_parallel = 1;
   std::int64_t redundant_experts = 0;
+  std::int64_t drafts = 0;
   std::int64_t micro_batches = 1;
   decode::Dispatch dispatch = decode::Dispatch::broadcast;
   decode::Schedule schedule = decode::Schedule::fifo;
@@ -64,6 +66,13 @@ struct Layout {
 };
 [[nodiscard]] Layout layout_of(const Structure& structure);
 
+// What a token takes of a step, which gives a request one token and each draft that is accepted.
+struct PerToken {
+  double mean = 1.0;
+  double at_percentile = 1.0;  // of the SLA
+  friend bool operator==(const PerToken&, const PerToken&) = default;
+};
+
 // The files that a goal names, read, and what it leaves open, decided. May be asked from any
 // thread.
 class Stocktaking {
@@ -86,6 +95,19 @@ class Stocktaking {
   }
   [[nodiscard]] bool calibrated() const;  // whether any kernel times may be drawn again
 
+  // Of the requests in decode, on average: what the search takes them all to have.
+  [[nodiscard]] double context() const { return context_; }
+  // Wanted of all GPUs together, or what requests that arrive ask for.
+  [[nodiscard]] std::optional<double> rate() const { return rate_; }
+  [[nodiscard]] PerToken per_token(const Structure& structure) const;
+  // What no TPOT at the SLA's percentile is below where no step takes less.
+  [[nodiscard]] Seconds tpot_floor(const Structure& structure, Seconds step) const;
+  // Of the requests that the goal asks for, the scenario of so many replicas with at most as many
+  // requests in each group and micro-batch.
+  [[nodiscard]] scenario::LocatedScenario served_scenario(const Structure& structure,
+                                                          std::int64_t requests,
+                                                          std::int64_t replicas) const;
+
   // The scenario of one replica with as many requests in each group and micro-batch.
   [[nodiscard]] scenario::LocatedScenario scenario_of(const Structure& structure,
                                                       std::int64_t requests) const;
@@ -103,7 +125,12 @@ class Stocktaking {
   using Template = std::tuple<std::size_t, std::string, std::size_t, std::size_t, bool>;
   [[nodiscard]] bool sums_over_nodes(const Structure& structure) const;
   [[nodiscard]] Template template_of(const Structure& structure) const;
+  void take_workload(scenario::Library& library, Diagnostics& diagnostics);
   LocatedGoal located_;
+  double context_ = 8192;
+  double output_ = 0;  // of a workload's requests, on average
+  std::optional<double> rate_;
+  Seconds recorded_;  // from the first request of a trace to the last
   std::vector<std::shared_ptr<const models::ModelSpec>> models_;
   std::vector<Chip> chips_;
   std::map<Template, decode::SimulationInput> templates_;
