@@ -9,21 +9,60 @@
 namespace ridge::models {
 namespace {
 
-// The kinds by their JSON name. MHA, GQA and MQA are one kind under the three names people know.
+// Which keys of a block mean something for a kind.
+enum class Sees : std::uint8_t {
+  nothing,  // there is no attention
+  state,    // which sees everything, and has a precision of its own
+  cache,    // through a window of its own
+  window
+};
+
 struct KindEntry {
   std::string_view name;
-  AttentionKind empty;
+  std::string_view doc;
+  std::size_t index;  // of AttentionKind
+  KeyCase (*keys)(const KindEntry& entry, std::vector<Key<AttentionBlock>> common);
+  Sees sees;
 };
-const std::array kKinds = {
-    KindEntry{"gqa", GroupedQueryAttention{}},
-    KindEntry{"mqa", GroupedQueryAttention{}},
-    KindEntry{"mha", GroupedQueryAttention{}},
-    KindEntry{"mfa", MultiMatrixFactorizationAttention{}},
-    KindEntry{"mla", MultiHeadLatentAttention{}},
-    KindEntry{"linear_state", LinearStateAttention{}},
-    KindEntry{"compressed", CompressedAttention{}},
-    KindEntry{"mamba2", Mamba2Attention{}},
-    KindEntry{"none", NoAttention{}},
+
+template <typename Kind>
+void* held(void* block, std::size_t /*index*/) {
+  return std::get_if<Kind>(&static_cast<AttentionBlock*>(block)->kind);
+}
+
+template <typename Kind>
+constexpr KindEntry kind(std::string_view name, std::string_view doc, Sees sees = Sees::window) {
+  const auto keys = [](const KindEntry& entry, std::vector<Key<AttentionBlock>> common) {
+    return KeyCase{std::string(entry.name), std::string(entry.doc),
+                   [word = entry.name](void* object) {
+                     auto& block = *static_cast<AttentionBlock*>(object);
+                     block.kind.emplace<Kind>();
+                     block.declared_kind = word;
+                   },
+                   [word = entry.name](const void* object) {
+                     return kind_name(*static_cast<const AttentionBlock*>(object)) == word;
+                   },
+                   keys::joined(keys_of(static_cast<const Kind*>(nullptr)), {held<Kind>},
+                                key_table<AttentionBlock>("", "", std::move(common)))};
+  };
+  return {name, doc, AttentionKind(Kind{}).index(), keys, sees};
+}
+
+// The kinds by their JSON name. MHA, GQA and MQA are one kind under the three names people know.
+constexpr std::array kKinds = {
+    kind<GroupedQueryAttention>("gqa", "Groups of query heads share a head of keys and values."),
+    kind<GroupedQueryAttention>("mqa", "All query heads share one head of keys and values."),
+    kind<GroupedQueryAttention>("mha", "Each query head has keys and values of its own."),
+    kind<MultiMatrixFactorizationAttention>(
+        "mfa", "Low-rank queries over one wide head of keys and values (arXiv 2412.19255)."),
+    kind<MultiHeadLatentAttention>("mla", "Heads over one cached latent (arXiv 2405.04434)."),
+    kind<LinearStateAttention>("linear_state", "Linear attention with a recurrent state.",
+                               Sees::state),
+    kind<CompressedAttention>("compressed",
+                              "The last tokens and earlier ones compressed, as DeepSeek-V4 has it.",
+                              Sees::cache),
+    kind<Mamba2Attention>("mamba2", "A state-space layer (arXiv 2405.21060).", Sees::state),
+    kind<NoAttention>("none", "A layer without attention.", Sees::nothing),
 };
 
 constexpr std::array<Named<Projection>, kProjections - 1> kProjectionNames = {
@@ -36,7 +75,7 @@ constexpr std::array<Named<Projection>, kProjections - 1> kProjectionNames = {
      {"index", Projection::index},
      {"compressor", Projection::compressor}}};
 
-constexpr std::array<Named<Window::Kind>, 2> kWindows = {
+constexpr std::array<Named<Window::Kind>, 2> kWindowKinds = {
     {{"sliding", Window::Kind::sliding}, {"chunked", Window::Kind::chunked}}};
 
 }  // namespace
@@ -46,17 +85,14 @@ std::span<const Named<Projection>> projection_names() {
 }
 
 WeightFormat AttentionContext::format(Projection which) const {
-  if (block.unquantized.test(static_cast<std::size_t>(which))) {
-    return {block.unquantized_precision};
-  }
+  if (const auto kept = block.kept(which)) return {*kept};
   return block.weights.value_or(precisions.weight_format());
 }
 
 void AttentionContext::projection(std::string_view name, Projection which, std::int64_t n,
                                   std::int64_t k, std::int64_t batch) const {
   const WeightFormat weights = format(which);
-  const bool plain = block.unquantized.test(static_cast<std::size_t>(which));
-  const Precision compute = plain ? block.unquantized_precision : precisions.compute;
+  const Precision compute = block.kept(which).value_or(precisions.compute);
   out.add(name, Part::attention_linear,
           Gemm{.m = shape.tokens(),
                .n = n,
@@ -66,7 +102,7 @@ void AttentionContext::projection(std::string_view name, Projection which, std::
                .compute = compute,
                .input = compute,
                .output = precisions.activations,
-               .weight_scales = weights.scale_bytes});
+               .weight_scales = weights.scales.bytes_per_weight()});
 }
 
 void AttentionContext::projections(std::string_view name, std::initializer_list<Piece> pieces,
@@ -211,10 +247,10 @@ Bytes attention_weight_bytes(const AttentionBlock& block, const Precisions& prec
   for (std::size_t i = 0; i < kProjections; ++i) {
     // What is no matrix carries no scales.
     const bool matrix = i != static_cast<std::size_t>(Projection::other);
+    const auto kept = block.kept(static_cast<Projection>(i));
     const WeightFormat format =
-        block.unquantized.test(i)
-            ? WeightFormat{block.unquantized_precision}
-            : WeightFormat{quantized.precision, matrix ? quantized.scale_bytes : 0.0};
+        kept ? WeightFormat{*kept}
+             : WeightFormat{quantized.precision, matrix ? quantized.scales : WeightScales{}};
     total += parameters.of[i] * format.bytes();
   }
   return total;
@@ -224,20 +260,21 @@ std::int64_t split_heads(const AttentionBlock& block) {
   return std::visit([](const auto& kind) { return split_heads(kind); }, block.kind);
 }
 
-void read_index(JsonObject& object, SparseIndex& index) {
-  object.required("top_k", index.top_k, between(1, 1e9));
-  object.required("index_heads", index.heads, between(1, kMaxHeads));
-  object.required("index_head_dim", index.head_dim, between(1, kMaxDim));
-  object.optional("pool", index.pool, between(1, 1e6));
-  object.optional("key_scale_bytes", index.key_scale_bytes, between(0, 64));
-  object.optional("reused", index.reused);
-}
-
-void read_record(JsonObject& object, CacheRecord& record) {
-  if (const auto rope = object.optional("rope_cache_precision")) {
-    rope->read(record.rope.emplace(), precision_names());
-  }
-  object.optional("cache_scale_bytes", record.scale_bytes, between(0, 4096));
+const KeyTable& keys_of(const SparseIndex* /*of*/) {
+  using I = SparseIndex;
+  static const KeyTable table = key_table<I>(
+      "index", "An indexer scores every token, attention reads the best.",
+      {
+          key<&I::top_k>("top_k", "Tokens that attention reads.", between(1, kMaxTokens)),
+          key<&I::heads>("index_heads", "", heads()),
+          key<&I::head_dim>("index_head_dim", "", dims()),
+          key<&I::pool>("pool", "Tokens that share one index key.", between(1, 1e6)).optional(),
+          key<&I::key_scale_bytes>("key_scale_bytes", "Beside an FP8 index key.", between(0, 64))
+              .optional(),
+          key<&I::reused>("reused", "The choice of an earlier layer: no indexer of its own.")
+              .optional(),
+      });
+  return table;
 }
 
 Bytes record_bytes(const CacheRecord& record, Precision cache, std::int64_t values,
@@ -275,7 +312,7 @@ void count_index(const SparseIndex& index, double hidden, double query_input,
 
 Bytes cache_bytes(const AttentionBlock& block, double context) {
   return std::visit(
-      [&](const auto& kind) { return cache(kind, block.cache, block.window.attended(context)); },
+      [&](const auto& kind) { return cache(kind, block.cache, block.attended(context)); },
       block.kind);
 }
 
@@ -303,56 +340,72 @@ std::int64_t effective_rank(const AttentionBlock& block) {
 std::string_view kind_name(const AttentionBlock& block) {
   if (!block.declared_kind.empty()) return block.declared_kind;
   for (const KindEntry& entry : kKinds) {
-    if (entry.empty.index() == block.kind.index()) return entry.name;
+    if (entry.index == block.kind.index()) return entry.name;
   }
   throw InvariantError("an attention kind has no name");
 }
 
-void read_attention(const JsonNode& node, const AttentionBlock& defaults, AttentionBlock& out) {
-  JsonObject object(node);
-  out.cache = defaults.cache;
-  out.compute = defaults.compute;
-  const auto kind = object.required("kind");
-  if (!kind) return;
-  std::vector<std::string> names;
-  for (const KindEntry& entry : kKinds) names.emplace_back(entry.name);
-  const auto index = kind->read_choice(names);
-  if (!index) {
-    // Without its kind the other keys mean nothing, so they are not called unknown.
-    for (const auto& member : node.members()) object.ignore(member.first);
-    return;
+static const KeyTable& keys_of(const Window* /*of*/) {
+  static const KeyTable table = key_table<Window>(
+      "window", "The tokens a query sees, where not all of them.",
+      {
+          key<&Window::kind>("kind", "Whether it moves with the query, or by whole chunks.",
+                             std::span<const Named<Window::Kind>>(kWindowKinds)),
+          key<&Window::tokens>("tokens", "", between(1, kMaxTokens)),
+      });
+  return table;
+}
+
+static const KeyTable& keys_of(const Unquantized* /*of*/) {
+  static const KeyTable table = key_table<Unquantized>(
+      "unquantized",
+      "Projections that are held in another precision than the others, as checkpoints leave some "
+      "alone.",
+      {
+          key<&Unquantized::projections>("projections", "", projection_names()),
+          key<&Unquantized::precision>("precision", "", precision_names()),
+      });
+  return table;
+}
+
+namespace {
+
+std::vector<Key<AttentionBlock>> common_keys(Sees sees) {
+  using B = AttentionBlock;
+  std::vector<Key<B>> out;
+  if (sees == Sees::nothing) return out;
+  if (sees == Sees::window) {
+    out.push_back(key<&B::window>("window", "The tokens a query sees; all where absent."));
   }
-  out.declared_kind = kKinds[*index].name;
-  out.kind = kKinds[*index].empty;
-  std::visit([&](auto& empty) { read(object, empty); }, out.kind);
-  if (std::holds_alternative<NoAttention>(out.kind)) return;
-  // A recurrent state sees everything and has a precision of its own; compressed attention has its
-  // own window.
-  const bool recurrent = std::holds_alternative<LinearStateAttention>(out.kind) ||
-                         std::holds_alternative<Mamba2Attention>(out.kind);
-  if (!recurrent && !std::holds_alternative<CompressedAttention>(out.kind)) {
-    if (const auto window = object.optional("window")) {
-      JsonObject fields(*window);
-      fields.required("kind", out.window.kind, std::span<const Named<Window::Kind>>(kWindows));
-      fields.required("tokens", out.window.tokens, between(1, 1e9));
+  if (sees != Sees::state) {
+    out.push_back(
+        key<&B::own_cache>("cache_precision", "The model's where absent.", precision_names()));
+  }
+  out.push_back(key<&B::own_compute>("compute_precision",
+                                     "Of the attention itself; the model's where absent.",
+                                     precision_names()));
+  out.push_back(key_in<&B::weights, &OwnFormat::precision>(
+      "weights_precision", "The model's where absent.", precision_names()));
+  out.push_back(key_in<&B::weights, &OwnFormat::scales>("weights_scales",
+                                                        "Beside weights of their own precision.")
+                    .optional());
+  out.push_back(
+      key<&B::unquantized>("unquantized", "What stays as it was where the rest is quantized."));
+  return out;
+}
+
+}  // namespace
+
+const KeyTable& keys_of(const AttentionBlock* /*of*/) {
+  static const KeyTable table = [] {
+    std::vector<KeyCase> all;
+    for (const KindEntry& entry : kKinds) {
+      all.push_back(entry.keys(entry, common_keys(entry.sees)));
     }
-  }
-  if (!recurrent) object.optional("cache_precision", out.cache, precision_names());
-  object.optional("compute_precision", out.compute, precision_names());
-  WeightFormat weights;
-  if (read_weight_format(object, weights)) out.weights = weights;
-  if (const auto kept = object.optional("unquantized")) {
-    JsonObject fields(*kept);
-    fields.required("precision", out.unquantized_precision, precision_names());
-    if (const auto projections = fields.required("projections")) {
-      for (const JsonNode& node_of_one : projections->elements()) {
-        Projection projection = Projection::other;
-        if (node_of_one.read(projection, projection_names())) {
-          out.unquantized.set(static_cast<std::size_t>(projection));
-        }
-      }
-    }
-  }
+    return key_table<AttentionBlock>("attention", "An attention layer.", {},
+                                     cases("kind", "", std::move(all)));
+  }();
+  return table;
 }
 
 Problem attention_problem(const AttentionBlock& block) {

@@ -1,5 +1,7 @@
 #include "ridge/models/ffn.hpp"
 
+#include "ridge/base/keys.hpp"
+
 #include <array>
 #include <cmath>
 
@@ -27,7 +29,7 @@ struct Emitter {
                  .compute = block.compute,
                  .input = input,
                  .output = output,
-                 .weight_scales = weights.scale_bytes});
+                 .weight_scales = weights.scales.bytes_per_weight()});
   }
 
   void grouped(std::string_view name, const GroupedGemm& rows, std::int64_t n, std::int64_t k,
@@ -36,7 +38,7 @@ struct Emitter {
     shape.n = n;
     shape.k = k;
     shape.weights = block.weights;
-    shape.weight_scales = block.weight_scales;
+    shape.weight_scales = block.weight_scales.bytes_per_weight();
     shape.compute = block.compute;
     shape.input = input;
     shape.output = output;
@@ -237,61 +239,120 @@ Bytes ffn_weight_bytes(const FfnBlock& block, std::int64_t hidden) {
     instead(static_cast<double>(moe->experts + moe->identity_experts) * width,
             bytes_per_value(moe->router));
     if (moe->biases) instead(biases(*moe, width), bytes_per_value(Precision::bf16));
-    if (moe->shared_weights) {
-      total += dense_parameters(width, moe->shared_intermediate, moe->gated) *
-               (moe->shared_weights->bytes() - block.weight_format().bytes());
-    }
+    const WeightFormat shared = moe->shared_weights.value_or(block.weight_format());
+    instead(dense_parameters(width, moe->shared_intermediate, moe->gated), shared.bytes());
   }
   return total;
 }
 
-std::string_view kind_name(const FfnBlock& block) {
-  constexpr std::array<std::string_view, 3> kNames = {"dense", "moe", "none"};
-  return kNames[block.kind.index()];
+namespace {
+
+constexpr std::array<std::string_view, 3> kKindNames = {"dense", "moe", "none"};
+
+template <typename Kind>
+void* held(void* block, std::size_t /*index*/) {
+  return std::get_if<Kind>(&static_cast<FfnBlock*>(block)->kind);
 }
 
-void read_ffn(const JsonNode& node, const FfnBlock& defaults, FfnBlock& out) {
-  JsonObject object(node);
-  out.weights = defaults.weights;
-  out.weight_scales = defaults.weight_scales;
-  out.compute = defaults.compute;
-  const auto kind = object.required("kind");
-  const std::array<std::string, 3> names = {"dense", "moe", "none"};
-  const auto index = kind ? kind->read_choice(names) : std::nullopt;
-  if (!index) {
-    for (const auto& member : node.is_object() ? node.members() : decltype(node.members()){}) {
-      object.ignore(member.first);
-    }
-    return;
-  }
-  if (*index == 0) {
-    auto& dense = out.kind.emplace<DenseFfn>();
-    object.required("intermediate", dense.intermediate, between(1, kMaxDim));
-    object.optional("gated", dense.gated);
-  } else if (*index == 2) {
-    out.kind.emplace<NoFfn>();
-    return;
-  } else {
-    auto& moe = out.kind.emplace<MoeFfn>();
-    object.required("experts", moe.experts, between(1, kMaxExperts));
-    object.required("top_k", moe.top_k, between(1, kMaxExperts));
-    object.required("expert_intermediate", moe.expert_intermediate, between(1, kMaxDim));
-    object.optional("shared_intermediate", moe.shared_intermediate, between(0, kMaxDim));
-    object.optional("gated", moe.gated);
-    object.optional("biases", moe.biases);
-    object.optional("router_precision", moe.router, precision_names());
-    WeightFormat shared;
-    if (read_weight_format(object, shared, "shared_")) moe.shared_weights = shared;
-    object.optional("latent", moe.latent, between(0, kMaxDim));
-    object.optional("dense_intermediate", moe.dense_intermediate, between(0, kMaxDim));
-    object.optional("identity_experts", moe.identity_experts, between(0, kMaxExperts));
-  }
-  WeightFormat weights;
-  if (read_weight_format(object, weights)) {
-    out.weights = weights.precision;
-    out.weight_scales = weights.scale_bytes;
-  }
-  object.optional("compute_precision", out.compute, precision_names());
+template <typename Kind>
+KeyCase kind_keys(std::string doc, std::vector<Key<FfnBlock>> common) {
+  const std::string_view word = kKindNames[decltype(FfnBlock::kind)(Kind{}).index()];
+  return {std::string(word), std::move(doc),
+          [](void* object) { static_cast<FfnBlock*>(object)->kind.emplace<Kind>(); },
+          [](const void* object) {
+            return std::holds_alternative<Kind>(static_cast<const FfnBlock*>(object)->kind);
+          },
+          keys::joined(keys_of(static_cast<const Kind*>(nullptr)), {held<Kind>},
+                       key_table<FfnBlock>("", "", std::move(common)))};
+}
+
+// Of the two that have weights.
+std::vector<Key<FfnBlock>> common_keys() {
+  using B = FfnBlock;
+  std::vector<Key<B>> out;
+  out.push_back(key_in<&B::own_weights, &OwnFormat::precision>(
+      "weights_precision", "The model's where absent.", precision_names()));
+  out.push_back(key_in<&B::own_weights, &OwnFormat::scales>(
+                    "weights_scales", "Beside weights of their own precision.")
+                    .optional()
+                    .fixed());
+  out.push_back(
+      key<&B::own_compute>("compute_precision", "The model's where absent.", precision_names()));
+  return out;
+}
+
+}  // namespace
+
+static const KeyTable& keys_of(const DenseFfn* /*of*/) {
+  static const KeyTable table = key_table<DenseFfn>(
+      "", "",
+      {
+          key<&DenseFfn::intermediate>("intermediate", "", between(1, kMaxDim)),
+          key<&DenseFfn::gated>("gated", "Gate and up projections (SwiGLU); otherwise up alone.")
+              .optional(),
+      });
+  return table;
+}
+
+static const KeyTable& keys_of(const MoeFfn* /*of*/) {
+  using F = MoeFfn;
+  static const KeyTable table = key_table<F>(
+      "", "",
+      {
+          key<&F::experts>("experts", "That the router chooses from.", between(1, kMaxExperts)),
+          key<&F::top_k>("top_k", "That a token goes to.", between(1, kMaxExperts)),
+          key<&F::expert_intermediate>("expert_intermediate", "Of one expert.",
+                                       between(1, kMaxDim)),
+          key<&F::shared_intermediate>("shared_intermediate",
+                                       "Of all shared experts together; 0 for none.",
+                                       between(0, kMaxDim))
+              .optional(),
+          key<&F::gated>("gated", "Gate and up projections (SwiGLU); otherwise up alone.")
+              .optional(),
+          key<&F::biases>("biases", "On experts and router.").optional(),
+          key<&F::router>("router_precision", "", precision_names()).optional(),
+          key_in<&F::shared_weights, &OwnFormat::precision>(
+              "shared_weights_precision", "Of shared experts; the routed ones' where absent.",
+              precision_names()),
+          key_in<&F::shared_weights, &OwnFormat::scales>(
+              "shared_weights_scales", "Beside shared weights of their own precision.")
+              .optional(),
+          key<&F::latent>("latent",
+                          "Width that the routed experts work at, between two projections; 0 for "
+                          "the hidden size.",
+                          between(0, kMaxDim))
+              .optional(),
+          key<&F::dense_intermediate>("dense_intermediate",
+                                      "Of a dense FFN beside the experts; 0 for none.",
+                                      between(0, kMaxDim))
+              .optional(),
+          key<&F::identity_experts>("identity_experts",
+                                    "That hand their token back; the router chooses them too.",
+                                    between(0, kMaxExperts))
+              .optional(),
+      });
+  return table;
+}
+
+static const KeyTable& keys_of(const NoFfn* /*of*/) {
+  static const KeyTable table = key_table<NoFfn>("", "", {});
+  return table;
+}
+
+const KeyTable& keys_of(const FfnBlock* /*of*/) {
+  static const KeyTable table = key_table<FfnBlock>(
+      "ffn", "A feed-forward layer.", {},
+      cases("kind", "",
+            {
+                kind_keys<DenseFfn>("One network for every token.", common_keys()),
+                kind_keys<MoeFfn>("Experts, of which each token goes to some.", common_keys()),
+                kind_keys<NoFfn>("A layer without an FFN.", {}),
+            }));
+  return table;
+}
+
+std::string_view kind_name(const FfnBlock& block) {
+  return kKindNames[block.kind.index()];
 }
 
 Problem ffn_problem(const FfnBlock& block) {

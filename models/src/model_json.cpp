@@ -1,150 +1,193 @@
 #include "ridge/base/catalog.hpp"
+#include "ridge/base/keys.hpp"
 #include "ridge/models/huggingface.hpp"
 #include "ridge/models/model_spec.hpp"
 
-#include <algorithm>
 #include <filesystem>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 namespace ridge::models {
+
+static const KeyTable& keys_of(const NamedLayer* /*of*/) {
+  static const KeyTable table =
+      key_table<NamedLayer>("layer", "One layer, by the names of its blocks.",
+                            {
+                                key<&NamedLayer::attention>("attention", ""),
+                                key<&NamedLayer::ffn>("ffn", ""),
+                            });
+  return table;
+}
+
+static const KeyTable& keys_of(const LayerRun* /*of*/) {
+  static const KeyTable table = key_table<LayerRun>(
+      "layers", "A pattern of layers, over and over.",
+      {
+          key<&LayerRun::repeat>("repeat", "", between(1, 10000)),
+          key<&LayerRun::named>("pattern", "", keys::AtLeastOne{"at least one layer"}),
+      });
+  return table;
+}
+
+static const KeyTable& keys_of(const MultiTokenPrediction* /*of*/) {
+  static const KeyTable table = key_table<MultiTokenPrediction>(
+      "multi_token_prediction",
+      "Modules that draft further tokens, each one layer and a projection.",
+      {
+          key<&MultiTokenPrediction::modules>("modules", "", between(1, 64)),
+          key<&MultiTokenPrediction::named>("layer", ""),
+      });
+  return table;
+}
+
+static const KeyTable& keys_of(const Claims* /*of*/) {
+  static const KeyTable table = key_table<Claims>(
+      "claims", "What the publisher says of the model; a test compares it to our count.",
+      {
+          key<&Claims::total_billion>("total_parameters_billion", "", positive(1e6)),
+          key<&Claims::active_billion>("active_parameters_billion", "", positive(1e6)),
+          key<&Claims::source>("source", ""),
+      });
+  return table;
+}
+
+namespace {
+
+// Its members lie in the model itself.
+const KeyTable& precision_keys() {
+  using M = ModelSpec;
+  using P = Precisions;
+  const auto names = precision_names();
+  static const KeyTable table = key_table<M>(
+      "precision", "Number formats, unless a block says otherwise.",
+      {
+          key_in<&M::precisions, &P::weights>("weights", "", names),
+          key_in<&M::precisions, &P::compute>("compute",
+                                              "The matrix units of projections and FFNs.", names),
+          key<&M::cache>("cache", "", names),
+          key<&M::attention_compute>("attention_compute", "", names),
+          key_in<&M::precisions, &P::activations>("activations", "Between operators.", names),
+          key_in<&M::precisions, &P::wire_dispatch>(
+              "wire_dispatch", "From attention to FFN over the network.", names),
+          key_in<&M::precisions, &P::wire_combine>(
+              "wire_combine", "From FFN to attention over the network.", names),
+          key_in<&M::precisions, &P::weight_scales>("weights_scales", "Beside the weights.")
+              .optional()
+              .fixed(),
+      });
+  return table;
+}
+
+}  // namespace
+
+const KeyTable& keys_of(const ModelSpec* /*of*/) {
+  using M = ModelSpec;
+  static const KeyTable table =
+      key_table<M>(
+          "",
+          "The architecture of a language model, as far as decoding is concerned. Every number "
+          "needs a source: see \"sources\".",
+          {
+              key<&M::name>("name", "As typed on the command line."),
+              key<&M::title>("title", "As people write it."),
+              key<&M::hidden>("hidden", "Width of the residual stream.", between(1, 1048576)),
+              key<&M::vocabulary>("vocabulary", "", between(1, 16777216)),
+              key<&M::tied_embeddings>("tied_embeddings",
+                                       "Whether the LM head is the embedding table."),
+              key<&M::residual_streams>("residual_streams",
+                                        "Parallel streams of the residual, mixed before and after "
+                                        "each sublayer (hyper-connections).",
+                                        between(1, 64))
+                  .optional()
+                  .fixed(),
+              key<&M::ngram_parameters>(
+                  "ngram_parameters",
+                  "Of embeddings of the last few tokens together, which lie in the host's memory; "
+                  "the time to read them is not counted.",
+                  between(0, 1e15))
+                  .optional(),
+              key<&M::context_limit>("context_limit",
+                                     "Tokens of context that it was made for; longer ones are "
+                                     "answered with a remark. 0: not known.",
+                                     between(0, 1e9))
+                  .optional(),
+              key_of_all<M>("precision", "", keys::object(precision_keys())),
+              named_list<&M::attentions, &AttentionBlock::name>(
+                  "attention", "The attention blocks, under names of your own.",
+                  "at least one attention block"),
+              named_list<&M::ffns, &FfnBlock::name>(
+                  "ffn", "The feed-forward blocks, under names of your own.",
+                  "at least one FFN block"),
+              key<&M::layer_runs>("layers", "Runs of layers in order; each repeats a pattern.",
+                                  keys::AtLeastOne{"at least one run of layers"}),
+              key<&M::mtp>("multi_token_prediction", "").optional(),
+              key<&M::claims>("claims", "").optional(),
+              key<&M::sources>(
+                  "sources",
+                  "JSON pointer -> where the values at and below it come from; the longest pointer "
+                  "that fits a value speaks for it, \"\" for all the rest."),
+          })
+          .file("model");
+  return table;
+}
+
 namespace {
 
 template <typename Block>
-std::optional<std::size_t> index_of(const std::vector<Block>& blocks, const JsonNode& node) {
+void find(const std::vector<Block>& blocks, const JsonNode& node, std::size_t& out) {
   std::vector<std::string> names;
   for (const Block& block : blocks) names.push_back(block.name);
-  return node.read_choice(names);
+  if (const auto index = node.read_choice(names)) out = *index;
 }
 
-void read_layer(const JsonNode& node, const ModelSpec& model, LayerSpec& out) {
-  JsonObject object(node);
-  if (const auto attention = object.required("attention")) {
-    if (const auto index = index_of(model.attentions, *attention)) out.attention = *index;
-  }
-  if (const auto ffn = object.required("ffn")) {
-    if (const auto index = index_of(model.ffns, *ffn)) out.ffn = *index;
-  }
+void find_blocks(const ModelSpec& model, const JsonNode& layer, LayerSpec& out) {
+  find(model.attentions, layer.child("attention"), out.attention);
+  find(model.ffns, layer.child("ffn"), out.ffn);
 }
 
-void read_runs(const JsonNode& node, ModelSpec& out) {
-  const auto runs = node.elements();
-  if (node.is_array() && runs.empty()) node.expected("at least one run of layers");
-  // Bindings point into the runs: no reallocation.
-  out.layer_runs.reserve(runs.size());
-  for (const JsonNode& run_node : runs) {
-    JsonObject object(run_node);
-    LayerRun& run = out.layer_runs.emplace_back();
-    object.required("repeat", run.repeat, between(1, 10000));
-    if (const auto pattern = object.required("pattern")) {
-      const auto layers = pattern->elements();
-      if (pattern->is_array() && layers.empty()) pattern->expected("at least one layer");
-      for (const JsonNode& layer : layers) read_layer(layer, out, run.pattern.emplace_back());
+// What follows from the file: blocks have the model's formats where they say none, and layers their
+// blocks.
+void resolve(const JsonNode& node, ModelSpec& model) {
+  for (AttentionBlock& block : model.attentions) {
+    block.cache = block.own_cache.value_or(model.cache);
+    block.compute = block.own_compute.value_or(model.attention_compute);
+    block.residual_streams = model.residual_streams;
+  }
+  for (FfnBlock& block : model.ffns) {
+    const WeightFormat weights = block.own_weights.value_or(model.precisions.weight_format());
+    block.weights = weights.precision;
+    block.weight_scales = weights.scales;
+    block.compute = block.own_compute.value_or(model.precisions.compute);
+    block.residual_streams = model.residual_streams;
+  }
+  for (std::size_t r = 0; r < model.layer_runs.size(); ++r) {
+    LayerRun& run = model.layer_runs[r];
+    run.pattern.resize(run.named.size());
+    const JsonNode pattern = node.child("layers").child(r).child("pattern");
+    for (std::size_t i = 0; i < run.pattern.size(); ++i) {
+      find_blocks(model, pattern.child(i), run.pattern[i]);
     }
   }
-}
-
-void read_precisions(const JsonNode& node, ModelSpec& out) {
-  JsonObject object(node);
-  const auto names = precision_names();
-  object.required("weights", out.precisions.weights, names);
-  object.required("compute", out.precisions.compute, names);
-  object.required("cache", out.cache, names);
-  object.required("attention_compute", out.attention_compute, names);
-  object.required("activations", out.precisions.activations, names);
-  object.required("wire_dispatch", out.precisions.wire_dispatch, names);
-  object.required("wire_combine", out.precisions.wire_combine, names);
-  read_weight_scales(object, out.precisions.weight_scales);
-}
-
-void read_claims(const JsonNode& node, Claims& out) {
-  // The numbers pass through a local on their way, so there is no place of theirs to record.
-  JsonContext context = node.context();
-  context.bindings = nullptr;
-  JsonObject object(JsonNode(node.json(), context, node.pointer()));
-  double billions = 0;
-  if (object.optional("total_parameters_billion", billions, positive(1e6))) {
-    out.total_parameters = billions * 1e9;
+  if (model.mtp.modules > 0) {
+    find_blocks(model, node.child("multi_token_prediction").child("layer"), model.mtp.layer);
   }
-  if (object.optional("active_parameters_billion", billions, positive(1e6))) {
-    out.active_parameters = billions * 1e9;
-  }
-  object.required("source", out.source);
 }
 
 }  // namespace
 
 void read_model(const JsonNode& node, ModelSpec& out) {
-  JsonObject object(node);
-  object.ignore("$schema");
-  object.ignore("comment");
-  object.required("name", out.name);
-  object.required("title", out.title);
-  object.required("hidden", out.hidden, between(1, 1048576));
-  object.required("vocabulary", out.vocabulary, between(1, 16777216));
-  object.required("tied_embeddings", out.tied_embeddings);
-  if (const auto streams = object.optional("residual_streams")) {
-    // Every block gets a copy, so a sweep that moves the number has to read the model again.
-    JsonContext unbound = streams->context();
-    unbound.bindings = nullptr;
-    JsonNode(streams->json(), unbound, streams->pointer())
-        .read(out.residual_streams, between(1, 64));
-  }
-  object.optional("ngram_parameters", out.ngram_parameters, between(0, 1e15));
-  object.optional("context_limit", out.context_limit, between(1, 1000000000));
-  if (const auto precision = object.required("precision")) read_precisions(*precision, out);
-
-  if (const auto blocks = object.required("attention")) {
-    const auto members = blocks->members();
-    if (blocks->is_object() && members.empty()) blocks->expected("at least one attention block");
-    const AttentionBlock defaults{
-        .name = {}, .kind = {}, .window = {}, .cache = out.cache, .compute = out.attention_compute};
-    out.attentions.reserve(members.size());
-    for (const auto& [name, member] : members) {
-      AttentionBlock& block = out.attentions.emplace_back();
-      block.name = name;
-      read_attention(member, defaults, block);
-      block.residual_streams = out.residual_streams;
+  if (!read_keys(node, out)) return;
+  resolve(node, out);
+  for (const auto& [pointer, source] : out.sources) {
+    if (!node.contains_pointer(pointer)) {
+      node.child("sources").child(pointer).error(
+          fmt::format("there is no \"{}\" in this model", pointer));
     }
   }
-  if (const auto blocks = object.required("ffn")) {
-    const auto members = blocks->members();
-    if (blocks->is_object() && members.empty()) blocks->expected("at least one FFN block");
-    const FfnBlock defaults{.name = {},
-                            .kind = {},
-                            .weights = out.precisions.weights,
-                            .compute = out.precisions.compute,
-                            .weight_scales = out.precisions.weight_scales};
-    out.ffns.reserve(members.size());
-    for (const auto& [name, member] : members) {
-      FfnBlock& block = out.ffns.emplace_back();
-      block.name = name;
-      read_ffn(member, defaults, block);
-      block.residual_streams = out.residual_streams;
-    }
-  }
-  if (const auto layers = object.required("layers")) read_runs(*layers, out);
-  if (const auto mtp = object.optional("multi_token_prediction")) {
-    JsonObject fields(*mtp);
-    fields.required("modules", out.mtp.modules, between(1, 64));
-    if (const auto layer = fields.required("layer")) read_layer(*layer, out, out.mtp.layer);
-  }
-  if (const auto claims = object.optional("claims")) read_claims(*claims, out.claims);
-  if (const auto sources = object.required("sources")) {
-    // Pointer prefix -> where the numbers below it come from.
-    for (const auto& [pointer, source] : sources->members()) {
-      std::string text;
-      source.read(text);
-      if (!node.contains_pointer(pointer)) {
-        source.error(fmt::format("there is no \"{}\" in this model", pointer));
-      }
-    }
-  }
-  if (node.context().diagnostics->ok()) {
-    const Problem problem = model_problem(out);
-    if (!problem.text.empty()) node.at(problem.pointer).error(problem.text);
-  }
+  if (!node.context().diagnostics->ok()) return;
+  const Problem problem = model_problem(out);
+  if (!problem.text.empty()) node.at(problem.pointer).error(problem.text);
 }
 
 namespace {

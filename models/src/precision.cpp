@@ -1,5 +1,7 @@
 #include "ridge/models/precision.hpp"
 
+#include "ridge/base/keys.hpp"
+
 #include <array>
 
 namespace ridge::models {
@@ -22,24 +24,16 @@ std::span<const Named<Precision>> precision_names() {
   return kNames;
 }
 
-void read_weight_scales(JsonObject& object, double& out, const std::string& prefix) {
-  const auto node = object.optional(prefix + "weights_scales");
-  if (!node) return;
-  // The numbers meet in a quotient, so there is no place of theirs to record.
-  JsonContext context = node->context();
-  context.bindings = nullptr;
-  JsonObject fields(JsonNode(node->json(), context, node->pointer()));
-  double group = 0;
-  double bytes = 0;
-  const bool both = fields.required("group", group, between(1, 1e9));
-  if (fields.required("bytes", bytes, between(0, 64)) && both) out = bytes / group;
-}
-
-bool read_weight_format(JsonObject& object, WeightFormat& out, const std::string& prefix) {
-  const bool given =
-      object.optional(prefix + "weights_precision", out.precision, precision_names());
-  read_weight_scales(object, out.scale_bytes, prefix);
-  return given;
+const KeyTable& keys_of(const WeightScales* /*of*/) {
+  static const KeyTable table = key_table<WeightScales>(
+      "scales",
+      "Scales (with zero points) that groups of weights share: bytes for each group of so many "
+      "weights.",
+      {
+          key<&WeightScales::group>("group", "Weights.", between(1, 1e9)),
+          key<&WeightScales::bytes>("bytes", "Of one group.", between(0, 64)),
+      });
+  return table;
 }
 
 }  // namespace ridge::models

@@ -17,12 +17,10 @@ using testing::IsEmpty;
 
 // What is said while `read` looks at the object in `text`.
 template <typename Read>
-std::vector<std::string> problems(const std::string& text, Read&& read,
-                                  std::vector<NumberBinding>* bindings = nullptr) {
+std::vector<std::string> problems(const std::string& text, Read&& read) {
   const JsonDocument document = JsonDocument::parse(text, "x.json");
   Diagnostics diagnostics;
-  const JsonContext context{
-      .file = document.name(), .diagnostics = &diagnostics, .bindings = bindings};
+  const JsonContext context{.file = document.name(), .diagnostics = &diagnostics};
   {
     JsonObject object(JsonNode(document.json(), context));
     read(object);
@@ -179,29 +177,6 @@ TEST(JsonNode, ADocumentMadeFromAnotherTellsThePointersOfThatOne) {
   EXPECT_THAT(
       diagnostics.errors(),
       ElementsAre("config.json: /text_config/hidden_size: expected a number, got \"wide\""));
-}
-
-TEST(NumberBinding, WritesAnotherValueToTheSamePlaceInTheSameUnit) {
-  Seconds time;
-  std::int64_t whole = 0;
-  std::vector<NumberBinding> bindings;
-  EXPECT_THAT(problems(R"({"latency_us": 20, "heads": 64})",
-                       [&](JsonObject& o) {
-                         o.required("latency_us", time, between(0, 1000));
-                         o.required("heads", whole, between(1, 100));
-                       },
-                       &bindings),
-              IsEmpty());
-  ASSERT_EQ(bindings.size(), 2U);
-  EXPECT_EQ(bindings[0].pointer, "/latency_us");
-  EXPECT_TRUE(bindings[0].assign(35));
-  EXPECT_DOUBLE_EQ(time.value(), 35e-6);
-  EXPECT_FALSE(bindings[0].assign(2000));
-  EXPECT_TRUE(bindings[1].assign(96));
-  EXPECT_EQ(whole, 96);
-  EXPECT_FALSE(bindings[1].assign(96.5));
-  EXPECT_FALSE(bindings[1].assign(0));
-  EXPECT_EQ(whole, 96);
 }
 
 TEST(Diagnostics, TellsTheFirstHundredProblemsAndCountsTheRest) {

@@ -140,7 +140,7 @@ TEST(AfdPipeline, LayersOfUnequalTimeShowAsBubbles) {
   auto& model = input.deployment.model;
   auto windowed = model.attentions[0];
   windowed.name = "windowed";
-  windowed.window = {.kind = models::Window::Kind::sliding, .tokens = 50};
+  windowed.window = models::Window{.kind = models::Window::Kind::sliding, .tokens = 50};
   model.attentions.push_back(windowed);
   model.layer_runs = {
       {.repeat = 4, .pattern = {{.attention = 0, .ffn = 0}, {.attention = 1, .ffn = 0}}}};

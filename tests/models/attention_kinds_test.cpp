@@ -12,7 +12,7 @@ namespace {
 
 constexpr Precisions kFp8 = {.weights = Precision::fp8, .compute = Precision::fp8};
 
-AttentionBlock block_of(const AttentionKind& kind, const Window& window = {}) {
+AttentionBlock block_of(const AttentionKind& kind, const std::optional<Window>& window = {}) {
   return {.name = "attention",
           .kind = kind,
           .window = window,
@@ -303,7 +303,8 @@ TEST_P(Context, OfValuesNarrowerThanKeysCountsEachAtItsWidth) {
   EXPECT_EQ(cache_bytes(block_of(kind), c).value(), 4.0 * (192 + 128) * c);
   EXPECT_EQ(attention_parameters(block_of(kind), 4096),
             4096.0 * (64 * 192 + 4 * (192 + 128) + 64 * 128) + 64 + 4096);
-  const AttentionBlock sliding = block_of(kind, {.kind = Window::Kind::sliding, .tokens = 128});
+  const AttentionBlock sliding =
+      block_of(kind, Window{.kind = Window::Kind::sliding, .tokens = 128});
   EXPECT_EQ(attention_flop(sliding, 4096, c), 2.0 * 64 * (192 + 128) * 128);
   EXPECT_EQ(cache_bytes(sliding, c).value(), 4.0 * (192 + 128) * 128);
 }
@@ -357,8 +358,8 @@ TEST(ResidualStreams, CountByHand) {
 // Where a checkpoint leaves some projections alone, each launch reads what it holds.
 TEST(Projections, LeftUnquantizedAreReadAndComputedAsTheyAre) {
   AttentionBlock block = block_of(glm5(kIndex));
-  block.weights = WeightFormat{Precision::fp4, 1.0 / 16};
-  block.unquantized.set(static_cast<std::size_t>(Projection::query_down));
+  block.weights = WeightFormat{Precision::fp4, {16, 1}};
+  block.unquantized = Unquantized{{Projection::query_down}};
   const OperatorList list = operators(block, 6144, 8192);
   EXPECT_EQ(demand(find(list, "q_down")).weights.value(), 2.0 * 6144 * 2048);
   EXPECT_EQ(demand(find(list, "q_down")).compute, Precision::bf16);

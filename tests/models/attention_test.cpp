@@ -13,7 +13,7 @@ namespace {
 constexpr double kContext = 8192;
 constexpr Precisions kFp8 = {.weights = Precision::fp8, .compute = Precision::fp8};
 
-AttentionBlock fp8_block(const AttentionKind& kind, const Window& window = {}) {
+AttentionBlock fp8_block(const AttentionKind& kind, const std::optional<Window>& window = {}) {
   return {.name = "attention",
           .kind = kind,
           .window = window,
@@ -160,7 +160,7 @@ TEST(LinearState, GatesAndConvolutionAddTheirProjectionsAndParameters) {
 TEST(Window, LimitsWhatIsReadAndWhatIsKept) {
   for (const auto kind : {Window::Kind::sliding, Window::Kind::chunked}) {
     for (const AttentionKind& attention : {AttentionKind(kGrouped), AttentionKind(kLatent)}) {
-      const AttentionBlock block = fp8_block(attention, {.kind = kind, .tokens = 512});
+      const AttentionBlock block = fp8_block(attention, Window{.kind = kind, .tokens = 512});
       const AttentionBlock full = fp8_block(attention);
       EXPECT_EQ(demand(find(operators(block, 4096), "attention")).cache_read,
                 512.0 / kContext * demand(find(operators(full, 4096), "attention")).cache_read);

@@ -111,7 +111,7 @@ TEST(MoeFfn, ScalesCountInBytesAndInWhatIsRead) {
   block.weights = Precision::fp4;
   const double without = demand(find(operators(block, 5), "expert_down")).weights.value();
   const Bytes held = routed_weight_bytes(block, kHidden);
-  block.weight_scales = 1.0 / 16.0;
+  block.weight_scales = {16, 1};
   EXPECT_DOUBLE_EQ(demand(find(operators(block, 5), "expert_down")).weights.value(),
                    without * 9.0 / 8.0);
   EXPECT_DOUBLE_EQ(routed_weight_bytes(block, kHidden).value(), held.value() * 9.0 / 8.0);

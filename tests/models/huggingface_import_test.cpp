@@ -142,7 +142,7 @@ TEST(HuggingFaceImport, KeepsInt4ExpertsButNotTheSharedOnesThatTheCheckpointLeav
     const auto moe = std::find_if(model.ffns.begin(), model.ffns.end(),
                                   [](const auto& block) { return kind_name(block) == "moe"; });
     EXPECT_EQ(moe->weights, Precision::int4);
-    EXPECT_EQ(std::get<MoeFfn>(moe->kind).shared_weights, WeightFormat{shared});
+    EXPECT_EQ(std::get<MoeFfn>(moe->kind).shared_weights, OwnFormat(WeightFormat{shared}));
   }
 }
 
@@ -258,9 +258,9 @@ TEST(HuggingFaceImport, AllLayersOfTheGivenKindAreSlidingWhereTheWindowIsGiven) 
   config["model_type"] = "mistral";
   config["sliding_window"] = 4096;
   const ModelSpec sliding = model_of(import(config).model_json);
-  EXPECT_EQ(sliding.attentions.at(0).window.tokens, 4096);
+  EXPECT_EQ(sliding.attentions.at(0).window->tokens, 4096);
   config["sliding_window"] = nullptr;
-  EXPECT_EQ(model_of(import(config).model_json).attentions.at(0).window.kind, Window::Kind::full);
+  EXPECT_FALSE(model_of(import(config).model_json).attentions.at(0).window.has_value());
 }
 
 // A family that is "like" another is complete with it; the reader has checked that already.

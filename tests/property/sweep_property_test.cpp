@@ -51,27 +51,41 @@ std::optional<std::vector<double>> alone(const json& model_json, const json& chi
                              cost.total().value() * 1e6};
 }
 
-// Every number that the readers know of, with the values it may take.
-std::vector<NumberBinding> numbers_of(const json& base) {
-  Diagnostics diagnostics;
-  std::vector<NumberBinding> bindings;
-  const JsonContext context{.file = "x", .diagnostics = &diagnostics, .bindings = &bindings};
+// A model and a chip, and every number in them.
+struct Base {
   models::ModelSpec model;
-  read_model(JsonNode(base.at("model"), context, "/model"), model);
   hw::ChipSpec chip;
-  read_chip(JsonNode(base.at("chip"), context, "/chip"), chip);
-  for (NumberBinding& binding : bindings) {  // what they point at is about to go
-    binding.real = nullptr;
-    binding.integer = nullptr;
-  }
-  return bindings;
-}
+  std::vector<std::string> numbers;
 
-double any_value(const NumberBinding& binding, double now) {
-  const double low = std::max(binding.range.min, 1.0);
-  const double high = std::min(binding.range.max, 2.0 * std::max(now, 4.0));
-  return *rc::gen::inRange(static_cast<std::int64_t>(low), static_cast<std::int64_t>(high) + 1);
-}
+  explicit Base(const json& base) {
+    Diagnostics diagnostics;
+    const JsonContext context{.file = "x", .diagnostics = &diagnostics};
+    read_model(JsonNode(base.at("model"), context, "/model"), model);
+    read_chip(JsonNode(base.at("chip"), context, "/chip"), chip);
+    for (const char* part : {"model", "chip"}) {
+      const json leaves = base.at(part).flatten();
+      for (const auto& [pointer, value] : leaves.items()) {
+        if (value.is_number()) numbers.push_back(fmt::format("/{}{}", part, pointer));
+      }
+    }
+  }
+
+  [[nodiscard]] bool takes(const std::string& pointer, double value) {
+    constexpr std::string_view kModel = "/model";
+    constexpr std::string_view kChip = "/chip";
+    const JsonPlace place = pointer.starts_with(kModel)
+                                ? find_place(model, pointer.substr(kModel.size()))
+                                : find_place(chip, pointer.substr(kChip.size()));
+    // What has no place of its own is read anew, and checked then.
+    return !place || place.assign(value);
+  }
+
+  [[nodiscard]] double any_value(const std::string& pointer, double now) {
+    const auto most = static_cast<std::int64_t>(2.0 * std::max(now, 4.0));
+    const auto value = static_cast<double>(*rc::gen::inRange<std::int64_t>(1, most + 1));
+    return takes(pointer, value) ? value : now;
+  }
+};
 
 TEST(Sweep, EveryPointEqualsTheSamePointAloneToTheLastBit) {
   const auto names = models::model_names();
@@ -81,7 +95,7 @@ TEST(Sweep, EveryPointEqualsTheSamePointAloneToTheLastBit) {
                  {"context_tokens", 8192},
                  {"model", models::model_document(name).json()},
                  {"chip", hw::chip_document("h800").json()}};
-    const auto numbers = numbers_of(base);
+    Base parts(base);
     json scenario = {{"kind", "sweep"},
                      {"title", "t"},
                      {"base", base},
@@ -91,12 +105,14 @@ TEST(Sweep, EveryPointEqualsTheSamePointAloneToTheLastBit) {
     std::vector<std::pair<json::json_pointer, std::vector<double>>> axes;
     const auto count = *rc::gen::inRange<std::size_t>(1, 4);
     while (axes.size() < count) {
-      const auto& binding = numbers[*rc::gen::inRange<std::size_t>(0, numbers.size())];
-      if (!chosen.insert(binding.pointer).second) continue;
-      const json::json_pointer pointer(binding.pointer);
+      const auto& place = parts.numbers[*rc::gen::inRange<std::size_t>(0, parts.numbers.size())];
+      if (!chosen.insert(place).second) continue;
+      const json::json_pointer pointer(place);
       std::vector<double> values;
-      for (int i = 0; i < 3; ++i) values.push_back(any_value(binding, base[pointer].get<double>()));
-      scenario["axes"].push_back({{"pointer", binding.pointer}, {"values", values}});
+      for (int i = 0; i < 3; ++i) {
+        values.push_back(parts.any_value(place, base[pointer].get<double>()));
+      }
+      scenario["axes"].push_back({{"pointer", place}, {"values", values}});
       axes.emplace_back(pointer, values);
     }
     RC_LOG(name + " " + scenario["axes"].dump());

@@ -111,22 +111,33 @@ std::int64_t split_heads(const CompressedAttention& kind) {
   return kind.query_heads;
 }
 
-void read(JsonObject& object, CompressedAttention& kind) {
-  object.required("query_heads", kind.query_heads, between(1, kMaxHeads));
-  object.required("query_rank", kind.query_rank, between(1, kMaxDim));
-  object.required("head_dim", kind.head_dim, between(1, kMaxDim));
-  object.required("rope_head_dim", kind.rope_head_dim, between(0, kMaxDim));
-  object.required("output_groups", kind.output_groups, between(1, kMaxHeads));
-  object.required("output_rank", kind.output_rank, between(1, kMaxDim));
-  object.required("local_tokens", kind.local_tokens, between(1, 1e9));
-  object.required("ratio", kind.ratio, between(0, 1e6));
-  object.optional("overlap", kind.overlap);
-  object.optional("reuses_cache", kind.reuses_cache);
-  read_record(object, kind.record);
-  if (const auto node = object.optional("sparse")) {
-    JsonObject sparse(*node);
-    read_index(sparse, kind.sparse.emplace());
-  }
+const KeyTable& keys_of(const CompressedAttention* /*of*/) {
+  using A = CompressedAttention;
+  static const KeyTable table = key_table<A>(
+      "", "",
+      {
+          key<&A::query_heads>("query_heads", "", heads()),
+          key<&A::query_rank>("query_rank", "", dims()),
+          key<&A::head_dim>("head_dim", "Of the one head that is key and value at once.", dims()),
+          key<&A::rope_head_dim>("rope_head_dim", "Of it, the rotary part.", dims(0)),
+          key<&A::output_groups>("output_groups",
+                                 "Groups of heads that the output's first projection keeps apart.",
+                                 heads()),
+          key<&A::output_rank>("output_rank", "Of each group.", dims()),
+          key<&A::local_tokens>("local_tokens", "The last tokens, seen as they are.",
+                                between(1, kMaxTokens)),
+          key<&A::ratio>("ratio", "Tokens that become one; 0: local tokens alone.",
+                         between(0, 1e6)),
+          key<&A::overlap>("overlap",
+                           "A compressed token is made of its own tokens and those before.")
+              .optional(),
+          key<&A::reuses_cache>("reuses_cache", "Reads the compressed tokens of an earlier layer.")
+              .optional(),
+          rope_cache_precision<&A::record>(),
+          cache_scale_bytes<&A::record>(),
+          key<&A::sparse>("sparse", kSparseDoc),
+      });
+  return table;
 }
 
 Problem problem(const CompressedAttention& kind) {

@@ -92,25 +92,49 @@ std::int64_t split_heads(const GroupedQueryAttention& kind) {
   return kind.query_heads;
 }
 
-void read(JsonObject& object, GroupedQueryAttention& kind) {
-  object.required("query_heads", kind.query_heads, between(1, kMaxHeads));
-  object.required("kv_heads", kind.kv_heads, between(1, kMaxHeads));
-  object.required("head_dim", kind.head_dim, between(1, kMaxDim));
-  object.optional("output_gate_values", kind.output_gate_values, between(0, kMaxDim));
-  object.optional("qkv_bias", kind.qkv_bias);
-  object.optional("output_bias", kind.output_bias);
-  object.optional("v_head_dim", kind.v_head_dim, between(0, kMaxDim));
-  object.optional("value_from_key", kind.value_from_key);
-  object.optional("reuses_cache", kind.reuses_cache);
-  object.optional("sinks", kind.sinks);
-  if (const auto node = object.optional("block_sparse")) {
-    JsonObject fields(*node);
-    auto& index = kind.block_sparse.emplace();
-    fields.required("blocks", index.blocks, between(1, 1e9));
-    fields.required("block_tokens", index.block_tokens, between(1, 1e9));
-    fields.required("index_heads", index.heads, between(1, kMaxHeads));
-    fields.required("index_head_dim", index.head_dim, between(1, kMaxDim));
-  }
+static const KeyTable& keys_of(const BlockIndex* /*of*/) {
+  using B = BlockIndex;
+  static const KeyTable table =
+      key_table<B>("block_index", "An indexer that chooses blocks of tokens.",
+                   {
+                       key<&B::blocks>("blocks", "That a query reads.", between(1, kMaxTokens)),
+                       key<&B::block_tokens>("block_tokens", "Of each.", between(1, kMaxTokens)),
+                       key<&B::heads>("index_heads", "", heads()),
+                       key<&B::head_dim>("index_head_dim", "", dims()),
+                   });
+  return table;
+}
+
+const KeyTable& keys_of(const GroupedQueryAttention* /*of*/) {
+  using A = GroupedQueryAttention;
+  static const KeyTable table = key_table<A>(
+      "", "",
+      {
+          key<&A::query_heads>("query_heads", "", heads()),
+          key<&A::kv_heads>("kv_heads", "", heads()),
+          key<&A::head_dim>("head_dim", "Of keys, and of values unless said.", dims()),
+          key<&A::output_gate_values>("output_gate_values",
+                                      "Width of a sigmoid gate on the output: query_heads for one "
+                                      "per head, query_heads x head_dim for one per value.",
+                                      dims(0))
+              .optional(),
+          key<&A::qkv_bias>("qkv_bias", "Of the projections to queries, keys and values.")
+              .optional(),
+          key<&A::output_bias>("output_bias", "Of the projection back.").optional(),
+          key<&A::v_head_dim>("v_head_dim", "0: as wide as keys.", dims(0)).optional(),
+          key<&A::value_from_key>("value_from_key",
+                                  "One projection makes keys and values; both are cached.")
+              .optional(),
+          key<&A::reuses_cache>(
+              "reuses_cache",
+              "Reads the keys and values of an earlier layer, and has none of its own.")
+              .optional(),
+          key<&A::sinks>("sinks", "A learned logit for each query head.").optional(),
+          key<&A::block_sparse>("block_sparse",
+                                "An indexer scores every token, attention reads the blocks of "
+                                "tokens with the greatest scores."),
+      });
+  return table;
 }
 
 Problem problem(const GroupedQueryAttention& kind) {

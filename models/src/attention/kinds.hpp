@@ -1,6 +1,7 @@
 // What each attention kind implements. One file per kind.
 #pragma once
 
+#include "ridge/base/keys.hpp"
 #include "ridge/models/attention.hpp"
 
 #include <initializer_list>
@@ -37,7 +38,7 @@ struct AttentionContext {
   // A short causal convolution over `channels`, whose last inputs are kept.
   void convolution(std::int64_t width, std::int64_t channels) const;
   [[nodiscard]] WeightFormat format(Projection which) const;
-  [[nodiscard]] double tokens_in_window() const { return block.window.attended(shape.context); }
+  [[nodiscard]] double tokens_in_window() const { return block.attended(shape.context); }
   // Reads and writes tokens x values_per_token in the activation precision.
   void elementwise(std::string_view name, std::int64_t values_per_token) const;
 };
@@ -53,7 +54,8 @@ struct AttentionContext {
   std::int64_t cache_ranks(const Kind& kind, std::int64_t tensor_parallel);  \
   std::int64_t rank(const Kind& kind);                                       \
   std::int64_t split_heads(const Kind& kind);                                \
-  void read(JsonObject& object, Kind& kind);                                 \
+  /* Beside those that all kinds have. */                                    \
+  const KeyTable& keys_of(const Kind*);                                      \
   Problem problem(const Kind& kind);
 // NOLINTEND(bugprone-macro-parentheses)
 
@@ -67,8 +69,23 @@ RIDGE_ATTENTION_KIND(NoAttention)
 #undef RIDGE_ATTENTION_KIND
 
 // What kinds with an indexer or a record of their own share.
-void read_index(JsonObject& object, SparseIndex& index);
-void read_record(JsonObject& object, CacheRecord& record);
+const KeyTable& keys_of(const SparseIndex*);
+inline constexpr const char* kSparseDoc =
+    "An indexer scores every token, attention reads the best.";
+template <auto Record>
+[[nodiscard]] auto rope_cache_precision() {
+  return key_in<Record, &CacheRecord::rope>(
+      "rope_cache_precision",
+      "Of the rotary part, where the cache has fewer than two bytes a value.", precision_names());
+}
+template <auto Record>
+[[nodiscard]] auto cache_scale_bytes() {
+  return key_in<Record, &CacheRecord::scale_bytes>(
+             "cache_scale_bytes",
+             "Of a token's scales, where the cache has fewer than two bytes a value.",
+             between(0, 4096))
+      .optional();
+}
 // Bytes of a token of `values` values, of which `rope` are rotary.
 [[nodiscard]] Bytes record_bytes(const CacheRecord& record, Precision cache, std::int64_t values,
                                  std::int64_t rope);
@@ -78,7 +95,12 @@ void count_index(const SparseIndex& index, double hidden, double query_input,
                  ProjectionParameters& out);
 
 // Limits that no real architecture comes near; a value beyond is a typing mistake.
-inline constexpr double kMaxHeads = 65536;
-inline constexpr double kMaxDim = 1048576;
+inline constexpr double kMaxTokens = 1e9;
+[[nodiscard]] inline NumberRange heads() {
+  return between(1, 65536);
+}
+[[nodiscard]] inline NumberRange dims(double least = 1) {
+  return between(least, 1048576);
+}
 
 }  // namespace ridge::models

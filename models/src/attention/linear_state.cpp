@@ -86,20 +86,34 @@ std::int64_t split_heads(const LinearStateAttention& kind) {
   return kind.key_heads;
 }
 
-void read(JsonObject& object, LinearStateAttention& kind) {
-  object.required("key_heads", kind.key_heads, between(1, kMaxHeads));
-  object.required("value_heads", kind.value_heads, between(1, kMaxHeads));
-  object.required("key_dim", kind.key_dim, between(1, kMaxDim));
-  object.required("value_dim", kind.value_dim, between(1, kMaxDim));
-  object.required("flop_per_state_value", kind.flop_per_state_value, between(0, 1000));
-  object.required("state_precision", kind.state, precision_names());
-  object.optional("recurrence", kind.recurrence,
-                  std::span<const Named<StateUpdate::Kind>>(kRecurrences));
-  object.optional("gates_per_value_head", kind.gates_per_value_head, between(0, 64));
-  object.optional("convolution", kind.convolution, between(0, 64));
-  object.optional("output_gate", kind.output_gate);
-  object.optional("output_gate_rank", kind.output_gate_rank, between(0, kMaxDim));
-  object.optional("decay_rank", kind.decay_rank, between(0, kMaxDim));
+const KeyTable& keys_of(const LinearStateAttention* /*of*/) {
+  using A = LinearStateAttention;
+  static const KeyTable table = key_table<A>(
+      "", "",
+      {
+          key<&A::key_heads>("key_heads", "", heads()),
+          key<&A::value_heads>("value_heads", "", heads()),
+          key<&A::key_dim>("key_dim", "Of a head.", dims()),
+          key<&A::value_dim>("value_dim", "Of a head.", dims()),
+          key<&A::flop_per_state_value>("flop_per_state_value", "Of one step.", between(0, 1000)),
+          key<&A::state>("state_precision", "As it is kept.", precision_names()),
+          key<&A::recurrence>("recurrence", "Which kernel takes the step.",
+                              std::span<const Named<StateUpdate::Kind>>(kRecurrences))
+              .optional(),
+          key<&A::gates_per_value_head>(
+              "gates_per_value_head", "Decay or write gates from the hidden state.", between(0, 64))
+              .optional(),
+          key<&A::convolution>("convolution", "Width of the short causal convolution; 0 for none.",
+                               between(0, 64))
+              .optional(),
+          key<&A::output_gate>("output_gate", "As wide as the heads' values.").optional(),
+          key<&A::output_gate_rank>("output_gate_rank",
+                                    "0: the gate comes straight from the hidden state.", dims(0))
+              .optional(),
+          key<&A::decay_rank>("decay_rank", "Of a decay for each key channel; 0 for none.", dims(0))
+              .optional(),
+      });
+  return table;
 }
 
 Problem problem(const LinearStateAttention& kind) {

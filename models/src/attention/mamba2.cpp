@@ -71,13 +71,21 @@ std::int64_t split_heads(const Mamba2Attention& kind) {
   return kind.heads;
 }
 
-void read(JsonObject& object, Mamba2Attention& kind) {
-  object.required("heads", kind.heads, between(1, kMaxHeads));
-  object.required("head_dim", kind.head_dim, between(1, kMaxDim));
-  object.required("groups", kind.groups, between(1, kMaxHeads));
-  object.required("state_dim", kind.state_dim, between(1, kMaxDim));
-  object.required("convolution", kind.convolution, between(1, 64));
-  object.required("state_precision", kind.state, precision_names());
+const KeyTable& keys_of(const Mamba2Attention* /*of*/) {
+  using A = Mamba2Attention;
+  static const KeyTable table = key_table<A>(
+      "", "",
+      {
+          key<&A::heads>("heads", "", heads()),
+          key<&A::head_dim>("head_dim", "", dims()),
+          key<&A::groups>("groups", "Of heads that share their state's input and output vectors.",
+                          heads()),
+          key<&A::state_dim>("state_dim", "The state of a head is head_dim x state_dim.", dims()),
+          key<&A::convolution>("convolution", "Width of the short causal convolution.",
+                               between(1, 64)),
+          key<&A::state>("state_precision", "As it is kept.", precision_names()),
+      });
+  return table;
 }
 
 Problem problem(const Mamba2Attention& kind) {

@@ -93,19 +93,24 @@ std::int64_t split_heads(const MultiHeadLatentAttention& kind) {
   return kind.query_heads;
 }
 
-void read(JsonObject& object, MultiHeadLatentAttention& kind) {
-  object.required("query_heads", kind.query_heads, between(1, kMaxHeads));
-  object.required("query_rank", kind.query_rank, between(0, kMaxDim));
-  object.required("kv_rank", kind.kv_rank, between(1, kMaxDim));
-  object.required("nope_head_dim", kind.nope_head_dim, between(1, kMaxDim));
-  object.required("rope_head_dim", kind.rope_head_dim, between(0, kMaxDim));
-  object.required("v_head_dim", kind.v_head_dim, between(1, kMaxDim));
-  object.optional("output_gate", kind.output_gate);
-  read_record(object, kind.record);
-  if (const auto node = object.optional("sparse")) {
-    JsonObject sparse(*node);
-    read_index(sparse, kind.sparse.emplace());
-  }
+const KeyTable& keys_of(const MultiHeadLatentAttention* /*of*/) {
+  using A = MultiHeadLatentAttention;
+  static const KeyTable table = key_table<A>(
+      "", "",
+      {
+          key<&A::query_heads>("query_heads", "", heads()),
+          key<&A::query_rank>("query_rank", "0 where queries are not compressed.", dims(0)),
+          key<&A::kv_rank>("kv_rank", "Of the latent that is cached.", dims()),
+          key<&A::nope_head_dim>("nope_head_dim", "Of a head, without its rotary part.", dims()),
+          key<&A::rope_head_dim>("rope_head_dim", "The rotary part.", dims(0)),
+          key<&A::v_head_dim>("v_head_dim", "Of a head's values.", dims()),
+          key<&A::output_gate>("output_gate", "A sigmoid gate as wide as the heads' values.")
+              .optional(),
+          rope_cache_precision<&A::record>(),
+          cache_scale_bytes<&A::record>(),
+          key<&A::sparse>("sparse", kSparseDoc),
+      });
+  return table;
 }
 
 Problem problem(const MultiHeadLatentAttention& /*kind*/) {

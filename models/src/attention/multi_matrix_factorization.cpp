@@ -57,11 +57,17 @@ std::int64_t split_heads(const MultiMatrixFactorizationAttention& kind) {
   return kind.query_heads;
 }
 
-void read(JsonObject& object, MultiMatrixFactorizationAttention& kind) {
-  object.required("query_heads", kind.query_heads, between(1, kMaxHeads));
-  object.optional("kv_heads", kind.kv_heads, between(1, kMaxHeads));
-  object.required("head_dim", kind.head_dim, between(1, kMaxDim));
-  object.required("query_rank", kind.query_rank, between(1, kMaxDim));
+const KeyTable& keys_of(const MultiMatrixFactorizationAttention* /*of*/) {
+  using A = MultiMatrixFactorizationAttention;
+  static const KeyTable table = key_table<A>(
+      "", "",
+      {
+          key<&A::query_heads>("query_heads", "", heads()),
+          key<&A::kv_heads>("kv_heads", "Shared by the query heads.", heads()).optional(),
+          key<&A::head_dim>("head_dim", "", dims()),
+          key<&A::query_rank>("query_rank", "Of the projection to queries.", dims()),
+      });
+  return table;
 }
 
 Problem problem(const MultiMatrixFactorizationAttention& kind) {

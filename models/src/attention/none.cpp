@@ -16,7 +16,10 @@ std::int64_t rank(const NoAttention& /*kind*/) {
 std::int64_t split_heads(const NoAttention& /*kind*/) {
   return 0;
 }
-void read(JsonObject& /*object*/, NoAttention& /*kind*/) {}
+const KeyTable& keys_of(const NoAttention* /*of*/) {
+  static const KeyTable table = key_table<NoAttention>("", "", {});
+  return table;
+}
 Problem problem(const NoAttention& /*kind*/) {
   return {};
 }

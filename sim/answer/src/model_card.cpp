@@ -103,13 +103,13 @@ std::string table(const models::ModelSpec& model, const ModelCardOptions& option
   facts.row({"parameters",
              fmt::format("{}, {} active per token (LM head counted, embedding not)",
                          billion(model.total_parameters()), billion(model.active_parameters()))});
-  if (model.claims.total_parameters || model.claims.active_parameters) {
+  if (model.claims.total_billion || model.claims.active_billion) {
     const auto claim = [&](const std::optional<double>& x) {
-      return x ? billion(*x) : std::string("not given");
+      return x ? billion(*x * 1e9) : std::string("not given");
     };
     facts.row({"  as published",
-               fmt::format("{}, {} active ({})", claim(model.claims.total_parameters),
-                           claim(model.claims.active_parameters), model.claims.source)});
+               fmt::format("{}, {} active ({})", claim(model.claims.total_billion),
+                           claim(model.claims.active_billion), model.claims.source)});
   }
   facts.row({"weights", si(model.weight_bytes().value(), "B")});
   facts.row({"layers", fmt::format("{} of hidden size {}", model.layers(), model.hidden)});
@@ -193,7 +193,9 @@ Json block_json(const BlockCard& card) {
 }
 
 std::string json(const models::ModelSpec& model, const ModelCardOptions& options) {
-  const auto optional = [](const std::optional<double>& x) { return x ? Json(*x) : Json(nullptr); };
+  const auto claim = [](const std::optional<double>& billion) {
+    return billion ? Json(*billion * 1e9) : Json(nullptr);
+  };
   Json attention = Json::array();
   Json ffn = Json::array();
   for (const auto& card : blocks(model, options)) {
@@ -202,8 +204,8 @@ std::string json(const models::ModelSpec& model, const ModelCardOptions& options
   const auto& p = model.precisions;
   Json out{{"kind", "model"}, {"name", model.name}, {"title", model.title}};
   view::put_figures(view::figure_values(model_figures(), model), out);
-  out.update(Json{{"published_total_parameters", optional(model.claims.total_parameters)},
-                  {"published_active_parameters", optional(model.claims.active_parameters)},
+  out.update(Json{{"published_total_parameters", claim(model.claims.total_billion)},
+                  {"published_active_parameters", claim(model.claims.active_billion)},
                   {"kv_bytes", model.cache_bytes(options.context).value()},
                   {"hidden", model.hidden},
                   {"vocabulary", model.vocabulary},

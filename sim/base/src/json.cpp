@@ -183,21 +183,6 @@ JsonDocument JsonDocument::read(const std::filesystem::path& path, JsonLimits li
   return parse(json_text_of(path, limits), path.string(), limits);
 }
 
-bool NumberBinding::assign(double value) const {
-  if (!std::isfinite(value) || !range.contains(value)) return false;
-  if (integer != nullptr) {
-    if (value != std::floor(value) || std::abs(value) > kLargestWhole) return false;
-    *integer = static_cast<std::int64_t>(value);
-  } else {
-    *real = value * scale;
-  }
-  return true;
-}
-
-std::string NumberBinding::expectation() const {
-  return integer != nullptr ? whole_number_words(range) : number_words(range, {}, false);
-}
-
 std::string escape_pointer_token(std::string_view key) {
   std::string out;
   for (const char c : key) {
@@ -265,10 +250,6 @@ bool JsonNode::read_number(double& out, NumberRange range, double scale,
     return false;
   }
   out = value_->get<double>() * scale;
-  if (context_->bindings != nullptr) {
-    context_->bindings->push_back(
-        {.pointer = pointer_, .real = &out, .scale = scale, .range = range});
-  }
   return true;
 }
 
@@ -298,9 +279,6 @@ bool JsonNode::read(std::int64_t& out, NumberRange range) const {
     return false;
   }
   out = static_cast<std::int64_t>(value_->get<double>());
-  if (context_->bindings != nullptr) {
-    context_->bindings->push_back({.pointer = pointer_, .integer = &out, .range = range});
-  }
   return true;
 }
 

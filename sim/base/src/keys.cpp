@@ -591,7 +591,8 @@ void KeyTable::write(const void* object, Json& out) const {
 JsonPlace KeyTable::find(void* object, std::span<const std::string> tokens) const {
   if (tokens.empty()) return {};
   for (const KeyEntry& entry : entries_) {
-    if (entry.key == tokens.front()) return entry.type->find(entry.in(object), tokens.subspan(1));
+    if (entry.key != tokens.front()) continue;
+    return entry.fixed ? JsonPlace() : entry.type->find(entry.in(object), tokens.subspan(1));
   }
   if (!cases_) return {};
   for (const KeyCase& one : cases_->cases) {

@@ -1,9 +1,11 @@
 #include "ridge/evidence/ledger.hpp"
 
+#include "ledger_file.hpp"
 #include "ledger_parts.hpp"
 #include "ridge/answer/simulation_figures.hpp"
 #include "ridge/base/catalog.hpp"
 #include "ridge/base/format.hpp"
+#include "ridge/base/keys.hpp"
 #include "ridge/evidence/serving.hpp"
 #include "ridge/hwmodels/calibrated/calibrated_model.hpp"
 #include "ridge/hwmodels/link_spec.hpp"
@@ -27,74 +29,48 @@
 namespace ridge::evidence {
 namespace {
 
-enum class Kind : std::uint8_t {
-  simulation,
-  attention_layer,
-  decode_attention,
-  gemm,
-  grouped_gemm,
-  expert_exchange,
-  message
-};
-constexpr std::array<Named<Kind>, 7> kKinds = {{{"simulation", Kind::simulation},
-                                                {"attention_layer", Kind::attention_layer},
-                                                {"decode_attention", Kind::decode_attention},
-                                                {"gemm", Kind::gemm},
-                                                {"grouped_gemm", Kind::grouped_gemm},
-                                                {"expert_exchange", Kind::expert_exchange},
-                                                {"message", Kind::message}}};
-
 // The scenario of this name or path, with other values at some places.
 scenario::LocatedScenario changed_scenario(const std::string& reference,
-                                           const std::optional<JsonNode>& changes) {
+                                           const std::map<std::string, ChangedValue>& changes,
+                                           const JsonNode& entry) {
   JsonDocument document = JsonDocument::read(scenario::scenario_path(reference));
-  if (!changes) return scenario::read_scenario(document);
-  for (const auto& [pointer, value] : changes->members()) {
+  for (const auto& [pointer, value] : changes) {
     const JsonContext context{.file = document.name()};
     if (!JsonNode(document.json(), context).contains_pointer(pointer)) {
-      value.error(fmt::format("leads to no value of {}", document.name()));
+      entry.child("changes").child(pointer).error(
+          fmt::format("leads to no value of {}", document.name()));
       continue;
     }
-    document.json()[nlohmann::json::json_pointer(pointer)] = value.json();
+    document.json()[nlohmann::json::json_pointer(pointer)] = value.json;
   }
   return scenario::read_scenario(document);
 }
 
-// A deployment's throughput or TPOT.
-void predict_simulation(JsonObject& entry, const std::string& file, int samples,
-                        scenario::Library& library, LedgerRow& row) {
-  std::string scenario;
-  std::string quantity;
-  entry.required("scenario", scenario);
-  const auto changes = entry.optional("changes");
-  const auto quantity_node = entry.required("quantity");
-  std::vector<std::string> names;
-  for (const auto& figure : answer::simulation_figures()) {
-    const bool number = figure.spec.kind == view::FigureKind::number;
-    if (number && answer::of_one_run(figure)) names.emplace_back(figure.spec.name);
+// What a prediction is worked out from, and where its mistakes are told.
+struct Asking {
+  const JsonNode& node;
+  int samples = 0;
+  scenario::Library& library;
+
+  [[nodiscard]] std::string path(const std::string& reference) const {
+    return scenario::reference_from(node.file(), reference);
   }
-  const auto chosen = quantity_node ? quantity_node->read_choice(names) : std::nullopt;
-  if (!chosen || scenario.empty()) return;
-  const std::string reference = scenario::reference_from(file, scenario);
-  const auto located = changed_scenario(reference, changes);
-  const answer::SimulationReport report = answer::simulate(scenario::resolve(located, library));
+};
+
+void predict(const DeploymentFigure& asks, const Asking& asking, LedgerRow& row) {
+  const auto located = changed_scenario(asking.path(asks.scenario), asks.changes, asking.node);
+  const answer::SimulationReport report =
+      answer::simulate(scenario::resolve(located, asking.library));
   row.provenance = report.provenance;
   row.links = report.link_provenance;
   add_stage_parts(report, row);
-  const auto& figure = answer::simulation_figure(names[*chosen]);
+  const auto& figure = answer::simulation_figure(asks.quantity);
   name_figure(figure.spec, row);
   row.predicted = figure.shown(report);
-  if (samples == 0) return;
-  row.interval = answer::uncertainty_of(located, library, samples).interval(figure.spec.name);
+  if (asking.samples == 0) return;
+  row.interval =
+      answer::uncertainty_of(located, asking.library, asking.samples).interval(figure.spec.name);
 }
-
-// Operators that one kernel model is to time, as the ledger names it.
-struct Timed {
-  scenario::KernelChoice kernels;
-  hw::ChipSpec chip;
-  models::OperatorList operators;
-  bool filled_tiles = false;  // as if the tile were no higher than the query rows
-};
 
 double microseconds(const hw::KernelModel& kernels, const models::OperatorList& operators) {
   Seconds total;
@@ -135,199 +111,97 @@ void operator_parts(const hw::KernelModel& kernels, const models::OperatorList& 
   if (elementwise > 0.0) row.parts.push_back({"element-wise operators", elementwise});
 }
 
-void predict_operators(const Timed& timed, const std::string& file, int samples,
-                       scenario::Library& library, LedgerRow& row) {
-  const auto kernels = library.kernels(timed.kernels, timed.chip, file);
+// `filled_tiles`: as if an attention kernel's tile were no higher than the query rows.
+void predict(const models::OperatorList& operators, const AskedKernels& asked, const Asking& asking,
+             LedgerRow& row, bool filled_tiles = false) {
+  const hw::ChipSpec chip = hw::load_chip(asking.path(asked.chip));
+  const scenario::KernelChoice choice{.model = asked.kernel_model, .prefer = asked.prefer};
+  const std::string& file = asking.node.file();
+  const auto kernels = asking.library.kernels(choice, chip, file);
   row.unit = "us";
   row.provenance = kernels->provenance();
   const auto predicted = [&](const hw::KernelModel& each) {
-    return microseconds(each, timed.operators) -
-           (timed.filled_tiles ? padding_us(each, timed.operators) : 0.0);
+    return microseconds(each, operators) - (filled_tiles ? padding_us(each, operators) : 0.0);
   };
   row.predicted = predicted(*kernels);
-  operator_parts(*kernels, timed.operators, timed.filled_tiles, row);
-  if (samples == 0 || timed.kernels.model == "theoretical") return;
+  operator_parts(*kernels, operators, filled_tiles, row);
+  if (asking.samples == 0 || choice.model == "theoretical") return;
   std::vector<double> drawn;
-  for (int i = 1; i <= samples; ++i) {
+  for (int i = 1; i <= asking.samples; ++i) {
     const scenario::CalibrationDraw draw{static_cast<std::uint64_t>(i)};
-    drawn.push_back(predicted(*library.kernels(timed.kernels, timed.chip, file, draw)));
+    drawn.push_back(predicted(*asking.library.kernels(choice, chip, file, draw)));
   }
   row.interval = interval_90(std::move(drawn));
 }
 
-bool read_kernels(JsonObject& entry, const std::string& file, Timed& out) {
-  std::string chip;
-  const bool named = entry.required("chip", chip);
-  if (const auto preferred = entry.optional("prefer_kernels")) {
-    scenario::read_preferred(*preferred, out.kernels);
-  }
-  if (!entry.required("kernel_model", out.kernels.model) || !named) return false;
-  out.chip = hw::load_chip(scenario::reference_from(file, chip));
-  return true;
-}
-
-// One attention layer with the projections before and after it.
-void predict_layer(JsonObject& entry, const std::string& file, int samples,
-                   scenario::Library& library, LedgerRow& row) {
-  std::string model_name;
-  Timed timed;
-  models::DecodeShape shape;
-  models::AttentionShard shard;
-  models::Precision precision = models::Precision::bf16;
-  bool complete = entry.required("model", model_name);
-  complete = read_kernels(entry, file, timed) && complete;
-  complete = entry.required("context_tokens", shape.context, between(1, 1e9)) && complete;
-  complete = entry.required("sequences", shape.sequences, between(1, 1e6)) && complete;
-  complete = entry.required("tensor_parallel", shard.tensor_parallel, between(1, 1024)) && complete;
-  complete =
-      entry.required("attention_precision", precision, models::precision_names()) && complete;
-  entry.optional("filled_tiles", timed.filled_tiles);
-  if (!complete) return;
-  const models::ModelSpec model = models::load_model(scenario::reference_from(file, model_name));
+void predict(const LayerFigure& asks, const Asking& asking, LedgerRow& row) {
+  const models::ModelSpec model = models::load_model(asking.path(asks.model));
   models::AttentionBlock block = model.attentions.front();
-  block.cache = precision;
-  block.compute = precision;
-  models::attention_operators(block, model.precisions, model.hidden, shape, shard,
-                              models::MlaCount::absorbed, timed.operators);
-  predict_operators(timed, file, samples, library, row);
+  block.cache = asks.precision;
+  block.compute = asks.precision;
+  models::OperatorList operators;
+  models::attention_operators(block, model.precisions, model.hidden, asks.shape, asks.shard,
+                              models::MlaCount::absorbed, operators);
+  predict(operators, asks.kernels, asking, row, asks.filled_tiles);
 }
 
-// One launch of an attention kernel.
-void predict_attention(JsonObject& entry, const std::string& file, int samples,
-                       scenario::Library& library, LedgerRow& row) {
-  Timed timed;
-  models::DecodeAttention shape;
-  using AttentionKind = models::DecodeAttention::Kind;
-  static constexpr std::array<Named<AttentionKind>, 2> kAttentionKinds = {
-      {{"grouped_attention", AttentionKind::grouped}, {"latent_attention", AttentionKind::latent}}};
-  bool complete = read_kernels(entry, file, timed);
-  complete = entry.required("kernel", shape.kind,
-                            std::span<const Named<AttentionKind>>(kAttentionKinds)) &&
-             complete;
-  complete = entry.required("sequences", shape.sequences, between(1, 1e6)) && complete;
-  complete = entry.required("context_tokens", shape.context, between(1, 1e9)) && complete;
-  complete = entry.required("queries_per_sequence", shape.queries_per_sequence, between(1, 1e6)) &&
-             complete;
-  complete = entry.required("query_heads", shape.query_heads, between(1, 1e6)) && complete;
-  complete = entry.required("kv_heads", shape.kv_heads, between(1, 1e6)) && complete;
-  complete = entry.required("qk_dim", shape.qk_dim, between(1, 1e6)) && complete;
-  complete = entry.required("v_dim", shape.v_dim, between(1, 1e6)) && complete;
-  complete =
-      entry.required("cache_values_per_token", shape.cache_values_per_token, between(1, 1e9)) &&
-      complete;
-  complete =
-      entry.required("attention_precision", shape.cache, models::precision_names()) && complete;
-  if (!complete) return;
+template <typename Shape>
+models::OperatorList one(std::string_view name, models::Part part, const Shape& shape) {
+  models::OperatorList operators;
+  operators.add(name, part, shape);
+  return operators;
+}
+
+void predict(const AttentionFigure& asks, const Asking& asking, LedgerRow& row) {
+  models::DecodeAttention shape = asks.shape;
   shape.compute = shape.cache;
-  timed.operators.add("attention", models::Part::attention, shape);
-  predict_operators(timed, file, samples, library, row);
+  predict(one("attention", models::Part::attention, shape), asks.kernels, asking, row);
 }
 
-// One dense product.
-void predict_gemm(JsonObject& entry, const std::string& file, int samples,
-                  scenario::Library& library, LedgerRow& row) {
-  Timed timed;
-  models::Gemm shape;
-  bool complete = read_kernels(entry, file, timed);
-  complete = entry.required("m", shape.m, between(1, 1e9)) && complete;
-  complete = entry.required("n", shape.n, between(1, 1e9)) && complete;
-  complete = entry.required("k", shape.k, between(1, 1e9)) && complete;
-  complete = entry.required("precision", shape.weights, models::precision_names()) && complete;
-  if (!complete) return;
+void predict(const GemmFigure& asks, const Asking& asking, LedgerRow& row) {
+  models::Gemm shape = asks.shape;
   shape.compute = shape.weights;
-  timed.operators.add("product", models::Part::ffn, shape);
-  predict_operators(timed, file, samples, library, row);
+  predict(one("product", models::Part::ffn, shape), asks.kernels, asking, row);
 }
 
-// A product for each expert in one launch, all experts with as many rows.
-void predict_grouped_gemm(JsonObject& entry, const std::string& file, int samples,
-                          scenario::Library& library, LedgerRow& row) {
-  Timed timed;
+void predict(const GroupedGemmFigure& asks, const Asking& asking, LedgerRow& row) {
   models::GroupedGemm shape;
-  double rows_per_expert = 0.0;
-  bool complete = read_kernels(entry, file, timed);
-  complete = entry.required("experts", shape.experts, between(1, 1e6)) && complete;
-  complete = entry.required("rows_per_expert", rows_per_expert, between(1, 1e9)) && complete;
-  complete = entry.required("n", shape.n, between(1, 1e9)) && complete;
-  complete = entry.required("k", shape.k, between(1, 1e9)) && complete;
-  complete = entry.required("precision", shape.weights, models::precision_names()) && complete;
-  if (!complete) return;
-  shape.compute = shape.weights;
-  shape.active_experts = static_cast<double>(shape.experts);
-  shape.rows = rows_per_expert * shape.active_experts;
-  timed.operators.add("products", models::Part::ffn, shape);
-  predict_operators(timed, file, samples, library, row);
+  shape.experts = asks.experts;
+  shape.active_experts = static_cast<double>(asks.experts);
+  shape.rows = asks.rows_per_expert * shape.active_experts;
+  shape.n = asks.n;
+  shape.k = asks.k;
+  shape.weights = shape.compute = asks.precision;
+  predict(one("products", models::Part::ffn, shape), asks.kernels, asking, row);
 }
 
-// Tokens on their way to the experts of other GPUs, or back.
-void predict_exchange(JsonObject& entry, const std::string& file, int samples,
-                      scenario::Library& library, LedgerRow& row) {
-  Timed timed;
+void predict(const ExchangeFigure& asks, const Asking& asking, LedgerRow& row) {
   models::Collective shape{.kind = models::Collective::Kind::all_to_all};
-  std::int64_t tokens = 0;
-  std::int64_t top_k = 0;
-  double bytes_per_copy = 0.0;
-  bool complete = read_kernels(entry, file, timed);
-  complete = entry.required("gpus", shape.ranks, between(2, 1e6)) && complete;
-  complete = entry.required("tokens_per_gpu", tokens, between(1, 1e6)) && complete;
-  complete = entry.required("top_k", top_k, between(1, 1e4)) && complete;
-  complete = entry.required("experts", shape.experts, between(1, 1e6)) && complete;
-  complete = entry.required("bytes_per_copy", bytes_per_copy, between(1, 1e9)) && complete;
-  complete = entry.required("returning", shape.returning) && complete;
-  if (!complete) return;
-  shape.copies = static_cast<double>(tokens * top_k);
-  shape.payload = Bytes{shape.copies * bytes_per_copy};
-  timed.operators.add("exchange", models::Part::communication, shape);
-  predict_operators(timed, file, samples, library, row);
+  shape.ranks = asks.gpus;
+  shape.experts = asks.experts;
+  shape.returning = asks.returning;
+  shape.copies = static_cast<double>(asks.tokens_per_gpu * asks.top_k);
+  shape.payload = Bytes{shape.copies * asks.bytes_per_copy};
+  predict(one("exchange", models::Part::communication, shape), asks.kernels, asking, row);
 }
 
-void predict_message(JsonObject& entry, LedgerRow& row) {
-  std::int64_t bytes = 0;
-  hw::LinkSpec link;
-  bool complete = entry.required("bytes", bytes, between(1, 1e15));
-  complete = entry.required("bandwidth_GBps", link.bandwidth) && complete;
-  complete = entry.required("overhead_us", link.latency, at_least(0)) && complete;
-  if (!complete) return;
+void predict(const MessageFigure& asks, const Asking& /*asking*/, LedgerRow& row) {
+  const hw::LinkSpec link{.bandwidth = asks.bandwidth, .latency = asks.overhead};
   row.unit = "us";
   row.provenance = "theory";
-  row.predicted = link.time(Bytes{static_cast<double>(bytes)}).value() * 1e6;
+  row.predicted = link.time(Bytes{static_cast<double>(asks.bytes)}).value() * 1e6;
 }
 
-LedgerRow predict(const JsonNode& node, int samples, scenario::Library& library) {
-  JsonObject entry(node);
+LedgerRow predict(const LedgerEntry& entry, const Asking& asking) {
   LedgerRow row;
-  entry.required("figure", row.figure);
-  entry.required("measured", row.measured, positive());
-  entry.required("source", row.source);
-  entry.required("explanation", row.explanation);
-  Kind kind = Kind::message;
-  if (!entry.required("kind", kind, std::span<const Named<Kind>>(kKinds))) return row;
+  row.figure = entry.figure;
+  row.measured = entry.measured;
+  row.source = entry.source;
+  row.explanation = entry.explanation;
   try {
-    switch (kind) {
-      case Kind::simulation:
-        predict_simulation(entry, node.file(), samples, library, row);
-        break;
-      case Kind::attention_layer:
-        predict_layer(entry, node.file(), samples, library, row);
-        break;
-      case Kind::decode_attention:
-        predict_attention(entry, node.file(), samples, library, row);
-        break;
-      case Kind::gemm:
-        predict_gemm(entry, node.file(), samples, library, row);
-        break;
-      case Kind::grouped_gemm:
-        predict_grouped_gemm(entry, node.file(), samples, library, row);
-        break;
-      case Kind::expert_exchange:
-        predict_exchange(entry, node.file(), samples, library, row);
-        break;
-      case Kind::message:
-        predict_message(entry, row);
-        break;
-    }
+    std::visit([&](const auto& asks) { predict(asks, asking, row); }, entry.asks);
   } catch (const UserError& e) {
-    node.error(e.what());
+    asking.node.error(e.what());
   }
   return row;
 }
@@ -462,32 +336,25 @@ Ledger read_ledger(const std::string& name_or_path, const std::string& table, in
   const JsonDocument document = JsonDocument::read(catalog.resolve(name_or_path));
   Diagnostics diagnostics;
   const JsonContext context{.file = document.name(), .diagnostics = &diagnostics};
-  Ledger ledger;
-  scenario::Library library;
-  std::optional<ServingTerms> terms;
-  std::string rows;
-  {
-    JsonObject object(JsonNode(document.json(), context));
-    object.ignore("$schema");
-    scenario::require_kind(object, "ledger");
-    object.required("comment", ledger.comment);
-    object.required("title", ledger.title);
-    if (const auto serving = object.optional("serving")) {
-      JsonObject fields(*serving);
-      fields.required("rows", rows);
-      terms = read_serving_terms(fields);
-    } else if (const auto entries = object.required("entries")) {
-      const std::vector<JsonNode> elements = entries->elements();
-      for (const JsonNode& entry : elements) {
-        const auto done = static_cast<double>(ledger.rows.size());
-        if (go_on && !go_on(done / static_cast<double>(elements.size()))) return ledger;
-        ledger.rows.push_back(predict(entry, samples, library));
-      }
-      if (entries->is_array() && ledger.rows.empty()) entries->expected("at least one entry");
-    }
-  }
+  const JsonNode node(document.json(), context);
+  LedgerFile file;
+  read_keys(node, file);
   diagnostics.throw_if_errors();
-  if (!terms) return ledger;
+  Ledger ledger;
+  ledger.title = file.title;
+  ledger.comment = file.comment;
+  scenario::Library library;
+  if (const auto* list = std::get_if<LedgerEntries>(&file.figures)) {
+    const auto count = static_cast<double>(list->entries.size());
+    for (std::size_t i = 0; i < list->entries.size(); ++i) {
+      if (go_on && !go_on(static_cast<double>(i) / count)) return ledger;
+      const JsonNode entry = node.child("entries").child(i);
+      ledger.rows.push_back(predict(list->entries[i], {entry, samples, library}));
+    }
+    diagnostics.throw_if_errors();
+    return ledger;
+  }
+  const ServingTerms& terms = std::get<LedgerServing>(file.figures).serving;
   if (!table.empty()) {
     ledger.title = fmt::format("How far off is Ridge from {}?",
                                std::filesystem::path(table).filename().string());
@@ -496,19 +363,19 @@ Ledger read_ledger(const std::string& name_or_path, const std::string& table, in
         "nothing was fitted to them.";
   }
   const std::string path =
-      table.empty() ? (std::filesystem::path(document.name()).parent_path() / rows).string()
+      table.empty() ? (std::filesystem::path(document.name()).parent_path() / terms.rows).string()
                     : table;
   const std::vector<ServingRow> measured = read_serving_table(path);
   // The table once as it is, and once without each of the things that the predictions count.
   const auto passes = static_cast<double>(1 + serving_mechanisms().size());
   double pass = 0.0;
   const GoOn within_pass = [&](double share) { return !go_on || go_on((pass + share) / passes); };
-  if (!predict_serving(measured, path, *terms, samples, library, ledger, within_pass)) {
+  if (!predict_serving(measured, path, terms, samples, library, ledger, within_pass)) {
     return ledger;
   }
   for (const ServingMechanism& mechanism : serving_mechanisms()) {
     pass += 1.0;
-    ServingTerms less = *terms;
+    ServingTerms less = terms;
     mechanism.without(less);
     Ledger other;
     if (!predict_serving(measured, path, less, 0, library, other, within_pass)) return ledger;
@@ -518,6 +385,10 @@ Ledger read_ledger(const std::string& name_or_path, const std::string& table, in
 }
 
 }  // namespace
+
+const KeyTable& ledger_keys() {
+  return keys_of(static_cast<const LedgerFile*>(nullptr));
+}
 
 Ledger predict_ledger(const std::string& name_or_path, int samples, const GoOn& go_on) {
   return read_ledger(name_or_path, {}, samples, go_on);

@@ -4,6 +4,7 @@
 #include "prefill_share.hpp"
 #include "ridge/answer/simulation_figures.hpp"
 #include "ridge/base/format.hpp"
+#include "ridge/base/keys.hpp"
 #include "ridge/base/parallel.hpp"
 #include "ridge/base/random.hpp"
 #include "ridge/decode/memory_plan.hpp"
@@ -53,20 +54,20 @@ void set_weights(models::ModelSpec& model, const models::WeightFormat& dense,
                  models::Precision compute, const std::optional<models::WeightFormat>& experts,
                  models::Precision experts_in) {
   model.precisions.weights = dense.precision;
-  model.precisions.weight_scales = dense.scale_bytes;
+  model.precisions.weight_scales = dense.scales;
   model.precisions.compute = compute;
-  for (models::AttentionBlock& block : model.attentions) block.weights.reset();
+  for (models::AttentionBlock& block : model.attentions) block.weights = {};
   for (models::FfnBlock& block : model.ffns) {
     auto* moe = std::get_if<models::MoeFfn>(&block.kind);
     if (moe == nullptr) {
       block.weights = dense.precision;
-      block.weight_scales = dense.scale_bytes;
+      block.weight_scales = dense.scales;
       block.compute = compute;
       continue;
     }
     if (experts) {
       block.weights = experts->precision;
-      block.weight_scales = experts->scale_bytes;
+      block.weight_scales = experts->scales;
     }
     block.compute = experts_in;
     if (moe->shared_intermediate > 0) moe->shared_weights = dense;
@@ -90,14 +91,14 @@ std::optional<CannotAsk> apply_weights(const ServingRow& row, models::ModelSpec&
   } else if (word == "int8") {
     all(Precision::int8);
   } else if (word == "fp4" || word == "nvfp4") {
-    constexpr double kScale = 1.0 / 16.0;  // an FP8 scale for each 16 values
+    constexpr models::WeightScales kScale{.group = 16, .bytes = 1};  // FP8
     set_weights(model, {}, Precision::bf16,
-                models::WeightFormat{.precision = Precision::fp4, .scale_bytes = kScale},
+                models::WeightFormat{.precision = Precision::fp4, .scales = kScale},
                 Precision::fp4);
   } else if (word == "mxfp4") {
-    constexpr double kScale = 1.0 / 32.0;  // an 8-bit exponent for each 32 values
+    constexpr models::WeightScales kScale{.group = 32, .bytes = 1};  // an exponent
     set_weights(model, {}, Precision::bf16,
-                models::WeightFormat{.precision = Precision::fp4, .scale_bytes = kScale},
+                models::WeightFormat{.precision = Precision::fp4, .scales = kScale},
                 Precision::bf16);
   } else if (word.empty()) {
     return CannotAsk{"the precision of the weights is not stated"};
@@ -197,13 +198,13 @@ class Asker {
     }
     if (layout.one_group && layout.over_nodes) time_sums(row, *node, scenario, question);
     if (layout.wide() && engine != nullptr) {
-      scenario.deployment.execution = engine->execution_over_nodes;
+      scenario.deployment.execution = engine->execution_over_nodes.value_or(engine->execution);
     }
     // Copies are made by a balancer of the experts' load, and one comes with expert parallelism
     // over nodes.
     const bool balanced = layout.wide() || row.redundant_experts.value_or(0.0) > 0.0;
     if (!balanced && (engine == nullptr || !engine->even_routing)) {
-      scenario.noise.experts = scenario::PowerLawExperts{terms_.popularity_exponent};
+      scenario.noise.experts = scenario::PowerLawExperts{terms_.expert_popularity.exponent};
     }
     if (auto problem = cache(row, scenario)) return *problem;
     if (auto problem = requests(row, scenario, question)) return *problem;
@@ -336,10 +337,10 @@ class Asker {
 
   void norm_in_all_reduce(scenario::Scenario& out) const {
     const std::string& chip = std::get<scenario::WholePool>(out.deployment.pools).gpus.chip.name;
-    const auto& chips = terms_.norm_chips;
+    const auto& chips = terms_.norm_in_all_reduce.chips;
     if (out.deployment.execution.all_reduce_with_norm &&
         std::find(chips.begin(), chips.end(), chip) != chips.end()) {
-      out.deployment.execution.norm_in_all_reduce = terms_.norm_in_all_reduce;
+      out.deployment.execution.norm_in_all_reduce = terms_.norm_in_all_reduce.added;
     }
   }
 
@@ -351,7 +352,7 @@ class Asker {
     out.deployment.execution.all_reduce_with_norm = false;
     out.deployment.execution.norm_in_all_reduce = {};
     const auto gpus = std::get<scenario::WholePool>(out.deployment.pools).gpus.gpus_per_instance;
-    for (const ServingTerms::SumsOverNodes& sums : terms_.sums_over_nodes) {
+    for (const ServingTerms::Span& sums : terms_.sums_over_nodes.spans) {
       if (sums.gpus_per_node != node || sums.nodes * node != gpus) continue;
       question.clusters = clusters_of(row, sums);
       const ServingTerms::Cluster& first = *question.clusters.front();
@@ -364,8 +365,8 @@ class Asker {
   }
 
   // Those with the fabric that a line names, or all.
-  static std::vector<const ServingTerms::Cluster*> clusters_of(
-      const ServingRow& row, const ServingTerms::SumsOverNodes& sums) {
+  static std::vector<const ServingTerms::Cluster*> clusters_of(const ServingRow& row,
+                                                               const ServingTerms::Span& sums) {
     const std::string words = small(row.strategy + " " + row.source + " " + row.cautions);
     std::vector<const ServingTerms::Cluster*> named;
     std::vector<const ServingTerms::Cluster*> all;
@@ -537,110 +538,136 @@ LedgerRow predict(Question& question, int samples, double release_spread,
 
 }  // namespace
 
-ServingTerms read_serving_terms(JsonObject& object) {
-  ServingTerms terms;
-  const auto names = [&](const char* key, std::map<std::string, std::string>& out) {
-    const auto node = object.required(key);
-    if (!node) return;
-    for (const auto& [name, value] : node->members()) value.read(out[name]);
-  };
-  names("models", terms.models);
-  names("chips", terms.chips);
-  names("calibrations", terms.calibrations);
-  if (const auto engines = object.required("engines")) {
-    for (const JsonNode& element : engines->elements()) {
-      JsonObject fields(element);
-      ServingEngine& engine = terms.engines.emplace_back();
-      fields.required("title", engine.title);
-      if (const auto known = fields.required("names")) {
-        for (const JsonNode& name : known->elements()) name.read(engine.names.emplace_back());
-      }
-      const auto kernels = [&](const char* key, std::vector<std::string>& out) {
-        const auto list = fields.optional(key);
-        if (!list) return;
-        for (const JsonNode& name : list->elements()) name.read(out.emplace_back());
-      };
-      kernels("kernels", engine.kernels);
-      kernels("kernels_over_nodes", engine.kernels_over_nodes);
-      fields.required("step_overhead_us", engine.step_overhead, at_least(0));
-      fields.required("mixes_prefill", engine.mixes_prefill);
-      fields.optional("even_routing", engine.even_routing);
-      if (const auto execution = fields.optional("execution")) {
-        scenario::read_execution(*execution, engine.execution);
-      }
-      engine.execution_over_nodes = engine.execution;
-      if (const auto execution = fields.optional("execution_over_nodes")) {
-        engine.execution_over_nodes = {};
-        scenario::read_execution(*execution, engine.execution_over_nodes);
-      }
-      std::string source;
-      fields.required("source", source);
-    }
-  }
-  const auto transport = [&](const char* key, scenario::Transport& out) {
-    const auto node = object.required(key);
-    if (!node) return;
-    JsonObject fields(*node);
-    fields.required("overhead_us", out.overhead, at_least(0));
-    fields.required("efficiency", out.efficiency, positive(1.0));
-    fields.required("source", out.source);
-  };
-  if (const auto node = object.required("expert_popularity")) {
-    JsonObject fields(*node);
-    std::string source;
-    fields.required("exponent", terms.popularity_exponent, between(0, 10));
-    fields.required("source", source);
-  }
-  if (const auto node = object.required("all_reduce_over_nodes")) {
-    JsonObject fields(*node);
-    std::string source;
-    fields.required("source", source);
-    if (const auto spans = fields.required("spans")) {
-      for (const JsonNode& element : spans->elements()) {
-        JsonObject span(element);
-        ServingTerms::SumsOverNodes& sums = terms.sums_over_nodes.emplace_back();
-        span.required("nodes", sums.nodes, between(2, 1e6));
-        span.required("gpus_per_node", sums.gpus_per_node, between(1, 1e6));
-        const auto clusters = span.required("clusters");
-        if (!clusters) continue;
-        for (const JsonNode& each : clusters->elements()) {
-          JsonObject object(each);
-          ServingTerms::Cluster& cluster = sums.clusters.emplace_back();
-          object.required("fabric", cluster.fabric);
-          object.required("source", cluster.source);
-          if (const auto ways = object.required("ways")) {
-            scenario::read_all_reduce(*ways, cluster.ways);
-          }
-        }
-        if (sums.clusters.empty()) clusters->error("expected at least one cluster");
-      }
-    }
-  }
-  if (const auto node = object.required("releases")) {
-    JsonObject fields(*node);
-    std::string source;
-    fields.required("spread", terms.release_spread, between(0, 1));
-    fields.required("source", source);
-  }
-  if (const auto node = object.required("norm_in_all_reduce")) {
-    JsonObject fields(*node);
-    std::string source;
-    fields.required("added_us", terms.norm_in_all_reduce, at_least(0));
-    fields.required("source", source);
-    if (const auto chips = fields.required("chips")) {
-      for (const JsonNode& chip : chips->elements()) chip.read(terms.norm_chips.emplace_back());
-    }
-  }
-  transport("within_node", terms.within_node);
-  transport("between_nodes", terms.between_nodes);
-  return terms;
+static const KeyTable& keys_of(const ServingEngine* /*of*/) {
+  using E = ServingEngine;
+  static const KeyTable table = key_table<E>(
+      "engine", "What an engine does that is in no kernel, as its own sources say.",
+      {
+          key<&E::title>("title", "As people write it."),
+          key<&E::names>("names",
+                         "That the table may write, in small letters; the first engine that is "
+                         "named in a line is its engine."),
+          key<&E::kernels>("kernels", "Its own in calibrations, a star for any letters.")
+              .optional(),
+          key<&E::kernels_over_nodes>("kernels_over_nodes",
+                                      "Preferred to them in expert parallelism over nodes.")
+              .optional(),
+          key<&E::step_overhead>("step_overhead_us",
+                                 "Between two steps, when the GPUs wait for the host.",
+                                 at_least(0)),
+          key<&E::mixes_prefill>("mixes_prefill", "Whether prompts share steps with decoding."),
+          key<&E::even_routing>("even_routing",
+                                "Whether equal loads of experts were imposed when it was "
+                                "measured.")
+              .optional(),
+          key<&E::execution>("execution", "").optional(),
+          key<&E::execution_over_nodes>(
+              "execution_over_nodes",
+              "Where expert parallelism spans nodes; the same where absent."),
+          key<&E::source>("source", "Where all of it was found."),
+      });
+  return table;
+}
+
+static const KeyTable& keys_of(const ServingTerms::Popularity* /*of*/) {
+  using P = ServingTerms::Popularity;
+  static const KeyTable table = key_table<P>(
+      "expert_popularity", "How unevenly routers choose: a power law of an expert's rank.",
+      {
+          key<&P::exponent>("exponent", "0: all alike.", between(0, 10)),
+          key<&P::source>("source", "Where it was found."),
+      });
+  return table;
+}
+
+static const KeyTable& keys_of(const ServingTerms::Cluster* /*of*/) {
+  using C = ServingTerms::Cluster;
+  static const KeyTable table =
+      key_table<C>("cluster", "Where sums were measured.",
+                   {
+                       key<&C::fabric>("fabric", "As lines of the table may name it."),
+                       key<&C::ways>("ways", "As /network/all_reduce of a simulate scenario."),
+                       key<&C::source>("source", "Who measured them."),
+                   });
+  return table;
+}
+
+static const KeyTable& keys_of(const ServingTerms::Span* /*of*/) {
+  using S = ServingTerms::Span;
+  static const KeyTable table = key_table<S>(
+      "span", "So many nodes of so many GPUs.",
+      {
+          key<&S::nodes>("nodes", "", between(2, 1e6)),
+          key<&S::gpus_per_node>("gpus_per_node", "", between(1, 1e6)),
+          key<&S::clusters>("clusters",
+                            "The first answers, and draws go through all; where a line names a "
+                            "fabric, of those alone that have it.",
+                            keys::AtLeastOne{"at least one cluster"}),
+      });
+  return table;
+}
+
+static const KeyTable& keys_of(const ServingTerms::SumsOverNodes* /*of*/) {
+  using S = ServingTerms::SumsOverNodes;
+  static const KeyTable table = key_table<S>(
+      "sums_over_nodes", "Sums of tensor parallelism over several nodes, as they were measured.",
+      {
+          key<&S::spans>("spans", "Over other numbers of nodes, the wires decide."),
+          key<&S::source>("source", "Of all of them."),
+      });
+  return table;
+}
+
+static const KeyTable& keys_of(const ServingTerms::Norm* /*of*/) {
+  using N = ServingTerms::Norm;
+  static const KeyTable table = key_table<N>(
+      "norm_in_all_reduce", "What a norm adds to the kernel of an all-reduce that does it too.",
+      {
+          key<&N::chips>("chips", "On which it was measured."),
+          key<&N::added>("added_us", "To each.", at_least(0)),
+          key<&N::source>("source", "Who measured it."),
+      });
+  return table;
+}
+
+static const KeyTable& keys_of(const ServingTerms::Releases* /*of*/) {
+  using R = ServingTerms::Releases;
+  static const KeyTable table = key_table<R>(
+      "releases", "How far a step differs between releases of an engine, in intervals alone.",
+      {
+          key<&R::spread>("spread", "The standard deviation of its logarithm.", between(0, 1)),
+          key<&R::source>("source", "Where it was found."),
+      });
+  return table;
+}
+
+const KeyTable& keys_of(const ServingTerms* /*of*/) {
+  using T = ServingTerms;
+  static const KeyTable table = key_table<T>(
+      "serving",
+      "A table of serving measurements (docs/serving.md), and how its words are to be taken.",
+      {
+          key<&T::rows>("rows", "The CSV file, from this file's folder."),
+          key<&T::models>("models", "As the table writes them -> as Ridge does."),
+          key<&T::chips>("chips", "Likewise."),
+          key<&T::calibrations>("calibrations", "Of chips that have none of their own."),
+          key<&T::engines>("engines", ""),
+          key<&T::expert_popularity>("expert_popularity",
+                                     "Unless routing was imposed, or a balancer is at work."),
+          key<&T::releases>("releases", ""),
+          key<&T::norm_in_all_reduce>("norm_in_all_reduce", ""),
+          key<&T::sums_over_nodes>("all_reduce_over_nodes", ""),
+          key<&T::within_node>("within_node", "What software and protocol take from NVLink."),
+          key<&T::between_nodes>("between_nodes", "Likewise from the NICs."),
+      });
+  return table;
 }
 
 std::span<const ServingMechanism> serving_mechanisms() {
   static constexpr auto kEach = [](ServingTerms& terms, auto&& change) {
     for (ServingEngine& engine : terms.engines) {
       change(engine.execution);
-      change(engine.execution_over_nodes);
+      if (engine.execution_over_nodes) change(*engine.execution_over_nodes);
     }
   };
   static constexpr std::array kMechanisms = {
@@ -654,7 +681,7 @@ std::span<const ServingMechanism> serving_mechanisms() {
                          }
                        }},
       ServingMechanism{"uneven experts",
-                       [](ServingTerms& terms) { terms.popularity_exponent = 0.0; }},
+                       [](ServingTerms& terms) { terms.expert_popularity.exponent = 0.0; }},
       ServingMechanism{"caches from memory, not from L2",
                        [](ServingTerms& terms) {
                          kEach(terms, [](decode::Execution& e) { e.cold_caches = false; });
@@ -669,7 +696,7 @@ std::span<const ServingMechanism> serving_mechanisms() {
                          kEach(terms, [](decode::Execution& e) { e.all_reduce_with_norm = false; });
                        }},
       ServingMechanism{"what the norm adds to that kernel",
-                       [](ServingTerms& terms) { terms.norm_in_all_reduce = {}; }},
+                       [](ServingTerms& terms) { terms.norm_in_all_reduce.added = {}; }},
       ServingMechanism{"launches that begin early",
                        [](ServingTerms& terms) {
                          kEach(terms, [](decode::Execution& e) { e.launch_overlap = {}; });
@@ -679,7 +706,7 @@ std::span<const ServingMechanism> serving_mechanisms() {
                          kEach(terms, [](decode::Execution& e) { e.exchange_kernels.reset(); });
                        }},
       ServingMechanism{"sums over nodes as measured",
-                       [](ServingTerms& terms) { terms.sums_over_nodes.clear(); }},
+                       [](ServingTerms& terms) { terms.sums_over_nodes.spans.clear(); }},
       ServingMechanism{"a gap between steps", [](ServingTerms& terms) {
                          for (ServingEngine& engine : terms.engines) engine.step_overhead = {};
                        }}};
@@ -704,7 +731,7 @@ bool predict_serving(const std::vector<ServingRow>& rows, const std::string& fil
         if (const auto* cannot = std::get_if<CannotAsk>(&question)) {
           out[i] = LedgerGap{.figure = row.id, .source = row.source, .reason = cannot->reason};
         } else {
-          out[i] = predict(std::get<Question>(question), samples, terms.release_spread, library);
+          out[i] = predict(std::get<Question>(question), samples, terms.releases.spread, library);
         }
       } catch (const UserError& e) {
         // A deployment that cannot be run as the table says.

@@ -82,7 +82,8 @@ const KeyTable& table_of() {
 const std::array kKinds = {
     FileKind{"model", "model",
              [](const Json& d) { return d.contains("attention") && d.contains("layers"); },
-             [](const std::string& path) { (void)models::load_model(path); }},
+             [](const std::string& path) { (void)models::load_model(path); },
+             table_of<models::ModelSpec>},
     FileKind{"chip", "chip", [](const Json& d) { return d.contains("matrix_rate"); },
              [](const std::string& path) { (void)hw::load_chip(path); }, table_of<hw::ChipSpec>},
     FileKind{"cost scenario", "cost-scenario", [](const Json& d) { return scenario_of(d, "cost"); },
@@ -106,9 +107,11 @@ const std::array kKinds = {
              [](const std::string& path) { (void)hw::calibrated::load_calibration(path); }},
     FileKind{"reproduction", "reproduction",
              [](const Json& d) { return scenario_of(d, "reproduction"); },
-             [](const std::string& path) { (void)evidence::reproduce(path); }},
+             [](const std::string& path) { (void)evidence::reproduce(path); },
+             evidence::reproduction_keys},
     FileKind{"ledger", "ledger", [](const Json& d) { return scenario_of(d, "ledger"); },
-             [](const std::string& path) { (void)evidence::predict_ledger(path, 0); }},
+             [](const std::string& path) { (void)evidence::predict_ledger(path, 0); },
+             evidence::ledger_keys},
 };
 
 // "../docs/schema/model.schema.json" is "model".

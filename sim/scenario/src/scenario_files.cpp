@@ -25,12 +25,4 @@ std::string reference_from(const std::string& scenario_file, const std::string& 
   return (std::filesystem::path(scenario_file).parent_path() / reference).string();
 }
 
-void require_kind(JsonObject& scenario, std::string_view wanted) {
-  const auto node = scenario.required("kind");
-  std::string kind;
-  if (node && node->read(kind) && kind != wanted) {
-    node->expected(fmt::format("a scenario of kind \"{}\"", wanted));
-  }
-}
-
 }  // namespace ridge::scenario

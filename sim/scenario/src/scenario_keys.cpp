@@ -42,7 +42,7 @@ static const KeyTable& keys_of(const Execution::ExchangeKernels* /*of*/) {
   return table;
 }
 
-static const KeyTable& keys_of(const Execution* /*of*/) {
+const KeyTable& keys_of(const Execution* /*of*/) {
   using E = Execution;
   static const KeyTable table = key_table<E>(
       "execution",
@@ -77,7 +77,7 @@ static const KeyTable& keys_of(const Execution* /*of*/) {
   return table;
 }
 
-static const KeyTable& keys_of(const AllReduceWay* /*of*/) {
+const KeyTable& keys_of(const AllReduceWay* /*of*/) {
   using A = AllReduceWay;
   static const KeyTable table = key_table<A>(
       "all_reduce",
@@ -517,7 +517,7 @@ static const KeyTable& keys_of(const Deployment* /*of*/) {
   return table;
 }
 
-static const KeyTable& keys_of(const Transport* /*of*/) {
+const KeyTable& keys_of(const Transport* /*of*/) {
   using T = Transport;
   static const KeyTable table = key_table<T>(
       "transport", "What software and protocol take from a wire.",
@@ -916,14 +916,6 @@ const KeyTable& keys_of(const Scenario* /*of*/) {
         .file("simulate scenario");
   }();
   return table;
-}
-
-void read_execution(const JsonNode& node, decode::Execution& out) {
-  read_keys(node, out);
-}
-
-void read_all_reduce(const JsonNode& node, std::vector<decode::AllReduceWay>& out) {
-  for (const JsonNode& way : node.elements()) read_keys(way, out.emplace_back());
 }
 
 }  // namespace ridge::scenario

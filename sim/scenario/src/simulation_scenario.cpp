@@ -208,7 +208,8 @@ class Resolver {
     out.model.mtp = {
         .modules = 1,
         .layer = {.attention = index(out.model.attentions, asked.attention, "attention"),
-                  .ffn = index(out.model.ffns, asked.ffn, "ffn")}};
+                  .ffn = index(out.model.ffns, asked.ffn, "ffn")},
+        .named = {asked.attention, asked.ffn}};
   }
 
   // One number format for all attention.

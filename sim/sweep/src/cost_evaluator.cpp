@@ -124,7 +124,7 @@ const KeyTable& keys_of(const Question* /*of*/) {
 
 class CostEvaluator final : public Evaluator {
  public:
-  CostEvaluator(std::unique_ptr<const Question> question, const EvaluatorNeeds& needs)
+  CostEvaluator(std::unique_ptr<Question> question, const EvaluatorNeeds& needs)
       : question_(std::move(question)), times_(question_->assumptions()) {
     for (const std::size_t column : needs.columns) {
       columns_.push_back(all_columns().columns[column]);
@@ -142,6 +142,10 @@ class CostEvaluator final : public Evaluator {
       chips_move_ |= pointer.starts_with("/chip/") || pointer.starts_with("/afd_chips/");
       batch_moves_ |= pointer == "/batch";
     }
+  }
+
+  [[nodiscard]] JsonPlace place(std::string_view pointer) override {
+    return find_place(*question_, pointer);
   }
 
   [[nodiscard]] std::string problem() const override {
@@ -238,7 +242,7 @@ class CostEvaluator final : public Evaluator {
     return afd_chips_[attention ? pairing_.best.attention_chip() : pairing_.best.ffn_chip()].label;
   }
 
-  std::unique_ptr<const Question> question_;
+  std::unique_ptr<Question> question_;
   std::vector<Column> columns_;
   std::array<bool, 4> needed_{};
   bool chips_move_ = false;

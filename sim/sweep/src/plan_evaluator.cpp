@@ -43,8 +43,7 @@ struct Question {
 
 class PlanEvaluator final : public Evaluator {
  public:
-  PlanEvaluator(std::unique_ptr<const Question> question, std::string file,
-                const EvaluatorNeeds& needs)
+  PlanEvaluator(std::unique_ptr<Question> question, std::string file, const EvaluatorNeeds& needs)
       : question_(std::move(question)),
         file_(std::move(file)),
         columns_(needs.columns.begin(), needs.columns.end()),
@@ -59,6 +58,10 @@ class PlanEvaluator final : public Evaluator {
     }
     sla_moves_ = std::find(needs.moving.begin(), needs.moving.end(), "/goal/sla_tpot_ms") !=
                  needs.moving.end();
+  }
+
+  [[nodiscard]] JsonPlace place(std::string_view pointer) override {
+    return find_place(*question_, pointer);
   }
 
   // Why the goal makes no sense. A goal that nothing meets does: it is a row that says so.
@@ -168,7 +171,7 @@ class PlanEvaluator final : public Evaluator {
     return words.empty() ? view::kUnknown : labels_->intern(words);
   }
 
-  std::unique_ptr<const Question> question_;
+  std::unique_ptr<Question> question_;
   std::string file_;
   std::vector<std::size_t> columns_;
   std::vector<Filter> filters_;
@@ -196,6 +199,10 @@ class GoalType final : public JsonType {
     out["type"] = {"string", "object"};
   }
   [[nodiscard]] std::string words() const override { return "a name, a path or a goal"; }
+  [[nodiscard]] JsonPlace find(void* value, std::span<const std::string> tokens) const override {
+    if (tokens.empty()) return {*this, value};
+    return plan::keys_of(static_cast<const plan::Goal*>(nullptr)).find(value, tokens);
+  }
 };
 
 const KeyTable& keys_of(const Question* /*of*/) {

@@ -179,22 +179,17 @@ class SimulationEvaluatorKind final : public EvaluatorKind {
 
   [[nodiscard]] std::unique_ptr<Evaluator> prepare(const JsonNode& node,
                                                    const EvaluatorNeeds& needs) const override {
-    // Much of a scenario is consumed while it is read: a chip by its kernel model, a precision by
-    // the blocks that it changes. A number written to its old place later would be ignored, so none
-    // is bound, and every point is read anew.
-    const JsonContext unbound{.file = node.file(),
-                              .diagnostics = node.context().diagnostics,
-                              .bindings = nullptr,
-                              .origins = node.context().origins};
-    const JsonNode question_node(node.json(), unbound, node.pointer());
+    // Much of a scenario is consumed when it is resolved: a chip by its kernel model, a precision
+    // by the blocks that it changes. A number written to its old place later would be ignored, so
+    // none has a place, and every point is read anew.
     Question question;
-    read_keys(question_node, question);
+    read_keys(node, question);
     if (!node.is_object() || !node.json().contains("scenario")) return nullptr;
     const scenario::LocatedScenario located{.file = node.file(),
                                             .pointer = node.pointer() + kScenario,
                                             .scenario = std::move(question.scenario)};
-    auto scenario = scenario::resolve(located, *needs.library, *unbound.diagnostics);
-    if (!unbound.diagnostics->ok()) return nullptr;
+    auto scenario = scenario::resolve(located, *needs.library, *node.context().diagnostics);
+    if (!node.context().diagnostics->ok()) return nullptr;
     return std::make_unique<SimulationEvaluator>(std::move(scenario), needs);
   }
 };

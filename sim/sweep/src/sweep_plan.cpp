@@ -150,8 +150,7 @@ SweepQuestion::SweepQuestion(const SweepPlan& plan, std::span<const std::size_t>
   Diagnostics diagnostics;
   const Assembly assembly(plan, positions, diagnostics);
   diagnostics.throw_if_errors();
-  const JsonContext context{
-      .file = scenario.document.name(), .diagnostics = &diagnostics, .bindings = &recorded_};
+  const JsonContext context{.file = scenario.document.name(), .diagnostics = &diagnostics};
   evaluator_ = scenario.kind->prepare(assembly.node(context), {.columns = scenario.columns,
                                                                .filters = scenario.filters,
                                                                .moving = moving,
@@ -161,12 +160,10 @@ SweepQuestion::SweepQuestion(const SweepPlan& plan, std::span<const std::size_t>
   diagnostics.throw_if_errors();
   RIDGE_INVARIANT(evaluator_ != nullptr, "an evaluator was refused without a reason");
   for (const Axis& axis : scenario.axes) {
-    auto& found = bindings_.emplace_back();
+    auto& found = places_.emplace_back();
     for (const auto& pointer : axis.pointers) {
-      const auto binding =
-          std::find_if(recorded_.begin(), recorded_.end(),
-                       [&](const NumberBinding& b) { return b.pointer == kBase + pointer; });
-      found.push_back(binding == recorded_.end() ? nullptr : &*binding);
+      const JsonPlace place = evaluator_->place(pointer);
+      found.push_back(place && place.is_number() ? place : JsonPlace());
     }
   }
 }
@@ -245,17 +242,17 @@ std::vector<std::size_t> SweepPlan::check_combinations() {
       const Axis& axis = scenario_.axes[a];
       checked[a].resize(axis.pointers.size());
       for (std::size_t p = 0; p < axis.pointers.size(); ++p) {
-        const NumberBinding* binding = question.binding(a, p);
-        if (binding == nullptr) {
+        const JsonPlace& place = question.place(a, p);
+        if (!place) {
           homeless.push_back(a);
           break;
         }
         // Another combination rarely takes other numbers.
-        std::string expectation = binding->expectation();
+        std::string expectation = place.expectation();
         if (checked[a][p] == expectation) continue;
         for (std::size_t i = 0; i < axis.length; ++i) {
           const double value = std::get<double>(axis.at(i, p));
-          if (binding->assign(value)) continue;
+          if (place.assign(value)) continue;
           diagnostics.error(
               scenario_.document.name(), axis.location,
               fmt::format("{}: expected {}, got {}", axis.pointers[p], expectation, value));
@@ -291,7 +288,7 @@ void SweepCursor::move_to(std::uint64_t point) {
     positions_[a] = position;
     for (std::size_t p = 0; p < axes[a].pointers.size(); ++p) {
       const bool assigned =
-          question_->binding(a, p)->assign(std::get<double>(axes[a].at(position, p)));
+          question_->place(a, p).assign(std::get<double>(axes[a].at(position, p)));
       RIDGE_INVARIANT(assigned, "a value that the plan has checked does not fit");
     }
   }

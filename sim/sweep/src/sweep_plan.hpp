@@ -62,14 +62,13 @@ class SweepQuestion {
   ~SweepQuestion();
 
   [[nodiscard]] Evaluator& evaluator() { return *evaluator_; }
-  // The place of a pointer of an axis, or null where the reader recorded none.
-  [[nodiscard]] const NumberBinding* binding(std::size_t axis, std::size_t pointer) const {
-    return bindings_[axis][pointer];
+  // Of a pointer of an axis; none where it has no place of its own.
+  [[nodiscard]] const JsonPlace& place(std::size_t axis, std::size_t pointer) const {
+    return places_[axis][pointer];
   }
 
  private:
-  std::vector<NumberBinding> recorded_;
-  std::vector<std::vector<const NumberBinding*>> bindings_;  // by axis and pointer
+  std::vector<std::vector<JsonPlace>> places_;  // by axis and pointer
   std::unique_ptr<Evaluator> evaluator_;
 };
 

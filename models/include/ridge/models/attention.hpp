@@ -6,14 +6,15 @@
 #include "ridge/base/json.hpp"
 #include "ridge/models/operator.hpp"
 
+#include <algorithm>
 #include <array>
-#include <bitset>
 #include <cstdint>
 #include <numeric>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 namespace ridge::models {
 
@@ -159,35 +160,51 @@ struct ProjectionParameters {
   [[nodiscard]] double total() const { return std::accumulate(of.begin(), of.end(), 0.0); }
 };
 
-// The tokens a query sees.
+// The tokens a query sees, where not all of them.
 struct Window {
-  enum class Kind : std::uint8_t { full, sliding, chunked };
-  Kind kind = Kind::full;
+  enum class Kind : std::uint8_t { sliding, chunked };
+  Kind kind = Kind::sliding;
   std::int64_t tokens = 0;
+};
 
-  // Of `context` cached tokens. A chunked window is counted at its full width, as the Step-3 report
-  // does; a query early in its chunk sees fewer.
-  [[nodiscard]] double attended(double context) const {
-    return kind == Kind::full ? context : std::min(context, static_cast<double>(tokens));
-  }
+// Projections that are left as they were where the others are quantized, and how.
+struct Unquantized {
+  std::vector<Projection> projections;
+  Precision precision = Precision::bf16;
 };
 
 struct AttentionBlock {
   std::string name;
   AttentionKind kind;
-  Window window;
+  std::optional<Window> window = {};
   Precision cache = Precision::bf16;
   Precision compute = Precision::bf16;  // of the attention itself
   // The word the file used, where several name one kind: "mha" and "mqa" promise a number of KV
   // heads, which a sweep must not break unseen.
   std::string_view declared_kind = {};
-  std::optional<WeightFormat> weights = {};  // nothing: the model's
-  // Projections that are left as they were where the others are quantized, and how.
-  std::bitset<kProjections> unquantized = {};
-  Precision unquantized_precision = Precision::bf16;
-  // Parallel streams of the residual (hyper-connections), which this layer mixes.
+  OwnFormat weights = {};
+  std::optional<Unquantized> unquantized = {};
+  // What the file says in place of the model's own; `cache` and `compute` are made from these.
+  std::optional<Precision> own_cache = {};
+  std::optional<Precision> own_compute = {};
+  // Parallel streams of the residual (hyper-connections), which this layer mixes: the model's.
   std::int64_t residual_streams = 1;
+
+  // Tokens of `context` cached ones that a query sees. A chunked window is counted at its full
+  // width, as the Step-3 report does; a query early in its chunk sees fewer.
+  [[nodiscard]] double attended(double context) const {
+    return window ? std::min(context, static_cast<double>(window->tokens)) : context;
+  }
+  // Whether this projection is left as it was, and how.
+  [[nodiscard]] std::optional<Precision> kept(Projection which) const {
+    if (!unquantized) return std::nullopt;
+    const auto& all = unquantized->projections;
+    return std::find(all.begin(), all.end(), which) == all.end()
+               ? std::nullopt
+               : std::optional(unquantized->precision);
+  }
 };
+[[nodiscard]] const KeyTable& keys_of(const AttentionBlock*);
 
 // Number formats of a model's matrix products and messages.
 struct Precisions {
@@ -196,7 +213,7 @@ struct Precisions {
   Precision activations = Precision::bf16;    // between operators
   Precision wire_dispatch = Precision::bf16;  // attention to FFN
   Precision wire_combine = Precision::bf16;   // FFN to attention
-  double weight_scales = 0;                   // bytes of scales beside one weight
+  WeightScales weight_scales = {};
 
   [[nodiscard]] WeightFormat weight_format() const { return {weights, weight_scales}; }
 };
@@ -265,9 +282,6 @@ void attention_operators(const AttentionBlock& block, const Precisions& precisio
 
 // "mfa", "gqa", ...
 [[nodiscard]] std::string_view kind_name(const AttentionBlock& block);
-
-// Reads a block. `defaults` fill its cache and compute precisions.
-void read_attention(const JsonNode& node, const AttentionBlock& defaults, AttentionBlock& out);
 
 // What is wrong with the values of several keys at once (divisibility, say), told of one of them.
 struct Problem {

@@ -29,7 +29,7 @@ struct MoeFfn {
   bool gated = true;
   bool biases = false;  // on experts and router
   Precision router = Precision::bf16;
-  std::optional<WeightFormat> shared_weights;  // of the shared experts, where not FfnBlock's
+  OwnFormat shared_weights = {};  // of the shared experts
   // Width that the routed experts work at, between two projections; 0: the hidden size.
   std::int64_t latent = 0;
   std::int64_t dense_intermediate = 0;  // of a dense FFN beside the experts; 0 for none
@@ -41,11 +41,15 @@ struct FfnBlock {
   std::variant<DenseFfn, MoeFfn, NoFfn> kind;
   Precision weights = Precision::bf16;
   Precision compute = Precision::bf16;
-  double weight_scales = 0;           // bytes of scales beside one weight
-  std::int64_t residual_streams = 1;  // that this layer mixes
+  WeightScales weight_scales = {};
+  // What the file says in place of the model's own; the three above are made from these.
+  OwnFormat own_weights = {};
+  std::optional<Precision> own_compute = {};
+  std::int64_t residual_streams = 1;  // that this layer mixes: the model's
 
   [[nodiscard]] WeightFormat weight_format() const { return {weights, weight_scales}; }
 };
+[[nodiscard]] const KeyTable& keys_of(const FfnBlock*);
 
 // Values of a token on its way to and from the routed experts.
 [[nodiscard]] std::int64_t routed_width(const FfnBlock& block, std::int64_t hidden);
@@ -92,9 +96,6 @@ struct FfnParameters {
 [[nodiscard]] double expected_active_experts(double experts, double top_k_share, double tokens);
 
 [[nodiscard]] std::string_view kind_name(const FfnBlock& block);
-
-// Reads a block. `defaults` fill its precisions.
-void read_ffn(const JsonNode& node, const FfnBlock& defaults, FfnBlock& out);
 
 // What is wrong with the values of several keys at once.
 [[nodiscard]] Problem ffn_problem(const FfnBlock& block);

@@ -7,6 +7,7 @@
 #include "ridge/models/operator.hpp"
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -19,22 +20,30 @@ struct LayerSpec {
   std::size_t ffn = 0;
 };
 
+// The same as the file says it, by the names of its blocks.
+struct NamedLayer {
+  std::string attention;
+  std::string ffn;
+};
+
 // `pattern`, `repeat` times: hybrid models interleave their layers.
 struct LayerRun {
   std::int64_t repeat = 1;
   std::vector<LayerSpec> pattern;
+  std::vector<NamedLayer> named = {};  // what `pattern` is made from
 };
 
 // Extra modules that draft further tokens (DeepSeek's MTP): each one layer and a projection.
 struct MultiTokenPrediction {
   std::int64_t modules = 0;
-  LayerSpec layer;
+  LayerSpec layer = {};
+  NamedLayer named = {};  // what `layer` is made from
 };
 
 // What the publisher says of the model, for checking ours against.
 struct Claims {
-  std::optional<double> total_parameters;
-  std::optional<double> active_parameters;
+  std::optional<double> total_billion;   // parameters
+  std::optional<double> active_billion;  // likewise
   std::string source;
 };
 
@@ -57,6 +66,7 @@ struct ModelSpec {
   std::vector<LayerRun> layer_runs;
   MultiTokenPrediction mtp;
   Claims claims;
+  std::map<std::string, std::string> sources;  // where the numbers below a JSON pointer come from
 
   [[nodiscard]] std::int64_t layers() const;
   // Layers whose attention (FFN) is block `index`.
@@ -90,8 +100,9 @@ void head_operators(const ModelSpec& model, double tokens, std::int64_t tensor_p
 // What is wrong with the values of several keys at once. Cheap enough for every point of a sweep.
 [[nodiscard]] Problem model_problem(const ModelSpec& model);
 
-// Reads a model file (docs/schema/model.schema.json). Numbers are read in place: `out` must not
-// move while bindings of `node` are in use.
+// Of a model file (docs/schema/model.schema.json).
+[[nodiscard]] const KeyTable& keys_of(const ModelSpec*);
+// Reads one, with what follows from it.
 void read_model(const JsonNode& node, ModelSpec& out);
 
 // The shipped model of this name, or the file at this path: a model, or the config.json of a

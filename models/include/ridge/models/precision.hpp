@@ -5,9 +5,13 @@
 #include "ridge/base/quantity.hpp"
 
 #include <cstdint>
+#include <optional>
 #include <span>
-#include <string>
 #include <string_view>
+
+namespace ridge {
+class KeyTable;
+}
 
 namespace ridge::models {
 
@@ -20,23 +24,44 @@ inline constexpr std::size_t kPrecisions = 6;
   return Bytes{kBytes[static_cast<std::size_t>(precision)]};
 }
 
-// How weights lie in memory: a number format, and the scales that groups of them share.
+// Scales (with zero points) that groups of weights share.
+struct WeightScales {
+  double group = 1;  // weights
+  double bytes = 0;  // of each group
+
+  [[nodiscard]] double bytes_per_weight() const { return bytes / group; }
+  friend bool operator==(const WeightScales&, const WeightScales&) = default;
+};
+[[nodiscard]] const KeyTable& keys_of(const WeightScales*);
+
+// How weights lie in memory: a number format, and their scales.
 struct WeightFormat {
   Precision precision = Precision::bf16;
-  double scale_bytes = 0;  // of scales and zero points, beside one weight
+  WeightScales scales = {};
 
-  [[nodiscard]] Bytes bytes() const { return bytes_per_value(precision) + Bytes{scale_bytes}; }
+  [[nodiscard]] Bytes bytes() const {
+    return bytes_per_value(precision) + Bytes{scales.bytes_per_weight()};
+  }
   friend bool operator==(const WeightFormat&, const WeightFormat&) = default;
+};
+
+// The format of a part, where it is not that of the whole.
+struct OwnFormat {
+  std::optional<Precision> precision;
+  WeightScales scales;  // counts where there is a precision
+
+  OwnFormat() = default;
+  OwnFormat(const WeightFormat& format)  // NOLINT: a format is one
+      : precision(format.precision), scales(format.scales) {}
+
+  [[nodiscard]] WeightFormat value_or(const WeightFormat& usual) const {
+    return precision ? WeightFormat{*precision, scales} : usual;
+  }
+  friend bool operator==(const OwnFormat&, const OwnFormat&) = default;
 };
 
 // The names used in JSON: "fp32", "bf16", ...
 [[nodiscard]] std::string_view name_of(Precision precision);
 [[nodiscard]] std::span<const Named<Precision>> precision_names();
-
-// Reads "weights_precision" and "weights_scales": {"group", "bytes"}. False where the first is not
-// given.
-bool read_weight_format(JsonObject& object, WeightFormat& out, const std::string& prefix = {});
-// Reads "weights_scales" alone: bytes beside one weight.
-void read_weight_scales(JsonObject& object, double& out, const std::string& prefix = {});
 
 }  // namespace ridge::models

@@ -1,6 +1,8 @@
 #include "cell_question.hpp"
 
+#include "quantities.hpp"
 #include "ridge/base/format.hpp"
+#include "ridge/base/keys.hpp"
 #include "ridge/scenario/scenario_files.hpp"
 
 #include <fmt/format.h>
@@ -40,58 +42,86 @@ CellQuestion CellQuestion::refined_by(const CellQuestion& inner) const {
   return out;
 }
 
+void CellQuestion::locate(const std::string& file) {
+  for (std::optional<std::string>* reference : {&model, &chip}) {
+    if (*reference) *reference = scenario::reference_from(file, **reference);
+  }
+  for (const auto& part : {of, over}) {
+    if (part) part->locate(file);
+  }
+}
+
+static const KeyTable& keys_of(const PrintedDigits* /*of*/) {
+  using D = PrintedDigits;
+  static const KeyTable table = key_table<D>(
+      "digits", "The digits printed, which both figures are rounded to before they are compared.",
+      {},
+      cases("", "",
+            {
+                when<&D::kind>("significant", D::Kind::significant, "",
+                               {key<&D::count>("significant", "In all.", between(1, 15))}),
+                when<&D::kind>("decimals", D::Kind::decimals, "",
+                               {key<&D::count>("decimals", "After the point.", between(0, 15))}),
+            }));
+  return table;
+}
+
 namespace {
 
-template <typename T, typename... Arguments>
-void read_optional(JsonObject& object, std::string_view key, std::optional<T>& out,
-                   Arguments&&... arguments) {
-  const auto node = object.optional(key);
-  if (!node) return;
-  T value{};
-  if (node->read(value, std::forward<Arguments>(arguments)...)) out = value;
+std::vector<Key<CellQuestion>> question_keys() {
+  using Q = CellQuestion;
+  return {
+      key<&Q::quantity>("quantity", "What the figure is.", quantity_names()),
+      key<&Q::unit>("unit", "The report's.", printed_units()),
+      key<&Q::digits>("digits", ""),
+      key<&Q::model>("model", "A name, or a path from this file's folder."),
+      key<&Q::chip>("chip", "Likewise."),
+      key<&Q::attention>("attention", "The name of one of the model's attention blocks."),
+      key<&Q::context>("context_tokens", "", between(1, 1e9)),
+      key<&Q::stage_budget>("stage_budget_ms", "In place of the assumptions' own."),
+      key<&Q::tpot>("tpot_ms", "Time per output token."),
+      key<&Q::stages>("stages", "Of the pipeline that share it.", between(1, 64)),
+      key<&Q::nic_bandwidth>("nic_bandwidth_GBps", "In place of what the chip's file says."),
+  };
 }
 
-void read_reference(JsonObject& object, std::string_view key, std::optional<std::string>& out) {
-  read_optional(object, key, out);
-  if (out) *out = scenario::reference_from(object.node().file(), *out);
-}
-
-std::shared_ptr<CellQuestion> read_part(JsonObject& object, std::string_view key) {
-  const auto node = object.optional(key);
-  if (!node) return nullptr;
-  auto part = std::make_shared<CellQuestion>();
-  JsonObject fields(*node);
-  part->read(fields);
-  return part;
+// A part of a ratio has no parts of its own.
+const KeyTable& part_keys() {
+  static const KeyTable table = key_table<CellQuestion>(
+      "part", "A quantity of a ratio or a saving, asked as the whole is unless it says otherwise.",
+      question_keys());
+  return table;
 }
 
 }  // namespace
 
-void CellQuestion::read(JsonObject& object) {
-  read_optional(object, "quantity", quantity);
-  read_optional(object, "unit", unit);
-  if (const auto node = object.optional("digits")) {
-    JsonObject fields(*node);
-    PrintedDigits read;
-    if (fields.optional("decimals", read.count, between(0, 15))) {
-      read.kind = PrintedDigits::Kind::decimals;
-      digits = read;
-    } else if (fields.optional("significant", read.count, between(1, 15))) {
-      digits = read;
-    } else if (node->is_object() && node->members().empty()) {
-      node->error("expected \"significant\" or \"decimals\" in it");
-    }
-  }
-  read_reference(object, "model", model);
-  read_reference(object, "chip", chip);
-  read_optional(object, "attention", attention);
-  read_optional(object, "context_tokens", context, between(1, 1e9));
-  read_optional(object, "stage_budget_ms", stage_budget);
-  read_optional(object, "tpot_ms", tpot);
-  read_optional(object, "stages", stages, between(1, 64));
-  read_optional(object, "nic_bandwidth_GBps", nic_bandwidth);
-  of = read_part(object, "of");
-  over = read_part(object, "over");
+static JsonTypePtr json_type_of(const std::shared_ptr<CellQuestion>* /*of*/,
+                                std::string_view /*key*/) {
+  using P = std::shared_ptr<CellQuestion>;
+  return keys::maybe(
+      keys::object(part_keys()),
+      {[](const void* value) -> const void* { return static_cast<const P*>(value)->get(); },
+       [](void* value) -> void* {
+         auto& part = *static_cast<P*>(value);
+         part = std::make_shared<CellQuestion>();
+         return part.get();
+       },
+       [](void* value) { static_cast<P*>(value)->reset(); }});
+}
+
+template <auto Part>
+static Key<CellQuestion> part_key(std::string name, std::string doc) {
+  return key<Part>(std::move(name), std::move(doc)).optional();
+}
+
+const KeyTable& keys_of(const CellQuestion* /*of*/) {
+  static const KeyTable table = [] {
+    std::vector<Key<CellQuestion>> all = question_keys();
+    all.push_back(part_key<&CellQuestion::of>("of", "The first quantity of a ratio or a saving."));
+    all.push_back(part_key<&CellQuestion::over>("over", "The second."));
+    return key_table<CellQuestion>("question", "What a figure asks.", std::move(all));
+  }();
+  return table;
 }
 
 }  // namespace ridge::evidence

@@ -1,12 +1,16 @@
 // What one cell of a published table asks, gathered from its table, its column and its row.
 #pragma once
 
-#include "ridge/base/json.hpp"
 #include "ridge/base/quantity.hpp"
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
+
+namespace ridge {
+class KeyTable;
+}
 
 namespace ridge::evidence {
 
@@ -39,8 +43,10 @@ struct CellQuestion {
   // `inner`'s answers where it has them, ours elsewhere.
   [[nodiscard]] CellQuestion refined_by(const CellQuestion& inner) const;
 
-  // Reads what the object says of a question; other keys are left to the caller.
-  void read(JsonObject& object);
+  // With paths from the folder of a file.
+  void locate(const std::string& file);
 };
+// Each may be left out: what a table, a column or a row does not say, another does.
+[[nodiscard]] const KeyTable& keys_of(const CellQuestion*);
 
 }  // namespace ridge::evidence

@@ -367,11 +367,6 @@ std::vector<std::string> printed_units() {
 std::string question_problem(const CellQuestion& question) {
   if (!question.quantity) return "missing \"quantity\" here, in the column and in the table";
   const QuantityEntry* quantity = find_quantity(*question.quantity);
-  if (quantity == nullptr) {
-    return fmt::format("expected one of {}, got quantity \"{}\"{}",
-                       fmt::join(quantity_names(), ", "), *question.quantity,
-                       did_you_mean(*question.quantity, quantity_names()));
-  }
   const auto needs = [&](Need need, bool given, std::string_view key) {
     return (quantity->needs & need) != 0 && !given
                ? fmt::format("quantity \"{}\" needs \"{}\"", quantity->name, key)
@@ -389,10 +384,6 @@ std::string question_problem(const CellQuestion& question) {
   }
   if (question.unit) {
     const PrintedUnit* unit = find_unit(*question.unit);
-    if (unit == nullptr) {
-      return fmt::format("expected one of {}, got unit \"{}\"", fmt::join(printed_units(), ", "),
-                         *question.unit);
-    }
     if (unit->dimension != quantity->dimension) {
       return fmt::format("quantity \"{}\" is a {}, which is not measured in \"{}\"", quantity->name,
                          quantity->dimension, unit->name);

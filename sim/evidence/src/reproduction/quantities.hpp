@@ -20,6 +20,8 @@ struct ReproductionAssumptions {
   std::vector<std::string> afd_chips;        // that an attention-FFN pairing chooses from
   std::vector<std::string> compared_models;  // that cost_rank ranks among
   hw::theory::FitAssumptions fit;
+  Seconds tpot;             // of a token, in a pipeline
+  std::int64_t stages = 1;  // of so many stages
 };
 
 // Models and chips, each read once.

@@ -1,16 +1,15 @@
 #include "ridge/evidence/reproduction.hpp"
 
+#include "file.hpp"
 #include "quantities.hpp"
 #include "ridge/base/catalog.hpp"
 #include "ridge/base/format.hpp"
 #include "ridge/base/json.hpp"
+#include "ridge/base/keys.hpp"
 #include "ridge/scenario/scenario_files.hpp"
-
-#include <algorithm>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <nlohmann/json.hpp>
 
 namespace ridge::evidence {
 namespace {
@@ -20,70 +19,35 @@ const Catalog& catalog() {
   return reproductions;
 }
 
-struct Slip {
-  std::string row;
-  std::string column;
-  std::string why;
-  std::string pointer;
-  bool used = false;
-};
-
-constexpr std::array<Named<models::MessageCount>, 2> kMessageCounts = {
-    {{"whole", models::MessageCount::whole}, {"values", models::MessageCount::values}}};
-constexpr std::array<Named<models::MlaCount>, 2> kMlaCounts = {
-    {{"absorbed", models::MlaCount::absorbed}, {"step3", models::MlaCount::step3}}};
-
-// Reads a reproduction file and works its cells out on the way, so that what a cell lacks is
-// reported at its place in the file.
-class Reader {
+// Works out the cells of a file, so that what a cell lacks is reported at its place there.
+class Worker {
  public:
-  explicit Reader(const JsonDocument& document)
+  explicit Worker(const JsonDocument& document)
       : context_{.file = document.name(), .diagnostics = &diagnostics_} {
-    JsonObject object(JsonNode(document.json(), context_));
-    object.ignore("$schema");
-    object.ignore("comment");
-    scenario::require_kind(object, "reproduction");
-    object.required("title", out_.title);
-    object.required("source", out_.source);
-    if (const auto node = object.required("assumptions")) read_assumptions(*node);
-    if (const auto tables = object.required("tables")) {
-      for (const JsonNode& table : tables->elements()) read_table(table);
+    const JsonNode node(document.json(), context_);
+    ReproductionFile file;
+    read_keys(node, file);
+    diagnostics_.throw_if_errors();
+    out_.title = file.title;
+    out_.source = file.source;
+    assume(file.assumptions);
+    for (std::size_t i = 0; i < file.tables.size(); ++i) {
+      work_out(node.child("tables").child(i), file.tables[i]);
     }
+    diagnostics_.throw_if_errors();
   }
 
-  Reproduction finish() {
-    diagnostics_.throw_if_errors();
-    return std::move(out_);
-  }
+  Reproduction finish() { return std::move(out_); }
 
  private:
-  static void read_references(JsonObject& object, std::string_view key,
-                              std::vector<std::string>& out) {
-    const auto node = object.optional(key);
-    if (!node) return;
-    for (const JsonNode& element : node->elements()) {
-      std::string reference;
-      if (element.read(reference))
-        out.push_back(scenario::reference_from(element.file(), reference));
+  void assume(const ReproductionAssumptions& stated) {
+    assumptions_ = stated;
+    assumptions_.fit.stage_budget = stated.tpot / static_cast<double>(stated.stages);
+    for (auto* names : {&assumptions_.afd_chips, &assumptions_.compared_models}) {
+      for (std::string& name : *names) name = scenario::reference_from(context_.file, name);
     }
-  }
-
-  void read_assumptions(const JsonNode& node) {
-    JsonObject object(node);
-    object.required("mla_count", assumptions_.cost.mla_count,
-                    std::span<const Named<models::MlaCount>>(kMlaCounts));
-    object.required("message_count", assumptions_.fit.messages,
-                    std::span<const Named<models::MessageCount>>(kMessageCounts));
-    Seconds tpot;
-    std::int64_t stages = 0;
-    if (object.required("tpot_ms", tpot) & object.required("stages", stages, between(1, 64))) {
-      assumptions_.fit.stage_budget = tpot / static_cast<double>(stages);
-      out_.assumptions.push_back(fmt::format("a token takes {} ms in a pipeline of {} stages",
-                                             significant(tpot.value() * 1e3), stages));
-    }
-    object.optional("ffn_weights_share", assumptions_.fit.weights_share, between(0.01, 1));
-    read_references(object, "afd_chips", assumptions_.afd_chips);
-    read_references(object, "compared_models", assumptions_.compared_models);
+    out_.assumptions.push_back(fmt::format("a token takes {} ms in a pipeline of {} stages",
+                                           significant(stated.tpot.value() * 1e3), stated.stages));
     if (assumptions_.cost.mla_count == models::MlaCount::step3) {
       out_.assumptions.emplace_back(
           "MLA's value product counts kv_rank + rope values, as in the report");
@@ -98,85 +62,57 @@ class Reader {
     }
   }
 
-  static std::vector<Slip> read_slips(JsonObject& table) {
-    std::vector<Slip> slips;
-    const auto node = table.optional("slips");
-    if (!node) return slips;
-    for (const JsonNode& element : node->elements()) {
-      JsonObject fields(element);
-      Slip& slip = slips.emplace_back();
-      slip.pointer = element.pointer();
-      fields.required("row", slip.row);
-      fields.required("column", slip.column);
-      fields.required("why", slip.why);
-    }
-    return slips;
-  }
-
-  void read_table(const JsonNode& node) {
-    JsonObject object(node);
-    object.ignore("comment");
+  void work_out(const JsonNode& node, const FileTable& asked) {
     ReproducedTable& table = out_.tables.emplace_back();
-    object.required("id", table.id);
-    object.required("title", table.title);
-    std::string part;
-    object.optional("part", part);
-    CellQuestion common;
-    common.read(object);
-    std::vector<Slip> slips = read_slips(object);
-    std::vector<CellQuestion> columns;
-    if (const auto list = object.required("columns")) {
-      for (const JsonNode& element : list->elements()) {
-        JsonObject column(element);
-        column.required("name", table.columns.emplace_back());
-        columns.emplace_back().read(column);
-      }
-    }
-    const auto rows = object.required("rows");
-    for (const JsonNode& element : rows ? rows->elements() : std::vector<JsonNode>{}) {
-      JsonObject row(element);
-      row.ignore("comment");
-      row.required("name", table.rows.emplace_back());
-      CellQuestion own;
-      own.read(row);
-      auto& indices = table.cells.emplace_back(columns.size(), ReproducedTable::none);
-      const auto paper = row.required("paper");
-      if (!paper) continue;
-      const auto figures = paper->elements();
-      if (paper->is_array() && figures.size() != columns.size()) {
-        paper->error(fmt::format("expected {} figures, one for each column, got {}", columns.size(),
-                                 figures.size()));
+    table.id = asked.id;
+    table.title = asked.title;
+    for (const FileColumn& column : asked.columns) table.columns.push_back(column.name);
+    std::vector<bool> used(asked.slips.size());
+    for (std::size_t r = 0; r < asked.rows.size(); ++r) {
+      const FileRow& row = asked.rows[r];
+      table.rows.push_back(row.name);
+      auto& indices = table.cells.emplace_back(asked.columns.size(), ReproducedTable::none);
+      const JsonNode paper = node.child("rows").child(r).child("paper");
+      if (row.paper.size() != asked.columns.size()) {
+        paper.error(fmt::format("expected {} figures, one for each column, got {}",
+                                asked.columns.size(), row.paper.size()));
         continue;
       }
-      for (std::size_t c = 0; c < figures.size(); ++c) {
-        if (figures[c].json().is_null()) continue;  // the report prints nothing here
-        const std::string column =
-            part.empty() ? table.columns[c] : fmt::format("{}, {}", table.columns[c], part);
+      for (std::size_t c = 0; c < row.paper.size(); ++c) {
+        if (!row.paper[c].figure) continue;  // the report prints nothing here
+        const FileColumn& column = asked.columns[c];
         ReproducedCell cell{.table = table.id,
-                            .row = table.rows.back(),
-                            .column = column,
+                            .row = row.name,
+                            .column = asked.part.empty()
+                                          ? column.name
+                                          : fmt::format("{}, {}", column.name, asked.part),
                             .unit = {},
+                            .paper = *row.paper[c].figure,
                             .paper_text = {},
                             .ridge_text = {},
                             .slip = {}};
-        if (work_out(figures[c], common.refined_by(columns[c]).refined_by(own), table.columns[c],
-                     slips, cell)) {
-          indices[c] = static_cast<int>(out_.cells.size());
-          out_.cells.push_back(std::move(cell));
+        CellQuestion question = asked.question.refined_by(column.question).refined_by(row.question);
+        question.locate(context_.file);
+        if (!work_out(paper.child(c), question, cell)) continue;
+        for (std::size_t s = 0; s < asked.slips.size(); ++s) {
+          const Slip& slip = asked.slips[s];
+          if (cell.matches || slip.row != row.name || slip.column != column.name) continue;
+          cell.slip = slip.why;
+          used[s] = true;
         }
+        indices[c] = static_cast<int>(out_.cells.size());
+        out_.cells.push_back(std::move(cell));
       }
     }
-    for (const Slip& slip : slips) {
-      if (slip.used) continue;
-      diagnostics_.error(context_.file, slip.pointer,
-                         fmt::format("no figure at row \"{}\", column \"{}\" differs from ours",
-                                     slip.row, slip.column));
+    for (std::size_t s = 0; s < used.size(); ++s) {
+      if (used[s]) continue;
+      node.child("slips").child(s).error(
+          fmt::format("no figure at row \"{}\", column \"{}\" differs from ours",
+                      asked.slips[s].row, asked.slips[s].column));
     }
   }
 
-  bool work_out(const JsonNode& figure, const CellQuestion& question, const std::string& column,
-                std::vector<Slip>& slips, ReproducedCell& cell) {
-    if (!figure.read(cell.paper)) return false;
+  bool work_out(const JsonNode& figure, const CellQuestion& question, ReproducedCell& cell) {
     if (const auto problem = question_problem(question); !problem.empty()) {
       figure.error(problem);
       return false;
@@ -195,11 +131,6 @@ class Reader {
     cell.paper_text = question.digits->text(cell.paper);
     cell.ridge_text = question.digits->text(cell.ridge);
     cell.matches = cell.paper_text == cell.ridge_text;
-    for (Slip& slip : slips) {
-      if (cell.matches || slip.row != cell.row || slip.column != column) continue;
-      cell.slip = slip.why;
-      slip.used = true;
-    }
     return true;
   }
 
@@ -214,7 +145,11 @@ class Reader {
 
 Reproduction reproduce(const std::string& name_or_path) {
   const JsonDocument document = JsonDocument::read(catalog().resolve(name_or_path));
-  return Reader(document).finish();
+  return Worker(document).finish();
+}
+
+const KeyTable& reproduction_keys() {
+  return keys_of(static_cast<const ReproductionFile*>(nullptr));
 }
 
 const std::vector<std::string>& reproduction_names() {

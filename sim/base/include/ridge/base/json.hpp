@@ -74,26 +74,10 @@ struct NumberRange {
   return {.min = 0.0, .max = max, .open_min = true};
 }
 
-// Where a number of the file went, so that a sweep can write another value to the same place
-// without reading the file again. The target must not move after reading.
-struct NumberBinding {
-  std::string pointer;
-  double* real = nullptr;  // exactly one of these two is set
-  std::int64_t* integer = nullptr;
-  double scale = 1.0;  // base units in one unit of the key
-  NumberRange range;   // in units of the key
-
-  // Writes `value` (in units of the key). False if it is out of range or not whole.
-  [[nodiscard]] bool assign(double value) const;
-  // What assign() takes, in words: "a whole number from 1 to 65536".
-  [[nodiscard]] std::string expectation() const;
-};
-
 // What every node of one document shares.
 struct JsonContext {
   std::string file;
   Diagnostics* diagnostics = nullptr;
-  std::vector<NumberBinding>* bindings = nullptr;  // recorded into, unless null
   // For a document made from another: its pointers -> those of the file that people know.
   const std::map<std::string, std::string>* origins = nullptr;
 };

@@ -112,6 +112,7 @@ struct KeyEntry {
   std::vector<KeyAccess> access;  // from the struct to the value
   JsonTypePtr type;
   bool required = true;
+  bool fixed = false;  // other values are made from it when it is read: it has no place of its own
 
   [[nodiscard]] void* in(void* object) const {
     for (const KeyAccess& step : access) object = step.enter(object, step.index);
@@ -129,6 +130,11 @@ struct Key {
   // May be left out: the value is then what C's own initializer says.
   [[nodiscard]] Key optional() && {
     entry.required = false;
+    return std::move(*this);
+  }
+  // Others are made from it when it is read, so that it cannot be written in place.
+  [[nodiscard]] Key fixed() && {
+    entry.fixed = true;
     return std::move(*this);
   }
 };
@@ -473,6 +479,14 @@ template <auto M, typename... Arguments>
                  .access = {keys::member_access<M>()},
                  .type = std::move(type),
                  .required = !keys::IsOptional<T>::value}};
+}
+// A key of the class of Part, read into the member M of that part.
+template <auto Part, auto M, typename... Arguments>
+[[nodiscard]] auto key_in(std::string name, std::string doc, Arguments&&... arguments) {
+  auto inner = key<M>(std::move(name), std::move(doc), arguments...);
+  Key<typename keys::Member<decltype(Part)>::Class> out{std::move(inner.entry)};
+  out.entry.access.insert(out.entry.access.begin(), keys::member_access<Part>());
+  return out;
 }
 // A vector whose elements stand in an object under names of their own, kept in element.*Name.
 template <auto M, auto Name>

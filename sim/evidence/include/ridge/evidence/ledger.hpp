@@ -10,6 +10,10 @@
 #include <string>
 #include <vector>
 
+namespace ridge {
+class KeyTable;
+}
+
 namespace ridge::evidence {
 
 // A share of a prediction: an operator, a stage, or what one imperfection of a kernel costs.
@@ -106,7 +110,9 @@ struct LedgerTable {
 // Told the share done before each entry, from any thread: whether to go on.
 using GoOn = std::function<bool(double share)>;
 
-// Reads the ledger of a report (docs/schema/ledger.schema.json) by name or path and predicts each
+// Of a file (docs/schema/ledger.schema.json).
+[[nodiscard]] const KeyTable& ledger_keys();
+// Reads the ledger of a report by name or path and predicts each
 // of its figures, `samples` times over for the intervals. Throws UserError.
 [[nodiscard]] Ledger predict_ledger(const std::string& name_or_path, int samples,
                                     const GoOn& go_on = {});

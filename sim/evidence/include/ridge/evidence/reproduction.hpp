@@ -8,6 +8,10 @@
 #include <string>
 #include <vector>
 
+namespace ridge {
+class KeyTable;
+}
+
 namespace ridge::evidence {
 
 struct ReproducedCell {
@@ -42,6 +46,8 @@ struct Reproduction {
   std::vector<ReproducedCell> cells;
 };
 
+// Of a file (docs/schema/reproduction.schema.json).
+[[nodiscard]] const KeyTable& reproduction_keys();
 // The shipped reproduction of this name, or the file at this path. Throws UserError.
 [[nodiscard]] Reproduction reproduce(const std::string& name_or_path);
 [[nodiscard]] const std::vector<std::string>& reproduction_names();

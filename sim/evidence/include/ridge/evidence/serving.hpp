@@ -60,14 +60,16 @@ struct ServingEngine {
   Seconds step_overhead;             // between two steps, when the GPUs wait for the host
   decode::Execution execution;
   // Where expert parallelism spans nodes.
-  std::vector<std::string> kernels_over_nodes;  // preferred to the others
-  decode::Execution execution_over_nodes;
-  bool mixes_prefill = false;  // prompts share their steps with decoding
-  bool even_routing = false;   // it imposed equal loads of the experts when it was measured
+  std::vector<std::string> kernels_over_nodes;            // preferred to the others
+  std::optional<decode::Execution> execution_over_nodes;  // nothing: the same
+  bool mixes_prefill = false;                             // prompts share their steps with decoding
+  bool even_routing = false;  // it imposed equal loads of the experts when it was measured
+  std::string source;
 };
 
-// How the words of a table are to be taken.
+// A table of measurements, and how its words are to be taken.
 struct ServingTerms {
+  std::string rows;                                 // the CSV file, from the folder of the terms
   std::map<std::string, std::string> models;        // as the table writes it -> as Ridge does
   std::map<std::string, std::string> chips;         // likewise
   std::map<std::string, std::string> calibrations;  // of chips that have none of their own
@@ -80,26 +82,42 @@ struct ServingTerms {
     std::string source;
     std::vector<decode::AllReduceWay> ways;
   };
-  struct SumsOverNodes {
+  struct Span {
     std::int64_t nodes = 2;
     std::int64_t gpus_per_node = 8;
     std::vector<Cluster> clusters;
   };
-  std::vector<SumsOverNodes> sums_over_nodes;
+  struct SumsOverNodes {
+    std::vector<Span> spans;
+    std::string source;
+  };
+  SumsOverNodes sums_over_nodes;
   // Over other numbers of nodes, what it takes from the wires.
   scenario::Transport within_node;
   scenario::Transport between_nodes;
   // Of experts, as a power law has it; unless routing was imposed, or a balancer is at work.
-  double popularity_exponent = 0.0;
+  struct Popularity {
+    double exponent = 0.0;
+    std::string source;
+  };
+  Popularity expert_popularity;
   // What a norm adds to the kernel of an all-reduce that does it too, on these chips.
-  std::vector<std::string> norm_chips;
-  Seconds norm_in_all_reduce;
+  struct Norm {
+    std::vector<std::string> chips;
+    Seconds added;
+    std::string source;
+  };
+  Norm norm_in_all_reduce;
   // Of a step, between releases of an engine, of which one was measured and another's kernels
   // answer: the standard deviation of the logarithm, in intervals alone.
-  double release_spread = 0.0;
+  struct Releases {
+    double spread = 0.0;
+    std::string source;
+  };
+  Releases releases;
   bool prompts = true;  // whether those of others are counted where they share the GPUs
 };
-[[nodiscard]] ServingTerms read_serving_terms(JsonObject& object);
+[[nodiscard]] const KeyTable& keys_of(const ServingTerms*);
 
 // The terms without one thing that engines do beside their kernels, for what it is worth.
 struct ServingMechanism {

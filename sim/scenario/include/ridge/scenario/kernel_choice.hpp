@@ -26,7 +26,5 @@ struct KernelChoice {
   std::optional<hw::AssumedKernels> assumed{};
 };
 
-// A list of names of kernels.
-void read_preferred(const JsonNode& node, KernelChoice& out);
 
 }  // namespace ridge::scenario

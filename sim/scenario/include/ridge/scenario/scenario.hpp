@@ -261,13 +261,17 @@ struct Scenario {
 };
 
 [[nodiscard]] const KeyTable& keys_of(const Scenario*);
-// What stands at /deployment/execution, elsewhere.
-void read_execution(const JsonNode& node, decode::Execution& out);
-// The ways at /network/all_reduce, alone; likewise.
-void read_all_reduce(const JsonNode& node, std::vector<decode::AllReduceWay>& out);
 // Parts that other questions have, too.
 [[nodiscard]] const KeyTable& keys_of(const AttentionPrecision*);
 [[nodiscard]] const KeyTable& keys_of(const Network*);
 [[nodiscard]] const KeyTable& keys_of(const ScaleUp*);
+[[nodiscard]] const KeyTable& keys_of(const Transport*);
 
 }  // namespace ridge::scenario
+
+namespace ridge::decode {
+
+[[nodiscard]] const KeyTable& keys_of(const Execution*);
+[[nodiscard]] const KeyTable& keys_of(const AllReduceWay*);
+
+}  // namespace ridge::decode

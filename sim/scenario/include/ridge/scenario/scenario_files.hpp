@@ -18,7 +18,5 @@ namespace ridge::scenario {
 [[nodiscard]] std::string reference_from(const std::string& scenario_file,
                                          const std::string& reference);
 
-// Reads the `kind` of a scenario and reports one other than `wanted`.
-void require_kind(JsonObject& scenario, std::string_view wanted);
 
 }  // namespace ridge::scenario

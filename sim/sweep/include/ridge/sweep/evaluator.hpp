@@ -3,6 +3,7 @@
 #pragma once
 
 #include "ridge/base/json.hpp"
+#include "ridge/base/keys.hpp"
 #include "ridge/scenario/library.hpp"
 #include "ridge/view/figure.hpp"
 
@@ -47,6 +48,10 @@ struct Bound {
 class Evaluator {
  public:
   virtual ~Evaluator() = default;
+
+  // Where the number stands that a pointer leads to, to be written between evaluations. None where
+  // it has no such place, and the question must be read again.
+  [[nodiscard]] virtual JsonPlace place(std::string_view /*pointer*/) { return {}; }
 
   // Why the question as it now stands makes no sense, in words; empty if it does.
   [[nodiscard]] virtual std::string problem() const = 0;
@@ -111,8 +116,7 @@ class EvaluatorKind {
   // second.
   [[nodiscard]] virtual std::size_t points_per_chunk() const = 0;
 
-  // Reads a question whose documents all stand in place. Numbers are read where the evaluator keeps
-  // them, and their places recorded in the node's bindings. Null after an error in the diagnostics.
+  // Reads a question whose documents all stand in place. Null after an error in the diagnostics.
   [[nodiscard]] virtual std::unique_ptr<Evaluator> prepare(const JsonNode& question,
                                                            const EvaluatorNeeds& needs) const = 0;
 };
