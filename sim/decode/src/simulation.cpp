@@ -157,16 +157,21 @@ struct Simulation::Impl {
     halt.store(true, std::memory_order_relaxed);
   }
 
-  // The closed loop's requests, and the order in which they are served.
-  void fill() {
-    requests.fill_closed_loop();
+  // In which the closed loop's requests are served.
+  void keep_order() {
     if (input.deployment.schedule != Schedule::cyclic) return;
     runner.keep_order([this](std::size_t lane) { return requests.batches(lane); });
   }
 
   SimulationResult run(const std::atomic<bool>* stop, const std::function<void(double)>& progress) {
+    const auto stopped = [stop] {
+      return stop != nullptr && stop->load(std::memory_order_relaxed);
+    };
     if (closed_loop()) {
-      fill();
+      requests.fill_closed_loop();
+      // That they fit is all that one who only checks wants to know; an order takes long to find.
+      if (stopped()) return close();
+      keep_order();
       if (input.measurement.warmup_steps == 0) begin_measurement();
       for (std::size_t lane = 0; lane < runner.lanes().size(); ++lane) begin_step(lane);
     } else {
@@ -193,8 +198,12 @@ struct Simulation::Impl {
         share_done = engine.now().seconds() / all;
       }
       if (progress) progress(share_done);
-      if (stop != nullptr && stop->load(std::memory_order_relaxed)) break;
+      if (stopped()) break;
     }
+    return close();
+  }
+
+  SimulationResult close() {
     SimulationResult result =
         accounting.close(engine, runner.servers(), runner.lanes(), runner.fabric());
     result.partial = !finished;
@@ -251,7 +260,8 @@ Seconds cyclic_step_time(SimulationInput input) {
   }
   input.deployment.schedule = Schedule::cyclic;
   Simulation::Impl impl(std::move(input));
-  impl.fill();
+  impl.requests.fill_closed_loop();
+  impl.keep_order();
   return impl.runner.cycle_time();
 }
 
