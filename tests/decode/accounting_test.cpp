@@ -175,14 +175,22 @@ TEST(Accounting, AStoppedRunTellsWhatItSawSoFar) {
   auto input = test::two_to_two(20, 3, kStages);
   const auto whole = test::run(input);
   input.measurement.steps = 1'000'000;
-  const std::atomic<bool> stop{true};
+  std::atomic<bool> stop{false};
   Simulation simulation(input);
-  const auto result = simulation.run(&stop);
+  const auto result = simulation.run(&stop, [&](double) { stop = true; });
   EXPECT_TRUE(result.partial);
   EXPECT_GT(result.tokens, 0U);
   EXPECT_LT(result.steps, 1'000'000U);
   EXPECT_NEAR(result.mean_tpot.value(), whole.mean_tpot.value(), 1e-6 * whole.mean_tpot.value());
   expect_times_add_up(input, result);
+}
+
+TEST(Accounting, ARunThatIsStoppedFromTheStartPlacesItsRequestsAndNoMore) {
+  const std::atomic<bool> stop{true};
+  const auto result = Simulation(test::two_to_two(20, 3, kStages)).run(&stop);
+  EXPECT_TRUE(result.partial);
+  EXPECT_EQ(result.events, 0U);
+  EXPECT_GT(result.requests_in_decode, 0U);
 }
 
 TEST(Accounting, AnUnstoppedRunReportsItsProgress) {

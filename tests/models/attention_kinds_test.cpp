@@ -58,10 +58,12 @@ TEST_P(Context, OfGroupedQueryAttentionIsReadWholeByEveryQueryHead) {
 TEST_P(Context, OfAWindowIsAsLongAsTheWindow) {
   const double c = GetParam();
   const GroupedQueryAttention kind{.query_heads = 64, .kv_heads = 8, .head_dim = 64};
-  const AttentionBlock sliding = block_of(kind, {.kind = Window::Kind::sliding, .tokens = 128});
+  const AttentionBlock sliding =
+      block_of(kind, Window{.kind = Window::Kind::sliding, .tokens = 128});
   EXPECT_EQ(attention_flop(sliding, 2880, c), 4.0 * 64 * 64 * 128);
   EXPECT_EQ(cache_bytes(sliding, c).value(), 2.0 * 8 * 64 * 128);
-  const AttentionBlock chunked = block_of(kind, {.kind = Window::Kind::chunked, .tokens = 8192});
+  const AttentionBlock chunked =
+      block_of(kind, Window{.kind = Window::Kind::chunked, .tokens = 8192});
   EXPECT_EQ(attention_flop(chunked, 2880, c), 4.0 * 64 * 64 * std::min(c, 8192.0));
   EXPECT_EQ(cache_bytes(chunked, c).value(), 2.0 * 8 * 64 * std::min(c, 8192.0));
 }
