@@ -36,12 +36,12 @@ class LongWork(unittest.TestCase):
 
     def test_in_a_ledger_ends_at_ctrl_c(self):
         begun = time.monotonic()
-        ridge.reproduce("step3", measured=True, samples=20)
+        ridge.reproduce("step3", measured=True, samples=8)
         whole = time.monotonic() - begun
         threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
         begun = time.monotonic()
         with self.assertRaises(KeyboardInterrupt):
-            ridge.reproduce("step3", measured=True, samples=20)
+            ridge.reproduce("step3", measured=True, samples=8)
         # The entry at hand is finished first.
         self.assertLess(time.monotonic() - begun, whole / 2)
 
