@@ -99,6 +99,15 @@ TEST(PlanSweep, APointIsTheBestThatPlanFindsForIt) {
   }
 }
 
+TEST(PlanSweep, AWholeNumberOfTheGoalIsMovedInPlace) {
+  const json goal = small_goal();
+  const json rows =
+      written(sweep_of(goal, {{{"pointer", "/goal/gpus"}, {"values", {2, 16}}}}))["rows"];
+  ASSERT_EQ(rows.size(), 2U);
+  for (const json& row : rows) expect_row_is(row, planned(goal, {{"/gpus", row["goal/gpus"]}}));
+  EXPECT_NE(rows[0]["deployment"], rows[1]["deployment"]);
+}
+
 // A chip that does not exist: its name is that of one that was calibrated, its figures are not.
 TEST(PlanSweep, EveryFigureOfAChipActs) {
   json goal = small_goal();
