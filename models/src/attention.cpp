@@ -403,7 +403,9 @@ const KeyTable& keys_of(const AttentionBlock* /*of*/) {
       all.push_back(entry.keys(entry, common_keys(entry.sees)));
     }
     return key_table<AttentionBlock>("attention", "An attention layer.", {},
-                                     cases("kind", "", std::move(all)));
+                                     cases("kind", "", std::move(all)))
+        .relation([](const JsonNode& node, const void*) { check_weights_scales(node); },
+                  R"({"dependencies": {"weights_scales": ["weights_precision"]}})");
   }();
   return table;
 }

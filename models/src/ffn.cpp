@@ -340,14 +340,22 @@ static const KeyTable& keys_of(const NoFfn* /*of*/) {
 }
 
 const KeyTable& keys_of(const FfnBlock* /*of*/) {
-  static const KeyTable table = key_table<FfnBlock>(
-      "ffn", "A feed-forward layer.", {},
-      cases("kind", "",
-            {
-                kind_keys<DenseFfn>("One network for every token.", common_keys()),
-                kind_keys<MoeFfn>("Experts, of which each token goes to some.", common_keys()),
-                kind_keys<NoFfn>("A layer without an FFN.", {}),
-            }));
+  static const KeyTable table =
+      key_table<FfnBlock>(
+          "ffn", "A feed-forward layer.", {},
+          cases("kind", "",
+                {
+                    kind_keys<DenseFfn>("One network for every token.", common_keys()),
+                    kind_keys<MoeFfn>("Experts, of which each token goes to some.", common_keys()),
+                    kind_keys<NoFfn>("A layer without an FFN.", {}),
+                }))
+          .relation(
+              [](const JsonNode& node, const void*) {
+                check_weights_scales(node);
+                check_weights_scales(node, "shared_");
+              },
+              R"({"dependencies": {"weights_scales": ["weights_precision"],
+                                  "shared_weights_scales": ["shared_weights_precision"]}})");
   return table;
 }
 

@@ -4,6 +4,9 @@
 
 #include <array>
 
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
 namespace ridge::models {
 namespace {
 
@@ -34,6 +37,14 @@ const KeyTable& keys_of(const WeightScales* /*of*/) {
           key<&WeightScales::bytes>("bytes", "Of one group.", between(0, 64)),
       });
   return table;
+}
+
+void check_weights_scales(const JsonNode& block, const std::string& prefix) {
+  const std::string scales = prefix + "weights_scales";
+  const std::string precision = prefix + "weights_precision";
+  if (!block.json().contains(scales) || block.json().contains(precision)) return;
+  block.child(scales).error(
+      fmt::format("these are scales of weights in \"{}\", which is missing", precision));
 }
 
 }  // namespace ridge::models

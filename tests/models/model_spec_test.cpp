@@ -2,6 +2,7 @@
 #include "ridge/models/model_spec.hpp"
 
 #include "model_text.hpp"
+#include "ridge/base/keys.hpp"
 
 #include <string>
 
@@ -135,6 +136,36 @@ TEST(ModelReader, ASourceSpeaksForSomethingThatExists) {
   EXPECT_EQ(refusal(document),
             "model.json: /sources/~1attention~1linear: there is no \"/attention/linear\" in this "
             "model");
+}
+
+TEST(ModelReader, ScalesOfABlockStandBesideThePrecisionOfItsWeights) {
+  json document = small();
+  const json scales = {{"group", 128}, {"bytes", 4}};
+  document["attention"]["full"]["weights_scales"] = scales;
+  document["ffn"]["moe"]["shared_weights_scales"] = scales;
+  const std::string message = refusal(document);
+  EXPECT_THAT(message, HasSubstr("/attention/full/weights_scales: these are scales of weights in "
+                                 "\"weights_precision\", which is missing"));
+  EXPECT_THAT(message, HasSubstr("/ffn/moe/shared_weights_scales: these are scales of weights in "
+                                 "\"shared_weights_precision\", which is missing"));
+  document = small();
+  document["ffn"]["moe"]["weights_scales"] = scales;
+  EXPECT_DOUBLE_EQ(model(document).ffns[1].weight_scales.bytes_per_weight(), 4.0 / 128);
+}
+
+// What was read is all that the file says.
+TEST(ModelReader, AModelIsWrittenAsItWasRead) {
+  EXPECT_EQ(json::parse(json_text(model(small()))), small());
+  for (const std::string& name : model_names()) {
+    const json document = model_document(name).json();
+    json written = json::parse(json_text(load_model(name)));
+    for (const char* aside : {"$schema", "comment"}) {
+      if (document.contains(aside)) written[aside] = document[aside];
+    }
+    // Keys at their defaults are left out.
+    EXPECT_EQ(json::parse(json_text(model(written))), json::parse(json_text(load_model(name))));
+    for (const auto& [key, value] : written.items()) EXPECT_TRUE(document.contains(key)) << key;
+  }
 }
 
 TEST(ModelReader, ValuesThatContradictEachOtherAreToldByBlock) {

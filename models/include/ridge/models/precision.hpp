@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 
 namespace ridge {
@@ -59,6 +60,9 @@ struct OwnFormat {
   }
   friend bool operator==(const OwnFormat&, const OwnFormat&) = default;
 };
+
+// An error at scales of a block's weights that stand there without their precision.
+void check_weights_scales(const JsonNode& block, const std::string& prefix = {});
 
 // The names used in JSON: "fp32", "bf16", ...
 [[nodiscard]] std::string_view name_of(Precision precision);
