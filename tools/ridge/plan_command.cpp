@@ -22,6 +22,8 @@
 namespace ridge::tools {
 namespace {
 
+constexpr const char* kUsualContext = "8K";  // of a question without a goal's file
+
 struct Options {
   std::string goal;
   // The short form.
@@ -77,7 +79,10 @@ plan::LocatedGoal goal_of(const Options& options) {
     }
   }
   if (options.gpus) goal.gpus = *options.gpus;
-  if (!options.context.empty()) goal.context = parse_tokens(options.context, "--context");
+  if (!options.context.empty() || !from_file) {
+    goal.context =
+        parse_tokens(options.context.empty() ? kUsualContext : options.context, "--context");
+  }
   if (options.tpot_ms) goal.sla_tpot = Seconds{*options.tpot_ms * 1e-3};
   if (options.tokens_per_s) goal.rate = *options.tokens_per_s;
   if (!from_file) {
@@ -161,7 +166,9 @@ void add_plan_command(CLI::App& app) {
       ->type_name("A,B,...");
   command->add_option("--gpus", options->gpus, "GPUs at most (default: 64)")
       ->check(whole_between(1, 65536));
-  command->add_option("--context", options->context, "Cached tokens per request (default: 8K)")
+  command
+      ->add_option("--context", options->context,
+                   fmt::format("Cached tokens per request (default: {})", kUsualContext))
       ->check(not_empty())
       ->type_name("TOKENS");
   command->add_option("--tpot-ms", options->tpot_ms, "Time per output token that shall be met")
