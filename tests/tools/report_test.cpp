@@ -239,6 +239,12 @@ TEST(Report, OfAPlanAsksItAgain) {
   EXPECT_EQ(answer({"plan", first.path(), "--samples", "3"}), answer(goal));
 }
 
+TEST(PlanCommand, AContextBesideAWorkloadIsRefused) {
+  const Outcome outcome = ridge({"plan", "deepseek-v3-requests", "--context", "8K"});
+  EXPECT_EQ(outcome.status, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("--context: the goal's \"workload\" says already"));
+}
+
 TEST(Report, OfASweepAsksItAgain) {
   const Report first({"sweep", "sweep-mfa-heads"});
   EXPECT_EQ(ridge({"sweep", first.path()}).out, first.outcome.out);

@@ -79,6 +79,10 @@ plan::LocatedGoal goal_of(const Options& options) {
     }
   }
   if (options.gpus) goal.gpus = *options.gpus;
+  if (!options.context.empty() && goal.workload) {
+    throw UserError(
+        "--context: the goal's \"workload\" says already how long contexts are; change it there");
+  }
   if (!options.context.empty() || !from_file) {
     goal.context =
         parse_tokens(options.context.empty() ? kUsualContext : options.context, "--context");

@@ -259,10 +259,6 @@ std::string table(const CostReport& report) {
 }
 
 std::string csv(const CostReport& report) {
-  const auto joined = [](std::vector<std::string> a, const std::vector<std::string>& b) {
-    a.insert(a.end(), b.begin(), b.end());
-    return view::csv_line(a) + "\n";
-  };
   const auto number = [](double x) { return fmt::format("{}", x); };
   const auto of_chip = [](const CostRow& row) {
     return view::figure_values(chip_figures(), row.figures);
@@ -270,18 +266,18 @@ std::string csv(const CostReport& report) {
   std::string out;
   for (const auto& row : report.rows) {
     if (out.empty()) {
-      out = joined({"model", "chip", "attention_chip", "ffn_chip", "context_tokens"},
-                   view::csv_names(of_chip(row)));
+      out = view::csv_row({"model", "chip", "attention_chip", "ffn_chip", "context_tokens"},
+                          view::csv_names(of_chip(row)));
     }
-    out += joined({row.model, row.chip, row.chip, row.chip, number(row.context)},
-                  view::csv_cells(of_chip(row)));
+    out += view::csv_row({row.model, row.chip, row.chip, row.chip, number(row.context)},
+                         view::csv_cells(of_chip(row)));
   }
   // A pairing has the costs alone.
   for (const auto& row : report.pairings) {
     std::vector<std::string> cells(chip_figures().size());
     const auto costs = view::csv_cells(view::figure_values(pairing_figures(), row.figures));
     std::copy(costs.end() - 3, costs.end(), cells.end() - 3);
-    out += joined({row.model, "afd", costs[0], costs[1], number(row.context)}, cells);
+    out += view::csv_row({row.model, "afd", costs[0], costs[1], number(row.context)}, cells);
   }
   return out;
 }
@@ -310,15 +306,7 @@ std::string json(const CostReport& report) {
 }  // namespace
 
 std::string render(const CostReport& report, view::OutputFormat format) {
-  switch (format) {
-    case view::OutputFormat::csv:
-      return csv(report);
-    case view::OutputFormat::json:
-      return json(report);
-    case view::OutputFormat::table:
-      break;
-  }
-  return table(report);
+  return view::written(format, report, table, csv, json);
 }
 
 }  // namespace ridge::answer

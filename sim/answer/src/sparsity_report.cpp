@@ -158,13 +158,11 @@ std::string csv(const SparsityReport& report) {
   header.emplace_back("unknown");
   std::string out = view::csv_line(header) + "\n";
   for (const auto& row : report.rows) {
-    std::vector<std::string> cells{report.traffic.model, row.chip};
-    const auto values = row.unknown.empty()
-                            ? view::csv_cells(view::figure_values(sparsity_figures(), row.bound))
-                            : std::vector<std::string>(kFigures.size());
-    cells.insert(cells.end(), values.begin(), values.end());
-    cells.push_back(row.unknown);
-    out += view::csv_line(cells) + "\n";
+    auto values = row.unknown.empty()
+                      ? view::csv_cells(view::figure_values(sparsity_figures(), row.bound))
+                      : std::vector<std::string>(kFigures.size());
+    values.push_back(row.unknown);
+    out += view::csv_row({report.traffic.model, row.chip}, values);
   }
   return out;
 }
@@ -172,15 +170,7 @@ std::string csv(const SparsityReport& report) {
 }  // namespace
 
 std::string render(const SparsityReport& report, view::OutputFormat format) {
-  switch (format) {
-    case view::OutputFormat::csv:
-      return csv(report);
-    case view::OutputFormat::json:
-      return json(report);
-    case view::OutputFormat::table:
-      break;
-  }
-  return table(report);
+  return view::written(format, report, table, csv, json);
 }
 
 }  // namespace ridge::answer

@@ -270,12 +270,9 @@ std::string csv(const SupportReport& report) {
   std::string out = view::csv_line(header) + "\n";
   for (const ChipSupport& support : report.chips) {
     for (const SupportRow& row : support.rows) {
-      std::vector<std::string> cells{report.model, support.chip, row.part,
-                                     row.block,    row.op,       std::string(name_of(row.basis)),
-                                     row.kernel};
-      const auto values = view::csv_cells(view::figure_values(support_figures(), row));
-      cells.insert(cells.end(), values.begin(), values.end());
-      out += view::csv_line(cells) + "\n";
+      out += view::csv_row({report.model, support.chip, row.part, row.block, row.op,
+                            std::string(name_of(row.basis)), row.kernel},
+                           view::csv_cells(view::figure_values(support_figures(), row)));
     }
   }
   return out;
@@ -284,15 +281,7 @@ std::string csv(const SupportReport& report) {
 }  // namespace
 
 std::string render(const SupportReport& report, view::OutputFormat format) {
-  switch (format) {
-    case view::OutputFormat::csv:
-      return csv(report);
-    case view::OutputFormat::json:
-      return json(report);
-    case view::OutputFormat::table:
-      break;
-  }
-  return table(report);
+  return view::written(format, report, table, csv, json);
 }
 
 }  // namespace ridge::answer

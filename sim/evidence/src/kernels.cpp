@@ -175,12 +175,10 @@ std::string csv(const KernelLedger& ledger) {
   for (const auto& figure : kFigures) header.emplace_back(figure.spec.name);
   std::string out = view::csv_line(header) + "\n";
   for (const Judgment& row : ledger.rows) {
-    std::vector<std::string> cells{
-        std::string(name_of(row.key.family)), std::string(name_of(row.key.format)),
-        fmt::format("{}", row.key.head_dim), row.key.kernel, row.answered_by};
-    const auto values = view::csv_cells(view::figure_values(kernel_figures(), row));
-    cells.insert(cells.end(), values.begin(), values.end());
-    out += view::csv_line(cells) + "\n";
+    out +=
+        view::csv_row({std::string(name_of(row.key.family)), std::string(name_of(row.key.format)),
+                       fmt::format("{}", row.key.head_dim), row.key.kernel, row.answered_by},
+                      view::csv_cells(view::figure_values(kernel_figures(), row)));
   }
   return out;
 }
@@ -188,15 +186,7 @@ std::string csv(const KernelLedger& ledger) {
 }  // namespace
 
 std::string render(const KernelLedger& ledger, view::OutputFormat format) {
-  switch (format) {
-    case view::OutputFormat::csv:
-      return csv(ledger);
-    case view::OutputFormat::json:
-      return json(ledger);
-    case view::OutputFormat::table:
-      break;
-  }
-  return table(ledger);
+  return view::written(format, ledger, table, csv, json);
 }
 
 }  // namespace ridge::evidence

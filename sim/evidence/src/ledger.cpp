@@ -399,15 +399,7 @@ Ledger predict_serving_table(const std::string& path, int samples, const GoOn& g
 }
 
 std::string render(const Ledger& ledger, view::OutputFormat format) {
-  switch (format) {
-    case view::OutputFormat::csv:
-      return csv(ledger);
-    case view::OutputFormat::json:
-      return json(ledger);
-    case view::OutputFormat::table:
-      break;
-  }
-  return table(ledger);
+  return view::written(format, ledger, table, csv, json);
 }
 
 namespace {

@@ -474,18 +474,14 @@ std::string file_name(const std::string& name) {
   return out;
 }
 
+std::string json(const Plan& plan) {
+  return view::answer_text(json_of(plan));
+}
+
 }  // namespace
 
 std::string render(const Plan& plan, view::OutputFormat format) {
-  switch (format) {
-    case view::OutputFormat::json:
-      return view::answer_text(json_of(plan));
-    case view::OutputFormat::csv:
-      return csv(plan);
-    case view::OutputFormat::table:
-      break;
-  }
-  return table(plan);
+  return view::written(format, plan, table, csv, json);
 }
 
 std::string plan_picture(const Plan& plan) {

@@ -1,6 +1,7 @@
 #include "ridge/view/figure.hpp"
 
 #include "ridge/base/error.hpp"
+#include "ridge/view/text_table.hpp"
 
 #include <algorithm>
 
@@ -70,6 +71,11 @@ std::vector<std::string> csv_cells(const std::vector<FigureValue>& values) {
   std::vector<std::string> cells;
   for (const FigureValue& value : values) cells.push_back(text_of(value));
   return cells;
+}
+
+std::string csv_row(std::vector<std::string> of, const std::vector<std::string>& figures) {
+  of.insert(of.end(), figures.begin(), figures.end());
+  return csv_line(of) + "\n";
 }
 
 }  // namespace ridge::view

@@ -195,15 +195,7 @@ std::string csv(const Reproduction& reproduction) {
 }  // namespace
 
 std::string render(const Reproduction& reproduction, view::OutputFormat format) {
-  switch (format) {
-    case view::OutputFormat::csv:
-      return csv(reproduction);
-    case view::OutputFormat::json:
-      return json(reproduction);
-    case view::OutputFormat::table:
-      break;
-  }
-  return table(reproduction);
+  return view::written(format, reproduction, table, csv, json);
 }
 
 }  // namespace ridge::evidence

@@ -85,5 +85,8 @@ void put_figures(const std::vector<FigureValue>& values, nlohmann::ordered_json&
 // The names, and the cells of one line; empty where unknown.
 [[nodiscard]] std::vector<std::string> csv_names(const std::vector<FigureValue>& values);
 [[nodiscard]] std::vector<std::string> csv_cells(const std::vector<FigureValue>& values);
+// A whole line: what it is of, then its figures.
+[[nodiscard]] std::string csv_row(std::vector<std::string> of,
+                                  const std::vector<std::string>& figures);
 
 }  // namespace ridge::view
