@@ -26,7 +26,7 @@ struct KindEntry {
 };
 
 template <typename Kind>
-void* held(void* block, std::size_t /*index*/) {
+void* held_attention(void* block, std::size_t /*index*/) {
   return std::get_if<Kind>(&static_cast<AttentionBlock*>(block)->kind);
 }
 
@@ -42,7 +42,7 @@ constexpr KindEntry kind(std::string_view name, std::string_view doc, Sees sees 
                    [word = entry.name](const void* object) {
                      return kind_name(*static_cast<const AttentionBlock*>(object)) == word;
                    },
-                   keys::joined(keys_of(static_cast<const Kind*>(nullptr)), {held<Kind>},
+                   keys::joined(keys_of(static_cast<const Kind*>(nullptr)), {held_attention<Kind>},
                                 key_table<AttentionBlock>("", "", std::move(common)))};
   };
   return {name, doc, AttentionKind(Kind{}).index(), keys, sees};

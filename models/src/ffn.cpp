@@ -250,7 +250,7 @@ namespace {
 constexpr std::array<std::string_view, 3> kKindNames = {"dense", "moe", "none"};
 
 template <typename Kind>
-void* held(void* block, std::size_t /*index*/) {
+void* held_ffn(void* block, std::size_t /*index*/) {
   return std::get_if<Kind>(&static_cast<FfnBlock*>(block)->kind);
 }
 
@@ -262,7 +262,7 @@ KeyCase kind_keys(std::string doc, std::vector<Key<FfnBlock>> common) {
           [](const void* object) {
             return std::holds_alternative<Kind>(static_cast<const FfnBlock*>(object)->kind);
           },
-          keys::joined(keys_of(static_cast<const Kind*>(nullptr)), {held<Kind>},
+          keys::joined(keys_of(static_cast<const Kind*>(nullptr)), {held_ffn<Kind>},
                        key_table<FfnBlock>("", "", std::move(common)))};
 }
 

@@ -45,7 +45,7 @@ json wide(const char* model, const char* chip, int gpus, int requests, int conte
           {"measurement", {{"warmup_steps", 1}, {"steps", 2}}}};
 }
 
-SimulationReport answer_to(const json& document) {
+SimulationReport simulated(const json& document) {
   const test::TemporaryFile file("scenario.json", document.dump());
   return simulate(scenario::load_simulation(file.path()), {.floor = false});
 }
@@ -63,10 +63,10 @@ TEST(RightAnswers, TokensReachTheNicOfTheGpuWithTheirExperts) {
   even["deployment"]["pools"]["gpus"]["gpus_per_node"] = 1;
   even["noise"] = {{"expert_rows", "expected"}};
   const double by_hand = 32 * 128 * 7.0 / 8 * (4240 + 8192) / 50e9 * 1e3;
-  EXPECT_NEAR(network_ms(answer_to(even)), by_hand, 1e-3 * by_hand);
+  EXPECT_NEAR(network_ms(simulated(even)), by_hand, 1e-3 * by_hand);
   json skewed = even;
   skewed["noise"]["experts"] = {{"popularity", "shares"}, {"shares", {1, 1, 0, 0, 0, 0, 0, 0}}};
-  EXPECT_NEAR(network_ms(answer_to(skewed)), 4 * by_hand, 4e-3 * by_hand);
+  EXPECT_NEAR(network_ms(simulated(skewed)), 4 * by_hand, 4e-3 * by_hand);
 }
 
 // A power law of 0.3 over 256 experts on 128 GPUs makes the exchange more than twice as long, and
@@ -77,11 +77,11 @@ TEST(RightAnswers, PopularExpertsAreFeltOnTheWireAndCopiesHelp) {
   skewed["noise"] = {{"experts", {{"popularity", "power_law"}, {"exponent", 0.3}}}};
   json copied = skewed;
   copied["deployment"]["pools"]["gpus"]["redundant_experts"] = 128;
-  const double before = network_ms(answer_to(even));
-  const double popular = network_ms(answer_to(skewed));
+  const double before = network_ms(simulated(even));
+  const double popular = network_ms(simulated(skewed));
   EXPECT_NEAR(popular, 28.6, 1.0);
   EXPECT_GT(popular, 2.0 * before);
-  EXPECT_LT(network_ms(answer_to(copied)), 0.6 * popular);
+  EXPECT_LT(network_ms(simulated(copied)), 0.6 * popular);
 }
 
 // 48,128 bytes of KV for a token on each of four GPUs: 94 layers, one of four KV heads of 128
@@ -95,7 +95,7 @@ TEST(RightAnswers, MemoryLeavesRoomForAsManyTokensAsAnEngineReports) {
   d["pools"]["gpus"].update(
       {{"attention_tensor_parallel", 4}, {"ffn_tensor_parallel", 4}, {"ffn_expert_parallel", 1}});
   document["admission"] = {{"memory_utilization", 0.93}};
-  const SimulationReport report = answer_to(document);
+  const SimulationReport report = simulated(document);
   const double per_token = 94.0 * 128 * 2 * 2;
   EXPECT_EQ(per_token, 48128);
   const double room = report.memory.pools[0].kv_budget.value() / per_token;
@@ -121,7 +121,7 @@ TEST(RightAnswers, APoolsNicReachesTheCalibrationOfItsOwnChip) {
     asked["deployment"]["collectives"] = "kernel_model";
     asked["deployment"]["pools"]["gpus"]["kernel_model"] = "calibrated:h800";
     asked["deployment"]["pools"]["gpus"]["nic_bandwidth_GBps"] = nic;
-    return answer_to(asked).result.mean_tpot.value();
+    return simulated(asked).result.mean_tpot.value();
   };
   EXPECT_GT(tpot(12.5), 1.6 * tpot(50));
   EXPECT_LT(tpot(100), tpot(50));
@@ -187,7 +187,7 @@ TEST(RightAnswers, AFasterFfnMakesNoStepSlower) {
     json& memory = chip["memory_bandwidth_TBps"]["value"];
     memory = memory.get<double>() * faster;
     document["deployment"]["pools"]["ffn"]["chip"] = chip;
-    return tpot_ms(answer_to(document));
+    return tpot_ms(simulated(document));
   };
   EXPECT_NEAR(order(1.0, "fifo"), 39.00, 0.01);
   EXPECT_NEAR(order(1.1, "fifo"), 42.39, 0.01);
@@ -199,7 +199,7 @@ TEST(RightAnswers, AFasterFfnMakesNoStepSlower) {
 TEST(RightAnswers, FewerLiveExpertsThanATokenChoosesAreRefused) {
   json document = wide("mixtral-8x7b", "h100", 8, 64, 1024);
   document["noise"]["experts"] = {{"popularity", "shares"}, {"shares", {1, 0, 0, 0, 0, 0, 0, 0}}};
-  EXPECT_THAT([&] { (void)answer_to(document); },
+  EXPECT_THAT([&] { (void)simulated(document); },
               testing::ThrowsMessage<UserError>(testing::HasSubstr("at least 2 shares above 0")));
 }
 
@@ -209,14 +209,14 @@ TEST(RightAnswers, APoolsLinksCountAsItsChipsDo) {
   document["deployment"]["collectives"] = "kernel_model";
   json& pool = document["deployment"]["pools"]["gpus"];
   pool["kernel_model"] = "calibrated:h800";
-  const double as_built = tpot_ms(answer_to(document));
+  const double as_built = tpot_ms(simulated(document));
   json chip = json::parse(test::source_text("hwmodels/data/chips/h20.json"));
   chip["scale_up_bandwidth_GBps"]["value"] = 10;
   json by_chip = document;
   by_chip["deployment"]["pools"]["gpus"]["chip"] = chip;
   pool["scale_up_bandwidth_GBps"] = 10;
-  EXPECT_NEAR(tpot_ms(answer_to(document)), tpot_ms(answer_to(by_chip)), 1e-9);
-  EXPECT_GT(tpot_ms(answer_to(document)), 1.5 * as_built);
+  EXPECT_NEAR(tpot_ms(simulated(document)), tpot_ms(simulated(by_chip)), 1e-9);
+  EXPECT_GT(tpot_ms(simulated(document)), 1.5 * as_built);
 }
 
 // Each of eight GPUs has received an eighth of the 2,048 tokens over its rail, and needs those of
@@ -225,7 +225,7 @@ TEST(RightAnswers, APoolsLinksCountAsItsChipsDo) {
 TEST(RightAnswers, ExpertsSplitWithinAnInstanceFetchTheirTokens) {
   json document = split("deepseek-v3", "h800", 4, 2, 8, 1, 64, 1024);
   document["noise"] = {{"expert_rows", "expected"}};
-  const SimulationReport report = answer_to(document);
+  const SimulationReport report = simulated(document);
   const double copies = 256 * 7 * 0.408;
   const double by_hand = 58 * copies * (7168 + 56 * 4 + 8 * 8 + 2 * 7168) / 200e9 * 1e3;
   EXPECT_NEAR(service_ms(report, decode::Stage::scale_up), by_hand, 0.01 * by_hand);
@@ -236,9 +236,9 @@ TEST(RightAnswers, ExpertsSplitWithinAnInstanceFetchTheirTokens) {
 // each.
 TEST(RightAnswers, RowsOfASharedOutputProjectionAreHeldOnce) {
   json document = split("step-3", "h800", 2, 2, 8, 8, 128, 4096);
-  const double whole = answer_to(document).memory.pools[0].weights.value();
+  const double whole = simulated(document).memory.pools[0].weights.value();
   document["deployment"]["pools"]["attention"]["output_parallel"] = 8;
-  const double shared = answer_to(document).memory.pools[0].weights.value();
+  const double shared = simulated(document).memory.pools[0].weights.value();
   EXPECT_NEAR(whole - shared, 61.0 * 16384 * 7168 * 7 / 8, 1.0);
   EXPECT_NEAR(shared, 4.52e9, 0.01e9);
 }
@@ -251,7 +251,7 @@ TEST(RightAnswers, TheNarrowerLeafPacesUnequalInstances) {
       {"nodes_per_leaf", 1}, {"spines", 1}, {"oversubscription", 8}, {"hop_latency_us", 0}};
   const double uplinks = 2 * 50e9 / 8;
   const double by_hand = 32 * 4096 * (4096 + 32 * 4 + 2 * 8 + 2 * 4096) / uplinks * 1e3;
-  EXPECT_NEAR(service_ms(answer_to(document), decode::Stage::network), by_hand, 1e-3 * by_hand);
+  EXPECT_NEAR(service_ms(simulated(document), decode::Stage::network), by_hand, 1e-3 * by_hand);
 }
 
 // As served in FP8, DeepSeek-V3.2 keeps 656 bytes of latent (512 values, 4 scales, 64 rotary values
@@ -259,10 +259,10 @@ TEST(RightAnswers, TheNarrowerLeafPacesUnequalInstances) {
 // GPU of the group. Its forerunner in BF16 keeps 576 values, and fits on eight H20.
 TEST(RightAnswers, LatentCachesHoldWhatIsServed) {
   const double tokens = 64.0 * 4096;
-  EXPECT_NEAR(kv_bytes_per_token(answer_to(sliced("deepseek-v3.2", "h200", 8, 64, 4096)), tokens),
+  EXPECT_NEAR(kv_bytes_per_token(simulated(sliced("deepseek-v3.2", "h200", 8, 64, 4096)), tokens),
               61 * (656 + 132), 1e-3);
   const SimulationReport latent =
-      answer_to(with_cache(sliced("deepseek-v3", "h20", 8, 8, 4096), "bf16"));
+      simulated(with_cache(sliced("deepseek-v3", "h20", 8, 8, 4096), "bf16"));
   EXPECT_NEAR(kv_bytes_per_token(latent, 8.0 * 4096), 61 * 576 * 2, 1e-3);
 }
 
@@ -271,9 +271,9 @@ TEST(RightAnswers, LatentCachesHoldWhatIsServed) {
 TEST(RightAnswers, GpusThatShareAContextReadItOnce) {
   constexpr double kTokens = 8.0 * 65536;
   json document = with_cache(sliced("deepseek-v3", "h200", 8, 8, 65536), "bf16");
-  const SimulationReport whole = answer_to(document);
+  const SimulationReport whole = simulated(document);
   document["deployment"]["pools"]["gpus"]["decode_context_parallel"] = 8;
-  const SimulationReport shared = answer_to(document);
+  const SimulationReport shared = simulated(document);
   EXPECT_NEAR(kv_bytes_per_token(whole, kTokens), 61 * 576 * 2, 1e-3);
   EXPECT_NEAR(kv_bytes_per_token(shared, kTokens), 61 * 576 * 2 / 8.0, 1e-3);
   // Read at 4.8 TB/s; then with the heads of all paced by their arithmetic, at 989 TFLOP/s. Of each
@@ -291,18 +291,18 @@ TEST(RightAnswers, TwoDraftsOfOneModuleGiveTwoAndAHalfTokens) {
   json document = sliced("deepseek-v3", "h200", 8, 8, 2048);
   document["deployment"]["drafting"] = {{"tokens", 2}, {"acceptance", 0.85}};
   document["measurement"] = {{"warmup_steps", 1}, {"steps", 2000}};
-  const auto result = answer_to(document).result;
+  const auto result = simulated(document).result;
   const double per_step = static_cast<double>(result.tokens) / (2000.0 * 8);
   EXPECT_NEAR(per_step, 1 + 0.85 + 0.85 * 0.85, 0.02);
 }
 
 TEST(RightAnswers, BatchesAreWhatEnginesHold) {
-  EXPECT_EQ(answer_to(sliced("deepseek-v3", "h200", 8, 1, 2048)).result.mean_requests, 1.0);
+  EXPECT_EQ(simulated(sliced("deepseek-v3", "h200", 8, 1, 2048)).result.mean_requests, 1.0);
   json seven = wide("deepseek-v3", "h200", 16, 7, 2048);
   seven["deployment"]["micro_batches"] = 2;
-  EXPECT_EQ(answer_to(seven).result.mean_requests, 7.0 * 16);
+  EXPECT_EQ(simulated(seven).result.mean_requests, 7.0 * 16);
   json over_nodes = sliced("deepseek-v3", "h100", 16, 128, 4096);
-  EXPECT_GT(service_ms(answer_to(over_nodes), decode::Stage::scale_up), 0.0);
+  EXPECT_GT(service_ms(simulated(over_nodes), decode::Stage::scale_up), 0.0);
 }
 
 // 1K of context and 8K of output: by final length a request sets all of it aside from the first,
@@ -314,11 +314,11 @@ TEST(RightAnswers, WhatIsSetAsideIsNotWhatIsFilled) {
                           {"context", {{"kind", "fixed"}, {"tokens", 1024}}},
                           {"output", {{"kind", "fixed"}, {"tokens", 8192}}}};
   document["measurement"] = {{"warmup_s", 300}, {"duration_s", 100}};
-  const auto by_final = answer_to(document).result;
+  const auto by_final = simulated(document).result;
   EXPECT_GT(by_final.kv_reserved, 0.98);
   EXPECT_NEAR(by_final.kv_filled, 0.55, 0.1);
   document["admission"] = {{"policy", "current_length"}};
-  EXPECT_GT(answer_to(document).result.mean_requests, 1.4 * by_final.mean_requests);
+  EXPECT_GT(simulated(document).result.mean_requests, 1.4 * by_final.mean_requests);
 }
 
 }  // namespace

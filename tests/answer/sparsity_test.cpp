@@ -5,7 +5,7 @@
 namespace ridge::answer {
 namespace {
 
-SparsityQuestion question(const char* model, std::vector<const char*> chips) {
+SparsityQuestion sparsity_question(const char* model, std::vector<const char*> chips) {
   SparsityQuestion out;
   out.traffic = hw::theory::ffn_traffic(models::load_model(model));
   for (const char* chip : chips) out.chips.push_back(hw::load_chip(chip));
@@ -15,7 +15,7 @@ SparsityQuestion question(const char* model, std::vector<const char*> chips) {
 
 // Section 5.4 of arXiv 2507.19427: FP8 to the FFN, BF16 back, values alone, weights of one byte.
 TEST(Sparsity, IsTheReportsClosedForm) {
-  auto asked = question("step-3", {"h800", "h20", "a800", "ascend-910b"});
+  auto asked = sparsity_question("step-3", {"h800", "h20", "a800", "ascend-910b"});
   asked.traffic.count = models::MessageCount::values;
   const SparsityReport report = answer(asked);
   ASSERT_EQ(report.rows.size(), asked.chips.size());
@@ -31,7 +31,7 @@ TEST(Sparsity, IsTheReportsClosedForm) {
 }
 
 TEST(Sparsity, ScalesAndExpertNumbersLeaveLessOfTheNetwork) {
-  auto asked = question("step-3", {"h800"});
+  auto asked = sparsity_question("step-3", {"h800"});
   const double whole = answer(asked).rows.front().bound.min_sparsity;
   asked.traffic.count = models::MessageCount::values;
   const double values = answer(asked).rows.front().bound.min_sparsity;
@@ -50,7 +50,7 @@ TEST(Sparsity, OfADenseModelIsOne) {
 }
 
 TEST(Sparsity, TwiceTheNetworkAllowsExpertsTwiceAsSparse) {
-  auto asked = question("step-3", {"h800"});
+  auto asked = sparsity_question("step-3", {"h800"});
   asked.assumptions.nic_bandwidth = BytesPerSecond{40e9};
   const double slow = answer(asked).rows.front().bound.min_sparsity;
   asked.assumptions.nic_bandwidth = BytesPerSecond{80e9};
@@ -58,17 +58,17 @@ TEST(Sparsity, TwiceTheNetworkAllowsExpertsTwiceAsSparse) {
 }
 
 TEST(Sparsity, CeilingIsFullUseExactlyWhereTheModelIsDenseEnough) {
-  const auto report = answer(question("step-3", {"h800"}));
+  const auto report = answer(sparsity_question("step-3", {"h800"}));
   EXPECT_LT(report.rows.front().bound.min_sparsity, report.traffic.sparsity());
   EXPECT_DOUBLE_EQ(report.rows.front().bound.ceiling(), 1.0);
-  const auto sparse = answer(question("deepseek-v3", {"h800"}));
+  const auto sparse = answer(sparsity_question("deepseek-v3", {"h800"}));
   const auto& row = sparse.rows.front().bound;
   ASSERT_GT(row.min_sparsity, sparse.traffic.sparsity());
   EXPECT_NEAR(row.ceiling(), sparse.traffic.sparsity() / row.min_sparsity, 1e-12);
 }
 
 TEST(Sparsity, NeedsAWholeNumberOfExpertsThatIsJustEnough) {
-  const auto report = answer(question("deepseek-v3", {"h800"}));
+  const auto report = answer(sparsity_question("deepseek-v3", {"h800"}));
   const auto& row = report.rows.front().bound;
   const double all = report.traffic.experts;
   EXPECT_GE((row.experts_needed + 1.0) / all, row.min_sparsity);
@@ -76,7 +76,7 @@ TEST(Sparsity, NeedsAWholeNumberOfExpertsThatIsJustEnough) {
 }
 
 TEST(Sparsity, SaysWhatIsUnknownInsteadOfAssumingIt) {
-  auto asked = question("step-3", {"h800"});
+  auto asked = sparsity_question("step-3", {"h800"});
   asked.chips.front().nic_bandwidth.value.reset();
   EXPECT_EQ(answer(asked).rows.front().unknown, "NIC bandwidth unknown");
   asked.assumptions.nic_bandwidth = BytesPerSecond{50e9};

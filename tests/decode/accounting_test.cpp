@@ -38,17 +38,17 @@ void expect_times_add_up(const SimulationInput& input, const SimulationResult& r
   }
 }
 
-constexpr test::StageSeconds kStages{.attention = 5e-6,
-                                     .attention_per_cached_token = 1e-9,
-                                     .ffn = 8e-6,
-                                     .ffn_per_row = 1e-9,
-                                     .head = 3e-6};
+constexpr test::StageSeconds kAccountedStages{.attention = 5e-6,
+                                              .attention_per_cached_token = 1e-9,
+                                              .ffn = 8e-6,
+                                              .ffn_per_row = 1e-9,
+                                              .head = 3e-6};
 
 TEST(Accounting, GpuTimesAddUpToElapsedTimesGpus) {
   for (const std::int64_t micro_batches : {1, 2, 3}) {
     for (const bool noisy : {false, true}) {
       for (const bool overlap : {false, true}) {
-        auto input = test::two_to_two(5, micro_batches, kStages);
+        auto input = test::two_to_two(5, micro_batches, kAccountedStages);
         input.deployment.scale_up_overlaps_compute = overlap;
         if (noisy) {
           input.noise.kernel_jitter = 0.2;
@@ -63,7 +63,7 @@ TEST(Accounting, GpuTimesAddUpToElapsedTimesGpus) {
 
 TEST(Accounting, GpuTimesAddUpUnderArrivalsWithIdleSpells) {
   for (const double rate : {500.0, 20000.0}) {
-    auto input = test::two_to_two(5, 2, kStages);
+    auto input = test::two_to_two(5, 2, kAccountedStages);
     input.deployment.replicas = 2;
     test::arrive(input, rate, 200, 10, 0.2);
     input.measurement.warmup = Seconds{0.05};
@@ -77,7 +77,7 @@ TEST(Accounting, GpuTimesAddUpUnderArrivalsWithIdleSpells) {
 }
 
 TEST(Accounting, GpuTimesAddUpInOnePool) {
-  auto input = test::two_to_two(5, 2, kStages);
+  auto input = test::two_to_two(5, 2, kAccountedStages);
   Deployment& d = input.deployment;
   d.strategy = "wide_expert_parallel";
   d.pools.resize(1);
@@ -112,7 +112,7 @@ TEST(Accounting, EachIdleSpanBelongsToTheStageThatWasOnItsWay) {
 }
 
 TEST(Accounting, TheCriticalPathOfAStepIsAsLongAsTheStep) {
-  auto input = test::two_to_two(5, 3, kStages);
+  auto input = test::two_to_two(5, 3, kAccountedStages);
   const auto result = test::run(input);
   const double path =
       std::accumulate(result.critical_service.begin(), result.critical_service.end(), 0.0) +
@@ -123,7 +123,7 @@ TEST(Accounting, TheCriticalPathOfAStepIsAsLongAsTheStep) {
 }
 
 TEST(Accounting, ClosedLoopTokensAreStepsTimesRequests) {
-  const auto input = test::two_to_two(5, 3, kStages);
+  const auto input = test::two_to_two(5, 3, kAccountedStages);
   const auto result = test::run(input);
   // 8 GPUs with 4 requests each in every micro-batch.
   EXPECT_EQ(result.tokens, result.steps * 8 * 4);
@@ -150,7 +150,7 @@ TEST(Accounting, BytesOnTheWireAreThoseOfTheTokens) {
 
 TEST(Accounting, TheTraceHoldsEveryBusySecond) {
   for (const auto network : {NetworkModel::ports, NetworkModel::max_min_fair}) {
-    auto input = test::two_to_two(5, 3, kStages);
+    auto input = test::two_to_two(5, 3, kAccountedStages);
     input.network_model = network;
     input.max_trace_records = 100000;
     Simulation simulation(input);
@@ -172,7 +172,7 @@ TEST(Accounting, TheTraceHoldsEveryBusySecond) {
 }
 
 TEST(Accounting, AStoppedRunTellsWhatItSawSoFar) {
-  auto input = test::two_to_two(20, 3, kStages);
+  auto input = test::two_to_two(20, 3, kAccountedStages);
   const auto whole = test::run(input);
   input.measurement.steps = 1'000'000;
   std::atomic<bool> stop{false};
@@ -187,14 +187,14 @@ TEST(Accounting, AStoppedRunTellsWhatItSawSoFar) {
 
 TEST(Accounting, ARunThatIsStoppedFromTheStartPlacesItsRequestsAndNoMore) {
   const std::atomic<bool> stop{true};
-  const auto result = Simulation(test::two_to_two(20, 3, kStages)).run(&stop);
+  const auto result = Simulation(test::two_to_two(20, 3, kAccountedStages)).run(&stop);
   EXPECT_TRUE(result.partial);
   EXPECT_EQ(result.events, 0U);
   EXPECT_GT(result.requests_in_decode, 0U);
 }
 
 TEST(Accounting, AnUnstoppedRunReportsItsProgress) {
-  auto input = test::two_to_two(20, 3, kStages);
+  auto input = test::two_to_two(20, 3, kAccountedStages);
   input.measurement.steps = 300;
   double last = 0.0;
   int calls = 0;

@@ -12,7 +12,7 @@ namespace {
 using testing::HasSubstr;
 using testing::ThrowsMessage;
 
-constexpr test::StageSeconds kStages{
+constexpr test::StageSeconds kArrivalStages{
     .attention = 5e-6, .attention_per_cached_token = 1e-10, .ffn = 8e-6, .head = 1e-6};
 
 // Memory for exactly this much KV on each GPU.
@@ -20,12 +20,12 @@ void give_kv(SimulationInput& input, double bytes) {
   const auto plan = plan_memory(input.deployment, input.admission);
   const double memory =
       (plan.pools[0].weights.value() + bytes) / input.admission.memory_utilization;
-  input.deployment.pools[0].kernels = test::fixed_kernels(kStages, memory);
+  input.deployment.pools[0].kernels = test::fixed_kernels(kArrivalStages, memory);
 }
 
 TEST(Arrivals, EveryRequestIsSomewhere) {
   for (const auto kind : {LengthDistribution::Kind::uniform, LengthDistribution::Kind::lognormal}) {
-    auto input = test::one_to_one(4, 2, kStages, 1e12);
+    auto input = test::one_to_one(4, 2, kArrivalStages, 1e12);
     test::arrive(input, 3000.0, 1, 1, 1.0);
     input.workload.context = {.kind = kind, .tokens = 200, .sigma = 1.0, .min = 1, .max = 2000};
     input.workload.output = {.kind = kind, .tokens = 20, .sigma = 1.0, .min = 1, .max = 60};
@@ -40,7 +40,7 @@ TEST(Arrivals, EveryRequestIsSomewhere) {
 }
 
 TEST(Arrivals, ARecordedTraceIsServedToTheLastToken) {
-  auto input = test::one_to_one(4, 2, kStages, 1e12);
+  auto input = test::one_to_one(4, 2, kArrivalStages, 1e12);
   input.workload = {.kind = Workload::Kind::trace};
   input.measurement.warmup = Seconds{0.0};
   input.measurement.duration = Seconds{1.0};
@@ -95,7 +95,7 @@ TEST(Arrivals, GrowingContextsSlowTheStep) {
 // Little: requests in decode = requests per second x seconds in decode. Exactly, but for those that
 // had not finished when the run ended.
 TEST(Arrivals, RequestsInDecodeFollowLittlesLaw) {
-  auto input = test::two_to_two(4, 2, kStages);
+  auto input = test::two_to_two(4, 2, kArrivalStages);
   const std::int64_t output = 20;
   test::arrive(input, 20000.0, 300, output, 2.0);
   const auto result = test::run(input);
@@ -116,7 +116,7 @@ TEST(Arrivals, RequestsInDecodeFollowLittlesLaw) {
 
 // And over tokens: each token of each request took its share of the time in decode.
 TEST(Arrivals, TokenTimesFillTheTimeInDecode) {
-  auto input = test::two_to_two(4, 2, kStages);
+  auto input = test::two_to_two(4, 2, kArrivalStages);
   test::arrive(input, 20000.0, 300, 20, 2.0);
   const auto result = test::run(input);
   const double filled = static_cast<double>(result.tokens) * result.mean_tpot.value();
@@ -124,7 +124,7 @@ TEST(Arrivals, TokenTimesFillTheTimeInDecode) {
 }
 
 TEST(Arrivals, ThroughputIsTheOfferedLoadBelowSaturation) {
-  auto input = test::two_to_two(4, 2, kStages);
+  auto input = test::two_to_two(4, 2, kArrivalStages);
   test::arrive(input, 10000.0, 300, 20, 4.0);
   const auto result = test::run(input);
   // 40,000 arrivals: three standard deviations are 1.5 %.
@@ -132,7 +132,7 @@ TEST(Arrivals, ThroughputIsTheOfferedLoadBelowSaturation) {
 }
 
 TEST(Arrivals, AdmissionFillsTheMemoryAndNeverMore) {
-  auto input = test::one_to_one(4, 2, kStages, 1e12);
+  auto input = test::one_to_one(4, 2, kArrivalStages, 1e12);
   test::arrive(input, 1e6, 100, 20, 0.05);
   // 120 tokens are two pages of 64.
   const double request = 4 * test::kKvBytesPerTokenAndLayer * 128;
@@ -149,7 +149,7 @@ TEST(Arrivals, AdmissionFillsTheMemoryAndNeverMore) {
 }
 
 TEST(Arrivals, AMaximumOfRequestsIsKept) {
-  auto input = test::one_to_one(4, 2, kStages, 1e12);
+  auto input = test::one_to_one(4, 2, kArrivalStages, 1e12);
   test::arrive(input, 1e6, 100, 20, 0.02);
   input.admission.max_requests_per_gpu = 6;
   const auto result = test::run(input);
@@ -158,7 +158,7 @@ TEST(Arrivals, AMaximumOfRequestsIsKept) {
 }
 
 TEST(Arrivals, ARequestLargerThanTheMemoryIsRefused) {
-  auto input = test::one_to_one(4, 1, kStages, 1e12);
+  auto input = test::one_to_one(4, 1, kArrivalStages, 1e12);
   give_kv(input, 4 * test::kKvBytesPerTokenAndLayer * 640);
   input.workload = {.kind = Workload::Kind::trace,
                     .trace = {{.arrival = Seconds{}, .context_tokens = 630, .output_tokens = 10},
@@ -173,7 +173,7 @@ TEST(Arrivals, ARequestLargerThanTheMemoryIsRefused) {
 
 TEST(Arrivals, AMicroBatchThatFellIdleTakesWaitingRequestsWhenMemoryFrees) {
   // Memory for two requests; the third waits. Both micro-batches serve to the end.
-  auto input = test::one_to_one(2, 2, kStages, 1e12);
+  auto input = test::one_to_one(2, 2, kArrivalStages, 1e12);
   give_kv(input, 2.5 * 2 * test::kKvBytesPerTokenAndLayer * 128);
   input.workload = {.kind = Workload::Kind::trace};
   for (int i = 0; i < 20; ++i) {
@@ -194,7 +194,7 @@ TEST(Arrivals, AMicroBatchThatFellIdleTakesWaitingRequestsWhenMemoryFrees) {
 // chance does to the queue meanwhile.
 TEST(Overload, IsToldFromWhatArrivesAndIsServed) {
   for (const std::int64_t micro_batches : {1, 3}) {
-    auto input = test::one_to_one(4, micro_batches, kStages, 1e12);
+    auto input = test::one_to_one(4, micro_batches, kArrivalStages, 1e12);
     input.admission.max_requests_per_gpu = 6;
     test::arrive(input, 1e6, 100, 20, 0.1);
     const auto flooded = test::run(input);
@@ -212,7 +212,7 @@ TEST(Overload, IsToldFromWhatArrivesAndIsServed) {
 }
 
 TEST(Overload, IsNoneWhereABurstIsServedInTheEnd) {
-  auto input = test::one_to_one(4, 1, kStages, 1e12);
+  auto input = test::one_to_one(4, 1, kArrivalStages, 1e12);
   input.admission.max_requests_per_gpu = 2;
   input.workload = {.kind = Workload::Kind::trace};
   for (int i = 0; i < 100; ++i) {
@@ -232,7 +232,7 @@ TEST(Overload, IsNoneWhereABurstIsServedInTheEnd) {
 }
 
 TEST(Measurement, OfNothingIsAnError) {
-  auto input = test::one_to_one(4, 1, kStages, 1e12);
+  auto input = test::one_to_one(4, 1, kArrivalStages, 1e12);
   input.workload = {.kind = Workload::Kind::trace,
                     .trace = {{.arrival = Seconds{}, .context_tokens = 10, .output_tokens = 5}}};
   input.measurement = {.warmup = Seconds{1.0}, .duration = Seconds{1.0}};
@@ -244,7 +244,7 @@ TEST(Measurement, OfNothingIsAnError) {
 }
 
 TEST(Measurement, ForgetsTheQueueOfTheWarmUp) {
-  auto input = test::one_to_one(4, 1, kStages, 1e12);
+  auto input = test::one_to_one(4, 1, kArrivalStages, 1e12);
   input.admission.max_requests_per_gpu = 10;
   input.workload = {.kind = Workload::Kind::trace};
   for (int i = 0; i < 500; ++i) {
@@ -277,7 +277,7 @@ TEST(Lengths, HaveTheMeanOfTheirSamples) {
 
 // Outputs eight times as long as contexts: on average a request holds five ninths of what it will.
 SimulationInput long_outputs(AdmissionPolicy policy) {
-  auto input = test::one_to_one(2, 2, kStages, 1e12);
+  auto input = test::one_to_one(2, 2, kArrivalStages, 1e12);
   input.admission.page_tokens = 1;
   input.admission.policy = policy;
   test::arrive(input, 2e4, 100, 800, 2.0);
@@ -308,7 +308,7 @@ TEST(Admission, ByCurrentLengthHoldsMoreAndTakesPlacesAway) {
 }
 
 TEST(Admission, WhoGaveItsPlaceUpIsServedToTheLastToken) {
-  auto input = test::one_to_one(2, 2, kStages, 1e12);
+  auto input = test::one_to_one(2, 2, kArrivalStages, 1e12);
   input.admission = {.policy = AdmissionPolicy::current_length, .page_tokens = 16};
   input.deployment.model.mtp.modules = 1;
   input.deployment.drafting = {.tokens = 2, .acceptance = {0.7}};
@@ -332,7 +332,7 @@ TEST(Admission, WhoGaveItsPlaceUpIsServedToTheLastToken) {
 }
 
 TEST(ClosedLoop, ALeavingRequestIsReplacedAtOnce) {
-  auto input = test::one_to_one(4, 2, kStages, 1e12);
+  auto input = test::one_to_one(4, 2, kArrivalStages, 1e12);
   input.workload.steady = false;
   input.workload.requests_per_gpu = 10;
   input.workload.output = {.kind = LengthDistribution::Kind::uniform, .min = 5, .max = 15};
@@ -357,7 +357,7 @@ TEST(ClosedLoop, GrowingContextsAreHeavierThanSteadyOnes) {
 }
 
 TEST(ClosedLoop, RequestsThatCannotAllBeHeldAreAnErrorThatSaysByHowMuch) {
-  auto input = test::one_to_one(4, 1, kStages, 1e12);
+  auto input = test::one_to_one(4, 1, kArrivalStages, 1e12);
   input.workload.requests_per_gpu = 10;
   // 100 tokens are two pages of 64: 262,144 bytes.
   give_kv(input, 2e6);
@@ -367,7 +367,7 @@ TEST(ClosedLoop, RequestsThatCannotAllBeHeldAreAnErrorThatSaysByHowMuch) {
 }
 
 TEST(ClosedLoop, ALaterRequestThatCouldNeverFitIsAnErrorAtOnce) {
-  auto input = test::one_to_one(4, 1, kStages, 1e12);
+  auto input = test::one_to_one(4, 1, kArrivalStages, 1e12);
   input.workload.steady = false;
   input.workload.requests_per_gpu = 1;
   input.workload.output = {.kind = LengthDistribution::Kind::uniform, .min = 1, .max = 4000};
@@ -387,7 +387,7 @@ TEST(ClosedLoop, SevenRequestsOverTwoMicroBatchesAreFourAndThree) {
 
 TEST(ClosedLoop, OneRequestOnAGroupOfEightGpusIsOne) {
   for (const bool per_gpu : {true, false}) {
-    auto input = test::two_to_two(4, 1, kStages);
+    auto input = test::two_to_two(4, 1, kArrivalStages);
     Deployment& d = input.deployment;
     d.attention_tensor_parallel = 4;
     d.pools[0].instances = 1;
@@ -398,21 +398,21 @@ TEST(ClosedLoop, OneRequestOnAGroupOfEightGpusIsOne) {
 }
 
 TEST(ClosedLoop, RequestsOfADeploymentAreSpreadOverItsGroups) {
-  auto input = test::two_to_two(4, 1, kStages);
+  auto input = test::two_to_two(4, 1, kArrivalStages);
   input.workload.requests_per_gpu = 0;
   input.workload.requests = 19;  // over eight GPUs: three have three, five have two
   EXPECT_DOUBLE_EQ(test::run(input).mean_requests, 19.0);
 }
 
 TEST(ClosedLoop, AGroupHasWholeRequests) {
-  auto input = test::one_to_one(4, 1, kStages, 1e12);
+  auto input = test::one_to_one(4, 1, kArrivalStages, 1e12);
   input.workload.requests_per_gpu = 0.5;
   EXPECT_THAT([&] { (void)test::run(input); },
               ThrowsMessage<UserError>(HasSubstr("requests_per_group says it directly")));
 }
 
 TEST(Arrivals, AMaximumBelowTheMicroBatchesIsKeptToo) {
-  auto input = test::one_to_one(4, 6, kStages, 1e12);
+  auto input = test::one_to_one(4, 6, kArrivalStages, 1e12);
   test::arrive(input, 1e6, 100, 20, 0.02);
   input.admission.max_requests_per_gpu = 1;
   const auto result = test::run(input);

@@ -9,7 +9,7 @@
 namespace ridge::decode {
 namespace {
 
-constexpr test::StageSeconds kStages{
+constexpr test::StageSeconds kNoiseStages{
     .attention = 20e-6, .ffn = 10e-6, .ffn_per_row = 1e-7, .head = 3e-6};
 
 // Every kind of disturbance, by name.
@@ -40,7 +40,7 @@ const std::vector<Disturbance>& disturbances() {
 TEST(Noise, EveryDisturbanceCostsTimeAndTheFloorsHold) {
   for (const auto network : {NetworkModel::ports, NetworkModel::max_min_fair}) {
     for (const std::int64_t micro_batches : {1, 3}) {
-      auto input = test::two_to_two(6, micro_batches, kStages);
+      auto input = test::two_to_two(6, micro_batches, kNoiseStages);
       input.network_model = network;
       input.measurement = {.warmup_steps = 8, .steps = 32};
       const auto calm = test::run(input);
@@ -118,7 +118,7 @@ TEST(Noise, JitterOnLinksOnlyDelays) {
 }
 
 TEST(Noise, GpusWaitForTheSlowestOfTheirInstance) {
-  auto input = test::two_to_two(6, 3, kStages);
+  auto input = test::two_to_two(6, 3, kNoiseStages);
   input.noise.slow_gpus = {{.pool = 0, .instance = 0, .gpu = 1, .factor = 2.0}};
   const auto result = test::run(input);
   // Three GPUs of the slow instance wait half of the time in which it works.
@@ -138,7 +138,7 @@ TEST(Noise, RedundantCopiesOfBusyExpertsWinBackTime) {
 }
 
 SimulationInput noisy() {
-  auto input = test::two_to_two(6, 3, kStages);
+  auto input = test::two_to_two(6, 3, kNoiseStages);
   for (const Disturbance& disturbance : disturbances()) disturbance.add(input.noise);
   return input;
 }
@@ -168,7 +168,7 @@ TEST(Seed, AnotherSeedGivesAnotherRun) {
 }
 
 TEST(Seed, WithoutNoiseItChangesNothing) {
-  auto input = test::two_to_two(6, 3, kStages);
+  auto input = test::two_to_two(6, 3, kNoiseStages);
   const auto first = test::run(input);
   input.seed = 2;
   EXPECT_EQ(test::run(input).checksum, first.checksum);
@@ -186,7 +186,7 @@ TEST(Seed, RecordingATraceDoesNotChangeTheRun) {
 
 // The order and time of every event, in every kind of build.
 TEST(Seed, ChecksumsAreTheSameInEveryBuild) {
-  EXPECT_EQ(test::run(test::two_to_two(6, 3, kStages)).checksum, 9519860984883811537U);
+  EXPECT_EQ(test::run(test::two_to_two(6, 3, kNoiseStages)).checksum, 9519860984883811537U);
   EXPECT_EQ(test::run(noisy()).checksum, 14662466315157385924U);
   auto arrivals = noisy();
   arrivals.network_model = NetworkModel::max_min_fair;

@@ -18,12 +18,12 @@ namespace {
 using testing::Contains;
 using testing::HasSubstr;
 
-constexpr test::StageSeconds kStages{.attention = 7e-6, .ffn = 9e-6, .head = 2e-6};
+constexpr test::StageSeconds kStrategyStages{.attention = 7e-6, .ffn = 9e-6, .head = 2e-6};
 constexpr double kOverhead = 1.5e-6;
 
 // One pool of eight GPUs, two nodes of four.
 SimulationInput wide_expert_parallel(std::int64_t layers, std::int64_t micro_batches) {
-  auto input = test::two_to_two(layers, micro_batches, kStages);
+  auto input = test::two_to_two(layers, micro_batches, kStrategyStages);
   Deployment& d = input.deployment;
   d.strategy = "wide_expert_parallel";
   d.pools.resize(1);
@@ -39,7 +39,7 @@ SimulationInput wide_expert_parallel(std::int64_t layers, std::int64_t micro_bat
 }
 
 SimulationInput tensor_parallel(std::int64_t layers, std::int64_t micro_batches) {
-  auto input = test::two_to_two(layers, micro_batches, kStages);
+  auto input = test::two_to_two(layers, micro_batches, kStrategyStages);
   Deployment& d = input.deployment;
   d.strategy = "tensor_parallel";
   d.pools.resize(1);
@@ -136,7 +136,7 @@ TEST(WideExpertParallel, LinksCarryWhatStaysInTheNodeWhereTheyAreSlower) {
 TEST(WideExpertParallel, TheVocabularyIsSplitOverANode) {
   auto input = wide_expert_parallel(6, 1);
   const auto without = test::run(input);
-  auto stages = kStages;
+  auto stages = kStrategyStages;
   stages.head_per_product = 1e-10;
   input.deployment.pools[0].kernels = test::fixed_kernels(stages);
   const auto with = test::run(input);
@@ -296,7 +296,7 @@ TEST(TensorParallel, OneGpuNeedsNoLinks) {
 }
 
 TEST(Disaggregation, RoutedDispatchSendsFewerBytes) {
-  auto input = test::two_to_two(6, 1, kStages);
+  auto input = test::two_to_two(6, 1, kStrategyStages);
   const auto broadcast = test::run(input);
   input.deployment.dispatch = Dispatch::routed;
   const auto routed = test::run(input);
@@ -307,7 +307,7 @@ TEST(Disaggregation, RoutedDispatchSendsFewerBytes) {
 }
 
 TEST(Disaggregation, ExpertsSplitWithinAnInstanceFetchTheirTokensFromTheirPeers) {
-  auto input = test::two_to_two(6, 1, kStages);
+  auto input = test::two_to_two(6, 1, kStrategyStages);
   Deployment& d = input.deployment;
   d.pools[0].instances = d.pools[1].instances = 1;
   d.ffn_tensor_parallel = 1;
@@ -341,7 +341,7 @@ TEST(Disaggregation, ASwitchThatAddsUpLoadsOneDirectionAtATime) {
 }
 
 TEST(Disaggregation, RoutedTokensGoWherePopularExpertsAre) {
-  auto input = test::two_to_two(6, 1, kStages);
+  auto input = test::two_to_two(6, 1, kStrategyStages);
   input.deployment.dispatch = Dispatch::routed;
   input.noise.experts.kind = ExpertPopularity::Kind::shares;
   input.noise.experts.shares = {1, 1, 0, 0, 0, 0, 0, 0};
@@ -354,7 +354,7 @@ TEST(Disaggregation, RoutedTokensGoWherePopularExpertsAre) {
 }
 
 TEST(Disaggregation, TheRowsOfAnOutputProjectionCanBeSplit) {
-  auto input = test::two_to_two(6, 1, kStages);
+  auto input = test::two_to_two(6, 1, kStrategyStages);
   for (Pool& pool : input.deployment.pools) pool.scale_up_bandwidth = BytesPerSecond{5e9};
   const auto alone = test::run(input);
   input.deployment.output_parallel = 4;
@@ -373,7 +373,7 @@ TEST(Disaggregation, TheRowsOfAnOutputProjectionCanBeSplit) {
 }
 
 TEST(Disaggregation, SharedHeadsAddAnAllReduceToTheAttentionStage) {
-  auto input = test::two_to_two(6, 1, kStages);
+  auto input = test::two_to_two(6, 1, kStrategyStages);
   for (Pool& pool : input.deployment.pools) pool.scale_up_bandwidth = BytesPerSecond{5e9};
   const auto alone = test::run(input);
   input.deployment.attention_tensor_parallel = 4;
@@ -415,7 +415,7 @@ TEST(Strategies, SplitTheTokensOfACacheOverGpusThatWouldHoldItTwice) {
 
 TEST(Strategies, SplitNoTokensThatEveryGpuNeedsOrHasAlone) {
   const auto problems = [](const auto& change) {
-    auto input = test::two_to_two(6, 1, kStages);
+    auto input = test::two_to_two(6, 1, kStrategyStages);
     input.deployment.attention_tensor_parallel = 4;
     input.deployment.context_parallel = 2;
     change(input.deployment);
@@ -486,7 +486,7 @@ TEST(Strategies, DraftsBeginWithAProjectionOfTheTokenAndWhatTheModelSaw) {
 
 TEST(Strategies, SayWhatMakesADeploymentImpossible) {
   const auto problems = [](const auto& change) {
-    auto input = test::two_to_two(6, 1, kStages);
+    auto input = test::two_to_two(6, 1, kStrategyStages);
     change(input.deployment);
     return deployment_problems(input.deployment);
   };

@@ -13,9 +13,9 @@
 namespace ridge::des {
 namespace {
 
-enum class Kind : std::uint32_t { arrive, complete, end_of_warm_up };
-struct Event {
-  Kind kind;
+enum class Change : std::uint32_t { arrive, complete, end_of_warm_up };
+struct ServerEvent {
+  Change kind;
   std::uint32_t task;
 };
 
@@ -26,7 +26,7 @@ constexpr double kServiceSeconds = 1e-6;
 // Poisson arrivals at utilization `rho`, of which the first fifth is warm-up. Runs until the
 // last of `tasks` has left.
 ResourceUse serve(Service service, double rho, std::uint32_t tasks, std::uint64_t seed) {
-  Engine<Event> engine;
+  Engine<ServerEvent> engine;
   Resource<std::uint32_t> server;
   Random arrivals(seed, 0);
   Random services(seed, 1);
@@ -36,24 +36,24 @@ ResourceUse serve(Service service, double rho, std::uint32_t tasks, std::uint64_
   const auto begin = [&](std::uint32_t task) {
     const double factor = service == Service::deterministic ? 1.0 : services.exponential();
     engine.after(SimTime::from(Seconds{factor * kServiceSeconds}), Priority::complete,
-                 {Kind::complete, task});
+                 {Change::complete, task});
   };
-  engine.after(interval(), Priority::admit, {Kind::arrive, 0});
-  engine.run([&](const Event& event) {
+  engine.after(interval(), Priority::admit, {Change::arrive, 0});
+  engine.run([&](const ServerEvent& event) {
     switch (event.kind) {
-      case Kind::arrive:
+      case Change::arrive:
         if (server.request(engine.now(), event.task)) begin(event.task);
         if (event.task + 1 < tasks) {
-          engine.after(interval(), Priority::admit, {Kind::arrive, event.task + 1});
+          engine.after(interval(), Priority::admit, {Change::arrive, event.task + 1});
         }
         if (event.task == tasks / 5) {
-          engine.after(SimTime{}, Priority::finish, {Kind::end_of_warm_up, 0});
+          engine.after(SimTime{}, Priority::finish, {Change::end_of_warm_up, 0});
         }
         break;
-      case Kind::complete:
+      case Change::complete:
         if (const auto next = server.complete(engine.now())) begin(*next);
         break;
-      case Kind::end_of_warm_up:
+      case Change::end_of_warm_up:
         server.restart(engine.now());
         break;
     }
@@ -94,21 +94,21 @@ TEST(QueueingTheory, MM1WaitsTwiceAsLong) {
 TEST(QueueingTheory, LittlesLawHoldsToThePicosecond) {
   // From empty to empty the area under the queue length is the sum of the waits, sample by
   // sample and not only in the mean. The last fifth of a run ends empty; so does a whole run.
-  Engine<Event> engine;
+  Engine<ServerEvent> engine;
   Resource<std::uint32_t> server;
   Random random(7);
   constexpr std::uint32_t kTasks = 10'000;
   const auto begin = [&](std::uint32_t task) {
     engine.after(SimTime::from(Seconds{kServiceSeconds}), Priority::complete,
-                 {Kind::complete, task});
+                 {Change::complete, task});
   };
   SimTime arrival;
   for (std::uint32_t task = 0; task < kTasks; ++task) {
     arrival += SimTime::from(Seconds{random.exponential() * kServiceSeconds / 0.8});
-    engine.at(arrival, Priority::admit, {Kind::arrive, task});
+    engine.at(arrival, Priority::admit, {Change::arrive, task});
   }
-  engine.run([&](const Event& event) {
-    if (event.kind == Kind::arrive) {
+  engine.run([&](const ServerEvent& event) {
+    if (event.kind == Change::arrive) {
       if (server.request(engine.now(), event.task)) begin(event.task);
     } else if (const auto next = server.complete(engine.now())) {
       begin(*next);

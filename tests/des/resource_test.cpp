@@ -1,13 +1,11 @@
 #include "ridge/des/resource.hpp"
 
+#include "microseconds.hpp"
+
 #include <gtest/gtest.h>
 
 namespace ridge::des {
 namespace {
-
-SimTime us(std::int64_t n) {
-  return SimTime::from_microseconds(n);
-}
 
 TEST(Resource, ServesOneAtATimeInOrderOfRequest) {
   Resource<int> stream;

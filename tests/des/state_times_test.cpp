@@ -1,5 +1,7 @@
 #include "ridge/des/state_times.hpp"
 
+#include "microseconds.hpp"
+
 #include <gtest/gtest.h>
 
 namespace ridge::des {
@@ -7,10 +9,6 @@ namespace {
 
 enum class State { empty, computing, waiting };
 using GpuTimes = StateTimes<State, 3>;
-
-SimTime us(std::int64_t n) {
-  return SimTime::from_microseconds(n);
-}
 
 TEST(StateTimes, AddUpToTheElapsedTime) {
   GpuTimes gpu;

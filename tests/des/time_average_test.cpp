@@ -1,13 +1,11 @@
 #include "ridge/des/time_average.hpp"
 
+#include "microseconds.hpp"
+
 #include <gtest/gtest.h>
 
 namespace ridge::des {
 namespace {
-
-SimTime us(std::int64_t n) {
-  return SimTime::from_microseconds(n);
-}
 
 TEST(TimeAverage, WeighsEachLevelByHowLongItHeld) {
   TimeAverage kv_bytes;

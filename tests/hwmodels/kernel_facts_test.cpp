@@ -21,11 +21,11 @@ using ::testing::Each;
 using ::testing::Field;
 using ::testing::SizeIs;
 
-constexpr Machine kMachine{.compute_units = 132,
-                           .memory_TBps = 3.35,
-                           .bf16_TFLOPps = 989,
-                           .fp8_TFLOPps = 1979,
-                           .fp4_TFLOPps = 989};
+constexpr Machine kMachine132{.compute_units = 132,
+                              .memory_TBps = 3.35,
+                              .bf16_TFLOPps = 989,
+                              .fp8_TFLOPps = 1979,
+                              .fp4_TFLOPps = 989};
 
 Form::Parameters parameters() {
   Form::Parameters p{};
@@ -34,7 +34,7 @@ Form::Parameters parameters() {
 }
 
 double time_us(const Form::Choice& choice, const Form::Shape& shape) {
-  return Form::time(kMachine, choice, parameters(), shape).us;
+  return Form::time(kMachine132, choice, parameters(), shape).us;
 }
 
 Form::Shape latent(double sequences, double context, double rows) {
@@ -157,7 +157,7 @@ TEST(AttentionTiles, AHalfFilledTileCostsAsMuchArithmeticAsAFullOne) {
   p[Form::row_TBps] = 1e9;
   p[Form::combine_TBps] = 1e9;
   const auto us = [&](double rows) {
-    return Form::time(kMachine, choice, p, latent(64, 8192, rows)).us;
+    return Form::time(kMachine132, choice, p, latent(64, 8192, rows)).us;
   };
   EXPECT_NEAR(us(64), us(128), 1e-3 * us(128));
   EXPECT_GT(us(129), 1.8 * us(128));
@@ -167,9 +167,9 @@ TEST(AttentionTiles, CopiesHideBehindArithmeticWithinATile) {
   const Form::Choice choice{.tile_rows = {64, 0, 0}, .split = SplitPolicy::dealt};
   Form::Parameters p = parameters();
   p[Form::block_TFLOPps] = 0.5;
-  const double hidden = Form::time(kMachine, choice, p, latent(64, 8192, 64)).us;
+  const double hidden = Form::time(kMachine132, choice, p, latent(64, 8192, 64)).us;
   p[Form::block_GBps] *= 0.8;
-  EXPECT_DOUBLE_EQ(Form::time(kMachine, choice, p, latent(64, 8192, 64)).us, hidden);
+  EXPECT_DOUBLE_EQ(Form::time(kMachine132, choice, p, latent(64, 8192, 64)).us, hidden);
 }
 
 // 84 requests on 132 units: FlashAttention's scheduler cuts each sequence in two.
@@ -178,7 +178,7 @@ TEST(AttentionSplits, BalancedSplitsLeaveATenthOfSlack) {
   const double tiles = std::ceil(4096.0 / 80.0);
   for (const auto& [sequences, splits] :
        {std::pair{64.0, 2.0}, {84.0, 2.0}, {110.0, 2.0}, {120.0, 1.0}, {128.0, 1.0}}) {
-    EXPECT_EQ(Form::cut(kMachine, choice, sequences, 1, tiles).splits, splits) << sequences;
+    EXPECT_EQ(Form::cut(kMachine132, choice, sequences, 1, tiles).splits, splits) << sequences;
   }
 }
 
@@ -204,9 +204,9 @@ TEST(AttentionSplits, EfficientOnesAreTheFewestThatLeaveLittleIdle) {
 
 TEST(AttentionSplits, FilledOnesUseTheRoomForSeveralBlocks) {
   Form::Choice choice{.tile_tokens = 128, .tile_rows = {64, 0, 0}, .split = SplitPolicy::fill};
-  EXPECT_EQ(Form::cut(kMachine, choice, 64, 1, 64).splits, 2.0);
+  EXPECT_EQ(Form::cut(kMachine132, choice, 64, 1, 64).splits, 2.0);
   choice.resident_blocks = 2;
-  EXPECT_EQ(Form::cut(kMachine, choice, 64, 1, 64).splits, 4.0);
+  EXPECT_EQ(Form::cut(kMachine132, choice, 64, 1, 64).splits, 4.0);
 }
 
 TEST(AttentionBlocks, ThatShareAUnitHideEachOthersLatencyNotEachOthersWork) {
@@ -219,7 +219,7 @@ TEST(AttentionBlocks, ThatShareAUnitHideEachOthersLatencyNotEachOthersWork) {
   p[Form::softness] = 1e-9;
   p[Form::block_us] = 1e-9;
   const auto us = [&](const Form::Choice& choice, double sequences) {
-    return Form::time(kMachine, choice, p, latent(sequences, 64 * 100, 64)).us;
+    return Form::time(kMachine132, choice, p, latent(sequences, 64 * 100, 64)).us;
   };
   const double rest = us(one, 0.0);
   // A latency far longer than the work: two blocks take as long as one.
@@ -237,10 +237,10 @@ TEST(AttentionCache, OnlyOneThatComesFromMemoryPaysForTheFirstBytes) {
   const Form::Choice choice{};
   Form::Parameters p = parameters();
   const auto added = [&](double context) {
-    const double before = Form::time(kMachine, choice, p, latent(16, context, 64)).us;
+    const double before = Form::time(kMachine132, choice, p, latent(16, context, 64)).us;
     Form::Parameters colder = p;
     colder[Form::cold_us] += 10.0;
-    return Form::time(kMachine, choice, colder, latent(16, context, 64)).us - before;
+    return Form::time(kMachine132, choice, colder, latent(16, context, 64)).us - before;
   };
   EXPECT_NEAR(added(256), 0.0, 1e-3) << "5 MB stay in L2";
   EXPECT_NEAR(added(65536), 10.0, 1e-3) << "1.2 GB do not";
@@ -251,11 +251,11 @@ TEST(AttentionSplits, EachOneMoreTakesLongerToMerge) {
   p[Form::combine_TBps] = 1e9;
   const Form::Choice choice{};
   const Form::Shape shape = latent(4, 8192, 64);
-  const double splits = Form::cut(kMachine, choice, 4, 1, 64).splits;
+  const double splits = Form::cut(kMachine132, choice, 4, 1, 64).splits;
   ASSERT_GT(splits, 2.0);
-  const double before = Form::time(kMachine, choice, p, shape).us;
+  const double before = Form::time(kMachine132, choice, p, shape).us;
   p[Form::split_us] += 1.0;
-  EXPECT_NEAR(Form::time(kMachine, choice, p, shape).us - before, splits, 1e-9);
+  EXPECT_NEAR(Form::time(kMachine132, choice, p, shape).us - before, splits, 1e-9);
 }
 
 TEST(AttentionSplits, DealtTilesLeaveNoUnitBehind) {
@@ -263,7 +263,7 @@ TEST(AttentionSplits, DealtTilesLeaveNoUnitBehind) {
       .tile_tokens = 64, .tile_rows = {64, 0, 0}, .split = SplitPolicy::dealt};
   for (double sequences = 1; sequences <= 512; sequences += 1) {
     const double tiles = 128;
-    const auto cut = Form::cut(kMachine, choice, sequences, 2, tiles);
+    const auto cut = Form::cut(kMachine132, choice, sequences, 2, tiles);
     const double parts = 66;  // two row tiles each
     EXPECT_GE(cut.tiles * parts, sequences * tiles - 1e-9) << "all tiles are dealt";
     // No more than the seams, a payload's rounding and one seam's worth above an even share.

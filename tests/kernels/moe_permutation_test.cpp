@@ -1,5 +1,6 @@
 #include "moe/permutation.hpp"
 #include "moe/routing.hpp"
+#include "support/every_routing.hpp"
 
 #include <algorithm>
 #include <numeric>
@@ -10,12 +11,6 @@
 
 namespace ridge::kernels::moe {
 namespace {
-
-const std::vector<Routing> kEveryRouting{{RoutingKind::kBalanced},
-                                         {RoutingKind::kUniform},
-                                         {RoutingKind::kPowerLaw, 1.01},
-                                         {RoutingKind::kPowerLaw, 1.2},
-                                         {RoutingKind::kHotExpert}};
 
 TEST(MoePermutation, IsABijectionBetweenLocalSlotsAndRows) {
   for (const Routing& routing : kEveryRouting)

@@ -1,5 +1,6 @@
 #include "moe/permutation.hpp"
 #include "moe/routing.hpp"
+#include "support/every_routing.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -11,12 +12,6 @@
 
 namespace ridge::kernels::moe {
 namespace {
-
-const std::vector<Routing> kEveryRouting{{RoutingKind::kBalanced},
-                                         {RoutingKind::kUniform},
-                                         {RoutingKind::kPowerLaw, 1.01},
-                                         {RoutingKind::kPowerLaw, 1.2},
-                                         {RoutingKind::kHotExpert}};
 
 std::vector<int> expert_loads(const RouterOutput& router, int experts) {
   std::vector<int> loads(static_cast<std::size_t>(experts), 0);

@@ -10,8 +10,6 @@
 namespace ridge::models {
 namespace {
 
-constexpr Precisions kFp8 = {.weights = Precision::fp8, .compute = Precision::fp8};
-
 AttentionBlock block_of(const AttentionKind& kind, const std::optional<Window>& window = {}) {
   return {.name = "attention",
           .kind = kind,

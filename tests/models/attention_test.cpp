@@ -11,7 +11,6 @@ namespace ridge::models {
 namespace {
 
 constexpr double kContext = 8192;
-constexpr Precisions kFp8 = {.weights = Precision::fp8, .compute = Precision::fp8};
 
 AttentionBlock fp8_block(const AttentionKind& kind, const std::optional<Window>& window = {}) {
   return {.name = "attention",

@@ -8,8 +8,8 @@
 namespace ridge::models {
 namespace {
 
-constexpr std::int64_t kHidden = 1000;
-constexpr double kTokens = 10;
+constexpr std::int64_t kThousandWide = 1000;
+constexpr double kTenTokens = 10;
 
 struct ReadAndWritten {
   double read;
@@ -29,8 +29,8 @@ TEST(ElementwiseBytes, OfTheRoutedExperts) {
                           .weights = Precision::fp8,
                           .compute = Precision::fp8};
   OperatorList list;
-  ffn_operators(block, {.weights = Precision::fp8, .compute = Precision::fp8}, kHidden, kTokens, {},
-                list);
+  ffn_operators(block, {.weights = Precision::fp8, .compute = Precision::fp8}, kThousandWide,
+                kTenTokens, {}, list);
   const auto permute = bytes(list, "permute");
   EXPECT_EQ(permute.read, 10 * 1000 * 2);
   EXPECT_EQ(permute.written, 30 * 1000 * 1);
@@ -48,7 +48,7 @@ TEST(ElementwiseBytes, OfRotaryEmbeddingAreTheQueriesAndTheKeysOfGroupedHeads) {
       .name = "gqa",
       .kind = GroupedQueryAttention{.query_heads = 8, .kv_heads = 2, .head_dim = 64}};
   OperatorList list;
-  attention_operators(block, {}, kHidden, {.sequences = kTokens, .context = 100}, {},
+  attention_operators(block, {}, kThousandWide, {.sequences = kTenTokens, .context = 100}, {},
                       MlaCount::absorbed, list);
   const auto rope = bytes(list, "rope");
   EXPECT_EQ(rope.read, 10 * (8 + 2) * 64 * 2);
@@ -61,7 +61,7 @@ TEST(ElementwiseBytes, OfRotaryEmbeddingAreTheQueriesAndTheSharedKeyOfFactorized
       .kind = MultiMatrixFactorizationAttention{
           .query_heads = 8, .kv_heads = 1, .head_dim = 64, .query_rank = 96}};
   OperatorList list;
-  attention_operators(block, {}, kHidden, {.sequences = kTokens, .context = 100}, {},
+  attention_operators(block, {}, kThousandWide, {.sequences = kTenTokens, .context = 100}, {},
                       MlaCount::absorbed, list);
   const auto rope = bytes(list, "rope");
   EXPECT_EQ(rope.read, 10 * (8 + 1) * 64 * 2);
@@ -77,7 +77,7 @@ TEST(ElementwiseBytes, OfRotaryEmbeddingAreTheRotaryPartsAloneOfALatent) {
                                                                  .rope_head_dim = 32,
                                                                  .v_head_dim = 64}};
   OperatorList list;
-  attention_operators(block, {}, kHidden, {.sequences = kTokens, .context = 100}, {},
+  attention_operators(block, {}, kThousandWide, {.sequences = kTenTokens, .context = 100}, {},
                       MlaCount::absorbed, list);
   const auto rope = bytes(list, "rope");
   EXPECT_EQ(rope.read, 10 * (16 + 1) * 32 * 2) << "every head's query and the one key";

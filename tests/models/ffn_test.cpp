@@ -13,7 +13,6 @@ namespace ridge::models {
 namespace {
 
 constexpr std::int64_t kHidden = 7168;
-constexpr Precisions kFp8 = {.weights = Precision::fp8, .compute = Precision::fp8};
 
 const FfnBlock kDense = {.name = "dense",
                          .kind = DenseFfn{.intermediate = 18432},

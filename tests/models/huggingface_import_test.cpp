@@ -13,6 +13,7 @@
 #include <set>
 #include <string>
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -143,6 +144,44 @@ TEST(HuggingFaceImport, KeepsInt4ExpertsButNotTheSharedOnesThatTheCheckpointLeav
                                   [](const auto& block) { return kind_name(block) == "moe"; });
     EXPECT_EQ(moe->weights, Precision::int4);
     EXPECT_EQ(std::get<MoeFfn>(moe->kind).shared_weights, OwnFormat(WeightFormat{shared}));
+  }
+}
+
+// Every operator that multiplies does so in the precision asked for, no weights but those kept
+// narrower lie in a wider one, and the cache and the tokens on their way to experts have it.
+TEST(HuggingFaceImport, ThePrecisionAskedForReachesAllThatItSays) {
+  std::vector<std::pair<std::string, json>> configs;
+  for (const auto& [name, config] : checkpoint_configs()) configs.emplace_back(name, config);
+  for (const auto& item : further_checkpoint_configs().items()) {
+    configs.emplace_back(item.key(), item.value());
+  }
+  for (const auto& [name, config] : configs) {
+    for (const Precision asked : {Precision::bf16, Precision::fp8, Precision::fp4}) {
+      SCOPED_TRACE(fmt::format("{} in {}", name, name_of(asked)));
+      const ModelSpec model = model_of(import(config, asked).model_json);
+      EXPECT_EQ(model.attention_compute, asked);
+      EXPECT_EQ(model.cache, asked);
+      EXPECT_EQ(model.precisions.wire_dispatch, asked);
+      for (const LayerSpec layer : model.layer_sequence()) {
+        OperatorList list;
+        attention_operators(model.attentions[layer.attention], model.precisions, model.hidden,
+                            {.sequences = 3, .context = 20000}, {}, MlaCount::absorbed, list);
+        ffn_operators(model.ffns[layer.ffn], model.precisions, model.hidden, 5, {}, list);
+        for (const Operator& op : list) {
+          SCOPED_TRACE(op.name);
+          if (const auto* gemm = std::get_if<Gemm>(&op.shape)) {
+            EXPECT_EQ(gemm->compute, asked);
+            EXPECT_LE(bytes_per_value(gemm->weights), bytes_per_value(asked));
+          } else if (const auto* grouped = std::get_if<GroupedGemm>(&op.shape)) {
+            EXPECT_EQ(grouped->compute, asked);
+            EXPECT_LE(bytes_per_value(grouped->weights), bytes_per_value(asked));
+          } else if (const auto* attention = std::get_if<DecodeAttention>(&op.shape)) {
+            EXPECT_EQ(attention->compute, asked);
+            EXPECT_EQ(attention->cache, asked);
+          }
+        }
+      }
+    }
   }
 }
 

@@ -42,7 +42,7 @@ ModelSpec model(const json& document) {
   return model_of(document.dump());
 }
 
-std::string refusal(const json& document) {
+std::string model_refusal(const json& document) {
   try {
     (void)model(document);
   } catch (const UserError& e) {
@@ -125,7 +125,7 @@ TEST(ModelReader, BlocksTakeTheModelsPrecisionsUnlessTheySaySo) {
 TEST(ModelReader, ALayerNamesABlockThatExists) {
   json document = small();
   document["layers"][1]["pattern"][0]["ffn"] = "mo";
-  EXPECT_EQ(refusal(document),
+  EXPECT_EQ(model_refusal(document),
             "model.json: /layers/1/pattern/0/ffn: expected one of dense, moe, got \"mo\"; did you "
             "mean \"moe\"?");
 }
@@ -133,7 +133,7 @@ TEST(ModelReader, ALayerNamesABlockThatExists) {
 TEST(ModelReader, ASourceSpeaksForSomethingThatExists) {
   json document = small();
   document["sources"]["/attention/linear"] = "somewhere";
-  EXPECT_EQ(refusal(document),
+  EXPECT_EQ(model_refusal(document),
             "model.json: /sources/~1attention~1linear: there is no \"/attention/linear\" in this "
             "model");
 }
@@ -143,7 +143,7 @@ TEST(ModelReader, ScalesOfABlockStandBesideThePrecisionOfItsWeights) {
   const json scales = {{"group", 128}, {"bytes", 4}};
   document["attention"]["full"]["weights_scales"] = scales;
   document["ffn"]["moe"]["shared_weights_scales"] = scales;
-  const std::string message = refusal(document);
+  const std::string message = model_refusal(document);
   EXPECT_THAT(message, HasSubstr("/attention/full/weights_scales: these are scales of weights in "
                                  "\"weights_precision\", which is missing"));
   EXPECT_THAT(message, HasSubstr("/ffn/moe/shared_weights_scales: these are scales of weights in "
@@ -171,21 +171,21 @@ TEST(ModelReader, AModelIsWrittenAsItWasRead) {
 TEST(ModelReader, ValuesThatContradictEachOtherAreToldByBlock) {
   json heads = small();
   heads["attention"]["full"]["kv_heads"] = 3;
-  EXPECT_EQ(refusal(heads),
+  EXPECT_EQ(model_refusal(heads),
             "model.json: /attention/full/kv_heads: attention \"full\": query_heads (4) is not a "
             "multiple of kv_heads (3)");
   json experts = small();
   experts["ffn"]["moe"]["top_k"] = 5;
-  EXPECT_EQ(refusal(experts),
+  EXPECT_EQ(model_refusal(experts),
             "model.json: /ffn/moe/top_k: ffn \"moe\": top_k (5) is more than experts (4)");
 }
 
 TEST(ModelReader, TheNamesOfGroupedQueryAttentionMeanWhatTheySay) {
   json document = small();
   document["attention"]["full"]["kind"] = "mha";
-  EXPECT_THAT(refusal(document), HasSubstr("as many KV heads as query heads, got 2 and 4"));
+  EXPECT_THAT(model_refusal(document), HasSubstr("as many KV heads as query heads, got 2 and 4"));
   document["attention"]["full"]["kind"] = "mqa";
-  EXPECT_THAT(refusal(document), HasSubstr("one KV head, got kv_heads 2"));
+  EXPECT_THAT(model_refusal(document), HasSubstr("one KV head, got kv_heads 2"));
   document["attention"]["full"]["kv_heads"] = 1;
   EXPECT_NO_THROW((void)model(document));
 }
@@ -194,7 +194,7 @@ TEST(ModelReader, AnUnknownKindIsOneProblemAndNotOnePerKey) {
   json document = small();
   document["attention"]["full"]["kind"] = "mfla";
   document["ffn"]["moe"]["kind"] = "sparse";
-  EXPECT_EQ(refusal(document),
+  EXPECT_EQ(model_refusal(document),
             "model.json: /attention/full/kind: expected one of gqa, mqa, mha, mfa, mla, "
             "linear_state, compressed, mamba2, none, got \"mfla\"; did you mean \"mfa\"?\n"
             "model.json: /ffn/moe/kind: expected one of dense, moe, none, got \"sparse\"");
@@ -206,7 +206,7 @@ TEST(ModelReader, ARecurrentStateHasNoWindowAndNoCache) {
       "kind": "linear_state", "key_heads": 2, "value_heads": 2, "key_dim": 5, "value_dim": 5,
       "flop_per_state_value": 7, "state_precision": "fp32",
       "window": {"kind": "sliding", "tokens": 8}, "cache_precision": "fp8"})");
-  const std::string message = refusal(document);
+  const std::string message = model_refusal(document);
   EXPECT_THAT(message, HasSubstr("unknown key \"window\""));
   EXPECT_THAT(message, HasSubstr("unknown key \"cache_precision\""));
 }
@@ -217,7 +217,7 @@ TEST(ModelReader, EveryProblemIsToldAtOnce) {
   document["vocabulary"] = "many";
   document.erase("title");
   document["color"] = "red";
-  EXPECT_EQ(refusal(document),
+  EXPECT_EQ(model_refusal(document),
             "model.json: missing key \"title\"\n"
             "model.json: /hidden: expected a whole number from 1 to 1048576, got -1\n"
             "model.json: /vocabulary: expected a whole number from 1 to 16777216, got \"many\"\n"

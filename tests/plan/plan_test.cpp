@@ -16,11 +16,6 @@ namespace {
 
 using testing::HasSubstr;
 
-Plan plan_of(const LocatedGoal& goal, const PlanOptions& options) {
-  scenario::Library library;
-  return make_plan(goal, library, options);
-}
-
 // The search and the trial of every batch of every structure.
 void expect_same(const LocatedGoal& goal, std::size_t at_least) {
   scenario::Library library;
@@ -89,7 +84,7 @@ TEST(Plan, ScenariosThatItWritesSimulateToTheSameDigits) {
   LocatedGoal goal = test::small_goal({}, {"h800"}, 24, 0.6);
   const ridge::test::TemporaryFile model("small.json", test::small_moe_text(2));
   goal.goal.models = {{.name = model.path(), .spec = {}}};
-  const Plan plan = plan_of(goal, {.threads = 2, .samples = 4});
+  const Plan plan = test::plan_of(goal, {.threads = 2, .samples = 4});
   ASSERT_FALSE(plan.ranking.empty());
   const auto folder = std::filesystem::temp_directory_path() / "ridge-plan-test";
   std::filesystem::remove_all(folder);
@@ -113,7 +108,7 @@ TEST(Plan, ScenariosThatItWritesSimulateToTheSameDigits) {
 TEST(Plan, IsTheSameOnAnyNumberOfThreads) {
   const LocatedGoal goal = test::small_goal(test::small_moe(2), {"h800"}, 24, 0.6);
   const auto answer = [&](unsigned threads) {
-    Plan plan = plan_of(goal, {.threads = threads, .samples = 5});
+    Plan plan = test::plan_of(goal, {.threads = threads, .samples = 5});
     return render(plan, view::OutputFormat::json);
   };
   EXPECT_EQ(answer(1), answer(3));
@@ -121,7 +116,7 @@ TEST(Plan, IsTheSameOnAnyNumberOfThreads) {
 
 TEST(Plan, EachMeetsTheSlaInTheShareOfDrawsThatIsWanted) {
   LocatedGoal goal = test::small_goal(test::small_moe(2), {"h800"}, 24, 0.6);
-  const Plan plan = plan_of(goal, {.threads = 2, .samples = 20});
+  const Plan plan = test::plan_of(goal, {.threads = 2, .samples = 20});
   ASSERT_GE(plan.ranking.size(), 2U);
   bool lowered = false;
   for (const Ranked& r : plan.ranking) {
@@ -138,13 +133,13 @@ TEST(Plan, EachMeetsTheSlaInTheShareOfDrawsThatIsWanted) {
   EXPECT_GE(plan.ranking.front().beats_next, 0.0);
   EXPECT_FALSE(plan.why.empty());
   // Without draws nothing needs room.
-  const Plan fitted = plan_of(goal, {.threads = 2, .samples = 0});
+  const Plan fitted = test::plan_of(goal, {.threads = 2, .samples = 0});
   for (const Ranked& r : fitted.ranking) EXPECT_EQ(r.choice.requests, r.as_fitted);
 }
 
 TEST(Plan, AGoalThatNothingMeetsSaysWhatComesNearestAndByHowMuch) {
   const LocatedGoal goal = test::small_goal(test::small_moe(2), {"h800"}, 16, 0.01);
-  const Plan plan = plan_of(goal, {.threads = 2, .layouts = 3});
+  const Plan plan = test::plan_of(goal, {.threads = 2, .layouts = 3});
   EXPECT_TRUE(plan.ranking.empty());
   ASSERT_EQ(plan.near_misses.size(), 3U);
   // No structure is faster than the first with a batch of one.
@@ -158,7 +153,7 @@ TEST(Plan, AGoalThatNothingMeetsSaysWhatComesNearestAndByHowMuch) {
 
 TEST(Plan, TheFrontIsTheBestAtEachSpeed) {
   const LocatedGoal goal = test::small_goal(test::small_moe(2), {"h800"}, 16, 0.6);
-  const Plan plan = plan_of(goal, {.threads = 2, .samples = 0, .layouts = 1, .front = true});
+  const Plan plan = test::plan_of(goal, {.threads = 2, .samples = 0, .layouts = 1, .front = true});
   ASSERT_GE(plan.front.size(), 2U);
   ASSERT_FALSE(plan.ranking.empty());
   double worth = 0.0;
@@ -186,7 +181,7 @@ TEST(Plan, UnlikePoolsAreFoundWhereTheyAreCheaper) {
   goal.goal.allowed.micro_batches = {1, 2};
   const auto best_with = [&](double price) {
     goal.goal.chips[0].price = UsdPerSecond{price / 3600.0};
-    const Plan plan = plan_of(goal, {.threads = 2, .samples = 0});
+    const Plan plan = test::plan_of(goal, {.threads = 2, .samples = 0});
     const Structure& s = plan.ranking.at(0).choice.structure;
     return s.attention_chip != s.ffn_chip;
   };
@@ -199,7 +194,7 @@ TEST(Plan, GoesByWhatIsAssumedOfLinks) {
   LocatedGoal goal = test::small_goal(test::small_moe(2), {"h800"}, 16, 0.8);
   goal.goal.allowed.micro_batches = {1, 2};
   const auto afd = [&] {
-    const Plan plan = plan_of(goal, {.threads = 2, .samples = 0});
+    const Plan plan = test::plan_of(goal, {.threads = 2, .samples = 0});
     EXPECT_GE(plan.ranking.size(), 3U);
     double best = 0.0;
     for (const Ranked& r : plan.ranking) {
@@ -224,7 +219,7 @@ TEST(Plan, SumsOverNodesGoByTheWaysOfTheirLibrary) {
   scenario::Network& network = goal.goal.assumptions.network;
   network.transport = {.overhead = Seconds{20e-6}, .efficiency = 0.8, .source = "a test"};
   const auto over_nodes = [&] {
-    const Plan plan = plan_of(goal, {.threads = 2, .samples = 0});
+    const Plan plan = test::plan_of(goal, {.threads = 2, .samples = 0});
     EXPECT_GE(plan.ranking.size(), 2U) << "within a node too";
     double best = 0.0;
     for (const Ranked& r : plan.ranking) {
@@ -253,11 +248,11 @@ TEST(Plan, WhatIsImpossibleHasItsReasons) {
 
 TEST(Plan, TheFewestGpusForARateAreReplicasOfWhatDeliversIt) {
   LocatedGoal goal = test::small_goal(test::small_moe(2), {"h800"}, 24, 0.6);
-  const Plan free = plan_of(goal, {.threads = 2, .samples = 0, .layouts = 1});
+  const Plan free = test::plan_of(goal, {.threads = 2, .samples = 0, .layouts = 1});
   ASSERT_FALSE(free.ranking.empty());
   const double rate = 0.6 * 24.0 * free.ranking.front().choice.tokens_per_second_per_gpu();
   goal.goal.rate = rate;
-  const Plan plan = plan_of(goal, {.threads = 2, .samples = 0, .layouts = 3});
+  const Plan plan = test::plan_of(goal, {.threads = 2, .samples = 0, .layouts = 3});
   ASSERT_FALSE(plan.ranking.empty());
   std::int64_t fewer = 0;
   for (const Ranked& r : plan.ranking) {
@@ -274,11 +269,11 @@ TEST(Plan, TheFewestGpusForARateAreReplicasOfWhatDeliversIt) {
 TEST(Plan, NoRoomForDrawsIsMadeAtTheRatesCost) {
   LocatedGoal goal = test::small_goal(test::small_moe(2), {"h800"}, 24, 0.6);
   goal.goal.allowed.strategies = {"afd"};
-  const Plan free = plan_of(goal, {.threads = 2, .samples = 0, .layouts = 1});
+  const Plan free = test::plan_of(goal, {.threads = 2, .samples = 0, .layouts = 1});
   ASSERT_FALSE(free.ranking.empty());
   const Ranked& best = free.ranking.front();
   goal.goal.rate = 0.999 * static_cast<double>(best.replicas) * best.choice.tokens_per_second;
-  const Plan plan = plan_of(goal, {.threads = 2, .samples = 20, .layouts = 3});
+  const Plan plan = test::plan_of(goal, {.threads = 2, .samples = 20, .layouts = 3});
   ASSERT_FALSE(plan.ranking.empty());
   for (const Ranked& r : plan.ranking) {
     EXPECT_GE(static_cast<double>(r.replicas) * r.choice.tokens_per_second, *goal.goal.rate);
@@ -289,7 +284,7 @@ TEST(Plan, NoRoomForDrawsIsMadeAtTheRatesCost) {
 
 TEST(Plan, SaysWhatItsFiguresRestOn) {
   const LocatedGoal goal = test::small_goal(test::small_moe(2), {"h800"}, 16, 0.6);
-  const Plan plan = plan_of(goal, {.threads = 2, .samples = 0});
+  const Plan plan = test::plan_of(goal, {.threads = 2, .samples = 0});
   const std::string table = render(plan, view::OutputFormat::table);
   EXPECT_THAT(table, HasSubstr("held-out error"));
   EXPECT_THAT(table, HasSubstr("no drafts"));
@@ -304,7 +299,7 @@ TEST(Plan, SaysWhatItsFiguresRestOn) {
 // Where memory and the SLA have room, more requests are left out for what they are worth.
 TEST(Plan, ABatchIsBoundByTheSlaOnlyWhereOneMoreWouldMissIt) {
   const LocatedGoal goal = test::small_goal(test::small_moe(2), {"h800"}, 24, 0.6);
-  const Plan plan = plan_of(goal, {.threads = 2, .samples = 0});
+  const Plan plan = test::plan_of(goal, {.threads = 2, .samples = 0});
   for (const Ranked& r : plan.ranking) {
     if (r.choice.requests == r.choice.most_requests) continue;
     Judge judge(*plan.stock, r.choice.structure);

@@ -47,4 +47,9 @@ LocatedGoal small_goal(models::ModelSpec model, const std::vector<std::string>& 
   return located;
 }
 
+Plan plan_of(const LocatedGoal& goal, const PlanOptions& options) {
+  scenario::Library library;
+  return make_plan(goal, library, options);
+}
+
 }  // namespace ridge::plan::test

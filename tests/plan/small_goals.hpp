@@ -15,4 +15,7 @@ namespace ridge::plan::test {
 [[nodiscard]] LocatedGoal small_goal(models::ModelSpec model, const std::vector<std::string>& chips,
                                      std::int64_t gpus, double sla_ms);
 
+// With a library of its own.
+[[nodiscard]] Plan plan_of(const LocatedGoal& goal, const PlanOptions& options);
+
 }  // namespace ridge::plan::test

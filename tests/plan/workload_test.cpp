@@ -16,11 +16,6 @@ namespace {
 using testing::HasSubstr;
 using testing::ThrowsMessage;
 
-Plan plan_of(const LocatedGoal& goal, const PlanOptions& options) {
-  scenario::Library library;
-  return make_plan(goal, library, options);
-}
-
 PlanOptions as_fitted(std::size_t layouts = 3) {
   return {.threads = 2, .samples = 0, .layouts = layouts};
 }
@@ -46,7 +41,9 @@ LocatedGoal goal_with_drafts(double acceptance) {
 
 TEST(PlanDrafts, AreTakenWhereTheyAreAcceptedOftenEnough) {
   const auto drafts_at = [](double acceptance) {
-    return plan_of(goal_with_drafts(acceptance), as_fitted()).ranking.at(0).choice.structure.drafts;
+    return test::plan_of(goal_with_drafts(acceptance), as_fitted())
+        .ranking.at(0)
+        .choice.structure.drafts;
   };
   EXPECT_EQ(drafts_at(0.02), 0);
   EXPECT_GT(drafts_at(0.95), 0);
@@ -73,14 +70,14 @@ TEST(PlanDrafts, WhatAPercentileLeavesOutMayBeLate) {
   goal.goal.allowed.drafts = {1};
   const auto tokens = [&](double percentile) {
     goal.goal.sla_percentile = percentile;
-    return plan_of(goal, as_fitted()).ranking.at(0).choice.tokens_per_second_per_gpu();
+    return test::plan_of(goal, as_fitted()).ranking.at(0).choice.tokens_per_second_per_gpu();
   };
   EXPECT_GT(tokens(75), 1.02 * tokens(95));
 }
 
 // The verdict knows the chances; the scenario draws them.
 TEST(PlanDrafts, AreWhatTheScenarioSimulates) {
-  const Plan plan = plan_of(goal_with_drafts(0.9), as_fitted());
+  const Plan plan = test::plan_of(goal_with_drafts(0.9), as_fitted());
   for (const Ranked& r : plan.ranking) {
     EXPECT_NEAR(r.choice.tokens_per_second_per_gpu(), r.report.tokens_per_second_per_gpu(),
                 0.01 * r.report.tokens_per_second_per_gpu());
@@ -141,9 +138,9 @@ TEST(PlanContext, IsSplitWhereCopiesOfItFillTheMemory) {
   goal.goal.allowed.strategies = {"tensor_parallel"};
   goal.goal.allowed.micro_batches = {1};
   goal.goal.context = 4e6;
-  const Plan free = plan_of(goal, as_fitted());
+  const Plan free = test::plan_of(goal, as_fitted());
   goal.goal.allowed.context_parallel = {1};
-  const Plan whole = plan_of(goal, as_fitted());
+  const Plan whole = test::plan_of(goal, as_fitted());
   const Choice& split = free.ranking.at(0).choice;
   EXPECT_GT(split.structure.context_parallel, 1);
   EXPECT_THAT(words_of(split.structure), HasSubstr("DCP"));
@@ -187,7 +184,7 @@ void expect_written_alike(const Plan& plan) {
 
 TEST_F(PlanWorkload, ContextsThatDifferLeaveRoomForTheLongOnes) {
   const Plan plan =
-      plan_of(goal_of(RenewedRequests{kContexts, kOutputs}, model_.path()), as_fitted(2));
+      test::plan_of(goal_of(RenewedRequests{kContexts, kOutputs}, model_.path()), as_fitted(2));
   ASSERT_FALSE(plan.ranking.empty());
   bool fewer = false;
   for (const Ranked& r : plan.ranking) {
@@ -208,7 +205,7 @@ LocatedGoal arriving(double requests_per_second, const std::string& model) {
 
 TEST_F(PlanWorkload, MoreRequestsASecondTakeMoreReplicas) {
   const auto gpus_at = [&](double rate) {
-    const Plan plan = plan_of(arriving(rate, model_.path()), as_fitted(2));
+    const Plan plan = test::plan_of(arriving(rate, model_.path()), as_fitted(2));
     if (plan.ranking.empty()) return std::int64_t{0};
     const Ranked& best = plan.ranking.front();
     EXPECT_TRUE(best.enough);
@@ -225,7 +222,7 @@ TEST_F(PlanWorkload, RequestsThatMayNotWaitTakeMoreReplicas) {
   LocatedGoal goal = arriving(300, model_.path());
   const auto first_within = [&](double seconds) {
     goal.goal.sla_queueing = Seconds{seconds};
-    return plan_of(goal, as_fitted(1)).ranking.at(0);
+    return test::plan_of(goal, as_fitted(1)).ranking.at(0);
   };
   const Ranked waits = first_within(1.0);
   const Ranked begins_at_once = first_within(1e-6);
@@ -247,7 +244,7 @@ TEST_F(PlanWorkload, ATraceIsServedAsItWasRecorded) {
   scenario::Library library;
   // Of contexts from 30000 to 49900, and half of 30 tokens.
   EXPECT_NEAR(Stocktaking(goal, library).context(), 39965, 1);
-  const Plan plan = plan_of(goal, as_fitted(1));
+  const Plan plan = test::plan_of(goal, as_fitted(1));
   ASSERT_FALSE(plan.ranking.empty());
   EXPECT_TRUE(plan.ranking.front().enough);
   EXPECT_THAT(render(plan, view::OutputFormat::table), HasSubstr("requests.csv"));

@@ -45,7 +45,7 @@ json small_scenario() {
   return scenario;
 }
 
-json sweep_of(const json& scenario, const json& axes) {
+json simulation_sweep(const json& scenario, const json& axes) {
   return {{"kind", "sweep"},
           {"title", "t"},
           {"base", {{"kind", "simulate"}, {"scenario", scenario}}},
@@ -62,7 +62,7 @@ json written(const SweepResult& result) {
   return json::parse(text);
 }
 
-std::string message_of(const json& sweep) {
+std::string refusal_of(const json& sweep) {
   try {
     (void)run(sweep);
   } catch (const UserError& e) {
@@ -103,7 +103,7 @@ void expect_row_is(const json& row, const json& alone) {
 
 TEST(SimulationSweep, APointIsWhatSimulateSaysOfIt) {
   const json scenario = small_scenario();
-  const json rows = written(run(sweep_of(
+  const json rows = written(run(simulation_sweep(
       scenario, json::parse(R"([{"pointer": "/scenario/deployment/micro_batches", "values": [2, 3]},
                    {"pointer": "/scenario/workload/requests_per_gpu", "values": [24, 48]},
                    {"pointer": "/scenario/workload/context/tokens", "values": [4096, 5000]},
@@ -123,8 +123,8 @@ TEST(SimulationSweep, APointIsWhatSimulateSaysOfIt) {
 TEST(SimulationSweep, OnePoolIsTheAttentionsAndTheFfns) {
   json scenario = shipped_scenario("deepseek-v3-ep128-4k");
   scenario["measurement"] = {{"warmup_steps", 1}, {"steps", 2}};
-  const json rows = written(
-      run(sweep_of(scenario, json::parse(R"([{"pointer": "/scenario/workload/requests_per_gpu",
+  const json rows = written(run(
+      simulation_sweep(scenario, json::parse(R"([{"pointer": "/scenario/workload/requests_per_gpu",
                                  "values": [32]}])"))))["rows"];
   ASSERT_EQ(rows.size(), 1U);
   expect_row_is(rows[0], simulated(scenario, {{"/workload/requests_per_gpu", 32}}));
@@ -134,8 +134,8 @@ TEST(SimulationSweep, OnePoolIsTheAttentionsAndTheFfns) {
 TEST(SimulationSweep, ANumberInsideAChipReachesItsKernels) {
   const json scenario = small_scenario();
   const std::string pointer = fmt::format("{}/memory_bandwidth_TBps/value", kAttentionChip);
-  const json rows =
-      written(run(sweep_of(scenario, {{{"pointer", pointer}, {"values", {1, 2}}}})))["rows"];
+  const json rows = written(
+      run(simulation_sweep(scenario, {{{"pointer", pointer}, {"values", {1, 2}}}})))["rows"];
   ASSERT_EQ(rows.size(), 2U);
   EXPECT_GT(rows[0]["tpot_ms"], rows[1]["tpot_ms"]);
   for (const json& row : rows) {
@@ -150,7 +150,7 @@ TEST(SimulationSweep, ANumberInsideACalibratedChipMovesItsCurves) {
   scenario["measurement"] = {{"warmup_steps", 1}, {"steps", 2}};
   const std::string pointer = fmt::format("{}/memory_bandwidth_TBps/value", kAttentionChip);
   const json result =
-      written(run(sweep_of(scenario, {{{"pointer", pointer}, {"values", {3.35, 4.02}}}})));
+      written(run(simulation_sweep(scenario, {{{"pointer", pointer}, {"values", {3.35, 4.02}}}})));
   ASSERT_EQ(result["rows"].size(), 2U);
   expect_row_is(result["rows"][0], simulated(scenario));
   EXPECT_LT(result["rows"][1]["tpot_ms"], result["rows"][0]["tpot_ms"]);
@@ -163,9 +163,9 @@ TEST(SimulationSweep, ANamedScenarioIsTheOneInPlace) {
                       {"pointer": "/scenario/measurement/steps", "values": [2]},
                       {"pointer": "/scenario/deployment/pools/ffn/chip/nic_bandwidth_GBps/value",
                        "values": [25, 50]}])");
-  const json named = written(run(sweep_of(kShipped, axes)));
+  const json named = written(run(simulation_sweep(kShipped, axes)));
   ASSERT_EQ(named["rows"].size(), 4U);
-  EXPECT_EQ(named["rows"], written(run(sweep_of(shipped_scenario(), axes)))["rows"]);
+  EXPECT_EQ(named["rows"], written(run(simulation_sweep(shipped_scenario(), axes)))["rows"]);
   EXPECT_NE(named["rows"][0]["tpot_ms"], named["rows"][1]["tpot_ms"]);
   EXPECT_THAT(named["provenance"], HasSubstr("simulated; kernel times: calibrated:h800"));
 }
@@ -197,8 +197,8 @@ TEST(SimulationSweep, FilesNamedByAScenarioAreFoundFromItsOwnFolder) {
   scenario["measurement"] = {{"warmup_s", 0}, {"duration_s", 4}};
   write("scenario.json", scenario.dump());
   const json rows =
-      written(run(sweep_of("../deployments/scenario.json",
-                           json::parse(R"([{"pointer": "/scenario/deployment/micro_batches",
+      written(run(simulation_sweep("../deployments/scenario.json",
+                                   json::parse(R"([{"pointer": "/scenario/deployment/micro_batches",
                                     "values": [1, 3]}])")),
                   1, (folder / "sweeps" / "sweep.json").string()))["rows"];
   const auto alone =
@@ -211,7 +211,7 @@ TEST(SimulationSweep, FilesNamedByAScenarioAreFoundFromItsOwnFolder) {
 }
 
 TEST(SimulationSweep, TheAnswerIsTheSameForAnyNumberOfThreads) {
-  const json sweep = sweep_of(
+  const json sweep = simulation_sweep(
       small_scenario(),
       json::parse(R"([{"pointer": "/scenario/deployment/micro_batches", "values": [1, 2, 3, 4]},
                       {"pointer": "/scenario/workload/requests_per_gpu", "values": [12, 24]}])"));
@@ -222,10 +222,10 @@ TEST(SimulationSweep, TheAnswerIsTheSameForAnyNumberOfThreads) {
 }
 
 TEST(SimulationSweep, RequestsThatDoNotFitInMemoryAreAnInvalidPoint) {
-  json sweep =
-      sweep_of(small_scenario(), json::parse(R"([{"pointer": "/scenario/workload/requests_per_gpu",
+  json sweep = simulation_sweep(small_scenario(),
+                                json::parse(R"([{"pointer": "/scenario/workload/requests_per_gpu",
                                          "values": [24, 2400]}])"));
-  EXPECT_THAT(message_of(sweep),
+  EXPECT_THAT(refusal_of(sweep),
               testing::AllOf(HasSubstr("1 of 2 points are invalid"),
                              HasSubstr("/scenario/workload/requests_per_gpu = 2400: "
                                        "/workload/requests_per_gpu: the requests of a "
@@ -242,10 +242,10 @@ TEST(SimulationSweep, ADeploymentThatItsStrategyCannotRunIsAnInvalidPoint) {
   // The scenario as it stands cannot run either; an axis may mend it.
   json scenario = small_scenario();
   scenario["deployment"]["pools"]["ffn"]["ffn_expert_parallel"] = 3;
-  json sweep = sweep_of(
+  json sweep = simulation_sweep(
       scenario, json::parse(R"([{"pointer": "/scenario/deployment/pools/ffn/ffn_expert_parallel",
                                  "values": [3, 2]}])"));
-  EXPECT_THAT(message_of(sweep),
+  EXPECT_THAT(refusal_of(sweep),
               testing::AllOf(HasSubstr("1 of 2 points are invalid"),
                              HasSubstr("ffn_expert_parallel = 3: /deployment: ")));
   sweep["invalid_points"] = "skip";
@@ -256,21 +256,22 @@ TEST(SimulationSweep, ADeploymentThatItsStrategyCannotRunIsAnInvalidPoint) {
 
 TEST(SimulationSweep, AValueThatNoScenarioTakesEndsTheSweep) {
   for (const char* policy : {"error", "skip"}) {
-    json sweep = sweep_of(
+    json sweep = simulation_sweep(
         small_scenario(),
         json::parse(R"([{"pointer": "/scenario/deployment/micro_batches", "values": [1, 0.5]}])"));
     sweep["invalid_points"] = policy;
-    EXPECT_THAT(message_of(sweep), HasSubstr("x.json: /base/scenario/deployment/micro_batches: "
+    EXPECT_THAT(refusal_of(sweep), HasSubstr("x.json: /base/scenario/deployment/micro_batches: "
                                              "expected a whole number from 1 to 64, got 0.5"));
   }
   EXPECT_THAT(
-      message_of(sweep_of("no-such-deployment",
-                          json::parse(R"([{"pointer": "/scenario/seed", "values": [1]}])"))),
+      refusal_of(simulation_sweep(
+          "no-such-deployment", json::parse(R"([{"pointer": "/scenario/seed", "values": [1]}])"))),
       testing::AllOf(HasSubstr("/base/scenario"), HasSubstr("no-such-deployment")));
 }
 
 TEST(SimulationSweep, AReferenceIsAnotherDeployment) {
-  json sweep = sweep_of(kShipped, json::parse(R"([{"pointer": "/scenario/deployment/micro_batches",
+  json sweep =
+      simulation_sweep(kShipped, json::parse(R"([{"pointer": "/scenario/deployment/micro_batches",
                                                    "values": [2, 3]}])"));
   sweep["references"] = {"step3-3a2f-4k-bf16"};
   sweep["pareto"] = {{"minimize", {"tpot_ms"}}, {"maximize", {"tokens_per_s_per_gpu"}}};
@@ -286,7 +287,7 @@ TEST(SimulationSweep, WithoutAPriceThereIsNoCostAndANoteSaysSo) {
   json chip = hw::chip_document("h800").json();
   chip["prices"] = json::array();
   scenario["deployment"]["pools"]["ffn"]["chip"] = chip;
-  const auto result = run(sweep_of(
+  const auto result = run(simulation_sweep(
       scenario, json::parse(R"([{"pointer": "/scenario/deployment/micro_batches", "values": [2]},
                                 {"pointer": "/scenario/measurement/steps", "values": [2]}])")));
   EXPECT_THAT(result.notes(), ElementsAre("h800: no cost: price unknown"));

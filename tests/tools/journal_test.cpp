@@ -24,12 +24,6 @@ namespace {
 namespace fs = std::filesystem;
 using testing::HasSubstr;
 
-std::string contents(const std::string& path) {
-  std::ostringstream text;
-  text << std::ifstream(path, std::ios::binary).rdbuf();
-  return text.str();
-}
-
 std::size_t lines(const std::string& path) {
   const std::string text = contents(path);
   return static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));

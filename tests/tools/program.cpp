@@ -23,13 +23,13 @@ std::string quoted(const std::string& argument) {
   return out + "'";
 }
 
+}  // namespace
+
 std::string contents(const std::string& path) {
   std::ostringstream text;
   text << std::ifstream(path, std::ios::binary).rdbuf();
   return text.str();
 }
-
-}  // namespace
 
 Outcome run(const std::string& program, const std::vector<std::string>& arguments) {
   const TemporaryFile out("out", "");

@@ -16,4 +16,7 @@ struct Outcome {
 [[nodiscard]] Outcome run(const std::string& program, const std::vector<std::string>& arguments);
 [[nodiscard]] Outcome ridge(const std::vector<std::string>& arguments);
 
+// Of a file, byte by byte.
+[[nodiscard]] std::string contents(const std::string& path);
+
 }  // namespace ridge::test

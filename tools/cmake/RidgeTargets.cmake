@@ -13,6 +13,8 @@ target_compile_options(ridge_options INTERFACE
   $<$<COMPILE_LANGUAGE:CXX>:-Wno-missing-field-initializers>
   # GCC 12 sees overlaps in std::string concatenation that are not there (GCC bug 105329).
   $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<CXX_COMPILER_ID:GNU>>:-Wno-restrict>
+  # Where several sources are compiled as one (CMAKE_UNITY_BUILD), the names of a file are no header's.
+  $<$<AND:$<BOOL:${CMAKE_UNITY_BUILD}>,$<COMPILE_LANG_AND_ID:CXX,GNU>>:-Wno-subobject-linkage>
   # Contraction into fused multiply-adds differs between build types and machines; reports
   # must not.
   $<$<COMPILE_LANGUAGE:CXX>:-ffp-contract=off>

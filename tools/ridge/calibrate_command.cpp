@@ -20,7 +20,7 @@ namespace {
 namespace fs = std::filesystem;
 using namespace hw::calibrated;
 
-struct Options {
+struct CalibrateArguments {
   std::vector<std::string> measurements;
   std::string chip;
   std::string name;
@@ -80,7 +80,7 @@ void tell_outliers(const Calibration& calibration, bool each) {
   }
 }
 
-void run_calibrate(const Options& options) {
+void run_calibrate(const CalibrateArguments& options) {
   const report::Asked how = asked(options.report);
   const hw::ChipSpec chip = hw::load_chip(options.chip);
   std::error_code ignored;
@@ -125,7 +125,7 @@ void add_calibrate_command(CLI::App& app) {
   auto* command = app.add_subcommand(
       "calibrate",
       "Kernel models fitted to measurements, with the error of what they have not seen");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<CalibrateArguments>();
   command
       ->add_option("measurements", options->measurements,
                    "CSV files, ridge-bench's JSON, or folders of them")

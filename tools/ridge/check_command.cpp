@@ -16,7 +16,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-struct Options {
+struct CheckArguments {
   std::vector<std::string> files;
   OutputOptions output;
 };
@@ -34,7 +34,7 @@ Json json_of(const std::string& file, const files::FileCheck& check) {
           {"mistakes", mistakes}};
 }
 
-void run_check(const Options& options) {
+void run_check(const CheckArguments& options) {
   std::string good;
   std::vector<std::string> problems;
   Json checks = Json::array();
@@ -53,7 +53,7 @@ void run_check(const Options& options) {
 
 void add_check_command(CLI::App& app) {
   auto* command = app.add_subcommand("check", "Check files: every problem of every file at once");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<CheckArguments>();
   command->add_option("files", options->files, "Models, chips, scenarios and other files of Ridge")
       ->required()
       ->type_name("FILE...");

@@ -19,7 +19,7 @@
 namespace ridge::tools {
 namespace {
 
-struct Options {
+struct CostArguments {
   std::string scenario = scenario::kDefaultCostScenario;
   std::string models;
   std::string chips;
@@ -33,7 +33,7 @@ struct Options {
 
 // The scenario's file with what the command line put in place of its parts. A batch, prices and
 // ways to count are no keys of it: the command says them.
-view::PageQuestion question_of(const Options& options, const scenario::CostScenario& scenario,
+view::PageQuestion question_of(const CostArguments& options, const scenario::CostScenario& scenario,
                                const report::Asked& how) {
   auto question = report::question_of(scenario::scenario_path(options.scenario), how, "ridge cost");
   auto document = nlohmann::ordered_json::parse(question.json);
@@ -44,7 +44,7 @@ view::PageQuestion question_of(const Options& options, const scenario::CostScena
   return question;
 }
 
-void run_cost(const Options& options) {
+void run_cost(const CostArguments& options) {
   const report::Asked how = asked(options.report);
   scenario::CostScenario scenario = scenario::load_cost_scenario(options.scenario);
   if (!options.contexts.empty()) {
@@ -72,7 +72,7 @@ void run_cost(const Options& options) {
 
 void add_cost_command(CLI::App& app) {
   auto* command = app.add_subcommand("cost", "What decoding a token costs, by model and chip");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<CostArguments>();
   command
       ->add_option("scenario", options->scenario,
                    "What to compare: a scenario's name or file; the options below override it")

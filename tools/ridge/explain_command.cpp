@@ -13,14 +13,14 @@
 namespace ridge::tools {
 namespace {
 
-struct Options {
+struct ExplainArguments {
   std::string scenario;
   std::optional<std::uint64_t> seed;
   bool verbose = false;
   OutputOptions output;
 };
 
-void run_explain(const Options& options) {
+void run_explain(const ExplainArguments& options) {
   scenario::Library library;
   const auto scenario = scenario::read_scenario(options.scenario);
   constexpr std::uint64_t kParts = 1000;
@@ -40,7 +40,7 @@ void run_explain(const Options& options) {
 void add_explain_command(CLI::App& app) {
   auto* command = app.add_subcommand(
       "explain", "Why a deployment is not faster: its kernels, and what a tenth more would bring");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ExplainArguments>();
   command
       ->add_option("scenario", options->scenario,
                    "A scenario's name (ridge list scenarios) or file")

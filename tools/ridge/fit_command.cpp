@@ -15,7 +15,7 @@
 namespace ridge::tools {
 namespace {
 
-struct Options {
+struct FitArguments {
   std::string model;
   std::string chips;
   std::string part = "both";
@@ -29,7 +29,7 @@ struct Options {
   OutputOptions output;
 };
 
-void run_fit(const Options& options) {
+void run_fit(const FitArguments& options) {
   const scenario::CostScenario defaults =
       scenario::load_cost_scenario(scenario::kDefaultCostScenario);
   answer::FitQuestion question;
@@ -53,7 +53,7 @@ void run_fit(const Options& options) {
 void add_fit_command(CLI::App& app) {
   auto* command = app.add_subcommand(
       "fit", "Can a chip serve a model's attention or FFN in time, and with how many cards");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<FitArguments>();
   command->add_option("-m,--model", options->model, "A model: its name or its file")
       ->check(not_empty())
       ->type_name("MODEL");

@@ -14,7 +14,7 @@ namespace {
 
 constexpr const char* kAsShipped = "checkpoint";
 
-struct Options {
+struct ImportArguments {
   std::string config;
   std::string name;
   std::string precision = std::string(models::name_of(*models::ImportOptions{}.serve_in));
@@ -30,7 +30,7 @@ std::vector<std::string> precision_choices() {
   return choices;
 }
 
-void run_import(const Options& options) {
+void run_import(const ImportArguments& options) {
   namespace fs = std::filesystem;
   if (!options.force && fs::is_regular_file(options.output.path)) {
     throw UserError(fmt::format("-o {}: the file is there already; --force writes over it",
@@ -62,7 +62,7 @@ void run_import(const Options& options) {
 void add_import_command(CLI::App& app) {
   auto* command =
       app.add_subcommand("import", "A Hugging Face config.json turned into a Ridge model");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ImportArguments>();
   command->add_option("config", options->config, "The config.json of a checkpoint, or its folder")
       ->type_name("CONFIG.json")
       ->required();

@@ -24,7 +24,7 @@ namespace {
 
 constexpr const char* kUsualContext = "8K";  // of a question without a goal's file
 
-struct Options {
+struct PlanArguments {
   std::string goal;
   // The short form.
   std::string models;
@@ -47,7 +47,7 @@ struct Options {
 };
 
 // The goal of the short form, or the file's with what the command line says in its place.
-plan::LocatedGoal goal_of(const Options& options) {
+plan::LocatedGoal goal_of(const PlanArguments& options) {
   plan::LocatedGoal located;
   plan::Goal& goal = located.goal;
   const bool from_file = !options.goal.empty();
@@ -95,7 +95,7 @@ plan::LocatedGoal goal_of(const Options& options) {
   return located;
 }
 
-void write_report(const Options& options, const plan::Plan& plan, const report::Asked& how) {
+void write_report(const PlanArguments& options, const plan::Plan& plan, const report::Asked& how) {
   const plan::Goal& goal = plan.stock->goal();
   for (const auto& model : goal.models) {
     if (model.spec) {
@@ -111,7 +111,7 @@ void write_report(const Options& options, const plan::Plan& plan, const report::
   write_file(options.report, report::plan_page(plan, question, how));
 }
 
-void run_plan(const Options& options) {
+void run_plan(const PlanArguments& options) {
   // Ctrl-C ends the search with the best so far.
   stop_on_interrupt();
   check_picture_path(options.picture);
@@ -160,7 +160,7 @@ void run_plan(const Options& options) {
 void add_plan_command(CLI::App& app) {
   auto* command = app.add_subcommand(
       "plan", "The best deployments for a goal: models, chips, a budget, an SLA");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<PlanArguments>();
   command->add_option("goal", options->goal, "A goal: a name (ridge list goals) or a file");
   command->add_option("-m,--model", options->models, "Models: names (ridge list models) or files")
       ->check(not_empty())

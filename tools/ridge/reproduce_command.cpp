@@ -18,7 +18,7 @@
 namespace ridge::tools {
 namespace {
 
-struct Options {
+struct ReproduceArguments {
   std::string reproduction;
   bool measured = false;
   std::string serving;
@@ -31,7 +31,7 @@ struct Options {
   OutputOptions output;
 };
 
-void run_ledger(const Options& options) {
+void run_ledger(const ReproduceArguments& options) {
   const report::Asked how = asked(options.report);
   const evidence::Ledger ledger =
       options.serving.empty() ? evidence::predict_ledger(options.reproduction, options.samples)
@@ -40,8 +40,9 @@ void run_ledger(const Options& options) {
     const std::string what = options.serving.empty()
                                  ? fmt::format("{} --measured", options.reproduction)
                                  : fmt::format("--serving {}", options.serving);
-    const std::string draws =
-        options.samples == Options{}.samples ? "" : fmt::format(" --samples {}", options.samples);
+    const std::string draws = options.samples == ReproduceArguments{}.samples
+                                  ? ""
+                                  : fmt::format(" --samples {}", options.samples);
     write_file(options.page,
                evidence::ledger_page(ledger, fmt::format("ridge reproduce {} --page {}{}", what,
                                                          options.page, draws)));
@@ -50,14 +51,14 @@ void run_ledger(const Options& options) {
   write_output(options.output, evidence::render(ledger, options.output.format));
 }
 
-void run_kernels(const Options& options) {
+void run_kernels(const ReproduceArguments& options) {
   const report::Asked how = asked(options.report);
   const auto ledger = evidence::judge_kernels(options.kernels, options.calibration);
   if (!options.report.empty()) write_file(options.report, report::kernels_page(ledger, how));
   write_output(options.output, evidence::render(ledger, options.output.format));
 }
 
-void run_reproduce(const Options& options) {
+void run_reproduce(const ReproduceArguments& options) {
   const int asked_for = static_cast<int>(!options.reproduction.empty()) +
                         static_cast<int>(!options.serving.empty()) +
                         static_cast<int>(!options.kernels.empty());
@@ -94,7 +95,7 @@ void run_reproduce(const Options& options) {
 void add_reproduce_command(CLI::App& app) {
   auto* command =
       app.add_subcommand("reproduce", "A published report's figures beside ours, cell by cell");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ReproduceArguments>();
   command->add_option("report", options->reproduction,
                       "The report: its name, or the path of a reproduction file; with --measured, "
                       "a ledger");

@@ -21,7 +21,7 @@
 namespace ridge::tools {
 namespace {
 
-struct Options {
+struct ShowArguments {
   std::string name;
   std::string context = "8K";
   double batch = 1.0;
@@ -63,7 +63,7 @@ std::string kind_of(const std::string& name) {
                   name, did_you_mean(name, all)));
 }
 
-std::string card(const Options& options) {
+std::string card(const ShowArguments& options) {
   const std::string kind = kind_of(options.name);
   const auto format = options.output.format;
   if (kind == "model") {
@@ -79,7 +79,7 @@ std::string card(const Options& options) {
       format);
 }
 
-void run_show(const Options& options) {
+void run_show(const ShowArguments& options) {
   write_output(options.output, card(options));
 }
 
@@ -87,7 +87,7 @@ void run_show(const Options& options) {
 
 void add_show_command(CLI::App& app) {
   auto* command = app.add_subcommand("show", "Everything about a model, a chip or a calibration");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ShowArguments>();
   command
       ->add_option("name", options->name,
                    "A model or a chip: its name or its file; calibrated:NAME for a calibration")

@@ -21,7 +21,7 @@
 namespace ridge::tools {
 namespace {
 
-struct Options {
+struct SimulateArguments {
   std::string scenario;
   std::string compare;
   std::string trace;
@@ -41,7 +41,7 @@ struct Run {
   scenario::SimulationScenario scenario;  // that was simulated
 };
 
-Run run_one(const std::string& name, const Options& options, bool compared) {
+Run run_one(const std::string& name, const SimulateArguments& options, bool compared) {
   scenario::Library library;
   const auto located = scenario::read_scenario(name);
   const auto scenario = scenario::resolve(located, library);
@@ -69,7 +69,7 @@ Run run_one(const std::string& name, const Options& options, bool compared) {
   return {std::move(report), scenario};
 }
 
-void run_simulate(const Options& options) {
+void run_simulate(const SimulateArguments& options) {
   // Ctrl-C ends the run with the statistics so far.
   stop_on_interrupt();
   check_picture_path(options.picture);
@@ -106,7 +106,7 @@ void run_simulate(const Options& options) {
 
 void add_simulate_command(CLI::App& app) {
   auto* command = app.add_subcommand("simulate", "What a deployment delivers, event by event");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<SimulateArguments>();
   command
       ->add_option("scenario", options->scenario,
                    "A scenario's name (ridge list scenarios) or file")

@@ -15,7 +15,7 @@
 namespace ridge::tools {
 namespace {
 
-struct Options {
+struct SparsityArguments {
   std::string model;
   std::string chips;
   std::int64_t hidden = 0;
@@ -28,7 +28,8 @@ struct Options {
   OutputOptions output;
 };
 
-hw::theory::FfnTraffic traffic_of(const Options& options, const scenario::CostScenario& defaults) {
+hw::theory::FfnTraffic traffic_of(const SparsityArguments& options,
+                                  const scenario::CostScenario& defaults) {
   if (options.hidden == 0 && options.layers == 0) {
     return hw::theory::ffn_traffic(models_or(options.model, defaults).front());
   }
@@ -41,7 +42,7 @@ hw::theory::FfnTraffic traffic_of(const Options& options, const scenario::CostSc
   return answer::plain_traffic(options.hidden, options.layers);
 }
 
-void run_sparsity(const Options& options) {
+void run_sparsity(const SparsityArguments& options) {
   const scenario::CostScenario defaults =
       scenario::load_cost_scenario(scenario::kDefaultCostScenario);
   answer::SparsityQuestion question;
@@ -60,7 +61,7 @@ void run_sparsity(const Options& options) {
 void add_sparsity_command(CLI::App& app) {
   auto* command = app.add_subcommand(
       "sparsity", "How sparse experts may be before their servers starve for tokens");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<SparsityArguments>();
   command->add_option("-m,--model", options->model, "A model: its name or its file")
       ->check(not_empty())
       ->type_name("MODEL");

@@ -14,7 +14,7 @@
 namespace ridge::tools {
 namespace {
 
-struct Options {
+struct SupportArguments {
   std::string model;
   std::string chips;
   std::string calibration;
@@ -23,7 +23,7 @@ struct Options {
   OutputOptions output;
 };
 
-void run_support(const Options& options) {
+void run_support(const SupportArguments& options) {
   const scenario::CostScenario defaults =
       scenario::load_cost_scenario(scenario::kDefaultCostScenario);
   answer::SupportQuestion question;
@@ -43,7 +43,7 @@ void run_support(const Options& options) {
 void add_support_command(CLI::App& app) {
   auto* command = app.add_subcommand(
       "support", "What a model's times rest on: measured, carried over, or theory alone");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<SupportArguments>();
   command->add_option("model", options->model, "A model: its name or its file")
       ->required()
       ->check(not_empty())

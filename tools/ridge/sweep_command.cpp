@@ -30,7 +30,7 @@ namespace {
 
 constexpr unsigned kMaxThreads = 1024;
 
-struct Options {
+struct SweepArguments {
   std::string scenario;
   std::vector<std::string> journals;  // one that is written to, or several to merge
   std::string shard;
@@ -65,8 +65,8 @@ sweep::Shard shard_of(const std::string& text) {
   return out;
 }
 
-void show(const Options& options, const sweep::SweepResult& result, const sweep::SweepOptions& how,
-          const report::Asked& how_asked) {
+void show(const SweepArguments& options, const sweep::SweepResult& result,
+          const sweep::SweepOptions& how, const report::Asked& how_asked) {
   tell(result);
   if (!options.picture.empty()) {
     write_picture(options.picture, sweep::sweep_picture(result, options.color));
@@ -88,7 +88,7 @@ void show(const Options& options, const sweep::SweepResult& result, const sweep:
 }
 
 // `journal`, `ranks`: null for none.
-void answer(const Options& options, sweep::SweepScenario scenario, sweep::Journal* journal,
+void answer(const SweepArguments& options, sweep::SweepScenario scenario, sweep::Journal* journal,
             sweep::Ranks* ranks) {
   const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
   std::optional<view::Progress> bar;
@@ -130,7 +130,7 @@ void answer(const Options& options, sweep::SweepScenario scenario, sweep::Journa
   interrupt_as_usual();
 }
 
-void run_sweep(const Options& options) {
+void run_sweep(const SweepArguments& options) {
   const std::unique_ptr<sweep::Ranks> ranks = sweep::Ranks::join();
   if (ranks && options.threads > 1) {
     throw UserError("--threads: under mpirun, each rank is one thread: start more ranks");
@@ -150,14 +150,14 @@ void run_sweep(const Options& options) {
   answer(options, sweep::load_sweep(options.scenario), journal ? &*journal : nullptr, ranks.get());
 }
 
-void run_merge(Options options) {
+void run_merge(SweepArguments options) {
   const JsonDocument document = sweep::Journal::scenario_of(options.journals.front());
   options.scenario = document.name();
   sweep::Journal journal(options.journals, maker());
   answer(options, sweep::read_sweep(document), &journal, nullptr);
 }
 
-void add_ways_to_show(CLI::App& command, Options& options) {
+void add_ways_to_show(CLI::App& command, SweepArguments& options) {
   command
       .add_option("--threads", options.threads,
                   "Threads (default: one per core); the answer is the same for any number")
@@ -182,7 +182,7 @@ void add_ways_to_show(CLI::App& command, Options& options) {
 void add_sweep_command(CLI::App& app) {
   auto* command =
       app.add_subcommand("sweep", "Ask one question along axes: costs of a family of designs");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<SweepArguments>();
   command
       ->add_option("scenario", options->scenario,
                    "A sweep scenario: a name (ridge list scenarios) or a file")
@@ -216,7 +216,7 @@ void add_sweep_command(CLI::App& app) {
 void add_merge_command(CLI::App& app) {
   auto* command = app.add_subcommand(
       "merge", "Put the journals of a sweep's shards together: the answer of one run");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<SweepArguments>();
   command
       ->add_option("journals", options->journals,
                    "What ridge sweep --shard I/N --journal FILE wrote, all N of them")

@@ -7,8 +7,6 @@ namespace ridge::hw::calibrated {
 
 namespace {
 
-constexpr double kStepK = 128.0;  // depth of one pipeline stage, in values of k
-
 struct Menu {
   std::span<const Tile> tiles;
   std::span<const double> splits;

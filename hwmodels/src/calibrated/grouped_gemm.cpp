@@ -7,7 +7,6 @@ namespace ridge::hw::calibrated {
 
 namespace {
 
-constexpr double kStepK = 128.0;
 constexpr double kLargestTileM = 128.0;
 constexpr double kThrottle_us = 1000.0;  // duration at which half of the power limit has set in
 

@@ -16,6 +16,8 @@
 #include <nlohmann/json.hpp>
 
 namespace ridge::answer {
+
+using Json = nlohmann::ordered_json;
 namespace {
 
 // Every list that any of these chips has.
@@ -283,7 +285,6 @@ std::string csv(const CostReport& report) {
 }
 
 std::string json(const CostReport& report) {
-  using Json = nlohmann::ordered_json;
   Json rows = Json::array();
   for (const auto& row : report.rows) {
     Json entry{{"model", row.model}, {"chip", row.chip}, {"context_tokens", row.context}};

@@ -107,9 +107,9 @@ std::string table(const models::ModelSpec& model, const ModelCardOptions& option
     const auto claim = [&](const std::optional<double>& x) {
       return x ? billion(*x * 1e9) : std::string("not given");
     };
-    facts.row({"  as published",
-               fmt::format("{}, {} active ({})", claim(model.claims.total_billion),
-                           claim(model.claims.active_billion), model.claims.source)});
+    facts.row(
+        {"  as published", fmt::format("{}, {} active ({})", claim(model.claims.total_billion),
+                                       claim(model.claims.active_billion), model.claims.source)});
   }
   facts.row({"weights", si(model.weight_bytes().value(), "B")});
   facts.row({"layers", fmt::format("{} of hidden size {}", model.layers(), model.hidden)});

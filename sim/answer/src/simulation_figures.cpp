@@ -40,7 +40,7 @@ double end_of(Report report, std::string_view figure, double Interval::*end) {
   return found == report.uncertainty->intervals.end() ? kNoGroup : found->second.*end;
 }
 
-const std::array kFigures = {
+const std::array kSimulationFigures = {
     SimulationFigure{
         {"partial", "/partial", "", "", "whether the run was stopped early", FigureKind::truth},
         [](Report r) { return r.result.partial ? 1.0 : 0.0; }},
@@ -249,7 +249,7 @@ const std::array kFigures = {
 }  // namespace
 
 std::span<const SimulationFigure> simulation_figures() {
-  return kFigures;
+  return kSimulationFigures;
 }
 
 bool of_one_run(const SimulationFigure& figure) {

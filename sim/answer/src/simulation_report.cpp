@@ -385,11 +385,11 @@ SimulationReport answer(const scenario::LocatedScenario& located, scenario::Libr
 
 namespace {
 
-std::string ms(Seconds time) {
+std::string in_ms(Seconds time) {
   return fmt::format("{} ms", significant(time.value() * 1e3, 4));
 }
-std::string ms(double seconds) {
-  return ms(Seconds{seconds});
+std::string in_ms(double seconds) {
+  return in_ms(Seconds{seconds});
 }
 std::string percent(double share) {
   return fmt::format("{:.1f} %", 100.0 * share);
@@ -405,7 +405,7 @@ std::string sla_words(const SimulationReport& report) {
   if (!met) return {};
   std::vector<std::string> asked;
   const auto ask = [&](const std::optional<Seconds>& time, std::string_view of) {
-    if (time) asked.push_back(fmt::format("{}{}", ms(*time), of));
+    if (time) asked.push_back(fmt::format("{}{}", in_ms(*time), of));
   };
   ask(report.sla.tpot, report.sla.queueing || report.sla.time_in_system ? " of TPOT" : "");
   ask(report.sla.queueing, " of queueing");
@@ -443,9 +443,9 @@ std::string overload_words(const SimulationReport& report) {
 
 std::string tpot_words(const SimulationReport& report) {
   const auto& r = report.result;
-  return fmt::format("  TPOT           mean {}, p50 {}, p95 {}, p99 {}\n", ms(r.mean_tpot),
-                     ms(r.tpot.quantile(0.5)), ms(r.tpot.quantile(0.95)),
-                     ms(r.tpot.quantile(0.99))) +
+  return fmt::format("  TPOT           mean {}, p50 {}, p95 {}, p99 {}\n", in_ms(r.mean_tpot),
+                     in_ms(r.tpot.quantile(0.5)), in_ms(r.tpot.quantile(0.95)),
+                     in_ms(r.tpot.quantile(0.99))) +
          sla_words(report);
 }
 
@@ -461,7 +461,8 @@ std::string uncertainty_words(const SimulationReport& report) {
   return fmt::format(
       "  90 % interval  TPOT {} to {}, {:.0f} to {:.0f} tokens/s/GPU: of {} runs "
       "with calibrations drawn anew within their error, and other seeds\n",
-      ms(tpot->low / 1e3), ms(tpot->high / 1e3), throughput->low, throughput->high, u.samples);
+      in_ms(tpot->low / 1e3), in_ms(tpot->high / 1e3), throughput->low, throughput->high,
+      u.samples);
 }
 
 std::string throughput_words(const SimulationReport& report) {
@@ -480,12 +481,12 @@ std::string floor_words(const SimulationReport& report) {
   std::string out;
   if (report.theoretical_floor) {
     out += fmt::format("  floor          {} in theory (roofline kernels, ideal links)\n",
-                       ms(*report.theoretical_floor));
+                       in_ms(*report.theoretical_floor));
   }
   const Seconds own = std::max(r.path_floor, r.resource_floor);
   out += fmt::format(
       "  {}          {} with these kernel times, if nothing ever waited ({})\n",
-      report.theoretical_floor ? "     " : "floor", ms(own),
+      report.theoretical_floor ? "     " : "floor", in_ms(own),
       r.path_floor > r.resource_floor ? "one micro-batch's own path" : "the busiest resource");
   return out;
 }
@@ -496,12 +497,12 @@ std::string request_words(const SimulationReport& report) {
       fmt::format("  requests       {} in decode on average", significant(r.mean_requests, 4));
   if (r.requests_finished > 0) {
     out += fmt::format(", {} finished (their TPOT: p50 {}, p95 {})", r.requests_finished,
-                       ms(r.request_tpot.quantile(0.5)), ms(r.request_tpot.quantile(0.95)));
+                       in_ms(r.request_tpot.quantile(0.5)), in_ms(r.request_tpot.quantile(0.95)));
   }
   out += "\n";
   const auto percentiles = [](const QuantileSketch& times) {
-    return fmt::format("p50 {}, p95 {}, p99 {}", ms(times.quantile(0.5)), ms(times.quantile(0.95)),
-                       ms(times.quantile(0.99)));
+    return fmt::format("p50 {}, p95 {}, p99 {}", in_ms(times.quantile(0.5)),
+                       in_ms(times.quantile(0.95)), in_ms(times.quantile(0.99)));
   };
   if (r.load && r.queueing.count() > 0) {
     out += fmt::format("  queueing       {}; up to {} waited, {} at the end\n",
@@ -592,11 +593,11 @@ std::string critical_path_words(const SimulationReport& report) {
   std::stable_sort(spans.begin(), spans.end(),
                    [](const Span& a, const Span& b) { return a.seconds > b.seconds; });
   const double all = (sum(r.critical_service) + sum(r.critical_queue)) / steps;
-  std::string out = fmt::format("Critical path: a step of {} spends\n", ms(all));
+  std::string out = fmt::format("Critical path: a step of {} spends\n", in_ms(all));
   constexpr double kWorthTelling = 0.005;
   for (const Span& span : spans) {
     if (span.seconds < kWorthTelling * all) continue;
-    out += fmt::format("  {:>9} ({:>2.0f} %) {}\n", ms(span.seconds), 100.0 * span.seconds / all,
+    out += fmt::format("  {:>9} ({:>2.0f} %) {}\n", in_ms(span.seconds), 100.0 * span.seconds / all,
                        span.words);
   }
   return out;

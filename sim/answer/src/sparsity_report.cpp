@@ -11,6 +11,8 @@
 
 namespace ridge::answer {
 
+using Json = nlohmann::ordered_json;
+
 using hw::theory::FfnTraffic;
 using hw::theory::SparsityBound;
 
@@ -19,7 +21,7 @@ namespace {
 using SparsityFigure = view::Figure<SparsityBound>;
 using Bound = const SparsityBound&;
 
-const std::array kFigures = {
+const std::array kSparsityFigures = {
     SparsityFigure{{"network_GBps", "/network_GBps", "server\nnetwork", "GB/s",
                     "GB/s of one server's network", view::FigureKind::number, 1e-9},
                    [](Bound b) { return b.network.value(); }},
@@ -56,7 +58,7 @@ void note_unconfirmed(const hw::ChipSpec& chip, const SparsityQuestion& question
 }  // namespace
 
 std::span<const SparsityFigure> sparsity_figures() {
-  return kFigures;
+  return kSparsityFigures;
 }
 
 hw::theory::FfnTraffic plain_traffic(std::int64_t hidden, std::int64_t layers) {
@@ -107,7 +109,7 @@ std::string table(const SparsityReport& report) {
   }
   view::TextTable text;
   text.column("chip", view::Align::left);
-  for (const auto& figure : kFigures) {
+  for (const auto& figure : kSparsityFigures) {
     if (!figure.spec.heading.empty()) text.column(std::string(figure.spec.heading));
   }
   text.column("full\nuse?", view::Align::left);
@@ -129,7 +131,6 @@ std::string table(const SparsityReport& report) {
 }
 
 std::string json(const SparsityReport& report) {
-  using Json = nlohmann::ordered_json;
   const FfnTraffic& traffic = report.traffic;
   Json rows = Json::array();
   for (const auto& row : report.rows) {
@@ -154,13 +155,13 @@ std::string json(const SparsityReport& report) {
 
 std::string csv(const SparsityReport& report) {
   std::vector<std::string> header{"model", "chip"};
-  for (const auto& figure : kFigures) header.emplace_back(figure.spec.name);
+  for (const auto& figure : kSparsityFigures) header.emplace_back(figure.spec.name);
   header.emplace_back("unknown");
   std::string out = view::csv_line(header) + "\n";
   for (const auto& row : report.rows) {
     auto values = row.unknown.empty()
                       ? view::csv_cells(view::figure_values(sparsity_figures(), row.bound))
-                      : std::vector<std::string>(kFigures.size());
+                      : std::vector<std::string>(kSparsityFigures.size());
     values.push_back(row.unknown);
     out += view::csv_row({report.traffic.model, row.chip}, values);
   }

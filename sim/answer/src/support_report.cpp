@@ -15,6 +15,8 @@
 
 namespace ridge::answer {
 
+using Json = nlohmann::ordered_json;
+
 using hw::Basis;
 
 namespace {
@@ -22,7 +24,7 @@ namespace {
 using SupportFigure = view::Figure<SupportRow>;
 using Row = const SupportRow&;
 
-const std::array kFigures = {
+const std::array kSupportFigures = {
     SupportFigure{{"layers", "/layers", "", "", "layers that launch it", view::FigureKind::count},
                   [](Row row) { return static_cast<double>(row.layers); }},
     SupportFigure{{"time_us", "/time_us", "", "us", "us in all of these layers",
@@ -107,7 +109,7 @@ double ChipSupport::measured_within() const {
 }
 
 std::span<const SupportFigure> support_figures() {
-  return kFigures;
+  return kSupportFigures;
 }
 
 SupportReport answer(const SupportQuestion& question) {
@@ -228,7 +230,6 @@ std::string table(const SupportReport& report) {
 }
 
 std::string json(const SupportReport& report) {
-  using Json = nlohmann::ordered_json;
   Json chips = Json::array();
   for (const ChipSupport& support : report.chips) {
     Json entry{{"chip", support.chip}};
@@ -266,7 +267,7 @@ std::string json(const SupportReport& report) {
 
 std::string csv(const SupportReport& report) {
   std::vector<std::string> header{"model", "chip", "part", "block", "operator", "basis", "kernel"};
-  for (const auto& figure : kFigures) header.emplace_back(figure.spec.name);
+  for (const auto& figure : kSupportFigures) header.emplace_back(figure.spec.name);
   std::string out = view::csv_line(header) + "\n";
   for (const ChipSupport& support : report.chips) {
     for (const SupportRow& row : support.rows) {

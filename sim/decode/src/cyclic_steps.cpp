@@ -25,7 +25,7 @@ bool uniform(const Noise& noise) {
   return noise.experts.kind == ExpertPopularity::Kind::uniform;
 }
 
-SimulationInput checked(SimulationInput input) {
+SimulationInput checked_for_cycles(SimulationInput input) {
   const Noise& noise = input.noise;
   if (input.workload.kind != Workload::Kind::closed_loop || !input.workload.steady ||
       noise.kernel_jitter != 0.0 || noise.network_jitter != 0.0 ||
@@ -62,7 +62,7 @@ struct CyclicSteps::Impl {
   };
 
   Impl(SimulationInput in, std::vector<KernelDraw> all)
-      : input(checked(std::move(in))),
+      : input(checked_for_cycles(std::move(in))),
         graph(compile(input.deployment, drawn_layers(input.deployment, input.noise.experts))),
         draws(std::move(all)),
         drawn(draws.size()),

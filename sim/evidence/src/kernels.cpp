@@ -14,6 +14,8 @@
 
 namespace ridge::evidence {
 
+using Json = nlohmann::ordered_json;
+
 using hw::calibrated::Calibration;
 using hw::calibrated::Judgment;
 
@@ -151,7 +153,6 @@ std::string table(const KernelLedger& ledger) {
 }
 
 std::string json(const KernelLedger& ledger) {
-  using Json = nlohmann::ordered_json;
   Json rows = Json::array();
   for (const Judgment& row : ledger.rows) {
     Json entry{{"operator", name_of(row.key.family)},

@@ -27,6 +27,8 @@
 #include <nlohmann/json.hpp>
 
 namespace ridge::evidence {
+
+using Json = nlohmann::ordered_json;
 namespace {
 
 // The scenario of this name or path, with other values at some places.
@@ -271,7 +273,6 @@ std::string csv(const Ledger& ledger) {
 }
 
 std::string json(const Ledger& ledger) {
-  using Json = nlohmann::ordered_json;
   Json rows = Json::array();
   for (const LedgerRow& row : ledger.rows) {
     Json parts = Json::array();

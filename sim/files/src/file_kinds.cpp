@@ -24,15 +24,15 @@
 namespace ridge::files {
 namespace {
 
-using Json = nlohmann::json;
+using nlohmann::json;
 
 // Throws UserError with all problems of the file at this path, those of the files it names
 // included.
 using Check = void (*)(const std::string& path);
 // Whether a file without "$schema" looks like this kind.
-using Recognize = bool (*)(const Json& document);
+using Recognize = bool (*)(const json& document);
 
-bool scenario_of(const Json& document, std::string_view kind) {
+bool scenario_of(const json& document, std::string_view kind) {
   const auto found = document.find("kind");
   return found != document.end() && *found == kind;
 }
@@ -81,41 +81,41 @@ const KeyTable& table_of() {
 // A new kind of file is one line here.
 const std::array kKinds = {
     FileKind{"model", "model",
-             [](const Json& d) { return d.contains("attention") && d.contains("layers"); },
+             [](const json& d) { return d.contains("attention") && d.contains("layers"); },
              [](const std::string& path) { (void)models::load_model(path); },
              table_of<models::ModelSpec>},
-    FileKind{"chip", "chip", [](const Json& d) { return d.contains("matrix_rate"); },
+    FileKind{"chip", "chip", [](const json& d) { return d.contains("matrix_rate"); },
              [](const std::string& path) { (void)hw::load_chip(path); }, table_of<hw::ChipSpec>},
-    FileKind{"cost scenario", "cost-scenario", [](const Json& d) { return scenario_of(d, "cost"); },
+    FileKind{"cost scenario", "cost-scenario", [](const json& d) { return scenario_of(d, "cost"); },
              check_cost, table_of<scenario::CostScenario>},
     FileKind{"sweep scenario", "sweep-scenario",
-             [](const Json& d) { return scenario_of(d, "sweep"); },
+             [](const json& d) { return scenario_of(d, "sweep"); },
              [](const std::string& path) { sweep::check_sweep(sweep::load_sweep(path)); },
              sweep::sweep_keys},
     FileKind{"simulate scenario", "simulate-scenario",
-             [](const Json& d) { return scenario_of(d, "simulate"); }, check_simulation,
+             [](const json& d) { return scenario_of(d, "simulate"); }, check_simulation,
              table_of<scenario::Scenario>},
-    FileKind{"goal", "goal", [](const Json& d) { return scenario_of(d, "plan"); }, check_goal,
+    FileKind{"goal", "goal", [](const json& d) { return scenario_of(d, "plan"); }, check_goal,
              table_of<plan::Goal>},
     FileKind{"measurement", "measurement",
-             [](const Json& d) { return d.contains("points") && d.contains("format_version"); },
+             [](const json& d) { return d.contains("points") && d.contains("format_version"); },
              [](const std::string& path) {
                const std::array<std::filesystem::path, 1> files = {path};
                (void)hw::calibrated::read_measurements(files);
              }},
-    FileKind{"calibration", "calibration", [](const Json& d) { return d.contains("curves"); },
+    FileKind{"calibration", "calibration", [](const json& d) { return d.contains("curves"); },
              [](const std::string& path) { (void)hw::calibrated::load_calibration(path); }},
     FileKind{"reproduction", "reproduction",
-             [](const Json& d) { return scenario_of(d, "reproduction"); },
+             [](const json& d) { return scenario_of(d, "reproduction"); },
              [](const std::string& path) { (void)evidence::reproduce(path); },
              evidence::reproduction_keys},
-    FileKind{"ledger", "ledger", [](const Json& d) { return scenario_of(d, "ledger"); },
+    FileKind{"ledger", "ledger", [](const json& d) { return scenario_of(d, "ledger"); },
              [](const std::string& path) { (void)evidence::predict_ledger(path, 0); },
              evidence::ledger_keys},
 };
 
 // "../docs/schema/model.schema.json" is "model".
-std::string schema_name(const Json& document) {
+std::string schema_name(const json& document) {
   const auto found = document.find("$schema");
   if (found == document.end() || !found->is_string()) return {};
   const std::string file = std::filesystem::path(found->get<std::string>()).filename().string();
@@ -123,7 +123,7 @@ std::string schema_name(const Json& document) {
   return file.ends_with(kEnd) ? file.substr(0, file.size() - kEnd.size()) : std::string();
 }
 
-const FileKind* kind_of(const Json& document) {
+const FileKind* kind_of(const json& document) {
   if (!document.is_object()) return nullptr;
   const std::string schema = schema_name(document);
   auto found = std::find_if(kKinds.begin(), kKinds.end(),

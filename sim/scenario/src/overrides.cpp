@@ -15,21 +15,21 @@
 namespace ridge::scenario {
 namespace {
 
-using Json = nlohmann::json;
+using nlohmann::json;
 
 // What a scenario file refers to, put in place or made independent of the file's folder.
-void settle_references(const std::string& file, Json& scenario) {
-  const auto put_document = [&](Json& holder, const char* key,
+void settle_references(const std::string& file, json& scenario) {
+  const auto put_document = [&](json& holder, const char* key,
                                 JsonDocument (*load)(const std::string&)) {
-    Json& reference = holder.at(key);
+    json& reference = holder.at(key);
     if (!reference.is_string()) return;
     reference = load(reference_from(file, reference.get<std::string>())).json();
   };
   put_document(scenario, "model", models::model_document);
-  for (Json& pool : scenario.at("deployment").at("pools")) {
+  for (json& pool : scenario.at("deployment").at("pools")) {
     put_document(pool, "chip", hw::chip_document);
     constexpr std::string_view kCalibrated = "calibrated:";
-    Json& kernels = pool.at("kernel_model");
+    json& kernels = pool.at("kernel_model");
     const auto which = kernels.get<std::string>();
     if (!which.starts_with(kCalibrated)) continue;
     const std::string name = which.substr(kCalibrated.size());
@@ -38,9 +38,9 @@ void settle_references(const std::string& file, Json& scenario) {
     }
   }
   for (const char* place : {"/workload/file", "/noise/experts/shares"}) {
-    const Json::json_pointer pointer(place);
+    const json::json_pointer pointer(place);
     if (!scenario.contains(pointer) || !scenario.at(pointer).is_string()) continue;
-    Json& reference = scenario.at(pointer);
+    json& reference = scenario.at(pointer);
     const auto path = std::filesystem::path(file).parent_path() / reference.get<std::string>();
     reference = std::filesystem::absolute(path).string();
   }
@@ -89,17 +89,17 @@ bool is_index(std::string_view token) {
 // One value on its way to its place.
 class Placing {
  public:
-  Placing(const std::string& file, Json& root, std::string pointer, Library& library)
+  Placing(const std::string& file, json& root, std::string pointer, Library& library)
       : file_(file), root_(root), pointer_(std::move(pointer)), library_(library) {}
 
   // What is wrong, or nothing.
-  [[nodiscard]] std::string put(const Json& value) {
+  [[nodiscard]] std::string put(const json& value) {
     if (!is_json_pointer(pointer_)) {
       return "expected a JSON pointer, such as \"/deployment/micro_batches\"";
     }
-    Json* at = &root_;
+    json* at = &root_;
     std::string key;
-    Json::json_pointer rest(pointer_);
+    json::json_pointer rest(pointer_);
     std::vector<std::string> tokens;
     for (; !rest.empty(); rest.pop_back()) tokens.push_back(rest.back());
     std::reverse(tokens.begin(), tokens.end());
@@ -121,7 +121,7 @@ class Placing {
 
  private:
   // The document in place of its name.
-  void stand_in(Json& name, std::string_view key) {
+  void stand_in(json& name, std::string_view key) {
     const auto* holder = std::find_if(kHolders.begin(), kHolders.end(),
                                       [&](const Holder& known) { return known.key == key; });
     if (holder == kHolders.end()) return;
@@ -130,13 +130,13 @@ class Placing {
 
   [[nodiscard]] std::string nowhere() const {
     std::vector<std::string> known;
-    const Json leaves = root_.flatten();
+    const json leaves = root_.flatten();
     for (const auto& item : leaves.items()) known.push_back(item.key());
     return fmt::format("leads nowhere{}", did_you_mean(pointer_, known));
   }
 
   const std::string& file_;
-  Json& root_;
+  json& root_;
   std::string pointer_;
   Library& library_;
 };
@@ -149,19 +149,19 @@ JsonDocument with_values(const JsonDocument& document, const JsonDocument& value
     throw UserError(
         fmt::format("{}: expected an object from JSON pointers to values", values.name()));
   }
-  Json json = document.json();
+  json changed = document.json();
   Diagnostics diagnostics;
   // In rising order, so that a whole document is in place before what changes within it.
   for (const auto& [pointer, value] : values.json().items()) {
     try {
-      const std::string problem = Placing(document.name(), json, pointer, library).put(value);
+      const std::string problem = Placing(document.name(), changed, pointer, library).put(value);
       if (!problem.empty()) diagnostics.error(document.name(), pointer, problem);
     } catch (const UserError& e) {
       diagnostics.error(document.name(), pointer, e.what());
     }
   }
   diagnostics.throw_if_errors();
-  return {document.name(), std::move(json)};
+  return {document.name(), std::move(changed)};
 }
 
 }  // namespace ridge::scenario

@@ -3,6 +3,7 @@
 #include "ridge/base/csv.hpp"
 #include "ridge/base/file.hpp"
 #include "ridge/base/json.hpp"
+#include "ridge/scenario/requests.hpp"
 #include "ridge/scenario/scenario.hpp"
 
 #include <algorithm>
@@ -21,7 +22,6 @@ namespace ridge::scenario {
 namespace {
 
 constexpr std::size_t kMaxTraceBytes = std::size_t{1} << 30U;
-constexpr std::int64_t kMaxTokens = 1'000'000'000;
 
 [[noreturn]] void wrong_line(const std::string& file, std::size_t line, std::string_view expected,
                              std::string_view got) {
@@ -93,8 +93,7 @@ std::optional<double> parse_timestamp(std::string_view text) {
 
 std::optional<std::int64_t> parse_count(std::string_view text) {
   const auto value = parse_number(text);
-  if (!value || *value < 0.0 || *value > static_cast<double>(kMaxTokens) ||
-      *value != std::floor(*value)) {
+  if (!value || *value < 0.0 || *value > kMaxTokens || *value != std::floor(*value)) {
     return std::nullopt;
   }
   return static_cast<std::int64_t>(*value);

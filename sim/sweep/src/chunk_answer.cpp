@@ -12,10 +12,10 @@
 namespace ridge::sweep {
 namespace {
 
-using Json = nlohmann::json;
+using nlohmann::json;
 
 std::string json_string(const std::string& text) {
-  return Json(text).dump(-1, ' ', false, Json::error_handler_t::replace);
+  return json(text).dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
 // JSON has no infinities.
@@ -34,7 +34,7 @@ void append_number(double value, std::string& out) {
   }
 }
 
-double number_of(const Json& cell) {
+double number_of(const json& cell) {
   if (cell.is_null()) return view::kUnknown;
   if (cell.is_number()) return cell.get<double>();
   constexpr double kInf = std::numeric_limits<double>::infinity();
@@ -74,17 +74,17 @@ std::string line_of(ChunkId id, const ChunkAnswer& answer, const SweepScenario& 
 }
 
 ChunkAnswer answer_of(std::string_view line, const SweepScenario& scenario, LabelTable& labels) {
-  const Json json = Json::parse(line);
+  const json told = json::parse(line);
   const std::size_t width = scenario.columns.size();
-  ChunkAnswer out{.offsets = {}, .values = {}, .invalid = json.at("invalid"), .first_invalid = {}};
-  for (const Json& problem : json.at("problems")) {
+  ChunkAnswer out{.offsets = {}, .values = {}, .invalid = told.at("invalid"), .first_invalid = {}};
+  for (const json& problem : told.at("problems")) {
     out.first_invalid.push_back({.point = problem.at(0), .problem = problem.at(1)});
   }
-  for (const Json& row : json.at("rows")) {
+  for (const json& row : told.at("rows")) {
     RIDGE_INVARIANT(row.size() == width + 1, "a journal holds a row of other columns");
     out.offsets.push_back(row[0]);
     for (std::size_t c = 0; c < width; ++c) {
-      const Json& cell = row[c + 1];
+      const json& cell = row[c + 1];
       const bool name = scenario.column(c).kind == view::FigureKind::label && cell.is_string();
       out.values.push_back(name ? labels.intern(cell.get_ref<const std::string&>())
                                 : number_of(cell));

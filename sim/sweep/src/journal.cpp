@@ -96,14 +96,14 @@ class Lines {
 
 JournalHeader header_of(std::string_view line, const std::string& path) {
   if (!is_whole(line)) no_journal(path);
-  const Json json = Json::parse(line.substr(kChecksum), nullptr, false);
-  if (!json.is_object() || !json.contains("ridge_sweep_journal")) no_journal(path);
-  if (json["ridge_sweep_journal"] != kFormat) {
+  const Json told = Json::parse(line.substr(kChecksum), nullptr, false);
+  if (!told.is_object() || !told.contains("ridge_sweep_journal")) no_journal(path);
+  if (told["ridge_sweep_journal"] != kFormat) {
     throw UserError(fmt::format("{}: a journal of another format than this ridge knows", path));
   }
-  return {.maker = json.at("maker"),
-          .question = json.at("question"),
-          .scenario = JsonDocument(json.at("file"), nlohmann::json(json.at("scenario")))};
+  return {.maker = told.at("maker"),
+          .question = told.at("question"),
+          .scenario = JsonDocument(told.at("file"), nlohmann::json(told.at("scenario")))};
 }
 
 void sync_folder_of(const std::string& path) {

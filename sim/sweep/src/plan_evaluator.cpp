@@ -20,30 +20,31 @@ namespace {
 constexpr const char* kGoal = "/goal";
 
 // Of the model first (what a design is), then of its best deployment (what it comes to).
-struct Columns {
+struct PlanColumns {
   std::vector<view::FigureSpec> specs;
   std::size_t of_model = 0;
 
-  Columns() {
+  PlanColumns() {
     for (const auto& figure : answer::model_figures()) specs.push_back(figure.spec);
     of_model = specs.size();
     for (const auto& figure : plan::plan_figures()) specs.push_back(figure.spec);
   }
 };
 
-const Columns& all_columns() {
-  static const Columns columns;
+const PlanColumns& plan_columns() {
+  static const PlanColumns columns;
   return columns;
 }
 
-struct Question {
+struct PlannedQuestion {
   plan::Goal goal;
   std::int64_t samples = 0;
 };
 
 class PlanEvaluator final : public Evaluator {
  public:
-  PlanEvaluator(std::unique_ptr<Question> question, std::string file, const EvaluatorNeeds& needs)
+  PlanEvaluator(std::unique_ptr<PlannedQuestion> question, std::string file,
+                const EvaluatorNeeds& needs)
       : question_(std::move(question)),
         file_(std::move(file)),
         columns_(needs.columns.begin(), needs.columns.end()),
@@ -52,7 +53,7 @@ class PlanEvaluator final : public Evaluator {
         library_(needs.library),
         stop_(needs.stop) {
     for (const std::size_t column : columns_) {
-      const std::size_t of_model = all_columns().of_model;
+      const std::size_t of_model = plan_columns().of_model;
       compares_ |=
           column >= of_model && plan::compares_strategies(plan::plan_figures()[column - of_model]);
     }
@@ -146,7 +147,7 @@ class PlanEvaluator final : public Evaluator {
     if (models.size() != 1 || !models.front().spec) return false;
     return std::any_of(filters_.begin(), filters_.end(), [&](const Filter& filter) {
       const std::size_t column = columns_[filter.column];
-      return column < all_columns().of_model &&
+      return column < plan_columns().of_model &&
              !filter.keeps(answer::model_figures()[column].shown(*models.front().spec));
     });
   }
@@ -160,7 +161,7 @@ class PlanEvaluator final : public Evaluator {
   }
 
   [[nodiscard]] double figure(std::size_t column) const {
-    const std::size_t of_model = all_columns().of_model;
+    const std::size_t of_model = plan_columns().of_model;
     if (column < of_model) {
       const models::ModelSpec* spec = model();
       return spec == nullptr ? view::kUnknown : answer::model_figures()[column].shown(*spec);
@@ -171,7 +172,7 @@ class PlanEvaluator final : public Evaluator {
     return words.empty() ? view::kUnknown : labels_->intern(words);
   }
 
-  std::unique_ptr<Question> question_;
+  std::unique_ptr<PlannedQuestion> question_;
   std::string file_;
   std::vector<std::size_t> columns_;
   std::vector<Filter> filters_;
@@ -205,8 +206,8 @@ class GoalType final : public JsonType {
   }
 };
 
-const KeyTable& keys_of(const Question* /*of*/) {
-  using Q = Question;
+const KeyTable& keys_of(const PlannedQuestion* /*of*/) {
+  using Q = PlannedQuestion;
   static const KeyTable table =
       key_table<Q>(
           "plan", "What the best deployment for a goal is.",
@@ -232,10 +233,10 @@ class PlanEvaluatorKind final : public EvaluatorKind {
  public:
   [[nodiscard]] std::string_view name() const override { return "plan"; }
   [[nodiscard]] std::span<const view::FigureSpec> columns() const override {
-    return all_columns().specs;
+    return plan_columns().specs;
   }
   [[nodiscard]] const KeyTable& keys() const override {
-    return keys_of(static_cast<const Question*>(nullptr));
+    return keys_of(static_cast<const PlannedQuestion*>(nullptr));
   }
   [[nodiscard]] std::string_view subject() const override { return "/goal/models/0"; }
   [[nodiscard]] std::size_t points_per_chunk() const override { return 1; }
@@ -265,7 +266,7 @@ class PlanEvaluatorKind final : public EvaluatorKind {
   // Numbers are bound where they stand in the goal: a plan is made of it anew for every point.
   [[nodiscard]] std::unique_ptr<Evaluator> prepare(const JsonNode& node,
                                                    const EvaluatorNeeds& needs) const override {
-    auto question = std::make_unique<Question>();
+    auto question = std::make_unique<PlannedQuestion>();
     read_keys(node, *question);
     if (!node.context().diagnostics->ok()) return nullptr;
     return std::make_unique<PlanEvaluator>(std::move(question), node.file(), needs);

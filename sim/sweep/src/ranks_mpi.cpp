@@ -23,7 +23,7 @@
 namespace ridge::sweep {
 namespace {
 
-using Json = nlohmann::json;
+using nlohmann::json;
 
 enum Tag : int {
   kHello,   // to rank 0: who it is, and of what question
@@ -181,7 +181,7 @@ class MpiRanks final : public Ranks {
 
   void follow(const std::string& question, const Ask& ask) override {
     send(0, kHello,
-         Json({{"question", question}, {"host", host()}, {"process", ::getpid()}}).dump());
+         json({{"question", question}, {"host", host()}, {"process", ::getpid()}}).dump());
     for (;;) {
       const Message message = receive();
       if (message.tag == kEnd) return;
@@ -242,7 +242,7 @@ class MpiRanks final : public Ranks {
   };
 
   void meet(Other& other, const Message& message, const std::string& question) const {
-    const Json hello = Json::parse(message.text);
+    const json hello = json::parse(message.text);
     other.host = hello.at("host");
     other.process = hello.at("process");
     if (hello.at("question") == question) return;

@@ -18,16 +18,16 @@
 namespace ridge::sweep {
 namespace {
 
-using Json = nlohmann::json;
+using nlohmann::json;
 
 constexpr const char* kScenario = "/scenario";
 
 // Every figure that is a number, in the order of the JSON.
-struct Columns {
+struct SimulationColumns {
   std::vector<view::FigureSpec> specs;
   std::vector<const answer::SimulationFigure*> figures;
 
-  Columns() {
+  SimulationColumns() {
     for (const auto& figure : answer::simulation_figures()) {
       if (figure.label != nullptr || !answer::of_one_run(figure)) continue;
       specs.push_back(figure.spec);
@@ -36,8 +36,8 @@ struct Columns {
   }
 };
 
-const Columns& all_columns() {
-  static const Columns columns;
+const SimulationColumns& simulation_columns() {
+  static const SimulationColumns columns;
   return columns;
 }
 
@@ -59,7 +59,7 @@ class SimulationEvaluator final : public Evaluator {
     run();
     RIDGE_INVARIANT(report_.has_value(), "figures were asked of a deployment that cannot run");
     for (std::size_t i = 0; i < columns_.size(); ++i) {
-      const double value = all_columns().figures[columns_[i]]->shown(*report_);
+      const double value = simulation_columns().figures[columns_[i]]->shown(*report_);
       out[i] = std::isfinite(value) ? value : view::kUnknown;
     }
   }
@@ -109,7 +109,7 @@ class SimulationEvaluator final : public Evaluator {
 
 // The scenario of a question is a document of its own: read here, and resolved once it is read
 // well.
-struct Question {
+struct SimulatedQuestion {
   scenario::Scenario scenario;
 };
 
@@ -127,18 +127,19 @@ class ScenarioType final : public JsonType {
   [[nodiscard]] std::string words() const override { return "a name, a path or a scenario"; }
 };
 
-const KeyTable& keys_of(const Question* /*of*/) {
+const KeyTable& keys_of(const SimulatedQuestion* /*of*/) {
   static const KeyTable table =
-      key_table<Question>(
+      key_table<SimulatedQuestion>(
           "simulate", "What a deployment delivers.",
           {
-              key_of_all<Question>("kind", "",
-                                   keys::constant("simulate", "a question of kind \"simulate\"")),
-              Key<Question>{{.key = "scenario",
-                             .doc = "A simulate scenario: a name, a path, or the scenario itself. "
-                                    "Axes reach into it: \"/scenario/deployment/micro_batches\".",
-                             .access = {keys::member_access<&Question::scenario>()},
-                             .type = std::make_shared<ScenarioType>()}},
+              key_of_all<SimulatedQuestion>(
+                  "kind", "", keys::constant("simulate", "a question of kind \"simulate\"")),
+              Key<SimulatedQuestion>{
+                  {.key = "scenario",
+                   .doc = "A simulate scenario: a name, a path, or the scenario itself. "
+                          "Axes reach into it: \"/scenario/deployment/micro_batches\".",
+                   .access = {keys::member_access<&SimulatedQuestion::scenario>()},
+                   .type = std::make_shared<ScenarioType>()}},
           })
           .commented();
   return table;
@@ -148,10 +149,10 @@ class SimulationEvaluatorKind final : public EvaluatorKind {
  public:
   [[nodiscard]] std::string_view name() const override { return "simulate"; }
   [[nodiscard]] std::span<const view::FigureSpec> columns() const override {
-    return all_columns().specs;
+    return simulation_columns().specs;
   }
   [[nodiscard]] const KeyTable& keys() const override {
-    return keys_of(static_cast<const Question*>(nullptr));
+    return keys_of(static_cast<const SimulatedQuestion*>(nullptr));
   }
   [[nodiscard]] std::string_view subject() const override { return kScenario; }
   [[nodiscard]] std::size_t points_per_chunk() const override { return 1; }
@@ -166,7 +167,7 @@ class SimulationEvaluatorKind final : public EvaluatorKind {
     if (scenario == question.json().end()) return {};
     if (scenario->is_string()) return {{kScenario, scenario::whole_document}};
     std::vector<DocumentPlace> out = {{fmt::format("{}/model", kScenario), model_document}};
-    const Json::json_pointer pools("/deployment/pools");
+    const json::json_pointer pools("/deployment/pools");
     if (scenario->contains(pools) && scenario->at(pools).is_object()) {
       for (const auto& pool : scenario->at(pools).items()) {
         out.push_back({fmt::format("{}/deployment/pools/{}/chip", kScenario,
@@ -182,7 +183,7 @@ class SimulationEvaluatorKind final : public EvaluatorKind {
     // Much of a scenario is consumed when it is resolved: a chip by its kernel model, a precision
     // by the blocks that it changes. A number written to its old place later would be ignored, so
     // none has a place, and every point is read anew.
-    Question question;
+    SimulatedQuestion question;
     read_keys(node, question);
     if (!node.is_object() || !node.json().contains("scenario")) return nullptr;
     const scenario::LocatedScenario located{.file = node.file(),

@@ -18,7 +18,7 @@
 namespace ridge::sweep {
 namespace {
 
-using Json = nlohmann::json;
+using nlohmann::json;
 
 // Rows are held in memory until the front is known: 1.9 GB.
 constexpr std::uint64_t kMaxKeptValues = 240000000;
@@ -189,16 +189,16 @@ void refuse_invalid(const SweepResult& result, const std::vector<ChunkAnswer>& a
 SweepScenario reference_scenario(const SweepScenario& scenario, const std::string& reference) {
   const std::string subject(scenario.kind->subject());
   SweepScenario out = scenario;
-  Json json = scenario.document.json();
-  const Json::json_pointer place(subject);
-  if (!json["base"].contains(place)) {
+  json moved = scenario.document.json();
+  const json::json_pointer place(subject);
+  if (!moved["base"].contains(place)) {
     throw UserError(fmt::format(
         "{}: /references: expected the base to hold \"{}\" itself, not by the name of a file that "
         "does: that is where a reference stands in",
         scenario.document.name(), subject));
   }
-  json["base"][place] = reference;
-  out.document = JsonDocument(scenario.document.name(), std::move(json));
+  moved["base"][place] = reference;
+  out.document = JsonDocument(scenario.document.name(), std::move(moved));
   out.references.clear();
   out.filters.clear();
   out.pareto = {};

@@ -114,7 +114,7 @@ class RowFormatter {
   // One row as it grows.
   class Line {
    public:
-    Line(std::string& out, bool json) : out_(out), json_(json) {
+    Line(std::string& out, bool as_json) : out_(out), json_(as_json) {
       if (json_) out_ += ",\n    {";
     }
     Line(const Line&) = delete;

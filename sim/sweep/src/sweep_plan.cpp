@@ -13,7 +13,7 @@
 namespace ridge::sweep {
 namespace {
 
-using Json = nlohmann::json;
+using nlohmann::json;
 
 constexpr const char* kBase = "/base";
 
@@ -64,11 +64,11 @@ class Assembly {
   [[nodiscard]] bool has_room_for(const std::string& pointer) const {
     if (leads_somewhere(pointer)) return true;
     const std::string parent = pointer.substr(0, pointer.find_last_of('/'));
-    return leads_somewhere(parent) && json_.at(Json::json_pointer(parent)).is_object();
+    return leads_somewhere(parent) && json_.at(json::json_pointer(parent)).is_object();
   }
 
   void put(const std::string& pointer, const AxisValue& value) {
-    json_[Json::json_pointer(pointer)] = std::visit([](const auto& v) { return Json(v); }, value);
+    json_[json::json_pointer(pointer)] = std::visit([](const auto& v) { return json(v); }, value);
   }
 
   template <typename Wanted>
@@ -84,7 +84,7 @@ class Assembly {
 
   void expand(const DocumentPlace& place) {
     if (!leads_somewhere(place.pointer)) return;
-    Json& reference = json_[Json::json_pointer(place.pointer)];
+    json& reference = json_[json::json_pointer(place.pointer)];
     if (!reference.is_string()) return;
     try {
       const auto name = scenario::reference_from(context_.file, reference.get<std::string>());
@@ -108,7 +108,7 @@ class Assembly {
           continue;
         }
         std::vector<std::string> known;
-        const Json leaves = json_.flatten();
+        const json leaves = json_.flatten();
         for (const auto& item : leaves.items()) known.push_back(item.key());
         diagnostics_.error(context_.file, axis.location,
                            fmt::format("there is no \"{}\" in the base{}{}", pointer, combination(),
@@ -134,7 +134,7 @@ class Assembly {
   std::span<const std::size_t> positions_;
   Diagnostics& diagnostics_;
   JsonContext context_;
-  Json json_;
+  json json_;
 };
 
 }  // namespace

@@ -16,7 +16,7 @@ namespace ridge::view {
 namespace {
 
 constexpr std::size_t kUsual = 80;
-constexpr std::size_t kNarrowest = 40;
+constexpr std::size_t kNarrowestTerminal = 40;
 
 std::size_t width_of(int descriptor) {
   std::size_t width = 0;
@@ -27,7 +27,7 @@ std::size_t width_of(int descriptor) {
     winsize size{};
     if (::ioctl(descriptor, TIOCGWINSZ, &size) == 0) width = size.ws_col;
   }
-  return width == 0 ? kUsual : std::max(width, kNarrowest);
+  return width == 0 ? kUsual : std::max(width, kNarrowestTerminal);
 }
 
 // Where the text beside a label begins: after two spaces or more that follow a word.

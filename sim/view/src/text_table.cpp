@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::size_t kGap = 2;
 // Columns of words are not squeezed below this.
-constexpr std::size_t kNarrowest = 12;
+constexpr std::size_t kNarrowestColumn = 12;
 
 void append_cell(std::string& line, const std::string& cell, std::size_t to, Align align) {
   const std::string padding(to - std::min(to, display_width(cell)), ' ');
@@ -96,7 +96,7 @@ std::size_t TextTable::natural_width(std::size_t column) const {
 std::size_t TextTable::least_width(std::size_t column) const {
   const std::size_t natural = natural_width(column);
   if (columns_[column].align == Align::right) return natural;
-  std::size_t width = std::min(natural, kNarrowest);
+  std::size_t width = std::min(natural, kNarrowestColumn);
   for (const auto& line : columns_[column].header) width = std::max(width, display_width(line));
   for (const auto& row : rows_) width = std::max(width, longest_word(row[column]));
   return width;

@@ -54,20 +54,22 @@ const extras = {
     ctx.strokeStyle = ctx.fillStyle = css('--bad');
     ctx.setLineDash([6, 4]);
     ctx.font = '12px system-ui, sans-serif';
-    const taken = [];
+    const points = dots(chart);
+    const taken = points.filter(point => point.named);
     for (const line of options.lines || []) {
       const at = line.across ? y.getPixelForValue(line.value) : x.getPixelForValue(line.value);
       bar(ctx, ...(line.across ? [area.left, at, area.right, at] : [at, area.top, at, area.bottom]));
       const width = ctx.measureText(line.label).width;
       const beside = area.right - at > width + 8 ? at + 5 : at - 5 - width;
-      const left = line.across ? area.right - 4 - width : beside;
-      const base = !line.across ? area.top + 13 : at - area.top < 18 ? at + 14 : at - 5;
-      ctx.textAlign = 'left';
-      ctx.fillText(line.label, left, base);
-      taken.push([left, base - 11, left + width, base + 3]);
+      const places = line.across ?
+        [area.right - 4 - width, area.left + 4].flatMap(left => [[left, at - 5], [left, at + 14]]) :
+        [[beside, area.top + 13], [beside, area.bottom - 5]];
+      const box = first_free(places, width, area, [], points) || text_box(places[0], width);
+      write(ctx, line.label, box);
+      taken.push(box);
     }
     ctx.setLineDash([]);
-    names(ctx, chart, area, taken);
+    names(ctx, chart, area, taken, points);
     ctx.restore();
   },
 };
@@ -77,25 +79,41 @@ function bar(ctx, x0, y0, x1, y1) {
   ctx.lineTo(x1, y1);
   ctx.stroke();
 }
-// Names beside their points, as far as they do not cover each other, nor what is `taken`.
-function names(ctx, chart, area, taken) {
-  ctx.fillStyle = css('--ink');
+// What every point that is drawn takes: left, top, right, bottom.
+function dots(chart) {
+  return chart.data.datasets.flatMap((dataset, d) => !chart.isDatasetVisible(d) ? [] :
+    chart.getDatasetMeta(d).data.map(({x, y}, i) => Object.assign(
+      [x - 5, y - 5, x + 5, y + 5], {named: Boolean(dataset.named && dataset.data[i].name)})));
+}
+function text_box([left, base], width) {
+  return [left, base - 11, left + width, base + 3];
+}
+function write(ctx, text, box) {
   ctx.textAlign = 'left';
+  ctx.fillText(text, box[0], box[3] - 3);
+}
+// The first of the places for a text that covers nothing `taken`, and no point if there is such a one.
+function first_free(places, width, area, taken, points) {
+  const free = (box, others) => !others.some(t => box[0] < t[2] && t[0] < box[2] && box[1] < t[3] && t[1] < box[3]);
+  const left = places.map(place => text_box(place, width)).filter(box =>
+    box[0] >= area.left && box[2] <= area.right && box[1] >= area.top && box[3] <= area.bottom && free(box, taken));
+  return left.find(box => free(box, points)) || left[0];
+}
+// Names beside their points, as far as they cover neither each other nor what is `taken`.
+function names(ctx, chart, area, taken, points) {
+  ctx.fillStyle = css('--ink');
   ctx.font = '12px system-ui, sans-serif';
   chart.data.datasets.forEach((dataset, d) => {
     if (!dataset.named || !chart.isDatasetVisible(d)) return;
-    chart.getDatasetMeta(d).data.forEach((element, i) => {
+    chart.getDatasetMeta(d).data.forEach(({x, y}, i) => {
       const name = dataset.data[i].name;
       if (!name) return;
       const width = ctx.measureText(name).width;
-      for (const [dx, dy] of [[8, 4], [-8 - width, 4], [-width / 2, -9], [-width / 2, 19]]) {
-        const box = [element.x + dx, element.y + dy - 11, element.x + dx + width, element.y + dy + 3];
-        const inside = box[0] >= area.left && box[2] <= area.right && box[1] >= area.top && box[3] <= area.bottom;
-        if (!inside || taken.some(t => box[0] < t[2] && t[0] < box[2] && box[1] < t[3] && t[1] < box[3])) continue;
-        taken.push(box);
-        ctx.fillText(name, box[0], box[3] - 3);
-        break;
-      }
+      const places = [[x + 8, y + 4], [x - 8 - width, y + 4], [x - width / 2, y - 9], [x - width / 2, y + 19]];
+      const box = first_free(places, width, area, taken, points);
+      if (!box) return;
+      taken.push(box);
+      write(ctx, name, box);
     });
   });
 }

@@ -14,7 +14,7 @@
 namespace ridge::des {
 namespace {
 
-struct Event {
+struct QueuedEvent {
   std::uint32_t kind;
   std::uint32_t index;
   std::uint64_t data;
@@ -23,7 +23,7 @@ struct Event {
 // The textbook alternative, with the same total order.
 class StandardQueue {
  public:
-  void push(SimTime time, Priority priority, const Event& event) {
+  void push(SimTime time, Priority priority, const QueuedEvent& event) {
     queue_.push({time, priority, sequence_++, event});
   }
   auto pop() {
@@ -37,7 +37,7 @@ class StandardQueue {
     SimTime time;
     Priority priority;
     std::uint64_t sequence;
-    Event event;
+    QueuedEvent event;
     bool operator<(const Item& other) const {
       return std::tie(time, priority, sequence) >
              std::tie(other.time, other.priority, other.sequence);
@@ -84,8 +84,8 @@ void hold(benchmark::State& state) {
 constexpr bool kRandom = false;
 constexpr bool kTies = true;
 #define RIDGE_PENDING RangeMultiplier(10)->Range(1'000, 1'000'000)
-BENCHMARK(hold<EventQueue<Event>, kRandom>)->RIDGE_PENDING;
-BENCHMARK(hold<EventQueue<Event>, kTies>)->RIDGE_PENDING;
+BENCHMARK(hold<EventQueue<QueuedEvent>, kRandom>)->RIDGE_PENDING;
+BENCHMARK(hold<EventQueue<QueuedEvent>, kTies>)->RIDGE_PENDING;
 BENCHMARK(hold<StandardQueue, kRandom>)->RIDGE_PENDING;
 BENCHMARK(hold<StandardQueue, kTies>)->RIDGE_PENDING;
 

@@ -24,11 +24,11 @@ namespace {
 using emulated::Device;
 using testing::HasSubstr;
 
-enum class Fault { kNone, kNoWait, kNoBarrier, kOneGroupTooFew, kUnalignedRow };
+enum class MatrixFault { kNone, kNoWait, kNoBarrier, kOneGroupTooFew, kUnalignedRow };
 
 /// out = A B^T of BF16 A [16][16] and B [8][16], by one warp; A comes in the first group of copies,
 /// B in the second. With two warps, the second multiplies what the first has copied.
-__global__ void product_kernel(const Bf16* a, const Bf16* b, float* out, Fault fault) {
+__global__ void product_kernel(const Bf16* a, const Bf16* b, float* out, MatrixFault fault) {
   unsigned char* const shared = dynamic_shared_memory();
   const unsigned lane = threadIdx.x % 32;
   if (threadIdx.x < 32) {
@@ -38,13 +38,13 @@ __global__ void product_kernel(const Bf16* a, const Bf16* b, float* out, Fault f
       cp_async_16(shared + 512 + lane * 16, reinterpret_cast<const unsigned char*>(b) + lane * 16);
     }
     cp_async_commit();
-    if (fault == Fault::kOneGroupTooFew) {
+    if (fault == MatrixFault::kOneGroupTooFew) {
       cp_async_wait<1>();
-    } else if (fault != Fault::kNoWait) {
+    } else if (fault != MatrixFault::kNoWait) {
       cp_async_wait<0>();
     }
   }
-  if (fault != Fault::kNoBarrier) {
+  if (fault != MatrixFault::kNoBarrier) {
     __syncthreads();
   }
   if (threadIdx.x >= 32) {
@@ -52,20 +52,20 @@ __global__ void product_kernel(const Bf16* a, const Bf16* b, float* out, Fault f
     std::uint32_t right[4];
     load_matrices(left, shared + lane % 16 * 32 + lane / 16 * 16);
     load_matrices(right, shared + 512 + lane % 8 * 32 + lane / 8 % 2 * 16 +
-                             (fault == Fault::kUnalignedRow ? 8 : 0));
+                             (fault == MatrixFault::kUnalignedRow ? 8 : 0));
     float d[4] = {};
     warp_mma<MmaType::kBf16>(d, left, right[0], right[1]);
     for (unsigned i = 0; i < 4; ++i) {
       out[(lane / 4 + i / 2 * 8) * 8 + lane % 4 * 2 + i % 2] = d[i];
     }
   }
-  if (fault == Fault::kOneGroupTooFew && threadIdx.x < 32) {
+  if (fault == MatrixFault::kOneGroupTooFew && threadIdx.x < 32) {
     cp_async_wait<0>();
   }
 }
 
 /// The largest error; NaN counts as infinite. Throws what the device complains of.
-double error_of(Fault fault) {
+double error_of(MatrixFault fault) {
   Device::instance().recover();
   std::vector<Bf16> a(256);
   std::vector<Bf16> b(128);
@@ -91,7 +91,7 @@ double error_of(Fault fault) {
   return worst;
 }
 
-std::string complaint(Fault fault) {
+std::string complaint(MatrixFault fault) {
   try {
     error_of(fault);
   } catch (const CudaError& error) {
@@ -101,7 +101,7 @@ std::string complaint(Fault fault) {
   return "";
 }
 
-double worst_of_20_orders(Fault fault) {
+double worst_of_20_orders(MatrixFault fault) {
   double worst = 0;
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {
     Device::instance().seed(seed);
@@ -113,24 +113,24 @@ double worst_of_20_orders(Fault fault) {
 TEST(EmulatedWarpMatrices, MultiplyWhatWasCopied) {
   for (std::uint64_t seed = 1; seed <= 10; ++seed) {
     Device::instance().seed(seed);
-    EXPECT_LE(error_of(Fault::kNone), 1e-6);
+    EXPECT_LE(error_of(MatrixFault::kNone), 1e-6);
   }
 }
 
 TEST(EmulatedWarpMatrices, ShowNanWhereAWaitCoversAGroupTooFew) {
-  EXPECT_EQ(worst_of_20_orders(Fault::kOneGroupTooFew), INFINITY);
+  EXPECT_EQ(worst_of_20_orders(MatrixFault::kOneGroupTooFew), INFINITY);
 }
 
 TEST(EmulatedWarpMatrices, CatchCopiesThatNobodyWaitedFor) {
-  EXPECT_THAT(complaint(Fault::kNoWait), HasSubstr("cp.async copies that no wait covered"));
+  EXPECT_THAT(complaint(MatrixFault::kNoWait), HasSubstr("cp.async copies that no wait covered"));
 }
 
 TEST(EmulatedWarpMatrices, CatchAReaderThatAnotherThreadsWaitDoesNotCover) {
-  EXPECT_EQ(worst_of_20_orders(Fault::kNoBarrier), INFINITY);
+  EXPECT_EQ(worst_of_20_orders(MatrixFault::kNoBarrier), INFINITY);
 }
 
 TEST(EmulatedWarpMatrices, CatchAnUnalignedRow) {
-  EXPECT_THAT(complaint(Fault::kUnalignedRow), HasSubstr("not aligned to 16 bytes"));
+  EXPECT_THAT(complaint(MatrixFault::kUnalignedRow), HasSubstr("not aligned to 16 bytes"));
 }
 
 }  // namespace

@@ -94,6 +94,9 @@ struct Estimate {
   return exponent + m * (1.3465 - 0.3465 * m);
 }
 
+// Depth of one pipeline stage of a product, in values of k.
+inline constexpr double kStepK = 128.0;
+
 // std::ceil for 0 <= x < 2^62, without the library call that a baseline x86-64 build makes of it.
 [[nodiscard]] inline double round_up(double x) {
   const auto whole = static_cast<double>(static_cast<std::int64_t>(x));

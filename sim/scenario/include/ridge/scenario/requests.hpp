@@ -7,6 +7,9 @@
 
 namespace ridge::scenario {
 
+// Of a request, at most.
+inline constexpr double kMaxTokens = 1e9;
+
 [[nodiscard]] const KeyTable& keys_of(const DraftModel*);
 [[nodiscard]] const KeyTable& keys_of(const Lengths*);
 [[nodiscard]] const KeyTable& keys_of(const Poisson*);
