@@ -72,7 +72,8 @@ void add_import_command(CLI::App& app) {
       ->add_option(
           "--precision", options->precision,
           fmt::format("Number format to serve in: weights unless narrower, matrix products, KV "
-                      "cache, attention; \"{}\" keeps the checkpoint's own",
+                      "cache, attention, but for what a family serves in a format of its own; "
+                      "\"{}\" keeps the checkpoint's own",
                       kAsShipped))
       ->check(CLI::IsMember(precision_choices()))
       ->type_name("FORMAT")
