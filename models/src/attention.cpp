@@ -174,6 +174,21 @@ void AttentionContext::convolution(std::int64_t width, std::int64_t channels) co
                       .output = precisions.activations});
 }
 
+void AttentionContext::norm_over_heads(std::int64_t values_per_token) const {
+  constexpr double kSums = 2.0;
+  const double tokens = shape.tokens();
+  out.add("qk_squares", Part::elementwise,
+          Elementwise{.values_read = tokens * static_cast<double>(values_per_token),
+                      .values_written = tokens * kSums,
+                      .input = precisions.activations,
+                      .output = Precision::fp32});
+  out.add("qk_sum", Part::communication,
+          Collective{.kind = Collective::Kind::all_reduce,
+                     .ranks = shard.tensor_parallel,
+                     .payload = tokens * kSums * bytes_per_value(Precision::fp32)});
+  elementwise("qk_norm", values_per_token);
+}
+
 void AttentionContext::elementwise(std::string_view name, std::int64_t values_per_token) const {
   const double values = shape.tokens() * static_cast<double>(values_per_token);
   out.add(name, Part::elementwise,

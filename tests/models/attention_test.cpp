@@ -130,6 +130,25 @@ TEST(Gqa, AnOutputGateIsAProjectionOfItsWidth) {
             4096.0 * 64);
 }
 
+// Three requests whose 64 query heads and 4 KV heads of 128 four GPUs share.
+TEST(Gqa, ANormOverAllHeadsSumsSquaresOverTheGpusThatShareThem) {
+  GroupedQueryAttention kind = kGrouped;
+  kind.norm_over_heads = true;
+  const DecodeShape shape{.sequences = 3, .context = kContext};
+  const OperatorList alone = operators(fp8_block(kind), 7168, shape);
+  EXPECT_EQ(alone.size(), operators(kGqa, 7168, shape).size());
+  const OperatorList shared = operators(fp8_block(kind), 7168, shape, {.tensor_parallel = 4});
+  EXPECT_EQ(shared.size(), alone.size() + 3);
+  const Demand squares = demand(find(shared, "qk_squares"));
+  EXPECT_EQ(squares.activations_read.value(), 3.0 * (16 + 1) * 128 * 2);
+  EXPECT_EQ(squares.activations_written.value(), 3.0 * 2 * 4);
+  const auto& sum = std::get<Collective>(find(shared, "qk_sum").shape);
+  EXPECT_EQ(sum.kind, Collective::Kind::all_reduce);
+  EXPECT_EQ(sum.ranks, 4);
+  EXPECT_EQ(sum.payload.value(), 3.0 * 2 * 4);
+  EXPECT_EQ(demand(find(shared, "qk_norm")).memory().value(), 3.0 * 2 * (16 + 1) * 128 * 2);
+}
+
 TEST(LinearState, CountsByHandWhateverTheContext) {
   const AttentionBlock block = fp8_block(kState);
   const OperatorList list = operators(block, 6144);

@@ -17,6 +17,7 @@ void emit(const GroupedQueryAttention& kind, const AttentionContext& c) {
   c.projections(
       "qkv", {{"q", Projection::query, query_values}, {"kv", Projection::key_value, keys + values}},
       c.hidden);
+  if (kind.norm_over_heads && tp > 1) c.norm_over_heads(query_values + keys);
   c.elementwise("rope", query_values + keys);
   double context = c.tokens_in_window();
   DecodeAttention attention{.query_heads = query_heads,
@@ -130,6 +131,11 @@ const KeyTable& keys_of(const GroupedQueryAttention* /*of*/) {
               "Reads the keys and values of an earlier layer, and has none of its own.")
               .optional(),
           key<&A::sinks>("sinks", "A learned logit for each query head.").optional(),
+          key<&A::norm_over_heads>("norm_over_heads",
+                                   "Queries and keys are normalized over all their heads at once, "
+                                   "so that GPUs that share the heads add up squares in each "
+                                   "layer.")
+              .optional(),
           key<&A::block_sparse>("block_sparse",
                                 "An indexer scores every token, attention reads the blocks of "
                                 "tokens with the greatest scores."),

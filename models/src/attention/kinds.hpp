@@ -39,6 +39,10 @@ struct AttentionContext {
   void convolution(std::int64_t width, std::int64_t channels) const;
   [[nodiscard]] WeightFormat format(Projection which) const;
   [[nodiscard]] double tokens_in_window() const { return block.attended(shape.context); }
+  // A norm of queries and keys whose heads several ranks share: each squares its own values, the
+  // sums are added up in FP32, one of queries and one of keys a token, and each scales its own.
+  // Three launches, as SGLang and vLLM do it (sgl-project/sglang pull request 14416).
+  void norm_over_heads(std::int64_t values_per_token) const;
   // Reads and writes tokens x values_per_token in the activation precision.
   void elementwise(std::string_view name, std::int64_t values_per_token) const;
 };

@@ -42,6 +42,9 @@ struct GroupedQueryAttention {
   bool value_from_key = false;  // one projection makes both; both are cached
   bool reuses_cache = false;    // reads the keys and values of an earlier layer, and has none
   bool sinks = false;           // a learned logit for each query head
+  // Queries and keys are normalized over all of their heads at once: ranks that share the heads add
+  // up the squares.
+  bool norm_over_heads = false;
   std::optional<BlockIndex> block_sparse = {};
 
   [[nodiscard]] std::int64_t v_dim() const { return v_head_dim > 0 ? v_head_dim : head_dim; }
