@@ -36,6 +36,16 @@ const Price* ChipSpec::price(const std::string& wanted) const {
   return found == prices.end() ? nullptr : &*found;
 }
 
+ChipSpec with_compute_units(ChipSpec chip, std::int64_t units) {
+  const double share =
+      static_cast<double>(units) / static_cast<double>(chip.compute_units.value.value());
+  for (auto& rate : chip.matrix_rate) {
+    if (rate.value) *rate.value *= share;
+  }
+  chip.compute_units.value = units;
+  return chip;
+}
+
 namespace {
 
 const Catalog& catalog() {

@@ -126,6 +126,15 @@ TEST(ChipSpec, WithoutFp8UnitsItMultipliesInBf16) {
 }
 
 // arXiv 2507.19427 table 4.
+TEST(ChipSpec, AThirdOfItsComputeUnitsMultipliesAThirdAsFastFromTheSameMemory) {
+  const ChipSpec whole = load_chip("h100");
+  const ChipSpec third = with_compute_units(whole, 44);
+  EXPECT_EQ(third.compute_units.value, 44);
+  EXPECT_DOUBLE_EQ(*third.rate_for(Precision::fp8) / *whole.rate_for(Precision::fp8), 1.0 / 3);
+  EXPECT_EQ(third.memory_bandwidth.value, whole.memory_bandwidth.value);
+  EXPECT_EQ(third.nic_bandwidth.value, whole.nic_bandwidth.value);
+}
+
 TEST(ChipSpec, RidgePointsAreThePapers) {
   EXPECT_NEAR(load_chip("h800").ridge_point(Precision::fp8)->value(), 591.0, 0.5);
   EXPECT_NEAR(load_chip("h20").ridge_point(Precision::fp8)->value(), 74.0, 0.5);

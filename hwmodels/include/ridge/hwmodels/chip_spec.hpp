@@ -63,6 +63,10 @@ struct ChipSpec {
   [[nodiscard]] const Price* price(const std::string& wanted = {}) const;
 };
 
+// The same chip with other than all of its compute units, whose number must be known: memory and
+// links are as they were.
+[[nodiscard]] ChipSpec with_compute_units(ChipSpec chip, std::int64_t units);
+
 // The keys of a chip file.
 [[nodiscard]] const KeyTable& keys_of(const ChipSpec*);
 void read_chip(const JsonNode& node, ChipSpec& out);
