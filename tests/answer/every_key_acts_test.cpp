@@ -148,6 +148,12 @@ json over_nodes(const char* key = nullptr, const json& value = {}) {
       {"/scale_up/efficiency", 1}};
 }
 // As it was measured, in place of a law.
+// Messages between the pools over the links of one domain, which need no software of their own.
+json in_one_domain(std::int64_t gpus = 64, const json& more = {}) {
+  json out = with(pool("gpus_per_node", gpus), pool("gpus_per_node", gpus, "ffn"));
+  out = with(out, {{"/network/overhead_us", 0}, {"/network/efficiency", 1}});
+  return with(with(out, {{"/network/path", "scale_up"}}), more);
+}
 json over_nodes_measured(double us) {
   json out = over_nodes();
   out["/network/all_reduce"] = {{{"measured_us", {us}}}};
@@ -178,6 +184,9 @@ json exchange_kernels(const char* key = nullptr, const json& value = {}) {
               {"tokens", 64}};
   if (key != nullptr) out[key] = value;
   return {{"/deployment/micro_batches", 2}, {"/deployment/execution", {{"exchange_kernels", out}}}};
+}
+json profile(std::int64_t tokens, std::int64_t sequences) {
+  return {{"/admission", {{"profile", {{"tokens", tokens}, {"sequences", sequences}}}}}};
 }
 json drafting(std::int64_t tokens, double acceptance) {
   return {{"/deployment/drafting", {{"tokens", tokens}, {"acceptance", acceptance}}}};
@@ -268,6 +277,20 @@ std::vector<Proof> proofs() {
        "of no effect without \"all_reduce_with_norm\"",
        "one pool"},
       {"/deployment/execution/launch_overlap_us", {}, execution("launch_overlap_us", 0.5)},
+      {"/deployment/execution/qk_norm_with_sum",
+       {{"/model", "minimax-m2"}},
+       execution("qk_norm_with_sum", true),
+       "",
+       "one pool"},
+      {"/deployment/execution/vocabulary_exchange",
+       {},
+       execution("vocabulary_exchange", true),
+       "",
+       "one pool"},
+      {"/deployment/execution/captured_batches", held("requests", 7),
+       execution("captured_batches", json::array({4, 8})), "", "one pool"},
+      {"/deployment/execution/captured_batches", held("requests", 7),
+       execution("captured_batches", json::array({8, 4})), "larger than the last", "one pool"},
       {"/deployment/execution/exchange_kernels/dispatch_send_us", exchange_kernels(),
        exchange_kernels("dispatch_send_us", 20), "", "wide"},
       {"/deployment/execution/exchange_kernels/dispatch_receive_us", exchange_kernels(),
@@ -299,6 +322,24 @@ std::vector<Proof> proofs() {
        draft_model(1, "mlA", "moe"), "did you mean \"mla\"?", "wide"},
       {"/deployment/schedule", {}, {{"/deployment/schedule", "fifo"}}},
       {"/network/model", fabric(nullptr, {}), {{"/network/model", "ports"}}},
+      {"/network/path", in_one_domain(), {{"/network/path", "nics"}}},
+      {"/network/path",
+       {},
+       in_one_domain(8),
+       "lie in one domain, and pool \"attention\" has 8 GPUs"},
+      {"/network/path", {}, {{"/network/path", "scale_up"}}, "of no effect", "wide"},
+      {"/network/overhead_us",
+       in_one_domain(),
+       {{"/network/overhead_us", 5}},
+       "of no effect where messages go over \"scale_up\""},
+      {"/network/fabric/spines",
+       in_one_domain(),
+       {{"/network/fabric", fabric(nullptr, {})["/network/fabric"]}},
+       "one switch joins a scale-up domain"},
+      {"/scale_up/overhead_us",
+       with(in_one_domain(),
+            with(measured("attention"), pool("kernel_model", "calibrated:h800", "ffn"))),
+       {{"/scale_up/overhead_us", 50}}},
       {"/network/copies", {}, {{"/network/copies", "per_node"}}, "", "wide"},
       {"/network/nodes_per_token",
        {{"/network/copies", "per_node"}},
@@ -411,6 +452,11 @@ std::vector<Proof> proofs() {
        {{"/admission", {{"max_requests_per_gpu", 1}}}}},
       {"/admission/page_tokens", kOutputs, {{"/admission", {{"page_tokens", 4096}}}}},
       {"/admission/memory_utilization", {}, {{"/admission", {{"memory_utilization", 0.7}}}}},
+      {"/admission/profile/tokens", profile(8192, 1024), profile(16384, 1024)},
+      {"/admission/profile/sequences", profile(8192, 1024), profile(8192, 256)},
+      {"/admission/profile/sequences",
+       with(pool("memory_reserve_GB", 12), pool("memory_reserve_GB", 12, "ffn")),
+       profile(8192, 256), "of no effect beside \"memory_reserve_GB\""},
       {"/noise/kernel_jitter", {}, {{"/noise", {{"kernel_jitter", 0.2}}}}},
       {"/noise/network_jitter", {}, {{"/noise", {{"network_jitter", 0.5}}}}},
       {"/noise/slow_gpus/pool", slow_gpu(nullptr, {}), slow_gpu("pool", "ffn")},
@@ -444,6 +490,13 @@ std::vector<Proof> proofs() {
        {},
        pool("prefer_kernels", {"x"}),
        "\"theoretical\" knows of none"},
+      {attention + "/communication_units", pool("chip", "h20"), pool("communication_units", 24)},
+      {attention + "/communication_units", pool("chip", "h20"), pool("communication_units", 78),
+       "expected fewer than the 78 compute units of h20, got 78"},
+      {ffn + "/communication_units", pool("chip", "h20", "ffn"),
+       pool("communication_units", 24, "ffn")},
+      {gpus + "/communication_units", pool("kernel_model", "calibrated:h800", "gpus"),
+       pool("communication_units", 24, "gpus"), "", "one pool"},
       {attention + "/gpus_per_node", split, pool("gpus_per_node", 4)},
       {attention + "/nic_bandwidth_GBps", {}, pool("nic_bandwidth_GBps", 1)},
       {attention + "/scale_up_bandwidth_GBps", split, pool("scale_up_bandwidth_GBps", 1)},

@@ -102,6 +102,36 @@ TEST(RightAnswers, MemoryLeavesRoomForAsManyTokensAsAnEngineReports) {
   EXPECT_NEAR(room / 367404, 1.0, 0.06);
 }
 
+// vLLM at 0.90 reports 178,880. Its profile samples for 1,024 sequences at 30 bytes for each of
+// 151,936 words; what its 8,192 rows take comes on top.
+TEST(RightAnswers, AProfileTakesTheRoomThatAnEngineLeavesForSampling) {
+  json document = wide("qwen3-235b-a22b", "h100", 4, 1, 1024);
+  json& d = document["deployment"];
+  d["strategy"] = "tensor_parallel";
+  d["attention_precision"] = {{"cache", "bf16"}, {"compute", "bf16"}};
+  d["pools"]["gpus"].update(
+      {{"attention_tensor_parallel", 4}, {"ffn_tensor_parallel", 4}, {"ffn_expert_parallel", 1}});
+  document["admission"] = {{"memory_utilization", 0.90}};
+  const auto room = [&] { return answer_to(document).memory.pools[0].kv_budget.value() / 48128; };
+  const double without = room();
+  document["admission"]["profile"] = {{"tokens", 8192}, {"sequences", 1024}};
+  const double with = room();
+  EXPECT_NEAR(without, 332e3, 1e3);
+  EXPECT_GT(with, 178880);
+  EXPECT_LT(with, 1.35 * 178880);
+  EXPECT_GT((without - with) * 48128, 1024 * 151936.0 * 30);
+}
+
+// FastAFD measured 1.41 times the tokens/s/GPU of vLLM with both on the same GPUs.
+TEST(RightAnswers, OneNvlinkDomainSplitsAttentionFromExpertsWithAGain) {
+  const auto rate = [](const char* name) {
+    json document = json::parse(test::source_text(std::string("scenarios/") + name + ".json"));
+    document.erase("$schema");
+    return answer_to(document).tokens_per_second_per_gpu();
+  };
+  EXPECT_NEAR(rate("qwen3-235b-afd-nvl72") / rate("qwen3-235b-ep-gb200"), 1.41, 0.15);
+}
+
 TEST(RightAnswers, ChipsHaveTheMemoryThatTheyReport) {
   const std::pair<const char*, double> reported[] = {
       {"a100", 85899345920.0},  {"h100", 85899345920.0},  {"h800", 85899345920.0},

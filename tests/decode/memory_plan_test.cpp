@@ -3,6 +3,8 @@
 #include "ridge/base/error.hpp"
 #include "synthetic.hpp"
 
+#include <array>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -77,6 +79,30 @@ TEST(MemoryPlan, SharedExpertsKeepTheirOwnPrecision) {
   const auto fp32 = plan_memory(input.deployment, input.admission);
   EXPECT_DOUBLE_EQ((fp32.pools[1].weights - bf16.pools[1].weights).value(),
                    2.0 * 3 * 128 * 256 / 4);
+}
+
+// 100 tokens of prompts on each of eight groups, and the logits of 50 sequences on every GPU that
+// samples.
+TEST(MemoryPlan, AProfiledStepKeepsWhatItTook) {
+  auto input = test::two_to_two(10, 1, {});
+  for (Pool& pool : input.deployment.pools) pool.memory_reserve.reset();
+  const auto reserve = [&] {
+    const auto plan = plan_memory(input.deployment, input.admission);
+    return std::array{plan.pools[0].reserve.value(), plan.pools[1].reserve.value()};
+  };
+  const auto none = reserve();
+  input.admission.profile = ProfiledStep{.tokens = 100, .sequences = 50};
+  const auto profiled = reserve();
+  EXPECT_DOUBLE_EQ(profiled[0] - none[0], 2.0 * 100 * 128 * 2 + 50.0 * 1024 * (2 + 4 + 2 * 12));
+  // 800 tokens with two choices each on two ranks of four slices.
+  EXPECT_DOUBLE_EQ(profiled[1] - none[1],
+                   2.0 * 400 * 128 * 2 + 800.0 * 2 * (2 * 128 + 3 * 256 / 4));
+  // Steps that take more count as they are.
+  input.workload.requests_per_gpu = 1e5;
+  const auto plan = plan_memory(input.deployment, input.admission, input.workload);
+  input.admission.profile.reset();
+  EXPECT_EQ(plan.pools[0].reserve,
+            plan_memory(input.deployment, input.admission, input.workload).pools[0].reserve);
 }
 
 TEST(MemoryPlan, KvComesInPages) {

@@ -306,6 +306,32 @@ TEST(Disaggregation, RoutedDispatchSendsFewerBytes) {
   EXPECT_NEAR(bytes(routed) / bytes(broadcast), 1.0 - 12.0 / 56.0, 1e-3);
 }
 
+// Within one domain a message takes the links of both GPUs and what software takes from those; the
+// NICs have no part in it.
+TEST(Disaggregation, MessagesWithinADomainGoOverItsLinks) {
+  for (const auto network : {NetworkModel::ports, NetworkModel::max_min_fair}) {
+    auto input = test::one_to_one(5, 1, {.attention = 3e-6, .ffn = 4e-6}, 1.0);
+    input.network_model = network;
+    Deployment& d = input.deployment;
+    d.message_path = MessagePath::scale_up;
+    d.scale_up = {.overhead = Seconds{2e-6}, .efficiency = 0.5, .source = "here"};
+    d.network.overhead = Seconds{1.0};
+    for (Pool& pool : d.pools) {
+      pool.gpus_per_node = 2;
+      pool.scale_up_bandwidth = BytesPerSecond{1e9};
+    }
+    EXPECT_THAT(deployment_problems(d), testing::IsEmpty());
+    const double message = 2e-6 + test::kWireBytesPerToken / (0.5 * 1e9);
+    const auto result = test::run(input);
+    EXPECT_NEAR(result.mean_tpot.value(), 5 * (3e-6 + 4e-6 + 2 * message), 1e-9);
+    EXPECT_LE(result.path_floor.value(), result.mean_tpot.value() + 1e-9);
+    EXPECT_EQ(result.links.at(0).name, "attention scale-up links, sending");
+    d.pools[1].gpus_per_node = 1;
+    EXPECT_THAT(deployment_problems(d),
+                Contains(HasSubstr("pool \"ffn\" has 1 GPUs in one (gpus_per_node)")));
+  }
+}
+
 TEST(Disaggregation, ExpertsSplitWithinAnInstanceFetchTheirTokensFromTheirPeers) {
   auto input = test::two_to_two(6, 1, kStrategyStages);
   Deployment& d = input.deployment;
@@ -381,6 +407,64 @@ TEST(Disaggregation, SharedHeadsAddAnAllReduceToTheAttentionStage) {
   // A group of four GPUs holds the requests of four.
   const double reduce = 2 * 16 * test::kWireBytesPerToken * 3 / 4 / 5e9;
   EXPECT_NEAR((shared.mean_tpot - alone.mean_tpot).value(), 6 * reduce, 1e-9);
+}
+
+// Four GPUs that share the heads of 16 requests: two sums in FP32 for each, in every layer.
+TEST(Strategies, NormsOverTheHeadsOfAllGpusAddUpSquares) {
+  auto input = tensor_parallel(6, 1);
+  const double alone = test::run(input).mean_tpot.value();
+  std::get<models::GroupedQueryAttention>(input.deployment.model.attentions[0].kind)
+      .norm_over_heads = true;
+  const double sum = kOverhead + 2 * (16 * 8) * 0.75 / 5e9;
+  EXPECT_NEAR(test::run(input).mean_tpot.value() - alone, 6 * sum, 1e-9);
+  // By a library over two nodes, as it has measured 64 B and 128.
+  input.deployment.pools[0].gpus_per_node = 2;
+  input.deployment.network.all_reduce = {{.measured = {Seconds{20e-6}, Seconds{24e-6}}}};
+  const double over_nodes = test::run(input).mean_tpot.value();
+  std::get<models::GroupedQueryAttention>(input.deployment.model.attentions[0].kind)
+      .norm_over_heads = false;
+  EXPECT_NEAR(over_nodes - test::run(input).mean_tpot.value(), 6 * 24e-6, 1e-9);
+}
+
+// Sixteen requests whose four GPUs share a vocabulary of 1024: hidden values of 128 are summed, and
+// the logits gathered.
+TEST(Strategies, ExchangeEmbeddingsAndLogitsOfASharedVocabulary) {
+  auto input = tensor_parallel(6, 1);
+  const double alone = test::run(input).mean_tpot.value();
+  input.deployment.execution.vocabulary_exchange = true;
+  const double sum = kOverhead + 2 * 16 * 128 * 2 * 0.75 / 5e9;
+  const double gather = kOverhead + 16.0 * 1024 * 2 * 0.75 / 5e9;
+  EXPECT_NEAR(test::run(input).mean_tpot.value() - alone, sum + gather, 1e-9);
+  // Each with requests of its own has the whole of it.
+  auto apart = wide_expert_parallel(6, 1);
+  const double before = test::run(apart).mean_tpot.value();
+  apart.deployment.execution.vocabulary_exchange = true;
+  EXPECT_EQ(test::run(apart).mean_tpot.value(), before);
+}
+
+// Three requests run as four: rows of products and sums, but no KV and no experts.
+TEST(Strategies, PadBatchesToThoseThatGraphsWereCapturedOf) {
+  constexpr double kPerToken = 1e-8;
+  constexpr double kPerProduct = 1e-11;
+  auto input = tensor_parallel(6, 1);
+  Deployment& d = input.deployment;
+  d.pools[0].kernels = test::fixed_kernels({.attention_per_cached_token = kPerToken,
+                                            .ffn_per_row = 1e-6,
+                                            .head_per_product = kPerProduct});
+  input.workload.requests_per_gpu = 0;
+  input.workload.requests = 3;
+  const auto expected = [&](double rows) {
+    const double sum = kOverhead + 2 * rows * test::kWireBytesPerToken * 0.75 / 5e9;
+    const double layer = 3 * 100 * kPerToken + 3 * 2 * 1e-6 + 2 * sum;
+    return 6 * layer + kPerProduct * rows * 1024 / 4;
+  };
+  EXPECT_NEAR(test::run(input).mean_tpot.value(), expected(3), 1e-9);
+  d.execution.captured_batches = {1, 2, 4, 8};
+  EXPECT_NEAR(test::run(input).mean_tpot.value(), expected(4), 1e-9);
+  d.execution.captured_batches = {1, 3, 4};
+  EXPECT_NEAR(test::run(input).mean_tpot.value(), expected(3), 1e-9);
+  d.execution.captured_batches = {1, 2};
+  EXPECT_NEAR(test::run(input).mean_tpot.value(), expected(3), 1e-9);
 }
 
 // Four GPUs that share two heads each of one KV head keep a quarter of its tokens each: attention

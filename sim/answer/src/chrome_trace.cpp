@@ -115,6 +115,10 @@ class Writer {
     return process(static_cast<std::uint32_t>(deployment_.replicas), 0, 0);
   }
 
+  std::string sending() const {
+    return fmt::format("{}, sending", decode::name_of(deployment_.message_path));
+  }
+
   void name_tracks() {
     event(fmt::format(
         R"json("ph":"M","name":"process_name","pid":{},"args":{{"name":"whole deployment"}})json",
@@ -132,9 +136,9 @@ class Writer {
           event(fmt::format(
               R"json("ph":"M","name":"process_name","pid":{},"args":{{"name":"{}{} {} ({} x {})"}})json",
               id, of_replica, pool.name, i, pool.gpus_per_instance, pool.kernels->chip().name));
-          for (const auto& [track, name] :
-               {std::pair{kKernels, "kernels"}, std::pair{kCollectives, "collectives"},
-                std::pair{kSending, "NICs, sending"}}) {
+          for (const auto& [track, name] : {std::pair{kKernels, std::string("kernels")},
+                                            std::pair{kCollectives, std::string("collectives")},
+                                            std::pair{kSending, sending()}}) {
             event(fmt::format(
                 R"json("ph":"M","name":"thread_name","pid":{},"tid":{},"args":{{"name":"{}"}})json",
                 id, thread(id, track), name));
@@ -267,7 +271,7 @@ class Writer {
     }
     for (const auto& [pid, of] : senders) {
       count("messages on their way", pid, of.messages);
-      count("NICs, sending (B/s)", pid, of.bytes_per_second);
+      count(sending() + " (B/s)", pid, of.bytes_per_second);
     }
   }
 

@@ -132,10 +132,12 @@ std::vector<Lever> levers_of(const decode::Deployment& d, const std::vector<Stag
     chip("matrix rate", &hw::Faster::matrix);
     chip("kernel launches", &hw::Faster::launch);
   }
-  out.push_back({"NICs", false, [](double times, decode::Deployment& to) {
-                   on_faster(to, {}, {.network = times});
-                   for (decode::Pool& pool : to.pools) pool.nic_bandwidth *= times;
-                 }});
+  if (d.message_path == decode::MessagePath::nics) {
+    out.push_back({"NICs", false, [](double times, decode::Deployment& to) {
+                     on_faster(to, {}, {.network = times});
+                     for (decode::Pool& pool : to.pools) pool.nic_bandwidth *= times;
+                   }});
+  }
   out.push_back({"in-node links", false, [](double times, decode::Deployment& to) {
                    on_faster(to, {}, {.scale_up = times});
                    for (decode::Pool& pool : to.pools) pool.scale_up_bandwidth *= times;

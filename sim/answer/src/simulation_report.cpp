@@ -44,12 +44,18 @@ void for_each_block(const decode::SimulationInput& input, const decode::Simulati
                                   .queries_per_sequence = d.queries_per_step()};
   const double tokens = shape.tokens() * static_cast<double>(d.groups());
   for (std::size_t b = 0; b < d.model.attentions.size(); ++b) {
-    models::OperatorList operators;
+    models::OperatorList all;
     models::attention_operators(d.model.attentions[b], d.model.precisions, d.model.hidden, shape,
                                 {.tensor_parallel = d.attention_tensor_parallel,
                                  .output_parallel = d.output_parallel,
                                  .context_parallel = d.context_parallel},
-                                models::MlaCount::absorbed, operators);
+                                models::MlaCount::absorbed, all);
+    models::OperatorList operators;
+    for (const models::Operator& op : all) {
+      const bool on_links = d.collectives == decode::CollectiveTiming::links &&
+                            std::holds_alternative<models::Collective>(op.shape);
+      if (!on_links) operators.add(op.name, op.part, op.shape);
+    }
     ask(decode::Role::attention, b, d.model.layers_with_attention(b), operators);
   }
   for (std::size_t b = 0; b < d.model.ffns.size(); ++b) {
@@ -152,7 +158,8 @@ void add_load_warnings(const decode::SimulationInput& input, SimulationReport& r
 std::optional<Seconds> floor_of(decode::SimulationInput input) {
   if (input.workload.kind != decode::Workload::Kind::closed_loop) return std::nullopt;
   for (auto& pool : input.deployment.pools) {
-    pool.kernels = hw::theoretical_model(pool.kernels->chip());
+    pool.kernels = hw::theoretical_model(pool.whole_chip());
+    pool.communication_units = 0;
   }
   input.deployment.step_overhead = {};
   input.deployment.collectives = decode::CollectiveTiming::links;

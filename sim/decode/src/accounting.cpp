@@ -273,7 +273,8 @@ void Accounting::link_use(std::uint32_t pool, std::span<const Server> servers,
   const Pool& info = input_.deployment.pools[pool];
   if (fabric) {
     const Fabric::Sent sent = fabric->sent(pool, now);
-    result_.links.push_back({.name = fmt::format("{} NICs, sending", info.name),
+    const std::string_view path = name_of(input_.deployment.message_path);
+    result_.links.push_back({.name = fmt::format("{} {}, sending", info.name, path),
                              .utilization = sent.utilization,
                              .bytes = sent.payload});
   }
@@ -316,9 +317,9 @@ void Accounting::floors(std::span<const Lane> lanes) {
       const auto& message = std::get<Message>(graph_.works()[task.work]);
       const auto wire = [&](std::uint32_t pool) {
         const Pool& p = d.pools[pool];
-        return SimTime::from(
-            Bytes{lane.times.payload_bytes[task.work]} /
-            (static_cast<double>(p.gpus_per_instance) * p.nic_bandwidth * d.network.efficiency));
+        return SimTime::from(Bytes{lane.times.payload_bytes[task.work]} /
+                             (static_cast<double>(p.gpus_per_instance) * d.message_bandwidth(p) *
+                              d.message_transport().efficiency));
       };
       sending[first_port[message.from.pool] + message.from.instance] += wire(message.from.pool);
       receiving[first_port[message.to.pool] + message.to.instance] += wire(message.to.pool);

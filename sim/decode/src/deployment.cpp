@@ -6,6 +6,16 @@
 
 namespace ridge::decode {
 
+std::string_view name_of(MessagePath path) {
+  return path == MessagePath::nics ? "NICs" : "scale-up links";
+}
+
+hw::ChipSpec Pool::whole_chip() const {
+  const hw::ChipSpec& chip = kernels->chip();
+  if (communication_units == 0) return chip;
+  return hw::with_compute_units(chip, *chip.compute_units.value + communication_units);
+}
+
 Seconds AllReduceWay::time(Bytes buffer) const {
   constexpr double kFirst = 64.0;
   const double step = std::max(0.0, std::log2(std::max(kFirst, buffer.value()) / kFirst));

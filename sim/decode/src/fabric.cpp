@@ -21,16 +21,17 @@ net::Topology Fabric::topology_of(const Deployment& d, NetworkModel model) {
          .gpus_per_node = nics,
          .scale_up_bandwidth = pool.scale_up_bandwidth,
          .nics_per_node = nics,
-         .nic_bandwidth = pool.nic_bandwidth,
+         .nic_bandwidth = d.message_bandwidth(pool),
          // Wide enough never to be what a message waits for.
-         .host_bandwidth = 1000.0 * pool.nic_bandwidth});
+         .host_bandwidth = 1000.0 * d.message_bandwidth(pool)});
   }
   return net::build_topology(cluster);
 }
 
 namespace {
 
-// From each NIC to its leaf switch, in the order of the ports; the way back is the next link.
+// From each NIC (or GPU's link) to its leaf switch, in the order of the ports; the way back is the
+// next link.
 std::vector<net::LinkId> sending_links(const net::Topology& topology) {
   std::vector<net::LinkId> links;
   for (net::LinkId id = 0; id < topology.links().size(); ++id) {
@@ -44,7 +45,7 @@ std::vector<net::LinkId> sending_links(const net::Topology& topology) {
 
 Fabric::Fabric(const Deployment& d, NetworkModel model, std::span<const SlowLink> slow_links)
     : model_(model),
-      efficiency_(d.network.efficiency),
+      efficiency_(d.message_transport().efficiency),
       topology_(topology_of(d, model)),
       sending_links_(sending_links(topology_)) {
   std::uint32_t ports = 0;
@@ -52,7 +53,7 @@ Fabric::Fabric(const Deployment& d, NetworkModel model, std::span<const SlowLink
     first_port_.push_back(ports);
     gpus_.push_back(static_cast<std::uint32_t>(pool.gpus_per_instance));
     instances_.push_back(static_cast<std::uint32_t>(pool.instances));
-    port_rate_.push_back(pool.nic_bandwidth.value() * d.network.efficiency);
+    port_rate_.push_back(d.message_bandwidth(pool).value() * efficiency_);
     ports += static_cast<std::uint32_t>(pool.instances * d.replicas);
   }
   first_port_.push_back(ports);
@@ -79,10 +80,11 @@ Fabric::Fabric(const Deployment& d, NetworkModel model, std::span<const SlowLink
   }
   network_.emplace(topology_,
                    model == NetworkModel::ports ? net::Sharing::at_ports : net::Sharing::max_min);
-  transport_ = network_->add_transport({.overhead = d.network.overhead,
-                                        .efficiency = d.network.efficiency,
-                                        .source = d.network.source});
-  overhead_ = des::SimTime::from(d.network.overhead);
+  const Transport& transport = d.message_transport();
+  transport_ = network_->add_transport({.overhead = transport.overhead,
+                                        .efficiency = transport.efficiency,
+                                        .source = transport.source});
+  overhead_ = des::SimTime::from(transport.overhead);
   micro_batches_ = static_cast<std::uint64_t>(d.micro_batches);
 }
 

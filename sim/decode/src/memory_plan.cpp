@@ -25,13 +25,15 @@ double ffn_layers(const Deployment& d, std::size_t block) {
                              (drafts ? d.drafting.layers_held(d.model) : 0));
 }
 
-// Attention of all layers, and the embedding table and LM head split over a node.
+// Attention of all layers, and the embedding table and LM head split over a node, or over the GPUs
+// that share requests where they fill several.
 Bytes attention_weights(const Deployment& d) {
   const models::ModelSpec& model = d.model;
   Bytes total = 2.0 * static_cast<double>(model.vocabulary) * static_cast<double>(model.hidden) *
                 bytes_per_value(models::Precision::bf16) /
-                static_cast<double>(std::min(d.pool(Role::attention).gpus_per_node,
-                                             d.pool(Role::attention).gpus()));
+                static_cast<double>(std::max(
+                    std::min(d.pool(Role::attention).gpus_per_node, d.pool(Role::attention).gpus()),
+                    d.attention_tensor_parallel));
   // In front of each module that drafts, or of a draft model: from an embedding and hidden values.
   const std::int64_t inputs = d.drafting.own_layers ? std::min<std::int64_t>(d.drafting.tokens, 1)
                                                     : d.drafting.layers_held(model);
@@ -99,16 +101,19 @@ double tokens_per_step(const Deployment& d, const Admission& admission, const Wo
          static_cast<double>(d.queries_per_step());
 }
 
-// On each GPU of a pool at once: the hidden values of every micro-batch, and the widest of what one
-// works on beside them, which is the rows of an FFN or the logits of the head.
-Bytes activations(const Deployment& d, const Pool& pool, double tokens) {
+// Of `tokens` in all, those that a GPU of a pool works on.
+double tokens_of_gpu(const Deployment& d, const Pool& pool, double tokens) {
+  return pool.roles.has(Role::attention)
+             ? tokens * static_cast<double>(d.attention_tensor_parallel) /
+                   static_cast<double>(d.pool(Role::attention).gpus())
+             : tokens / static_cast<double>(d.ffn_expert_parallel);
+}
+
+// Of `tokens` in all, the widest rows of an FFN on each GPU of a pool.
+double widest_rows(const Deployment& d, const Pool& pool, double tokens) {
   const models::ModelSpec& model = d.model;
   const double value = bytes_per_value(model.precisions.activations).value();
-  const auto hidden = static_cast<double>(model.hidden);
-  const double own = pool.roles.has(Role::attention)
-                         ? tokens * static_cast<double>(d.attention_tensor_parallel) /
-                               static_cast<double>(d.pool(Role::attention).gpus())
-                         : tokens / static_cast<double>(d.ffn_expert_parallel);
+  const double own = tokens_of_gpu(d, pool, tokens);
   double widest = 0.0;
   if (pool.roles.has(Role::ffn)) {
     const auto slices = static_cast<double>(d.ffn_tensor_parallel);
@@ -129,6 +134,17 @@ Bytes activations(const Deployment& d, const Pool& pool, double tokens) {
       }
     }
   }
+  return widest;
+}
+
+// On each GPU of a pool at once: the hidden values of every micro-batch, and the widest of what one
+// works on beside them, which is the rows of an FFN or the logits of the head.
+Bytes activations(const Deployment& d, const Pool& pool, double tokens) {
+  const models::ModelSpec& model = d.model;
+  const double value = bytes_per_value(model.precisions.activations).value();
+  const auto hidden = static_cast<double>(model.hidden);
+  const double own = tokens_of_gpu(d, pool, tokens);
+  double widest = widest_rows(d, pool, tokens);
   if (pool.roles.has(Role::attention)) {
     // A GPU has its part of the vocabulary for all tokens of its node: as computed, in FP32, and as
     // probabilities.
@@ -138,6 +154,21 @@ Bytes activations(const Deployment& d, const Pool& pool, double tokens) {
   }
   const double in_flight = static_cast<double>(d.micro_batches);
   return Bytes{2.0 * own * hidden * value * in_flight + widest};
+}
+
+// The same of a step that an engine profiles (vLLM's profile_run): the logits of a sequence are as
+// computed, in FP32, sorted with their places in 8 bytes, and as much again while they are sorted.
+Bytes profiled(const Deployment& d, const Pool& pool, const ProfiledStep& step) {
+  const double tokens = static_cast<double>(step.tokens * d.groups());
+  const double value = bytes_per_value(d.model.precisions.activations).value();
+  double widest = widest_rows(d, pool, tokens);
+  if (pool.roles.has(Role::attention)) {
+    constexpr double kSortedLogitBytes = 2.0 + 4.0 + 2.0 * (4.0 + 8.0);
+    widest = std::max(widest,
+                      static_cast<double>(step.sequences * d.model.vocabulary) * kSortedLogitBytes);
+  }
+  return Bytes{2.0 * tokens_of_gpu(d, pool, tokens) * static_cast<double>(d.model.hidden) * value +
+               widest};
 }
 
 }  // namespace
@@ -162,9 +193,11 @@ MemoryPlan plan_memory(const Deployment& d, const Admission& admission, const Wo
     } else {
       const bool alone = d.replicas * d.gpus_per_replica() == 1;
       memory.reserve = alone ? hw::kReserveAlone : hw::kReserveTogether;
-      memory.reserve += activations(
+      const Bytes step = activations(
           d, pool,
           tokens_per_step(d, admission, workload, usable - memory.weights - memory.reserve));
+      memory.reserve +=
+          admission.profile ? std::max(step, profiled(d, pool, *admission.profile)) : step;
     }
     const Bytes left = usable - memory.weights - memory.reserve;
     if (left.value() <= 0.0) {

@@ -41,6 +41,11 @@ bool is_residual_norm(const models::Operator& op) {
   return op.name == "attention_norm" || op.name == "ffn_norm";
 }
 
+// Around the sum of a norm over the heads of all GPUs.
+bool is_beside_qk_sum(const models::Operator& op) {
+  return op.name == "qk_squares" || op.name == "qk_norm";
+}
+
 bool is_of_shared_experts(const models::Operator& op) {
   return op.name.starts_with("shared_");
 }
@@ -130,7 +135,8 @@ std::size_t StageTimer::RankTimeHash::operator()(const RankTime& key) const {
   return hash;
 }
 
-Seconds StageTimer::total(const hw::KernelModel& kernels, bool behind_all_reduce) {
+Seconds StageTimer::total(const Pool& pool, bool behind_all_reduce) {
+  const hw::KernelModel& kernels = *pool.kernels;
   const Execution& how = deployment_.execution;
   Launches launched;
   Seconds sum;
@@ -141,7 +147,15 @@ Seconds StageTimer::total(const hw::KernelModel& kernels, bool behind_all_reduce
       sum += how.norm_in_all_reduce;
       continue;
     }
-    const hw::Timing timing = kernels.time(op);
+    if (how.qk_norm_with_sum && is_beside_qk_sum(op)) continue;
+    const auto* sum_up = std::get_if<models::Collective>(&op.shape);
+    const hw::Timing timing =
+        sum_up != nullptr && deployment_.collectives == CollectiveTiming::links
+            ? hw::Timing{.time = collective_time(pool, Collective::Pattern::all_reduce,
+                                                 static_cast<std::uint32_t>(sum_up->ranks),
+                                                 sum_up->payload.value()),
+                         .bound = hw::Resource::link}
+            : kernels.time(op);
     Seconds time = timing.time;
     if (time > how.launch_overlap) time -= how.launch_overlap;
     if (watched_ != nullptr) launched.kernels.push_back({op, timing});
@@ -187,7 +201,8 @@ void StageTimer::time_work(const AttentionWork& work, const Batch& batch, std::s
       continue;
     }
     const auto requests = static_cast<double>(group.requests);
-    const models::DecodeShape shape{.sequences = requests,
+    const double rows = rows_of(group);
+    const models::DecodeShape shape{.sequences = rows,
                                     .context = static_cast<double>(group.cached_tokens) / requests,
                                     .queries_per_sequence = work.queries};
     scratch_.clear();
@@ -206,14 +221,13 @@ void StageTimer::time_work(const AttentionWork& work, const Batch& batch, std::s
                                 models::MlaCount::absorbed, scratch_);
     models::routing_operators(model.ffns[work.next_ffn], model.precisions, model.hidden,
                               shape.tokens(), scratch_);
-    if (d.execution.cold_caches) {
-      for (models::Operator& op : scratch_) {
-        if (auto* attention = std::get_if<models::DecodeAttention>(&op.shape)) {
-          attention->cold = true;
-        }
+    for (models::Operator& op : scratch_) {
+      if (auto* attention = std::get_if<models::DecodeAttention>(&op.shape)) {
+        attention->cold = d.execution.cold_caches;
+        attention->sequences = requests;  // what pads a batch has no KV to read
       }
     }
-    Seconds time = total(*pool.kernels, d.attention_tensor_parallel > 1);
+    Seconds time = total(pool, d.attention_tensor_parallel > 1);
     time += context_exchange(pool, shape.tokens());
     const double bytes = static_cast<double>(model.hidden) *
                          bytes_per_value(model.precisions.activations).value() * shape.tokens();
@@ -264,7 +278,7 @@ Seconds StageTimer::context_exchange(const Pool& pool, double tokens) const {
 
 void StageTimer::time_work(const FfnWork& work, const Batch& batch, std::span<double> ranks) {
   const Deployment& d = deployment_;
-  const double tokens = batch.requests * work.queries;
+  const double tokens = batch.rows * work.queries;
   if (tokens <= 0.0) {
     std::fill(ranks.begin(), ranks.end(), 0.0);
     return;
@@ -281,11 +295,9 @@ void StageTimer::time_work(const FfnWork& work, const Batch& batch, std::span<do
     RankTime key{
         .block = work.block, .pool = work.at.pool, .tokens = tokens, .own = 1.0 / ep, .rows = {}};
     if (holds_requests) {
-      double requests = 0.0;
-      for (std::size_t g = r; g < r + tp; ++g) {
-        requests += static_cast<double>(batch.groups[g / sharing].requests);
-      }
-      key.own = requests / static_cast<double>(sharing) / batch.requests;
+      double rows = 0.0;
+      for (std::size_t g = r; g < r + tp; ++g) rows += rows_of(batch.groups[g / sharing]);
+      key.own = rows / static_cast<double>(sharing) / batch.rows;
     }
     const std::size_t rank = first_expert_rank + r / tp;
     if (moe != nullptr) key.rows = layers_[work.layer].rows[rank];
@@ -301,7 +313,7 @@ void StageTimer::time_work(const FfnWork& work, const Batch& batch, std::span<do
       }
       scratch_.clear();
       models::ffn_operators(block, d.model.precisions, d.model.hidden, tokens, shard, scratch_);
-      Seconds time = total(*d.pools[work.at.pool].kernels, false);
+      Seconds time = total(d.pools[work.at.pool], false);
       if (moe != nullptr) {
         time += on_gpu(&ExchangeKernels::dispatch_receive, batch, work.queries) +
                 on_gpu(&ExchangeKernels::combine_send, batch, work.queries);
@@ -316,41 +328,56 @@ void StageTimer::time_work(const FfnWork& work, const Batch& batch, std::span<do
 void StageTimer::time_work(const HeadWork& work, const Batch& batch, std::span<double> ranks) {
   const Pool& pool = deployment_.pools[work.at.pool];
   const auto sharing = static_cast<std::size_t>(deployment_.attention_tensor_parallel);
-  // The vocabulary is split over a node's GPUs, which all see the node's tokens.
-  const auto node = std::min(static_cast<std::size_t>(pool.gpus_per_node), ranks.size());
-  double last_requests = -1.0;
+  // The vocabulary is split over a node's GPUs, which all see the node's tokens, or over those that
+  // share requests where they fill several.
+  const auto node =
+      std::max(std::min(static_cast<std::size_t>(pool.gpus_per_node), ranks.size()), sharing);
+  double last_rows = -1.0;
   Seconds time;
   for (std::size_t first = 0; first < ranks.size(); first += node) {
     const std::size_t gpus = std::min(node, ranks.size() - first);
-    double requests = 0.0;
+    double rows = 0.0;
     for (std::size_t r = first; r < first + gpus; ++r) {
       const std::size_t group = work.at.instance * batch.groups_each + r / sharing;
-      requests += static_cast<double>(batch.groups[group].requests) / static_cast<double>(sharing);
+      rows += rows_of(batch.groups[group]) / static_cast<double>(sharing);
     }
-    if (requests != last_requests) {
+    if (rows != last_rows) {
       const auto split = static_cast<std::int64_t>(gpus);
       scratch_.clear();
-      models::head_operators(deployment_.model, requests * work.queries, split, scratch_);
-      time = total(*pool.kernels, false) + deployment_.step_overhead;
+      models::head_operators(deployment_.model, rows * work.queries, split, scratch_);
+      // Of a group of GPUs that share requests.
+      const double shared = rows * static_cast<double>(sharing) / static_cast<double>(gpus);
+      time = total(pool, false) + deployment_.step_overhead +
+             vocabulary_exchange(pool, shared * work.queries);
       if (const std::int64_t drafts = deployment_.drafting.tokens; drafts > 0) {
         // Each draft is one token of each sequence, proposed through the same head. In front of
         // its layers the token's embedding and the hidden values become one: a projection that
         // engines keep whole and in BF16 on every GPU (vLLM's and SGLang's eh_proj).
         scratch_.clear();
         const std::int64_t hidden = deployment_.model.hidden;
-        scratch_.add(
-            "draft_input", models::Part::attention_linear,
-            models::Gemm{.m = requests * static_cast<double>(sharing) / static_cast<double>(gpus),
-                         .n = hidden,
-                         .k = 2 * hidden});
-        models::head_operators(deployment_.model, requests, split, scratch_);
-        time += static_cast<double>(drafts) * total(*pool.kernels, false);
+        scratch_.add("draft_input", models::Part::attention_linear,
+                     models::Gemm{.m = shared, .n = hidden, .k = 2 * hidden});
+        models::head_operators(deployment_.model, rows, split, scratch_);
+        time +=
+            static_cast<double>(drafts) * (total(pool, false) + vocabulary_exchange(pool, shared));
       }
-      if (requests == 0.0) time = Seconds{};
-      last_requests = requests;
+      if (rows == 0.0) time = Seconds{};
+      last_rows = rows;
     }
     std::fill_n(ranks.begin() + static_cast<std::ptrdiff_t>(first), gpus, time.value());
   }
+}
+
+// As vLLM's and SGLang's VocabParallelEmbedding and LogitsProcessor do it, in 16 bits.
+Seconds StageTimer::vocabulary_exchange(const Pool& pool, double rows) const {
+  const auto ranks = static_cast<std::uint32_t>(deployment_.attention_tensor_parallel);
+  if (!deployment_.execution.vocabulary_exchange || ranks == 1) return {};
+  const models::ModelSpec& model = deployment_.model;
+  const double row = rows * bytes_per_value(model.precisions.activations).value();
+  return collective_time(pool, Collective::Pattern::all_reduce, ranks,
+                         row * static_cast<double>(model.hidden)) +
+         collective_time(pool, Collective::Pattern::all_gather, ranks,
+                         row * static_cast<double>(model.vocabulary));
 }
 
 Seconds StageTimer::collective_time(const Pool& pool, Collective::Pattern pattern,
@@ -414,11 +441,14 @@ double StageTimer::routed_share(const std::optional<RoutedShare>& routed) const 
 }
 
 void StageTimer::time_work(const Collective& work, const Batch& batch, std::span<double> ranks) {
-  const double requests = batch.requests_of(work.requests_of) * routed_share(work.routed);
-  ranks[0] = requests > 0.0 ? collective_time(deployment_.pools[work.at.pool], work.pattern,
-                                              work.ranks, work.bytes_per_token * requests)
-                                  .value()
-                            : 0.0;
+  // What pads a batch is summed like the rest of it.
+  const bool all = work.pattern == Collective::Pattern::all_reduce;
+  const double rows =
+      all ? batch.rows : batch.requests_of(work.requests_of) * routed_share(work.routed);
+  ranks[0] = rows > 0.0 ? collective_time(deployment_.pools[work.at.pool], work.pattern, work.ranks,
+                                          work.bytes_per_token * rows)
+                              .value()
+                        : 0.0;
 }
 
 // What is not on the GPU, and beside which the kernels of another micro-batch may run.
@@ -560,11 +590,12 @@ void StageTimer::time_work(const PeerExchange& work, const Batch& batch, std::sp
 Seconds StageTimer::message_time(const Message& message, double payload_bytes) const {
   const Pool& from = deployment_.pools[message.from.pool];
   const Pool& to = deployment_.pools[message.to.pool];
-  const BytesPerSecond bandwidth =
-      std::min(static_cast<double>(from.gpus_per_instance) * from.nic_bandwidth,
-               static_cast<double>(to.gpus_per_instance) * to.nic_bandwidth);
-  return deployment_.network.overhead +
-         Bytes{payload_bytes} / (bandwidth * deployment_.network.efficiency);
+  const auto all = [&](const Pool& pool) {
+    return static_cast<double>(pool.gpus_per_instance) * deployment_.message_bandwidth(pool);
+  };
+  const Transport& transport = deployment_.message_transport();
+  return transport.overhead +
+         Bytes{payload_bytes} / (std::min(all(from), all(to)) * transport.efficiency);
 }
 
 void StageTimer::time(std::span<const GroupBatch> groups, StepTimes& times) {
@@ -578,6 +609,7 @@ void StageTimer::time(std::span<const GroupBatch> groups, StepTimes& times) {
               .groups_each = static_cast<std::size_t>(deployment_.groups_per_instance())};
   for (const GroupBatch& group : groups) {
     batch.requests += static_cast<double>(group.requests);
+    batch.rows += rows_of(group);
     batch.busiest = std::max(batch.busiest, static_cast<double>(group.requests));
   }
   constexpr std::size_t kMostRankTimes = 1U << 16U;

@@ -166,7 +166,10 @@ static const KeyTable& keys_of(const Assumptions* /*of*/) {
   static const KeyTable table = key_table<A>(
       "assumptions", "What the plan takes for granted. What it takes besides stands in the answer.",
       {
-          key<&A::network>("network", "Between instances, over the NICs.").optional(),
+          key<&A::network>(
+              "network",
+              "Between instances and nodes: over the NICs, unless \"path\" says otherwise.")
+              .optional(),
           key<&A::scale_up>("scale_up", "Within a node: NVLink or its like.").optional(),
           key<&A::step_overhead>("step_overhead_us",
                                  "Sampling, scheduling and graph launch, once per step.",

@@ -70,9 +70,20 @@ std::vector<std::int64_t> powers_of_two_to(std::int64_t most) {
 void drop_what_has_no_effect(const Structure& s, bool sums_over_nodes,
                              scenario::Scenario& scenario) {
   scenario::Network& network = scenario.network;
+  if (!s.split()) network.path = decode::MessagePath::nics;
+  const bool over_scale_up = network.path == decode::MessagePath::scale_up;
+  if (over_scale_up) {
+    network.transport.overhead = Seconds{};
+    network.transport.efficiency = 1.0;
+    network.fabric.reset();
+  }
   if (s.collectives == decode::CollectiveTiming::kernel_model) {
-    scenario.scale_up = {};
-    scenario.scale_up.transport.source = "none asked: the kernel times tell what collectives take";
+    scenario.scale_up.in_switch_reduction = false;
+    if (!over_scale_up) {
+      scenario.scale_up = {};
+      scenario.scale_up.transport.source =
+          "none asked: the kernel times tell what collectives take";
+    }
     if (!s.split()) {
       network = {};
       network.transport.source = scenario.scale_up.transport.source;

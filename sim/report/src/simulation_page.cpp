@@ -310,7 +310,7 @@ void add_sources(const SimulationReport& report, const decode::SimulationInput& 
   }
   std::vector<std::string> told;
   for (const auto& pool : input.deployment.pools) {
-    const hw::ChipSpec& chip = pool.kernels->chip();
+    const hw::ChipSpec chip = pool.whole_chip();
     if (std::find(told.begin(), told.end(), chip.name) != told.end()) continue;
     told.push_back(chip.name);
     const auto fact = [&](const char* what, std::string value, const auto& one) {

@@ -95,11 +95,13 @@ std::unique_ptr<hw::KernelModel> Library::kernels(const KernelChoice& choice,
   // A part that does not exist yet has the name of one that does, and other figures than its sheet.
   std::shared_ptr<const hw::ChipSpec> sheet;
   if (chip.name == shared->chip && is_shipped(chip.name)) sheet = this->chip(chip.name);
-  const bool on_another_chip = sheet && hw::calibrated::on_other_silicon(*shared, *sheet, chip);
-  const hw::ChipSpec* links = sheet ? sheet.get() : as_shipped;
-  const bool on_other_links = links != nullptr && chip.name == shared->chip && !on_another_chip &&
-                              (chip.nic_bandwidth.value != links->nic_bandwidth.value ||
-                               chip.scale_up_bandwidth.value != links->scale_up_bandwidth.value);
+  const hw::ChipSpec* measured = sheet ? sheet.get() : as_shipped;
+  const bool same_name = measured != nullptr && chip.name == shared->chip;
+  const bool on_another_chip =
+      same_name && hw::calibrated::on_other_silicon(*shared, *measured, chip);
+  const bool on_other_links = same_name && !on_another_chip &&
+                              (chip.nic_bandwidth.value != measured->nic_bandwidth.value ||
+                               chip.scale_up_bandwidth.value != measured->scale_up_bandwidth.value);
   if (choice.prefer.empty() && !draw && !on_other_links && !on_another_chip) {
     return hw::calibrated_model(chip, *shared);
   }
@@ -109,9 +111,9 @@ std::unique_ptr<hw::KernelModel> Library::kernels(const KernelChoice& choice,
     // As provenance tells it.
     calibration.name += fmt::format(" with {}", fmt::join(choice.prefer, ", "));
   }
-  if (on_another_chip) calibration = hw::calibrated::transferred(calibration, *sheet, chip);
+  if (on_another_chip) calibration = hw::calibrated::transferred(calibration, *measured, chip);
   if (on_other_links) {
-    calibration = hw::calibrated::on_other_links(std::move(calibration), *links, chip);
+    calibration = hw::calibrated::on_other_links(std::move(calibration), *measured, chip);
   }
   if (draw) calibration = hw::calibrated::resampled(calibration, draw->seed);
   return hw::calibrated_model(chip, calibration);

@@ -65,6 +65,24 @@ const KeyTable& keys_of(const Execution* /*of*/) {
                                       "What that norm adds to the kernel of the all-reduce.",
                                       at_least(0))
               .optional(),
+          key<&E::vocabulary_exchange>("vocabulary_exchange",
+                                       "GPUs that share a request's heads share the vocabulary "
+                                       "too: in every step they add up the embeddings of tokens "
+                                       "and gather their logits.")
+              .optional(),
+          key<&E::captured_batches>("captured_batches",
+                                    "Requests of a group (attention_tensor_parallel GPUs) in a "
+                                    "micro-batch that graphs were captured of, ascending: any "
+                                    "other number runs as the next larger one, and one beyond "
+                                    "all as it is. Rows that pad it cost what rows cost but read "
+                                    "no KV and choose no experts.",
+                                    between(1, 1e6))
+              .optional(),
+          key<&E::qk_norm_with_sum>("qk_norm_with_sum",
+                                    "Where queries and keys are normalized over the heads of all "
+                                    "GPUs that share them: the norm is one kernel with the "
+                                    "all-reduce that it needs.")
+              .optional(),
           key<&E::launch_overlap>("launch_overlap_us",
                                   "By how much a launch begins before the one ahead of it has "
                                   "ended (programmatic dependent launch).",
@@ -73,6 +91,23 @@ const KeyTable& keys_of(const Execution* /*of*/) {
           key<&E::exchange_kernels>("exchange_kernels",
                                     "wide_expert_parallel. Without it, all of an exchange runs "
                                     "beside the kernels of other micro-batches."),
+      });
+  return table;
+}
+
+const KeyTable& keys_of(const ProfiledStep* /*of*/) {
+  using P = ProfiledStep;
+  static const KeyTable table = key_table<P>(
+      "profile",
+      "A step that the engine runs before it sizes the cache, as vLLM does: it keeps what that "
+      "took, whatever the batch.",
+      {
+          key<&P::tokens>("tokens", "Of prompts, on each group of GPUs that share requests.",
+                          between(1, 1e7)),
+          key<&P::sequences>("sequences",
+                             "That it samples for: every GPU has their logits of the whole "
+                             "vocabulary, and sorts them.",
+                             between(1, 1e6)),
       });
   return table;
 }
@@ -129,6 +164,8 @@ constexpr std::array<Named<decode::AdmissionPolicy>, 2> kAdmissionPolicies = {
      {"current_length", decode::AdmissionPolicy::current_length}}};
 constexpr std::array<Named<decode::NetworkModel>, 2> kNetworkModels = {
     {{"ports", decode::NetworkModel::ports}, {"max_min_fair", decode::NetworkModel::max_min_fair}}};
+constexpr std::array<Named<decode::MessagePath>, 2> kMessagePaths = {
+    {{"nics", decode::MessagePath::nics}, {"scale_up", decode::MessagePath::scale_up}}};
 constexpr std::array<Named<TimestampUnit>, 2> kTimestampUnits = {
     {{"s", TimestampUnit::s}, {"ms", TimestampUnit::ms}}};
 
@@ -311,6 +348,13 @@ KeyTable pool_table(std::string name, Holds holds) {
       key<&P::assumed_kernels>("assumed_kernels",
                                "With \"theoretical\": what kernels are taken to reach where none "
                                "was measured. Without it they reach the roofline."),
+      key<&P::communication_units>("communication_units",
+                                   "Of a GPU's compute units (multiprocessors), those that the "
+                                   "kernels of messages and exchanges keep for themselves, so that "
+                                   "all others run on the rest: 20 to 24 where kernels made for "
+                                   "throughput communicate, none where NICs do it alone.",
+                                   between(0, 65536))
+          .optional(),
       key<&P::gpus_per_node>("gpus_per_node",
                              "That reach each other over scale-up links; the chip's where absent.",
                              between(1, kMaxGpus)),
@@ -549,6 +593,13 @@ const KeyTable& keys_of(const Network* /*of*/) {
         "ports: each NIC direction serves one message at a time, the fabric is never "
         "full. max_min_fair: all links are shared max-min fairly.",
         std::span(kNetworkModels))};
+    all.push_back(key<&N::path>("path",
+                                "What messages between pools go over (afd). nics: the NICs. "
+                                "scale_up: the links of one scale-up domain that holds all GPUs of "
+                                "a replica, as an NVL72 does, with the pools' scale_up_bandwidth "
+                                "and what scale_up says of software.",
+                                std::span(kMessagePaths))
+                      .optional());
     for (auto& entry : entries) all.push_back({std::move(entry)});
     all.push_back(key<&N::copies>("copies",
                                   "What an exchange between tokens and experts sends over NICs. "
@@ -573,7 +624,9 @@ const KeyTable& keys_of(const Network* /*of*/) {
         key<&N::fabric>("fabric",
                         "Leaf and spine switches between the nodes. Without it one switch "
                         "joins them all."));
-    return key_table<N>("network", "Between instances, over the NICs.", std::move(all));
+    return key_table<N>(
+        "network", "Between instances and nodes: over the NICs, unless \"path\" says otherwise.",
+        std::move(all));
   }();
   return table;
 }
@@ -745,6 +798,9 @@ static const KeyTable& keys_of(const Admission* /*of*/) {
                                       "Share of a GPU's memory for weights and KV together.",
                                       positive(1.0))
               .optional(),
+          key<&A::profile>("profile",
+                           "A step that the engine sizes its cache by; the steps of the workload "
+                           "where absent."),
       });
   return table;
 }
@@ -888,7 +944,9 @@ const KeyTable& keys_of(const Scenario* /*of*/) {
                        "A name (ridge list models), a path from this file's folder, "
                        "or the model itself."),
         key<&S::deployment>("deployment", "Who holds what."),
-        key<&S::network>("network", "Between instances, over the NICs."),
+        key<&S::network>(
+            "network",
+            "Between instances and nodes: over the NICs, unless \"path\" says otherwise."),
         key<&S::scale_up>("scale_up", "Within a node: NVLink or its like."),
         key<&S::workload>("workload", "Who asks for tokens."),
         key<&S::admission>("admission", "When a request may begin, and where.").optional(),

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <functional>
 #include <type_traits>
 
 #include <fmt/format.h>
@@ -56,7 +57,7 @@ class Resolver {
     check_links(scenario);
     std::visit([&](const auto& kind) { workload(kind, in.workload, out.warnings); },
                scenario.workload);
-    admission(scenario.admission, in.admission);
+    admission(scenario, in.admission);
     noise(scenario.noise, in.deployment, in.noise);
     measurement(scenario.measurement, in.measurement);
     out.sla = scenario.sla;
@@ -135,6 +136,18 @@ class Resolver {
     chip.nic_bandwidth.value = pool.nic_bandwidth;
     chip.scale_up_bandwidth.value = pool.scale_up_bandwidth;
     chip.chips_per_server.value = pool.gpus_per_node;
+    if (const std::int64_t taken = asked.communication_units; taken > 0) {
+      const auto& all = chip.compute_units.value;
+      if (!all || taken >= *all) {
+        error(pointer + "/communication_units",
+              all ? fmt::format("expected fewer than the {} compute units of {}, got {}", *all,
+                                chip.name, taken)
+                  : fmt::format("\"compute_units\" is unknown for chip {}: expected 0", chip.name));
+        return;
+      }
+      pool.communication_units = taken;
+      chip = hw::with_compute_units(std::move(chip), *all - taken);
+    }
     if (!whole_ && asked.kernel_model.empty()) return;
     const auto kernels = [&](const std::vector<std::string>& preferred) {
       return std::shared_ptr<const hw::KernelModel>(
@@ -230,6 +243,7 @@ class Resolver {
 
   static void network(const Scenario& scenario, decode::SimulationInput& out) {
     out.network_model = scenario.network.model;
+    out.deployment.message_path = scenario.network.path;
     out.deployment.network = transport(scenario.network.transport);
     out.deployment.network.copies = scenario.network.copies;
     out.deployment.network.nodes_per_token = scenario.network.nodes_per_token.value_or(0);
@@ -245,6 +259,9 @@ class Resolver {
     }
   }
 
+  static constexpr std::string_view kNoMessages =
+      "of no effect where no pool sends messages to another, as in \"afd\"";
+
   // What a deployment has no use for is refused, so that it is not taken for granted.
   void check_links(const Scenario& scenario) {
     const Deployment& d = scenario.deployment;
@@ -258,10 +275,21 @@ class Resolver {
       }
     };
     const bool whole = std::holds_alternative<WholePool>(d.pools);
+    const bool over_scale_up = scenario.network.path == decode::MessagePath::scale_up;
+    if (over_scale_up) {
+      if (whole) {
+        error("/network/path", fmt::format("{}: expected \"nics\"", kNoMessages));
+      }
+      neutral("/network", scenario.network.transport,
+              "of no effect where messages go over \"scale_up\"");
+      if (scenario.network.fabric) {
+        error("/network/fabric", "one switch joins a scale-up domain: expected none");
+      }
+    }
     if (d.collectives == decode::CollectiveTiming::kernel_model) {
       constexpr std::string_view kWhy =
           "of no effect where \"collectives\" are timed by the \"kernel_model\"";
-      neutral("/scale_up", scenario.scale_up.transport, kWhy);
+      if (!over_scale_up) neutral("/scale_up", scenario.scale_up.transport, kWhy);
       if (scenario.scale_up.in_switch_reduction) {
         error("/scale_up/in_switch_reduction", fmt::format("{}: expected false", kWhy));
       }
@@ -275,6 +303,11 @@ class Resolver {
     if (d.execution.norm_in_all_reduce != Seconds{} && !d.execution.all_reduce_with_norm) {
       error("/deployment/execution/norm_in_all_reduce_us",
             "of no effect without \"all_reduce_with_norm\": expected 0");
+    }
+    if (const auto& batches = d.execution.captured_batches;
+        std::adjacent_find(batches.begin(), batches.end(), std::greater_equal<>()) !=
+        batches.end()) {
+      error("/deployment/execution/captured_batches", "expected each to be larger than the last");
     }
     for (std::size_t i = 0; i < scenario.network.all_reduce.size(); ++i) {
       const decode::AllReduceWay& way = scenario.network.all_reduce[i];
@@ -310,8 +343,6 @@ class Resolver {
     if (d.gathering != decode::Gathering::whole) {
       error("/deployment/gathering", "of no effect but in \"afd\": expected \"whole\"");
     }
-    constexpr std::string_view kNoMessages =
-        "of no effect where no pool sends messages to another, as in \"afd\"";
     if (scenario.network.model != decode::NetworkModel::ports) {
       error("/network/model", fmt::format("{}: expected \"ports\"", kNoMessages));
     }
@@ -348,12 +379,23 @@ class Resolver {
     warnings.insert(warnings.end(), trace->notes.begin(), trace->notes.end());
   }
 
-  static void admission(const Admission& asked, decode::Admission& out) {
+  void admission(const Scenario& scenario, decode::Admission& out) {
+    const Admission& asked = scenario.admission;
     out.routing = asked.routing;
     out.policy = asked.policy;
     out.max_requests_per_gpu = asked.max_requests_per_gpu.value_or(0);
     out.page_tokens = asked.page_tokens;
     out.memory_utilization = asked.memory_utilization;
+    out.profile = asked.profile;
+    if (!asked.profile) return;
+    const auto* split = std::get_if<SplitPools>(&scenario.deployment.pools);
+    const auto* whole = std::get_if<WholePool>(&scenario.deployment.pools);
+    const bool stated = split != nullptr
+                            ? split->attention.memory_reserve && split->ffn.memory_reserve
+                            : whole->gpus.memory_reserve.has_value();
+    if (stated) {
+      error("/admission/profile", "of no effect beside \"memory_reserve_GB\": expected none");
+    }
   }
 
   // The number of a pool, and of an instance or GPU in it.

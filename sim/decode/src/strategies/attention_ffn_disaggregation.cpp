@@ -67,6 +67,16 @@ void check_attention_ffn_disaggregation(const Deployment& d, Problems& problems)
                     "GPUs must be multiples of each other",
                     attention.gpus_per_instance, ffn.gpus_per_instance));
   }
+  if (d.message_path == MessagePath::scale_up) {
+    for (const Pool* pool : {&attention, &ffn}) {
+      if (d.gpus_per_replica() <= pool->gpus_per_node) continue;
+      problems.push_back(
+          fmt::format("messages go over scale-up links where the {} GPUs of both pools lie in one "
+                      "domain, and pool \"{}\" has {} GPUs in one (gpus_per_node)",
+                      d.gpus_per_replica(), pool->name, pool->gpus_per_node));
+      break;
+    }
+  }
   if (attention.gpus_per_instance % d.output_parallel != 0) {
     problems.push_back(
         fmt::format("output_parallel ({}) must divide the attention instance's {} "

@@ -14,6 +14,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace ridge::decode {
@@ -44,8 +45,10 @@ struct Pool {
   Roles roles;
   std::int64_t instances = 1;
   std::int64_t gpus_per_instance = 8;
-  std::int64_t gpus_per_node = 8;  // that reach each other over scale-up links
-  std::shared_ptr<const hw::KernelModel> kernels;
+  std::int64_t gpus_per_node = 8;                  // that reach each other over scale-up links
+  std::shared_ptr<const hw::KernelModel> kernels;  // on the compute units that they run on
+  // Of a GPU, that kernels of messages and exchanges keep from all others.
+  std::int64_t communication_units = 0;
   std::optional<UsdPerSecond> price_per_gpu;
   // Of a GPU's memory, for what is neither weights nor KV; estimated where absent.
   std::optional<Bytes> memory_reserve;
@@ -53,7 +56,16 @@ struct Pool {
   BytesPerSecond scale_up_bandwidth;  // per GPU and direction, of the wire
 
   [[nodiscard]] std::int64_t gpus() const { return instances * gpus_per_instance; }
+  // With all its compute units.
+  [[nodiscard]] hw::ChipSpec whole_chip() const;
 };
+
+// What messages between the instances of a replica go over.
+enum class MessagePath : std::uint8_t {
+  nics,
+  scale_up,  // links of one domain that holds all GPUs of the replica (NVLink in an NVL72)
+};
+[[nodiscard]] std::string_view name_of(MessagePath path);
 
 // What an exchange between tokens and experts sends over NICs.
 enum class Copies : std::uint8_t {
@@ -131,6 +143,21 @@ struct Execution {
   bool all_reduce_with_norm = false;
   // What the norm adds to that kernel.
   Seconds norm_in_all_reduce;
+  // A norm of queries and keys over the heads of all GPUs is one kernel with the sum that it needs.
+  bool qk_norm_with_sum = false;
+  // GPUs that share a request's heads share the vocabulary: they add up the embedding of a token,
+  // of which one has a row, and gather the logits of which each has a part.
+  bool vocabulary_exchange = false;
+  // Batches of a group that graphs were captured of, ascending: any other runs as the next larger
+  // one, and one that is larger than all as it is.
+  std::vector<std::int64_t> captured_batches;
+  [[nodiscard]] double padded(double requests) const {
+    const auto found = std::lower_bound(
+        captured_batches.begin(), captured_batches.end(), requests,
+        [](std::int64_t captured, double asked) { return static_cast<double>(captured) < asked; });
+    return found == captured_batches.end() || requests == 0.0 ? requests
+                                                              : static_cast<double>(*found);
+  }
   // By how much each launch begins before the one ahead of it has ended (programmatic dependent
   // launch).
   Seconds launch_overlap;
@@ -196,6 +223,7 @@ struct Deployment {
   Transport network;
   net::Fabric fabric;  // between the instances' nodes; one switch unless told otherwise
   Transport scale_up;
+  MessagePath message_path = MessagePath::nics;
   Drafting drafting;
 
   [[nodiscard]] std::int64_t gpus_per_replica() const {
@@ -219,6 +247,13 @@ struct Deployment {
   }
   [[nodiscard]] std::int64_t groups() const {
     return pool(Role::attention).instances * groups_per_instance();
+  }
+  // What a message between instances takes: of a GPU of either pool, and of software.
+  [[nodiscard]] BytesPerSecond message_bandwidth(const Pool& pool) const {
+    return message_path == MessagePath::scale_up ? pool.scale_up_bandwidth : pool.nic_bandwidth;
+  }
+  [[nodiscard]] const Transport& message_transport() const {
+    return message_path == MessagePath::scale_up ? scale_up : network;
   }
   // Tokens that each request puts through a step.
   [[nodiscard]] std::int64_t queries_per_step() const { return 1 + drafting.tokens; }

@@ -77,10 +77,15 @@ class StageTimer {
   struct Batch {
     std::span<const GroupBatch> groups;
     double requests = 0;          // of all groups
+    double rows = 0;              // likewise, with those that pad them
     double busiest = 0;           // of the group with most
     std::size_t groups_each = 1;  // groups per instance
     [[nodiscard]] double requests_of(std::uint32_t instance) const;
   };
+  // The requests of a group and those that pad them.
+  [[nodiscard]] double rows_of(const GroupBatch& group) const {
+    return deployment_.execution.padded(static_cast<double>(group.requests));
+  }
   // A MoE layer, whose experts are spread over the ranks in a way of its own.
   struct Layer {
     std::uint32_t block = 0;
@@ -99,6 +104,8 @@ class StageTimer {
   void time_work(const Collective& work, const Batch& batch, std::span<double> ranks);
   void time_work(const Exchange& work, const Batch& batch, std::span<double> ranks);
   void time_work(const PeerExchange& work, const Batch& batch, std::span<double> ranks);
+  // Embeddings and logits of this many rows.
+  [[nodiscard]] Seconds vocabulary_exchange(const Pool& pool, double rows) const;
   // Of an attention whose operators are in scratch_.
   [[nodiscard]] Seconds context_exchange(const Pool& pool, double tokens) const;
   [[nodiscard]] Seconds collective_time(const Pool& pool, Collective::Pattern pattern,
@@ -107,7 +114,7 @@ class StageTimer {
                                         bool returning = false) const;
   [[nodiscard]] double routed_share(const std::optional<RoutedShare>& routed) const;
   // Of the operators at hand; `behind_all_reduce`: the residual before them was added up over GPUs.
-  [[nodiscard]] Seconds total(const hw::KernelModel& kernels, bool behind_all_reduce);
+  [[nodiscard]] Seconds total(const Pool& pool, bool behind_all_reduce);
   using ExchangeKernels = Execution::ExchangeKernels;
   [[nodiscard]] Seconds on_gpu(Seconds ExchangeKernels::*part, const Batch& batch,
                                std::uint32_t queries) const;

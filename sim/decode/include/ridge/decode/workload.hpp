@@ -6,6 +6,7 @@
 #include "ridge/base/random.hpp"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -63,12 +64,23 @@ enum class AdmissionPolicy : std::uint8_t {
                    // admitted last gives its place up and waits again
 };
 
+// A step that an engine runs before it sizes the cache, to see what a step takes beside it: so many
+// tokens of prompts on each group, and samples for so many sequences, for which every GPU has the
+// logits of the whole vocabulary and sorts them.
+struct ProfiledStep {
+  std::int64_t tokens = 1;
+  std::int64_t sequences = 1;
+  friend bool operator==(const ProfiledStep&, const ProfiledStep&) = default;
+};
+
 struct Admission {
   Routing routing = Routing::least_kv;
   AdmissionPolicy policy = AdmissionPolicy::final_length;
   std::int64_t max_requests_per_gpu = 0;  // over all micro-batches; 0: memory alone decides
   std::int64_t page_tokens = 64;
   double memory_utilization = 0.9;  // of a GPU's memory, for weights and KV together
+  // What it took is kept free, whatever the batch; where absent, what the workload's steps take.
+  std::optional<ProfiledStep> profile;
 };
 
 }  // namespace ridge::decode

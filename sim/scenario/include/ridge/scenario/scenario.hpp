@@ -35,6 +35,7 @@ struct Pool {
   std::string kernel_model;  // "theoretical", or "calibrated:" and a name or path
   std::vector<std::string> prefer_kernels;
   std::optional<hw::AssumedKernels> assumed_kernels;
+  std::int64_t communication_units = 0;
   std::optional<std::int64_t> gpus_per_node;
   std::optional<BytesPerSecond> nic_bandwidth;
   std::optional<BytesPerSecond> scale_up_bandwidth;
@@ -120,6 +121,7 @@ struct Fabric {
 
 struct Network {
   decode::NetworkModel model = decode::NetworkModel::ports;
+  decode::MessagePath path = decode::MessagePath::nics;
   Transport transport;
   decode::Copies copies = decode::Copies::per_expert;
   std::optional<std::int64_t> nodes_per_token;
@@ -185,6 +187,7 @@ struct Admission {
   std::optional<std::int64_t> max_requests_per_gpu;
   std::int64_t page_tokens = 64;
   double memory_utilization = 0.9;
+  std::optional<decode::ProfiledStep> profile;
   bool operator==(const Admission&) const = default;
 };
 
@@ -273,5 +276,6 @@ namespace ridge::decode {
 
 [[nodiscard]] const KeyTable& keys_of(const Execution*);
 [[nodiscard]] const KeyTable& keys_of(const AllReduceWay*);
+[[nodiscard]] const KeyTable& keys_of(const ProfiledStep*);
 
 }  // namespace ridge::decode
