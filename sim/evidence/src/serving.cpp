@@ -196,10 +196,16 @@ class Asker {
       if (layout.wide()) prefer(engine->kernels_over_nodes, gpus);
       prefer(engine->kernels, gpus);
     }
-    if (layout.one_group && layout.over_nodes) time_sums(row, *node, scenario, question);
+    if (layout.one_group && layout.over_nodes) {
+      time_sums(row, *node, scenario, question);
+      if (engine != nullptr && engine->step_overhead_over_nodes) {
+        scenario.deployment.step_overhead = *engine->step_overhead_over_nodes;
+      }
+    }
     if (layout.wide() && engine != nullptr) {
       scenario.deployment.execution = engine->execution_over_nodes.value_or(engine->execution);
     }
+    scenario.deployment.execution.captured_batches = captured(row, engine);
     // Copies are made by a balancer of the experts' load, and one comes with expert parallelism
     // over nodes.
     const bool balanced = layout.wide() || row.redundant_experts.value_or(0.0) > 0.0;
@@ -228,6 +234,15 @@ class Asker {
   }
 
  private:
+  [[nodiscard]] std::vector<std::int64_t> captured(const ServingRow& row,
+                                                   const ServingEngine* engine) const {
+    const std::vector<std::string>& exact = terms_.captured.as_measured;
+    if (std::find(exact.begin(), exact.end(), row.source) != exact.end()) return {};
+    const bool drafts = engine != nullptr && whole(row.drafts, 0) > 0;
+    return drafts && !engine->captured_with_drafts.empty() ? engine->captured_with_drafts
+                                                           : terms_.captured.batches;
+  }
+
   std::optional<CannotAsk> model(const ServingRow& row, scenario::Scenario& out) const {
     const std::string name = named(terms_.models, row.model);
     const auto known = models::model_names();
@@ -235,6 +250,10 @@ class Asker {
       return CannotAsk{fmt::format("the model {} does not ship", row.model)};
     }
     out.model.spec = *library_.model(name);
+    for (models::AttentionBlock& block : out.model.spec->attentions) {
+      auto* heads = std::get_if<models::GroupedQueryAttention>(&block.kind);
+      if (heads != nullptr && !terms_.sums_of_squares) heads->norm_over_heads = false;
+    }
     return apply_weights(row, *out.model.spec);
   }
 
@@ -555,6 +574,17 @@ static const KeyTable& keys_of(const ServingEngine* /*of*/) {
           key<&E::step_overhead>("step_overhead_us",
                                  "Between two steps, when the GPUs wait for the host.",
                                  at_least(0)),
+          key<&E::step_overhead_over_nodes>(
+              "step_overhead_over_nodes_us",
+              "In its place where a library sums over the GPUs of several nodes (tensor "
+              "parallelism); the same where absent.",
+              at_least(0)),
+          key<&E::captured_with_drafts>(
+              "captured_batches_with_drafts",
+              "In place of captured_batches of the terms where requests are drafted for; the same "
+              "where absent.",
+              between(1, 1e6))
+              .optional(),
           key<&E::mixes_prefill>("mixes_prefill", "Whether prompts share steps with decoding."),
           key<&E::even_routing>("even_routing",
                                 "Whether equal loads of experts were imposed when it was "
@@ -630,6 +660,21 @@ static const KeyTable& keys_of(const ServingTerms::Norm* /*of*/) {
   return table;
 }
 
+static const KeyTable& keys_of(const ServingTerms::Captured* /*of*/) {
+  using C = ServingTerms::Captured;
+  static const KeyTable table = key_table<C>(
+      "captured_batches", "What engines capture graphs of.",
+      {
+          key<&C::batches>("batches", "As captured_batches of /deployment/execution.",
+                           between(1, 1e6)),
+          key<&C::as_measured>("as_measured",
+                               "Sources of lines whose recipes captured just what they measured.")
+              .optional(),
+          key<&C::source>("source", "Where it was found."),
+      });
+  return table;
+}
+
 static const KeyTable& keys_of(const ServingTerms::Releases* /*of*/) {
   using R = ServingTerms::Releases;
   static const KeyTable table = key_table<R>(
@@ -654,6 +699,7 @@ const KeyTable& keys_of(const ServingTerms* /*of*/) {
           key<&T::engines>("engines", ""),
           key<&T::expert_popularity>("expert_popularity",
                                      "Unless routing was imposed, or a balancer is at work."),
+          key<&T::captured>("captured_batches", ""),
           key<&T::releases>("releases", ""),
           key<&T::norm_in_all_reduce>("norm_in_all_reduce", ""),
           key<&T::sums_over_nodes>("all_reduce_over_nodes", ""),
@@ -707,8 +753,23 @@ std::span<const ServingMechanism> serving_mechanisms() {
                        }},
       ServingMechanism{"sums over nodes as measured",
                        [](ServingTerms& terms) { terms.sums_over_nodes.spans.clear(); }},
+      ServingMechanism{"sums of squares in norms over all heads",
+                       [](ServingTerms& terms) { terms.sums_of_squares = false; }},
+      ServingMechanism{"embeddings and logits of a shared vocabulary",
+                       [](ServingTerms& terms) {
+                         kEach(terms, [](decode::Execution& e) { e.vocabulary_exchange = false; });
+                       }},
+      ServingMechanism{"batches padded to captured graphs",
+                       [](ServingTerms& terms) {
+                         terms.captured.batches.clear();
+                         for (ServingEngine& engine : terms.engines)
+                           engine.captured_with_drafts.clear();
+                       }},
       ServingMechanism{"a gap between steps", [](ServingTerms& terms) {
-                         for (ServingEngine& engine : terms.engines) engine.step_overhead = {};
+                         for (ServingEngine& engine : terms.engines) {
+                           engine.step_overhead = {};
+                           engine.step_overhead_over_nodes.reset();
+                         }
                        }}};
   return kMechanisms;
 }

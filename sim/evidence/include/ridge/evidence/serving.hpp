@@ -58,6 +58,9 @@ struct ServingEngine {
   std::vector<std::string> names;    // as tables write it, in small letters
   std::vector<std::string> kernels;  // its own in calibrations, a star for any letters
   Seconds step_overhead;             // between two steps, when the GPUs wait for the host
+  // In its place where a library sums over nodes; nothing: the same.
+  std::optional<Seconds> step_overhead_over_nodes;
+  std::vector<std::int64_t> captured_with_drafts;  // none: as captured of the terms
   decode::Execution execution;
   // Where expert parallelism spans nodes.
   std::vector<std::string> kernels_over_nodes;            // preferred to the others
@@ -108,6 +111,13 @@ struct ServingTerms {
     std::string source;
   };
   Norm norm_in_all_reduce;
+  // That engines capture graphs of, ascending: what lies between runs as the next larger one.
+  struct Captured {
+    std::vector<std::int64_t> batches;
+    std::vector<std::string> as_measured;  // sources whose recipes captured what they measured
+    std::string source;
+  };
+  Captured captured;
   // Of a step, between releases of an engine, of which one was measured and another's kernels
   // answer: the standard deviation of the logarithm, in intervals alone.
   struct Releases {
@@ -115,7 +125,8 @@ struct ServingTerms {
     std::string source;
   };
   Releases releases;
-  bool prompts = true;  // whether those of others are counted where they share the GPUs
+  bool prompts = true;          // whether those of others are counted where they share the GPUs
+  bool sums_of_squares = true;  // whether norms over the heads of all GPUs add them up
 };
 [[nodiscard]] const KeyTable& keys_of(const ServingTerms*);
 
