@@ -147,13 +147,13 @@ json over_nodes(const char* key = nullptr, const json& value = {}) {
       {"/scale_up/overhead_us", 0},
       {"/scale_up/efficiency", 1}};
 }
-// As it was measured, in place of a law.
 // Messages between the pools over the links of one domain, which need no software of their own.
 json in_one_domain(std::int64_t gpus = 64, const json& more = {}) {
   json out = with(pool("gpus_per_node", gpus), pool("gpus_per_node", gpus, "ffn"));
   out = with(out, {{"/network/overhead_us", 0}, {"/network/efficiency", 1}});
   return with(with(out, {{"/network/path", "scale_up"}}), more);
 }
+// As it was measured, in place of a law.
 json over_nodes_measured(double us) {
   json out = over_nodes();
   out["/network/all_reduce"] = {{{"measured_us", {us}}}};
