@@ -112,7 +112,7 @@ TEST(RightAnswers, AProfileTakesTheRoomThatAnEngineLeavesForSampling) {
   d["pools"]["gpus"].update(
       {{"attention_tensor_parallel", 4}, {"ffn_tensor_parallel", 4}, {"ffn_expert_parallel", 1}});
   document["admission"] = {{"memory_utilization", 0.90}};
-  const auto room = [&] { return answer_to(document).memory.pools[0].kv_budget.value() / 48128; };
+  const auto room = [&] { return simulated(document).memory.pools[0].kv_budget.value() / 48128; };
   const double without = room();
   document["admission"]["profile"] = {{"tokens", 8192}, {"sequences", 1024}};
   const double with = room();
@@ -127,7 +127,7 @@ TEST(RightAnswers, OneNvlinkDomainSplitsAttentionFromExpertsWithAGain) {
   const auto rate = [](const char* name) {
     json document = json::parse(test::source_text(std::string("scenarios/") + name + ".json"));
     document.erase("$schema");
-    return answer_to(document).tokens_per_second_per_gpu();
+    return simulated(document).tokens_per_second_per_gpu();
   };
   EXPECT_NEAR(rate("qwen3-235b-afd-nvl72") / rate("qwen3-235b-ep-gb200"), 1.41, 0.15);
 }
