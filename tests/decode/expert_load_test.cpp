@@ -171,6 +171,24 @@ TEST(RowDraw, EveryChoiceFallsOnARankAndNoExpertGetsATokenTwice) {
   }));
 }
 
+// It is the same to the last row, over numbers of tokens that come again and others between them.
+TEST(RowDraw, DrawsTheSameWhereItRemembers) {
+  const auto moe = experts(48, 3);
+  const auto loads = rank_loads(moe, {}, 8, 0, 1, 0);
+  RowDraw plain(loads, moe);
+  RowDraw remembers(loads, moe, true);
+  Random one(7);
+  Random other(7);
+  std::vector<RankRows> rows(8);
+  std::vector<RankRows> again(8);
+  for (int i = 0; i < 2000; ++i) {
+    const std::int64_t tokens = 1 + (i * i) % 300;
+    plain.draw(tokens, one, rows);
+    remembers.draw(tokens, other, again);
+    ASSERT_EQ(rows, again) << tokens;
+  }
+}
+
 // Against tokens that choose one by one, with few and with many tokens: mean and spread of a rank's
 // rows, and the busiest rank.
 TEST(RowDraw, IsAsIfEachTokenChose) {

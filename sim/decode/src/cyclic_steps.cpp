@@ -6,9 +6,11 @@
 #include "rotation.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <optional>
+#include <utility>
 
 namespace ridge::decode {
 namespace {
@@ -53,7 +55,8 @@ struct CyclicSteps::Impl {
       for (std::size_t p = 0; p < deployment.pools.size(); ++p) {
         deployment.pools[p].kernels = draw.kernels[p];
       }
-      timer.emplace(deployment, graph, input.noise.experts, input.noise.slow_gpus, seed);
+      timer.emplace(deployment, graph, input.noise.experts, input.noise.slow_gpus, seed,
+                    input.drawn_rows);
     }
     Deployment deployment;
     std::uint64_t seed;
@@ -67,7 +70,8 @@ struct CyclicSteps::Impl {
         draws(std::move(all)),
         drawn(draws.size()),
         micro_batches(static_cast<std::size_t>(input.deployment.micro_batches)),
-        servers(graph, input.deployment),
+        shop(graph, input.deployment),
+        servers(shop.servers()),
         events(graph, static_cast<std::uint32_t>(micro_batches)) {
     if (input.deployment.pools.size() > 1) {
       fabric.emplace(input.deployment, input.network_model, input.noise.slow_links);
@@ -158,10 +162,10 @@ struct CyclicSteps::Impl {
   // Mostly one of the first is as fast as any can be, so that the others are never needed.
   const Turns* rotation(std::size_t n) {
     const auto lanes = static_cast<std::uint32_t>(micro_batches);
-    if (choices.empty()) choices = Rotation::choices(graph, input.deployment, lanes);
+    if (choices.empty()) choices = Rotation::choices(shop, lanes);
     while (rotations.size() <= n) {
       if (next_choice == choices.size()) return nullptr;
-      const Rotation one(graph, input.deployment, lanes, choices[next_choice++]);
+      const Rotation one(shop, lanes, choices[next_choice++]);
       if (!rotations.empty() && !one.runs()) continue;
       auto follows = precedences(graph, events, lanes, one);
       auto rounds = in_rounds(events.count(), follows);
@@ -208,10 +212,19 @@ struct CyclicSteps::Impl {
       const std::size_t set = column / replicas;
       return growth.low[set * replicas] >= enough[set];
     };
+    std::vector<double> of_edge;
+    if (columns == 1) {
+      for (const Rounds::Edge& edge : rounds.edges) of_edge.push_back(times[edge.time]);
+    }
+    std::vector<const double*> rows;
     std::vector<double> least(columns);
     std::vector<double> most(columns);
     for (std::uint32_t k = 1; k <= kMostRounds; ++k) {
-      turn(rounds, times, columns, x, k);
+      if (columns == 1) {
+        turn_one(rounds, of_edge, x, k, rows);
+      } else {
+        turn(rounds, times, columns, x, k);
+      }
       if (k % kRoundsBetweenLooks != 0) continue;
       for (std::uint32_t p = 1; p <= longest_period; ++p) {
         std::fill(least.begin(), least.end(), kInfinity);
@@ -220,6 +233,12 @@ struct CyclicSteps::Impl {
         for (std::uint32_t r = 0; r < rounds.reach; ++r) {
           const double* after = x[(k + kept - r) % kept].data();
           const double* before = x[(k + 2 * kept - r - p) % kept].data();
+          if (columns == 1) {
+            const auto [lowest, highest] = growth_of(after, before, events.count());
+            least[0] = std::min(least[0], lowest);
+            most[0] = std::max(most[0], highest);
+            continue;
+          }
           for (std::size_t v = 0; v < events.count(); ++v, after += columns, before += columns) {
             for (std::size_t c = 0; c < columns; ++c) {
               const double grown = after[c] - before[c];
@@ -247,6 +266,52 @@ struct CyclicSteps::Impl {
     return out;
   }
 
+  // One round of one column, whose times are those of the edges.
+  static void turn_one(const Rounds& rounds, const std::vector<double>& of_edge,
+                       std::vector<std::vector<double>>& x, std::uint32_t k,
+                       std::vector<const double*>& before) {
+    const std::size_t kept = x.size();
+    before.resize(rounds.reach + 1);
+    for (std::uint32_t back = 0; back <= rounds.reach; ++back) {
+      before[back] = x[(k + kept - back) % kept].data();
+    }
+    double* const now = x[k % kept].data();
+    const double* time = of_edge.data();
+    const Rounds::Edge* edge = rounds.edges.data();
+    for (std::size_t i = 0; i < rounds.order.size(); ++i) {
+      double latest = 0.0;
+      for (const auto* end = rounds.edges.data() + rounds.first[i + 1]; edge != end;
+           ++edge, ++time) {
+        const double at = before[edge->back][edge->from] + *time;
+        latest = latest > at ? latest : at;
+      }
+      now[rounds.order[i]] = latest;
+    }
+  }
+
+  // The least and the most that one column has grown, of these events.
+  static std::pair<double, double> growth_of(const double* after, const double* before,
+                                             std::size_t count) {
+    constexpr std::size_t kAtOnce = 4;
+    std::array<double, kAtOnce> least;
+    std::array<double, kAtOnce> most;
+    least.fill(kInfinity);
+    most.fill(0.0);
+    const auto see = [&](std::size_t slot, double grown) {
+      least[slot] = grown < least[slot] ? grown : least[slot];
+      most[slot] = grown > most[slot] ? grown : most[slot];
+    };
+    std::size_t v = 0;
+    for (; v + kAtOnce <= count; v += kAtOnce) {
+      for (std::size_t slot = 0; slot < kAtOnce; ++slot) {
+        see(slot, after[v + slot] - before[v + slot]);
+      }
+    }
+    for (; v < count; ++v) see(0, after[v] - before[v]);
+    return {*std::min_element(least.begin(), least.end()),
+            *std::max_element(most.begin(), most.end())};
+  }
+
   // One round, of all columns.
   static void turn(const Rounds& rounds, const std::vector<double>& times, std::size_t columns,
                    std::vector<std::vector<double>>& x, std::uint32_t k) {
@@ -259,15 +324,6 @@ struct CyclicSteps::Impl {
     for (std::size_t i = 0; i < rounds.order.size(); ++i) {
       const std::span edges(rounds.edges.data() + rounds.first[i],
                             rounds.edges.data() + rounds.first[i + 1]);
-      if (columns == 1) {
-        double latest = 0.0;
-        for (const Rounds::Edge& edge : edges) {
-          const double at = before[edge.back][edge.from] + times[edge.time];
-          latest = latest > at ? latest : at;
-        }
-        now[rounds.order[i]] = latest;
-        continue;
-      }
       double* const to = now + rounds.order[i] * columns;
       std::fill_n(to, columns, 0.0);
       for (const Rounds::Edge& edge : edges) {
@@ -297,6 +353,20 @@ struct CyclicSteps::Impl {
       open.push_back(first);
       least.push_back((1.0 + kTolerance) * floor(all[first]).value() * 1e12);
     }
+    // What was best for the batch before is mostly good for this one: others need not be followed
+    // further than it takes to see that they are not better. It decides nothing: the answer is that
+    // of trying all in their order.
+    const std::size_t favored = all.size() == 1 ? favorite : 0;
+    double of_favored = kInfinity;
+    if (favored > 0) {
+      of_favored = cycle_ratios(*rotation(favored), std::array{&all[0]}, std::array{too_long})[0];
+    }
+    const auto enough_for = [&](std::size_t set, std::size_t first) {
+      // One that is as fast as any can be is taken before a better one that comes later.
+      const double less =
+          of_favored > least[set] ? of_favored : std::nextafter(least[set], kInfinity);
+      return std::min({best[first], too_long, less});
+    };
     for (std::size_t n = 0; !open.empty(); ++n) {
       const Turns* turns = rotation(n);
       if (turns == nullptr) break;
@@ -304,13 +374,16 @@ struct CyclicSteps::Impl {
       std::vector<double> enough;
       for (const std::size_t first : open) {
         for (std::size_t r = first; r < first + replicas; ++r) columns.push_back(&all[r]);
-        enough.push_back(std::min(best[first], too_long));
+        enough.push_back(enough_for(first / replicas, first));
       }
-      const std::vector<double> ratios = cycle_ratios(*turns, columns, enough);
+      const bool known = n == favored && of_favored < kInfinity;
+      const std::vector<double> ratios =
+          known ? std::vector{of_favored} : cycle_ratios(*turns, columns, enough);
       for (std::size_t set = 0; set < open.size(); ++set) {
-        if (ratios[set * replicas] >= enough[set]) continue;
+        if (ratios[set * replicas] >= std::min(best[open[set]], too_long)) continue;
         std::copy_n(ratios.begin() + static_cast<std::ptrdiff_t>(set * replicas), replicas,
                     best.begin() + static_cast<std::ptrdiff_t>(open[set]));
+        if (all.size() == 1) favorite = n;
       }
       std::erase_if(open,
                     [&](std::size_t first) { return best[first] <= least[first / replicas]; });
@@ -331,11 +404,13 @@ struct CyclicSteps::Impl {
   std::vector<KernelDraw> draws;
   std::vector<std::unique_ptr<Drawn>> drawn;
   std::size_t micro_batches;
-  RotationServers servers;
+  Shop shop;
+  const RotationServers& servers;
   Events events;
   std::vector<Rotation::Choice> choices;
   std::size_t next_choice = 0;
   std::vector<Turns> rotations;  // of the first choices that run
+  std::size_t favorite = 0;      // of these, the best for the batch before
   StepTimes scratch;
 };
 

@@ -4,6 +4,7 @@
 #include "ridge/base/random.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <numeric>
 
@@ -60,30 +61,23 @@ std::vector<double> popularity_of(const models::MoeFfn& ffn, const ExpertPopular
   return weights;
 }
 
-// How many of `trials` come true, with this mean and a variance not above the binomial's.
-std::int64_t draw_count(std::int64_t trials, double mean, double variance, Random& random) {
-  if (variance <= 1e-12) return std::llround(mean);
-  constexpr double kFew = 12.0;
-  if (mean < kFew) {
-    // The binomial of this mean and variance, by walking its distribution function.
-    trials = std::max(std::llround(mean / (1.0 - variance / mean)), std::llround(std::ceil(mean)));
-    const double p = std::min(mean / static_cast<double>(trials), 1.0 - 1e-12);
-    double probability = std::exp(static_cast<double>(trials) * std::log1p(-p));
-    double left = random.uniform() - probability;
-    std::int64_t count = 0;
-    while (left >= 0.0 && count < trials) {
-      probability *=
-          static_cast<double>(trials - count) / static_cast<double>(count + 1) * p / (1.0 - p);
-      ++count;
-      left -= probability;
-    }
-    return count;
-  }
-  // Cornish and Fisher's expansion to the third moment.
+// As std::llround, which is a call of its own, for what is far from overflow.
+std::int64_t rounded(double x) {
+  const auto whole = static_cast<std::int64_t>(x);
+  const double rest = x - static_cast<double>(whole);
+  return whole + (rest >= 0.5 ? 1 : 0) - (rest <= -0.5 ? 1 : 0);
+}
+
+// Below it, a number is drawn by walking its distribution function.
+constexpr double kFew = 12.0;
+
+// How many of `trials` come true, with this mean and a variance not above the binomial's: Cornish
+// and Fisher's expansion to the third moment.
+std::int64_t draw_many(std::int64_t trials, double mean, double variance, Random& random) {
   const double sigma = std::sqrt(variance);
   const double skew = (1.0 - 2.0 * mean / static_cast<double>(trials)) / sigma;
   const double z = random.normal();
-  return std::llround(mean + sigma * (z + skew * (z * z - 1.0) / 6.0));
+  return rounded(mean + sigma * (z + skew * (z * z - 1.0) / 6.0));
 }
 
 }  // namespace
@@ -165,59 +159,141 @@ double reach(double share, std::int64_t top_k, std::int64_t experts) {
   return 1.0 - misses;
 }
 
-RowDraw::RowDraw(std::span<const RankLoad> ranks, const models::MoeFfn& ffn)
-    : order_(static_cast<std::size_t>(ffn.experts)),
-      token_share_(order_.size(), 0.0),
-      copies_(order_.size(), 0),
-      rows_(order_.size(), 0),
-      next_(order_.size(), 0),
+// The binomial of a mean and a variance, which depend on the choices that are left alone: layers
+// and steps ask for the same again and again.
+struct RowDraw::Few {
+  static constexpr std::size_t kSlots = 64;  // for each expert, by the choices that are left
+  static constexpr std::int64_t kKept = 20;
+  std::int64_t left = -1;
+  std::int64_t trials = 0;
+  double p = 0;
+  std::int64_t known = 0;
+  std::array<double, kKept> probability;  // of each number below `known`
+
+  void begin(std::int64_t choices, double mean, double variance) {
+    left = choices;
+    trials = std::max(rounded(mean / (1.0 - variance / mean)), rounded(std::ceil(mean)));
+    p = std::min(mean / static_cast<double>(trials), 1.0 - 1e-12);
+    probability[0] = std::exp(static_cast<double>(trials) * std::log1p(-p));
+    known = 1;
+  }
+  // Of `count` + 1, from that of `count`.
+  [[nodiscard]] double next(double of_count, std::int64_t count) const {
+    return of_count *
+           (static_cast<double>(trials - count) / static_cast<double>(count + 1) * p / (1.0 - p));
+  }
+};
+
+RowDraw::~RowDraw() = default;
+
+std::int64_t RowDraw::draw_few(std::size_t place, std::int64_t left, double mean, double variance,
+                               double uniform) {
+  if (few_.empty()) few_.resize(remembers_ ? order_.size() * Few::kSlots : 1);
+  const auto slot = static_cast<std::size_t>(left) % Few::kSlots;
+  Few& few = few_[remembers_ ? place * Few::kSlots + slot : 0];
+  if (!remembers_ || few.left != left) few.begin(left, mean, variance);
+  double probability = few.probability[0];
+  double rest = uniform - probability;
+  std::int64_t count = 0;
+  while (rest >= 0.0 && count < few.trials) {
+    const std::int64_t more = count + 1;
+    if (more < few.known) {
+      probability = few.probability[static_cast<std::size_t>(more)];
+    } else {
+      probability = few.next(probability, count);
+      if (more < Few::kKept) {
+        few.probability[static_cast<std::size_t>(more)] = probability;
+        few.known = more + 1;
+      }
+    }
+    count = more;
+    rest -= probability;
+  }
+  return count;
+}
+
+RowDraw::RowDraw(std::span<const RankLoad> ranks, const models::MoeFfn& ffn, bool remembers)
+    : remembers_(remembers),
+      copies_(static_cast<std::size_t>(ffn.experts), 0),
+      rows_(copies_.size(), 0),
+      next_(copies_.size(), 0),
       top_k_(ffn.top_k) {
+  std::vector<double> token_share(copies_.size(), 0.0);  // all copies
   for (const RankLoad& rank : ranks) {
     held_.push_back(rank.experts);
     for (std::size_t i = 0; i < rank.experts.size(); ++i) {
-      token_share_[rank.experts[i]] += rank.token_share[i];
+      token_share[rank.experts[i]] += rank.token_share[i];
       ++copies_[rank.experts[i]];
     }
   }
-  std::iota(order_.begin(), order_.end(), 0U);
-  std::erase_if(order_, [&](std::uint32_t e) { return token_share_[e] <= 0.0; });
-  std::stable_sort(order_.begin(), order_.end(), [&](std::uint32_t a, std::uint32_t b) {
-    return token_share_[a] > token_share_[b];
+  std::vector<std::uint32_t> order(copies_.size());
+  std::iota(order.begin(), order.end(), 0U);
+  std::erase_if(order, [&](std::uint32_t e) { return token_share[e] <= 0.0; });
+  std::stable_sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) {
+    return token_share[a] > token_share[b];
   });
+  // One expert after the other takes its part of the choices that are left, at most one of each
+  // token's. Choices of one token exclude each other, which narrows the multinomial's variance.
+  auto share_left = static_cast<double>(top_k_);
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    const double share = std::min(token_share[order[i]], 1.0);
+    const bool last = i + 1 == order.size();
+    const double part = last ? 1.0 : std::min(share / share_left, 1.0);
+    const double narrowed = (1.0 - share) / (1.0 - share / static_cast<double>(top_k_) + 1e-300);
+    order_.push_back({.expert = order[i],
+                      .part = part,
+                      .left = 1.0 - part,
+                      .narrowed = std::min(narrowed, 1.0)});
+    share_left -= share;
+  }
+}
+
+std::span<const std::int64_t> RowDraw::draw_experts(std::int64_t tokens, Random& random) {
+  std::int64_t left = tokens * top_k_;
+  auto others = static_cast<std::int64_t>(order_.size());
+  for (std::size_t place = 0; place < order_.size(); ++place) {
+    const Chosen& one = order_[place];
+    --others;
+    const double mean = static_cast<double>(left) * one.part;
+    const double variance = mean * one.left * one.narrowed;
+    std::int64_t& rows = rows_[one.expert];
+    rows = variance <= 1e-12 ? rounded(mean)
+           : mean < kFew     ? draw_few(place, left, mean, variance, random.uniform())
+                             : draw_many(left, mean, variance, random);
+    rows =
+        std::clamp(rows, std::max<std::int64_t>(0, left - others * tokens), std::min(tokens, left));
+    left -= rows;
+  }
+  RIDGE_INVARIANT(left == 0, "every choice of a token falls on an expert");
+  return rows_;
 }
 
 void RowDraw::draw(std::int64_t tokens, Random& random, std::span<RankRows> out) {
-  // One expert after the other takes its part of the choices that are left, at most one of each
-  // token's. Choices of one token exclude each other, which narrows the multinomial's variance.
-  std::int64_t left = tokens * top_k_;
-  auto share_left = static_cast<double>(top_k_);
-  auto others = static_cast<std::int64_t>(order_.size());
-  for (const std::uint32_t e : order_) {
-    --others;
-    const double share = std::min(token_share_[e], 1.0);
-    const double part = others == 0 ? 1.0 : std::min(share / share_left, 1.0);
-    const double mean = static_cast<double>(left) * part;
-    const double narrowed = (1.0 - share) / (1.0 - share / static_cast<double>(top_k_) + 1e-300);
-    const double variance = mean * (1.0 - part) * std::min(narrowed, 1.0);
-    rows_[e] =
-        std::clamp(draw_count(left, mean, variance, random),
-                   std::max<std::int64_t>(0, left - others * tokens), std::min(tokens, left));
-    left -= rows_[e];
-    share_left -= share;
+  spread(draw_experts(tokens, random), out);
+}
+
+std::shared_ptr<const DrawnRows::MicroBatch> DrawnRows::find(const Question& question,
+                                                             std::size_t micro_batch) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = known_.find(question);
+  if (found == known_.end() || micro_batch >= found->second.size()) return nullptr;
+  return found->second[micro_batch];
+}
+
+void DrawnRows::keep(const Question& question, std::size_t micro_batch,
+                     std::shared_ptr<const MicroBatch> drawn) {
+  constexpr std::size_t kMostBytes = std::size_t{64} << 20U;
+  const std::size_t bytes = drawn->rows.size() * sizeof(drawn->rows[0]);
+  const std::lock_guard lock(mutex_);
+  if (bytes_ + bytes > kMostBytes) {
+    known_.clear();
+    bytes_ = 0;
   }
-  RIDGE_INVARIANT(left == 0, "every choice of a token falls on an expert");
-  std::fill(next_.begin(), next_.end(), 0);
-  for (std::size_t r = 0; r < held_.size(); ++r) {
-    RankRows rank;
-    for (const std::uint32_t e : held_[r]) {
-      // Copies of one expert take turns.
-      const std::int64_t copy = next_[e]++;
-      const std::int64_t rows = (rows_[e] + copies_[e] - 1 - copy) / copies_[e];
-      rank.rows += static_cast<double>(rows);
-      rank.active += rows > 0 ? 1.0 : 0.0;
-    }
-    out[r] = rank;
-  }
+  auto& known = known_[question];
+  // After those before it; another thread may have been quicker.
+  if (known.size() != micro_batch) return;
+  bytes_ += bytes;
+  known.push_back(std::move(drawn));
 }
 
 }  // namespace ridge::decode

@@ -28,21 +28,16 @@ RotationServers::RotationServers(const StepGraph& graph, const Deployment& deplo
   }
 }
 
-Rotation::Rotation(const StepGraph& graph, const Deployment& deployment,
-                   std::uint32_t micro_batches, Choice choice)
-    : graph_(graph),
-      servers_(graph, deployment),
-      micro_batches_(micro_batches),
-      orders_(servers_.count()) {
+Shop::Shop(const StepGraph& graph, const Deployment& deployment)
+    : graph_(graph), servers_(graph, deployment) {
   const auto tasks = graph.tasks();
   std::vector<std::vector<TaskId>> of(servers_.count());
   std::vector<Standing> standing(tasks.size());
-  std::uint32_t layers = 1;
   for (TaskId t = 0; t < tasks.size(); ++t) {
     for (const TaskId next : graph.successors(t)) {
       standing[next].depth = std::max(standing[next].depth, standing[t].depth + 1);
     }
-    layers = std::max(layers, tasks[t].layer);
+    layers_ = std::max(layers_, tasks[t].layer);
     if (tasks[t].on_resource) {
       of[tasks[t].resource].push_back(t);
     } else {
@@ -53,18 +48,31 @@ Rotation::Rotation(const StepGraph& graph, const Deployment& deployment,
   }
   stand_in_turn(standing);
   for (std::size_t s = 0; s < of.size(); ++s) {
-    const bool resource = s < servers_.resources;
-    const bool kernels = resource && graph.resources()[s].compute;
-    const std::uint32_t lags = !resource ? 0 : kernels ? choice.kernel_lags : choice.link_lags;
-    const bool lagged = order_server(s, of[s], standing, layers, lags, choice);
-    if (resource) (kernels ? kernels_lag_ : links_lag_) |= lagged;
+    visits_.push_back(visits_of(of[s], standing));
+    const bool lags = std::any_of(visits_.back().begin(), visits_.back().end(),
+                                  [](const Visit& visit) { return visit.phase > 0; });
+    kernels_lag_ = kernels_lag_ || (lags && is_kernels(s));
+    links_lag_ = links_lag_ || (lags && is_links(s));
+  }
+}
+
+Rotation::Rotation(const Shop& shop, std::uint32_t micro_batches, Choice choice)
+    : graph_(shop.graph()),
+      servers_(shop.servers()),
+      micro_batches_(micro_batches),
+      orders_(servers_.count()) {
+  for (std::size_t s = 0; s < orders_.size(); ++s) {
+    const std::uint32_t lags = shop.is_kernels(s) ? choice.kernel_lags
+                               : shop.is_links(s) ? choice.link_lags
+                                                  : 0;
+    order_server(s, shop.visits(s), shop.layers(), lags, choice);
   }
 }
 
 // A step of one micro-batch in which a message takes its sender and its receiver as long as it has
 // bytes, and nothing else takes any time: who begins when is the order in which its fellows are
 // served. It is the same however fast anything is.
-void Rotation::stand_in_turn(std::span<Standing> standing) const {
+void Shop::stand_in_turn(std::span<Standing> standing) const {
   const auto tasks = graph_.tasks();
   struct Coming {
     std::uint64_t when;
@@ -113,19 +121,9 @@ static std::uint32_t layers_behind(std::uint32_t micro_batch, std::uint32_t micr
   return turn / micro_batches;
 }
 
-bool Rotation::order_server(std::size_t server, std::span<const TaskId> tasks,
-                            std::span<const Standing> standing, std::uint32_t layers,
-                            std::uint32_t lags, const Choice& choice) {
-  if (tasks.empty()) return false;
-  // Visits: what a micro-batch does here in one go. Tasks of one depth of a layer are one visit
-  // (all messages of a layer, say), and so is a task that follows its predecessor here directly.
-  struct Visit {
-    std::uint32_t layer = 0;
-    std::uint32_t phase = 0;  // within the layer
-    std::vector<TaskId> tasks;
-  };
+std::vector<Shop::Visit> Shop::visits_of(std::span<const TaskId> tasks,
+                                         std::span<const Standing> standing) const {
   std::vector<Visit> visits;
-  bool lagged = false;
   const auto follows = [&](TaskId before, TaskId task) {
     const auto next = graph_.successors(before);
     return graph_.dependencies(task) == 1 &&
@@ -145,7 +143,6 @@ bool Rotation::order_server(std::size_t server, std::span<const TaskId> tasks,
     }
     const std::uint32_t phase =
         !visits.empty() && visits.back().layer == layer ? visits.back().phase + 1 : 0;
-    lagged = lagged || phase > 0;
     visits.push_back({layer, phase, {t}});
   }
   // First what was sent first: each sender begins with another receiver.
@@ -155,6 +152,12 @@ bool Rotation::order_server(std::size_t server, std::span<const TaskId> tasks,
              std::tie(standing[b].depth, standing[b].turn);
     });
   }
+  return visits;
+}
+
+void Rotation::order_server(std::size_t server, std::span<const Shop::Visit> visits,
+                            std::uint32_t layers, std::uint32_t lags, const Choice& choice) {
+  if (visits.empty()) return;
   // The LM head counts as part of the layer after the last, which is the first of the next step:
   // a micro-batch goes on from one to the other.
   struct Entry {
@@ -193,19 +196,13 @@ bool Rotation::order_server(std::size_t server, std::span<const TaskId> tasks,
       part.push_back({place.micro_batch, t, place.step});
     }
   }
-  return lagged;
 }
 
-std::vector<Rotation::Choice> Rotation::choices(const StepGraph& graph,
-                                                const Deployment& deployment,
-                                                std::uint32_t micro_batches) {
-  const Rotation plain(graph, deployment, micro_batches, {});
-  const bool both = plain.kernels_lag_ && plain.links_lag_;
+std::vector<Rotation::Choice> Rotation::choices(const Shop& shop, std::uint32_t micro_batches) {
+  const bool both = shop.kernels_lag() && shop.links_lag();
   // With much to choose from, micro-batches lag alike.
   const std::uint32_t by = both || micro_batches > 4 ? micro_batches : 1;
   const std::uint32_t most = micro_batches * (micro_batches - 1);
-  std::uint32_t layers = 1;
-  for (const Task& task : graph.tasks()) layers = std::max(layers, task.layer);
   std::uint32_t other = 2;
   while (std::gcd(other, micro_batches) > 1) ++other;
   std::uint32_t behind = 0;
@@ -213,10 +210,10 @@ std::vector<Rotation::Choice> Rotation::choices(const StepGraph& graph,
     behind = std::max(behind, layers_behind(m, micro_batches, other));
   }
   std::vector<Choice> out;
-  for (std::uint32_t k = 0; k <= (plain.kernels_lag_ ? most : 0); k += by) {
-    for (std::uint32_t l = 0; l <= (plain.links_lag_ ? most : 0); l += by) {
+  for (std::uint32_t k = 0; k <= (shop.kernels_lag() ? most : 0); k += by) {
+    for (std::uint32_t l = 0; l <= (shop.links_lag() ? most : 0); l += by) {
       for (const std::uint32_t apart : {1U, other}) {
-        if (apart > 1 && (micro_batches == 1 || behind + 1 > layers)) continue;
+        if (apart > 1 && (micro_batches == 1 || behind + 1 > shop.layers())) continue;
         for (const bool closes : {false, true}) {
           if (closes && k + l == 0) continue;
           out.push_back({.kernel_lags = k, .link_lags = l, .apart = apart, .closes = closes});
@@ -343,6 +340,8 @@ Rounds rounds_of(std::size_t events, std::span<const Precedence> edges) {
   return in_rounds(events, follows);
 }
 
+constexpr double kLeastGain = 1e-2;  // of an event, in picoseconds
+
 // `cause`: the edge that last moved each event, edges.size() for none. The ratio of a cycle of such
 // edges, if there is one.
 std::optional<double> ratio_of_cycle(std::span<const Precedence> edges,
@@ -381,7 +380,6 @@ std::vector<Precedence> in_order(std::size_t events, std::span<const Precedence>
 // much.
 std::optional<double> longer_cycle(std::size_t events, std::span<const Precedence> edges,
                                    double ratio) {
-  constexpr double kLeast = 1e-2;  // picoseconds
   std::vector<double> latest(events, 0.0);
   std::vector<std::size_t> cause(events, edges.size());
   for (bool moved = true; moved;) {
@@ -389,7 +387,7 @@ std::optional<double> longer_cycle(std::size_t events, std::span<const Precedenc
     for (std::size_t i = 0; i < edges.size(); ++i) {
       const Precedence& e = edges[i];
       const double at = latest[e.from] + e.time - ratio * e.steps;
-      if (at <= latest[e.to] + kLeast) continue;
+      if (at <= latest[e.to] + kLeastGain) continue;
       latest[e.to] = at;
       cause[e.to] = i;
       moved = true;
@@ -534,17 +532,52 @@ Seconds cycle_time(const StepGraph& graph, Fabric* fabric, std::span<const Lane>
   return Seconds{maximum_cycle_ratio(events.count(), edges) * 1e-12};
 }
 
+// What no rotation's cycle is shorter than, in picoseconds: the busiest server, and the longest
+// path.
+static double cycle_floor(const Shop& shop, std::uint32_t micro_batches,
+                          std::span<const double> times) {
+  const StepGraph& graph = shop.graph();
+  const RotationServers& servers = shop.servers();
+  std::vector<double> busy(servers.count(), 0.0);
+  double floor = 0.0;
+  for (std::uint32_t m = 0; m < micro_batches; ++m) {
+    std::vector<double> start(graph.tasks().size(), 0.0);
+    for (TaskId t = 0; t < graph.tasks().size(); ++t) {
+      const Task& task = graph.tasks()[t];
+      const auto time = [&](Aspect aspect) {
+        return times[time_index(graph, m, task.work, aspect)];
+      };
+      double end = start[t];
+      if (task.on_resource) {
+        busy[task.resource] += time(Aspect::service);
+        end += time(Aspect::service);
+      } else {
+        const auto& message = std::get<Message>(graph.works()[task.work]);
+        busy[servers.sender(message.from)] += time(Aspect::sending);
+        busy[servers.receiver(message.to)] += time(Aspect::receiving);
+        end += std::max(time(Aspect::in_flight), time(Aspect::until_received));
+      }
+      floor = std::max(floor, end);
+      for (const TaskId next : graph.successors(t)) start[next] = std::max(start[next], end);
+    }
+  }
+  return std::max(floor, *std::max_element(busy.begin(), busy.end()));
+}
+
 Rotation best_rotation(const StepGraph& graph, const Deployment& d, Fabric* fabric,
                        std::span<const Lane> lanes) {
   const auto micro_batches = static_cast<std::uint32_t>(lanes.size());
-  const auto choices = Rotation::choices(graph, d, micro_batches);
+  const Shop shop(graph, d);
+  const auto choices = Rotation::choices(shop, micro_batches);
   Rotation::Choice best = choices.front();
+  if (choices.size() == 1) return Rotation(shop, micro_batches, best);
   const Events events(graph, micro_batches);
   const auto times = times_of(graph, fabric, lanes);
+  const double floor = cycle_floor(shop, micro_batches, times);
   constexpr double kNever = std::numeric_limits<double>::infinity();
   double shortest = kNever;
-  for (std::size_t i = 0; i < choices.size() && choices.size() > 1; ++i) {
-    const Rotation rotation(graph, d, micro_batches, choices[i]);
+  for (std::size_t i = 0; i < choices.size(); ++i) {
+    const Rotation rotation(shop, micro_batches, choices[i]);
     if (i > 0 && !rotation.runs()) continue;
     const auto follows = precedences(graph, events, micro_batches, rotation);
     const auto edges = in_order(events.count(), timed(follows, times));
@@ -554,8 +587,10 @@ Rotation best_rotation(const StepGraph& graph, const Deployment& d, Fabric* fabr
     if (time >= shortest) continue;
     shortest = time;
     best = choices[i];
+    // In all others, too, longer_cycle() would find one: that of the floor.
+    if (floor > kBetter * shortest + static_cast<double>(events.count()) * kLeastGain) break;
   }
-  return Rotation(graph, d, micro_batches, best);
+  return Rotation(shop, micro_batches, best);
 }
 
 }  // namespace ridge::decode

@@ -29,6 +29,50 @@ struct RotationServers {
   std::vector<std::size_t> first_instance;  // per pool
 };
 
+// Who does what, whatever the order: the part of rotations that all of them share.
+class Shop {
+ public:
+  // Both must outlive this object.
+  Shop(const StepGraph& graph, const Deployment& deployment);
+
+  [[nodiscard]] const StepGraph& graph() const { return graph_; }
+  [[nodiscard]] const RotationServers& servers() const { return servers_; }
+  [[nodiscard]] std::uint32_t layers() const { return layers_; }
+  // What a micro-batch does at a server in one go. Tasks of one depth of a layer are one visit (all
+  // messages of a layer, say), and so is a task that follows its predecessor here directly.
+  struct Visit {
+    std::uint32_t layer = 0;
+    std::uint32_t phase = 0;  // within the layer
+    std::vector<TaskId> tasks;
+  };
+  [[nodiscard]] std::span<const Visit> visits(std::size_t server) const { return visits_[server]; }
+  // Whether kernels (links) do more than one part of a layer, so that lags matter.
+  [[nodiscard]] bool kernels_lag() const { return kernels_lag_; }
+  [[nodiscard]] bool links_lag() const { return links_lag_; }
+  [[nodiscard]] bool is_kernels(std::size_t server) const {
+    return server < servers_.resources && graph_.resources()[server].compute;
+  }
+  [[nodiscard]] bool is_links(std::size_t server) const {
+    return server < servers_.resources && !graph_.resources()[server].compute;
+  }
+
+ private:
+  struct Standing {
+    std::uint32_t depth = 0;
+    std::uint64_t turn = 0;  // in bytes sent before it
+  };
+  void stand_in_turn(std::span<Standing> standing) const;
+  [[nodiscard]] std::vector<Visit> visits_of(std::span<const TaskId> tasks,
+                                             std::span<const Standing> standing) const;
+
+  const StepGraph& graph_;
+  RotationServers servers_;
+  std::uint32_t layers_ = 1;
+  std::vector<std::vector<Visit>> visits_;  // by server
+  bool kernels_lag_ = false;
+  bool links_lag_ = false;
+};
+
 class Rotation {
  public:
   struct Turn {
@@ -50,12 +94,10 @@ class Rotation {
   };
   // Those to choose from, of which all but the first may not run. They are the same however long
   // anything takes, so that nothing that becomes faster makes the best of them slower.
-  [[nodiscard]] static std::vector<Choice> choices(const StepGraph& graph,
-                                                   const Deployment& deployment,
-                                                   std::uint32_t micro_batches);
+  [[nodiscard]] static std::vector<Choice> choices(const Shop& shop, std::uint32_t micro_batches);
 
-  Rotation(const StepGraph& graph, const Deployment& deployment, std::uint32_t micro_batches,
-           Choice choice);
+  // What the shop refers to must outlive this object; the shop itself need not.
+  Rotation(const Shop& shop, std::uint32_t micro_batches, Choice choice);
 
   // The n-th turn of a server.
   [[nodiscard]] const Turn& turn(std::size_t server, std::size_t n) const {
@@ -76,22 +118,13 @@ class Rotation {
     std::vector<Turn> first;  // before the cycle
     std::vector<Turn> cycle;  // every task of every micro-batch once
   };
-  struct Standing {
-    std::uint32_t depth = 0;
-    std::uint64_t turn = 0;  // in bytes sent before it
-  };
-  void stand_in_turn(std::span<Standing> standing) const;
-  // Whether it does more than one part of a layer, so that lags matter.
-  bool order_server(std::size_t server, std::span<const TaskId> tasks,
-                    std::span<const Standing> standing, std::uint32_t layers, std::uint32_t lags,
-                    const Choice& choice);
+  void order_server(std::size_t server, std::span<const Shop::Visit> visits, std::uint32_t layers,
+                    std::uint32_t lags, const Choice& choice);
 
   const StepGraph& graph_;
   RotationServers servers_;
   std::uint32_t micro_batches_;
   std::vector<Order> orders_;
-  bool kernels_lag_ = false;
-  bool links_lag_ = false;
 };
 
 // What may follow a task by how much: its own time, or a part of a message's.

@@ -59,7 +59,8 @@ struct Simulation::Impl {
   explicit Impl(SimulationInput in)
       : input(checked(std::move(in))),
         graph(compile(input.deployment, drawn_layers(input.deployment, input.noise.experts))),
-        timer(input.deployment, graph, input.noise.experts, input.noise.slow_gpus, input.seed),
+        timer(input.deployment, graph, input.noise.experts, input.noise.slow_gpus, input.seed,
+              input.drawn_rows),
         memory(checked_memory(input)),
         accounting(input, graph, timer, memory),
         requests(input, memory, accounting),

@@ -5,7 +5,10 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <limits>
+#include <map>
 #include <numeric>
+#include <tuple>
 
 namespace ridge::decode {
 namespace {
@@ -50,6 +53,12 @@ bool is_of_shared_experts(const models::Operator& op) {
   return op.name.starts_with("shared_");
 }
 
+// All of them, so that a new one does not compile before it is here.
+auto values_of(const models::Gemm& gemm) {
+  const auto& [m, n, k, batch, weights, compute, input, output, weight_scales] = gemm;
+  return std::tuple(m, n, k, batch, weights, compute, input, output, weight_scales);
+}
+
 // The least that the chip needs for it.
 Seconds roofline(const models::Operator& op, const hw::ChipSpec& chip) {
   const models::Demand demand = models::demand(op);
@@ -74,12 +83,15 @@ double StageTimer::Batch::requests_of(std::uint32_t instance) const {
 
 StageTimer::StageTimer(const Deployment& deployment, const StepGraph& graph,
                        const ExpertPopularity& popularity, std::vector<SlowGpu> slow_gpus,
-                       std::uint64_t seed)
+                       std::uint64_t seed, std::shared_ptr<DrawnRows> drawn)
     : deployment_(deployment),
       graph_(graph),
       slow_gpus_(std::move(slow_gpus)),
-      choices_(seed, kExpertChoices) {
+      choices_(seed, kExpertChoices),
+      drawn_(std::move(drawn)),
+      question_{.requests = 0, .seed = seed, .layers = {deployment.redundant_experts}} {
   first_rank_.push_back(0);
+  std::map<std::uint32_t, std::shared_ptr<RowDraw>> of_block;  // whose experts are alike
   for (const Work& work : graph.works()) {
     exchanges_ = exchanges_ || std::holds_alternative<Exchange>(work);
     first_rank_.push_back(first_rank_.back() + rank_count(deployment, work));
@@ -98,25 +110,85 @@ StageTimer::StageTimer(const Deployment& deployment, const StepGraph& graph,
     for (const RankLoad& rank : layer.loads) {
       layer.busiest_expected = std::max(layer.busiest_expected, rank.load);
     }
-    const bool drawn = popularity.counts == ExpertPopularity::Counts::drawn;
+    const bool counts_drawn = popularity.counts == ExpertPopularity::Counts::drawn;
     // A single rank has all rows, however they fall.
-    if (drawn && deployment.ffn_expert_parallel > 1) layer.draw.emplace(layer.loads, *moe);
+    if (!counts_drawn || deployment.ffn_expert_parallel == 1) continue;
+    if (popularity.kind != ExpertPopularity::Kind::uniform) {
+      layer.draw = std::make_shared<RowDraw>(layer.loads, *moe);
+      continue;
+    }
+    auto& draw = of_block[layer.block];
+    if (!draw) draw = std::make_shared<RowDraw>(layer.loads, *moe, true);
+    layer.draw = draw;
   }
+  bool any = false;
+  for (const Layer& layer : layers_) {
+    any = any || layer.draw;
+    if (!layer.draw) continue;
+    const auto& moe = std::get<models::MoeFfn>(deployment.model.ffns[layer.block].kind);
+    question_.layers.insert(question_.layers.end(), {moe.experts, moe.top_k, layer.queries});
+  }
+  // Experts that are not alike are others after another seed, too.
+  if (!any || popularity.kind != ExpertPopularity::Kind::uniform) drawn_.reset();
 }
 
 void StageTimer::restart(std::uint64_t seed) {
   choices_ = Random(seed, kExpertChoices);
+  question_.seed = seed;
+  draws_ = 0;
+  alike_ = true;
+}
+
+// Of each layer that draws.
+void StageTimer::draw_rows(double requests) {
+  const auto tokens_of = [&](const Layer& layer) { return std::llround(requests * layer.queries); };
+  const auto draw = [&](auto&& see) {
+    for (Layer& layer : layers_) {
+      if (!layer.draw) continue;
+      const auto of_expert = layer.draw->draw_experts(tokens_of(layer), choices_);
+      layer.draw->spread(of_expert, std::span(layer.rows));
+      see(of_expert);
+    }
+  };
+  const std::size_t micro_batch = draws_++;
+  if (micro_batch == 0) question_.requests = requests;
+  bool share = true;
+  for (const Layer& layer : layers_) {
+    constexpr std::int64_t kMost = std::numeric_limits<std::uint16_t>::max();
+    share = share && (!layer.draw || tokens_of(layer) <= kMost);
+  }
+  alike_ = alike_ && requests == question_.requests;
+  if (!drawn_ || !alike_ || !share) {
+    draw([](std::span<const std::int64_t>) {});
+    return;
+  }
+  if (const auto known = drawn_->find(question_, micro_batch)) {
+    std::span<const std::uint16_t> rows(known->rows);
+    for (Layer& layer : layers_) {
+      if (!layer.draw) continue;
+      const std::size_t experts = layer.draw->experts();
+      layer.draw->spread(rows.first(experts), std::span(layer.rows));
+      rows = rows.subspan(experts);
+    }
+    choices_ = known->after;
+    return;
+  }
+  auto drawn = std::make_shared<DrawnRows::MicroBatch>();
+  draw([&](std::span<const std::int64_t> of_expert) {
+    for (const std::int64_t rows : of_expert) {
+      drawn->rows.push_back(static_cast<std::uint16_t>(rows));
+    }
+  });
+  drawn->after = choices_;
+  drawn_->keep(question_, micro_batch, std::move(drawn));
 }
 
 // Each MoE layer's rows on each rank.
 void StageTimer::count_rows(const Batch& batch) {
+  draw_rows(batch.requests);
   for (Layer& layer : layers_) {
-    if (!layer.moe) continue;
+    if (!layer.moe || layer.draw) continue;
     const double tokens = batch.requests * layer.queries;
-    if (layer.draw) {
-      layer.draw->draw(std::llround(tokens), choices_, layer.rows);
-      continue;
-    }
     const auto& moe = std::get<models::MoeFfn>(deployment_.model.ffns[layer.block].kind);
     const double mean =
         tokens * static_cast<double>(moe.top_k) / static_cast<double>(layer.rows.size());
@@ -135,6 +207,19 @@ std::size_t StageTimer::RankTimeHash::operator()(const RankTime& key) const {
   return hash;
 }
 
+hw::Timing StageTimer::timing(const hw::KernelModel& kernels, std::size_t place) {
+  const models::Operator& op = scratch_[place];
+  const auto* gemm = std::get_if<models::Gemm>(&op.shape);
+  if (gemm == nullptr) return kernels.time(op);
+  if (answered_.size() <= place) answered_.resize(place + 1);
+  Answered& last = answered_[place];
+  if (last.kernels != &kernels || last.name != op.name ||
+      values_of(last.gemm) != values_of(*gemm)) {
+    last = {.kernels = &kernels, .name = op.name, .gemm = *gemm, .timing = kernels.time(op)};
+  }
+  return last.timing;
+}
+
 Seconds StageTimer::total(const Pool& pool, bool behind_all_reduce) {
   const hw::KernelModel& kernels = *pool.kernels;
   const Execution& how = deployment_.execution;
@@ -142,23 +227,24 @@ Seconds StageTimer::total(const Pool& pool, bool behind_all_reduce) {
   Seconds sum;
   Seconds beside;       // kernels of the shared experts
   Seconds beside_work;  // what they ask of the roofline
-  for (const auto& op : scratch_) {
+  for (std::size_t place = 0; place < scratch_.size(); ++place) {
+    const models::Operator& op = scratch_[place];
     if (how.all_reduce_with_norm && behind_all_reduce && is_residual_norm(op)) {
       sum += how.norm_in_all_reduce;
       continue;
     }
     if (how.qk_norm_with_sum && is_beside_qk_sum(op)) continue;
     const auto* sum_up = std::get_if<models::Collective>(&op.shape);
-    const hw::Timing timing =
+    const hw::Timing asked =
         sum_up != nullptr && deployment_.collectives == CollectiveTiming::links
             ? hw::Timing{.time = collective_time(pool, Collective::Pattern::all_reduce,
                                                  static_cast<std::uint32_t>(sum_up->ranks),
                                                  sum_up->payload.value()),
                          .bound = hw::Resource::link}
-            : kernels.time(op);
-    Seconds time = timing.time;
+            : timing(kernels, place);
+    Seconds time = asked.time;
     if (time > how.launch_overlap) time -= how.launch_overlap;
-    if (watched_ != nullptr) launched.kernels.push_back({op, timing});
+    if (watched_ != nullptr) launched.kernels.push_back({op, asked});
     if (how.shared_experts_beside && is_of_shared_experts(op)) {
       beside += time;
       beside_work += roofline(op, kernels.chip());

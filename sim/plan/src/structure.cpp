@@ -217,6 +217,7 @@ Stocktaking::Stocktaking(LocatedGoal located, scenario::Library& library)
                       "the fewest GPUs for what rate? Give \"tokens_per_s\"");
   }
   diagnostics.throw_if_errors();
+  const auto drawn_rows = std::make_shared<decode::DrawnRows>();
   // Resolved once for each way to fill pools; the rest of a structure is set on a copy.
   for (std::size_t m = 0; m < models_.size(); ++m) {
     for (std::size_t a = 0; a < chips_.size(); ++a) {
@@ -234,8 +235,9 @@ Stocktaking::Stocktaking(LocatedGoal located, scenario::Library& library)
           for (const std::int64_t gpus : {node, 2 * node}) {
             s.gpus_per_instance = gpus;
             if (templates_.contains(template_of(s))) continue;
-            templates_[template_of(s)] =
-                scenario::resolve(scenario_of(s, 1), library, diagnostics).input;
+            auto& input = templates_[template_of(s)];
+            input = scenario::resolve(scenario_of(s, 1), library, diagnostics).input;
+            input.drawn_rows = drawn_rows;
           }
         }
       }

@@ -4,7 +4,13 @@
 #include "ridge/base/random.hpp"
 #include "ridge/models/ffn.hpp"
 
+#include <algorithm>
+#include <compare>
+#include <cstddef>
 #include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
 #include <span>
 #include <vector>
 
@@ -59,17 +65,81 @@ struct RankRows {
 // independent choices.
 class RowDraw {
  public:
-  RowDraw(std::span<const RankLoad> ranks, const models::MoeFfn& ffn);
+  // `remembers`: takes some MB to be quicker where it is asked again and again.
+  RowDraw(std::span<const RankLoad> ranks, const models::MoeFfn& ffn, bool remembers = false);
+  ~RowDraw();
   void draw(std::int64_t tokens, Random& random, std::span<RankRows> out);
 
+  [[nodiscard]] std::size_t experts() const { return rows_.size(); }
+  // The two halves of that. Of each expert, by its number:
+  [[nodiscard]] std::span<const std::int64_t> draw_experts(std::int64_t tokens, Random& random);
+  // Of each rank, what that is:
+  template <typename Rows>
+  void spread(std::span<const Rows> of_expert, std::span<RankRows> out) {
+    std::fill(next_.begin(), next_.end(), 0);
+    for (std::size_t r = 0; r < held_.size(); ++r) {
+      RankRows rank;
+      for (const std::uint32_t e : held_[r]) {
+        // Copies of one expert take turns.
+        const std::int64_t copy = next_[e]++;
+        const auto all = static_cast<std::int64_t>(of_expert[e]);
+        const std::int64_t rows =
+            copies_[e] == 1 ? all : (all + copies_[e] - 1 - copy) / copies_[e];
+        rank.rows += static_cast<double>(rows);
+        rank.active += rows > 0 ? 1.0 : 0.0;
+      }
+      out[r] = rank;
+    }
+  }
+
  private:
-  std::vector<std::uint32_t> order_;              // experts, the most popular first
-  std::vector<double> token_share_;               // per expert, all copies
+  // An expert and what it takes of the choices that those before it leave.
+  struct Chosen {
+    std::uint32_t expert = 0;
+    double part = 1.0;      // mean
+    double left = 0.0;      // 1 - part
+    double narrowed = 1.0;  // of the variance, since a token's choices exclude each other
+  };
+  struct Few;
+  [[nodiscard]] std::int64_t draw_few(std::size_t place, std::int64_t left, double mean,
+                                      double variance, double uniform);
+
+  bool remembers_;
+  std::vector<Chosen> order_;                     // the most popular first
+  std::vector<Few> few_;                          // what was asked before, of each of those
   std::vector<std::int64_t> copies_;              // per expert
   std::vector<std::int64_t> rows_;                // per expert
   std::vector<std::int64_t> next_;                // per expert: copies that have got their rows
   std::vector<std::vector<std::uint32_t>> held_;  // per rank
   std::int64_t top_k_;
+};
+
+// What was drawn for the first micro-batches after a seed, all of as many requests, so that those
+// who would draw the same need not. May be asked from any thread; forgets when it is full.
+class DrawnRows {
+ public:
+  // Nothing else decides what is drawn.
+  struct Question {
+    double requests = 0;
+    std::uint64_t seed = 0;
+    std::vector<std::int64_t> layers;  // what tells their draws apart
+    friend auto operator<=>(const Question&, const Question&) = default;
+  };
+  struct MicroBatch {
+    std::vector<std::uint16_t> rows;  // of each expert, layer by layer
+    Random after{0};
+  };
+
+  // Null where it is not known.
+  [[nodiscard]] std::shared_ptr<const MicroBatch> find(const Question& question,
+                                                       std::size_t micro_batch) const;
+  void keep(const Question& question, std::size_t micro_batch,
+            std::shared_ptr<const MicroBatch> drawn);
+
+ private:
+  mutable std::mutex mutex_;
+  std::map<Question, std::vector<std::shared_ptr<const MicroBatch>>> known_;
+  std::size_t bytes_ = 0;
 };
 
 }  // namespace ridge::decode

@@ -67,6 +67,8 @@ struct SimulationInput {
   std::uint64_t seed = 1;
   std::size_t max_trace_records = 0;  // tasks to record for a trace, from the start of measurement
   bool record_requests = false;       // of arrivals: every one from the first, warm-up included
+  // Of simulations of one model with batches that do not change: what one draws, others find here.
+  std::shared_ptr<DrawnRows> drawn_rows;
 };
 
 // One task as it ran.

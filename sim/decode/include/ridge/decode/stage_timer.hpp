@@ -8,8 +8,10 @@
 #include "ridge/models/operator.hpp"
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -51,10 +53,11 @@ struct Launches {
 
 class StageTimer {
  public:
-  // The deployment and the graph must outlive the timer.
+  // The deployment and the graph must outlive the timer. `drawn`: where others that draw alike
+  // leave and find what they drew; null for nowhere.
   StageTimer(const Deployment& deployment, const StepGraph& graph,
-             const ExpertPopularity& popularity, std::vector<SlowGpu> slow_gpus,
-             std::uint64_t seed);
+             const ExpertPopularity& popularity, std::vector<SlowGpu> slow_gpus, std::uint64_t seed,
+             std::shared_ptr<DrawnRows> drawn = {});
 
   // groups: the batches of a replica's groups, instance by instance. Where rows are drawn, each
   // call draws anew.
@@ -92,12 +95,13 @@ class StageTimer {
     std::uint32_t queries = 1;
     bool moe = false;
     std::vector<RankLoad> loads;    // per expert-parallel rank
-    std::optional<RowDraw> draw;    // where rows are drawn
+    std::shared_ptr<RowDraw> draw;  // where rows are drawn; layers that are alike share one
     std::vector<RankRows> rows;     // per rank, of the batch at hand
     double busiest_expected = 1.0;  // of the loads
   };
 
   void count_rows(const Batch& batch);
+  void draw_rows(double requests);
   void time_work(const AttentionWork& work, const Batch& batch, std::span<double> ranks);
   void time_work(const FfnWork& work, const Batch& batch, std::span<double> ranks);
   void time_work(const HeadWork& work, const Batch& batch, std::span<double> ranks);
@@ -113,6 +117,8 @@ class StageTimer {
   [[nodiscard]] Seconds all_to_all_time(const Pool& pool, std::uint32_t ranks, double bytes,
                                         bool returning = false) const;
   [[nodiscard]] double routed_share(const std::optional<RoutedShare>& routed) const;
+  // Of one of the operators at hand.
+  [[nodiscard]] hw::Timing timing(const hw::KernelModel& kernels, std::size_t place);
   // Of the operators at hand; `behind_all_reduce`: the residual before them was added up over GPUs.
   [[nodiscard]] Seconds total(const Pool& pool, bool behind_all_reduce);
   using ExchangeKernels = Execution::ExchangeKernels;
@@ -126,8 +132,22 @@ class StageTimer {
   std::vector<SlowGpu> slow_gpus_;
   std::vector<Layer> layers_;  // as FfnWork numbers them
   Random choices_;             // of experts
+  // Where what is drawn may be shared: with whom, and what of, as long as all is of as many
+  // requests.
+  std::shared_ptr<DrawnRows> drawn_;
+  DrawnRows::Question question_;
+  std::size_t draws_ = 0;  // micro-batches since the seed
+  bool alike_ = true;
   std::vector<std::size_t> first_rank_;
   models::OperatorList scratch_;
+  // What was answered last at each place of that: most ranks ask the same of what is not routed.
+  struct Answered {
+    const hw::KernelModel* kernels = nullptr;
+    std::string_view name;
+    models::Gemm gemm;
+    hw::Timing timing;
+  };
+  std::vector<Answered> answered_;
   // What FFN ranks with the same rows take. Micro-batches, layers and batches share most of them.
   struct RankTime {
     std::uint32_t block = 0;
