@@ -80,11 +80,8 @@ TEST(Plan, InputsAreWhatTheScenariosResolveTo) {
   }
 }
 
-TEST(Plan, ScenariosThatItWritesSimulateToTheSameDigits) {
-  LocatedGoal goal = test::small_goal({}, {"h800"}, 24, 0.6);
-  const ridge::test::TemporaryFile model("small.json", test::small_moe_text(2));
-  goal.goal.models = {{.name = model.path(), .spec = {}}};
-  const Plan plan = test::plan_of(goal, {.threads = 2, .samples = 4});
+void expect_written_alike(const LocatedGoal& goal, const PlanOptions& options) {
+  const Plan plan = test::plan_of(goal, options);
   ASSERT_FALSE(plan.ranking.empty());
   const auto folder = std::filesystem::temp_directory_path() / "ridge-plan-test";
   std::filesystem::remove_all(folder);
@@ -103,6 +100,20 @@ TEST(Plan, ScenariosThatItWritesSimulateToTheSameDigits) {
                 report.tokens_per_second_per_gpu(), 0.01 * report.tokens_per_second_per_gpu());
   }
   std::filesystem::remove_all(folder);
+}
+
+TEST(Plan, ScenariosThatItWritesSimulateToTheSameDigits) {
+  LocatedGoal goal = test::small_goal({}, {"h800"}, 24, 0.6);
+  const ridge::test::TemporaryFile model("small.json", test::small_moe_text(2));
+  goal.goal.models = {{.name = model.path(), .spec = {}}};
+  expect_written_alike(goal, {.threads = 2, .samples = 4});
+}
+
+// A scenario that it writes then holds the model, too.
+TEST(Plan, AModelThatStandsInTheGoalIsWrittenIntoItsScenarios) {
+  LocatedGoal goal = test::small_goal(test::small_moe(2), {"h800"}, 24, 0.6);
+  std::get<models::MoeFfn>(goal.goal.models[0].spec->ffns[1].kind).expert_intermediate = 1792;
+  expect_written_alike(goal, {.threads = 2, .samples = 0, .layouts = 2});
 }
 
 TEST(Plan, IsTheSameOnAnyNumberOfThreads) {

@@ -233,6 +233,24 @@ TEST(Report, OfAPlanAsksItAgain) {
   EXPECT_EQ(answer({"plan", first.path(), "--samples", "3"}), answer(goal));
 }
 
+// The page then holds the model, too.
+TEST(Report, OfAPlanOfAModelThatStandsInTheGoalAsksItAgain) {
+  nlohmann::json model = nlohmann::json::parse(source_text("models/data/llama-3.1-8b.json"));
+  model["ffn"]["dense"]["intermediate"] = 12288;
+  const TemporaryFile goal("goal.json", nlohmann::json{{"kind", "plan"},
+                                                       {"title", "A narrower model"},
+                                                       {"models", {model}},
+                                                       {"chips", {{{"chip", "h800"}}}},
+                                                       {"gpus", 2},
+                                                       {"context_tokens", 8192},
+                                                       {"sla_tpot_ms", 20}}
+                                            .dump());
+  const Report first({"plan", goal.path(), "--samples", "0"});
+  ASSERT_EQ(first.outcome.status, 0) << first.outcome.err;
+  EXPECT_EQ(ridge({"plan", first.path(), "--samples", "0"}).out,
+            ridge({"plan", goal.path(), "--samples", "0"}).out);
+}
+
 TEST(PlanCommand, AContextBesideAWorkloadIsRefused) {
   const Outcome outcome = ridge({"plan", "deepseek-v3-requests", "--context", "8K"});
   EXPECT_EQ(outcome.status, 2);

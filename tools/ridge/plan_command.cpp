@@ -22,8 +22,6 @@
 namespace ridge::tools {
 namespace {
 
-constexpr const char* kUsualContext = "8K";  // of a question without a goal's file
-
 struct PlanArguments {
   std::string goal;
   // The short form.
@@ -83,9 +81,10 @@ plan::LocatedGoal goal_of(const PlanArguments& options) {
     throw UserError(
         "--context: the goal's \"workload\" says already how long contexts are; change it there");
   }
-  if (!options.context.empty() || !from_file) {
-    goal.context =
-        parse_tokens(options.context.empty() ? kUsualContext : options.context, "--context");
+  if (!options.context.empty()) {
+    goal.context = parse_tokens(options.context, "--context");
+  } else if (!from_file) {
+    goal.context = plan::kUsualContext;
   }
   if (options.tpot_ms) goal.sla_tpot = Seconds{*options.tpot_ms * 1e-3};
   if (options.tokens_per_s) goal.rate = *options.tokens_per_s;
@@ -96,22 +95,34 @@ plan::LocatedGoal goal_of(const PlanArguments& options) {
 }
 
 void write_report(const PlanArguments& options, const plan::Plan& plan, const report::Asked& how) {
-  const plan::Goal& goal = plan.stock->goal();
-  for (const auto& model : goal.models) {
-    if (model.spec) {
-      throw UserError(
-          "--report: a model that stands in the goal itself cannot be written: name its file "
-          "there");
-    }
-  }
   const view::PageQuestion question{.command = how.command,
-                                    .json = json_text(goal),
+                                    .json = json_text(plan.stock->goal()),
                                     .file_name = "goal.json",
                                     .again = "ridge plan"};
   write_file(options.report, report::plan_page(plan, question, how));
 }
 
+// What rank 0 gives out.
+void help_rank_0(const PlanArguments& options, Ranks& ranks) {
+  try {
+    scenario::Library library;
+    plan::help_plan(
+        goal_of(options), library,
+        {.samples = options.samples, .exhaustive = options.exhaustive, .ranks = &ranks});
+  } catch (const std::exception& e) {
+    ranks.fail(e.what());
+  }
+}
+
 void run_plan(const PlanArguments& options) {
+  const std::unique_ptr<Ranks> ranks = Ranks::join();
+  if (ranks && options.threads > 1) {
+    throw UserError("--threads: under mpirun, each rank is one thread: start more ranks");
+  }
+  if (ranks && ranks->rank() > 0) {
+    help_rank_0(options, *ranks);
+    return;
+  }
   // Ctrl-C ends the search with the best so far.
   stop_on_interrupt();
   check_picture_path(options.picture);
@@ -121,14 +132,15 @@ void run_plan(const PlanArguments& options) {
   std::unique_ptr<view::Progress> bar;
   std::string doing;
   std::mutex telling;
+  const unsigned cores = ranks ? 1U : std::max(1U, std::thread::hardware_concurrency());
   const plan::PlanOptions how{
-      .threads =
-          options.threads > 0 ? options.threads : std::max(1U, std::thread::hardware_concurrency()),
+      .threads = options.threads > 0 ? options.threads : cores,
       .samples = options.samples,
       .layouts = options.top,
       .front = options.front || !options.picture.empty() || !options.report.empty(),
       .exhaustive = options.exhaustive,
       .stop = &stop_on_interrupt(),
+      .ranks = ranks.get(),
       .progress = [&](double share, const std::string& what) {
         const std::lock_guard lock(telling);
         if (what != doing) {
@@ -171,8 +183,9 @@ void add_plan_command(CLI::App& app) {
   command->add_option("--gpus", options->gpus, "GPUs at most (default: 64)")
       ->check(whole_between(1, 65536));
   command
-      ->add_option("--context", options->context,
-                   fmt::format("Cached tokens per request (default: {})", kUsualContext))
+      ->add_option(
+          "--context", options->context,
+          fmt::format("Cached tokens per request (default: {})", tokens_words(plan::kUsualContext)))
       ->check(not_empty())
       ->type_name("TOKENS");
   command->add_option("--tpot-ms", options->tpot_ms, "Time per output token that shall be met")

@@ -89,7 +89,7 @@ void show(const SweepArguments& options, const sweep::SweepResult& result,
 
 // `journal`, `ranks`: null for none.
 void answer(const SweepArguments& options, sweep::SweepScenario scenario, sweep::Journal* journal,
-            sweep::Ranks* ranks) {
+            Ranks* ranks) {
   const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
   std::optional<view::Progress> bar;
   std::once_flag begun;
@@ -131,7 +131,7 @@ void answer(const SweepArguments& options, sweep::SweepScenario scenario, sweep:
 }
 
 void run_sweep(const SweepArguments& options) {
-  const std::unique_ptr<sweep::Ranks> ranks = sweep::Ranks::join();
+  const std::unique_ptr<Ranks> ranks = Ranks::join();
   if (ranks && options.threads > 1) {
     throw UserError("--threads: under mpirun, each rank is one thread: start more ranks");
   }

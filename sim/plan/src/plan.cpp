@@ -1,8 +1,12 @@
 #include "ridge/plan/plan.hpp"
 
+#include "drawing.hpp"
+#include "pieces.hpp"
 #include "ridge/answer/explanation.hpp"
 #include "ridge/base/error.hpp"
+#include "ridge/base/file.hpp"
 #include "ridge/base/format.hpp"
+#include "ridge/base/keys.hpp"
 #include "ridge/base/parallel.hpp"
 
 #include <algorithm>
@@ -11,6 +15,8 @@
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <string>
+#include <string_view>
 
 #include <fmt/format.h>
 
@@ -29,13 +35,32 @@ std::string binding(const Ranked& ranked) {
   return fmt::format("SLA: {}", name_of(answer::bottleneck_of(ranked.report.result)));
 }
 
+// Among the candidates.
+std::size_t number_of(const Choice& choice, const Candidates& all) {
+  const auto same = std::find_if(all.all.begin(), all.all.end(), [&](const Candidates::One& one) {
+    return one.structure == choice.structure;
+  });
+  return static_cast<std::size_t>(same - all.all.begin());
+}
+
+// What decides the answer: the goal, and all that its names stand for.
+std::string question_of(const Stocktaking& stock, const scenario::Library& library, int samples) {
+  std::string text = fmt::format("{}{} draws", json_text(stock.goal()), samples);
+  for (const std::string& file : library.contents()) text += "\n" + file;
+  return digest_of(text);
+}
+
+int samples_of(const Stocktaking& stock, const PlanOptions& options) {
+  return stock.calibrated() ? options.samples : 0;
+}
+
 class Planner {
  public:
   Planner(LocatedGoal located, scenario::Library& library, const PlanOptions& options)
       : library_(library), options_(options), file_(located.file) {
     plan_.title = located.goal.title;
     plan_.stock = std::make_shared<const Stocktaking>(std::move(located), library);
-    plan_.samples = stock().calibrated() ? options.samples : 0;
+    plan_.samples = samples_of(stock(), options);
   }
 
   Plan run() {
@@ -43,6 +68,7 @@ class Planner {
     Candidates all = candidates(stock());
     plan_.impossible = std::move(all.impossible);
     Bounds bounds(stock(), all);
+    if (options_.ranks != nullptr) begin_with_ranks();
     const auto choices = search(stock(), all, bounds, stock().goal().sla_tpot, options_,
                                 plan_.counts, plan_.partial);
     for (const Choice& choice : choices) {
@@ -51,10 +77,11 @@ class Planner {
     if (plan_.ranking.empty() && !plan_.partial) {
       plan_.near_misses = nearest(stock(), all, bounds, options_);
     }
-    draw();
+    draw(all, bounds);
     rank();
     explain();
     if (options_.front) front(all, bounds);
+    if (options_.ranks != nullptr) options_.ranks->end();
     plan_.counts.seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     return std::move(plan_);
@@ -66,67 +93,71 @@ class Planner {
     return options_.stop != nullptr && options_.stop->load(std::memory_order_relaxed);
   }
 
+  // Whom a mistake in the goal would end, as it ends this one.
+  void begin_with_ranks() {
+    options_.ranks->begin(question_of(stock(), library_, plan_.samples));
+    options_.ranks->lead({}, {}, {}, options_.stop);
+  }
+
   // The batch that is within the SLA often enough.
-  void draw() {
+  void draw(const Candidates& all, Bounds& bounds) {
     if (plan_.samples == 0 || plan_.ranking.empty()) return;
-    const Draws draws(stock(), library_, file_, plan_.samples);
-    const Goal& goal = stock().goal();
-    const auto wanted = static_cast<std::size_t>(
-        std::ceil(goal.confidence * static_cast<double>(plan_.samples) - 1e-9));
+    const Drawing drawing(stock(), library_, file_, plan_.samples, options_.stop);
     std::atomic<std::size_t> done{0};
-    std::atomic<std::size_t> judged{0};
-    const auto draw_of = [&](Ranked& ranked, unsigned threads) {
-      Choice& choice = ranked.choice;
-      Judge judge(stock(), choice.structure, draws.of(choice.structure), threads);
-      ranked.enough = false;
-      for (const auto& [at_most, requests] : batches(judge, choice)) {
-        if ((ranked.enough && at_most < worth(ranked)) || stopped()) break;
-        const Verdict as_fitted = judge.verdict(requests);
-        const double tokens = tokens_per_second(choice.structure, requests, as_fitted);
-        if (as_fitted.tpot > goal.sla_tpot || !worth_anything(choice.structure, tokens)) continue;
-        if (ranked.enough && value_of(stock(), choice.structure, tokens) <= worth(ranked)) {
-          continue;
-        }
-        auto verdicts = judge.drawn_verdicts(requests, goal.sla_tpot, wanted);
-        ++judged;
-        if (verdicts.empty()) continue;
-        ranked.enough = true;
-        ranked.draws = std::move(verdicts);
-        choice.requests = requests;
-        choice.verdict = as_fitted;
-        choice.tokens_per_second = tokens;
-      }
-      if (!ranked.enough && !stopped()) ranked.draws = judge.drawn_verdicts(choice.requests);
-      if (ranked.enough && choice.requests < choice.most_requests && !stopped()) {
-        ranked.more_would_hold =
-            judge.verdict(choice.requests + 1).tpot <= goal.sla_tpot &&
-            !judge.drawn_verdicts(choice.requests + 1, goal.sla_tpot, wanted).empty();
-      }
-      const auto within =
-          std::count_if(ranked.draws.begin(), ranked.draws.end(),
-                        [&](const Verdict& verdict) { return verdict.tpot <= goal.sla_tpot; });
-      ranked.sla_share = static_cast<double>(within) / static_cast<double>(plan_.samples);
-      if (options_.progress) {
-        options_.progress(static_cast<double>(++done) / static_cast<double>(plan_.ranking.size()),
-                          "drawing calibrations");
-      }
+    std::vector<Drawn> drawn(plan_.ranking.size());
+    const auto tell = [&] {
+      if (!options_.progress) return;
+      options_.progress(static_cast<double>(++done) / static_cast<double>(drawn.size()),
+                        "drawing calibrations");
+    };
+    const auto draw_of = [&](std::size_t i, unsigned threads) {
+      drawn[i] = drawing.draw(plan_.ranking[i].choice, threads);
+      tell();
     };
     // Cycle ratios are found of all draws together. Simulations take longer: the draws of one
     // deployment are spread over the threads, so that none is left alone with the longest.
-    std::vector<Ranked*> by_cycle;
-    std::vector<Ranked*> simulated;
-    for (Ranked& ranked : plan_.ranking) {
-      const bool cyclic = ranked.choice.structure.schedule == decode::Schedule::cyclic;
-      (cyclic ? by_cycle : simulated).push_back(&ranked);
+    std::vector<std::size_t> by_cycle;
+    std::vector<std::size_t> simulated;
+    for (std::size_t i = 0; i < drawn.size(); ++i) {
+      const Structure& s = plan_.ranking[i].choice.structure;
+      (s.schedule == decode::Schedule::cyclic ? by_cycle : simulated).push_back(i);
     }
-    parallel_for(options_.threads, by_cycle.size(), [&] {
-      return [&](std::size_t i) {
-        draw_of(*by_cycle[i], 1);
-        return true;
-      };
-    });
-    for (Ranked* ranked : simulated) draw_of(*ranked, options_.threads);
-    plan_.counts.draws = judged * static_cast<std::size_t>(plan_.samples);
+    if (options_.ranks != nullptr) {
+      const Evaluation evaluation(stock(), all, bounds, options_);
+      const PieceWorker worker(all, evaluation, [&]() -> const Drawing& { return drawing; });
+      std::vector<std::string> pieces;
+      for (std::size_t i = 0; i < drawn.size(); ++i) {
+        drawn[i].choice = plan_.ranking[i].choice;  // which an interrupt leaves
+        pieces.push_back(piece_to_draw(number_of(drawn[i].choice, all), drawn[i].choice));
+      }
+      options_.ranks->lead(
+          pieces, [&](const std::string& piece) { return worker.answer(piece); },
+          [&](std::size_t i, std::string_view answer) {
+            drawn[i] = drawn_of(answer, plan_.ranking[i].choice);
+            tell();
+          },
+          options_.stop);
+    } else {
+      parallel_for(options_.threads, by_cycle.size(), [&] {
+        return [&](std::size_t i) {
+          draw_of(by_cycle[i], 1);
+          return true;
+        };
+      });
+      for (const std::size_t i : simulated) draw_of(i, options_.threads);
+    }
+    for (std::size_t i = 0; i < drawn.size(); ++i) {
+      Ranked& ranked = plan_.ranking[i];
+      ranked.choice = std::move(drawn[i].choice);
+      ranked.draws = std::move(drawn[i].draws);
+      ranked.enough = drawn[i].enough;
+      ranked.more_would_hold = drawn[i].more_would_hold;
+      const auto within = std::count_if(
+          ranked.draws.begin(), ranked.draws.end(),
+          [&](const Verdict& verdict) { return verdict.tpot <= stock().goal().sla_tpot; });
+      ranked.sla_share = static_cast<double>(within) / static_cast<double>(plan_.samples);
+      plan_.counts.draws += drawn[i].judged * static_cast<std::size_t>(plan_.samples);
+    }
     plan_.partial = plan_.partial || stopped();
     if (!plan_.partial) return;
     // What was not drawn to the end is told as fitted.
@@ -135,26 +166,6 @@ class Planner {
     }
   }
 
-  // What each batch whose floor is within the SLA is worth at most, best first.
-  [[nodiscard]] std::vector<std::pair<double, std::int64_t>> batches(Judge& judge,
-                                                                     const Choice& choice) const {
-    std::vector<std::pair<double, std::int64_t>> out;
-    for (std::int64_t requests = 1; requests <= choice.most_requests; ++requests) {
-      const Structure& s = choice.structure;
-      const Seconds step = judge.floor(requests);
-      if (stock().tpot_floor(s, step) > stock().goal().sla_tpot) continue;
-      const double tokens =
-          static_cast<double>(s.batch(requests)) / (stock().per_token(s).mean * step).value();
-      out.emplace_back(value_of(stock(), choice.structure, tokens), requests);
-    }
-    std::sort(out.begin(), out.end(), std::greater<>());
-    return out;
-  }
-
-  // Not where a goal's GPUs do not suffice for its rate.
-  [[nodiscard]] bool worth_anything(const Structure& s, double tokens_per_second) const {
-    return std::isfinite(value_of(stock(), s, tokens_per_second));
-  }
   [[nodiscard]] double worth(const Ranked& ranked) const {
     return value_of(stock(), ranked.choice.structure, ranked.choice.tokens_per_second);
   }
@@ -448,6 +459,22 @@ std::optional<Interval> Ranked::interval() const {
 
 Plan make_plan(LocatedGoal located, scenario::Library& library, const PlanOptions& options) {
   return Planner(std::move(located), library, options).run();
+}
+
+void help_plan(LocatedGoal located, scenario::Library& library, const PlanOptions& options) {
+  const std::string file = located.file;
+  const Stocktaking stock(std::move(located), library);
+  const Candidates all = candidates(stock);
+  Bounds bounds(stock, all);
+  const Evaluation evaluation(stock, all, bounds, options);
+  const int samples = samples_of(stock, options);
+  const std::string question = question_of(stock, library, samples);
+  std::optional<Drawing> drawing;
+  const PieceWorker worker(all, evaluation, [&]() -> const Drawing& {
+    if (!drawing) drawing.emplace(stock, library, file, samples, options.stop);
+    return *drawing;
+  });
+  options.ranks->follow(question, [&](const std::string& piece) { return worker.answer(piece); });
 }
 
 }  // namespace ridge::plan

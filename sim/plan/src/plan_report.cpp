@@ -602,10 +602,6 @@ std::vector<std::string> write_scenarios(const Plan& plan, const std::string& fo
   }
   std::vector<std::string> out;
   for (const Ranked& r : plan.ranking) {
-    if (r.scenario.scenario.model.spec) {
-      throw UserError(
-          "--write: a model that stands in the goal itself cannot be written: name its file there");
-    }
     const auto path = std::filesystem::path(folder) /
                       fmt::format("{}-{}.json", out.size() + 1,
                                   file_name(name_in(*plan.stock, r.choice.structure)));

@@ -1,3 +1,5 @@
+#include "evaluation.hpp"
+#include "pieces.hpp"
 #include "ridge/base/error.hpp"
 #include "ridge/base/parallel.hpp"
 #include "ridge/plan/bounds.hpp"
@@ -9,9 +11,9 @@
 #include <limits>
 #include <map>
 #include <optional>
-#include <queue>
 #include <set>
-#include <tuple>
+#include <string>
+#include <string_view>
 #include <utility>
 
 namespace ridge::plan {
@@ -40,9 +42,6 @@ double value_of(const Stocktaking& stock, const Structure& s, double tokens_per_
 
 namespace {
 
-constexpr double kEverything = std::numeric_limits<double>::infinity();
-constexpr double kNothing = -kEverything;
-
 // Structures that are judged between two looks at what is best so far, so that the answer and the
 // counts are the same for any number of threads.
 constexpr std::size_t kWave = 16;
@@ -57,6 +56,8 @@ class Search {
         counts_(counts),
         limit_(limit),
         bounds_(bounds),
+        evaluation_(stock, candidates, bounds, options),
+        worker_(candidates, evaluation_, {}),
         hopes_(all_.size()),
         choices_(all_.size()) {}
 
@@ -64,7 +65,12 @@ class Search {
     std::vector<std::size_t> order(all_.size());
     for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
     if (!options_.exhaustive) {
-      each("timing attention", all_.size(), [&](std::size_t i) { look_at_attention(i); });
+      each("timing attention", all_.size(), [&](std::size_t i) {
+        hopes_[i].of_batch = evaluation_.of_attention(i, limit_);
+        for (const double at_most : hopes_[i].of_batch) {
+          hopes_[i].most = std::max(hopes_[i].most, at_most);
+        }
+      });
       // A few that promise most show what can be reached; then all that may reach it.
       double most = kNothing;
       for (const Hope& hope : hopes_) most = std::max(most, hope.most);
@@ -84,19 +90,14 @@ class Search {
       std::vector<std::size_t> wave;
       for (; next < order.size() && wave.size() < kWave; ++next) {
         const std::size_t i = order[next];
-        if (options_.exhaustive || hopeful(i, hopes_[i].most)) {
+        if (hopeful(i, hopes_[i].most)) {
           wave.push_back(i);
         } else {
           ++counts_.pruned_by_attention;
         }
       }
-      parallel_for(options_.threads, wave.size(), [&] {
-        return [&](std::size_t i) {
-          judge(wave[i]);
-          return !stopped();
-        };
-      });
-      for (const std::size_t i : wave) settle(i);
+      std::vector<Judged> judged = judge(wave);
+      for (std::size_t n = 0; n < wave.size(); ++n) settle(wave[n], std::move(judged[n]));
       tell("judging structures", next, order.size());
     }
     partial = next < order.size() || stopped();
@@ -112,26 +113,10 @@ class Search {
     double estimate = kNothing;    // what it may be worth indeed: in which order to try
     std::int64_t estimate_at = 0;  // requests, which may be too many
     double reached = kNothing;     // what it is worth with some batch
-    bool pruned = false;
-    std::size_t simulated = 0;
-    std::size_t by_cycle = 0;
-
-    [[nodiscard]] double of(std::int64_t requests) const {
-      return of_batch[static_cast<std::size_t>(requests - 1)];
-    }
   };
 
   [[nodiscard]] bool stopped() const {
     return options_.stop != nullptr && options_.stop->load(std::memory_order_relaxed);
-  }
-  [[nodiscard]] double worth(const Structure& s, std::int64_t requests, Seconds tpot) const {
-    return value_of(stock_, s, static_cast<double>(s.batch(requests)) / tpot.value());
-  }
-  // What so many requests are worth at most where no step takes less than this; nothing where that
-  // is late.
-  [[nodiscard]] double most_worth(const Structure& s, std::int64_t requests, Seconds step) const {
-    if (stock_.tpot_floor(s, step) > limit_) return kNothing;
-    return worth(s, requests, stock_.per_token(s).mean * step);
   }
 
   template <typename Do>
@@ -152,18 +137,39 @@ class Search {
     }
   }
 
-  void look_at_attention(std::size_t i) {
-    const auto& [s, most] = all_[i];
-    Hope& hope = hopes_[i];
-    for (std::int64_t requests = most; requests > 0; --requests) {
-      const double at_most = most_worth(s, requests, bounds_.attention_floor(s, requests));
-      if (at_most == kNothing) continue;
-      if (hope.of_batch.empty()) {
-        hope.of_batch.assign(static_cast<std::size_t>(requests), kNothing);
-      }
-      hope.of_batch[static_cast<std::size_t>(requests - 1)] = at_most;
-      hope.most = std::max(hope.most, at_most);
+  // By whoever there is: threads, or ranks.
+  std::vector<Judged> judge(const std::vector<std::size_t>& wave) {
+    std::vector<Judged> out(wave.size());
+    if (options_.ranks != nullptr) {
+      std::vector<std::string> pieces;
+      for (const std::size_t i : wave) pieces.push_back(piece_to_judge(i, needed(i), limit_));
+      lead(pieces, [&](std::size_t n, std::string_view answer) {
+        out[n] = judged_of(answer, all_[wave[n]]);
+      });
+      return out;
     }
+    // Mostly one of them takes longer than all others together. Who has no structure left helps.
+    constexpr std::size_t kParts = 4;
+    std::vector<std::atomic<bool>> done(wave.size());
+    parallel_for(options_.threads, wave.size() * (1 + kParts), [&] {
+      return [&](std::size_t n) {
+        const std::size_t i = wave[n % wave.size()];
+        if (n < wave.size()) {
+          out[n] = evaluation_.judge(i, hopes_[i].of_batch, needed(i), limit_);
+          done[n] = true;
+        } else if (const auto& its = done[n % wave.size()]; !its) {
+          evaluation_.help_judge(i, hopes_[i].of_batch, needed(i), n / wave.size() - 1, kParts,
+                                 its);
+        }
+        return !stopped();
+      };
+    });
+    return out;
+  }
+  void lead(const std::vector<std::string>& pieces, const Ranks::Finished& finished) {
+    options_.ranks->lead(
+        pieces, [&](const std::string& piece) { return worker_.answer(piece); }, finished,
+        options_.stop);
   }
 
   // What the floors of a few batches say: the sooner good structures are judged, the fewer others
@@ -175,10 +181,11 @@ class Search {
     for (double share = 1.0; share > 0.1; share *= 0.75) {
       const auto requests = std::max<std::int64_t>(
           1, std::llround(share * static_cast<double>(hope.of_batch.size())));
-      const double at_most = most_worth(s, requests, bounds_.floor(s, requests));
+      const double at_most =
+          evaluation_.most_worth(s, requests, bounds_.floor(s, requests), limit_);
       constexpr double kLate = 0.7;
       const bool late = at_most == kNothing;
-      hope.estimate = late ? kLate * worth(s, requests, limit_) : at_most;
+      hope.estimate = late ? kLate * evaluation_.worth(s, requests, limit_) : at_most;
       hope.estimate_at = requests;
       if (!late) break;
     }
@@ -198,35 +205,30 @@ class Search {
       if (++of_layout[layout_of(s)] <= kOfLayout) first.push_back(i);
       if (first.size() == kStructures) break;
     }
-    each("judging structures", first.size(), [&](std::size_t n) {
-      const Structure& s = all_[first[n]].structure;
-      Hope& hope = hopes_[first[n]];
-      Judge judge(stock_, s);
-      constexpr int kTries = 5;
-      std::int64_t requests = hope.estimate_at;
-      for (int i = 0; i < kTries && requests > 0; ++i) {
-        const Verdict verdict = judge.verdict(requests);
-        ++hope.by_cycle;
-        if (verdict.tpot <= limit_) {
-          hope.reached = worth(s, requests, verdict.mean_tpot);
-          return;
-        }
-        // A step takes something besides what grows with its requests, so that this is mostly too
-        // many still, but closer.
-        const double share = limit_ / verdict.tpot;
-        requests = std::min<std::int64_t>(requests - 1,
-                                          std::llround(share * static_cast<double>(requests)));
+    std::vector<Reached> reached(first.size());
+    if (options_.ranks != nullptr) {
+      std::vector<std::string> pieces;
+      for (const std::size_t i : first) {
+        pieces.push_back(piece_to_reach(i, hopes_[i].estimate_at, limit_));
       }
-    });
-    for (const std::size_t i : first) {
-      counts_.batches_by_cycle += std::exchange(hopes_[i].by_cycle, 0);
-      learn(all_[i].structure, hopes_[i].reached);
+      lead(pieces,
+           [&](std::size_t n, std::string_view answer) { reached[n] = reached_of(answer); });
+    } else {
+      each("judging structures", first.size(), [&](std::size_t n) {
+        reached[n] = evaluation_.reach(first[n], hopes_[first[n]].estimate_at, limit_);
+      });
+    }
+    for (std::size_t n = 0; n < first.size(); ++n) {
+      counts_.batches_by_cycle += reached[n].by_cycle;
+      hopes_[first[n]].reached = reached[n].worth;
+      learn(all_[first[n]].structure, reached[n].worth);
     }
   }
 
   // What a structure must be worth to change the answer: to be the best of its layout, and that
   // among the best of all or of its strategy.
-  [[nodiscard]] double needed(const Structure& s) const {
+  [[nodiscard]] double needed(std::size_t i) const {
+    const Structure& s = all_[i].structure;
     double least = threshold_;
     if (options_.each_strategy) {
       const auto of_strategy = best_of_strategy_.find({s.model, s.strategy});
@@ -237,89 +239,18 @@ class Search {
     return best == best_.end() ? least : std::max(least, best->second);
   }
   [[nodiscard]] bool hopeful(std::size_t i, double most) const {
-    return options_.exhaustive || (most != kNothing && most >= needed(all_[i].structure));
+    return options_.exhaustive || (most != kNothing && most >= needed(i));
   }
 
-  // The longest step with which so many requests are worth so much, or the SLA.
-  [[nodiscard]] Seconds longest(const Structure& s, std::int64_t requests, double worth_it) const {
-    // Where steps differ, their mean says nothing of the longest; where GPUs are counted, nothing
-    // of steps.
-    const bool by_steps = s.schedule == decode::Schedule::cyclic && worth_it > 0.0 &&
-                          objective_of(stock_.goal()) != Objective::gpus;
-    if (!by_steps) return limit_;
-    const PerToken share = stock_.per_token(s);
-    return std::min(limit_, share.at_percentile / share.mean *
-                                Seconds{worth(s, requests, Seconds{1.0}) / worth_it});
-  }
-
-  // The batch with which it is worth most, of those within the SLA.
-  void judge(std::size_t i) {
-    const auto& [s, most] = all_[i];
-    Hope& hope = hopes_[i];
-    if (options_.exhaustive) hope.of_batch.assign(static_cast<std::size_t>(most), kEverything);
-    // What may be worth most is looked at first: closer and closer, and then judged.
-    enum class Known : std::uint8_t { attention, floor, own_floor };
-    struct Batch {
-      double at_most;
-      std::int64_t requests;
-      Known known;
-      bool operator<(const Batch& other) const {
-        return std::tie(at_most, requests) < std::tie(other.at_most, other.requests);
-      }
-    };
-    std::priority_queue<Batch> batches;
-    for (auto requests = static_cast<std::int64_t>(hope.of_batch.size()); requests > 0;
-         --requests) {
-      if (hope.of(requests) == kNothing) continue;
-      batches.push(
-          {hope.of(requests), requests, options_.exhaustive ? Known::own_floor : Known::attention});
-    }
-    hope.pruned = !options_.exhaustive;
-    std::optional<Judge> judge;
-    double best = kNothing;
-    while (!batches.empty()) {
-      const auto [at_most, requests, known] = batches.top();
-      batches.pop();
-      if (at_most < best || !hopeful(i, at_most) || stopped()) return;
-      if (known == Known::attention) {
-        const double by_floor = most_worth(s, requests, bounds_.floor(s, requests));
-        if (by_floor == kNothing) continue;
-        batches.push({std::min(at_most, by_floor), requests, Known::floor});
-        continue;
-      }
-      hope.pruned = false;
-      if (!judge) judge.emplace(stock_, s);
-      if (known == Known::floor) {
-        const double by_floor = most_worth(s, requests, judge->floor(requests));
-        if (by_floor == kNothing) continue;
-        batches.push({std::min(at_most, by_floor), requests, Known::own_floor});
-        continue;
-      }
-      const double least = options_.exhaustive ? kNothing : std::max(best, needed(s));
-      const Verdict verdict = judge->verdict(requests, longest(s, requests, least));
-      ++(s.schedule == decode::Schedule::cyclic ? hope.by_cycle : hope.simulated);
-      if (verdict.tpot > limit_) continue;
-      const double worth_it = worth(s, requests, verdict.mean_tpot);
-      if (worth_it < best || (worth_it == best && requests < choices_[i]->requests)) continue;
-      if (worth_it == kNothing) continue;
-      best = worth_it;
-      choices_[i] = Choice{
-          .structure = s,
-          .requests = requests,
-          .most_requests = most,
-          .verdict = verdict,
-          .tokens_per_second = static_cast<double>(s.batch(requests)) / verdict.mean_tpot.value()};
-    }
-  }
-
-  void settle(std::size_t i) {
-    if (hopes_[i].pruned) {
+  void settle(std::size_t i, Judged judged) {
+    if (judged.pruned) {
       ++counts_.pruned_by_floor;
       return;
     }
     ++counts_.judged;
-    counts_.batches_simulated += hopes_[i].simulated;
-    counts_.batches_by_cycle += hopes_[i].by_cycle;
+    counts_.batches_simulated += judged.simulated;
+    counts_.batches_by_cycle += judged.by_cycle;
+    choices_[i] = std::move(judged.choice);
     if (!choices_[i]) return;
     const Structure& s = choices_[i]->structure;
     learn(s, value_of(stock_, s, choices_[i]->tokens_per_second));
@@ -377,6 +308,8 @@ class Search {
   SearchCounts& counts_;
   Seconds limit_;
   Bounds& bounds_;
+  Evaluation evaluation_;
+  PieceWorker worker_;
   std::vector<Hope> hopes_;
   std::vector<std::optional<Choice>> choices_;
   std::map<Layout, double> best_;

@@ -10,6 +10,7 @@
 #include <limits>
 #include <map>
 #include <set>
+#include <sstream>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -158,6 +159,16 @@ struct Chunks {
     return std::min<std::uint64_t>(begin(chunk) + each, points);
   }
 };
+
+// As a piece of work for another rank.
+std::string piece_of(ChunkId id) {
+  return fmt::format("{} {}", id.part, id.chunk);
+}
+ChunkId chunk_of(const std::string& piece) {
+  ChunkId out;
+  std::istringstream(piece) >> out.part >> out.chunk;
+  return out;
+}
 
 // Throws where the scenario takes no invalid points and there are some, or there are no others.
 void refuse_invalid(const SweepResult& result, const std::vector<ChunkAnswer>& answers,
@@ -453,10 +464,15 @@ class Parts {
     };
     if (options_.ranks != nullptr) {
       Worker worker(*this);
+      std::vector<std::string> pieces;
+      for (const ChunkId id : missing) pieces.push_back(piece_of(id));
       try {
+        options_.ranks->begin(question());
         options_.ranks->lead(
-            missing, question(), [&](ChunkId id) { return worker.line_of(id); }, keep,
+            pieces, [&](const std::string& piece) { return worker.line_of(chunk_of(piece)); },
+            [&](std::size_t piece, std::string_view line) { keep(missing[piece], line); },
             options_.stop);
+        if (!stopped()) options_.ranks->end();
       } catch (const UserError& e) {
         throw UserError(fmt::format(
             "{}; {}", e.what(),
@@ -480,7 +496,8 @@ class Parts {
 
   void help() const {
     Worker worker(*this);
-    options_.ranks->follow(question(), [&](ChunkId id) { return worker.line_of(id); });
+    options_.ranks->follow(
+        question(), [&](const std::string& piece) { return worker.line_of(chunk_of(piece)); });
   }
 
   // From the journal where there is one, all of whose chunks are known then.

@@ -76,6 +76,9 @@ struct Assumptions {
   Assumptions();
 };
 
+// Cached tokens of each request, where nothing says another.
+inline constexpr double kUsualContext = 8192;
+
 struct Goal {
   std::string title;
   std::vector<scenario::ModelReference> models;

@@ -12,6 +12,7 @@
 #pragma once
 
 #include "ridge/answer/simulation_report.hpp"
+#include "ridge/base/ranks.hpp"
 #include "ridge/base/statistics.hpp"
 #include "ridge/plan/bounds.hpp"
 #include "ridge/plan/judge.hpp"
@@ -37,6 +38,8 @@ struct PlanOptions {
   // Tries every structure with every batch.
   bool exhaustive = false;
   const std::atomic<bool>* stop = nullptr;
+  // Who else judges structures and draws, one thread of each; null: nobody.
+  Ranks* ranks = nullptr;
   // Told the share done, and what is being done.
   std::function<void(double share, const std::string& what)> progress;
 };
@@ -121,6 +124,8 @@ struct Plan {
 // Throws UserError.
 [[nodiscard]] Plan make_plan(LocatedGoal located, scenario::Library& library,
                              const PlanOptions& options);
+// On the ranks beside 0, which makes the plan: what that gives out.
+void help_plan(LocatedGoal located, scenario::Library& library, const PlanOptions& options);
 
 // The best structure of each layout with its batch, best first: what make_plan() ranks before draws
 // (the first `layouts`, and the best of each strategy).

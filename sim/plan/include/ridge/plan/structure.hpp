@@ -127,7 +127,7 @@ class Stocktaking {
   [[nodiscard]] Template template_of(const Structure& structure) const;
   void take_workload(scenario::Library& library, Diagnostics& diagnostics);
   LocatedGoal located_;
-  double context_ = 8192;
+  double context_ = kUsualContext;
   double output_ = 0;  // of a workload's requests, on average
   std::optional<double> rate_;
   Seconds recorded_;  // from the first request of a trace to the last

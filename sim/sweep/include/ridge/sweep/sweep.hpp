@@ -1,8 +1,8 @@
 // Asks a sweep's question at all of its points.
 #pragma once
 
+#include "ridge/base/ranks.hpp"
 #include "ridge/sweep/journal.hpp"
-#include "ridge/sweep/ranks.hpp"
 #include "ridge/sweep/sweep_scenario.hpp"
 
 #include <atomic>

@@ -1,6 +1,6 @@
 // Ranks over MPI's C interface. Only the thread that joined calls it (MPI_THREAD_FUNNELED).
 #include "ridge/base/error.hpp"
-#include "ridge/sweep/ranks.hpp"
+#include "ridge/base/ranks.hpp"
 
 #include <array>
 #include <cerrno>
@@ -17,23 +17,20 @@
 
 #include <fmt/format.h>
 #include <mpi.h>
-#include <nlohmann/json.hpp>
 #include <unistd.h>
 
-namespace ridge::sweep {
+namespace ridge {
 namespace {
 
-using nlohmann::json;
-
 enum Tag : int {
-  kHello,   // to rank 0: who it is, and of what question
-  kWork,    // from rank 0: a chunk
-  kAnswer,  // to rank 0: its chunk's line
+  kHello,   // to rank 0: of what question it is
+  kWork,    // from rank 0: a piece
+  kAnswer,  // to rank 0: what became of it
   kFailed,  // to rank 0: why it cannot go on
   kEnd,     // from rank 0: there is no more
 };
 
-// Chunks that a rank has at a time: one that it asks, one that it goes on with at once.
+// Pieces that a rank has at a time: one that it asks, one that it goes on with at once.
 constexpr int kAhead = 2;
 // MPI's own waiting keeps a core busy.
 constexpr std::chrono::microseconds kNap{200};
@@ -78,46 +75,24 @@ Message receive() {
   }
 }
 
-std::string text_of(ChunkId id) {
-  return fmt::format("{} {}", id.part, id.chunk);
-}
-ChunkId chunk_of(const std::string& text) {
-  char* end = nullptr;
-  ChunkId out;
-  out.part = static_cast<std::uint32_t>(std::strtoul(text.c_str(), &end, 10));
-  out.chunk = std::strtoull(end, nullptr, 10);
-  return out;
-}
-
-std::string host() {
-  std::array<char, 256> name{};
-  ::gethostname(name.data(), name.size() - 1);
-  return name.data();
-}
-
 // mpirun ends the ranks that are left where one is lost, and asks them first.
 std::atomic<bool> told_to_end{false};
 
 // What rank 0 gives out, to others and to a thread of its own.
 class Queue {
  public:
-  explicit Queue(const std::vector<ChunkId>& wanted) : left_(wanted.begin(), wanted.end()) {}
+  explicit Queue(std::size_t pieces) : pieces_(pieces) {}
 
-  std::optional<ChunkId> next() {
-    const std::lock_guard lock(mutex_);
-    if (left_.empty()) return std::nullopt;
-    const ChunkId id = left_.front();
-    left_.pop_front();
-    return id;
+  std::optional<std::size_t> next() {
+    const std::size_t piece = next_.fetch_add(1);
+    if (piece >= pieces_) return std::nullopt;
+    return piece;
   }
-  void clear() {
-    const std::lock_guard lock(mutex_);
-    left_.clear();
-  }
+  void clear() { next_ = pieces_; }
 
  private:
-  std::mutex mutex_;
-  std::deque<ChunkId> left_;
+  std::size_t pieces_;
+  std::atomic<std::size_t> next_{0};
 };
 
 class MpiRanks final : public Ranks {
@@ -128,6 +103,8 @@ class MpiRanks final : public Ranks {
     check(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN));
     check(MPI_Comm_rank(MPI_COMM_WORLD, &rank_));
     check(MPI_Comm_size(MPI_COMM_WORLD, &size_));
+    strangers_ = size_ - 1;
+    introduce();
     std::signal(SIGTERM, [](int) { told_to_end = true; });
   }
   MpiRanks(const MpiRanks&) = delete;
@@ -140,52 +117,60 @@ class MpiRanks final : public Ranks {
 
   [[nodiscard]] int rank() const override { return rank_; }
 
-  void lead(const std::vector<ChunkId>& wanted, const std::string& question, const Ask& ask,
-            const Finished& finished, const std::atomic<bool>* stop) override {
-    others_.assign(static_cast<std::size_t>(size_), {});
-    Queue queue(wanted);
-    Own own(queue, ask, stop);
+  void begin(const std::string& question) override { question_ = question; }
+
+  void lead(const std::vector<std::string>& pieces, const Ask& ask, const Finished& finished,
+            const std::atomic<bool>* stop) override {
+    Queue queue(pieces.size());
+    Own own(queue, pieces, ask, stop);
     const auto stopped = [&] { return stop != nullptr && stop->load(); };
-    std::size_t left = wanted.size();
-    int strangers = size_ - 1;
-    while (left > 0 || strangers > 0) {
+    const auto give_ahead = [&](int to) {
+      for (int i = 0; i < kAhead; ++i) give(to, queue, pieces);
+    };
+    for (int other = 1; other < size_; ++other) {
+      if (others_[static_cast<std::size_t>(other)].met) give_ahead(other);
+    }
+    std::size_t left = pieces.size();
+    while (left > 0 || strangers_ > 0) {
       if (stopped()) {
         queue.clear();
         return;
       }
-      if (auto line = own.take()) {
-        finished(line->first, line->second);
+      if (auto done = own.take()) {
+        finished(done->first, done->second);
         --left;
       } else if (auto message = receive_if_any()) {
         Other& other = others_[static_cast<std::size_t>(message->from)];
         if (message->tag == kHello) {
-          --strangers;
-          meet(other, *message, question);
-          for (int i = 0; i < kAhead; ++i) give(message->from, queue);
+          --strangers_;
+          meet(other, *message);
+          give_ahead(message->from);
         } else if (message->tag == kFailed) {
           throw UserError(fmt::format("rank {}{}: {}", message->from, where(other), message->text));
         } else {
-          const ChunkId id = other.has.front();
+          const std::size_t piece = other.has.front();
           other.has.pop_front();
-          finished(id, message->text);
+          finished(piece, message->text);
           --left;
-          give(message->from, queue);
+          give(message->from, queue, pieces);
         }
       } else {
         look_for_lost();
         std::this_thread::sleep_for(kNap);
       }
     }
+  }
+
+  void end() override {
     for (int other = 1; other < size_; ++other) send(other, kEnd, {});
   }
 
   void follow(const std::string& question, const Ask& ask) override {
-    send(0, kHello,
-         json({{"question", question}, {"host", host()}, {"process", ::getpid()}}).dump());
+    send(0, kHello, question);
     for (;;) {
       const Message message = receive();
       if (message.tag == kEnd) return;
-      send(0, kAnswer, ask(chunk_of(message.text)));
+      send(0, kAnswer, ask(message.text));
     }
   }
 
@@ -199,67 +184,80 @@ class MpiRanks final : public Ranks {
   struct Other {
     std::string host;
     pid_t process = 0;
-    std::deque<ChunkId> has;  // in the order in which it answers
+    bool met = false;             // it has been told what is asked, and that is the same
+    std::deque<std::size_t> has;  // in the order in which it answers
   };
 
   // Rank 0's own thread, which asks while this one listens.
   class Own {
    public:
-    Own(Queue& queue, const Ask& ask, const std::atomic<bool>* stop)
-        : thread_([this, &queue, &ask, stop] {
+    Own(Queue& queue, const std::vector<std::string>& pieces, const Ask& ask,
+        const std::atomic<bool>* stop)
+        : queue_(queue), thread_([this, &queue, &pieces, &ask, stop] {
             try {
-              while (const auto id = queue.next()) {
-                std::string line = ask(*id);
+              while (const auto piece = queue.next()) {
+                std::string answer = ask(pieces[*piece]);
                 if (stop != nullptr && stop->load()) return;  // it may be half an answer
                 const std::lock_guard lock(mutex_);
-                lines_.emplace_back(*id, std::move(line));
+                answers_.emplace_back(*piece, std::move(answer));
               }
             } catch (...) {
               const std::lock_guard lock(mutex_);
               failure_ = std::current_exception();
             }
-          }),
-          queue_(queue) {}
+          }) {}
     Own(const Own&) = delete;
     Own& operator=(const Own&) = delete;
     ~Own() { queue_.clear(); }
 
-    std::optional<std::pair<ChunkId, std::string>> take() {
+    std::optional<std::pair<std::size_t, std::string>> take() {
       const std::lock_guard lock(mutex_);
       if (failure_) std::rethrow_exception(failure_);
-      if (lines_.empty()) return std::nullopt;
-      auto out = std::move(lines_.front());
-      lines_.pop_front();
+      if (answers_.empty()) return std::nullopt;
+      auto out = std::move(answers_.front());
+      answers_.pop_front();
       return out;
     }
 
    private:
     std::mutex mutex_;
-    std::deque<std::pair<ChunkId, std::string>> lines_;
+    std::deque<std::pair<std::size_t, std::string>> answers_;
     std::exception_ptr failure_;
-    std::jthread thread_;
     Queue& queue_;
+    std::jthread thread_;
   };
 
-  void meet(Other& other, const Message& message, const std::string& question) const {
-    const json hello = json::parse(message.text);
-    other.host = hello.at("host");
-    other.process = hello.at("process");
-    if (hello.at("question") == question) return;
+  // Rank 0 learns who the others are at once, so that it can name one that is lost at any time.
+  void introduce() {
+    struct Who {
+      std::array<char, 256> host{};
+      pid_t process = 0;
+    };
+    Who mine{.process = ::getpid()};
+    ::gethostname(mine.host.data(), mine.host.size() - 1);
+    std::vector<Who> all(static_cast<std::size_t>(size_));
+    check(MPI_Gather(&mine, sizeof mine, MPI_BYTE, all.data(), sizeof mine, MPI_BYTE, 0,
+                     MPI_COMM_WORLD));
+    host_ = mine.host.data();
+    for (const Who& who : all) others_.push_back({.host = who.host.data(), .process = who.process});
+  }
+
+  void meet(Other& other, const Message& message) const {
+    other.met = true;
+    if (message.text == question_) return;
     throw UserError(fmt::format(
-        "rank {}{}: it was asked another question: a file that the sweep names is another there",
+        "rank {}{}: it was asked another question: a file that this one names is another there",
         message.from, where(other)));
   }
 
-  void give(int to, Queue& queue) {
-    const auto id = queue.next();
-    if (!id) return;
-    others_[static_cast<std::size_t>(to)].has.push_back(*id);
-    send(to, kWork, text_of(*id));
+  void give(int to, Queue& queue, const std::vector<std::string>& pieces) {
+    const auto piece = queue.next();
+    if (!piece) return;
+    others_[static_cast<std::size_t>(to)].has.push_back(*piece);
+    send(to, kWork, pieces[*piece]);
   }
 
   static std::string where(const Other& other) {
-    if (other.host.empty()) return {};
     return fmt::format(" (process {} on {})", other.process, other.host);
   }
 
@@ -268,7 +266,7 @@ class MpiRanks final : public Ranks {
   void look_for_lost() {
     for (std::size_t r = 1; r < others_.size(); ++r) {
       const Other& other = others_[r];
-      if (other.process == 0 || other.host != host()) continue;
+      if (other.host != host_) continue;
       if (::kill(other.process, 0) == 0 || errno != ESRCH) continue;
       throw UserError(fmt::format("rank {}{} was lost", r, where(other)));
     }
@@ -280,7 +278,10 @@ class MpiRanks final : public Ranks {
   int exceptions_;
   int rank_ = 0;
   int size_ = 1;
+  std::string host_;
+  std::string question_;
   std::vector<Other> others_;
+  int strangers_ = 0;  // of whom rank 0 has not heard
 };
 
 }  // namespace
@@ -295,4 +296,4 @@ std::unique_ptr<Ranks> Ranks::join() {
   return std::make_unique<MpiRanks>();
 }
 
-}  // namespace ridge::sweep
+}  // namespace ridge
