@@ -135,6 +135,18 @@ void emit(const MoeFfn& ffn, const Emitter& e, double tokens, const FfnShard& sh
   }
 }
 
+// Every rank has the tables' part of its tokens, and the two projections whole.
+void emit_layer_input(const Emitter& e, double tokens) {
+  const auto width = static_cast<double>(e.block.layer_input);
+  const double values = tokens * static_cast<double>(e.hidden);
+  e.gemm("layer_input_gate", tokens, e.block.layer_input, e.hidden, e.block.weight_format(),
+         e.block.compute, e.precisions.activations);
+  e.elementwise("layer_input", 2.0 * tokens * width, tokens * width, e.block.compute);
+  e.gemm("layer_input_up", tokens, e.hidden, e.block.layer_input, e.block.weight_format(),
+         e.block.compute, e.precisions.activations);
+  e.elementwise("layer_input_norm", 2.0 * values, values, e.precisions.activations);
+}
+
 double dense_parameters(double hidden, std::int64_t intermediate, bool gated) {
   return (gated ? 3.0 : 2.0) * hidden * static_cast<double>(intermediate);
 }
@@ -206,6 +218,7 @@ void ffn_operators(const FfnBlock& block, const Precisions& precisions, std::int
                    double tokens, const FfnShard& shard, OperatorList& out) {
   const Emitter emitter{block, precisions, hidden, out};
   std::visit([&](const auto& kind) { emit(kind, emitter, tokens, shard); }, block.kind);
+  if (block.layer_input > 0) emit_layer_input(emitter, tokens * shard.own_tokens);
 }
 
 FfnParameters ffn_parameters(const FfnBlock& block, std::int64_t hidden) {
@@ -213,7 +226,9 @@ FfnParameters ffn_parameters(const FfnBlock& block, std::int64_t hidden) {
   FfnParameters p =
       std::visit([&](const auto& kind) { return parameters(kind, width); }, block.kind);
   if (std::holds_alternative<NoFfn>(block.kind)) return p;
-  const double around = width + residual_parameters(block.residual_streams, hidden);
+  double around = width + residual_parameters(block.residual_streams, hidden);
+  // Gate, projection, norm.
+  if (block.layer_input > 0) around += (2.0 * static_cast<double>(block.layer_input) + 1.0) * width;
   p.total += around;
   p.active += around;
   return p;
@@ -278,6 +293,12 @@ std::vector<Key<FfnBlock>> common_keys() {
                     .fixed());
   out.push_back(
       key<&B::own_compute>("compute_precision", "The model's where absent.", precision_names()));
+  out.push_back(
+      key<&B::layer_input>("layer_input",
+                           "Width of an input of the layer's own, which a table holds for every "
+                           "token (per-layer embeddings); 0 for none.",
+                           between(0, kMaxDim))
+          .optional());
   return out;
 }
 

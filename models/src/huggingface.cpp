@@ -91,7 +91,8 @@ class Blocks {
  private:
   static bool by_layer(const json& value) {
     if (!value.is_structured()) return false;
-    if (value.is_object() && (value.contains("at_layer") || value.contains("listed"))) {
+    if (value.is_object() &&
+        (value.contains("at_layer") || value.contains("listed") || value.contains("from_layer"))) {
       return true;
     }
     return std::any_of(value.begin(), value.end(), by_layer);

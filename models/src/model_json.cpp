@@ -107,6 +107,12 @@ const KeyTable& keys_of(const ModelSpec* /*of*/) {
                   "the time to read them is not counted.",
                   between(0, 1e15))
                   .optional(),
+              key<&M::layer_input_vocabulary>(
+                  "layer_input_vocabulary",
+                  "Tokens in the tables of layers with an input of their own; 0 for as many as "
+                  "the vocabulary has.",
+                  between(0, 16777216))
+                  .optional(),
               key<&M::context_limit>("context_limit",
                                      "Tokens of context that it was made for; longer ones are "
                                      "answered with a remark. 0: not known.",

@@ -52,9 +52,23 @@ std::vector<LayerSpec> ModelSpec::layer_sequence() const {
   return sequence;
 }
 
+std::int64_t ModelSpec::layer_inputs() const {
+  std::int64_t width = 0;
+  for (std::size_t i = 0; i < ffns.size(); ++i) width += layers_with_ffn(i) * ffns[i].layer_input;
+  return width;
+}
+
+double ModelSpec::layer_input_parameters() const {
+  std::int64_t norm = 0;
+  for (const FfnBlock& block : ffns) norm = std::max(norm, block.layer_input);
+  const std::int64_t tokens = layer_input_vocabulary > 0 ? layer_input_vocabulary : vocabulary;
+  return static_cast<double>(layer_inputs()) * static_cast<double>(tokens + hidden) +
+         static_cast<double>(norm);
+}
+
 double ModelSpec::total_parameters() const {
   double total = embedding_parameters(*this) * (tied_embeddings ? 1.0 : 2.0) +
-                 static_cast<double>(hidden) + ngram_parameters;
+                 static_cast<double>(hidden) + ngram_parameters + layer_input_parameters();
   for (std::size_t i = 0; i < attentions.size(); ++i) {
     total +=
         static_cast<double>(layers_with_attention(i)) * attention_parameters(attentions[i], hidden);
@@ -66,7 +80,8 @@ double ModelSpec::total_parameters() const {
 }
 
 double ModelSpec::active_parameters() const {
-  double active = embedding_parameters(*this) + static_cast<double>(hidden);
+  double active = embedding_parameters(*this) + static_cast<double>(hidden) +
+                  static_cast<double>(layer_inputs() * hidden);
   for (std::size_t i = 0; i < attentions.size(); ++i) {
     active +=
         static_cast<double>(layers_with_attention(i)) * attention_parameters(attentions[i], hidden);
@@ -101,7 +116,7 @@ std::int64_t ModelSpec::effective_rank() const {
 Bytes ModelSpec::weight_bytes() const {
   Bytes total = embedding_parameters(*this) * (tied_embeddings ? 1.0 : 2.0) *
                 bytes_per_value(Precision::bf16);
-  total += ngram_parameters * bytes_per_value(Precision::bf16);
+  total += (ngram_parameters + layer_input_parameters()) * bytes_per_value(Precision::bf16);
   for (std::size_t i = 0; i < attentions.size(); ++i) {
     total += static_cast<double>(layers_with_attention(i)) *
              attention_weight_bytes(attentions[i], precisions, hidden);
@@ -122,6 +137,21 @@ void head_operators(const ModelSpec& model, double tokens, std::int64_t tensor_p
                     OperatorList& out) {
   const double values = tokens * static_cast<double>(model.hidden);
   const Precision activations = model.precisions.activations;
+  // Before the first layer, for all: what the tables hold, and the projected embedding added to it.
+  if (const std::int64_t inputs = model.layer_inputs(); inputs > 0) {
+    const double all = tokens * static_cast<double>(inputs);
+    out.add("layer_inputs_projection", Part::attention_linear,
+            Gemm{.m = tokens,
+                 .n = inputs,
+                 .k = model.hidden,
+                 .input = activations,
+                 .output = activations});
+    out.add("layer_inputs", Part::elementwise,
+            Elementwise{.values_read = 2.0 * all,
+                        .values_written = all,
+                        .input = activations,
+                        .output = activations});
+  }
   out.add("final_norm", Part::elementwise,
           Elementwise{.values_read = values,
                       .values_written = values,

@@ -185,8 +185,8 @@ TEST(Explanation, OfACalibrationTellsErrorsAndHowFarOutside) {
 
 TEST(Explanation, IsTheSameAgainAndFitsTheTerminal) {
   const auto scenario = alone(8, 2048);
-  const auto json = render(explain(scenario), view::OutputFormat::json);
-  EXPECT_EQ(json, render(explain(scenario), view::OutputFormat::json));
+  const auto told = render(explain(scenario), view::OutputFormat::json);
+  EXPECT_EQ(told, render(explain(scenario), view::OutputFormat::json));
   const std::string text = render(explain(scenario), view::OutputFormat::table);
   EXPECT_THAT(text, HasSubstr("memory bandwidth"));
   EXPECT_THAT(text, HasSubstr("bottleneck"));

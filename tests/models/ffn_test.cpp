@@ -190,6 +190,24 @@ TEST(ExpectedActiveExperts, KeepItsDigitsWhereFewTokensMeetManyExperts) {
   EXPECT_NEAR(expected_active_experts(1e6, 1e-6, 1e-6) / 1e-6, 1.0, 1e-6);
 }
 
+// Gate and projection of 256 values a token for a stream of 2560, and the norm after them; of the
+// table a token's row is read.
+TEST(Ffn, AnInputOfTheLayersOwnIsGatedProjectedAndNormed) {
+  FfnBlock block{.name = "dense",
+                 .kind = DenseFfn{.intermediate = 10240},
+                 .weights = Precision::bf16,
+                 .compute = Precision::bf16};
+  const double without = ffn_parameters(block, 2560).total;
+  block.layer_input = 256;
+  EXPECT_EQ(ffn_parameters(block, 2560).total - without, 2 * 2560 * 256 + 2560);
+  EXPECT_EQ(ffn_parameters(block, 2560).active, ffn_parameters(block, 2560).total);
+  OperatorList list;
+  ffn_operators(block, {}, 2560, 10, {.tensor_parallel = 2, .own_tokens = 0.5}, list);
+  EXPECT_EQ(demand(find(list, "layer_input_gate")).flop.value(), 2.0 * 5 * 2560 * 256);
+  EXPECT_EQ(demand(find(list, "layer_input_up")).weights.value(), 2.0 * 2560 * 256);
+  EXPECT_EQ(demand(find(list, "layer_input")).activations_read.value(), 2.0 * 5 * 2 * 256);
+}
+
 TEST(ExpectedActiveExperts, AreWhatARouterThatPicksAtRandomReaches) {
   constexpr int kExpertCount = 64;
   constexpr std::size_t kTopK = 4;

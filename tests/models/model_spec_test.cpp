@@ -1,6 +1,7 @@
 // A whole model: its layers in order, what it stores, and what its reader refuses.
 #include "ridge/models/model_spec.hpp"
 
+#include "find_operator.hpp"
 #include "model_text.hpp"
 #include "ridge/base/keys.hpp"
 
@@ -101,6 +102,27 @@ TEST(ModelSpec, ItsHeadReadsTheVocabularyInBf16) {
   ASSERT_EQ(list.size(), 2U);
   EXPECT_EQ(demand(list[1]).flop.value(), 2.0 * 7 * 25 * 10);
   EXPECT_EQ(demand(list[1]).weights.value(), 2.0 * 25 * 10);
+}
+
+// Of 3 values in the one dense layer: a table of 100 rows (or 40) and a projection from 10, a norm,
+// and in the layer gate, projection and norm.
+TEST(ModelSpec, LayersWithAnInputOfTheirOwnReadATableAndAProjection) {
+  json own = small();
+  own["ffn"]["dense"]["layer_input"] = 3;
+  const ModelSpec spec = model(own);
+  const double in_layer = 2 * 3 * 10 + 10;
+  EXPECT_EQ(spec.layer_inputs(), 3);
+  EXPECT_EQ(spec.total_parameters() - model(small()).total_parameters(),
+            3 * (100 + 10) + 3 + in_layer);
+  EXPECT_EQ(spec.active_parameters() - model(small()).active_parameters(), 3 * 10 + in_layer);
+  EXPECT_EQ((spec.weight_bytes() - model(small()).weight_bytes()).value(),
+            2.0 * (3 * 110 + 3) + in_layer);
+  OperatorList list;
+  head_operators(spec, 7, 4, list);
+  EXPECT_EQ(demand(find(list, "layer_inputs_projection")).flop.value(), 2.0 * 7 * 3 * 10);
+  EXPECT_EQ(demand(find(list, "layer_inputs")).activations_read.value(), 2.0 * 7 * 2 * 3);
+  own["layer_input_vocabulary"] = 40;
+  EXPECT_EQ(spec.total_parameters() - model(own).total_parameters(), 3 * 60);
 }
 
 TEST(ModelSpec, RemarksAContextBeyondWhatItWasMadeForWhereThatIsKnown) {

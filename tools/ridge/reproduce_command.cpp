@@ -96,7 +96,8 @@ void add_reproduce_command(CLI::App& app) {
   auto* command =
       app.add_subcommand("reproduce", "A published report's figures beside ours, cell by cell");
   auto options = std::make_shared<ReproduceArguments>();
-  command->add_option("report", options->reproduction,
+  // Not "report": CLI11 2.4 takes a positional and an option of one name for the same.
+  command->add_option("published", options->reproduction,
                       "The report: its name, or the path of a reproduction file; with --measured, "
                       "a ledger");
   command

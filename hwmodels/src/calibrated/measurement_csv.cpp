@@ -194,7 +194,7 @@ void read_gemm(Row& row, SeriesBuilder& out) {
 }
 
 void read_moe_layer(Row& row, SeriesBuilder& out) {
-  static thread_local std::map<std::tuple<double, double, double, double, std::string>, RankLoad>
+  static thread_local std::map<std::tuple<double, double, double, double, std::string>, BusiestRank>
       known;
   const auto known_format = format_called(row.text("dtype"));
   if (!known_format) {
@@ -218,7 +218,7 @@ void read_moe_layer(Row& row, SeriesBuilder& out) {
   } else {
     row.problem("gated", fmt::format("expected 0 or 1, got \"{}\"", said));
   }
-  const std::optional<Routing> routing = routing_of(row.text("routing"));
+  const std::optional<ExpertChoice> routing = expert_choice_of(row.text("routing"));
   if (!routing) {
     row.problem("routing", fmt::format("expected balanced, uniform or power_law_<exponent>, got "
                                        "\"{}\"",
@@ -231,7 +231,7 @@ void read_moe_layer(Row& row, SeriesBuilder& out) {
   if (!row.good()) return;
   auto [load, fresh] =
       known.try_emplace({tokens, top_k, experts, ep, std::string(row.text("routing"))});
-  if (fresh) load->second = rank_load(tokens, top_k, experts, ep, *routing);
+  if (fresh) load->second = busiest_rank(tokens, top_k, experts, ep, *routing);
   const GroupedGemmForm::Shape shape{.rows = load->second.rows,
                                      .routed_rows = tokens * top_k,
                                      .experts = std::floor(experts / ep),

@@ -154,11 +154,11 @@ std::optional<MoePoint> moe_point(Fields& f) {
   MoePoint point{.hidden = f.positive_number("hidden"),
                  .intermediate = f.positive_number("intermediate")};
   const std::string words = f.word("routing");
-  const std::optional<Routing> routing = routing_of(words);
+  const std::optional<ExpertChoice> routing = expert_choice_of(words);
   if (f.ok() && !routing) f.set_aside();  // made to stress a kernel, not to resemble a model
   if (f.ok() && (held > experts || top_k > experts)) f.error("experts", "enough of them");
   if (!f.ok()) return std::nullopt;
-  const RankLoad load = rank_load(tokens, top_k, experts, experts / held, *routing);
+  const BusiestRank load = busiest_rank(tokens, top_k, experts, experts / held, *routing);
   point.shape = {.rows = load.rows + shared * tokens,
                  .routed_rows = tokens * (top_k + shared),
                  .experts = held + shared,

@@ -69,12 +69,12 @@ Loads busiest(const Loads& load, std::size_t held) {
   return {begin, begin + static_cast<std::ptrdiff_t>(held)};
 }
 
-RankLoad balanced_load(double rows, std::size_t experts, std::size_t held) {
+BusiestRank balanced_load(double rows, std::size_t experts, std::size_t held) {
   const double ranks = static_cast<double>(experts) / static_cast<double>(held);
   const double each = std::floor(rows / static_cast<double>(experts));
   const double left = rows - each * static_cast<double>(experts);
   const double here = std::min(std::ceil(left / ranks), static_cast<double>(held));
-  RankLoad result;
+  BusiestRank result;
   result.rows = each * static_cast<double>(held) + here;
   result.active_experts = each > 0.0 ? static_cast<double>(held) : here;
   return result;
@@ -82,12 +82,12 @@ RankLoad balanced_load(double rows, std::size_t experts, std::size_t held) {
 
 }  // namespace
 
-std::optional<Routing> routing_of(std::string_view name) {
-  if (name == "balanced") return Routing{.kind = Routing::Kind::balanced};
-  if (name == "uniform") return Routing{.kind = Routing::Kind::uniform};
+std::optional<ExpertChoice> expert_choice_of(std::string_view name) {
+  if (name == "balanced") return ExpertChoice{.kind = ExpertChoice::Kind::balanced};
+  if (name == "uniform") return ExpertChoice{.kind = ExpertChoice::Kind::uniform};
   constexpr std::string_view kPrefix = "power_law_";
   if (!name.starts_with(kPrefix)) return std::nullopt;
-  Routing routing{.kind = Routing::Kind::power_law};
+  ExpertChoice routing{.kind = ExpertChoice::Kind::power_law};
   const std::string_view digits = name.substr(kPrefix.size());
   const auto [end, error] =
       std::from_chars(digits.data(), digits.data() + digits.size(), routing.exponent);
@@ -98,20 +98,20 @@ std::optional<Routing> routing_of(std::string_view name) {
   return routing;
 }
 
-RankLoad rank_load(double tokens, double top_k, double experts, double expert_parallel,
-                   const Routing& routing) {
+BusiestRank busiest_rank(double tokens, double top_k, double experts, double expert_parallel,
+                         const ExpertChoice& routing) {
   const auto count = static_cast<std::size_t>(experts);
   const std::size_t held =
       std::max<std::size_t>(1, count / static_cast<std::size_t>(expert_parallel));
   const double rows = tokens * top_k;
-  if (routing.kind == Routing::Kind::balanced) return balanced_load(rows, count, held);
+  if (routing.kind == ExpertChoice::Kind::balanced) return balanced_load(rows, count, held);
 
   constexpr std::uint64_t kDraws = 6;
   std::vector<Loads> active(kDraws);
-  RankLoad mean;
+  BusiestRank mean;
   for (std::uint64_t draw = 0; draw < kDraws; ++draw) {
     Random random(draw);
-    const Loads all = routing.kind == Routing::Kind::uniform
+    const Loads all = routing.kind == ExpertChoice::Kind::uniform
                           ? uniform_loads(rows, count, random)
                           : power_law_loads(tokens, rows, count, routing.exponent, random);
     for (const double x : busiest(all, held)) {

@@ -116,9 +116,10 @@ AttentionFit fit_attention(const models::ModelSpec& model, const ChipSpec& chip,
   if (chip.memory.value) {
     // Held, though not read by every token's attention: its server's share of the embedding table
     // and the LM head.
-    const Bytes words = 2.0 * static_cast<double>(model.vocabulary) *
-                        static_cast<double>(model.hidden) *
-                        bytes_per_value(models::Precision::bf16) / static_cast<double>(per_server);
+    const Bytes words =
+        2.0 * static_cast<double>(model.vocabulary) * static_cast<double>(model.hidden) *
+            bytes_per_value(models::Precision::bf16) / static_cast<double>(per_server) +
+        model.layer_input_parameters() * bytes_per_value(models::Precision::bf16);
     capacity =
         (usable_memory(*chip.memory.value, assumptions) - load.weights - words) /
         (static_cast<double>(assumptions.micro_batches) * model.cache_bytes(assumptions.context));

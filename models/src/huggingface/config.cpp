@@ -262,6 +262,10 @@ json Config::compute(const std::string& function, const JsonNode& arguments,
     return list.is_array() ? json(std::find(list.begin(), list.end(), json(layer_)) != list.end())
                            : json();
   }
+  if (function == "from_layer") {
+    const auto first = whole(arguments, kMaxFactor);
+    return first ? json(layer_ >= *first) : json();
+  }
   if (function == "total") {
     const json list = evaluate(arguments, "");
     std::int64_t sum = 0;
@@ -312,7 +316,7 @@ json Config::evaluate(const JsonNode& expression, const std::string& target) {
   if (!expression.is_object()) return expression.json();
   if (find_path(expression, "if")) return choose(expression, target);
   for (const char* function : {"product", "quotient", "sum", "difference", "at_layer", "length",
-                               "first_of", "equal", "not", "listed", "total"}) {
+                               "first_of", "equal", "not", "listed", "total", "from_layer"}) {
     if (const auto arguments = find_path(expression, function)) {
       return compute(function, *arguments, target);
     }

@@ -138,11 +138,11 @@ Fabric::Sent Fabric::sent(std::uint32_t pool, des::SimTime now) const {
     sent.utilization /= static_cast<double>(first_port_[pool + 1] - first_port_[pool]);
     return sent;
   }
-  const std::vector<net::LinkUse> use = network_->use(now);
+  const std::vector<net::WireUse> use = network_->use(now);
   const std::uint32_t each = nics(pool);
   for (std::uint32_t port = first_port_[pool]; port < first_port_[pool + 1]; ++port) {
     for (std::uint32_t n = 0; n < each; ++n) {
-      const net::LinkUse& link = use[sending_links_[first_nic_[port] + n]];
+      const net::WireUse& link = use[sending_links_[first_nic_[port] + n]];
       sent.utilization += link.utilization / each;
       sent.payload += Bytes{link.wire_bytes * efficiency_ * gpus_[pool] / each};
     }

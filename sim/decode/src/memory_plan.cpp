@@ -34,6 +34,8 @@ Bytes attention_weights(const Deployment& d) {
                 static_cast<double>(std::max(
                     std::min(d.pool(Role::attention).gpus_per_node, d.pool(Role::attention).gpus()),
                     d.attention_tensor_parallel));
+  // Tables of inputs that layers have of their own lie on every GPU.
+  total += model.layer_input_parameters() * bytes_per_value(models::Precision::bf16);
   // In front of each module that drafts, or of a draft model: from an embedding and hidden values.
   const std::int64_t inputs = d.drafting.own_layers ? std::min<std::int64_t>(d.drafting.tokens, 1)
                                                     : d.drafting.layers_held(model);

@@ -78,7 +78,10 @@ void Shop::stand_in_turn(std::span<Standing> standing) const {
     std::uint64_t when;
     std::uint64_t ready;  // first come, first served
     TaskId task;
-    auto operator<=>(const Coming&) const = default;
+    // Not by <=>, whose comparison by std::greater GCC 13 does not compile here.
+    bool operator>(const Coming& other) const {
+      return std::tie(when, ready, task) > std::tie(other.when, other.ready, other.task);
+    }
   };
   std::priority_queue<Coming, std::vector<Coming>, std::greater<>> coming;
   std::vector<std::uint32_t> missing(tasks.size());

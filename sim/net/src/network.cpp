@@ -53,10 +53,10 @@ std::vector<double> Network::carried(SimTime now) const {
   return bytes;
 }
 
-std::vector<LinkUse> Network::use(SimTime now) const {
+std::vector<WireUse> Network::use(SimTime now) const {
   const std::vector<double> bytes = carried(now);
   const double elapsed = (now - measured_from_).seconds().value();
-  std::vector<LinkUse> result(bytes.size());
+  std::vector<WireUse> result(bytes.size());
   for (LinkId id = 0; id < bytes.size(); ++id) {
     result[id].wire_bytes = bytes[id] - carried_before_[id];
     if (elapsed > 0.0) {

@@ -46,6 +46,9 @@ struct FfnBlock {
   OwnFormat own_weights = {};
   std::optional<Precision> own_compute = {};
   std::int64_t residual_streams = 1;  // that this layer mixes: the model's
+  // Width of an input of the layer's own, which a table holds for every token (Gemma's per-layer
+  // embeddings): gated by the residual stream, projected and added to it. 0: none.
+  std::int64_t layer_input = 0;
 
   [[nodiscard]] WeightFormat weight_format() const { return {weights, weight_scales}; }
 };

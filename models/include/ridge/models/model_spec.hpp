@@ -57,6 +57,9 @@ struct ModelSpec {
   // Embeddings of the last few tokens together, read a few rows a token; they lie in the host's
   // memory, and the time to read them is not counted.
   double ngram_parameters = 0;
+  // Tokens in the tables of layers with an input of their own (FfnBlock::layer_input); 0: as many
+  // as the vocabulary has.
+  std::int64_t layer_input_vocabulary = 0;
   std::int64_t context_limit = 0;  // tokens that it was made for; 0: not known
   Precisions precisions;
   Precision cache = Precision::bf16;              // default of the attention blocks
@@ -74,6 +77,11 @@ struct ModelSpec {
   [[nodiscard]] std::int64_t layers_with_ffn(std::size_t index) const;
   // Every layer in order.
   [[nodiscard]] std::vector<LayerSpec> layer_sequence() const;
+
+  // Widths of all layers' own inputs together.
+  [[nodiscard]] std::int64_t layer_inputs() const;
+  // Their tables, and the projection of a token's embedding that is added to what they hold.
+  [[nodiscard]] double layer_input_parameters() const;
 
   // Embeddings and LM head included, MTP modules not, as publishers count.
   [[nodiscard]] double total_parameters() const;
@@ -93,8 +101,8 @@ struct ModelSpec {
 void head_operators(const ModelSpec& model, double tokens, std::int64_t tensor_parallel,
                     OperatorList& out);
 
-// A remark where `context` tokens are more than the model was made for; empty where they are not, or
-// nobody said for how many.
+// A remark where `context` tokens are more than the model was made for; empty where they are not,
+// or nobody said for how many.
 [[nodiscard]] std::string context_remark(const ModelSpec& model, double context);
 
 // What is wrong with the values of several keys at once. Cheap enough for every point of a sweep.

@@ -22,7 +22,7 @@ enum class Sharing {
   max_min,   // all links shared max-min fairly: sees the core, costs a solution per change
 };
 
-struct LinkUse {
+struct WireUse {
   double wire_bytes = 0.0;
   double utilization = 0.0;  // of this direction, in [0, 1]
 };
@@ -87,7 +87,7 @@ class Network {
 
   // By link, from the last restart to `now`. At ports, what has been accepted counts as carried,
   // except what still waits for its port.
-  [[nodiscard]] std::vector<LinkUse> use(des::SimTime now) const;
+  [[nodiscard]] std::vector<WireUse> use(des::SimTime now) const;
   // Forgets the use so far (a warm-up), not the transfers under way.
   void restart(des::SimTime now);
 
