@@ -299,9 +299,9 @@ TEST(Plan, SaysWhatItsFiguresRestOn) {
   const std::string table = render(plan, view::OutputFormat::table);
   EXPECT_THAT(table, HasSubstr("held-out error"));
   EXPECT_THAT(table, HasSubstr("no drafts"));
-  const auto json = nlohmann::json::parse(render(plan, view::OutputFormat::json));
-  EXPECT_THAT(json.at("kernel_times").at("h800").get<std::string>(), HasSubstr("held-out error"));
-  for (const auto& row : json.at("ranking")) {
+  const auto told = nlohmann::json::parse(render(plan, view::OutputFormat::json));
+  EXPECT_THAT(told.at("kernel_times").at("h800").get<std::string>(), HasSubstr("held-out error"));
+  for (const auto& row : told.at("ranking")) {
     EXPECT_FALSE(row.at("links").get<std::string>().empty());
     EXPECT_TRUE(row.at("warnings").is_array());
   }

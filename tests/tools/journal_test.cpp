@@ -24,11 +24,6 @@ namespace {
 namespace fs = std::filesystem;
 using testing::HasSubstr;
 
-std::size_t lines(const std::string& path) {
-  const std::string text = contents(path);
-  return static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
-}
-
 // Starts the program, and kills it once the journal has so many lines and some time more has
 // passed. Whether it was killed before it was done.
 bool killed(const std::vector<std::string>& arguments, const std::string& journal,

@@ -2,6 +2,7 @@
 
 #include "temporary_file.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
@@ -29,6 +30,11 @@ std::string contents(const std::string& path) {
   std::ostringstream text;
   text << std::ifstream(path, std::ios::binary).rdbuf();
   return text.str();
+}
+
+std::size_t lines(const std::string& path) {
+  const std::string text = contents(path);
+  return static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
 }
 
 Outcome run(const std::string& program, const std::vector<std::string>& arguments) {

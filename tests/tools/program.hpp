@@ -1,6 +1,7 @@
 // Runs the ridge program.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -18,5 +19,6 @@ struct Outcome {
 
 // Of a file, byte by byte.
 [[nodiscard]] std::string contents(const std::string& path);
+[[nodiscard]] std::size_t lines(const std::string& path);
 
 }  // namespace ridge::test

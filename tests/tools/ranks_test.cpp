@@ -27,13 +27,6 @@ namespace {
 namespace fs = std::filesystem;
 using testing::HasSubstr;
 
-std::size_t lines(const std::string& path) {
-  std::ostringstream text;
-  text << std::ifstream(path, std::ios::binary).rdbuf();
-  const std::string all = text.str();
-  return static_cast<std::size_t>(std::count(all.begin(), all.end(), '\n'));
-}
-
 // Of the process with this number; 0 where there is none.
 pid_t session_of(const fs::path& process) {
   std::string text;

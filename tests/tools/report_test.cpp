@@ -211,9 +211,9 @@ TEST(Report, AsksItsQuestionAgain) {
   const Report first({"simulate", "step3-2a2f-4k-fp8", "--samples", "0", "--seed", "7"});
   ASSERT_EQ(first.outcome.status, 0) << first.outcome.err;
   const auto answer = [](const Arguments& command) {
-    auto json = nlohmann::json::parse(ridge(command).out);
-    json.erase("scenario");  // the name of the file
-    return json;
+    auto told = nlohmann::json::parse(ridge(command).out);
+    told.erase("scenario");  // the name of the file
+    return told;
   };
   EXPECT_EQ(answer({"simulate", first.path(), "--samples", "0", "--format", "json"}),
             answer({"simulate", "step3-2a2f-4k-fp8", "--samples", "0", "--seed", "7", "--format",

@@ -5,8 +5,8 @@
 
 namespace ridge::test {
 
-// Forty deployments, some milliseconds each: first come, first served, since a fixed order takes long
-// to find.
+// Forty deployments, some milliseconds each: first come, first served, since a fixed order takes
+// long to find.
 inline constexpr const char* kSmallSweep = R"({
   "kind": "sweep", "title": "t", "base": {"kind": "simulate", "scenario": "step3-2a2f-4k-fp8"},
   "axes": [

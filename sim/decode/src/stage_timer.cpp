@@ -322,14 +322,15 @@ void StageTimer::time_work(const AttentionWork& work, const Batch& batch, std::s
       time += collective_time(pool, Collective::Pattern::all_reduce, work.ranks, bytes);
     }
     const double output = output_width(d, work.block);
-    if (const auto rows = static_cast<std::uint32_t>(d.output_parallel); rows > 1 && output > 0.0) {
+    if (const auto slices = static_cast<std::uint32_t>(d.output_parallel);
+        slices > 1 && output > 0.0) {
       // Each rank that shares the output projection has a slice of its rows: it needs that slice
       // of everyone's attention results, and has a part of everyone's sums, on the critical path
       // of the stage.
       const double results =
           output * shape.tokens() * bytes_per_value(model.precisions.activations).value();
-      time += all_to_all_time(pool, rows, results) +
-              collective_time(pool, Collective::Pattern::reduce_scatter, rows, bytes * rows);
+      time += all_to_all_time(pool, slices, results) +
+              collective_time(pool, Collective::Pattern::reduce_scatter, slices, bytes * slices);
     }
     if (std::holds_alternative<models::MoeFfn>(model.ffns[work.next_ffn].kind)) {
       // The results of this layer's experts are read ahead of the next one's attention; each of
