@@ -41,6 +41,8 @@ set(CPACK_DEBIAN_PACKAGE_SECTION science)
 find_program(RIDGE_SHLIBDEPS dpkg-shlibdeps)
 if(RIDGE_SHLIBDEPS)
   set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+else()
+  message(STATUS "A Debian package made here will not name what it depends on: install dpkg-dev and configure again")
 endif()
 # For those who build against it.
 set(CPACK_DEBIAN_PACKAGE_SUGGESTS "libfmt-dev, nlohmann-json3-dev, libeigen3-dev, libboost-graph-dev, zlib1g-dev")
