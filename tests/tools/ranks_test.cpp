@@ -3,7 +3,6 @@
 #include "small_sweep.hpp"
 #include "temporary_file.hpp"
 
-#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <filesystem>
