@@ -17,10 +17,30 @@ namespace {
 
 using des::SimTime;
 
+// What takes as long as its times take, over so many steps, again and again.
+struct Cycle {
+  std::vector<std::uint32_t> times;
+  double steps = 1.0;
+  [[nodiscard]] double ratio(std::span<const double> picoseconds) const {
+    double sum = 0.0;
+    for (const std::uint32_t time : times) sum += picoseconds[time];
+    return sum / steps;
+  }
+};
+
 // A rotation, by what follows what.
 struct Turns {
   std::vector<Follows> follows;
   Rounds rounds;  // whose edges without a time name the one after the last
+  // Of other batches, those that no step was shorter than, the last one last. They mostly are, or
+  // are close to, the longest of this batch too.
+  std::vector<Cycle> cycles;
+
+  [[nodiscard]] double least(std::span<const double> picoseconds) const {
+    double ratio = 0.0;
+    for (const Cycle& cycle : cycles) ratio = std::max(ratio, cycle.ratio(picoseconds));
+    return ratio;
+  }
 };
 
 bool uniform(const Noise& noise) {
@@ -160,7 +180,7 @@ struct CyclicSteps::Impl {
 
   // The n-th to choose from, in the order in which best_rotation() tries them; null for none.
   // Mostly one of the first is as fast as any can be, so that the others are never needed.
-  const Turns* rotation(std::size_t n) {
+  Turns* rotation(std::size_t n) {
     const auto lanes = static_cast<std::uint32_t>(micro_batches);
     if (choices.empty()) choices = Rotation::choices(shop, lanes);
     while (rotations.size() <= n) {
@@ -172,7 +192,7 @@ struct CyclicSteps::Impl {
       const auto no_time =
           static_cast<std::uint32_t>(micro_batches * graph.works().size() * kAspects);
       for (Rounds::Edge& edge : rounds.edges) edge.time = std::min(edge.time, no_time);
-      rotations.push_back({std::move(follows), std::move(rounds)});
+      rotations.push_back({std::move(follows), std::move(rounds), {}});
     }
     return &rotations[n];
   }
@@ -191,11 +211,12 @@ struct CyclicSteps::Impl {
   // Whatever x is, the cycle ratio lies between the least and the most growth of its events, and
   // both meet once the system has found its period. A set of replicas is given up where its first
   // cannot be shorter than `enough` of the set, in picoseconds; its ratios are then infinite.
-  [[nodiscard]] std::vector<double> cycle_ratios(const Turns& turns,
+  [[nodiscard]] std::vector<double> cycle_ratios(Turns& turns,
                                                  std::span<const ReplicaTimes* const> all,
                                                  std::span<const double> enough) const {
     const Rounds& rounds = turns.rounds;
     const std::size_t columns = all.size();
+    if (all_longer(turns, all, enough)) return std::vector<double>(columns, kInfinity);
     // Rows by kind of time, columns beside each other; the last row is no time.
     const std::size_t kinds = all[0]->picoseconds.size();
     std::vector<double> times((kinds + 1) * columns, 0.0);
@@ -219,7 +240,8 @@ struct CyclicSteps::Impl {
     std::vector<const double*> rows;
     std::vector<double> least(columns);
     std::vector<double> most(columns);
-    for (std::uint32_t k = 1; k <= kMostRounds; ++k) {
+    std::uint32_t k = 1;
+    for (; k <= kMostRounds; ++k) {
       if (columns == 1) {
         turn_one(rounds, of_edge, x, k, rows);
       } else {
@@ -258,12 +280,76 @@ struct CyclicSteps::Impl {
       }
       if (over) break;
     }
+    keep_cycle(turns, x, std::min(k, kMostRounds), columns, all[0]->picoseconds);
     std::vector<double> out(columns, kInfinity);
     for (std::size_t c = 0; c < columns; ++c) {
       if (given_up(c)) continue;
       out[c] = growth.settled(c) ? growth.high[c] : ratio_by_cycles(turns, *all[c]);
     }
     return out;
+  }
+
+  // Whether a cycle of the rotation tells of every set that it cannot be as short as that.
+  [[nodiscard]] bool all_longer(const Turns& turns, std::span<const ReplicaTimes* const> all,
+                                std::span<const double> enough) const {
+    // The rounds add up the same times in another order.
+    constexpr double kSurely = 1.0 - 1e-9;
+    const auto replicas = static_cast<std::size_t>(input.deployment.replicas);
+    if (turns.cycles.empty()) return false;
+    for (std::size_t set = 0; set < enough.size(); ++set) {
+      if (kSurely * turns.least(all[set * replicas]->picoseconds) < enough[set]) return false;
+    }
+    return true;
+  }
+
+  // Keeps the longest cycle of those that the events of the last round, `k`, waited for last, of
+  // the first column.
+  void keep_cycle(Turns& turns, const std::vector<std::vector<double>>& x, std::uint32_t k,
+                  std::size_t columns, std::span<const double> picoseconds) const {
+    const Rounds& rounds = turns.rounds;
+    const std::size_t kept = x.size();
+    std::vector<const Rounds::Edge*> cause(events.count());
+    const auto no_time = static_cast<std::uint32_t>(picoseconds.size());
+    for (std::size_t i = 0; i < rounds.order.size(); ++i) {
+      double latest = -1.0;
+      for (std::uint32_t e = rounds.first[i]; e < rounds.first[i + 1]; ++e) {
+        const Rounds::Edge& edge = rounds.edges[e];
+        const double at = x[(k + kept - edge.back) % kept][edge.from * columns] +
+                          (edge.time < no_time ? picoseconds[edge.time] : 0.0);
+        if (at <= latest) continue;
+        latest = at;
+        cause[rounds.order[i]] = &edge;
+      }
+    }
+    std::vector<std::uint32_t> seen_from(events.count(), kUnseen);
+    Cycle longest;
+    double ratio = turns.least(picoseconds);
+    bool found = false;
+    for (std::uint32_t start = 0; start < events.count(); ++start) {
+      std::uint32_t at = start;
+      while (seen_from[at] == kUnseen) {
+        seen_from[at] = start;
+        at = cause[at]->from;
+      }
+      if (seen_from[at] != start) continue;
+      Cycle cycle{.times = {}, .steps = 0.0};
+      std::uint32_t around = at;
+      do {
+        if (cause[around]->time < no_time) cycle.times.push_back(cause[around]->time);
+        cycle.steps += cause[around]->back;
+        around = cause[around]->from;
+      } while (around != at);
+      // An event of no step's making follows itself in no time.
+      if (const double its = cycle.ratio(picoseconds); its > (1.0 + kTolerance) * ratio) {
+        ratio = its;
+        longest = std::move(cycle);
+        found = true;
+      }
+    }
+    if (!found) return;
+    constexpr std::size_t kMostCycles = 4;
+    if (turns.cycles.size() == kMostCycles) turns.cycles.erase(turns.cycles.begin());
+    turns.cycles.push_back(std::move(longest));
   }
 
   // One round of one column, whose times are those of the edges.
@@ -368,7 +454,7 @@ struct CyclicSteps::Impl {
       return std::min({best[first], too_long, less});
     };
     for (std::size_t n = 0; !open.empty(); ++n) {
-      const Turns* turns = rotation(n);
+      Turns* turns = rotation(n);
       if (turns == nullptr) break;
       std::vector<const ReplicaTimes*> columns;
       std::vector<double> enough;
@@ -395,6 +481,7 @@ struct CyclicSteps::Impl {
 
   static constexpr std::uint32_t kRoundsBetweenLooks = 8;
   static constexpr std::uint32_t kMostRounds = 400;
+  static constexpr std::uint32_t kUnseen = 0xffffffff;
   static constexpr double kTolerance = 1e-7;
   static constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
