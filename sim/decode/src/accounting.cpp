@@ -19,10 +19,19 @@ Accounting::Accounting(const SimulationInput& input, const StepGraph& graph,
                        const StageTimer& timer, const MemoryPlan& memory)
     : input_(input),
       graph_(graph),
-      timer_(timer),
       kv_budget_(memory.pools[input.deployment.index_of(Role::attention)].kv_budget.value()),
       micro_batches_(static_cast<std::size_t>(input.deployment.micro_batches)) {
-  result_.pools.resize(input.deployment.pools.size());
+  const auto& pools = input.deployment.pools;
+  result_.pools.resize(pools.size());
+  for (const Pool& pool : pools) gpus_.push_back(static_cast<double>(pool.gpus_per_instance));
+  for (WorkId w = 0; w < graph.works().size(); ++w) {
+    const Stage stage = stage_of(graph.works()[w]);
+    const double gpus = gpus_[place_of(graph.works()[w]).pool];
+    const auto ranks = static_cast<double>(timer.ranks(w));
+    of_work_.push_back({.stage = stage,
+                        .on_links = stage == Stage::scale_up || stage == Stage::network,
+                        .gpus_per_rank = gpus / ranks});
+  }
 }
 
 void Accounting::begin_measurement(SimTime now) {
@@ -162,23 +171,19 @@ double Accounting::kv_of_all_groups() const {
 }
 
 // The part of the running task that lies within measurement, up to `now`.
-void Accounting::count_busy(const Server& server, const ResourceInfo& resource, const Lane& lane,
-                            SimTime now) {
+void Accounting::count_busy(const Server& server, const ResourceInfo& resource, SimTime now) {
   const SimTime begin = std::max(server.begin, measurement_begin_);
   const double span = (now - server.begin).seconds().value();
   if (span <= 0.0 || now <= begin) return;
   const double counted = (now - begin).seconds().value();
-  const WorkId work = graph_.tasks()[server.running.task].work;
-  const Stage stage = stage_of(graph_.works()[work]);
+  const OfWork& work = of_work_[graph_.tasks()[server.running.task].work];
   const double gpus = gpus_of(resource);
-  const auto ranks = static_cast<double>(timer_.ranks(lane.times, work).size());
   PoolTimes& times = result_.pools[resource.at.pool];
   // A collective on the kernels' stream keeps every GPU of the instance.
-  const bool all_busy = stage == Stage::scale_up || stage == Stage::network;
-  const double busy = all_busy
-                          ? gpus * counted
-                          // The span is whole picoseconds, the ranks' seconds are not.
-                          : std::min(server.rank_seconds * (gpus / ranks) / span, gpus) * counted;
+  const double busy =
+      work.on_links ? gpus * counted
+                    // The span is whole picoseconds, the ranks' seconds are not.
+                    : std::min(server.rank_seconds * work.gpus_per_rank / span, gpus) * counted;
   times.busy += busy;
   times.slowest_rank += gpus * counted - busy;
 }
@@ -245,7 +250,7 @@ SimulationResult Accounting::close(const Engine& engine, std::span<const Server>
     const Server& server = servers[i];
     if (server.queue.busy()) {
       const Lane& lane = lanes[server.running.lane];
-      server_ends(now, server, resource, lane);
+      server_ends(now, server, resource);
       task_ends(now, server.running.lane, lane, server.running.task);
     } else if (resource.compute) {
       blame_open_wait(server, resource, lanes.subspan(replica * micro_batches_, micro_batches_),

@@ -55,9 +55,8 @@ class Accounting {
       blame(server, resource, lane, lane.enabled_by[task], lane.ready[task]);
     }
   }
-  void server_ends(des::SimTime now, const Server& server, const ResourceInfo& resource,
-                   const Lane& lane) {
-    if (measuring_ && resource.compute) count_busy(server, resource, lane, now);
+  void server_ends(des::SimTime now, const Server& server, const ResourceInfo& resource) {
+    if (measuring_ && resource.compute) count_busy(server, resource, now);
   }
   void task_ends(des::SimTime now, std::size_t lane_id, const Lane& lane, TaskId task) {
     if (measuring_ && input_.max_trace_records > 0) record(now, lane_id, lane, task);
@@ -79,8 +78,7 @@ class Accounting {
   }
   void keep_load(des::SimTime now);
   [[nodiscard]] double kv_of_all_groups() const;
-  void count_busy(const Server& server, const ResourceInfo& resource, const Lane& lane,
-                  des::SimTime now);
+  void count_busy(const Server& server, const ResourceInfo& resource, des::SimTime now);
   void blame(const Server& server, const ResourceInfo& resource, const Lane& lane, TaskId task,
              des::SimTime until);
   void blame_open_wait(const Server& server, const ResourceInfo& resource,
@@ -91,15 +89,21 @@ class Accounting {
   void floors(std::span<const Lane> lanes);
 
   [[nodiscard]] std::size_t stage_index(TaskId task) const {
-    return static_cast<std::size_t>(stage_of(graph_.works()[graph_.tasks()[task].work]));
+    return static_cast<std::size_t>(of_work_[graph_.tasks()[task].work].stage);
   }
   [[nodiscard]] double gpus_of(const ResourceInfo& resource) const {
-    return static_cast<double>(input_.deployment.pools[resource.at.pool].gpus_per_instance);
+    return gpus_[resource.at.pool];
   }
 
   const SimulationInput& input_;
   const StepGraph& graph_;
-  const StageTimer& timer_;
+  std::vector<double> gpus_;  // of an instance, per pool
+  struct OfWork {
+    Stage stage = Stage::attention;
+    bool on_links = false;
+    double gpus_per_rank = 1.0;
+  };
+  std::vector<OfWork> of_work_;
   double kv_budget_;  // bytes, of one group
   std::size_t micro_batches_;
   bool measuring_ = false;

@@ -94,9 +94,12 @@ void Fabric::keep_order(const Rotation& rotation) {
   ordered_.resize(senders_.size());
   for (std::uint32_t pool = 0; pool < gpus_.size(); ++pool) {
     for (std::uint32_t port = first_port_[pool]; port < first_port_[pool + 1]; ++port) {
-      const Place place{pool, (port - first_port_[pool]) % instances_[pool]};
-      senders_of_.push_back(rotation.servers().sender(place));
-      receivers_of_.push_back(rotation.servers().receiver(place));
+      const std::uint32_t instance = port - first_port_[pool];
+      const Place place{pool, instance % instances_[pool]};
+      OrderedPort& ordered = ordered_[port];
+      ordered.first_lane = instance / instances_[pool] * micro_batches_;
+      ordered.sender = rotation.servers().sender(place);
+      ordered.receiver = rotation.servers().receiver(place);
     }
   }
 }

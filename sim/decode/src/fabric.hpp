@@ -55,10 +55,7 @@ class Fabric {
   template <class Sink>
   void send(des::SimTime now, const Parcel& parcel, Sink& sink) {
     const std::uint32_t port = port_of(parcel.from);
-    if (rotation_ != nullptr) {
-      ordered_[port].ready.push_back(parcel);
-      send_in_turn(now, port, sink);
-    } else if (model_ == NetworkModel::max_min_fair) {
+    if (model_ == NetworkModel::max_min_fair) {
       start(now, parcel, sink);
     } else if (senders_[port].request(now, parcel)) {
       begin(now, parcel, port, sink);
@@ -69,18 +66,14 @@ class Fabric {
     if (rotation_ != nullptr) {
       ordered_[port].sending = false;
       send_in_turn(now, port, sink);
-    } else if (const auto next = senders_[port].complete(now)) {
-      begin(now, *next, port, sink);
+    } else if (Parcel next; senders_[port].complete(now, next)) {
+      begin(now, next, port, sink);
     }
   }
   template <class Sink>
   void wake(des::SimTime now, Sink& sink) {
     network_->wake(now, LastRail<Sink>{*this, sink});
   }
-
-  // From now on instances send and receive in this order, which must outlive the fabric. Of
-  // NetworkModel::ports only: shared links keep no order.
-  void keep_order(const Rotation& rotation);
 
   // Of a message on ports that nobody else uses.
   struct Times {
@@ -91,6 +84,19 @@ class Fabric {
   };
   [[nodiscard]] Times times(const Endpoint& from, const Endpoint& to, double bytes);
 
+  // From now on instances send and receive in this order, which must outlive the fabric. Of
+  // NetworkModel::ports only: shared links keep no order.
+  void keep_order(const Rotation& rotation);
+  [[nodiscard]] bool keeps_order() const { return rotation_ != nullptr; }
+  // Then in place of send(): the times are those of the parcel.
+  template <class Sink>
+  void send_in_order(des::SimTime now, const Parcel& parcel, const Times& times, Sink& sink) {
+    const std::uint32_t port = port_of(parcel.from);
+    ordered_[port].ready.push_back(
+        {parcel.tag, port_of(parcel.to), parcel.bytes, parcel.delay, times});
+    send_in_turn(now, port, sink);
+  }
+
   void restart(des::SimTime now);
   struct Sent {
     double utilization = 0;  // share of the time that a pool's NICs send, mean over its instances
@@ -100,6 +106,13 @@ class Fabric {
   [[nodiscard]] Sent sent(std::uint32_t pool, des::SimTime now) const;
 
  private:
+  struct Departure {
+    std::uint64_t tag = 0;
+    std::uint32_t to = 0;  // port
+    double bytes = 0;
+    des::SimTime delay;
+    Times times;
+  };
   struct Arrival {
     std::uint64_t tag = 0;
     des::SimTime first_byte;
@@ -107,10 +120,13 @@ class Fabric {
   };
   // What an instance sends and receives in the order of a rotation.
   struct OrderedPort {
-    std::vector<Parcel> ready;      // to be sent, in whatever order
+    std::uint64_t first_lane = 0;  // of its replica
+    std::size_t sender = 0;        // its servers in the rotation
+    std::size_t receiver = 0;
+    std::vector<Departure> ready;   // in whatever order
     std::vector<Arrival> arriving;  // likewise
-    std::size_t sent = 0;           // turns
-    std::size_t received = 0;
+    std::size_t sender_place = 0;   // in the order of each
+    std::size_t receiver_place = 0;
     bool sending = false;
     des::SimTime free_at;  // to receive
     des::SimTime sending_time;
@@ -121,41 +137,46 @@ class Fabric {
   void send_in_turn(des::SimTime now, std::uint32_t port, Sink& sink) {
     OrderedPort& from = ordered_[port];
     if (from.sending) return;
-    const auto next = in_turn(from.ready, senders_of_[port], from.sent);
+    const auto next = in_turn(from.ready, from.first_lane, from.sender, from.sender_place);
     if (next == from.ready.end()) return;
-    const Parcel parcel = *next;
-    from.ready.erase(next);
-    ++from.sent;
+    const Departure parcel = take(from.ready, next);
+    from.sender_place = rotation_->place_after(from.sender, from.sender_place);
     from.sending = true;
     sink.begin(parcel.tag);
-    const Times took = times(parcel.from, parcel.to, parcel.bytes);
+    const Times& took = parcel.times;
     from.sending_time += took.sending;
     from.payload += parcel.bytes;
     sink.sender_free(now + took.sending, port);
-    const std::uint32_t to = port_of(parcel.to);
-    ordered_[to].arriving.push_back({parcel.tag, now + took.until_first_byte + parcel.delay, took});
-    receive_in_turn(to, sink);
+    ordered_[parcel.to].arriving.push_back(
+        {parcel.tag, now + took.until_first_byte + parcel.delay, took});
+    receive_in_turn(parcel.to, sink);
   }
   template <class Sink>
   void receive_in_turn(std::uint32_t port, Sink& sink) {
     OrderedPort& to = ordered_[port];
     for (;;) {
-      const auto next = in_turn(to.arriving, receivers_of_[port], to.received);
+      const auto next = in_turn(to.arriving, to.first_lane, to.receiver, to.receiver_place);
       if (next == to.arriving.end()) return;
-      ++to.received;
-      to.free_at = std::max(next->first_byte, to.free_at) + next->times.receiving;
-      sink.deliver(std::max(next->first_byte + next->times.in_flight, to.free_at), next->tag);
-      to.arriving.erase(next);
+      const Arrival arrival = take(to.arriving, next);
+      to.receiver_place = rotation_->place_after(to.receiver, to.receiver_place);
+      to.free_at = std::max(arrival.first_byte, to.free_at) + arrival.times.receiving;
+      sink.deliver(std::max(arrival.first_byte + arrival.times.in_flight, to.free_at), arrival.tag);
     }
   }
   template <class Waiting>
-  [[nodiscard]] auto in_turn(std::vector<Waiting>& waiting, std::size_t server,
-                             std::size_t turns) const {
-    const Rotation::Turn& turn = rotation_->turn(server, turns);
-    return std::find_if(waiting.begin(), waiting.end(), [&](const Waiting& one) {
-      return static_cast<TaskId>(one.tag) == turn.task &&
-             (one.tag >> 32U) % micro_batches_ == turn.micro_batch;
-    });
+  [[nodiscard]] auto in_turn(std::vector<Waiting>& waiting, std::uint64_t first_lane,
+                             std::size_t server, std::size_t place) const {
+    const Rotation::Turn& turn = rotation_->turn(server, place);
+    const std::uint64_t tag = (first_lane + turn.micro_batch) << 32U | turn.task;
+    return std::find_if(waiting.begin(), waiting.end(),
+                        [tag](const Waiting& one) { return one.tag == tag; });
+  }
+  template <class Waiting>
+  static Waiting take(std::vector<Waiting>& waiting, typename std::vector<Waiting>::iterator one) {
+    const Waiting taken = *one;
+    *one = waiting.back();
+    waiting.pop_back();
+    return taken;
   }
 
   template <class Sink>
@@ -268,9 +289,7 @@ class Fabric {
   des::SimTime overhead_;
   const Rotation* rotation_ = nullptr;
   std::uint64_t micro_batches_ = 1;
-  std::vector<OrderedPort> ordered_;     // per port, under a rotation
-  std::vector<std::size_t> senders_of_;  // per port: its servers in the rotation
-  std::vector<std::size_t> receivers_of_;
+  std::vector<OrderedPort> ordered_;  // per port, under a rotation
   des::SimTime measured_from_;
 };
 

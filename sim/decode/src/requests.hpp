@@ -89,10 +89,16 @@ class Requests {
   Random arrivals_;
   Random lengths_;
   Random drafting_;
-  // What so many tokens need of a group's memory.
+  // What so many tokens need of a group's memory: mostly as many as were asked for last.
   struct Size {
     const Requests& of;
-    double operator()(std::int64_t tokens) const { return of.kv_bytes(tokens); }
+    std::int64_t tokens = -1;
+    double bytes = 0;
+    double operator()(std::int64_t asked) {
+      if (asked != tokens) bytes = of.kv_bytes(asked);
+      tokens = asked;
+      return bytes;
+    }
   } size_;
   std::vector<RequestPool> pools_;   // [replica]
   std::vector<RequestRecord> gone_;  // finished or refused

@@ -194,10 +194,10 @@ void Rotation::order_server(std::size_t server, std::span<const Shop::Visit> vis
   });
   Order& order = orders_[server];
   for (const Entry& place : places) {
-    auto& part = place.key < round ? order.first : order.cycle;
     for (const TaskId t : visits[place.visit].tasks) {
-      part.push_back({place.micro_batch, t, place.step});
+      order.turns.push_back({place.micro_batch, t, place.step});
     }
+    if (place.key < round) order.cycle = order.turns.size();
   }
 }
 
@@ -254,7 +254,7 @@ bool Rotation::runs() const {
     moved = false;
     for (std::size_t s = 0; s < servers_.count(); ++s) {
       // A message is done at its sender's and its receiver's turn together.
-      if (orders_[s].cycle.empty() || s >= servers_.resources + servers_.instances) continue;
+      if (orders_[s].turns.empty() || s >= servers_.resources + servers_.instances) continue;
       for (;;) {
         const Turn& turn = this->turn(s, next[s]);
         Progress& lane = lanes[turn.micro_batch];
@@ -263,9 +263,9 @@ bool Rotation::runs() const {
           const auto& message = std::get<Message>(graph_.works()[tasks[turn.task].work]);
           const std::size_t receiver = servers_.receiver(message.to);
           if (!is_next(receiver, turn.micro_batch, turn.task)) break;
-          ++next[receiver];
+          next[receiver] = place_after(receiver, next[receiver]);
         }
-        ++next[s];
+        next[s] = place_after(s, next[s]);
         moved = true;
         lane.done[turn.task] = true;
         const auto successors = graph_.successors(turn.task);
@@ -296,21 +296,29 @@ Rounds in_rounds(std::size_t events, std::span<const Follows> edges) {
   };
   std::vector<std::uint32_t> waits(events, 0);
   std::vector<std::uint32_t> incoming(events, 0);
-  std::vector<std::vector<std::uint32_t>> next(events);
+  std::vector<std::uint32_t> first_next(events + 1, 0);  // of the events that follow at once
   Rounds out;
   for (const Follows& e : edges) {
     ++incoming[e.to];
     out.reach = std::max(out.reach, back(e));
     if (back(e) > 0) continue;
     ++waits[e.to];
-    next[e.from].push_back(e.to);
+    ++first_next[e.from];
   }
+  std::partial_sum(first_next.begin(), first_next.end(), first_next.begin());
+  std::vector<std::uint32_t> next(first_next.back());
+  // Each stands at its end still; backwards, so that an event's are in their order.
+  for (auto e = edges.rbegin(); e != edges.rend(); ++e) {
+    if (back(*e) == 0) next[--first_next[e->from]] = e->to;
+  }
+  out.order.reserve(events);
   for (std::uint32_t v = 0; v < events; ++v) {
     if (waits[v] == 0) out.order.push_back(v);
   }
   for (std::size_t i = 0; i < out.order.size(); ++i) {
-    for (const std::uint32_t v : next[out.order[i]]) {
-      if (--waits[v] == 0) out.order.push_back(v);
+    const std::uint32_t from = out.order[i];
+    for (std::uint32_t n = first_next[from]; n < first_next[from + 1]; ++n) {
+      if (--waits[next[n]] == 0) out.order.push_back(next[n]);
     }
   }
   RIDGE_INVARIANT(out.order.size() == events, "a cycle of a rotation takes no step");
@@ -586,7 +594,8 @@ Rotation best_rotation(const StepGraph& graph, const Deployment& d, Fabric* fabr
     const auto edges = in_order(events.count(), timed(follows, times));
     constexpr double kBetter = 1.0 - 1e-9;
     if (shortest < kNever && longer_cycle(events.count(), edges, kBetter * shortest)) continue;
-    const double time = ratio_of_ordered(events.count(), edges);
+    double time = floor;
+    while (const auto longer = longer_cycle(events.count(), edges, time)) time = *longer;
     if (time >= shortest) continue;
     shortest = time;
     best = choices[i];

@@ -99,14 +99,16 @@ class Rotation {
   // What the shop refers to must outlive this object; the shop itself need not.
   Rotation(const Shop& shop, std::uint32_t micro_batches, Choice choice);
 
-  // The n-th turn of a server.
-  [[nodiscard]] const Turn& turn(std::size_t server, std::size_t n) const {
+  // The turn of a server at a place of its order, which begins with 0.
+  [[nodiscard]] const Turn& turn(std::size_t server, std::size_t place) const {
+    return orders_[server].turns[place];
+  }
+  [[nodiscard]] std::size_t place_after(std::size_t server, std::size_t place) const {
     const Order& order = orders_[server];
-    return n < order.first.size() ? order.first[n]
-                                  : order.cycle[(n - order.first.size()) % order.cycle.size()];
+    return place + 1 < order.turns.size() ? place + 1 : order.cycle;
   }
   [[nodiscard]] std::span<const Turn> cycle(std::size_t server) const {
-    return orders_[server].cycle;
+    return std::span(orders_[server].turns).subspan(orders_[server].cycle);
   }
   [[nodiscard]] const RotationServers& servers() const { return servers_; }
 
@@ -115,8 +117,9 @@ class Rotation {
 
  private:
   struct Order {
-    std::vector<Turn> first;  // before the cycle
-    std::vector<Turn> cycle;  // every task of every micro-batch once
+    std::vector<Turn> turns;
+    // Where it begins, which has every task of every micro-batch once and goes round to the end.
+    std::size_t cycle = 0;
   };
   void order_server(std::size_t server, std::span<const Shop::Visit> visits, std::uint32_t layers,
                     std::uint32_t lags, const Choice& choice);

@@ -36,6 +36,9 @@ inline constexpr TaskId kNoTask = 0xffffffff;
 // One micro-batch of one replica on its way through the step graph. Lanes are numbered
 // [replica][micro-batch].
 struct Lane {
+  std::uint32_t replica = 0;
+  std::uint32_t first_lane = 0;  // of its replica
+  std::size_t first_server = 0;
   StepTimes times;
   std::vector<std::uint32_t> missing;  // per task: dependencies not done
   std::vector<des::SimTime> ready;     // per task: when its last dependency was done
@@ -64,7 +67,7 @@ struct Server {
   des::SimTime begin;
   des::SimTime idle_since;
   double rank_seconds = 0;  // of the running task, summed over GPUs
-  std::size_t turns = 0;    // taken, under a rotation
+  std::size_t place = 0;    // in its order, under a rotation
   Random random{0};
 };
 

@@ -25,7 +25,11 @@ StepRunner::StepRunner(const SimulationInput& input, const StepGraph& graph, Sta
     servers_[s].random = Random(input.seed, kFirstServer + s);
   }
   lanes_.resize(replicas * micro_batches_);
-  for (Lane& lane : lanes_) {
+  for (std::size_t id = 0; id < lanes_.size(); ++id) {
+    Lane& lane = lanes_[id];
+    lane.replica = static_cast<std::uint32_t>(id / micro_batches_);
+    lane.first_lane = static_cast<std::uint32_t>(id - id % micro_batches_);
+    lane.first_server = lane.replica * graph.resources().size();
     lane.missing.resize(graph.tasks().size());
     lane.ready.resize(graph.tasks().size());
     lane.begin.resize(graph.tasks().size());
@@ -50,6 +54,23 @@ void StepRunner::keep_order(
   Fabric* fabric = fabric_ ? &*fabric_ : nullptr;
   rotation_.emplace(best_rotation(graph_, input_.deployment, fabric, first));
   if (fabric_) fabric_->keep_order(*rotation_);
+  if (!messages_keep_order()) return;
+  on_wires_.resize(lanes_.size());
+  for (std::size_t id = 0; id < lanes_.size(); ++id) time_messages(id);
+}
+
+// Of a lane whose times are new.
+void StepRunner::time_messages(std::size_t lane_id) {
+  const Lane& lane = lanes_[lane_id];
+  const auto works = graph_.works();
+  auto& times = on_wires_[lane_id];
+  times.resize(works.size());
+  for (WorkId w = 0; w < works.size(); ++w) {
+    const auto* message = std::get_if<Message>(&works[w]);
+    if (message == nullptr) continue;
+    times[w] = fabric_->times({lane.replica, message->from}, {lane.replica, message->to},
+                              lane.times.payload_bytes[w]);
+  }
 }
 
 Seconds StepRunner::cycle_time() {
@@ -62,6 +83,7 @@ void StepRunner::begin_step(std::size_t lane_id, std::span<const GroupBatch> bat
   if (lane.changed) {
     timer_.time(batches, lane.times);
     lane.changed = false;
+    if (messages_keep_order()) time_messages(lane_id);
   }
   lane.step_begin = engine_.now();
   lane.sinks_left = graph_.sinks();
@@ -88,24 +110,24 @@ void StepRunner::task_ready(std::size_t lane_id, TaskId task, TaskId enabled_by)
   }
   if (rotation_) {
     lane.waiting[task] = 1;
-    serve_in_turn(replica_of(lane_id), info.resource);
+    serve_in_turn(lane, info.resource);
     return;
   }
-  Server& s = server(lane_id, info.resource);
+  Server& s = server(lane, info.resource);
   const LaneTask waiting{static_cast<std::uint32_t>(lane_id), task};
   if (s.queue.request(now, waiting)) begin_task(s, waiting);
 }
 
-void StepRunner::serve_in_turn(std::size_t replica, ResourceId resource) {
-  Server& s = servers_[replica * graph_.resources().size() + resource];
+// The server of this lane's replica.
+void StepRunner::serve_in_turn(const Lane& lane, ResourceId resource) {
+  Server& s = server(lane, resource);
   if (s.queue.busy()) return;
-  const Rotation::Turn& turn = rotation_->turn(resource, s.turns);
-  const LaneTask next{static_cast<std::uint32_t>(replica * micro_batches_) + turn.micro_batch,
-                      turn.task};
+  const Rotation::Turn& turn = rotation_->turn(resource, s.place);
+  const LaneTask next{lane.first_lane + turn.micro_batch, turn.task};
   char& waiting = lanes_[next.lane].waiting[next.task];
   if (waiting == 0) return;
   waiting = 0;
-  ++s.turns;
+  s.place = rotation_->place_after(resource, s.place);
   s.queue.request(engine_.now(), next);
   begin_task(s, next);
 }
@@ -124,10 +146,12 @@ void StepRunner::begin_task(Server& s, const LaneTask& what) {
 }
 
 SimTime StepRunner::draw_duration(Server& s, const Lane& lane, WorkId work) {
+  s.rank_seconds = lane.times.rank_sum[work];
+  const Noise& noise = input_.noise;
+  if (noise.kernel_jitter == 0.0 && noise.network_jitter == 0.0) return lane.times.slowest[work];
   const Stage stage = stage_of(graph_.works()[work]);
   const bool wire = stage == Stage::network || stage == Stage::scale_up;
-  const double sigma = wire ? input_.noise.network_jitter : input_.noise.kernel_jitter;
-  s.rank_seconds = lane.times.rank_sum[work];
+  const double sigma = wire ? noise.network_jitter : noise.kernel_jitter;
   if (sigma == 0.0) return lane.times.slowest[work];
   double slowest = 0.0;
   s.rank_seconds = 0.0;
@@ -143,22 +167,28 @@ SimTime StepRunner::draw_duration(Server& s, const Lane& lane, WorkId work) {
 void StepRunner::send(std::size_t lane_id, TaskId task) {
   const WorkId work = graph_.tasks()[task].work;
   const auto& message = std::get<Message>(graph_.works()[work]);
-  const double bytes = lanes_[lane_id].times.payload_bytes[work];
-  const auto replica = static_cast<std::uint32_t>(replica_of(lane_id));
+  const Lane& lane = lanes_[lane_id];
+  const double bytes = lane.times.payload_bytes[work];
   const std::uint64_t tag = tag_of(lane_id, task);
   if (bytes == 0.0 && !rotation_) {
     begin(tag);
     deliver(engine_.now(), tag);
     return;
   }
-  Fabric::Parcel parcel{
-      .tag = tag, .from = {replica, message.from}, .to = {replica, message.to}, .bytes = bytes};
+  Fabric::Parcel parcel{.tag = tag,
+                        .from = {lane.replica, message.from},
+                        .to = {lane.replica, message.to},
+                        .bytes = bytes};
   if (input_.noise.network_jitter > 0.0 && bytes > 0.0) {
     // A message can be held up, but the wire is never faster than it is.
     const double factor = network_noise_.lognormal(input_.noise.network_jitter);
     parcel.delay = SimTime::from(std::max(factor - 1.0, 0.0) * timer_.message_time(message, bytes));
   }
-  fabric_->send(engine_.now(), parcel, *this);
+  if (fabric_->keeps_order()) {
+    fabric_->send_in_order(engine_.now(), parcel, on_wires_[lane_id][work], *this);
+  } else {
+    fabric_->send(engine_.now(), parcel, *this);
+  }
 }
 
 void StepRunner::begin(std::uint64_t tag) {
@@ -189,11 +219,11 @@ bool StepRunner::on_task_end(std::size_t lane_id, TaskId task) {
   const SimTime now = engine_.now();
   accounting_.task_ends(now, lane_id, lane, task);
   if (needs_resource(lane, info)) {
-    Server& s = server(lane_id, info.resource);
-    accounting_.server_ends(now, s, graph_.resources()[info.resource], lane);
+    Server& s = server(lane, info.resource);
+    accounting_.server_ends(now, s, graph_.resources()[info.resource]);
     s.idle_since = now;
-    if (const auto next = s.queue.complete(now)) begin_task(s, *next);
-    if (rotation_) serve_in_turn(replica_of(lane_id), info.resource);
+    if (LaneTask next; s.queue.complete(now, next)) begin_task(s, next);
+    if (rotation_) serve_in_turn(lane, info.resource);
   }
   const auto successors = graph_.successors(task);
   if (successors.empty()) {

@@ -43,14 +43,16 @@ class StepRunner {
 
  private:
   void task_ready(std::size_t lane, TaskId task, TaskId enabled_by);
-  void serve_in_turn(std::size_t replica, ResourceId resource);
+  void serve_in_turn(const Lane& lane, ResourceId resource);
   void begin_task(Server& server, const LaneTask& what);
   [[nodiscard]] des::SimTime draw_duration(Server& server, const Lane& lane, WorkId work);
   void send(std::size_t lane, TaskId task);
 
-  [[nodiscard]] std::size_t replica_of(std::size_t lane) const { return lane / micro_batches_; }
-  [[nodiscard]] Server& server(std::size_t lane, ResourceId resource) {
-    return servers_[replica_of(lane) * graph_.resources().size() + resource];
+  void time_messages(std::size_t lane);
+  [[nodiscard]] bool messages_keep_order() const { return fabric_ && fabric_->keeps_order(); }
+
+  [[nodiscard]] Server& server(const Lane& lane, ResourceId resource) {
+    return servers_[lane.first_server + resource];
   }
   // A task without work (an output head that a deployment does not price, say) is over at once: in
   // the queue it would wait for other micro-batches' kernels only to occupy nothing.
@@ -81,6 +83,7 @@ class StepRunner {
   Random network_noise_;
   std::vector<Server> servers_;
   std::vector<Lane> lanes_;
+  std::vector<std::vector<Fabric::Times>> on_wires_;  // [lane][work], under a rotation
 };
 
 }  // namespace ridge::decode

@@ -72,6 +72,9 @@ class StageTimer {
     return {times.rank_seconds.data() + first_rank_[work],
             first_rank_[work + 1] - first_rank_[work]};
   }
+  [[nodiscard]] std::size_t ranks(WorkId work) const {
+    return first_rank_[work + 1] - first_rank_[work];
+  }
   // A message between instances on idle links.
   [[nodiscard]] Seconds message_time(const Message& message, double payload_bytes) const;
 
