@@ -200,6 +200,33 @@ TEST(CyclicSteps, OfManyDrawsAreThoseOfEach) {
   EXPECT_NE(together[0], together[1]);
 }
 
+// Cycles that were found before leave out rotations that they make too long, and no other.
+TEST(CyclicSteps, AreTheSameWhateverWasAskedBefore) {
+  EXPECT_TRUE(rc::check([] {
+    auto input = any_disaggregation();
+    input.workload.requests_per_gpu = 0;
+    input.workload.requests_per_group = input.deployment.micro_batches;
+    std::vector<KernelDraw> draws;
+    for (int d = 0; d < 6; ++d) {
+      KernelDraw& draw = draws.emplace_back();
+      for (int pool = 0; pool < 2; ++pool) {
+        draw.kernels.push_back(
+            test::fixed_kernels({.attention = microseconds(1, 60), .ffn = microseconds(1, 60)}));
+      }
+    }
+    CyclicSteps all(input, draws);
+    for (std::size_t d = 0; d < draws.size(); ++d) {
+      const auto times = all.times(d, 1, 100);
+      const Seconds after_others = all.step_times(times).front();
+      CyclicSteps alone(input, {draws[d]});
+      RC_ASSERT(after_others == alone.step_times(times).front());
+      const Seconds limit = *rc::gen::inRange(8, 12) / 10.0 * after_others;
+      const Seconds within = all.step_times(times, limit).front();
+      RC_ASSERT(within == after_others || after_others >= limit);
+    }
+  }));
+}
+
 // The order in which work becomes ready gives another sequence of events.
 TEST(CyclicSchedule, IsTheOrderOfPoolsThatAnswerEachOtherInAClosedLoop) {
   const auto events = [](std::optional<Schedule> schedule) {
