@@ -159,90 +159,28 @@ double reach(double share, std::int64_t top_k, std::int64_t experts) {
   return 1.0 - misses;
 }
 
-namespace {
+// The binomial of a mean and a variance, which depend on the choices that are left alone: layers
+// and steps ask for the same again and again.
+struct RowDraw::Few {
+  static constexpr std::size_t kSlots = 64;  // for each expert, by the choices that are left
+  static constexpr std::int64_t kKept = 20;
+  std::int64_t left = -1;
+  std::int64_t trials = 0;
+  double p = 0;
+  std::int64_t known = 0;
+  std::array<double, kKept> probability;  // of each number below `known`
 
-// The binomial of a mean and a variance.
-struct Binomial {
-  Binomial() = default;
-  Binomial(double mean, double variance)
-      : trials(std::max(rounded(mean / (1.0 - variance / mean)), rounded(std::ceil(mean)))),
-        p(std::min(mean / static_cast<double>(trials), 1.0 - 1e-12)) {}
-  [[nodiscard]] double none() const {
-    return std::exp(static_cast<double>(trials) * std::log1p(-p));
+  void begin(std::int64_t choices, double mean, double variance) {
+    left = choices;
+    trials = std::max(rounded(mean / (1.0 - variance / mean)), rounded(std::ceil(mean)));
+    p = std::min(mean / static_cast<double>(trials), 1.0 - 1e-12);
+    probability[0] = std::exp(static_cast<double>(trials) * std::log1p(-p));
+    known = 1;
   }
   // Of `count` + 1, from that of `count`.
   [[nodiscard]] double next(double of_count, std::int64_t count) const {
     return of_count *
            (static_cast<double>(trials - count) / static_cast<double>(count + 1) * p / (1.0 - p));
-  }
-  std::int64_t trials = 0;
-  double p = 0;
-};
-
-// The number at whose place `uniform` lies, where probability_after(probability, count) is that of
-// count + 1.
-template <typename After>
-std::int64_t number_at(double uniform, double probability, std::int64_t trials, After&& after) {
-  double rest = uniform - probability;
-  std::int64_t count = 0;
-  while (rest >= 0.0 && count < trials) {
-    probability = after(probability, count);
-    ++count;
-    rest -= probability;
-  }
-  return count;
-}
-
-}  // namespace
-
-// Mean and variance depend on the choices that are left alone: layers and steps ask for the same
-// again and again. The most of them stays in a core's own cache, a line each, only since what is
-// rarely asked for is kept elsewhere.
-struct RowDraw::Few {
-  static constexpr std::size_t kSlots = 64;  // for each expert, by the choices that are left
-  static constexpr std::int64_t kNear = 5;
-  static constexpr std::int64_t kFar = 15;  // after those
-  struct alignas(64) Near {                 // a cache line
-    std::int64_t left = -1;
-    Binomial binomial;
-    std::array<double, kNear> probability;  // of each number
-  };
-  struct Far {
-    std::int64_t known = 0;
-    std::array<double, kFar> probability;
-  };
-  static_assert(sizeof(Near) == 64);
-  explicit Few(std::size_t slots) : near(slots), far(slots) {}
-  std::vector<Near> near;
-  std::vector<Far> far;
-
-  [[nodiscard]] std::int64_t draw(std::size_t slot, std::int64_t left, double mean, double variance,
-                                  double uniform) {
-    Near& here = near[slot];
-    if (here.left != left) {
-      here.left = left;
-      here.binomial = Binomial(mean, variance);
-      here.probability[0] = here.binomial.none();
-      for (std::int64_t n = 1; n < kNear; ++n) {
-        here.probability[static_cast<std::size_t>(n)] =
-            here.binomial.next(here.probability[static_cast<std::size_t>(n - 1)], n - 1);
-      }
-      far[slot].known = 0;
-    }
-    return number_at(uniform, here.probability[0], here.binomial.trials,
-                     [&](double probability, std::int64_t count) {
-                       const std::int64_t more = count + 1;
-                       if (more < kNear) return here.probability[static_cast<std::size_t>(more)];
-                       Far& there = far[slot];
-                       const std::int64_t n = more - kNear;
-                       if (n < there.known) return there.probability[static_cast<std::size_t>(n)];
-                       probability = here.binomial.next(probability, count);
-                       if (n < kFar) {
-                         there.probability[static_cast<std::size_t>(n)] = probability;
-                         there.known = n + 1;
-                       }
-                       return probability;
-                     });
   }
 };
 
@@ -250,15 +188,28 @@ RowDraw::~RowDraw() = default;
 
 std::int64_t RowDraw::draw_few(std::size_t place, std::int64_t left, double mean, double variance,
                                double uniform) {
-  if (!remembers_) {
-    const Binomial binomial(mean, variance);
-    return number_at(
-        uniform, binomial.none(), binomial.trials,
-        [&](double probability, std::int64_t count) { return binomial.next(probability, count); });
-  }
-  if (!few_) few_ = std::make_unique<Few>(order_.size() * Few::kSlots);
+  if (few_.empty()) few_.resize(remembers_ ? order_.size() * Few::kSlots : 1);
   const auto slot = static_cast<std::size_t>(left) % Few::kSlots;
-  return few_->draw(place * Few::kSlots + slot, left, mean, variance, uniform);
+  Few& few = few_[remembers_ ? place * Few::kSlots + slot : 0];
+  if (!remembers_ || few.left != left) few.begin(left, mean, variance);
+  double probability = few.probability[0];
+  double rest = uniform - probability;
+  std::int64_t count = 0;
+  while (rest >= 0.0 && count < few.trials) {
+    const std::int64_t more = count + 1;
+    if (more < few.known) {
+      probability = few.probability[static_cast<std::size_t>(more)];
+    } else {
+      probability = few.next(probability, count);
+      if (more < Few::kKept) {
+        few.probability[static_cast<std::size_t>(more)] = probability;
+        few.known = more + 1;
+      }
+    }
+    count = more;
+    rest -= probability;
+  }
+  return count;
 }
 
 RowDraw::RowDraw(std::span<const RankLoad> ranks, const models::MoeFfn& ffn, bool remembers)

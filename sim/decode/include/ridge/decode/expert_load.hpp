@@ -106,7 +106,7 @@ class RowDraw {
 
   bool remembers_;
   std::vector<Chosen> order_;                     // the most popular first
-  std::unique_ptr<Few> few_;                      // what was asked before, of each of those
+  std::vector<Few> few_;                          // what was asked before, of each of those
   std::vector<std::int64_t> copies_;              // per expert
   std::vector<std::int64_t> rows_;                // per expert
   std::vector<std::int64_t> next_;                // per expert: copies that have got their rows
