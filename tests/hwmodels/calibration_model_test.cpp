@@ -41,16 +41,19 @@ Curve curve_of(Family family, Format format, std::int64_t head_dim = 0) {
   Curve curve;
   curve.key = {.family = family, .format = format, .head_dim = head_dim, .kernel = "made-up"};
   curve.fitted = fitted;
-  curve.held_out = {.p50 = 0.04,
-                    .p90 = 0.12,
-                    .worst = 0.4,
-                    .in_sample_p50 = 0.03,
-                    .measurements = 1000,
-                    .groups = 20,
-                    .folds = 5,
-                    .by_shape = true,
-                    .draw_sigma = 0.06,
-                    .coverage_90 = 0.9};
+  curve.held_out = {
+      .p50 = 0.04,
+      .p90 = 0.12,
+      .worst = 0.4,
+      .in_sample_p50 = 0.03,
+      .measurements = 1000,
+      .groups = 20,
+      .folds = 5,
+      .by_shape = true,
+      .draw_sigma = 0.06,
+      .coverage_90 = 0.9,
+      .by_rows = {{.from = 1, .to = 15, .p50 = 0.03, .p90 = 0.1, .measurements = 400},
+                  {.from = 16, .to = 64, .p50 = 0.05, .p90 = 0.2, .measurements = 600}}};
   curve.spread.assign(fitted.p.size() * fitted.p.size(), 0.0);
   for (std::size_t j = 0; j < fitted.p.size(); ++j) curve.spread[j * fitted.p.size() + j] = 0.02;
   curve.sources = {{.file = "folder/made_up.csv", .rows = 1000}};
@@ -158,8 +161,14 @@ TEST(CalibratedModel, LongerContextAndMoreSequencesNeverTakeLessOnALoadedChip) {
   }
 }
 
+// But for a last row of tiles: its loads are slow by the rows that it lacks, so that, as measured,
+// time falls until it is full (GemmForm.ALastRowOfTilesCostsTheRowsItLacks).
 TEST(CalibratedModel, WiderAndDeeperProductsNeverTakeLess) {
-  const auto model = calibrated_model(chip_named("testchip"), whole());
+  Calibration full = whole();
+  for (Curve& curve : full.curves) {
+    if (curve.key.family == Family::gemm) values_of(curve.fitted)[GemmForm::ragged_us] = 1e-12;
+  }
+  const auto model = calibrated_model(chip_named("testchip"), full);
   for (const Precision compute : {Precision::bf16, Precision::fp8}) {
     models::Gemm gemm{.m = 1, .n = 512, .k = 512, .weights = compute, .compute = compute};
     const auto rises = [&](auto&& grow, const char* what) {

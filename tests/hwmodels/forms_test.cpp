@@ -67,6 +67,64 @@ TEST(GemmForm, LoadsArithmeticAndLatencyOfAStepRunBesideEachOther) {
   EXPECT_NEAR(gemm_us(1, p, shape), 0.6, 1e-12);
 }
 
+// With 11 rows of tiles 128 high, eleven columns of 192 are the least traffic of one wave on 132
+// units (121 tiles, 320 values a step; 256 x 96 would be 132 tiles of 352). A thirteenth row of
+// tiles needs a second wave, in which neighbors share: then 128 x 112 is 2 x 184, less than the 384
+// of 256 x 128 in one.
+TEST(GemmForm, TheTileOfLeastTrafficIsTakenWhateverItsTime) {
+  GemmForm::Parameters p = idle_gemm();
+  p[GemmForm::wave_us] = 1.0;
+  const auto waves = [&](double m) {
+    return gemm_us(132, p, {.m = m, .n = 2048, .k = 4096}, TileMenu::least_traffic);
+  };
+  EXPECT_NEAR(waves(1281), 1.0, 1e-12);
+  EXPECT_NEAR(waves(1536), 1.0, 1e-12);
+  EXPECT_NEAR(waves(1537), 2.0, 1e-12);
+  EXPECT_NEAR(waves(1792), 1.0, 1e-12);  // 256 x 128: shared tiles of 128 x 128 are no less
+
+  // By its area a tile tells which it is: 128 x 192 at 1,536 rows, 256 x 128 at 1,792.
+  p = idle_gemm();
+  p[GemmForm::tile_us] = 1.0;
+  EXPECT_NEAR(waves(1536), 1.5, 1e-12);
+  EXPECT_NEAR(waves(1537), 2 * 112.0 / 128.0, 1e-12);
+  EXPECT_NEAR(waves(1792), 2.0, 1e-12);
+}
+
+TEST(GemmForm, TilesThatLeaveNoRegistersAreSlowWhereTheyStandAlone) {
+  GemmForm::Parameters p = idle_gemm();
+  p[GemmForm::unit_TFLOPps] = 2.0 * 128 * 128 * 128 / 1e6;  // a step of 128 x 128 takes 1 us
+  const auto step_us = [&](double m) {
+    return gemm_us(132, p, {.m = m, .n = 2048, .k = 128 * 32}, TileMenu::least_traffic) / 32;
+  };
+  EXPECT_NEAR(step_us(1280), 1.25, 1e-9);  // 128 x 160
+  EXPECT_NEAR(step_us(1281), 1.50, 1e-9);  // 128 x 192
+  p[GemmForm::spill] = 3.0;
+  EXPECT_NEAR(step_us(1280), 1.25, 1e-9);
+  EXPECT_NEAR(step_us(1281), 4.0 * 1.50, 1e-9);
+  EXPECT_NEAR(step_us(1792), 4.0 * 2.0, 1e-9);  // 256 x 128
+}
+
+TEST(GemmForm, TilesByRowsAreSmallUpTo256) {
+  GemmForm::Parameters p = idle_gemm();
+  p[GemmForm::wave_us] = 1.0;
+  const auto waves = [&](double m) {
+    return gemm_us(16, p, {.m = m, .n = 1024, .k = 128}, TileMenu::by_rows);
+  };
+  EXPECT_NEAR(waves(64), 1.0, 1e-12);   // 16 tiles of 64 x 64
+  EXPECT_NEAR(waves(256), 4.0, 1e-12);  // 64
+  EXPECT_NEAR(waves(257), 2.0, 1e-12);  // 24 of 128 x 128
+}
+
+TEST(GemmForm, ALastRowOfTilesCostsTheRowsItLacks) {
+  GemmForm::Parameters p = idle_gemm();
+  p[GemmForm::ragged_us] = 1.0;
+  const auto us = [&](double m) {
+    return gemm_us(8, p, {.m = m, .n = 1024, .k = 4 * 128}, TileMenu::by_rows);
+  };
+  EXPECT_NEAR(us(512), 0.0, 1e-12);
+  EXPECT_NEAR(us(512 + 32), 4 * 0.75, 1e-12);  // four steps, three quarters of 128 rows
+}
+
 TEST(GroupedGemmForm, EveryExpertWithRowsTakesWholeTiles) {
   GroupedGemmForm::Parameters p{};
   for (const auto rate :
@@ -95,6 +153,16 @@ TEST(CollectiveForm, ARingHasAHopForEveryFurtherRankATreeForEveryDoubling) {
               5.0 + 6.0 + 2.0, 1e-6);
   EXPECT_NEAR(CollectiveForm::time(machine(1), {.hops_grow_linearly = false}, p, shape).us,
               5.0 + 2.0 + 2.0, 1e-6);
+}
+
+TEST(CollectiveForm, ShortMessagesToAllPeersAtATimeAreAsLongAsOne) {
+  CollectiveForm::Parameters p{};
+  p[CollectiveForm::low_latency_GBps] = 50.0;
+  p[CollectiveForm::protocol_us] = 1e6;
+  p[CollectiveForm::bandwidth_GBps] = 1.0;
+  const CollectiveForm::Shape shape{.ranks = 8, .wire_MB = 0.7};
+  EXPECT_NEAR(CollectiveForm::time(machine(1), {}, p, shape).us, 14.0, 1e-6);
+  EXPECT_NEAR(CollectiveForm::time(machine(1), {.peers_at_a_time = true}, p, shape).us, 2.0, 1e-6);
 }
 
 TEST(Format, BytesCountTheirScales) {

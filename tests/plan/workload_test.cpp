@@ -170,8 +170,8 @@ class PlanWorkload : public testing::Test {
 
 // And it writes what it simulated.
 void expect_written_alike(const Plan& plan) {
-  const auto folder = std::filesystem::temp_directory_path() / "ridge-plan-workload-test";
-  std::filesystem::remove_all(folder);
+  const ridge::test::TemporaryFile place("place", "");  // several tests write at a time
+  const auto folder = std::filesystem::path(place.path()).parent_path() / "scenarios";
   const auto files = write_scenarios(plan, folder.string());
   ASSERT_EQ(files.size(), plan.ranking.size());
   for (std::size_t i = 0; i < files.size(); ++i) {
@@ -179,7 +179,6 @@ void expect_written_alike(const Plan& plan) {
     EXPECT_EQ(report.result.checksum, plan.ranking[i].report.result.checksum) << files[i];
     EXPECT_EQ(report.result.mean_tpot, plan.ranking[i].report.result.mean_tpot);
   }
-  std::filesystem::remove_all(folder);
 }
 
 TEST_F(PlanWorkload, ContextsThatDifferLeaveRoomForTheLongOnes) {

@@ -122,6 +122,13 @@ Json curve_json(const Curve& curve) {
                               {"left_out", e.by_shape ? "shapes" : "batch sizes"},
                               {"draw_sigma", rounded(e.draw_sigma, 3)},
                               {"coverage_90", rounded(e.coverage_90, 3)}};
+    for (const RowsError& some : e.by_rows) {
+      json["held_out_error"]["by_rows"].push_back({{"from", some.from},
+                                                   {"to", some.to},
+                                                   {"p50", rounded(some.p50, 3)},
+                                                   {"p90", rounded(some.p90, 3)},
+                                                   {"measurements", some.measurements}});
+    }
     Json worst = Json::array();
     for (const Outlier& outlier : curve.outliers) {
       worst.push_back({{"where", outlier.where},
@@ -174,6 +181,17 @@ void read_held_out(const JsonNode& node, HeldOutError& out) {
   object.required("left_out", out.by_shape, std::span<const Named<bool>>(kLeftOut));
   object.required("draw_sigma", out.draw_sigma, at_least(0));
   object.required("coverage_90", out.coverage_90, between(0, 1));
+  if (const auto member = object.optional("by_rows")) {
+    for (const JsonNode& entry : member->elements()) {
+      JsonObject rows(entry);
+      RowsError& some = out.by_rows.emplace_back();
+      rows.required("from", some.from, at_least(0));
+      rows.required("to", some.to, at_least(some.from));
+      rows.required("p50", some.p50, at_least(0));
+      rows.required("p90", some.p90, at_least(0));
+      rows.required("measurements", some.measurements, at_least(1));
+    }
+  }
 }
 
 void read_outliers(const JsonNode& node, Curve& curve) {

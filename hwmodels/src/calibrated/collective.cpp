@@ -1,6 +1,7 @@
 #include "ridge/hwmodels/calibrated/collective.hpp"
 
 #include <cmath>
+#include <utility>
 
 namespace ridge::hw::calibrated {
 
@@ -20,7 +21,13 @@ std::span<const ParameterInfo> CollectiveForm::parameters() {
 }
 
 Facts<CollectiveForm::Choice> CollectiveForm::facts(const CurveKey& /*key*/) {
-  return {.choices = {{.hops_grow_linearly = false}, {.hops_grow_linearly = true}}};
+  std::vector<Choice> all;
+  for (const bool linear : {false, true}) {
+    for (const bool at_a_time : {false, true}) {
+      all.push_back({.hops_grow_linearly = linear, .peers_at_a_time = at_a_time});
+    }
+  }
+  return {.choices = std::move(all)};
 }
 
 Estimate CollectiveForm::time(const Machine& /*machine*/, const Choice& choice, const Parameters& p,
@@ -30,7 +37,8 @@ Estimate CollectiveForm::time(const Machine& /*machine*/, const Choice& choice, 
   const double fixed = p[launch_us] + p[hop_us] * std::max(hops, 0.0);
   const double KB = 1e3 * s.wire_MB;
   const double crowd = 1.0 + p[few_ranks] / (s.ranks - 1.0);
-  const double wire = soft_min(KB / p[low_latency_GBps],
+  const double short_KB = choice.peers_at_a_time ? KB / (s.ranks - 1.0) : KB;
+  const double wire = soft_min(short_KB / p[low_latency_GBps],
                                p[protocol_us] + KB * crowd / p[bandwidth_GBps], p[softness]);
   return {.us = fixed + wire, .bound = fixed > wire ? Resource::launch : Resource::link};
 }

@@ -18,17 +18,19 @@ namespace ridge::hw::calibrated {
 
 namespace {
 
-constexpr double kOutlier = 0.5;  // |ln(predicted / measured)| beyond which a row is named
+// |ln(predicted / measured)| beyond which a row is named, and it is all the same how far off it is.
+constexpr double kOutlier = 0.5;
 constexpr std::size_t kNamedOutliers = 10;
 // The residual's trees are taken in steps, as many as help.
 constexpr std::size_t kTreesPerStep = 20;
-constexpr std::size_t kTreeSteps = 10;
+constexpr std::size_t kTreeSteps = 16;
 constexpr std::size_t kLeastToLearnFrom = 50;
-// Slowly in few thresholds, or fast in many: a few shapes tell little at a time, hundreds of them a
-// library's rules. The one that predicts unseen shapes better is taken.
+// Slowly in few thresholds, or fast in many and pulled little by each: a few shapes tell little at
+// a time, hundreds of them a library's rules, between measurements of which every tenth is off by
+// as much. The one that predicts unseen shapes better is taken.
 constexpr std::array<BoostOptions, 2> kLearning = {
-    {{.trees = kTreesPerStep * kTreeSteps, .rate = 0.25, .bins = 24},
-     {.trees = kTreesPerStep * kTreeSteps, .rate = 0.6, .bins = 63}}};
+    {{.trees = kTreesPerStep * kTreeSteps, .rate = 0.25, .clip = 0.1, .bins = 24},
+     {.trees = kTreesPerStep * kTreeSteps, .rate = 1.0, .clip = 0.03, .bins = 63}}};
 
 struct Bounds {
   double lower;
@@ -230,10 +232,16 @@ class Fitter {
     std::vector<std::size_t> fold;
     // Of the residual: as many trees as help, and how they are learned.
     std::size_t trees = 0;
-    BoostOptions learning;
+    BoostOptions learning = {};
   };
   // Logarithm of each row's prediction, by steps of the residual's trees.
   using LogByStep = std::vector<std::array<double, kTreeSteps + 1>>;
+  // Of one fold, by way to learn and step: how far off its rows are, summed.
+  using Loss = std::array<std::array<double, kTreeSteps + 1>, kLearning.size()>;
+  struct HowLearned {
+    std::size_t learning = 0;
+    std::size_t step = 0;
+  };
 
   HeldOut cross_validate(const std::vector<std::size_t>& all,
                          const std::vector<std::size_t>& candidates, Curve& curve) {
@@ -245,15 +253,20 @@ class Fitter {
     for (std::size_t i = groups.size(); i > 1; --i) {
       std::swap(groups[i - 1], groups[random_.below(i)]);
     }
-    // A small series has the time for more folds, and loses less to each.
+    // A small series has the time for more folds, and loses less to each; of few shapes each is
+    // left out by itself.
     constexpr std::size_t kSmall = 600;
-    const std::size_t folds =
-        std::min(groups.size(), series_.size() < kSmall ? std::size_t{10}
-                                                        : static_cast<std::size_t>(options_.folds));
+    constexpr std::size_t kMedium = 6000;
+    constexpr std::size_t kFewShapes = 12;
+    auto folds = static_cast<std::size_t>(options_.folds);
+    if (series_.size() < kSmall) folds = 2 * folds;
+    if (series_.size() < kMedium && groups.size() <= kFewShapes) folds = groups.size();
+    folds = std::min(groups.size(), folds);
     HeldOut result{.predicted = std::vector<double>(series_.size()),
                    .fold = std::vector<std::size_t>(series_.size())};
     std::array<LogByStep, kLearning.size()> log_us;
     log_us.fill(LogByStep(series_.size()));
+    std::vector<Loss> loss(folds);
     const bool learn = options_.learn_residual && series_.size() >= kLeastToLearnFrom;
     for (std::size_t fold = 0; fold < folds; ++fold) {
       std::set<std::uint32_t> left_out;
@@ -269,25 +282,25 @@ class Fitter {
         const Residual residual = learn ? learned(fitted, seen, kLearning[l]) : Residual{};
         for (const std::size_t row : unseen) {
           log_us[l][row] = predict_by_step(fitted, residual, row);
+          for (std::size_t step = 0; step <= kTreeSteps; ++step) {
+            loss[fold][l][step] +=
+                std::min(kOutlier, std::abs(log_us[l][row][step] - log_us_[row]));
+          }
         }
       }
     }
-    std::size_t best = 0;
-    std::size_t step = 0;
+    // How a fold's residual is learned, the other folds decide: none has a say in its own error.
+    std::vector<HowLearned> how(folds);
     if (learn) {
-      std::array<std::size_t, kLearning.size()> steps{};
-      std::array<double, kLearning.size()> loss{};
-      for (std::size_t l = 0; l < kLearning.size(); ++l) {
-        const auto by_step = loss_by_step(log_us[l]);
-        steps[l] = best_step(by_step);
-        loss[l] = by_step[steps[l]];
-      }
-      best = static_cast<std::size_t>(std::min_element(loss.begin(), loss.end()) - loss.begin());
-      step = steps[best];
+      for (std::size_t fold = 0; fold < folds; ++fold) how[fold] = best_learning(loss, fold);
+      const HowLearned best = best_learning(loss, folds);
+      result.learning = kLearning[best.learning];
+      result.trees = best.step * kTreesPerStep;
     }
-    result.learning = kLearning[best];
-    result.trees = step * kTreesPerStep;
-    for (const std::size_t row : all) result.predicted[row] = std::exp(log_us[best][row][step]);
+    for (const std::size_t row : all) {
+      const HowLearned& of = how[result.fold[row]];
+      result.predicted[row] = std::exp(log_us[of.learning][row][of.step]);
+    }
     std::vector<double> error(series_.size());
     for (const std::size_t row : all) {
       error[row] = std::abs(result.predicted[row] / series_.us[row] - 1.0);
@@ -299,6 +312,33 @@ class Fitter {
     curve.held_out.groups = static_cast<std::int64_t>(groups.size());
     curve.held_out.folds = static_cast<std::int64_t>(folds);
     curve.held_out.by_shape = by_shape;
+    if constexpr (requires { Form::rows(shapes_.front()); }) {
+      curve.held_out.by_rows = by_rows(error);
+    }
+    return result;
+  }
+
+  // Below 16 rows all in one, then by doublings, the last of them open.
+  [[nodiscard]] std::vector<RowsError> by_rows(const std::vector<double>& error) const {
+    constexpr std::array<double, 9> kFrom = {1, 16, 32, 64, 128, 256, 512, 1024, 2048};
+    std::vector<RowsError> result;
+    for (std::size_t i = 0; i < kFrom.size(); ++i) {
+      const bool last = i + 1 == kFrom.size();
+      std::vector<double> some;
+      double most = kFrom[i];
+      for (std::size_t row = 0; row < error.size(); ++row) {
+        const double rows = Form::rows(shapes_[row]);
+        if (rows < kFrom[i] || (!last && rows >= kFrom[i + 1])) continue;
+        some.push_back(error[row]);
+        most = std::max(most, rows);
+      }
+      if (some.empty()) continue;
+      result.push_back({.from = kFrom[i],
+                        .to = last ? most : kFrom[i + 1] - 1.0,
+                        .p50 = quantile(some, 0.5),
+                        .p90 = quantile(some, 0.9),
+                        .measurements = static_cast<std::int64_t>(some.size())});
+    }
     return result;
   }
 
@@ -318,26 +358,27 @@ class Fitter {
     return log_us;
   }
 
-  [[nodiscard]] std::array<double, kTreeSteps + 1> loss_by_step(const LogByStep& log_us) const {
-    std::array<double, kTreeSteps + 1> loss{};
-    for (std::size_t row = 0; row < log_us.size(); ++row) {
+  // The way to learn and the number of trees, in steps, that predict unseen shapes best, by the
+  // losses of all folds but one. More caution (fewer trees within 3 % or within one standard error
+  // of the best; none where they gain less than a twentieth) errs by more on what it has not seen:
+  // where trees help most shapes and harm a few, a threshold is crossed by leaving out one of those
+  // that they help.
+  static HowLearned best_learning(const std::vector<Loss>& loss, std::size_t without) {
+    HowLearned best;
+    double least = std::numeric_limits<double>::infinity();
+    for (std::size_t l = 0; l < kLearning.size(); ++l) {
       for (std::size_t step = 0; step <= kTreeSteps; ++step) {
-        loss[step] += std::min(kOutlier, std::abs(log_us[row][step] - log_us_[row]));
+        double sum = 0.0;
+        for (std::size_t fold = 0; fold < loss.size(); ++fold) {
+          if (fold != without) sum += loss[fold][l][step];
+        }
+        if (sum < least) {
+          least = sum;
+          best = {.learning = l, .step = step};
+        }
       }
     }
-    return loss;
-  }
-
-  // The fewest trees, in steps, that predict unseen shapes about as well as any number does; none
-  // where they gain less than a twentieth.
-  static std::size_t best_step(const std::array<double, kTreeSteps + 1>& loss) {
-    constexpr double kAsGood = 1.03;
-    constexpr double kWorthIt = 0.95;
-    const double least = *std::min_element(loss.begin(), loss.end());
-    if (least > kWorthIt * loss[0]) return 0;
-    std::size_t step = 0;
-    while (loss[step] > kAsGood * least) ++step;
-    return step;
+    return best;
   }
 
   // How far the common factor must be drawn for 90 % of held-out measurements to lie within

@@ -1,15 +1,18 @@
 #include "ridge/hwmodels/calibrated/gemm.hpp"
 
 #include <algorithm>
+#include <array>
 #include <limits>
 
 namespace ridge::hw::calibrated {
 
 namespace {
 
+constexpr double kMultipliedRows = 64.0;  // by one instruction, at least
+
 struct Menu {
   std::span<const Tile> tiles;
-  std::span<const double> splits;
+  std::span<const double> splits;  // beside none
 };
 
 Menu menu_of(TileMenu menu) {
@@ -34,24 +37,77 @@ Menu menu_of(TileMenu menu) {
                                                   {128, 128},
                                                   {128, 160},
                                                   {256, 128}}};
-  static constexpr std::array<double, 5> kSplits = {1, 2, 4, 8, 16};
+  static constexpr std::array<double, 4> kSplits = {2, 4, 8, 16};
   switch (menu) {
     case TileMenu::library:
       return {kLibrary, kSplits};
     case TileMenu::library_fp8:
-      return {std::span(kLibrary).first(5), std::span(kSplits).first(4)};
+      return {std::span(kLibrary).first(5), std::span(kSplits).first(3)};
     case TileMenu::fine:
+    case TileMenu::least_traffic:
+    case TileMenu::by_rows:
       break;
   }
-  return {kFine, std::span(kSplits).first(1)};
+  return {kFine, {}};
+}
+
+// DeepGEMM's choice (csrc/jit_kernels/heuristics/sm90.hpp, kernels with scales of 128 x 128): the
+// least cycles on the wires from L2 or within a compute unit, in whole waves; two tiles beside each
+// other share what they load where there is more than one wave.
+Tile tile_of_least_traffic(double units, const GemmForm::Shape& s) {
+  constexpr std::array<double, 11> kColumns = {16, 32, 48, 64, 80, 96, 112, 128, 144, 160, 192};
+  constexpr std::size_t kColumnsOfTall = 8;  // beside more than 128 rows
+  constexpr std::array<double, 5> kRows = {64, 128, 16, 32, 256};
+  constexpr double kTiny = 1e-9;                           // of a rounded quotient
+  const double l2 = 1.0 / std::min(64.0 * units, 6153.0);  // cycles for a byte
+  const double l1 = 1.0 / (128.0 * units);
+  std::array<double, kColumns.size()> columns_of_tiles;
+  for (std::size_t c = 0; c < kColumns.size(); ++c) {
+    columns_of_tiles[c] = round_up(s.n / kColumns[c]);
+  }
+  struct Best {
+    double cycles = std::numeric_limits<double>::infinity();
+    Tile tile{};
+  };
+  Best alone;
+  Best shared;
+  for (const double rows : kRows) {
+    if (rows < kMultipliedRows && s.m > rows) continue;
+    const double rows_of_tiles = s.batch * round_up(s.m / rows) / units;
+    const double out = 2.0 * rows / s.k;
+    const std::size_t count = rows > 128 ? kColumnsOfTall : kColumns.size();
+    for (std::size_t c = 0; c < count; ++c) {
+      const double columns = kColumns[c];
+      const double waves = round_up(rows_of_tiles * columns_of_tiles[c] - kTiny);
+      const double written = out * columns;
+      const double inside =
+          l1 * (rows + std::max(rows, kMultipliedRows) + 2.0 * columns + 2.0 * written);
+      const double loaded = rows + columns;
+      const double cycles = waves * std::max(inside, l2 * (loaded + written));
+      if (cycles < alone.cycles) alone = {cycles, {rows, columns}};
+      if (waves <= 1.0) continue;
+      const double with_neighbor =
+          waves * std::max(inside, l2 * (loaded - 0.5 * std::max(rows, columns) + written));
+      if (with_neighbor < shared.cycles) shared = {with_neighbor, {rows, columns}};
+    }
+  }
+  return shared.cycles < alone.cycles * (1.0 - kTiny) ? shared.tile : alone.tile;
+}
+
+// Tiles whose two sets of sums, one of them scaled, leave a thread no registers for the rest.
+bool spills(const Tile& tile) {
+  return (tile.m >= 128.0 && tile.n >= 192.0) || tile.m * tile.n >= 256.0 * 128.0;
 }
 
 }  // namespace
 
 std::span<const Named<TileMenu>> menu_names() {
-  static constexpr std::array<Named<TileMenu>, 3> kNames = {{{"library", TileMenu::library},
-                                                             {"library_fp8", TileMenu::library_fp8},
-                                                             {"fine", TileMenu::fine}}};
+  static constexpr std::array<Named<TileMenu>, 5> kNames = {
+      {{"library", TileMenu::library},
+       {"library_fp8", TileMenu::library_fp8},
+       {"fine", TileMenu::fine},
+       {"least_traffic", TileMenu::least_traffic},
+       {"by_rows", TileMenu::by_rows}}};
   return kNames;
 }
 
@@ -76,6 +132,9 @@ std::span<const ParameterInfo> GemmForm::parameters() {
       {"quantize_TBps", "bandwidth of quantizing a large input", 0.2, 2.5, 30.0, Role::stream_rate},
       {"quantize_small_TBps", "bandwidth of quantizing a small input", 0.2, 3.0, 50.0,
        Role::stream_rate},
+      {"spill", "slowdown of tiles whose sums leave no registers", 1e-3, 0.5, 10.0},
+      {"ragged_us", "each step of a last row of tiles, for the share of rows it lacks", 1e-4, 0.02,
+       3.0},
   }};
   return kInfo;
 }
@@ -83,7 +142,8 @@ std::span<const ParameterInfo> GemmForm::parameters() {
 Facts<GemmForm::Choice> GemmForm::facts(const CurveKey& key) {
   const bool narrow = matrix_bits(key.format) < 16;
   std::vector<Choice> all;
-  for (const TileMenu menu : {TileMenu::library, TileMenu::library_fp8, TileMenu::fine}) {
+  for (const TileMenu menu : {TileMenu::library, TileMenu::library_fp8, TileMenu::fine,
+                              TileMenu::least_traffic, TileMenu::by_rows}) {
     all.push_back({.menu = menu, .quantizes = false});
     if (narrow) all.push_back({.menu = menu, .quantizes = true});
   }
@@ -92,24 +152,48 @@ Facts<GemmForm::Choice> GemmForm::facts(const CurveKey& key) {
 
 Estimate GemmForm::time(const Machine& machine, const Choice& choice, const Parameters& p,
                         const Shape& s) {
-  const Menu menu = menu_of(choice.menu);
   const double steps = round_up(s.k / kStepK);
   const double per_unit = 1.0 / machine.compute_units;
   const double us_per_area = 2e-6 * kStepK / p[unit_TFLOPps];
   const double us_per_edge = 1e-6 * kStepK * s.weight_bytes / p[unit_TBps];
-  const double partial_us = 4e-6 * s.batch * s.m * s.n / p[split_TBps];
+  // Loads, arithmetic and the latency of a step run beside each other: the longest decides.
+  const auto step_of = [&](const Tile& tile, double slowdown) {
+    return std::max({p[step_us],
+                     slowdown * std::max(tile.m, kMultipliedRows) * tile.n * us_per_area,
+                     (tile.m + tile.n) * us_per_edge});
+  };
+  const auto ends_of = [&](const Tile& tile) {
+    return p[wave_us] + p[tile_us] * (tile.m * tile.n / (128.0 * 128.0));
+  };
+  const auto unsplit = [&](const Tile& tile, double slowdown) {
+    const double rows = s.m / tile.m;
+    const double row_tiles = round_up(rows);
+    const double columns = s.batch * round_up(s.n / tile.n) * per_unit;
+    return round_up(columns * row_tiles) * (ends_of(tile) + steps * step_of(tile, slowdown)) +
+           round_up(columns) * steps * (row_tiles - rows) * p[ragged_us];
+  };
   double core = std::numeric_limits<double>::infinity();
-  for (const Tile& tile : menu.tiles) {
-    const double area = tile.m * tile.n;
-    // Loads, arithmetic and the latency of a step run beside each other: the longest decides.
-    const double each_step_us =
-        std::max({p[step_us], area * us_per_area, (tile.m + tile.n) * us_per_edge});
-    const double ends_us = p[wave_us] + p[tile_us] * (area / (128.0 * 128.0));
-    const double tiles = s.batch * round_up(s.m / tile.m) * round_up(s.n / tile.n) * per_unit;
-    for (const double split : menu.splits) {
-      double us = round_up(tiles * split) * (ends_us + round_up(steps / split) * each_step_us);
-      if (split > 1.0) us += p[split_us] + split * partial_us;
-      if (us < core) core = us;
+  if (choice.menu == TileMenu::least_traffic) {
+    const Tile tile = tile_of_least_traffic(machine.compute_units, s);
+    // Measured where one wave suffices; in several, neighbors share their loads.
+    const bool alone = s.batch * round_up(s.m / tile.m) * round_up(s.n / tile.n) * per_unit <= 1.0;
+    core = unsplit(tile, alone && spills(tile) ? 1.0 + p[spill] : 1.0);
+  } else if (choice.menu == TileMenu::by_rows) {
+    core = unsplit(s.m <= 256.0 ? Tile{64, 64} : Tile{128, 128}, 1.0);
+  } else {
+    const Menu menu = menu_of(choice.menu);
+    const double partial_us = 4e-6 * s.batch * s.m * s.n / p[split_TBps];
+    for (const Tile& tile : menu.tiles) {
+      core = std::min(core, unsplit(tile, 1.0));
+      if (menu.splits.empty()) continue;
+      const double each_step_us = step_of(tile, 1.0);
+      const double ends_us = ends_of(tile);
+      const double tiles = s.batch * round_up(s.m / tile.m) * round_up(s.n / tile.n) * per_unit;
+      for (const double split : menu.splits) {
+        core = std::min(
+            core, round_up(tiles * split) * (ends_us + round_up(steps / split) * each_step_us) +
+                      p[split_us] + split * partial_us);
+      }
     }
   }
 

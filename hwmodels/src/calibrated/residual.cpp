@@ -6,6 +6,7 @@
 #include <bit>
 #include <limits>
 #include <map>
+#include <numeric>
 #include <utility>
 
 namespace ridge::hw::calibrated {
@@ -138,13 +139,18 @@ class Booster {
         options_(options),
         thresholds_(thresholds_of(features, count, options.bins)),
         bin_(count * rows_),
-        left_(target.begin(), target.end()),
+        left_(rows_),
         pull_(rows_),
         node_(rows_) {
+    // Neighbors among measurements share most of their bins, and a sum waits for the addition
+    // before: far apart they do not.
+    std::size_t step = std::max<std::size_t>(1, rows_ * 2 / 5);
+    while (std::gcd(step, rows_) != 1) ++step;
+    for (std::size_t row = 0; row < rows_; ++row) left_[row] = target[row * step % rows_];
     for (std::size_t f = 0; f < count; ++f) {
       for (std::size_t row = 0; row < rows_; ++row) {
         const auto& edges = thresholds_[f];
-        const auto value = features[row * count + f];
+        const auto value = features[(row * step % rows_) * count + f];
         const auto above = std::partition_point(edges.begin(), edges.end(), [&](float edge) {
           return value > static_cast<double>(edge);
         });

@@ -3,6 +3,11 @@
 #include "ridge/base/format.hpp"
 #include "ridge/view/text_table.hpp"
 
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
 #include <fmt/format.h>
 
 namespace ridge::answer {
@@ -45,6 +50,34 @@ std::string curves_table(const Calibration& calibration) {
                            note_of(calibration, curve))});
   }
   return table.text();
+}
+
+// Of products, whose libraries take other kernels by the number of rows.
+std::string rows_table(const Calibration& calibration) {
+  view::TextTable table;
+  table.column("held-out p50 / p90 by rows (m)", view::Align::left);
+  const Curve* widest = nullptr;
+  for (const Curve& curve : calibration.curves) {
+    const std::size_t most = widest == nullptr ? 0 : widest->held_out.by_rows.size();
+    if (!curve.standby && curve.held_out.by_rows.size() > most) widest = &curve;
+  }
+  if (widest == nullptr) return "";
+  const auto& bins = widest->held_out.by_rows;
+  for (const auto& bin : bins) table.column(fmt::format("{:.0f}-{:.0f}", bin.from, bin.to));
+  for (const Curve& curve : calibration.curves) {
+    if (curve.standby || curve.held_out.by_rows.empty()) continue;
+    std::vector<std::string> row{curve.key.slot()};
+    for (const auto& bin : bins) {
+      const auto& of = curve.held_out.by_rows;
+      const auto found = std::find_if(of.begin(), of.end(),
+                                      [&](const auto& some) { return some.from == bin.from; });
+      row.push_back(found == of.end()
+                        ? ""
+                        : fmt::format("{:.1f} / {:.0f} %", 100.0 * found->p50, 100.0 * found->p90));
+    }
+    table.row(std::move(row));
+  }
+  return "\n" + table.text();
 }
 
 }  // namespace
@@ -101,7 +134,7 @@ std::string calibration_ledger(const Calibration& calibration) {
                fmt::format("{:.0f} %", 100.0 * e.coverage_90),
                fmt::format("{}", curve.outlier_count), note});
   }
-  return table.text();
+  return table.text() + rows_table(calibration);
 }
 
 }  // namespace ridge::answer

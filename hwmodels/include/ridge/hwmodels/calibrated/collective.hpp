@@ -28,11 +28,15 @@ struct CollectiveForm {
 
   struct Choice {
     bool hops_grow_linearly = false;  // ranks - 1 hops (a ring), against log2(ranks) (a tree)
+    // Short messages to all peers at a time, each as long as one of them, against one after
+    // another.
+    bool peers_at_a_time = false;
     friend bool operator==(const Choice&, const Choice&) = default;
   };
   template <typename C, typename Visit>
   static void choice_fields(C& choice, Visit&& visit) {
     visit("hops_grow_linearly", choice.hops_grow_linearly);
+    visit("peers_at_a_time", choice.peers_at_a_time);
   }
 
   enum Index : std::uint8_t {

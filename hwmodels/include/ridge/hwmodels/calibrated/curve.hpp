@@ -22,6 +22,15 @@ struct Range {
   double max = 0;
 };
 
+// Of the held-out error, what measurements of `from` rows to `to` have.
+struct RowsError {
+  double from = 0;
+  double to = 0;
+  double p50 = 0;
+  double p90 = 0;
+  std::int64_t measurements = 0;
+};
+
 // Error of predictions of shapes that the fit had not seen, |predicted / measured - 1|.
 struct HeldOutError {
   double p50 = 0;
@@ -37,6 +46,7 @@ struct HeldOutError {
   double draw_sigma = 0;
   // The share that does, each fold judged by the draw_sigma of the others.
   double coverage_90 = 0;
+  std::vector<RowsError> by_rows;  // of products, by m, rising
 };
 
 struct Outlier {

@@ -18,7 +18,7 @@ struct FitOptions {
   std::size_t search_rows = 400;
   std::size_t fit_rows = 2000;
   // Rows that the residual learns from, and whether it may.
-  std::size_t residual_rows = 15000;
+  std::size_t residual_rows = 20000;
   bool learn_residual = true;
   // Where the parameters are expected before looking, the middle of the form's ranges unless given:
   // a curve of the same form. What the measurements do not determine stays near it.

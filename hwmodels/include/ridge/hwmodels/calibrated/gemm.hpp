@@ -20,9 +20,11 @@ struct Tile {
 
 // Which tiles and splits a library's kernels offer.
 enum class TileMenu : std::uint8_t {
-  library,      // 64 to 256 wide, k split up to 16 ways (cuBLAS)
-  library_fp8,  // the same without the widest, up to 8 ways
-  fine,         // 16 to 160 wide in steps, never split (DeepGEMM)
+  library,        // 64 to 256 wide, k split up to 16 ways (cuBLAS)
+  library_fp8,    // the same without the widest, up to 8 ways
+  fine,           // 16 to 160 wide in steps, never split
+  least_traffic,  // 16 to 192 wide, never split: what moves least, not what is fastest (DeepGEMM)
+  by_rows,        // 64 x 64 up to 256 rows, above 128 x 128, never split (SGLang's of CUTLASS)
 };
 
 [[nodiscard]] std::span<const Named<TileMenu>> menu_names();
@@ -43,6 +45,9 @@ struct GemmForm {
   [[nodiscard]] static std::array<double, kRanges.size()> ranged(const Shape& s) {
     return {s.m, s.n, s.k, s.batch};
   }
+
+  // By which the held-out error is told, since a decode step asks for few rows and many.
+  [[nodiscard]] static double rows(const Shape& s) { return s.m; }
 
   struct Choice {
     TileMenu menu = TileMenu::library;
@@ -74,6 +79,8 @@ struct GemmForm {
     throttle_us,
     quantize_TBps,
     quantize_small_TBps,
+    spill,
+    ragged_us,
     kParameterCount
   };
   using Parameters = std::array<double, kParameterCount>;
@@ -85,14 +92,21 @@ struct GemmForm {
                                      const Parameters& p, const Shape& s);
 
   // Of the learned residual.
-  static constexpr std::array<std::string_view, 14> kFeatures = {
-      "log2_m",          "log2_n",
-      "log2_k",          "log2_weights_MB",
-      "m_fill_64",       "m_fill_128",
-      "n_fill_128",      "n_fill_256",
-      "log2_tiles",      "wave_fill_128x128",
-      "wave_fill_64x64", "wave_fill_128x256",
-      "k_fill_512",      "log2_flop_per_byte"};
+  static constexpr std::array<std::string_view, 15> kFeatures = {"log2_m",
+                                                                 "log2_n",
+                                                                 "log2_k",
+                                                                 "log2_weights_MB",
+                                                                 "m_fill_64",
+                                                                 "m_fill_128",
+                                                                 "m_last_128",
+                                                                 "n_fill_128",
+                                                                 "n_fill_256",
+                                                                 "log2_tiles",
+                                                                 "wave_fill_128x128",
+                                                                 "wave_fill_64x64",
+                                                                 "wave_fill_128x256",
+                                                                 "k_fill_512",
+                                                                 "log2_flop_per_byte"};
   [[nodiscard]] static std::array<double, kFeatures.size()> features(const Machine& machine,
                                                                      const Choice& /*choice*/,
                                                                      const Shape& s) {
@@ -105,6 +119,7 @@ struct GemmForm {
             rough_log2(MB),
             fill(s.m / 64.0),
             fill(s.m / 128.0),
+            s.m / 128.0 - round_up(s.m / 128.0) + 1.0,
             fill(s.n / 128.0),
             fill(s.n / 256.0),
             rough_log2(tiles),
