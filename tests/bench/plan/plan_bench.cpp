@@ -1,5 +1,7 @@
-// How long a plan takes, and what the search looks at meanwhile. One "evaluation" is one batch of
-// one structure, judged by a simulation or by the cycle ratio of its steps.
+// How long a plan takes, and what the search looks at meanwhile. One "deployment" is one batch of
+// one structure, of which a plan decides all that fit in memory: most by a bound, without looking
+// at them one by one. One "evaluation" is one that is judged by a simulation or by the cycle ratio
+// of its steps.
 #include "ridge/plan/plan.hpp"
 
 #include <string>
@@ -25,6 +27,13 @@ void BM_Plan(benchmark::State& state, const char* model) {
   const LocatedGoal goal = goal_of(model);
   SearchCounts counts;
   std::size_t evaluations = 0;
+  std::int64_t deployments = 0;
+  {
+    scenario::Library library;
+    for (const auto& one : candidates(Stocktaking(goal, library)).all) {
+      deployments += one.most_requests;
+    }
+  }
   for (auto _ : state) {
     scenario::Library library;
     counts = make_plan(goal, library, options).counts;
@@ -33,12 +42,15 @@ void BM_Plan(benchmark::State& state, const char* model) {
   const auto each = [&](const char* name, std::size_t count) {
     state.counters[name] = static_cast<double>(count);
   };
+  each("deployments", static_cast<std::size_t>(deployments));
   each("candidates", counts.possible);
   each("pruned", counts.pruned_by_attention + counts.pruned_by_floor);
   each("judged", counts.judged);
   each("simulated", counts.batches_simulated);
   each("by_cycle", counts.batches_by_cycle);
   each("stage_times", counts.stage_times);
+  state.counters["deployments_per_s"] = benchmark::Counter(
+      static_cast<double>(deployments * state.iterations()), benchmark::Counter::kIsRate);
   state.counters["evaluations_per_s"] =
       benchmark::Counter(static_cast<double>(evaluations), benchmark::Counter::kIsRate);
 }
