@@ -16,22 +16,30 @@ struct LaunchShape {
   /// A programmatic dependent of the kernel before it in the stream: it may start before that one
   /// has finished, and must call wait_for_prerequisites() before it touches what that one writes.
   bool dependent = false;
+  unsigned cluster = 1;  ///< CTAs of a cluster, side by side in x; must divide the grid.
 };
 
 /// Enqueues a kernel. Throws CudaError if the launch is refused.
 template <typename... Parameters, typename... Arguments>
 void launch_kernel(const LaunchShape& shape, void (*kernel)(Parameters...),
                    Arguments&&... arguments) {
-  cudaLaunchAttribute dependent{};
-  dependent.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-  dependent.val.programmaticStreamSerializationAllowed = 1;
+  cudaLaunchAttribute attributes[2]{};
+  unsigned count = 0;
+  if (shape.dependent) {
+    attributes[count].id = cudaLaunchAttributeProgrammaticStreamSerialization;
+    attributes[count++].val.programmaticStreamSerializationAllowed = 1;
+  }
+  if (shape.cluster > 1) {
+    attributes[count].id = cudaLaunchAttributeClusterDimension;
+    attributes[count++].val.clusterDim = {shape.cluster, 1, 1};
+  }
   cudaLaunchConfig_t config{};
   config.gridDim = shape.grid;
   config.blockDim = shape.block;
   config.dynamicSmemBytes = shape.shared_bytes;
   config.stream = shape.stream;
-  config.attrs = &dependent;
-  config.numAttrs = shape.dependent ? 1 : 0;
+  config.attrs = attributes;
+  config.numAttrs = count;
   RIDGE_CUDA_CHECK(cudaLaunchKernelEx(
       &config, kernel, static_cast<Parameters>(std::forward<Arguments>(arguments))...));
 }

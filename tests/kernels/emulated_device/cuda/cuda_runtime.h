@@ -23,8 +23,9 @@
 #define __forceinline__ inline
 #define __launch_bounds__(...)
 #define __grid_constant__
-// CTAs run one at a time, so that one copy of a CTA's variables is enough; in a section of their
-// own the device finds them, to poison them when a CTA starts.
+// One copy of a CTA's variables is enough, since only the CTAs of a cluster run at the same time,
+// and those may not have any here; in a section of their own the device finds them, to poison them
+// when a CTA starts.
 #define __shared__ static __attribute__((section("ridge_emulated_shared")))
 
 #define __CUDACC_VER_MAJOR__ 0
@@ -237,10 +238,18 @@ enum cudaFuncAttribute {
   cudaFuncAttributePreferredSharedMemoryCarveout = 9,
 };
 inline constexpr int cudaSharedmemCarveoutMaxShared = 100;
-enum cudaLaunchAttributeID { cudaLaunchAttributeProgrammaticStreamSerialization = 6 };
+enum cudaLaunchAttributeID {
+  cudaLaunchAttributeClusterDimension = 4,
+  cudaLaunchAttributeProgrammaticStreamSerialization = 6,
+};
 struct cudaLaunchAttribute {
   cudaLaunchAttributeID id;
-  struct {
+  union {
+    struct {
+      unsigned x;
+      unsigned y;
+      unsigned z;
+    } clusterDim;
     int programmaticStreamSerializationAllowed;
   } val;
 };

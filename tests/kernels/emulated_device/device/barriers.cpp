@@ -3,12 +3,15 @@
 #include "error.hpp"
 
 #include <cstring>
+#include <utility>
 
 namespace ridge::emulated {
 namespace {
 
 /// What an mbarrier's 8 bytes hold here: whoever overwrites them is found out.
 constexpr std::uint64_t kSignature = 0x6d626172'72696572ull;
+/// The range of a phase's count of bytes, both ways.
+constexpr std::int64_t kMostBytes = (1 << 20) - 1;
 
 }  // namespace
 
@@ -43,7 +46,16 @@ TransactionBarriers::Barrier& TransactionBarriers::find(std::uint32_t address) {
   return found->second;
 }
 
-void TransactionBarriers::settle(Barrier& barrier) {
+/// Completes the phase if nothing is to come.
+void TransactionBarriers::settle(std::uint32_t address, Barrier& barrier) {
+  if (barrier.bytes > kMostBytes || barrier.bytes < -kMostBytes) {
+    fail("%lld bytes to come at the mbarrier at shared %#x, which counts to 2^20 - 1",
+         static_cast<long long>(barrier.bytes), address);
+  }
+  if (barrier.pending == 0 && barrier.bytes < 0) {
+    fail("%lld bytes more have landed at the mbarrier at shared %#x than were expected",
+         static_cast<long long>(-barrier.bytes), address);
+  }
   if (barrier.pending == 0 && barrier.bytes == 0) {
     ++barrier.phase;
     barrier.pending = barrier.arrivals;
@@ -56,6 +68,35 @@ void TransactionBarriers::settle(Barrier& barrier) {
 
 void TransactionBarriers::arrive(std::uint32_t address, std::uint32_t expected_bytes) {
   scheduler_.pause();
+  count_arrival(address, expected_bytes);
+}
+
+void TransactionBarriers::arrive_remotely(std::uint32_t address, Remote from) {
+  if (!std::exchange(used_remotely_, true)) {
+    scheduler_.add(*this);
+  }
+  require_published(address);
+  under_way_.push_back({address, from});
+}
+
+void TransactionBarriers::step(Chance& chance) {
+  std::swap(under_way_[chance.below(under_way_.size())], under_way_.back());
+  const Arrival arrival = under_way_.back();
+  under_way_.pop_back();
+  count_arrival(arrival.address, 0);
+}
+
+void TransactionBarriers::finish_arrivals(const std::function<bool(const Remote&)>& released) {
+  for (const Arrival& arrival : std::exchange(under_way_, {})) {
+    if (released(arrival.from)) {
+      count_arrival(arrival.address, 0);
+    } else {
+      under_way_.push_back(arrival);
+    }
+  }
+}
+
+void TransactionBarriers::count_arrival(std::uint32_t address, std::uint32_t expected_bytes) {
   Barrier& barrier = find(address);
   if (barrier.pending == 0) {
     fail(
@@ -65,7 +106,7 @@ void TransactionBarriers::arrive(std::uint32_t address, std::uint32_t expected_b
   }
   barrier.bytes += expected_bytes;
   --barrier.pending;
-  settle(barrier);
+  settle(address, barrier);
 }
 
 void TransactionBarriers::wait(std::uint32_t address, std::uint32_t parity) {
@@ -83,21 +124,52 @@ void TransactionBarriers::wait(std::uint32_t address, std::uint32_t parity) {
   }
 }
 
-void TransactionBarriers::require_for_copies(std::uint32_t address) {
-  if (!find(address).fenced) {
-    fail("a bulk copy signals the mbarrier at shared %#x, whose initialization was not fenced",
-         address);
+void TransactionBarriers::publish() {
+  for (auto& [address, barrier] : barriers_) {
+    barrier.published = true;
   }
 }
 
-void TransactionBarriers::complete(std::uint32_t address, std::uint32_t bytes) {
-  Barrier& barrier = find(address);
-  barrier.bytes -= bytes;
-  if (barrier.bytes < 0) {
-    fail("%lld bytes more have landed at the mbarrier at shared %#x than were expected",
-         static_cast<long long>(-barrier.bytes), address);
+void TransactionBarriers::require_published(std::uint32_t address) {
+  if (!find(address).published) {
+    fail("no cluster_sync since the mbarrier at shared %#x was initialized", address);
   }
-  settle(barrier);
+}
+
+std::uint32_t TransactionBarriers::phase_for_copies(std::uint32_t address) {
+  const Barrier& barrier = find(address);
+  if (!barrier.fenced) {
+    fail("a bulk copy signals the mbarrier at shared %#x, whose initialization was not fenced",
+         address);
+  }
+  return barrier.phase;
+}
+
+void TransactionBarriers::complete(std::uint32_t address, std::uint32_t bytes,
+                                   std::uint32_t phase) {
+  Barrier& barrier = find(address);
+  // It could have landed at once as well, and been counted in the phase of then.
+  if (barrier.phase != phase) {
+    fail(
+        "a bulk copy issued in phase %u of the mbarrier at shared %#x lands in phase %u: others "
+        "have completed what it was expected for",
+        phase, address, barrier.phase);
+  }
+  barrier.bytes -= bytes;
+  settle(address, barrier);
+}
+
+void TransactionBarriers::require_clean_end() const {
+  if (!under_way_.empty()) {
+    fail("a CTA ended while an arrival from thread %u of rank %u of its cluster was under way",
+         under_way_.front().from.thread, under_way_.front().from.rank);
+  }
+  for (const auto& [address, barrier] : barriers_) {
+    if (barrier.bytes < 0) {
+      fail("%lld bytes have landed at the mbarrier at shared %#x that nobody has expected",
+           static_cast<long long>(-barrier.bytes), address);
+    }
+  }
 }
 
 std::string TransactionBarriers::waited_for() const {

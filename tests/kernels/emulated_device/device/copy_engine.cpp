@@ -17,21 +17,20 @@ constexpr std::uint64_t kPolicies[] = {0x1000000000000000ull, 0x12f0000000000000
 
 }  // namespace
 
-void CopyEngine::issue(const Copy& copy, std::uint64_t policy) {
+void CopyEngine::issue(Copy copy, std::uint64_t policy) {
   if (std::find(std::begin(kPolicies), std::end(kPolicies), policy) == std::end(kPolicies)) {
     fail("a bulk copy with the unknown L2 policy %#llx", static_cast<unsigned long long>(policy));
   }
   if (!std::exchange(used_, true)) {
     scheduler_.add(*this);
   }
-  barriers_.require_for_copies(copy.barrier);
+  copy.phase = barriers_.phase_for_copies(copy.barrier);
   shared_.engine_poison(copy.destination, copy.bytes);
   under_way_.push_back(copy);
 }
 
 void CopyEngine::load_bytes(std::uint32_t destination, const void* source, std::uint32_t bytes,
                             std::uint32_t barrier, std::uint64_t policy) {
-  scheduler_.pause();
   if (destination % 16 != 0 || reinterpret_cast<std::uintptr_t>(source) % 16 != 0 ||
       bytes % 16 != 0 || bytes == 0) {
     fail("cp.async.bulk of %u bytes from %p to shared %#x: multiples of 16 expected", bytes, source,
@@ -40,12 +39,11 @@ void CopyEngine::load_bytes(std::uint32_t destination, const void* source, std::
   if (!device_memory().contains(source, bytes)) {
     fail("cp.async.bulk of %u bytes from %p leaves its allocation", bytes, source);
   }
-  issue({destination, bytes, barrier, static_cast<const std::uint8_t*>(source)}, policy);
+  issue({destination, bytes, barrier, 0, static_cast<const std::uint8_t*>(source)}, policy);
 }
 
 void CopyEngine::load_box(std::uint32_t destination, const CUtensorMap* map, std::uint32_t barrier,
                           const std::vector<std::int32_t>& at, std::uint64_t policy) {
-  scheduler_.pause();
   Copy copy{destination, 0, barrier};
   copy.map = read_tensor_map(map);
   copy.bytes = copy.map.box_bytes();
@@ -69,7 +67,7 @@ void CopyEngine::step(Chance& chance) {
   } else {
     land_box(copy);
   }
-  barriers_.complete(copy.barrier, copy.bytes);
+  barriers_.complete(copy.barrier, copy.bytes, copy.phase);
 }
 
 /// The box's elements one after another, innermost dimension first, from `destination` on, every

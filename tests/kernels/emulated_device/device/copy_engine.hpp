@@ -10,14 +10,16 @@
 
 namespace ridge::emulated {
 
-/// cp.async.bulk and cp.async.bulk.tensor (tile mode) from global to shared memory. A copy's bytes
-/// are poisoned from its issue until it lands, which it does at a random time. Source: PTX ISA 8.7,
-/// "cp.async.bulk", "Tensors", and the driver's cuTensorMapEncodeTiled.
+/// cp.async.bulk and cp.async.bulk.tensor (tile mode) from global to a CTA's shared memory. A
+/// copy's bytes are poisoned from its issue until it lands, which it does at a random time; a
+/// multicast copy is one at each of its destinations. Source: PTX ISA 8.7, "cp.async.bulk",
+/// "Tensors", and the driver's cuTensorMapEncodeTiled.
 class CopyEngine : public Engine {
  public:
   CopyEngine(Scheduler& scheduler, SharedMemory& shared, TransactionBarriers& barriers)
       : scheduler_(scheduler), shared_(shared), barriers_(barriers) {}
 
+  // The threads' turns are not waited for here: a thread of another CTA may issue a copy.
   void load_bytes(std::uint32_t destination, const void* source, std::uint32_t bytes,
                   std::uint32_t barrier, std::uint64_t policy);
   /// `at` has the map's rank: the box's first element.
@@ -32,11 +34,12 @@ class CopyEngine : public Engine {
     std::uint32_t destination;
     std::uint32_t bytes;
     std::uint32_t barrier;
+    std::uint32_t phase = 0;               ///< Of the barrier, at issue.
     const std::uint8_t* source = nullptr;  ///< Of contiguous bytes; otherwise a box of `map`.
     TensorMap map{};
     std::int64_t at[TensorMap::kMostDimensions] = {};
   };
-  void issue(const Copy& copy, std::uint64_t policy);
+  void issue(Copy copy, std::uint64_t policy);
   void land_box(const Copy& copy);
 
   Scheduler& scheduler_;

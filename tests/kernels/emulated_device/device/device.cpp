@@ -1,5 +1,6 @@
 #include "device.hpp"
 
+#include "cluster.hpp"
 #include "device_memory.hpp"
 #include "error.hpp"
 
@@ -82,17 +83,17 @@ void Device::recover() {
   launches_ = 0;
 }
 
-/// CTAs run one after another in a random order. Of a dependent launch, each CTA first runs with
-/// memory as it was before the launch it depends on, up to its griddepcontrol.wait: the earliest
-/// that the hardware could have started it.
+/// Clusters (CTAs, where no others are asked for) run one after another in a random order. Of a
+/// dependent launch, each first runs with memory as it was before the launch it depends on, up to
+/// its griddepcontrol.wait: the earliest that the hardware could have started it.
 void Device::run(const Launch& launch, bool next_is_dependent) {
   std::vector<SavedBytes> stale = launch.dependent ? std::move(stale_) : std::vector<SavedBytes>{};
   const std::vector<SavedBytes> before =
       next_is_dependent ? device_memory().snapshot() : std::vector<SavedBytes>{};
   std::vector<uint3> order;
-  for (unsigned z = 0; z < launch.grid.z; ++z) {
-    for (unsigned y = 0; y < launch.grid.y; ++y) {
-      for (unsigned x = 0; x < launch.grid.x; ++x) {
+  for (unsigned z = 0; z < launch.grid.z; z += launch.cluster.z) {
+    for (unsigned y = 0; y < launch.grid.y; y += launch.cluster.y) {
+      for (unsigned x = 0; x < launch.grid.x; x += launch.cluster.x) {
         order.push_back({x, y, z});
       }
     }
@@ -102,9 +103,9 @@ void Device::run(const Launch& launch, bool next_is_dependent) {
   }
   ++launches_;
   bool early = false;
-  for (const uint3 index : order) {
+  for (const uint3 first : order) {
     try {
-      ThreadBlock block(launch, index, stale, chance_, fidelity_);
+      Cluster cluster(launch, first, stale, chance_, fidelity_);
       if (launch.dependent) {
         exchange(stale, false);
         const std::vector<SavedBytes> as_it_was = [&] {
@@ -114,7 +115,7 @@ void Device::run(const Launch& launch, bool next_is_dependent) {
           }
           return copy;
         }();
-        block.run_to_prerequisites();
+        cluster.run_to_prerequisites();
         if (!equals_memory(as_it_was)) {
           fail(
               "a dependent kernel wrote what the kernel before it writes before it had waited for "
@@ -122,12 +123,12 @@ void Device::run(const Launch& launch, bool next_is_dependent) {
         }
         exchange(stale, true);
       }
-      block.run_to_end();
-      early |= block.allowed_dependents_early();
+      cluster.run_to_end();
+      early |= cluster.allowed_dependents_early();
     } catch (const DeviceError& error) {
-      fail("launch %llu, CTA (%u, %u, %u) of (%u, %u, %u): %s",
-           static_cast<unsigned long long>(launches_), index.x, index.y, index.z, launch.grid.x,
-           launch.grid.y, launch.grid.z, error.what());
+      throw DeviceError("launch " + std::to_string(launches_) + ", grid (" +
+                        std::to_string(launch.grid.x) + ", " + std::to_string(launch.grid.y) +
+                        ", " + std::to_string(launch.grid.z) + "): " + error.what());
     }
   }
   stale_ = next_is_dependent ? DeviceMemory::changed_since(before) : std::vector<SavedBytes>{};

@@ -1,6 +1,8 @@
 // The functions that the stand-ins for kernels/common declare, in terms of the running CTA.
 
+#include "cluster.hpp"
 #include "common/async_copy.cuh"
+#include "common/cluster.cuh"
 #include "common/dynamic_shared.cuh"
 #include "common/wgmma.cuh"
 #include "error.hpp"
@@ -70,16 +72,36 @@ void mbarrier_wait(std::uint32_t barrier, std::uint32_t parity) {
 
 void bulk_load(std::uint32_t destination, const void* source, std::uint32_t bytes,
                std::uint32_t barrier, std::uint64_t policy) {
+  block().scheduler().pause();
   block().require_visible_to_copies(source, bytes);
   block().copies().load_bytes(destination, source, bytes, barrier, policy);
 }
 namespace {
 
-void load_box(std::uint32_t destination, const CUtensorMap* map, std::uint32_t barrier,
-              const std::vector<std::int32_t>& at, std::uint64_t policy) {
+/// A box that a copy may read.
+void pause_before_box(const CUtensorMap* map) {
+  block().scheduler().pause();
   const emulated::TensorMap tensor = emulated::read_tensor_map(map);
   block().require_visible_to_copies(tensor.address, tensor.span_bytes());
+}
+
+void load_box(std::uint32_t destination, const CUtensorMap* map, std::uint32_t barrier,
+              const std::vector<std::int32_t>& at, std::uint64_t policy) {
+  pause_before_box(map);
   block().copies().load_box(destination, map, barrier, at, policy);
+}
+
+void load_box_multicast(std::uint32_t destination, const CUtensorMap* map, std::uint32_t barrier,
+                        const std::vector<std::int32_t>& at, std::uint16_t ranks,
+                        std::uint64_t policy) {
+  pause_before_box(map);
+  const emulated::ThreadBlock& here = block();
+  block().cluster().at_each(ranks, "a multicast copy", [&](emulated::ThreadBlock& there) {
+    if (&there != &here) {
+      there.transaction_barriers().require_published(barrier);
+    }
+    there.copies().load_box(destination, map, barrier, at, policy);
+  });
 }
 
 }  // namespace
@@ -91,6 +113,16 @@ void tensor_load_2d(std::uint32_t destination, const CUtensorMap* map, std::uint
 void tensor_load_3d(std::uint32_t destination, const CUtensorMap* map, std::uint32_t barrier,
                     std::int32_t x, std::int32_t y, std::int32_t z, std::uint64_t policy) {
   load_box(destination, map, barrier, {x, y, z}, policy);
+}
+void tensor_load_2d_multicast(std::uint32_t destination, const CUtensorMap* map,
+                              std::uint32_t barrier, std::int32_t x, std::int32_t y,
+                              std::uint16_t ranks, std::uint64_t policy) {
+  load_box_multicast(destination, map, barrier, {x, y}, ranks, policy);
+}
+void tensor_load_3d_multicast(std::uint32_t destination, const CUtensorMap* map,
+                              std::uint32_t barrier, std::int32_t x, std::int32_t y, std::int32_t z,
+                              std::uint16_t ranks, std::uint64_t policy) {
+  load_box_multicast(destination, map, barrier, {x, y, z}, ranks, policy);
 }
 void prefetch_tensor_map(const CUtensorMap* map) {
   emulated::read_tensor_map(map);
@@ -104,6 +136,24 @@ void fence_async_proxy_global() {
 }
 void named_barrier(int id, int threads) {
   block().numbered_barriers().sync(id, threads);
+}
+
+std::uint32_t cluster_rank() {
+  return block().rank();
+}
+void cluster_sync() {
+  block().cluster().sync(block());
+}
+void mbarrier_arrive_at(std::uint32_t barrier, std::uint32_t rank) {
+  emulated::ThreadBlock& here = block();
+  if (rank == here.rank()) {  // Has no way to go.
+    here.transaction_barriers().arrive(barrier);
+    return;
+  }
+  here.scheduler().pause();
+  here.cluster().at(rank, "an arrival", [&](emulated::ThreadBlock& there) {
+    there.transaction_barriers().arrive_remotely(barrier, {here.rank(), here.thread()});
+  });
 }
 
 void set_register_budget(unsigned registers, bool increase) {

@@ -23,6 +23,8 @@ constexpr std::size_t kMemoryBytes = std::size_t{80} * 1000 * 1000 * 1000;
 // rehearsal is of the full size.
 constexpr int kMultiprocessors = 12;
 constexpr int kRehearsedMultiprocessors = 132;
+/// CTAs, of those that every device with clusters can run.
+constexpr std::size_t kLargestCluster = 8;
 
 }  // namespace
 
@@ -50,16 +52,30 @@ cudaError_t launch(const cudaLaunchConfig_t& config, const void* kernel,
       config.dynamicSmemBytes > Device::instance().allowed_shared_bytes(kernel)) {
     return cudaErrorInvalidValue;
   }
+  bool dependent = false;
+  dim3 cluster;
+  for (unsigned i = 0; i < config.numAttrs; ++i) {
+    const auto& value = config.attrs[i].val;
+    switch (config.attrs[i].id) {
+      case cudaLaunchAttributeClusterDimension:
+        cluster = dim3(value.clusterDim.x, value.clusterDim.y, value.clusterDim.z);
+        break;
+      case cudaLaunchAttributeProgrammaticStreamSerialization:
+        dependent = value.programmaticStreamSerializationAllowed != 0;
+        break;
+    }
+  }
+  const std::size_t cluster_size = std::size_t{cluster.x} * cluster.y * cluster.z;
+  if (cluster_size == 0 || cluster_size > kLargestCluster || grid.x % cluster.x != 0 ||
+      grid.y % cluster.y != 0 || grid.z % cluster.z != 0) {
+    return cudaErrorInvalidValue;
+  }
   if (rehearsing()) {
     rehearsal().launch();
     return cudaSuccess;
   }
-  bool dependent = false;
-  for (unsigned i = 0; i < config.numAttrs; ++i) {
-    dependent |= config.attrs[i].val.programmaticStreamSerializationAllowed != 0;
-  }
   Device::instance().enqueue(
-      {grid, block, config.dynamicSmemBytes, dependent, std::move(as_one_thread)});
+      {grid, block, cluster, config.dynamicSmemBytes, dependent, std::move(as_one_thread)});
   return cudaSuccess;
 }
 

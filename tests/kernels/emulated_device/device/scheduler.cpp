@@ -52,31 +52,27 @@ Scheduler::Scheduler(unsigned threads, Chance& chance, Temper temper)
   }
 }
 
-bool Scheduler::run(const std::function<void(unsigned)>& body) {
-  body_ = &body;
+void Scheduler::start(std::function<void(unsigned)> body) {
+  body_ = std::move(body);
   for (unsigned thread = 0; thread < threads(); ++thread) {
     ready_.push_back(thread);
   }
-  return go_on();
 }
 
-bool Scheduler::go_on() {
-  for (;;) {
-    if (unfinished_ == 0) {
-      return true;
-    }
-    if (ready_.empty()) {
-      if (!step_engine()) {
-        return false;
-      }
-    } else if (temper_.engine_in_256 == 0 || !chance_.likely(temper_.engine_in_256) ||
-               !step_engine()) {
-      run_slice(pick());
-      if (failure_) {
-        std::rethrow_exception(failure_);
-      }
+bool Scheduler::step() {
+  if (unfinished_ == 0) {
+    return false;
+  }
+  if (ready_.empty()) {
+    return step_engine();
+  }
+  if (temper_.engine_in_256 == 0 || !chance_.likely(temper_.engine_in_256) || !step_engine()) {
+    run_slice(pick());
+    if (failure_) {
+      std::rethrow_exception(failure_);
     }
   }
+  return true;
 }
 
 /// The thread to run next, taken off the list of ready ones.
@@ -124,7 +120,7 @@ void Scheduler::run_slice(unsigned index) {
     thread.fiber = take_fiber();
     finished = thread.fiber->start([this, index] {
       try {
-        (*body_)(index);
+        body_(index);
       } catch (const Fiber::Abandoned&) {
         throw;
       } catch (...) {

@@ -58,11 +58,11 @@ class Scheduler {
   void on_enter(std::function<void(unsigned)> enter) { enter_ = std::move(enter); }
   void on_leave(std::function<void(unsigned)> leave) { leave_ = std::move(leave); }
 
-  /// Runs `body(thread)` for every thread until nothing can happen any more. Rethrows what a thread
-  /// threw. True when all threads have finished.
-  bool run(const std::function<void(unsigned)>& body);
-  /// Goes on after a `run` that returned false and threads were woken.
-  bool go_on();
+  /// Has every thread run `body(thread)`, a step at a time.
+  void start(std::function<void(unsigned)> body);
+  /// Lets one thing happen: a thread runs until it waits, or an engine does something. False if
+  /// nothing can, since all threads have finished or wait. Rethrows what a thread threw.
+  bool step();
 
   /// Who waits for what, for a message about a deadlock.
   std::string waiting() const;
@@ -77,6 +77,7 @@ class Scheduler {
   // ---- from anywhere
   void wake(unsigned thread);
   bool finished(unsigned thread) const { return threads_[thread].finished; }
+  unsigned unfinished() const { return unfinished_; }
   unsigned threads() const { return static_cast<unsigned>(threads_.size()); }
 
  private:
@@ -97,7 +98,7 @@ class Scheduler {
   std::vector<unsigned> warp_rank_;
   std::function<void(unsigned)> enter_;
   std::function<void(unsigned)> leave_;
-  const std::function<void(unsigned)>* body_ = nullptr;
+  std::function<void(unsigned)> body_;
   std::exception_ptr failure_;
   unsigned self_ = 0;
   unsigned unfinished_ = 0;

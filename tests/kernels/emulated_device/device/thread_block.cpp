@@ -1,5 +1,6 @@
 #include "thread_block.hpp"
 
+#include "cluster.hpp"
 #include "error.hpp"
 
 #include <algorithm>
@@ -37,11 +38,13 @@ unsigned launch_registers(unsigned threads) {
 
 }  // namespace
 
-ThreadBlock::ThreadBlock(const Launch& launch, uint3 index,
+ThreadBlock::ThreadBlock(const Launch& launch, uint3 index, Cluster& cluster, unsigned rank,
                          const std::vector<SavedBytes>& written_before, Chance& chance,
                          Fidelity fidelity)
     : launch_(launch),
       index_(index),
+      cluster_(cluster),
+      rank_(rank),
       written_before_(written_before),
       scheduler_(launch.block.x * launch.block.y * launch.block.z, chance, Temper::draw(chance)),
       shared_(launch.shared_bytes, fidelity.proxies),
@@ -71,11 +74,15 @@ ThreadBlock::ThreadBlock(const Launch& launch, uint3 index,
         static_cast<std::size_t>(__stop_ridge_emulated_shared - __start_ridge_emulated_shared));
   }
   scheduler_.on_enter([this](unsigned thread) {
+    running = this;
     const dim3& block = launch_.block;
+    ::blockIdx = index_;
+    ::blockDim = block;
+    ::gridDim = launch_.grid;
     ::threadIdx = {thread % block.x, thread / block.x % block.y, thread / block.x / block.y};
   });
   scheduler_.on_leave([this](unsigned thread) { shared_.attribute_writes(thread); });
-  body_ = [this](unsigned) { launch_.kernel(); };
+  scheduler_.start([this](unsigned) { launch_.kernel(); });
 }
 
 ThreadBlock::~ThreadBlock() {
@@ -89,36 +96,33 @@ ThreadBlock& ThreadBlock::current() {
   return *running;
 }
 
-void ThreadBlock::run_to_prerequisites() {
-  running = this;
-  ::blockIdx = index_;
-  ::blockDim = launch_.block;
-  ::gridDim = launch_.grid;
-  started_ = true;
-  scheduler_.run(body_);
+void ThreadBlock::meet_prerequisites() {
+  prerequisites_done_ = true;
+  for (const unsigned thread : std::exchange(waiting_for_prerequisites_, {})) {
+    scheduler_.wake(thread);
+  }
 }
 
-void ThreadBlock::run_to_end() {
-  prerequisites_done_ = true;
-  bool ended = false;
-  if (started_) {
-    for (const unsigned thread : std::exchange(waiting_for_prerequisites_, {})) {
-      scheduler_.wake(thread);
-    }
-    ended = scheduler_.go_on();
-  } else {
-    run_to_prerequisites();
-    ended = scheduler_.go_on();
-  }
-  if (!ended) {
-    throw DeviceError("deadlock: " + scheduler_.waiting() + transaction_barriers_.waited_for());
-  }
-  require_clean_end();
+std::string ThreadBlock::name() const {
+  return "CTA (" + std::to_string(index_.x) + ", " + std::to_string(index_.y) + ", " +
+         std::to_string(index_.z) + ")";
+}
+
+std::string ThreadBlock::waiting() const {
+  return scheduler_.waiting() + transaction_barriers_.waited_for();
 }
 
 void ThreadBlock::require_clean_end() const {
   if (copies_.has_work()) {
     fail("a CTA ended while bulk copies into its shared memory were under way");
+  }
+  transaction_barriers_.require_clean_end();
+  if (cluster_.size() > 1 &&
+      std::any_of(__start_ridge_emulated_shared, __stop_ridge_emulated_shared,
+                  [](std::uint8_t byte) { return byte != SharedMemory::kPoison; })) {
+    fail(
+        "__shared__ variables of a kernel in clusters, which have to use dynamic shared memory "
+        "here");
   }
   if (thread_copies_.under_way()) {
     fail("a CTA ended with cp.async copies that no wait covered");

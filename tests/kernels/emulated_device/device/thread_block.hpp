@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <deque>
 #include <functional>
+#include <string>
 #include <vector>
 
 #include <vector_types.h>
@@ -23,17 +24,21 @@ namespace ridge::emulated {
 struct Launch {
   dim3 grid;
   dim3 block;
+  dim3 cluster;  ///< CTAs of a cluster; divides the grid.
   std::size_t shared_bytes = 0;
   bool dependent = false;        ///< A programmatic dependent of the launch before it.
   std::function<void()> kernel;  ///< Calls the kernel with its arguments, as one thread.
 };
 
+class Cluster;
+
 /// One CTA of a launch under way, with everything that its threads can ask the hardware for.
 class ThreadBlock {
  public:
-  /// `written_before` are the pieces of memory that the launches it depends on have written.
-  ThreadBlock(const Launch& launch, uint3 index, const std::vector<SavedBytes>& written_before,
-              Chance& chance, Fidelity fidelity);
+  /// `rank` is its place in `cluster`; `written_before` are the pieces of memory that the launches
+  /// it depends on have written.
+  ThreadBlock(const Launch& launch, uint3 index, Cluster& cluster, unsigned rank,
+              const std::vector<SavedBytes>& written_before, Chance& chance, Fidelity fidelity);
   ~ThreadBlock();
   ThreadBlock(const ThreadBlock&) = delete;
   ThreadBlock& operator=(const ThreadBlock&) = delete;
@@ -41,14 +46,27 @@ class ThreadBlock {
   /// The CTA whose thread is running.
   static ThreadBlock& current();
 
-  /// Runs until all threads have ended or wait for the kernels before this one.
-  void run_to_prerequisites();
-  /// Runs to the end. Throws DeviceError, also when threads wait for each other.
-  void run_to_end();
+  /// Lets one thing happen, see Scheduler::step.
+  bool step() { return scheduler_.step(); }
+  /// Lets go on who waits for the kernels before this one.
+  void meet_prerequisites();
+  /// Threads that have not ended.
+  unsigned unfinished() const { return scheduler_.unfinished(); }
+  bool ended() const { return unfinished() == 0; }
+  /// An error if something is under way that its end should have waited for.
+  void require_clean_end() const;
+
+  unsigned rank() const { return rank_; }
+  /// For messages.
+  std::string name() const;
+  /// Who waits for what, for a message about a deadlock.
+  std::string waiting() const;
 
   // ---- what the threads use; `thread` numbers are linear
   unsigned thread() const { return scheduler_.self(); }
   unsigned lane() const { return thread() % 32; }
+  Cluster& cluster() { return cluster_; }
+  Scheduler& scheduler() { return scheduler_; }
   SharedMemory& shared() { return shared_; }
   TransactionBarriers& transaction_barriers() { return transaction_barriers_; }
   NumberedBarriers& numbered_barriers() { return numbered_barriers_; }
@@ -75,10 +93,10 @@ class ThreadBlock {
   bool allowed_dependents_early() const { return allowed_dependents_early_; }
 
  private:
-  void require_clean_end() const;
-
   const Launch& launch_;
   uint3 index_;
+  Cluster& cluster_;
+  unsigned rank_;
   const std::vector<SavedBytes>& written_before_;
   Scheduler scheduler_;
   SharedMemory shared_;
@@ -88,8 +106,6 @@ class ThreadBlock {
   ThreadCopies thread_copies_;
   std::vector<MatrixUnit> matrix_units_;
   std::deque<WarpExchange> warps_;
-  std::function<void(unsigned)> body_;
-  bool started_ = false;
 
   std::vector<unsigned> warp_registers_;  ///< Per thread of each warp.
   unsigned free_registers_ = 0;

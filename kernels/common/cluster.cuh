@@ -1,0 +1,63 @@
+#pragma once
+
+#include <cstdint>
+
+#include <cuda.h>
+
+/// Clusters of CTAs, which run at the same time on neighboring SMs and reach each other's shared
+/// memory. Thin wrappers, one PTX instruction each (two where an address is mapped). Source: PTX
+/// ISA 8.7, "barrier.cluster", "mapa", "mbarrier.arrive", "cp.async.bulk.tensor".
+namespace ridge::kernels {
+
+/// This CTA's place in its cluster.
+__device__ __forceinline__ std::uint32_t cluster_rank() {
+  std::uint32_t rank;
+  asm volatile("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
+  return rank;
+}
+
+/// All threads of the cluster that have not ended meet, and see what the others stored before, in
+/// shared memory too. A CTA must not end while another may still write to its memory.
+__device__ __forceinline__ void cluster_sync() {
+  asm volatile(
+      "barrier.cluster.arrive.release.aligned;\n"
+      "barrier.cluster.wait.acquire.aligned;\n" ::
+          : "memory");
+}
+
+/// mbarrier_arrive on the barrier at the same address in the shared memory of CTA `rank`.
+__device__ __forceinline__ void mbarrier_arrive_at(std::uint32_t barrier, std::uint32_t rank) {
+  asm volatile(
+      "{\n.reg .b32 there;\n"
+      "mapa.shared::cluster.u32 there, %0, %1;\n"
+      "mbarrier.arrive.shared::cluster.b64 _, [there];\n}\n" ::"r"(barrier),
+      "r"(rank)
+      : "memory");
+}
+
+/// tensor_load_2d and _3d into every CTA whose bit is set in `ranks`, to the same address in each,
+/// and signaling the barrier at the same address in each.
+__device__ __forceinline__ void tensor_load_2d_multicast(std::uint32_t destination,
+                                                         const CUtensorMap* map,
+                                                         std::uint32_t barrier, std::int32_t x,
+                                                         std::int32_t y, std::uint16_t ranks,
+                                                         std::uint64_t policy) {
+  asm volatile(
+      "cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes"
+      ".multicast::cluster.L2::cache_hint [%0], [%1, {%3, %4}], [%2], %5, %6;" ::"r"(destination),
+      "l"(map), "r"(barrier), "r"(x), "r"(y), "h"(ranks), "l"(policy)
+      : "memory");
+}
+
+__device__ __forceinline__ void tensor_load_3d_multicast(
+    std::uint32_t destination, const CUtensorMap* map, std::uint32_t barrier, std::int32_t x,
+    std::int32_t y, std::int32_t z, std::uint16_t ranks, std::uint64_t policy) {
+  asm volatile(
+      "cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes"
+      ".multicast::cluster.L2::cache_hint [%0], [%1, {%3, %4, %5}], [%2], %6, %7;" ::"r"(
+          destination),
+      "l"(map), "r"(barrier), "r"(x), "r"(y), "r"(z), "h"(ranks), "l"(policy)
+      : "memory");
+}
+
+}  // namespace ridge::kernels
