@@ -26,7 +26,7 @@
 ///
 /// The 64 rows of a tile are the query heads of one KV head; rows beyond the group are zero and
 /// never written. E4M3 caches of 128 and 256 dimensions have consumers of their own
-/// (transposed_attention.cuh).
+/// (transposed_attention.cuh), which compute `Heads` rows.
 namespace ridge::kernels::decode {
 
 template <int HeadDim, KvType Type, bool OneTerm>
@@ -412,16 +412,16 @@ struct Attention : TileStream<HeadDim, Type> {
   }
 };
 
-template <int HeadDim, KvType Type, bool OneTerm>
+template <int HeadDim, KvType Type, bool OneTerm, int Heads>
 using Consumers =
-    std::conditional_t<expands_in_registers(HeadDim, Type), TransposedAttention<HeadDim>,
+    std::conditional_t<expands_in_registers(HeadDim, Type), TransposedAttention<HeadDim, Heads>,
                        Attention<HeadDim, Type, OneTerm>>;
 
-template <int HeadDim, KvType Type, bool OneTerm>
+template <int HeadDim, KvType Type, bool OneTerm, int Heads>
 __global__ void __launch_bounds__(kThreads, 1)
     attention_kernel(const __grid_constant__ CacheMaps maps,
                      const __grid_constant__ Arguments arguments) {
-  using Kernel = Consumers<HeadDim, Type, OneTerm>;
+  using Kernel = Consumers<HeadDim, Type, OneTerm, Heads>;
   const pipeline::AlignedShared memory = pipeline::AlignedShared::of_this_cta();
   const std::uint32_t barriers = memory.origin + Kernel::kPlan.barrier_offset;
   const typename Kernel::Shared shared{
@@ -455,12 +455,12 @@ __global__ void __launch_bounds__(kThreads, 1)
   }
 }
 
-template <int HeadDim, KvType Type, bool OneTerm>
+template <int HeadDim, KvType Type, bool OneTerm, int Heads>
 void launch_instance(const CacheMaps& maps, const Arguments& arguments, int ctas,
                      cudaStream_t stream) {
   constexpr std::uint32_t kBytes = tile_plan(HeadDim, Type).total_bytes;
   static_assert(kBytes <= kSharedLimitBytes);
-  const auto kernel = attention_kernel<HeadDim, Type, OneTerm>;
+  const auto kernel = attention_kernel<HeadDim, Type, OneTerm, Heads>;
   allow_shared_bytes(kernel, kBytes);
   launch_kernel({.grid = static_cast<unsigned>(ctas),
                  .block = kThreads,
@@ -473,11 +473,15 @@ void launch_instance(const CacheMaps& maps, const Arguments& arguments, int ctas
 template <int HeadDim, KvType Type>
 void launch_attention(const CacheMaps& maps, const Arguments& arguments, int ctas, bool one_term,
                       cudaStream_t stream) {
-  if constexpr (value_passes(Type) == 1) {
-    launch_instance<HeadDim, Type, false>(maps, arguments, ctas, stream);
+  if constexpr (expands_in_registers(HeadDim, Type)) {
+    arguments.query_heads <= kNarrowGroup* arguments.kv_heads
+        ? launch_instance<HeadDim, Type, false, kNarrowGroup>(maps, arguments, ctas, stream)
+        : launch_instance<HeadDim, Type, false, kTileRows>(maps, arguments, ctas, stream);
+  } else if constexpr (value_passes(Type) == 1) {
+    launch_instance<HeadDim, Type, false, kTileRows>(maps, arguments, ctas, stream);
   } else {
-    one_term ? launch_instance<HeadDim, Type, true>(maps, arguments, ctas, stream)
-             : launch_instance<HeadDim, Type, false>(maps, arguments, ctas, stream);
+    one_term ? launch_instance<HeadDim, Type, true, kTileRows>(maps, arguments, ctas, stream)
+             : launch_instance<HeadDim, Type, false, kTileRows>(maps, arguments, ctas, stream);
   }
 }
 

@@ -30,7 +30,7 @@ bool is_target(const Heads& h, int batch, int context) {
 
 }  // namespace
 
-LaunchPlan launch_plan(const Problem& problem, const Schedule& schedule, bool one_term) {
+LaunchPlan launch_plan(const Problem& problem, const Schedule& schedule, bool one_term, int rows) {
   LaunchPlan plan;
   plan.work = problem.work();
   plan.ctas = schedule.ctas();
@@ -52,7 +52,7 @@ LaunchPlan launch_plan(const Problem& problem, const Schedule& schedule, bool on
   plan.partial_bytes = 2.0 * schedule.partials * std::min(problem.group(), kTileRows) *
                        (problem.value_dim() + 1) * sizeof(float);
   plan.issued_flop =
-      tiles * kTileRows * kPageTokens * 2 *
+      tiles * rows * kPageTokens * 2 *
       (problem.head_dim + problem.value_dim() * value_passes(problem.kv_type, one_term));
   return plan;
 }
@@ -92,17 +92,18 @@ std::string explain(const bench::Point& point, const bench::DeviceFacts& device)
     return text + explain(launch_plan(problem, schedule), schedule, device);
   }
   const TilePlan tile = tile_plan(problem.head_dim, problem.kv_type);
+  const int rows = computed_heads(problem.head_dim, problem.kv_type, problem.group());
   char text[384];
   std::snprintf(
       text, sizeof(text),
-      "  tile    64 query rows (%d used) x 64 tokens x %d; %d slots of %.0f KiB, %.0f of %.0f KiB "
+      "  tile    %d query rows (%d used) x 64 tokens x %d; %d slots of %.0f KiB, %.0f of %.0f KiB "
       "shared\n"
       "  threads 384: one producer warp (TMA), two consumer warpgroups; registers %d / %d\n",
-      std::min(problem.group(), kTileRows), problem.head_dim, tile.slots, tile.slot_bytes / 1024.0,
-      tile.total_bytes / 1024.0, kSharedLimitBytes / 1024.0, kProducerRegisters,
-      kConsumerRegisters);
-  return text + explain(launch_plan(problem, schedule, point.kernel == "ridge_one_term"), schedule,
-                        device);
+      rows, std::min(problem.group(), kTileRows), problem.head_dim, tile.slots,
+      tile.slot_bytes / 1024.0, tile.total_bytes / 1024.0, kSharedLimitBytes / 1024.0,
+      kProducerRegisters, kConsumerRegisters);
+  return text + explain(launch_plan(problem, schedule, point.kernel == "ridge_one_term", rows),
+                        schedule, device);
 }
 
 bool runs(std::string_view kernel, const bench::Shape&, const bench::DeviceFacts& device) {
@@ -209,6 +210,10 @@ std::vector<bench::Case> cases(bench::Extent extent, const bench::DeviceFacts& d
         shape(device.sm_count, 640, Lengths::kEqual, {16, 1, 256}));
     add("one long request: split over the chip",
         shape(1, 4096 + 17, Lengths::kEqual, {64, 1, 256}));
+    add("one long request, 16 of 64 rows used: split over the chip",
+        shape(1, 4096 + 17, Lengths::kEqual, {64, 4, 128}));
+    add("one long request with a head_dim of 128: split over the chip",
+        shape(1, 4096 + 17, Lengths::kEqual, {64, 1, 128}));
     add("ragged batch", shape(16, 500, Lengths::kRagged, {64, 1, 256}));
     add("GQA: 16 of 64 rows used", shape(4, 700, Lengths::kRagged, {64, 4, 128}));
     add("head_dim 64", shape(4, 700, Lengths::kRagged, {16, 2, 64}));

@@ -44,7 +44,8 @@ struct LaunchPlan {
   int least_tiles = 0;
 };
 
-LaunchPlan launch_plan(const Problem& problem, const Schedule& schedule, bool one_term = false);
+LaunchPlan launch_plan(const Problem& problem, const Schedule& schedule, bool one_term = false,
+                       int rows = kTileRows);
 
 /// The lines of --explain that are the same for every instance: grid, splits, bytes and FLOP.
 std::string explain(const LaunchPlan& plan, const Schedule& schedule,

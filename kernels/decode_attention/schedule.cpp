@@ -92,10 +92,10 @@ std::int64_t least_total(const std::vector<Item>& items, std::int64_t payload, i
   return high;
 }
 
-/// Bytes of a part of a result, written and read again, in tiles; of groups of fewer query heads
-/// than a tile has rows it is more than they write.
+/// Bytes of a part of a result, written and read again, in tiles.
 double part_tiles(const Problem& problem) {
-  const double part = 2.0 * kTileRows * problem.value_dim() * sizeof(float);
+  const double part =
+      2.0 * std::min(problem.group(), kTileRows) * problem.value_dim() * sizeof(float);
   return part /
          (static_cast<double>(problem.cached_token_bytes()) / problem.kv_heads * kPageTokens);
 }

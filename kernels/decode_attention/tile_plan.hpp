@@ -51,8 +51,17 @@ constexpr bool tiles_by_map(int head_dim, KvType type) {
 
 /// What a consumer of the transposed kernel keeps per query head, as floats in shared memory:
 /// the reference of its weights, four warps' shares of a reduction (a tile's largest scores, at the
-/// end the sums), and then a flag per warp, twice.
-inline constexpr std::uint32_t kTransposedStatsBytes = (kTileRows + 4 * kTileRows + 2 * 4) * 4;
+/// end the sums), and then a flag per warp.
+inline constexpr std::uint32_t kTransposedStatsBytes = (kTileRows + 4 * kTileRows + 4) * 4;
+
+/// KV heads of at most so many query heads have transposed products of as many columns: a tile's
+/// softmax and matrix work, which are per column, then no longer take longer than its bytes.
+inline constexpr int kNarrowGroup = 16;
+
+/// Query heads that a tile's products are computed for, those that no query uses included.
+constexpr int computed_heads(int head_dim, KvType type, int group) {
+  return expands_in_registers(head_dim, type) && group <= kNarrowGroup ? kNarrowGroup : kTileRows;
+}
 
 /// K and V tiles travel through one ring of slots in the order K0 V0 K1 V1 ...; BF16 tiles are used
 /// where they land, E4M3 tiles that are expanded in shared memory go to two buffers of their

@@ -19,15 +19,17 @@ namespace ridge::kernels::decode {
 /// operand that the matrix unit takes from registers, so that their codes are read from shared
 /// memory once and expanded to F16 on the way, and never written back:
 ///
-///   S^T [64 tokens][64 heads]         = K [tokens][dims]   Q^T [dims][heads]
-///   O^T [head_dim][64 heads], += per tile V^T [dims][tokens] P^T [tokens][heads]
+///   S^T [64 tokens][Heads]         = K [tokens][dims]   Q^T [dims][heads]
+///   O^T [head_dim][Heads], += per tile V^T [dims][tokens] P^T [tokens][heads]
 ///
-/// A head is a column here, spread over eight lanes of each of four warps, so that the largest
+/// `Heads` is 64, or fewer for KV heads of few query heads: what of the work is per head shrinks
+/// with it, the layout of shared memory and of parts of results stays. A head is a column here,
+/// spread over eight lanes of each of four warps, so that the largest
 /// score of a tile would cost an exchange between warps. Weights are therefore relative to a
 /// reference that rises only when one would exceed 2^kHeadroom, which after a segment's first tile
 /// is rare: F16 holds weights below 65,520, and the sums are floats. transposed_layout.hpp says who
 /// has what.
-template <int HeadDim>
+template <int HeadDim, int Heads>
 struct TransposedAttention : TileStream<HeadDim, KvType::kE4m3> {
   using typename TileStream<HeadDim, KvType::kE4m3>::Shared;
   using TileStream<HeadDim, KvType::kE4m3>::kPlan;
@@ -35,13 +37,13 @@ struct TransposedAttention : TileStream<HeadDim, KvType::kE4m3> {
 
   static constexpr int kBlocks = HeadDim / 64;  ///< Of O^T's rows, and of the sums in Q K^T.
   static constexpr int kCodes = HeadDim / 32;   ///< Of a token, a thread's share of V.
-  static constexpr int kHeads = 16;             ///< Whose columns a thread has parts of.
+  static constexpr int kHeads = Heads / 4;      ///< Whose columns a thread has parts of.
   static constexpr float kHeadroom = 8.0f;      ///< A weight may be 2 to the power of this.
 
   using Fragment = std::uint32_t[4];  ///< A thread's part of a 64 x 16 operand.
 
   struct State {
-    float output[kBlocks][kTileRows / 2];
+    float output[kBlocks][Heads / 2];
     float sum[2];  ///< This warp's tokens' share of the denominators of heads of_lane().
   };
 
@@ -52,8 +54,9 @@ struct TransposedAttention : TileStream<HeadDim, KvType::kE4m3> {
   static __device__ int lane() { return static_cast<int>(threadIdx.x) % 32; }
   /// The n-th head of which this thread has parts: heads come in pairs, 8 apart.
   static __device__ int head(int n) { return n / 2 * 8 + lane() % 4 * 2 + n % 2; }
-  /// The first of the two heads whose reductions over a warp's tokens end in this lane.
-  static __device__ int of_lane() { return lane() / 4 * 8 + lane() % 4 * 2; }
+  /// The first of the two heads whose reductions over a warp's tokens end in this lane; of fewer
+  /// than 64 heads each ends in several lanes.
+  static __device__ int of_lane() { return lane() / 4 % (Heads / 8) * 8 + lane() % 4 * 2; }
 
   // A consumer's part of the statistics: see kTransposedStatsBytes.
   static __device__ float* reference(const Shared& shared, int consumer) {
@@ -63,17 +66,27 @@ struct TransposedAttention : TileStream<HeadDim, KvType::kE4m3> {
   static __device__ float* shares(const Shared& shared, int consumer, int warp) {
     return reference(shared, consumer) + (1 + warp) * kTileRows;
   }
-  static __device__ std::uint32_t* flags(const Shared& shared, int consumer, std::uint32_t turn) {
-    return reinterpret_cast<std::uint32_t*>(reference(shared, consumer) + 5 * kTileRows) + turn * 4;
+  static __device__ std::uint32_t* flags(const Shared& shared, int consumer) {
+    return reinterpret_cast<std::uint32_t*>(reference(shared, consumer) + 5 * kTileRows);
   }
 
   /// Of this thread's values per head, the reductions over the eight lanes that share the heads:
   /// each lane ends with those of heads of_lane() and the next, in the first two.
   template <typename Reduce>
   static __device__ void reduce_over_lanes(float (&values)[kHeads], Reduce reduce) {
-    halve<kHeads / 2>(values, reduce);
-    halve<kHeads / 4>(values, reduce);
-    halve<kHeads / 8>(values, reduce);
+    static_assert(Heads == 64 || Heads == 32 || Heads == 16);
+    if constexpr (kHeads >= 16) {
+      halve<8>(values, reduce);
+    }
+    if constexpr (kHeads >= 8) {
+      halve<4>(values, reduce);
+    }
+    halve<2>(values, reduce);
+#pragma unroll
+    for (int distance = Heads / 2; distance < 32; distance *= 2) {
+      values[0] = reduce(values[0], __shfl_xor_sync(0xffffffffu, values[0], distance));
+      values[1] = reduce(values[1], __shfl_xor_sync(0xffffffffu, values[1], distance));
+    }
   }
   /// Two lanes share their 2 `Kept` values: either reduces half of them.
   template <int Kept, typename Reduce>
@@ -96,7 +109,7 @@ struct TransposedAttention : TileStream<HeadDim, KvType::kE4m3> {
   static __device__ void load_query(const Shared& shared, const Arguments& arguments,
                                     const Segment& segment, int first_head, int rows) {
     // A warp takes 128 bytes of four rows at a time, whose pairs go to 32 different banks.
-    constexpr int kPerThread = kTileRows / 4 * kBlocks / (kConsumers * 4);
+    constexpr int kPerThread = Heads / 4 * kBlocks / (kConsumers * 4);
     const std::uint16_t* const source =
         arguments.query +
         (static_cast<std::int64_t>(segment.request) * arguments.query_heads + first_head) * HeadDim;
@@ -192,7 +205,7 @@ struct TransposedAttention : TileStream<HeadDim, KvType::kE4m3> {
   }
 
   /// S^T = K Q^T; each block's codes are expanded while the matrix unit has the block before.
-  static __device__ void scores(const Shared& shared, float (&score)[kTileRows / 2],
+  static __device__ void scores(const Shared& shared, float (&score)[Heads / 2],
                                 const pipeline::RingPosition& key) {
     const unsigned char* const tile = tile_of(shared, key);
     Fragment keys[2][4];  // A block that the matrix unit has, and the next.
@@ -205,7 +218,7 @@ struct TransposedAttention : TileStream<HeadDim, KvType::kE4m3> {
       for (int step = 0; step < 4; ++step) {
         const std::uint32_t query =
             shared.origin + kPlan.query_offset + head_dim_step(block * 4 + step);
-        Wgmma<WgmmaType::kF16, kTileRows>::registers_k_major(
+        Wgmma<WgmmaType::kF16, Heads>::registers_k_major(
             score, keys[block % 2][step], k_major_descriptor(query), block + step != 0);
       }
       wgmma_commit();
@@ -240,8 +253,8 @@ struct TransposedAttention : TileStream<HeadDim, KvType::kE4m3> {
       wgmma_fence();
 #pragma unroll
       for (int block = 0; block < kBlocks; ++block) {
-        Wgmma<WgmmaType::kF16, kTileRows>::registers(state.output[block], operands[step % 2][block],
-                                                     tokens);
+        Wgmma<WgmmaType::kF16, Heads>::registers(state.output[block], operands[step % 2][block],
+                                                 tokens);
       }
       wgmma_commit();
       if (step + 1 < kSteps) {
@@ -298,13 +311,13 @@ struct TransposedAttention : TileStream<HeadDim, KvType::kE4m3> {
   }
 
   /// Scores become weights in shared memory; `part` receives the sums of this thread's, per head.
-  static __device__ void weigh(const Shared& shared, State& state, float (&score)[kTileRows / 2],
+  static __device__ void weigh(const Shared& shared, State& state, float (&score)[Heads / 2],
                                float (&part)[kHeads], std::uint32_t weights_offset, int consumer,
-                               std::uint32_t turn, int valid, float scale_log2) {
+                               int valid, float scale_log2) {
     const int token = static_cast<int>(score_token(thread() / 32 * 16 + lane() / 4));
     if (valid < kPageTokens) {
 #pragma unroll
-      for (int i = 0; i < kTileRows / 2; ++i) {
+      for (int i = 0; i < Heads / 2; ++i) {
         score[i] = token + i / 2 % 2 * 8 < valid ? score[i] : -INFINITY;
       }
     }
@@ -325,11 +338,12 @@ struct TransposedAttention : TileStream<HeadDim, KvType::kE4m3> {
     }
     const int any = __any_sync(0xffffffffu, exceeds);
     if (lane() == 0) {
-      flags(shared, consumer, turn)[thread() / 32] = static_cast<std::uint32_t>(any);
+      flags(shared, consumer)[thread() / 32] = static_cast<std::uint32_t>(any);
     }
-    // Also: all four warps are done with the weights of the tile before.
+    // Also: all four warps are done with the weights of the tile before. (What they read of its
+    // flags they read before they met in values().)
     named_barrier(named::kFirstConsumer + consumer, 128);
-    const uint4 raised = *reinterpret_cast<const uint4*>(flags(shared, consumer, turn));
+    const uint4 raised = *reinterpret_cast<const uint4*>(flags(shared, consumer));
     if ((raised.x | raised.y | raised.z | raised.w) != 0) {
       raise_reference(shared, state, consumer, highest, against);
     }
@@ -371,11 +385,11 @@ struct TransposedAttention : TileStream<HeadDim, KvType::kE4m3> {
     *reinterpret_cast<float2*>(shares(shared, consumer, thread() / 32) + of_lane()) =
         make_float2(state.sum[0], state.sum[1]);
     named_barrier(named::kConsumersTogether, kConsumers * 128);
-    const int row = thread() % kTileRows;
+    const int row = thread() % Heads;
     float largest = -INFINITY;
     float total = 0;
     float own = 0;
-    if (thread() < kTileRows) {
+    if (thread() < Heads) {
       const float references[2] = {reference(shared, 0)[row], reference(shared, 1)[row]};
       largest = fmaxf(references[0], references[1]);
 #pragma unroll
@@ -393,7 +407,7 @@ struct TransposedAttention : TileStream<HeadDim, KvType::kE4m3> {
     }
     // Everybody has read the references.
     named_barrier(named::kConsumersTogether, kConsumers * 128);
-    if (thread() < kTileRows) {
+    if (thread() < Heads) {
       const float value_scale = arguments.v_scale[segment.kv_head];
       reference(shared, consumer)[row] = total > 0 ? own / total * value_scale : 0.0f;
       if (consumer == 0 && row < rows) {
@@ -425,11 +439,11 @@ struct TransposedAttention : TileStream<HeadDim, KvType::kE4m3> {
   }
 
   static constexpr int kHalfBlocks = kBlocks / 2;
-  static constexpr int kHalfPieces = kHalfBlocks * kTileRows / 8;  ///< Of four registers.
+  static constexpr int kHalfPieces = kHalfBlocks * Heads / 8;  ///< Of four registers.
 
   template <int Half>
   static __device__ float* piece(State& state, int i) {
-    return state.output[Half * kHalfBlocks + i / (kTileRows / 8)] + i % (kTileRows / 8) * 4;
+    return state.output[Half * kHalfBlocks + i / (Heads / 8)] + i % (Heads / 8) * 4;
   }
   template <int Half>
   static __device__ void hand_over(float4* exchange, State& state) {
@@ -484,9 +498,12 @@ struct TransposedAttention : TileStream<HeadDim, KvType::kE4m3> {
                          thread();
 #pragma unroll
       for (int i = Half * kHalfPieces; i < (Half + 1) * kHalfPieces; ++i) {
-        const float* const from = state.output[i / (kTileRows / 8)] + i % (kTileRows / 8) * 4;
-        if (head(i % (kTileRows / 8) * 2) < rows) {
-          to[i * 128] = make_float4(from[0], from[2], from[1], from[3]);
+        const int block = i / (Heads / 8);
+        const int pair = i % (Heads / 8);
+        const float* const from = state.output[block] + pair * 4;
+        if (head(pair * 2) < rows) {
+          to[(block * (kTileRows / 8) + pair) * 128] =
+              make_float4(from[0], from[2], from[1], from[3]);
         }
       }
       return;
@@ -522,7 +539,6 @@ struct TransposedAttention : TileStream<HeadDim, KvType::kE4m3> {
     const int group = arguments.query_heads / arguments.kv_heads;
     const std::uint32_t weights_offset = kPlan.operand_offset + consumer * kPlan.operand_bytes;
     std::uint32_t done = 0;
-    std::uint32_t turn = 0;
     for (int index = begin; index < end; ++index) {
       const Segment segment = arguments.segments[index];
       const int first_head = segment.kv_head * group + segment.row_block * kTileRows;
@@ -537,17 +553,16 @@ struct TransposedAttention : TileStream<HeadDim, KvType::kE4m3> {
 #pragma unroll
       for (int block = 0; block < kBlocks; ++block) {
 #pragma unroll
-        for (int i = 0; i < kTileRows / 2; ++i) {
+        for (int i = 0; i < Heads / 2; ++i) {
           state.output[block][i] = 0;
         }
       }
       for (int tile = consumer_of(done + consumer); tile < segment.tiles; tile += kConsumers) {
         const int valid = valid_tokens(segment, tile);
-        float score[kTileRows / 2];
+        float score[Heads / 2];
         scores(shared, score, tile_position(done + tile, Tensor::kKey, kPlan.slots));
         float part[kHeads];
-        weigh(shared, state, score, part, weights_offset, consumer, turn, valid, scale_log2);
-        turn ^= 1u;
+        weigh(shared, state, score, part, weights_offset, consumer, valid, scale_log2);
         const pipeline::RingPosition value =
             tile_position(done + tile, Tensor::kValue, kPlan.slots);
         const std::uint32_t weights = shared.origin + weights_offset;
