@@ -109,6 +109,11 @@ void each_case(bench::Extent extent, Add add) {
   add("most experts are empty", whole_layer(3, 256, 128, 64, 2, 0), kUniform);
   for (const int tokens : {16, 17, 32, 33, 64, 65, 127, 129, 144, 145, 192, 193})
     add("all tokens to one expert, around each width of tile", one_expert(tokens), kHotExpert);
+  add("two full tiles of one expert: a pair of thread blocks shares their weights",
+      whole_layer(256, 256, 128, 1, 1, 0), kBalanced);
+  for (const Routing& routing : {kUniform, kHotExpert})
+    add("full and narrow tiles for thread blocks in pairs", whole_layer(400, 640, 384, 3, 1, 1),
+        routing);
   for (const Routing& routing : kRoutings) add("every routing", small(90), routing);
   add("an expert-parallel subset drops other ranks' picks", slice(small(60), 1, 2, 0), kUniform);
   add("a tensor-parallel slice of 640", slice(whole_layer(40, 1024, 5120, 6, 3, 1), 8, 1, 0),

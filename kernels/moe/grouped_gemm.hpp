@@ -17,9 +17,10 @@ namespace ridge::kernels::moe {
 /// Device pointers of one grouped GEMM. Matrices are row-major and 16-byte aligned.
 struct GroupedGemmOperands {
   int groups = 0;
-  int weight_rows = 0;   ///< N: per group; a multiple of 128. For kSwiglu 2 x intermediate.
-  int depth = 0;         ///< K; a multiple of 128.
-  int row_capacity = 0;  ///< Rows that `tokens` and `out` have room for.
+  int weight_rows = 0;       ///< N: per group; a multiple of 128. For kSwiglu 2 x intermediate.
+  int depth = 0;             ///< K; a multiple of 128.
+  int row_capacity = 0;      ///< Rows that `tokens` and `out` have room for.
+  double balanced_rows = 0;  ///< In all groups, if routing is balanced.
 
   const std::int32_t* group_offsets = nullptr;  ///< [groups + 1], non-decreasing, <= row_capacity.
   const std::uint8_t* tokens = nullptr;         ///< [row_capacity][K] E4M3.

@@ -1,4 +1,5 @@
 #include "common/async_copy.cuh"
+#include "common/cluster.cuh"
 #include "common/dynamic_shared.cuh"
 #include "common/launch.cuh"
 #include "common/shared_layout.hpp"
@@ -30,6 +31,9 @@ constexpr int kConsumerRegisters = 232;
 
 constexpr int kWgmmaDepth = 32;
 
+constexpr int kWeightsBox = kTileWeights / kPair;  // Weight rows of a copy.
+constexpr std::uint16_t kBothRanks = 0b11;
+
 // A warp stages 16 rows of 128 bytes for 16-byte stores; the 16 bytes of padding spread the rows
 // over all banks.
 constexpr int kStagedRows = 16;
@@ -57,6 +61,7 @@ static_assert(sizeof(float[scale_copy_floats(kTileTokens)]) % 16 == 0, "bulk cop
 static_assert(sizeof(Shared) <= 232448, "more shared memory than a Hopper thread block can have");
 
 /// What the matrix warps carry from tile to tile.
+template <int Cluster>
 struct Consumer {
   Shared& shared;
   const GroupedGemmOperands& operands;
@@ -70,8 +75,16 @@ struct Consumer {
   __device__ int lane() const { return thread % 32; }
 
   __device__ void wait_full() const { slots.wait_full(ring.position()); }
-  /// Once per warp: hands the stage back to the copies.
-  __device__ void release() const { slots.release(ring.position()); }
+  /// Once per warp: hands the stage back to the copies, in a pair to those of both thread blocks,
+  /// since either's may fill it.
+  __device__ void release() const {
+    if constexpr (Cluster == 1) {
+      slots.release(ring.position());
+    } else {
+      __syncwarp();
+      if (lane() < Cluster) mbarrier_arrive_at(slots.empty_barrier(ring.slot()), lane());
+    }
+  }
   /// Scales of the tile's tokens in the current stage.
   __device__ const float* token_scales(const Tile& tile) const {
     return shared.token_scales[ring.slot()] + tile.first_row % kScaleAlignment;
@@ -112,7 +125,8 @@ __device__ __forceinline__ void store_staged(const std::uint8_t* staged, int lan
 
 /// SwiGLU on the sums of a warpgroup's 64 tokens, requantized: the 128 columns of a token's scale
 /// block lie in the four threads of a quad.
-__device__ __forceinline__ void store_swiglu(Consumer& self, const Tile& tile,
+template <int Cluster>
+__device__ __forceinline__ void store_swiglu(Consumer<Cluster>& self, const Tile& tile,
                                              float (&sums)[2][64]) {
   constexpr OperandOrder kOrder = OperandOrder::kTokensByWeights;
   constexpr int kUp = up_register_distance(kOrder);
@@ -161,8 +175,8 @@ __device__ __forceinline__ void store_swiglu(Consumer& self, const Tile& tile,
                columns, tile.tokens - warp_first);
 }
 
-template <typename Out>
-__device__ __forceinline__ void store_plain(Consumer& self, const Tile& tile,
+template <typename Out, int Cluster>
+__device__ __forceinline__ void store_plain(Consumer<Cluster>& self, const Tile& tile,
                                             float (&sums)[2][64]) {
   constexpr int kChunk = kStagedBytes / static_cast<int>(sizeof(Out));  // Columns staged at once.
   const int lane = self.lane();
@@ -200,8 +214,8 @@ __device__ __forceinline__ void store_plain(Consumer& self, const Tile& tile,
 
 /// 128 tokens x 256 weights: each warpgroup takes 64 tokens and the weights in two halves, so that
 /// one half's fresh products and both halves' sums fit its registers (64 + 128).
-template <Epilogue kEpilogue>
-__device__ __forceinline__ void tokens_by_weights(Consumer& self, const Tile& tile) {
+template <Epilogue kEpilogue, int Cluster>
+__device__ __forceinline__ void tokens_by_weights(Consumer<Cluster>& self, const Tile& tile) {
   using Mma = Wgmma<WgmmaType::kE4m3, 128>;
   constexpr OperandOrder kOrder = OperandOrder::kTokensByWeights;
   float sums[2][64];
@@ -256,8 +270,8 @@ __device__ __forceinline__ void tokens_by_weights(Consumer& self, const Tile& ti
 
 /// SwiGLU on the sums of 256 weight rows and kTokens tokens. A token's 128 columns are spread over
 /// all eight warps, so that their maximum goes through shared memory.
-template <int kTokens>
-__device__ __forceinline__ void store_swiglu_swapped(Consumer& self, const Tile& tile,
+template <int kTokens, int Cluster>
+__device__ __forceinline__ void store_swiglu_swapped(Consumer<Cluster>& self, const Tile& tile,
                                                      float (&sums)[2][kTokens / 2]) {
   constexpr OperandOrder kOrder = OperandOrder::kWeightsByTokens;
   constexpr int kUp = up_register_distance(kOrder);
@@ -309,8 +323,8 @@ __device__ __forceinline__ void store_swiglu_swapped(Consumer& self, const Tile&
   }
 }
 
-template <typename Out, int kTokens>
-__device__ __forceinline__ void store_plain_swapped(Consumer& self, const Tile& tile,
+template <typename Out, int kTokens, int Cluster>
+__device__ __forceinline__ void store_plain_swapped(Consumer<Cluster>& self, const Tile& tile,
                                                     float (&sums)[2][kTokens / 2]) {
   if (tile.weight_block * kTileWeights + self.warpgroup * 128 >= self.operands.weight_rows) return;
   Out* const out = static_cast<Out*>(self.operands.out) +
@@ -329,8 +343,8 @@ __device__ __forceinline__ void store_plain_swapped(Consumer& self, const Tile& 
 }
 
 /// 256 weights x kTokens tokens: each warpgroup takes 128 weight rows as two wgmma heights.
-template <Epilogue kEpilogue, int kTokens>
-__device__ __forceinline__ void weights_by_tokens(Consumer& self, const Tile& tile) {
+template <Epilogue kEpilogue, int kTokens, int Cluster>
+__device__ __forceinline__ void weights_by_tokens(Consumer<Cluster>& self, const Tile& tile) {
   using Mma = Wgmma<WgmmaType::kE4m3, kTokens>;
   constexpr OperandOrder kOrder = OperandOrder::kWeightsByTokens;
   constexpr int kRegisters = kTokens / 2;
@@ -388,23 +402,45 @@ __device__ __forceinline__ void weights_by_tokens(Consumer& self, const Tile& ti
   }
 }
 
+/// The other thread block's tile has no fellow: goes through the stages beside it.
+template <int Cluster>
+__device__ __forceinline__ void skip(Consumer<Cluster>& self) {
+  for (int block = 0; block < self.k_blocks(); ++block) {
+    self.wait_full();
+    self.release();
+    self.ring.advance();
+  }
+}
+
 // ---- the kernel
 // ------------------------------------------------------------------------------------
 
+template <int Cluster>
+__device__ TileCursor<Cluster> tiles_of_block(const Shared& shared,
+                                              const GroupedGemmOperands& operands) {
+  return {shared.group_offsets,
+          operands.groups,
+          weight_blocks(operands.weight_rows),
+          static_cast<int>(blockIdx.x) / Cluster,
+          static_cast<int>(gridDim.x) / Cluster,
+          Cluster == 1 ? 0 : static_cast<int>(cluster_rank())};
+}
+
 /// One thread feeds the ring of stages.
+template <int Cluster>
 __device__ void produce(Shared& shared, const pipeline::Slots<>& slots,
                         const GroupedGemmOperands& operands, const CUtensorMap& weights,
                         const CUtensorMap& tokens_by_64, const CUtensorMap& tokens_by_16) {
   const int pitch = scale_pitch(operands.row_capacity);
   const int k_blocks = operands.depth / kScaleBlock;
-  TileCursor cursor(shared.group_offsets, operands.groups, weight_blocks(operands.weight_rows),
-                    static_cast<int>(blockIdx.x), static_cast<int>(gridDim.x));
+  TileCursor cursor = tiles_of_block<Cluster>(shared, operands);
   pipeline::RingCursor<kStages> ring;
   Tile tile;
   while (cursor.next(tile)) {
     const int padded = padded_tokens(tile.tokens);
     const std::uint32_t scale_bytes = scale_copy_floats(padded) * sizeof(float);
-    const std::uint32_t bytes = sizeof(Stage::weights) + padded * kScaleBlock + scale_bytes;
+    const std::uint32_t bytes =
+        tile.tokens == 0 ? 0 : sizeof(Stage::weights) + padded * kScaleBlock + scale_bytes;
     const float* scales = operands.token_scales + aligned_scale_row(tile.first_row);
     const int group_rows = shared.group_offsets[tile.group + 1] - shared.group_offsets[tile.group];
     // Weights that one token tile reads are not read again; those of several are, at once, by the
@@ -412,13 +448,29 @@ __device__ void produce(Shared& shared, const pipeline::Slots<>& slots,
     const std::uint64_t policy = group_rows <= kTileTokens ? kEvictFirst : kEvictNormal;
     for (int block = 0; block < k_blocks; ++block) {
       Stage& stage = shared.stages[ring.slot()];
+      const std::uint32_t to_scales = shared_address(shared.token_scales[ring.slot()]);
       slots.wait_empty(ring.position());
       const std::uint32_t full = slots.expect(ring.position(), bytes);
+      ring.advance();
+      if (tile.tokens == 0) continue;
       const int k = block * kScaleBlock;
-      tensor_load_3d(shared_address(stage.weights), &weights, full, k,
-                     tile.weight_block * kTileWeights, tile.group, policy);
+      if (Cluster == kPair && tile.shared == Tile::Shared::kWeights) {
+        const int first = static_cast<int>(cluster_rank()) * kWeightsBox;
+        tensor_load_3d_multicast(shared_address(stage.weights) + first * kScaleBlock, &weights,
+                                 full, k, tile.weight_block * kTileWeights + first, tile.group,
+                                 kBothRanks, policy);
+      } else {
+#pragma unroll
+        for (int first = 0; first < kTileWeights; first += kWeightsBox)
+          tensor_load_3d(shared_address(stage.weights) + first * kScaleBlock, &weights, full, k,
+                         tile.weight_block * kTileWeights + first, tile.group, policy);
+      }
       const std::uint32_t to = shared_address(stage.tokens);
-      if (padded >= 64) {
+      if (Cluster == kPair && tile.shared == Tile::Shared::kTokens) {
+        const int first = static_cast<int>(cluster_rank()) * (kTileTokens / kPair);
+        tensor_load_2d_multicast(to + first * kScaleBlock, &tokens_by_64, full, k,
+                                 tile.first_row + first, kBothRanks, kEvictNormal);
+      } else if (padded >= 64) {
         for (int row = 0; row < padded; row += 64)
           tensor_load_2d(to + row * kScaleBlock, &tokens_by_64, full, k, tile.first_row + row,
                          kEvictNormal);
@@ -427,15 +479,13 @@ __device__ void produce(Shared& shared, const pipeline::Slots<>& slots,
           tensor_load_2d(to + row * kScaleBlock, &tokens_by_16, full, k, tile.first_row + row,
                          kEvictNormal);
       }
-      bulk_load(shared_address(shared.token_scales[ring.slot()]), scales, scale_bytes, full,
-                kEvictNormal);
+      bulk_load(to_scales, scales, scale_bytes, full, kEvictNormal);
       scales += pitch;
-      ring.advance();
     }
   }
 }
 
-template <Epilogue kEpilogue>
+template <Epilogue kEpilogue, int Cluster>
 __global__ void __launch_bounds__(kThreads, 1)
     grouped_gemm_kernel(const __grid_constant__ CUtensorMap weights,
                         const __grid_constant__ CUtensorMap tokens_by_64,
@@ -449,9 +499,10 @@ __global__ void __launch_bounds__(kThreads, 1)
     prefetch_tensor_map(&weights);
     prefetch_tensor_map(&tokens_by_64);
     prefetch_tensor_map(&tokens_by_16);
-    slots.init(kStages, 1, kConsumerWarps);
+    slots.init(kStages, 1, Cluster * kConsumerWarps);
     mbarrier_init_fence();
   }
+  if constexpr (Cluster > 1) cluster_sync();  // The other block's barriers are there.
   wait_for_prerequisites();
   allow_dependent_launch();
   for (int i = thread; i <= operands.groups; i += kThreads)
@@ -463,16 +514,21 @@ __global__ void __launch_bounds__(kThreads, 1)
     if (thread == 0) {
       // The token rows were written by ordinary stores of an earlier kernel.
       fence_async_proxy_global();
-      produce(shared, slots, operands, weights, tokens_by_64, tokens_by_16);
+      produce<Cluster>(shared, slots, operands, weights, tokens_by_64, tokens_by_16);
     }
   } else {
     register_budget_increase<kConsumerRegisters>();
-    Consumer self{shared, operands, thread / 128 - 1, thread % 128, slots};
-    TileCursor cursor(shared.group_offsets, operands.groups, weight_blocks(operands.weight_rows),
-                      static_cast<int>(blockIdx.x), static_cast<int>(gridDim.x));
+    // From one lane, so that the compiler knows that a warp agrees, and descriptors stay in uniform
+    // registers.
+    const int warpgroup = __shfl_sync(0xffffffffu, thread / 128, 0) - 1;
+    Consumer<Cluster> self{shared, operands, warpgroup, thread % 128, slots};
+    TileCursor cursor = tiles_of_block<Cluster>(shared, operands);
     Tile tile;
     while (cursor.next(tile)) {
       switch (padded_tokens(tile.tokens)) {
+        case 0:
+          skip(self);
+          break;
         case 16:
           weights_by_tokens<kEpilogue, 16>(self, tile);
           break;
@@ -488,19 +544,32 @@ __global__ void __launch_bounds__(kThreads, 1)
       }
     }
   }
+  if constexpr (Cluster > 1) {
+    // The other thread block may still copy into this one's memory, and arrive at its barriers.
+    __syncwarp();
+    cluster_sync();
+  }
+}
+
+template <Epilogue kEpilogue, int Cluster>
+void launch_clusters(const GroupedGemm& gemm, int sm_count, cudaStream_t stream) {
+  // Per device and context, and cheap: not worth remembering.
+  allow_shared_bytes(grouped_gemm_kernel<kEpilogue, Cluster>, sizeof(Shared));
+  launch_kernel({.grid = static_cast<unsigned>(sm_count / Cluster * Cluster),
+                 .block = kThreads,
+                 .shared_bytes = sizeof(Shared),
+                 .stream = stream,
+                 .dependent = true,
+                 .cluster = Cluster},
+                grouped_gemm_kernel<kEpilogue, Cluster>, gemm.weights, gemm.tokens_by_64,
+                gemm.tokens_by_16, gemm.operands);
 }
 
 template <Epilogue kEpilogue>
 void launch_with(const GroupedGemm& gemm, int sm_count, cudaStream_t stream) {
-  // Per device and context, and cheap: not worth remembering.
-  allow_shared_bytes(grouped_gemm_kernel<kEpilogue>, sizeof(Shared));
-  launch_kernel({.grid = static_cast<unsigned>(sm_count),
-                 .block = kThreads,
-                 .shared_bytes = sizeof(Shared),
-                 .stream = stream,
-                 .dependent = true},
-                grouped_gemm_kernel<kEpilogue>, gemm.weights, gemm.tokens_by_64, gemm.tokens_by_16,
-                gemm.operands);
+  cluster_size(gemm.operands.balanced_rows, gemm.operands.groups, sm_count) == kPair
+      ? launch_clusters<kEpilogue, kPair>(gemm, sm_count, stream)
+      : launch_clusters<kEpilogue, 1>(gemm, sm_count, stream);
 }
 
 }  // namespace
@@ -522,7 +591,7 @@ GroupedGemm make_grouped_gemm(const GroupedGemmOperands& operands, Epilogue epil
   return {
       .weights = make_tensor_map(CU_TENSOR_MAP_DATA_TYPE_UINT8, operands.weights,
                                  {depth, weight_rows, static_cast<std::uint64_t>(operands.groups)},
-                                 {depth, depth * weight_rows}, {kScaleBlock, kTileWeights, 1}),
+                                 {depth, depth * weight_rows}, {kScaleBlock, kWeightsBox, 1}),
       .tokens_by_64 = token_map(64),
       .tokens_by_16 = token_map(16),
       .operands = operands,

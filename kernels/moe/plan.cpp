@@ -26,8 +26,9 @@ std::string explain(const GemmPlan& plan) {
       plan.tiles, plan.full_tiles, plan.swapped_tiles[0], plan.swapped_tiles[1],
       plan.swapped_tiles[2]);
   text += format(
-      "  waves    %d of %d thread blocks, %.1f %% of the slots filled; %d K blocks per tile\n",
-      plan.waves, plan.workers, 100.0 * plan.occupancy(), plan.depth / kScaleBlock);
+      "  waves    %d of %d thread blocks%s, %.1f %% of the slots filled; %d K blocks per tile\n",
+      plan.waves, plan.workers, plan.cluster == kPair ? " in pairs" : "", 100.0 * plan.occupancy(),
+      plan.depth / kScaleBlock);
   text += format("  padding  %d token rows computed for %d\n", plan.padded_rows, plan.rows);
   text += format("  bytes    %.4g GB: weights %.4g, tokens %.4g, output %.4g\n", plan.bytes() / 1e9,
                  plan.weight_bytes / 1e9, plan.token_bytes / 1e9, plan.output_bytes / 1e9);

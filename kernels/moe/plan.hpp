@@ -26,8 +26,9 @@ struct GemmPlan {
   /// Swap-AB tiles of 16, 32 and 64 tokens.
   std::array<int, 3> swapped_tiles{};
   int tiles = 0;
-  int workers = 0;  ///< Persistent thread blocks, one per multiprocessor.
-  int waves = 0;    ///< Tiles of the busiest worker.
+  int workers = 0;  ///< Persistent thread blocks, one per multiprocessor,
+  int cluster = 1;  ///< so many of which go together.
+  int waves = 0;    ///< Steps of the busiest worker.
 
   double weight_bytes = 0.0;  ///< Of the active groups, scales included.
   double token_bytes = 0.0;   ///< Activations read, each row once.
@@ -42,18 +43,22 @@ struct GemmPlan {
   }
 };
 
-/// `group_offsets` has groups + 1 entries, as the device has them.
+/// `group_offsets` has groups + 1 entries, as the device has them; `cluster` is 1 or kPair.
 constexpr GemmPlan plan_gemm(std::span<const std::int32_t> group_offsets, int weight_rows,
-                             int depth, Epilogue epilogue, int workers) {
+                             int depth, Epilogue epilogue, int workers, int cluster = 1) {
   GemmPlan plan{.groups = static_cast<int>(group_offsets.size()) - 1,
                 .weight_rows = weight_rows,
                 .depth = depth,
-                .workers = workers};
+                .workers = workers / cluster * cluster,
+                .cluster = cluster};
   const int blocks = weight_blocks(weight_rows);
+  int steps = 0;
   for (int group = 0; group < plan.groups; ++group) {
     const int rows = group_offsets[static_cast<std::size_t>(group) + 1] -
                      group_offsets[static_cast<std::size_t>(group)];
     if (rows > 0) ++plan.active_groups;
+    steps += cluster == kPair ? GroupSteps<kPair>(rows, blocks).count()
+                              : GroupSteps<1>(rows, blocks).count();
     plan.rows += rows;
     for (int first = 0; first < rows; first += kTileTokens) {
       const int tokens = rows - first < kTileTokens ? rows - first : kTileTokens;
@@ -66,7 +71,7 @@ constexpr GemmPlan plan_gemm(std::span<const std::int32_t> group_offsets, int we
         plan.swapped_tiles[padded == 16 ? 0 : padded == 32 ? 1 : 2] += blocks;
     }
   }
-  plan.waves = ceil_div(plan.tiles, workers);
+  plan.waves = ceil_div(steps, workers / cluster);
   const double n = weight_rows;
   const double k = depth;
   plan.weight_bytes = plan.active_groups * n * k * (1.0 + 4.0 / (kScaleBlock * kScaleBlock));
@@ -101,11 +106,12 @@ struct LayerPlan {
 
 constexpr LayerPlan plan_layer(const LayerShape& shape, std::span<const std::int32_t> group_offsets,
                                int workers) {
-  LayerPlan plan{
-      .shape = shape,
-      .gate_up = plan_gemm(group_offsets, 2 * shape.intermediate, shape.hidden, Epilogue::kSwiglu,
-                           workers),
-      .down = plan_gemm(group_offsets, shape.hidden, shape.intermediate, Epilogue::kBf16, workers)};
+  const int cluster = cluster_size(shape.balanced_rows(), shape.groups(), workers);
+  LayerPlan plan{.shape = shape,
+                 .gate_up = plan_gemm(group_offsets, 2 * shape.intermediate, shape.hidden,
+                                      Epilogue::kSwiglu, workers, cluster),
+                 .down = plan_gemm(group_offsets, shape.hidden, shape.intermediate, Epilogue::kBf16,
+                                   workers, cluster)};
   const double tokens_bf16 = 2.0 * shape.tokens * shape.hidden;
   plan.permute_bytes = tokens_bf16 + plan.gate_up.token_bytes;
   plan.combine_bytes = plan.down.output_bytes + tokens_bf16;

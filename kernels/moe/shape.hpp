@@ -36,6 +36,12 @@ struct LayerShape {
     return tokens * (local_picks + shared_experts);
   }
 
+  /// Rows of that matrix if every expert is picked equally often.
+  [[nodiscard]] constexpr double balanced_rows() const {
+    return tokens * (experts > 0 ? static_cast<double>(top_k) * local_experts / experts : 0.0) +
+           static_cast<double>(tokens) * shared_experts;
+  }
+
   [[nodiscard]] constexpr bool is_local(int expert) const {
     return expert >= first_expert && expert < first_expert + local_experts;
   }

@@ -22,6 +22,35 @@ LayerPlan plan_of(const LayerShape& shape, const Routing& routing, int workers =
   return plan_layer(shape, permute(shape, draw_routing(shape, routing, 1)).group_offsets, workers);
 }
 
+template <int Cluster>
+void expect_plan_of_what_the_cursor_hands_out(const LayerShape& shape, const Permutation& p) {
+  constexpr int kWorkers = 8;
+  const GemmPlan plan = plan_gemm(p.group_offsets, 640, 512, Epilogue::kBf16, kWorkers, Cluster);
+  int tiles = 0;
+  int full = 0;
+  int padded = 0;
+  int most_steps = 0;
+  for (int worker = 0; worker < kWorkers; ++worker) {
+    TileCursor<Cluster> cursor(p.group_offsets.data(), shape.groups(), weight_blocks(640),
+                               worker / Cluster, kWorkers / Cluster, worker % Cluster);
+    Tile tile;
+    int steps = 0;
+    while (cursor.next(tile)) {
+      ++steps;
+      tiles += tile.tokens > 0 ? 1 : 0;
+      full += operand_order(tile.tokens) == OperandOrder::kTokensByWeights ? 1 : 0;
+      padded += tile.weight_block == 0 ? padded_tokens(tile.tokens) : 0;
+    }
+    most_steps = std::max(most_steps, steps);
+  }
+  EXPECT_EQ(plan.tiles, tiles);
+  EXPECT_EQ(plan.full_tiles, full);
+  EXPECT_EQ(plan.full_tiles + plan.swapped_tiles[0] + plan.swapped_tiles[1] + plan.swapped_tiles[2],
+            tiles);
+  EXPECT_EQ(plan.padded_rows, padded);
+  EXPECT_EQ(plan.waves, most_steps);
+}
+
 TEST(MoePlan, CountsTheTilesTheCursorHandsOut) {
   for (const Routing& routing :
        {Routing{RoutingKind::kUniform}, Routing{RoutingKind::kPowerLaw, 1.2},
@@ -29,31 +58,20 @@ TEST(MoePlan, CountsTheTilesTheCursorHandsOut) {
     for (const int tokens : {0, 1, 64, 65, 500, 3000}) {
       const LayerShape shape = whole_layer(tokens, 512, 384, 16, 2, 1);
       const Permutation p = permute(shape, draw_routing(shape, routing, 8));
-      const GemmPlan plan = plan_gemm(p.group_offsets, 640, 512, Epilogue::kBf16, 7);
-      int tiles = 0;
-      int full = 0;
-      int padded = 0;
-      int busiest = 0;
-      for (int worker = 0; worker < 7; ++worker) {
-        TileCursor cursor(p.group_offsets.data(), shape.groups(), weight_blocks(640), worker, 7);
-        Tile tile;
-        int mine = 0;
-        while (cursor.next(tile)) {
-          ++mine;
-          full += operand_order(tile.tokens) == OperandOrder::kTokensByWeights ? 1 : 0;
-          padded += tile.weight_block == 0 ? padded_tokens(tile.tokens) : 0;
-        }
-        tiles += mine;
-        busiest = std::max(busiest, mine);
-      }
-      EXPECT_EQ(plan.tiles, tiles);
-      EXPECT_EQ(plan.full_tiles, full);
-      EXPECT_EQ(
-          plan.full_tiles + plan.swapped_tiles[0] + plan.swapped_tiles[1] + plan.swapped_tiles[2],
-          tiles);
-      EXPECT_EQ(plan.padded_rows, padded);
-      EXPECT_EQ(plan.waves, busiest);
+      expect_plan_of_what_the_cursor_hands_out<1>(shape, p);
+      expect_plan_of_what_the_cursor_hands_out<kPair>(shape, p);
     }
+}
+
+// 49 groups have 128 rows on average from 49 x 128 / 4 = 1568 tokens on. A rank that has one of two
+// experts has half of the routed rows.
+TEST(MoePlan, ThreadBlocksGoInPairsFromAFullTilePerGroupOn) {
+  EXPECT_EQ(plan_of(step3(1568), {}).gate_up.cluster, 1);
+  EXPECT_EQ(plan_of(step3(1569), {}).gate_up.cluster, kPair);
+  EXPECT_EQ(plan_of(step3(8192), {}, 1).down.cluster, 1);
+  const LayerShape half = slice(whole_layer(100, 512, 256, 2, 1, 0), 1, 2, 0);
+  EXPECT_EQ(half.balanced_rows(), 50.0);
+  EXPECT_EQ(half.row_capacity(), 100);
 }
 
 // Bytes and FLOP of whole layers, as anyone can count them: 48 + 1 experts of 3 x 7168 x 5120 bytes

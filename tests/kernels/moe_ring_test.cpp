@@ -48,7 +48,8 @@ class Pipeline {
  public:
   Pipeline(const std::vector<int>& offsets, int weight_blocks, int k_blocks, std::uint64_t seed)
       : k_blocks_(k_blocks), seed_(seed) {
-    TileCursor cursor(offsets.data(), static_cast<int>(offsets.size()) - 1, weight_blocks, 1, 3);
+    TileCursor<1> cursor(offsets.data(), static_cast<int>(offsets.size()) - 1, weight_blocks, 1, 3,
+                         0);
     Tile tile;
     while (cursor.next(tile))
       for (int block = 0; block < k_blocks_; ++block) work_.emplace_back(tile, block);

@@ -19,8 +19,10 @@ std::vector<int> offsets_of(const std::vector<int>& sizes) {
   return offsets;
 }
 
+template <int Cluster = 1>
 std::vector<Tile> tiles_of(const std::vector<int>& offsets, int blocks, int worker, int workers) {
-  TileCursor cursor(offsets.data(), static_cast<int>(offsets.size()) - 1, blocks, worker, workers);
+  TileCursor<Cluster> cursor(offsets.data(), static_cast<int>(offsets.size()) - 1, blocks,
+                             worker / Cluster, workers / Cluster, worker % Cluster);
   std::vector<Tile> tiles;
   Tile tile;
   while (cursor.next(tile)) tiles.push_back(tile);
@@ -40,24 +42,59 @@ std::vector<int> random_sizes(std::uint64_t seed) {
   return sizes;
 }
 
+template <int Cluster>
+void expect_every_output_once(std::uint64_t seed) {
+  const std::vector<int> offsets = offsets_of(random_sizes(seed));
+  const int blocks = 1 + static_cast<int>(random_bits(seed, 1000) % 9);
+  const int workers = Cluster * (1 + static_cast<int>(random_bits(seed, 1001) % 140));
+  std::vector<int> computed(static_cast<std::size_t>(offsets.back() * blocks), 0);
+  for (int worker = 0; worker < workers; ++worker)
+    for (const Tile& tile : tiles_of<Cluster>(offsets, blocks, worker, workers)) {
+      if (tile.tokens == 0) {
+        ASSERT_EQ(Cluster, kPair);
+        ASSERT_EQ(tile.shared, Tile::Shared::kNothing);
+        continue;
+      }
+      ASSERT_LE(tile.tokens, kTileTokens);
+      ASSERT_GE(tile.first_row, offsets[static_cast<std::size_t>(tile.group)]);
+      ASSERT_LE(tile.first_row + tile.tokens, offsets[static_cast<std::size_t>(tile.group) + 1]);
+      ASSERT_GE(tile.weight_block, 0);
+      ASSERT_LT(tile.weight_block, blocks);
+      for (int row = tile.first_row; row < tile.first_row + tile.tokens; ++row)
+        ++computed[static_cast<std::size_t>(row * blocks + tile.weight_block)];
+    }
+  for (const int count : computed) ASSERT_EQ(count, 1) << "seed " << seed;
+}
+
 TEST(MoeTileSchedule, ComputesEveryOutputExactlyOnceForAnyRouting) {
   for (std::uint64_t seed = 0; seed < 60; ++seed) {
+    expect_every_output_once<1>(seed);
+    expect_every_output_once<kPair>(seed);
+  }
+}
+
+TEST(MoeTileSchedule, BlocksOfAPairTakeAsManyStepsAndShareWhatTheyAreToldTheyShare) {
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
     const std::vector<int> offsets = offsets_of(random_sizes(seed));
-    const int blocks = 1 + static_cast<int>(random_bits(seed, 1000) % 9);
-    const int workers = 1 + static_cast<int>(random_bits(seed, 1001) % 140);
-    std::vector<int> computed(static_cast<std::size_t>(offsets.back() * blocks), 0);
-    for (int worker = 0; worker < workers; ++worker)
-      for (const Tile& tile : tiles_of(offsets, blocks, worker, workers)) {
-        ASSERT_GE(tile.tokens, 1);
-        ASSERT_LE(tile.tokens, kTileTokens);
-        ASSERT_GE(tile.first_row, offsets[static_cast<std::size_t>(tile.group)]);
-        ASSERT_LE(tile.first_row + tile.tokens, offsets[static_cast<std::size_t>(tile.group) + 1]);
-        ASSERT_GE(tile.weight_block, 0);
-        ASSERT_LT(tile.weight_block, blocks);
-        for (int row = tile.first_row; row < tile.first_row + tile.tokens; ++row)
-          ++computed[static_cast<std::size_t>(row * blocks + tile.weight_block)];
+    for (int worker = 0; worker < 8; worker += kPair) {
+      const std::vector<Tile> one = tiles_of<kPair>(offsets, 5, worker, 8);
+      const std::vector<Tile> other = tiles_of<kPair>(offsets, 5, worker + 1, 8);
+      ASSERT_EQ(one.size(), other.size());
+      for (std::size_t i = 0; i < one.size(); ++i) {
+        EXPECT_EQ(one[i].group, other[i].group);
+        EXPECT_EQ(one[i].shared, other[i].shared);
+        EXPECT_EQ(one[i].shared == Tile::Shared::kTokens,
+                  one[i].first_row == other[i].first_row && other[i].tokens > kSwapTokens);
+        if (one[i].shared == Tile::Shared::kWeights) {
+          EXPECT_EQ(one[i].weight_block, other[i].weight_block);
+          EXPECT_EQ(one[i].first_row + kTileTokens, other[i].first_row);
+          EXPECT_GT(other[i].tokens, kSwapTokens);
+        } else {
+          EXPECT_EQ(one[i].weight_block + 1, other[i].weight_block);
+          EXPECT_EQ(one[i].first_row, other[i].first_row);
+        }
       }
-    for (const int count : computed) ASSERT_EQ(count, 1) << "seed " << seed;
+    }
   }
 }
 
@@ -125,7 +162,7 @@ TEST(MoeTileSchedule, TurnsARemainderOfOneIntoANarrowTile) {
 
 constexpr int tiles_counted_by_the_compiler() {
   const std::array<int, 5> offsets{0, 0, 3, 300, 300};
-  TileCursor cursor(offsets.data(), 4, 2, 0, 1);
+  TileCursor<1> cursor(offsets.data(), 4, 2, 0, 1, 0);
   Tile tile;
   int count = 0;
   while (cursor.next(tile)) ++count;

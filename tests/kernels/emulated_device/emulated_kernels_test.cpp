@@ -222,9 +222,19 @@ TEST(EmulatedMoeLayer, AgreesWithItsReferencesInEveryOrder) {
   }
 }
 
+TEST(EmulatedMoeLayer, PairsOfThreadBlocksAgreeInEveryOrder) {
+  for (std::uint64_t seed = 1; seed <= 4; ++seed) {
+    Device::instance().seed(seed);
+    const bench::CheckReport report =
+        check_moe_layer(seed == 1 ? "full and narrow tiles for thread blocks in pairs"
+                                  : "a pair of thread blocks shares their weights");
+    EXPECT_TRUE(report.passed) << seed << ": " << report.message;
+  }
+}
+
 TEST(EmulatedMoeLayer, NeedsNoProxyFenceForItsOwnStagingMemory) {
   const Imitating imitating({.proxies = true});
-  for (const char* const claim : {"one narrow tile", "a full tile"}) {
+  for (const char* const claim : {"one narrow tile", "a full tile", "two full tiles"}) {
     const bench::CheckReport report = check_moe_layer(claim);
     EXPECT_TRUE(report.passed) << report.message;
   }
