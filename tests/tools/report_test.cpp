@@ -76,7 +76,7 @@ addEventListener('load', async () => {
   const TemporaryFile file("page.html", page);
   const Outcome outcome =
       run(program, {"--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr",
-                    "--virtual-time-budget=4000", "--window-size=1280,900", "--dump-dom",
+                    "--virtual-time-budget=9000", "--window-size=1280,900", "--dump-dom",
                     "file://" + file.path()});
   const std::string mark = "<pre id=\"said\">";
   const std::size_t at = outcome.out.find(mark);
@@ -101,7 +101,7 @@ constexpr const char* kWhatDoesNotFit = R"(
   // A chart follows its place within some frames.
   const outside_at = async (width, scrolls) => {
     document.body.style.width = width + 'px';
-    for (let frames = 0; frames < 10 && outside(width, scrolls).length > 0; ++frames) await rest(100);
+    for (let frames = 0; frames < 30 && outside(width, scrolls).length > 0; ++frames) await rest(100);
     return outside(width, scrolls);
   };
   say.window = outside(innerWidth, '.scroll, figure.wide');
