@@ -44,12 +44,13 @@ std::string outcome_of(std::uint64_t seed, const std::function<void()>& launch,
 
 // ---- a pair of CTAs that share what both need
 
-constexpr int kTile = 64;  // Rows and columns of a BF16 tile: 128-byte rows.
-constexpr std::uint32_t kTileBytes = kTile * kTile * 2;
-constexpr int kTiles = 6;
-constexpr int kSlots = 2;
-constexpr std::uint32_t kBarriers = 2 * kSlots * kTileBytes;  // Offset behind the slots.
-constexpr std::uint32_t kPairBytes = kBarriers + 64;
+constexpr int kPairTile = 64;  // Rows and columns of a BF16 tile: 128-byte rows.
+constexpr std::uint32_t kPairTileBytes = kPairTile * kPairTile * 2;
+constexpr int kPairTiles = 6;
+constexpr int kPairSlots = 2;
+constexpr std::uint32_t kPairBarriers =
+    2 * kPairSlots * kPairTileBytes;  // Offset behind the slots.
+constexpr std::uint32_t kPairBytes = kPairBarriers + 64;
 
 enum class PairFault {
   kNone,
@@ -66,14 +67,14 @@ enum class PairFault {
 __global__ void pair_kernel(const __grid_constant__ CUtensorMap a,
                             const __grid_constant__ CUtensorMap b, PairFault fault, float* out) {
   const std::uint32_t origin = shared_address(dynamic_shared_memory());
-  const auto slot = [&](int tile) { return origin + 2 * kTileBytes * (tile % kSlots); };
-  const auto full = [&](int tile) { return origin + kBarriers + tile % kSlots * 8; };
-  const auto empty = [&](int tile) { return full(tile) + kSlots * 8; };
-  const auto round = [](int tile) { return static_cast<std::uint32_t>(tile / kSlots) & 1u; };
+  const auto slot = [&](int tile) { return origin + 2 * kPairTileBytes * (tile % kPairSlots); };
+  const auto full = [&](int tile) { return origin + kPairBarriers + tile % kPairSlots * 8; };
+  const auto empty = [&](int tile) { return full(tile) + kPairSlots * 8; };
+  const auto round = [](int tile) { return static_cast<std::uint32_t>(tile / kPairSlots) & 1u; };
   const std::uint32_t rank = cluster_rank();
   const bool alone = fault == PairFault::kDoesNotWaitForThePeer;
   if (threadIdx.x == 0) {
-    for (int i = 0; i < kSlots; ++i) {
+    for (int i = 0; i < kPairSlots; ++i) {
       mbarrier_init(full(i), 1);
       mbarrier_init(empty(i), alone ? 4 : 8);
     }
@@ -86,27 +87,28 @@ __global__ void pair_kernel(const __grid_constant__ CUtensorMap a,
   }
   if (threadIdx.x == 128) {
     const std::uint32_t half = fault == PairFault::kCopiesTheOthersHalf ? rank ^ 1u : rank;
-    const std::uint32_t place = rank * kTileBytes / 2;
+    const std::uint32_t place = rank * kPairTileBytes / 2;
     const unsigned ranks = fault == PairFault::kMulticastsToItselfOnly ? 1u << rank : 0b11u;
-    const std::uint32_t foreign = fault == PairFault::kExpectsItsOwnHalfOnly ? 0 : kTileBytes / 2;
-    for (int tile = 0; tile < kTiles; ++tile) {
+    const std::uint32_t foreign =
+        fault == PairFault::kExpectsItsOwnHalfOnly ? 0 : kPairTileBytes / 2;
+    for (int tile = 0; tile < kPairTiles; ++tile) {
       mbarrier_wait(empty(tile), round(tile) ^ 1u);
-      mbarrier_arrive_expect(full(tile), kTileBytes + kTileBytes / 2 + foreign);
+      mbarrier_arrive_expect(full(tile), kPairTileBytes + kPairTileBytes / 2 + foreign);
       tensor_load_2d(slot(tile), &a, full(tile), 0,
-                     (static_cast<int>(rank) * kTiles + tile) * kTile, kEvictFirst);
-      tensor_load_3d_multicast(slot(tile) + kTileBytes + place, &b, full(tile), 0,
-                               static_cast<int>(half) * kTile / 2, tile,
+                     (static_cast<int>(rank) * kPairTiles + tile) * kPairTile, kEvictFirst);
+      tensor_load_3d_multicast(slot(tile) + kPairTileBytes + place, &b, full(tile), 0,
+                               static_cast<int>(half) * kPairTile / 2, tile,
                                static_cast<std::uint16_t>(ranks), kEvictNormal);
     }
   } else if (threadIdx.x < 128) {
-    float d[kTile / 2] = {};
-    for (int tile = 0; tile < kTiles; ++tile) {
+    float d[kPairTile / 2] = {};
+    for (int tile = 0; tile < kPairTiles; ++tile) {
       mbarrier_wait(full(tile), round(tile));
       wgmma_fence();
       for (std::uint32_t k = 0; k < 128; k += 32) {
-        Wgmma<WgmmaType::kBf16, kTile>::shared(d, k_major_descriptor(slot(tile) + k),
-                                               k_major_descriptor(slot(tile) + kTileBytes + k),
-                                               true);
+        Wgmma<WgmmaType::kBf16, kPairTile>::shared(
+            d, k_major_descriptor(slot(tile) + k),
+            k_major_descriptor(slot(tile) + kPairTileBytes + k), true);
       }
       wgmma_commit();
       wgmma_wait<0>();
@@ -119,9 +121,9 @@ __global__ void pair_kernel(const __grid_constant__ CUtensorMap a,
         }
       }
     }
-    for (int i = 0; i < kTile / 2; ++i) {
+    for (int i = 0; i < kPairTile / 2; ++i) {
       const MatrixIndex index = wgmma_accumulator_index(static_cast<int>(threadIdx.x), i);
-      out[(static_cast<int>(rank) * kTile + index.row) * kTile + index.column] = d[i];
+      out[(static_cast<int>(rank) * kPairTile + index.row) * kPairTile + index.column] = d[i];
     }
   }
   if (fault != PairFault::kNoLastSync) {
@@ -134,21 +136,21 @@ __global__ void pair_kernel(const __grid_constant__ CUtensorMap a,
 std::string outcomes(PairFault fault) {
   std::vector<std::uint16_t> a;
   std::vector<std::uint16_t> b;
-  std::vector<float> want(2 * kTile * kTile, 0.0f);
-  for (int i = 0; i < 2 * kTiles * kTile * kTile; ++i) {
+  std::vector<float> want(2 * kPairTile * kPairTile, 0.0f);
+  for (int i = 0; i < 2 * kPairTiles * kPairTile * kPairTile; ++i) {
     a.push_back(to_bf16(static_cast<float>(i * 7 % 13 - 6)).bits);
   }
-  for (int i = 0; i < kTiles * kTile * kTile; ++i) {
+  for (int i = 0; i < kPairTiles * kPairTile * kPairTile; ++i) {
     b.push_back(to_bf16(static_cast<float>(i * 5 % 11 - 5)).bits);
   }
   for (int rank = 0; rank < 2; ++rank) {
-    for (int tile = 0; tile < kTiles; ++tile) {
-      for (int i = 0; i < kTile; ++i) {
-        for (int j = 0; j < kTile; ++j) {
-          for (int k = 0; k < kTile; ++k) {
-            want[(rank * kTile + i) * kTile + j] +=
-                to_float(Bf16{a[((rank * kTiles + tile) * kTile + i) * kTile + k]}) *
-                to_float(Bf16{b[(tile * kTile + j) * kTile + k]});
+    for (int tile = 0; tile < kPairTiles; ++tile) {
+      for (int i = 0; i < kPairTile; ++i) {
+        for (int j = 0; j < kPairTile; ++j) {
+          for (int k = 0; k < kPairTile; ++k) {
+            want[(rank * kPairTile + i) * kPairTile + j] +=
+                to_float(Bf16{a[((rank * kPairTiles + tile) * kPairTile + i) * kPairTile + k]}) *
+                to_float(Bf16{b[(tile * kPairTile + j) * kPairTile + k]});
           }
         }
       }
@@ -156,12 +158,12 @@ std::string outcomes(PairFault fault) {
   }
   const DeviceBuffer<std::uint16_t> device_a(a);
   const DeviceBuffer<std::uint16_t> device_b(b);
-  const CUtensorMap map_a =
-      make_tensor_map(CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, device_a.data(),
-                      {kTile, 2 * kTiles * kTile}, {kTile * 2}, {kTile, kTile});
-  const CUtensorMap map_b =
-      make_tensor_map(CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, device_b.data(), {kTile, kTile, kTiles},
-                      {kTile * 2, kTileBytes}, {kTile, kTile / 2, 1});
+  const CUtensorMap map_a = make_tensor_map(CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, device_a.data(),
+                                            {kPairTile, 2 * kPairTiles * kPairTile},
+                                            {kPairTile * 2}, {kPairTile, kPairTile});
+  const CUtensorMap map_b = make_tensor_map(
+      CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, device_b.data(), {kPairTile, kPairTile, kPairTiles},
+      {kPairTile * 2, kPairTileBytes}, {kPairTile, kPairTile / 2, 1});
   allow_shared_bytes(pair_kernel, kPairBytes);
   std::string all;
   for (std::uint64_t seed = 1; seed <= kOrders; ++seed) {
@@ -550,13 +552,13 @@ TEST(EmulatedCluster, IsMadeOfCtasSideBySide) {
 
 // ---- launches
 
-__global__ void write_kernel(int* data) {
+__global__ void write_in_pair_kernel(int* data) {
   allow_dependent_launch();
   data[blockIdx.x] = 2;
 }
 
 /// Reads what the peer's index holds, after the pair has met.
-__global__ void read_kernel(const int* data, int* before, int* after) {
+__global__ void read_in_pair_kernel(const int* data, int* before, int* after) {
   before[blockIdx.x] = data[blockIdx.x];
   cluster_sync();
   wait_for_prerequisites();
@@ -570,8 +572,8 @@ TEST(EmulatedCluster, SeesOldMemoryUntilItHasWaitedForTheLaunchAhead) {
     const DeviceBuffer<int> data(std::vector<int>{1, 1, 1, 1});
     const DeviceBuffer<int> before(4);
     const DeviceBuffer<int> after(4);
-    launch_kernel({.grid = 4, .block = 1}, write_kernel, data.data());
-    launch_kernel({.grid = 4, .block = 1, .dependent = true, .cluster = 2}, read_kernel,
+    launch_kernel({.grid = 4, .block = 1}, write_in_pair_kernel, data.data());
+    launch_kernel({.grid = 4, .block = 1, .dependent = true, .cluster = 2}, read_in_pair_kernel,
                   data.data(), before.data(), after.data());
     ASSERT_EQ(before.download(), (std::vector{1, 1, 1, 1})) << seed;
     ASSERT_EQ(after.download(), (std::vector{2, 2, 2, 2})) << seed;
@@ -580,11 +582,14 @@ TEST(EmulatedCluster, SeesOldMemoryUntilItHasWaitedForTheLaunchAhead) {
 
 TEST(EmulatedCluster, IsRefusedWhereItDoesNotDivideTheGridOrIsTooLarge) {
   const DeviceBuffer<int> data(16);
-  EXPECT_THROW(launch_kernel({.grid = 3, .block = 1, .cluster = 2}, write_kernel, data.data()),
-               CudaError);
-  EXPECT_THROW(launch_kernel({.grid = 16, .block = 1, .cluster = 16}, write_kernel, data.data()),
-               CudaError);
-  EXPECT_NO_THROW(launch_kernel({.grid = 16, .block = 1, .cluster = 8}, write_kernel, data.data()));
+  EXPECT_THROW(
+      launch_kernel({.grid = 3, .block = 1, .cluster = 2}, write_in_pair_kernel, data.data()),
+      CudaError);
+  EXPECT_THROW(
+      launch_kernel({.grid = 16, .block = 1, .cluster = 16}, write_in_pair_kernel, data.data()),
+      CudaError);
+  EXPECT_NO_THROW(
+      launch_kernel({.grid = 16, .block = 1, .cluster = 8}, write_in_pair_kernel, data.data()));
   EXPECT_EQ(data.download(), std::vector<int>(16, 2));
 }
 
