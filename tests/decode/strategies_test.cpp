@@ -78,14 +78,14 @@ TEST(WideExpertParallel, TwoMicroBatchesHideTheirMessagesBehindEachOther) {
 }
 
 TEST(WideExpertParallel, KernelsOfExchangesAreOfTheExchangeAndKeepTheGpuFromOtherWork) {
-  const auto with_kernels = [](std::int64_t micro_batches) {
+  // As they were measured at the 4 requests of each GPU, or at a share of them.
+  const auto with_kernels = [](std::int64_t micro_batches, double share = 1.0) {
     auto input = wide_expert_parallel(6, micro_batches);
-    // At the 4 requests of each GPU.
-    input.deployment.execution.exchange_kernels = {.dispatch_send = Seconds{0.3e-6},
-                                                   .dispatch_receive = Seconds{0.4e-6},
-                                                   .combine_send = Seconds{0.5e-6},
-                                                   .combine_receive = Seconds{0.6e-6},
-                                                   .tokens = 4.0};
+    input.deployment.execution.exchange_kernels = {.dispatch_send = Seconds{share * 0.3e-6},
+                                                   .dispatch_receive = Seconds{share * 0.4e-6},
+                                                   .combine_send = Seconds{share * 0.5e-6},
+                                                   .combine_receive = Seconds{share * 0.6e-6},
+                                                   .tokens = share * 4.0};
     return test::run(input);
   };
   // Alone, a micro-batch waits for all of an exchange anyway.
@@ -95,6 +95,7 @@ TEST(WideExpertParallel, KernelsOfExchangesAreOfTheExchangeAndKeepTheGpuFromOthe
   const double kernels = 6 * 2 * (7e-6 + 9e-6 + 1.8e-6) + 2 * 2e-6;
   EXPECT_GE(with_kernels(2).mean_tpot.value(), kernels);
   EXPECT_LT(with_kernels(2).mean_tpot.value(), 1.05 * kernels);
+  EXPECT_NEAR(with_kernels(2, 0.5).mean_tpot.value(), with_kernels(2).mean_tpot.value(), 1e-11);
 }
 
 TEST(WideExpertParallel, WithinANodeOnlyScaleUpLinksCarryMessages) {
@@ -440,6 +441,62 @@ TEST(Strategies, ExchangeEmbeddingsAndLogitsOfASharedVocabulary) {
   const double before = test::run(apart).mean_tpot.value();
   apart.deployment.execution.vocabulary_exchange = true;
   EXPECT_EQ(test::run(apart).mean_tpot.value(), before);
+}
+
+// A launch begins at most as early as the one ahead of it has begun: what is shorter than the
+// overlap keeps its time.
+TEST(Strategies, LaunchesThatBeginEarlyTakeThatMuchLess) {
+  auto input = tensor_parallel(6, 1);
+  const double before = test::run(input).mean_tpot.value();
+  const auto saved = [&](double overlap) {
+    input.deployment.execution.launch_overlap = Seconds{overlap};
+    return before - test::run(input).mean_tpot.value();
+  };
+  // Of 7 us of attention and 9 of experts in each layer, and 2 of the LM head.
+  EXPECT_NEAR(saved(1e-6), 6 * (1e-6 + 1e-6) + 1e-6, 1e-11);
+  EXPECT_NEAR(saved(8e-6), 6 * 8e-6, 1e-11);
+}
+
+TEST(Strategies, TheKernelOfAnAllReduceDoesTheNormBehindIt) {
+  auto input = tensor_parallel(6, 1);
+  input.deployment.pools[0].kernels =
+      test::named_kernels({{"attention_norm", 3e-6}, {"ffn_norm", 4e-6}, {"final_norm", 5e-6}});
+  const double before = test::run(input).mean_tpot.value();
+  input.deployment.execution.all_reduce_with_norm = true;
+  EXPECT_NEAR(before - test::run(input).mean_tpot.value(), 6 * (3e-6 + 4e-6), 1e-11);
+  input.deployment.execution.norm_in_all_reduce = Seconds{1e-6};
+  EXPECT_NEAR(before - test::run(input).mean_tpot.value(), 6 * (3e-6 + 4e-6 - 2e-6), 1e-11);
+}
+
+TEST(Strategies, ANormOverAllHeadsIsOneKernelWithItsSum) {
+  auto input = tensor_parallel(6, 1);
+  std::get<models::GroupedQueryAttention>(input.deployment.model.attentions[0].kind)
+      .norm_over_heads = true;
+  input.deployment.pools[0].kernels =
+      test::named_kernels({{"qk_squares", 2e-6}, {"qk_norm", 3e-6}});
+  const double before = test::run(input).mean_tpot.value();
+  input.deployment.execution.qk_norm_with_sum = true;
+  EXPECT_NEAR(before - test::run(input).mean_tpot.value(), 6 * (2e-6 + 3e-6), 1e-11);
+}
+
+// Beside routed experts, a shared one of 64 columns on each GPU costs what it asks of the memory at
+// 1 TB/s, for 16 tokens in 16 bits: weights, inputs and outputs of both products, and its
+// activation. Where it takes longer, the routed ones are beside it.
+TEST(Strategies, SharedExpertsBesideRoutedOnesCostNoLaunches) {
+  const auto saved = [](double shared) {
+    auto input = tensor_parallel(6, 1);
+    auto& experts = std::get<models::MoeFfn>(input.deployment.model.ffns[0].kind);
+    experts.shared_intermediate = 256;
+    input.deployment.pools[0].kernels =
+        test::named_kernels({{"expert_down", 9e-6}, {"shared_down", shared}});
+    const double before = test::run(input).mean_tpot.value();
+    input.deployment.execution.shared_experts_beside = true;
+    return before - test::run(input).mean_tpot.value();
+  };
+  const double products = (128 + 64) * 128.0 + 16 * (128.0 + 128) + 16 * (64.0 + 128);
+  const double activation = 16 * (128.0 + 64);
+  EXPECT_NEAR(saved(4e-6), 6 * (4e-6 - 2 * (products + activation) / 1e12), 1e-11);
+  EXPECT_NEAR(saved(20e-6), 6 * 9e-6, 1e-11);
 }
 
 // Three requests run as four: rows of products and sums, but no KV and no experts.

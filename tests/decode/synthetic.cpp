@@ -1,6 +1,7 @@
 #include "synthetic.hpp"
 
 #include <string_view>
+#include <utility>
 
 namespace ridge::decode::test {
 namespace {
@@ -38,6 +39,20 @@ class FixedKernels : public hw::KernelModel {
   hw::ChipSpec chip_;
 };
 
+class NamedKernels : public FixedKernels {
+ public:
+  explicit NamedKernels(std::map<std::string, double, std::less<>> seconds)
+      : FixedKernels({}, 1e12), seconds_(std::move(seconds)) {}
+
+  hw::Timing time(const models::Operator& op) const override {
+    const auto found = seconds_.find(op.name);
+    return {.time = Seconds{found == seconds_.end() ? 0.0 : found->second}};
+  }
+
+ private:
+  std::map<std::string, double, std::less<>> seconds_;
+};
+
 models::ModelSpec model_with(const decltype(models::FfnBlock::kind)& ffn, std::int64_t layers) {
   models::ModelSpec model;
   model.name = "synthetic";
@@ -69,6 +84,11 @@ Pool pool(std::string name, Roles roles, std::int64_t instances, std::int64_t gp
 std::shared_ptr<const hw::KernelModel> fixed_kernels(const StageSeconds& stages,
                                                      double memory_bytes) {
   return std::make_shared<FixedKernels>(stages, memory_bytes);
+}
+
+std::shared_ptr<const hw::KernelModel> named_kernels(
+    std::map<std::string, double, std::less<>> seconds) {
+  return std::make_shared<NamedKernels>(std::move(seconds));
 }
 
 models::ModelSpec dense_model(std::int64_t layers) {

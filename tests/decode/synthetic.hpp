@@ -4,7 +4,10 @@
 #include "ridge/decode/simulation.hpp"
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
+#include <string>
 
 namespace ridge::decode::test {
 
@@ -19,6 +22,9 @@ struct StageSeconds {
 };
 [[nodiscard]] std::shared_ptr<const hw::KernelModel> fixed_kernels(const StageSeconds& stages,
                                                                    double memory_bytes = 1e12);
+// What the operators of these names take, in seconds; everything else takes no time.
+[[nodiscard]] std::shared_ptr<const hw::KernelModel> named_kernels(
+    std::map<std::string, double, std::less<>> seconds);
 
 // Eight KV heads of 16 values each: 512 bytes of KV per token and layer. Hidden width 128: a token
 // is 256 bytes on the wire in either direction.
