@@ -25,7 +25,9 @@ __device__ __forceinline__ void cluster_sync() {
           : "memory");
 }
 
-/// mbarrier_arrive on the barrier at the same address in the shared memory of CTA `rank`.
+/// mbarrier_arrive on the barrier at the same address in the shared memory of CTA `rank`. It says
+/// that reads have ended, and publishes no stores to the other CTA: that takes `.release.cluster`,
+/// for which ptxas fences the memory of the whole GPU, a quarter of a pipelined kernel's time.
 __device__ __forceinline__ void mbarrier_arrive_at(std::uint32_t barrier, std::uint32_t rank) {
   asm volatile(
       "{\n.reg .b32 there;\n"

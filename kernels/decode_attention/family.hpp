@@ -36,7 +36,7 @@ struct LaunchPlan {
   bench::Work work;          ///< Compulsory.
   double fetched_bytes = 0;  ///< What the kernel reads of the cache: whole pages, per row block.
   double partial_bytes = 0;  ///< Written and read again to merge split segments.
-  double issued_flop = 0;  ///< What the matrix units execute: whole tiles of 64 rows and 64 tokens.
+  double issued_flop = 0;  ///< What the matrix units execute: whole tiles of `rows` and 64 tokens.
   int ctas = 0;
   int segments = 0;
   int merges = 0;
@@ -44,6 +44,7 @@ struct LaunchPlan {
   int least_tiles = 0;
 };
 
+/// `rows`: query heads that a tile's products are computed for (computed_heads).
 LaunchPlan launch_plan(const Problem& problem, const Schedule& schedule, bool one_term = false,
                        int rows = kTileRows);
 

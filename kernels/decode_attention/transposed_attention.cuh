@@ -24,11 +24,10 @@ namespace ridge::kernels::decode {
 ///
 /// `Heads` is 64, or fewer for KV heads of few query heads: what of the work is per head shrinks
 /// with it, the layout of shared memory and of parts of results stays. A head is a column here,
-/// spread over eight lanes of each of four warps, so that the largest
-/// score of a tile would cost an exchange between warps. Weights are therefore relative to a
-/// reference that rises only when one would exceed 2^kHeadroom, which after a segment's first tile
-/// is rare: F16 holds weights below 65,520, and the sums are floats. transposed_layout.hpp says who
-/// has what.
+/// spread over eight lanes of each of four warps, so that the largest score of a tile would cost an
+/// exchange between warps. Weights are therefore relative to a reference that rises only when one
+/// would exceed 2^kHeadroom, which after a segment's first tile is rare: F16 holds weights below
+/// 65,520, and the sums are floats. transposed_layout.hpp says who has what.
 template <int HeadDim, int Heads>
 struct TransposedAttention : TileStream<HeadDim, KvType::kE4m3> {
   using typename TileStream<HeadDim, KvType::kE4m3>::Shared;
@@ -74,11 +73,9 @@ struct TransposedAttention : TileStream<HeadDim, KvType::kE4m3> {
   /// each lane ends with those of heads of_lane() and the next, in the first two.
   template <typename Reduce>
   static __device__ void reduce_over_lanes(float (&values)[kHeads], Reduce reduce) {
-    static_assert(Heads == 64 || Heads == 32 || Heads == 16);
-    if constexpr (kHeads >= 16) {
+    static_assert(Heads == 64 || Heads == 16);
+    if constexpr (Heads == 64) {
       halve<8>(values, reduce);
-    }
-    if constexpr (kHeads >= 8) {
       halve<4>(values, reduce);
     }
     halve<2>(values, reduce);
