@@ -98,6 +98,81 @@ TEST(WideExpertParallel, KernelsOfExchangesAreOfTheExchangeAndKeepTheGpuFromOthe
   EXPECT_NEAR(with_kernels(2, 0.5).mean_tpot.value(), with_kernels(2).mean_tpot.value(), 1e-11);
 }
 
+// Two batches in the stages of an engine. From where one has sent its tokens to where the other has
+// sent its own, the GPU does: shared experts and the other's projections while tokens travel; routed
+// experts; the other's attention while results travel; kernels that receive and that send.
+TEST(WideExpertParallel, InStagesTokensTravelBesideSharedExpertsAndProjectionsAlone) {
+  struct Times {
+    double projections, attention, shared, routed;
+  };
+  constexpr double kSend = 0.3e-6;
+  constexpr double kFfnReceive = 0.4e-6;
+  constexpr double kFfnSend = 0.5e-6;
+  constexpr double kReceive = 0.6e-6;
+  constexpr std::int64_t kLayers = 6;
+  constexpr double kHead = 2e-6;
+  const double copies = 4 * 2;
+  const double dispatch =
+      copies * (test::kWireBytesPerToken + 2 * 8) * 4 / 8 / 1e9 + kOverhead - kSend - kFfnReceive;
+  const double combine =
+      copies * test::kWireBytesPerToken * 4 / 8 / 1e9 + kOverhead - kFfnSend - kReceive;
+  ASSERT_NEAR(dispatch, 1.888e-6, 1e-12);
+  ASSERT_NEAR(combine, 1.424e-6, 1e-12);
+  for (const Times& t : {Times{0.5e-6, 1e-6, 0.4e-6, 3e-6}, Times{1.5e-6, 4e-6, 1e-6, 3e-6},
+                         Times{0.5e-6, 4e-6, 0.4e-6, 1e-6}, Times{3e-6, 1e-6, 0, 1e-6}}) {
+    auto input = wide_expert_parallel(kLayers, 2);
+    Deployment& d = input.deployment;
+    d.schedule = Schedule::staged;
+    std::get<models::MoeFfn>(d.model.ffns[0].kind).shared_intermediate = t.shared > 0 ? 256 : 0;
+    d.pools[0].kernels = test::named_kernels({{"qkv", t.projections},
+                                              {"attention", t.attention - 0.1e-6},
+                                              {"router", 0.1e-6},
+                                              {"shared_down", t.shared},
+                                              {"expert_down", t.routed},
+                                              {"lm_head", kHead}});
+    d.execution.exchange_kernels = {.dispatch_send = Seconds{kSend},
+                                    .dispatch_receive = Seconds{kFfnReceive},
+                                    .combine_send = Seconds{kFfnSend},
+                                    .combine_receive = Seconds{kReceive},
+                                    .tokens = 4.0};
+    const double experts = kFfnReceive + t.routed + kFfnSend;
+    const double half = std::max(dispatch, t.shared + t.projections) + experts +
+                        std::max(combine, t.attention) + kReceive + kSend;
+    // The first batch begins alone, the second ends alone, and the heads come last.
+    const double begin = t.projections + t.attention + kSend;
+    const double end = std::max(dispatch, t.shared) + experts + combine + kReceive;
+    const double step = begin + (2 * kLayers - 1) * half + end + 2 * kHead;
+    EXPECT_NEAR(test::run(input).mean_tpot.value(), step, 1e-11);
+    EXPECT_NEAR(cyclic_step_time(input).value(), step, 1e-11);
+  }
+}
+
+// Of the same kernels, on links that take no time: no more than the order is different, and one
+// batch has nobody to wait for.
+TEST(WideExpertParallel, InStagesTheSameKernelsRun) {
+  for (const std::int64_t micro_batches : {1, 2, 3}) {
+    const auto step = [&](Schedule schedule) {
+      auto input = wide_expert_parallel(6, micro_batches);
+      Deployment& d = input.deployment;
+      std::get<models::MoeFfn>(d.model.ffns[0].kind).shared_intermediate = 256;
+      d.pools[0].kernels = test::named_kernels({{"qkv", 2e-6},
+                                                {"attention", 3e-6},
+                                                {"output", 1e-6},
+                                                {"shared_gate_up", 1e-6},
+                                                {"shared_down", 2e-6},
+                                                {"expert_down", 4e-6},
+                                                {"lm_head", 2e-6}});
+      d.network.overhead = Seconds{};
+      d.pools[0].nic_bandwidth = BytesPerSecond{1e18};
+      d.pools[0].scale_up_bandwidth = BytesPerSecond{1e18};
+      d.schedule = schedule;
+      return test::run(input).mean_tpot.value();
+    };
+    EXPECT_NEAR(step(Schedule::staged), step(Schedule::cyclic), 1e-10);
+    EXPECT_GT(step(Schedule::staged), 6 * 12e-6 * static_cast<double>(micro_batches));
+  }
+}
+
 TEST(WideExpertParallel, WithinANodeOnlyScaleUpLinksCarryMessages) {
   auto input = wide_expert_parallel(6, 1);
   input.deployment.pools[0].gpus_per_node = 8;
@@ -659,6 +734,8 @@ TEST(Strategies, SayWhatMakesADeploymentImpossible) {
                 d.pools[0].roles = kAllRoles;
               }),
               Contains(HasSubstr("splits experts over all 4 GPUs")));
+  EXPECT_THAT(problems([](Deployment& d) { d.schedule = Schedule::staged; }),
+              Contains(HasSubstr("is an order of \"wide_expert_parallel\", not of \"afd\"")));
 }
 
 }  // namespace

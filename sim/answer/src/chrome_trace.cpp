@@ -166,8 +166,8 @@ class Writer {
       return std::string();
     }();
     event(fmt::format(
-        R"json("ph":"X","name":"micro-batch {}: {}","cat":"{}","cname":"{}","pid":{},"tid":{},"ts":{},"dur":{},"args":{{"layer":{},"micro_batch":{},"mean_tokens":{:.2f}{}}})json",
-        record.micro_batch, name_of(kind), name_of(kind), color_of(record.micro_batch), pid,
+        R"json("ph":"X","name":"micro-batch {}: {}{}","cat":"{}","cname":"{}","pid":{},"tid":{},"ts":{},"dur":{},"args":{{"layer":{},"micro_batch":{},"mean_tokens":{:.2f}{}}})json",
+        record.micro_batch, name_of(kind), piece_words(work), name_of(kind), color_of(record.micro_batch), pid,
         thread(pid, track), micros(start), micros(end - start), task.layer, record.micro_batch,
         tokens_, bytes));
     // Inside the stages of one instance of each pool: of all, they would be most of the file.
@@ -184,18 +184,23 @@ class Writer {
   // at its own batch, they are timed at the mean one.
   void nest_operators(const decode::Work& work, std::uint64_t pid, Nanoseconds start,
                       Nanoseconds end) {
-    const std::vector<OperatorTime>* operators = nullptr;
+    std::vector<OperatorTime> operators;
+    const auto take = [&](decode::Role role, const auto& of) {
+      const auto& whole = operators_[{role, of.block}];
+      for (std::size_t i = 0; i < whole.size(); ++i) {
+        if (decode::launches(of.piece, whole, i)) operators.push_back(whole[i]);
+      }
+    };
     if (const auto* attention = std::get_if<decode::AttentionWork>(&work)) {
-      operators = &operators_[{decode::Role::attention, attention->block}];
+      take(decode::Role::attention, *attention);
     } else if (const auto* ffn = std::get_if<decode::FfnWork>(&work)) {
-      operators = &operators_[{decode::Role::ffn, ffn->block}];
+      take(decode::Role::ffn, *ffn);
     }
-    if (operators == nullptr) return;
     double alone = 0.0;
-    for (const OperatorTime& op : *operators) alone += op.timing.time.value();
+    for (const OperatorTime& op : operators) alone += op.timing.time.value();
     double until = 0.0;
     Nanoseconds at = start;
-    for (const OperatorTime& op : *operators) {
+    for (const OperatorTime& op : operators) {
       until += op.timing.time.value();
       const Nanoseconds next =
           start + static_cast<Nanoseconds>(until / alone * static_cast<double>(end - start) + 0.5);

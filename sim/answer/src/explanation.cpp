@@ -27,12 +27,14 @@ double on_path(const decode::SimulationResult& result, std::size_t stage) {
   return result.critical_service[stage] + result.critical_queue[stage];
 }
 
-// "moe", "LM head", "send to ffn".
+// "moe", "moe: shared experts", "LM head", "send to ffn".
 std::string words_of(const decode::Deployment& d, const decode::Work& work) {
   if (const auto* attention = std::get_if<decode::AttentionWork>(&work)) {
-    return d.model.attentions[attention->block].name;
+    return d.model.attentions[attention->block].name + piece_words(work);
   }
-  if (const auto* ffn = std::get_if<decode::FfnWork>(&work)) return d.model.ffns[ffn->block].name;
+  if (const auto* ffn = std::get_if<decode::FfnWork>(&work)) {
+    return d.model.ffns[ffn->block].name + piece_words(work);
+  }
   if (const auto* message = std::get_if<decode::Message>(&work)) {
     return fmt::format("send to {}", d.pools[message->to.pool].name);
   }

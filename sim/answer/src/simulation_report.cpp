@@ -208,6 +208,7 @@ std::vector<OperatorTime> operator_times(const decode::SimulationInput& input,
                                     .block = block,
                                     .layers = layers,
                                     .name = std::string(op.name),
+                                    .part = op.part,
                                     .kernel = std::string(pool.kernels->kernel(op)),
                                     .timing = pool.kernels->time(op)});
                    }

@@ -42,4 +42,17 @@ std::string_view name_of(TaskKind kind) {
   return kNames[static_cast<std::size_t>(kind)];
 }
 
+std::string piece_words(const decode::Work& work) {
+  constexpr std::array<std::string_view, 5> kOfAttention = {
+      "", ": projections", ": cache", ": dispatch sent", ": results received"};
+  constexpr std::array<std::string_view, 3> kOfFfn = {"", ": shared experts", ": routed experts"};
+  if (const auto* attention = std::get_if<decode::AttentionWork>(&work)) {
+    return std::string(kOfAttention[static_cast<std::size_t>(attention->piece)]);
+  }
+  if (const auto* ffn = std::get_if<decode::FfnWork>(&work)) {
+    return std::string(kOfFfn[static_cast<std::size_t>(ffn->piece)]);
+  }
+  return "";
+}
+
 }  // namespace ridge::answer

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 namespace ridge::answer {
@@ -26,6 +27,8 @@ inline constexpr std::size_t kTaskKinds = 9;
 
 [[nodiscard]] TaskKind task_kind(const decode::Work& work);
 [[nodiscard]] std::string_view name_of(TaskKind kind);
+// ": projections", ": shared experts"; empty where a stage is done in one go.
+[[nodiscard]] std::string piece_words(const decode::Work& work);
 // Runs kernels, rather than moving bytes.
 [[nodiscard]] inline bool computes(TaskKind kind) {
   return kind <= TaskKind::head;

@@ -69,6 +69,33 @@ Rotation::Rotation(const Shop& shop, std::uint32_t micro_batches, Choice choice)
   }
 }
 
+Rotation::Rotation(const StepGraph& graph, const Deployment& deployment,
+                   std::uint32_t micro_batches)
+    : graph_(graph),
+      servers_(graph, deployment),
+      micro_batches_(micro_batches),
+      orders_(servers_.count()) {}
+
+Rotation Rotation::staged(const StepGraph& graph, const Deployment& deployment,
+                          std::uint32_t micro_batches) {
+  Rotation out(graph, deployment, micro_batches);
+  const auto tasks = graph.tasks();
+  for (std::uint32_t m = 0; m < micro_batches; ++m) {
+    for (TaskId t = 0; t < tasks.size(); ++t) {
+      RIDGE_INVARIANT(tasks[t].on_resource, "stages send no messages between instances");
+      out.orders_[tasks[t].resource].turns.push_back({.micro_batch = m, .task = t});
+    }
+  }
+  const auto when = [&](const Turn& turn) {
+    return tasks[turn.task].stage + kStagesApart * turn.micro_batch;
+  };
+  for (Order& order : out.orders_) {
+    std::stable_sort(order.turns.begin(), order.turns.end(),
+                     [&](const Turn& a, const Turn& b) { return when(a) < when(b); });
+  }
+  return out;
+}
+
 // A step of one micro-batch in which a message takes its sender and its receiver as long as it has
 // bytes, and nothing else takes any time: who begins when is the order in which its fellows are
 // served. It is the same however fast anything is.
@@ -578,6 +605,7 @@ static double cycle_floor(const Shop& shop, std::uint32_t micro_batches,
 Rotation best_rotation(const StepGraph& graph, const Deployment& d, Fabric* fabric,
                        std::span<const Lane> lanes) {
   const auto micro_batches = static_cast<std::uint32_t>(lanes.size());
+  if (d.schedule == Schedule::staged) return Rotation::staged(graph, d, micro_batches);
   const Shop shop(graph, d);
   const auto choices = Rotation::choices(shop, micro_batches);
   Rotation::Choice best = choices.front();

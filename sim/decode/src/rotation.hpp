@@ -98,6 +98,10 @@ class Rotation {
 
   // What the shop refers to must outlive this object; the shop itself need not.
   Rotation(const Shop& shop, std::uint32_t micro_batches, Choice choice);
+  // In turns of a stage of each batch, each batch some stages behind the one before
+  // (Schedule::staged).
+  [[nodiscard]] static Rotation staged(const StepGraph& graph, const Deployment& deployment,
+                                       std::uint32_t micro_batches);
 
   // The turn of a server at a place of its order, which begins with 0.
   [[nodiscard]] const Turn& turn(std::size_t server, std::size_t place) const {
@@ -116,6 +120,8 @@ class Rotation {
   [[nodiscard]] bool runs() const;
 
  private:
+  Rotation(const StepGraph& graph, const Deployment& deployment, std::uint32_t micro_batches);
+
   struct Order {
     std::vector<Turn> turns;
     // Where it begins, which has every task of every micro-batch once and goes round to the end.
@@ -220,7 +226,7 @@ struct Rounds {
 [[nodiscard]] Seconds cycle_time(const StepGraph& graph, Fabric* fabric,
                                  std::span<const Lane> lanes, const Rotation& rotation);
 
-// The rotation of the shortest cycle.
+// The rotation that the deployment's schedule keeps: of cyclic, the one of the shortest cycle.
 [[nodiscard]] Rotation best_rotation(const StepGraph& graph, const Deployment& deployment,
                                      Fabric* fabric, std::span<const Lane> lanes);
 

@@ -30,10 +30,11 @@ SimulationInput checked(SimulationInput input) {
   const bool closed = input.workload.kind == Workload::Kind::closed_loop;
   Deployment& d = input.deployment;
   if (!d.schedule) d.schedule = usual_schedule(input);
-  if (d.schedule == Schedule::cyclic && !closed) {
+  if (keeps_order(*d.schedule) && !closed) {
     problems.error(kScenario, "/deployment/schedule",
-                   "\"cyclic\" needs a closed loop: where requests come and go, a micro-batch can "
-                   "be empty; \"fifo\" serves what there is");
+                   fmt::format("\"{}\" needs a closed loop: where requests come and go, a "
+                               "micro-batch can be empty; \"fifo\" serves what there is",
+                               *d.schedule == Schedule::cyclic ? "cyclic" : "staged"));
   }
   for (const auto& problem : deployment_problems(input.deployment)) {
     problems.error(kScenario, "/deployment", problem);
@@ -160,7 +161,7 @@ struct Simulation::Impl {
 
   // In which the closed loop's requests are served.
   void keep_order() {
-    if (input.deployment.schedule != Schedule::cyclic) return;
+    if (!keeps_order(*input.deployment.schedule)) return;
     runner.keep_order([this](std::size_t lane) { return requests.batches(lane); });
   }
 
@@ -259,7 +260,7 @@ Seconds cyclic_step_time(SimulationInput input) {
         "a step's cycle is known without simulation for a steady closed loop without jitter on "
         "network model \"ports\"");
   }
-  input.deployment.schedule = Schedule::cyclic;
+  if (input.deployment.schedule != Schedule::staged) input.deployment.schedule = Schedule::cyclic;
   Simulation::Impl impl(std::move(input));
   impl.requests.fill_closed_loop();
   impl.keep_order();

@@ -49,10 +49,6 @@ bool is_beside_qk_sum(const models::Operator& op) {
   return op.name == "qk_squares" || op.name == "qk_norm";
 }
 
-bool is_of_shared_experts(const models::Operator& op) {
-  return op.name.starts_with("shared_");
-}
-
 // All of them, so that a new one does not compile before it is here.
 auto values_of(const models::Gemm& gemm) {
   const auto& [m, n, k, batch, weights, compute, input, output, weight_scales] = gemm;
@@ -200,7 +196,7 @@ void StageTimer::count_rows(const Batch& batch) {
 }
 
 std::size_t StageTimer::RankTimeHash::operator()(const RankTime& key) const {
-  std::size_t hash = key.block * 31U + key.pool;
+  std::size_t hash = (key.block * 31U + key.pool) * 4U + static_cast<std::size_t>(key.piece);
   for (const double value : {key.tokens, key.own, key.rows.rows, key.rows.active}) {
     hash = hash * 0x9e3779b97f4a7c15U + std::hash<double>{}(value);
   }
@@ -220,7 +216,8 @@ hw::Timing StageTimer::timing(const hw::KernelModel& kernels, std::size_t place)
   return last.timing;
 }
 
-Seconds StageTimer::total(const Pool& pool, bool behind_all_reduce) {
+template <typename Piece>
+Seconds StageTimer::total(const Pool& pool, bool behind_all_reduce, Piece piece) {
   const hw::KernelModel& kernels = *pool.kernels;
   const Execution& how = deployment_.execution;
   Launches launched;
@@ -229,6 +226,7 @@ Seconds StageTimer::total(const Pool& pool, bool behind_all_reduce) {
   Seconds beside_work;  // what they ask of the roofline
   for (std::size_t place = 0; place < scratch_.size(); ++place) {
     const models::Operator& op = scratch_[place];
+    if (!decode::launches(piece, scratch_, place)) continue;
     if (how.all_reduce_with_norm && behind_all_reduce && is_residual_norm(op)) {
       sum += how.norm_in_all_reduce;
       continue;
@@ -245,7 +243,8 @@ Seconds StageTimer::total(const Pool& pool, bool behind_all_reduce) {
     Seconds time = asked.time;
     if (time > how.launch_overlap) time -= how.launch_overlap;
     if (watched_ != nullptr) launched.kernels.push_back({op, asked});
-    if (how.shared_experts_beside && is_of_shared_experts(op)) {
+    if (how.shared_experts_beside && piece == Piece::whole &&
+        models::is_of_shared_experts(op.name)) {
       beside += time;
       beside_work += roofline(op, kernels.chip());
     } else {
@@ -291,6 +290,10 @@ void StageTimer::time_work(const AttentionWork& work, const Batch& batch, std::s
     const models::DecodeShape shape{.sequences = rows,
                                     .context = static_cast<double>(group.cached_tokens) / requests,
                                     .queries_per_sequence = work.queries};
+    if (work.piece == AttentionPiece::send || work.piece == AttentionPiece::receive) {
+      ranks[r] = exchange_kernels(work, batch).value();
+      continue;
+    }
     scratch_.clear();
     if (work.partials > 1) {
       const double values = shape.tokens() * static_cast<double>(model.hidden);
@@ -313,7 +316,11 @@ void StageTimer::time_work(const AttentionWork& work, const Batch& batch, std::s
         attention->sequences = requests;  // what pads a batch has no KV to read
       }
     }
-    Seconds time = total(pool, d.attention_tensor_parallel > 1);
+    Seconds time = total(pool, d.attention_tensor_parallel > 1, work.piece);
+    if (work.piece == AttentionPiece::projections) {
+      ranks[r] = time.value();
+      continue;
+    }
     time += context_exchange(pool, shape.tokens());
     const double bytes = static_cast<double>(model.hidden) *
                          bytes_per_value(model.precisions.activations).value() * shape.tokens();
@@ -332,14 +339,24 @@ void StageTimer::time_work(const AttentionWork& work, const Batch& batch, std::s
       time += all_to_all_time(pool, slices, results) +
               collective_time(pool, Collective::Pattern::reduce_scatter, slices, bytes * slices);
     }
-    if (std::holds_alternative<models::MoeFfn>(model.ffns[work.next_ffn].kind)) {
-      // The results of this layer's experts are read ahead of the next one's attention; each of
-      // them is counted with its own layer.
-      time += on_gpu(&ExchangeKernels::dispatch_send, batch, work.queries) +
-              on_gpu(&ExchangeKernels::combine_receive, batch, work.queries);
-    }
-    ranks[r] = time.value();
+    ranks[r] = (time + exchange_kernels(work, batch)).value();
   }
+}
+
+// Those that run ahead of and behind the experts. The results of this layer's experts are read ahead
+// of the next one's attention; each of them is counted with its own layer.
+Seconds StageTimer::exchange_kernels(const AttentionWork& work, const Batch& batch) const {
+  const auto& ffn = deployment_.model.ffns[work.next_ffn].kind;
+  if (!std::holds_alternative<models::MoeFfn>(ffn)) return {};
+  const bool whole = work.piece == AttentionPiece::whole;
+  Seconds time;
+  if (whole || work.piece == AttentionPiece::send) {
+    time += on_gpu(&ExchangeKernels::dispatch_send, batch, work.queries);
+  }
+  if (whole || work.piece == AttentionPiece::receive) {
+    time += on_gpu(&ExchangeKernels::combine_receive, batch, work.queries);
+  }
+  return time;
 }
 
 // GPUs that share a cache's tokens gather each other's queries, and give each other what their
@@ -379,8 +396,12 @@ void StageTimer::time_work(const FfnWork& work, const Batch& batch, std::span<do
   const auto ep = static_cast<double>(d.ffn_expert_parallel);
   for (std::size_t r = 0; r < ranks.size(); r += tp) {
     // Of the tokens' dense or shared part: an equal part each, or those of the requests here.
-    RankTime key{
-        .block = work.block, .pool = work.at.pool, .tokens = tokens, .own = 1.0 / ep, .rows = {}};
+    RankTime key{.block = work.block,
+                 .pool = work.at.pool,
+                 .tokens = tokens,
+                 .own = 1.0 / ep,
+                 .rows = {},
+                 .piece = work.piece};
     if (holds_requests) {
       double rows = 0.0;
       for (std::size_t g = r; g < r + tp; ++g) rows += rows_of(batch.groups[g / sharing]);
@@ -400,8 +421,8 @@ void StageTimer::time_work(const FfnWork& work, const Batch& batch, std::span<do
       }
       scratch_.clear();
       models::ffn_operators(block, d.model.precisions, d.model.hidden, tokens, shard, scratch_);
-      Seconds time = total(d.pools[work.at.pool], false);
-      if (moe != nullptr) {
+      Seconds time = total(d.pools[work.at.pool], false, work.piece);
+      if (moe != nullptr && work.piece != FfnPiece::shared) {
         time += on_gpu(&ExchangeKernels::dispatch_receive, batch, work.queries) +
                 on_gpu(&ExchangeKernels::combine_send, batch, work.queries);
       }
@@ -434,7 +455,7 @@ void StageTimer::time_work(const HeadWork& work, const Batch& batch, std::span<d
       models::head_operators(deployment_.model, rows * work.queries, split, scratch_);
       // Of a group of GPUs that share requests.
       const double shared = rows * static_cast<double>(sharing) / static_cast<double>(gpus);
-      time = total(pool, false) + deployment_.step_overhead +
+      time = total(pool, false, FfnPiece::whole) + deployment_.step_overhead +
              vocabulary_exchange(pool, shared * work.queries);
       if (const std::int64_t drafts = deployment_.drafting.tokens; drafts > 0) {
         // Each draft is one token of each sequence, proposed through the same head. In front of
@@ -446,7 +467,7 @@ void StageTimer::time_work(const HeadWork& work, const Batch& batch, std::span<d
                      models::Gemm{.m = shared, .n = hidden, .k = 2 * hidden});
         models::head_operators(deployment_.model, rows, split, scratch_);
         time +=
-            static_cast<double>(drafts) * (total(pool, false) + vocabulary_exchange(pool, shared));
+            static_cast<double>(drafts) * (total(pool, false, FfnPiece::whole) + vocabulary_exchange(pool, shared));
       }
       if (rows == 0.0) time = Seconds{};
       last_rows = rows;

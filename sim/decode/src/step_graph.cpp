@@ -55,6 +55,7 @@ std::size_t hash_of(const Work& work) {
         if constexpr (requires { kind.requests_of; }) mix(kind.requests_of);
         if constexpr (requires { kind.block; }) mix(kind.block);
         if constexpr (requires { kind.layer; }) mix(kind.layer);
+        if constexpr (requires { kind.piece; }) mix(static_cast<std::size_t>(kind.piece));
       },
       work);
   return hash;
@@ -100,8 +101,12 @@ WorkId StepGraphBuilder::work(const Work& work) {
 }
 
 TaskId StepGraphBuilder::task(WorkId work, ResourceId resource, std::uint32_t layer,
-                              std::span<const TaskId> after) {
-  return impl_->add({.work = work, .resource = resource, .layer = layer, .on_resource = true},
+                              std::span<const TaskId> after, std::uint32_t stage) {
+  return impl_->add({.work = work,
+                     .resource = resource,
+                     .layer = layer,
+                     .stage = stage,
+                     .on_resource = true},
                     after);
 }
 

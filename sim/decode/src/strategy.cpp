@@ -18,11 +18,12 @@ struct Strategy {
   std::string_view name;
   void (*check)(const Deployment&, Problems&);
   StepGraph (*compile)(const Deployment&, std::uint32_t drawn_layers);
+  bool staged = false;  // says in which stage an engine launches what
 };
 
 constexpr std::array kStrategies = {
     Strategy{"afd", check_attention_ffn_disaggregation, compile_attention_ffn_disaggregation},
-    Strategy{"wide_expert_parallel", check_wide_expert_parallel, compile_wide_expert_parallel},
+    Strategy{"wide_expert_parallel", check_wide_expert_parallel, compile_wide_expert_parallel, true},
     Strategy{"tensor_parallel", check_tensor_parallel, compile_tensor_parallel},
 };
 
@@ -144,7 +145,13 @@ std::vector<std::string> deployment_problems(const Deployment& deployment) {
         "drafted tokens need a multi-token-prediction module, which the model has none of, or a "
         "\"draft_model\" in \"drafting\"");
   }
-  strategy_of(deployment).check(deployment, problems);
+  const Strategy& strategy = strategy_of(deployment);
+  if (deployment.schedule == Schedule::staged && !strategy.staged) {
+    problems.push_back(fmt::format("schedule \"staged\" is an order of \"wide_expert_parallel\", "
+                                   "not of \"{}\": \"cyclic\" is a fixed order of all",
+                                   strategy.name));
+  }
+  strategy.check(deployment, problems);
   return problems;
 }
 

@@ -184,6 +184,7 @@ class Asker {
     if (engine != nullptr) {
       scenario.deployment.step_overhead = engine->step_overhead;
       scenario.deployment.execution = engine->execution;
+      if (scenario.deployment.micro_batches > 1) scenario.deployment.schedule = engine->two_batches;
     }
     if (auto problem = kernels(row, scenario)) return *problem;
     norm_in_all_reduce(scenario);
@@ -586,6 +587,10 @@ static const KeyTable& keys_of(const ServingEngine* /*of*/) {
               between(1, 1e6))
               .optional(),
           key<&E::mixes_prefill>("mixes_prefill", "Whether prompts share steps with decoding."),
+          key<&E::two_batches>("two_batches",
+                               "The order in which it overlaps two batches, as schedules of "
+                               "deployments; whichever is ready where absent.",
+                               std::span(scenario::kSchedules)),
           key<&E::even_routing>("even_routing",
                                 "Whether equal loads of experts were imposed when it was "
                                 "measured.")
@@ -750,6 +755,10 @@ std::span<const ServingMechanism> serving_mechanisms() {
       ServingMechanism{"kernels of exchanges on the GPU",
                        [](ServingTerms& terms) {
                          kEach(terms, [](decode::Execution& e) { e.exchange_kernels.reset(); });
+                       }},
+      ServingMechanism{"two batches in the engine's order",
+                       [](ServingTerms& terms) {
+                         for (ServingEngine& engine : terms.engines) engine.two_batches.reset();
                        }},
       ServingMechanism{"sums over nodes as measured",
                        [](ServingTerms& terms) { terms.sums_over_nodes.spans.clear(); }},

@@ -97,7 +97,7 @@ static const KeyTable& keys_of(const Allowed* /*of*/) {
               .optional(),
           key<&A::schedules>("schedules",
                              "In what order resources serve micro-batches; both where absent.",
-                             keys::AtLeastOne{"a schedule"}, std::span(scenario::kSchedules))
+                             keys::AtLeastOne{"a schedule"}, scenario::kSchedulesOfAll)
               .optional(),
           key<&A::unlike_pools>("unlike_pools",
                                 "Whether afd may hold attention and FFN on different chips.")

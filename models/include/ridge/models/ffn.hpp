@@ -79,6 +79,11 @@ struct FfnShard {
 void routing_operators(const FfnBlock& block, const Precisions& precisions, std::int64_t hidden,
                        double tokens, OperatorList& out);
 
+// Of an operator of ffn_operators(), by its name.
+[[nodiscard]] inline bool is_of_shared_experts(std::string_view name) {
+  return name.starts_with("shared_");
+}
+
 // Appends the operators of one FFN layer for `tokens` tokens entering the whole (sharded) layer.
 void ffn_operators(const FfnBlock& block, const Precisions& precisions, std::int64_t hidden,
                    double tokens, const FfnShard& shard, OperatorList& out);

@@ -77,6 +77,7 @@ struct OperatorTime {
   std::size_t block = 0;  // of the model's attention or FFN blocks
   std::int64_t layers = 0;
   std::string name;
+  models::Part part = models::Part::attention;
   std::string kernel;  // that it was measured as; empty where there is none
   hw::Timing timing;
 };

@@ -128,7 +128,14 @@ enum class Gathering : std::uint8_t {
 enum class Schedule : std::uint8_t {
   fifo,    // as their tasks become ready
   cyclic,  // in a fixed rotation: nothing that becomes faster ever makes a step slower
+  // In wide expert parallelism, as engines that overlap batches launch them: each layer in five
+  // stages, of each batch in turn, each batch two stages behind the one before.
+  staged,
 };
+// Whether each resource's order is fixed in advance.
+[[nodiscard]] constexpr bool keeps_order(Schedule schedule) {
+  return schedule != Schedule::fifo;
+}
 
 // How an engine launches a step's kernels, where that differs from one after the other as each was
 // measured alone. Nothing of it is assumed unless it is asked for.

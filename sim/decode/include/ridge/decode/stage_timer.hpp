@@ -24,6 +24,24 @@ struct GroupBatch {
   friend bool operator==(const GroupBatch&, const GroupBatch&) = default;
 };
 
+// Whether a piece launches the operator at a place of those of the whole, which are in launch order
+// and have parts and names.
+template <typename Operators>
+[[nodiscard]] bool launches(AttentionPiece piece, const Operators& whole, std::size_t place) {
+  if (piece == AttentionPiece::whole) return true;
+  if (piece != AttentionPiece::projections && piece != AttentionPiece::cache) return false;
+  bool behind = false;
+  for (std::size_t i = 0; i <= place; ++i) {
+    behind = behind || whole[i].part == models::Part::attention;
+  }
+  return behind == (piece == AttentionPiece::cache);
+}
+template <typename Operators>
+[[nodiscard]] bool launches(FfnPiece piece, const Operators& whole, std::size_t place) {
+  const bool shared = models::is_of_shared_experts(whole[place].name);
+  return piece == FfnPiece::whole || shared == (piece == FfnPiece::shared);
+}
+
 // A GPU that is slower than its kind: its kernels take `factor` times as long.
 struct SlowGpu {
   std::uint32_t pool = 0;
@@ -123,8 +141,11 @@ class StageTimer {
   // Of one of the operators at hand.
   [[nodiscard]] hw::Timing timing(const hw::KernelModel& kernels, std::size_t place);
   // Of the operators at hand; `behind_all_reduce`: the residual before them was added up over GPUs.
-  [[nodiscard]] Seconds total(const Pool& pool, bool behind_all_reduce);
+  // And of a piece of a stage.
+  template <typename Piece>
+  [[nodiscard]] Seconds total(const Pool& pool, bool behind_all_reduce, Piece piece);
   using ExchangeKernels = Execution::ExchangeKernels;
+  [[nodiscard]] Seconds exchange_kernels(const AttentionWork& work, const Batch& batch) const;
   [[nodiscard]] Seconds on_gpu(Seconds ExchangeKernels::*part, const Batch& batch,
                                std::uint32_t queries) const;
   [[nodiscard]] Seconds exchange_time(const Exchange& work, const Batch& batch);
@@ -158,6 +179,7 @@ class StageTimer {
     double tokens = 0;
     double own = 0;
     RankRows rows;
+    FfnPiece piece = FfnPiece::whole;
     friend bool operator==(const RankTime&, const RankTime&) = default;
   };
   struct RankTimeHash {

@@ -60,6 +60,18 @@ struct RoutedShare {
   friend bool operator==(const RoutedShare&, const RoutedShare&) = default;
 };
 
+// An attention in one go, or what an engine that keeps its batches in a fixed order (Schedule::staged)
+// launches of it at a time.
+enum class AttentionPiece : std::uint8_t {
+  whole,
+  projections,  // all ahead of the cache
+  cache,        // from its kernel on, the router too
+  send,         // of the exchange behind it, what runs on the GPU
+  receive,      // likewise, of the results of the experts behind it
+};
+// Likewise of an FFN.
+enum class FfnPiece : std::uint8_t { whole, shared, routed };
+
 struct AttentionWork {
   Place at;
   std::uint32_t block = 0;     // of the model's attention blocks
@@ -67,6 +79,7 @@ struct AttentionWork {
   std::uint32_t partials = 0;  // results of the FFN before it, which are added up first
   std::uint32_t queries = 1;   // tokens per sequence
   std::uint32_t ranks = 1;     // GPUs whose parts of the result are added up
+  AttentionPiece piece = AttentionPiece::whole;
   friend bool operator==(const AttentionWork&, const AttentionWork&) = default;
 };
 
@@ -75,6 +88,7 @@ struct FfnWork {
   std::uint32_t block = 0;  // of the model's FFN blocks
   std::uint32_t layer = 0;  // told apart only where layers of one block differ (expert skew)
   std::uint32_t queries = 1;
+  FfnPiece piece = FfnPiece::whole;
   friend bool operator==(const FfnWork&, const FfnWork&) = default;
 };
 
@@ -151,10 +165,14 @@ using Work =
 // Where it runs; a message, where it leaves.
 [[nodiscard]] Place place_of(const Work& work);
 
+// By how many stages an engine in a fixed order lets each batch follow the one before.
+inline constexpr std::uint32_t kStagesApart = 2;
+
 struct Task {
   WorkId work = 0;
   ResourceId resource = 0;  // meaningless for a message between instances
   std::uint32_t layer = 0;
+  std::uint32_t stage = 0;  // in which an engine in a fixed order launches it
   bool on_resource = true;
 };
 
@@ -199,7 +217,8 @@ class StepGraphBuilder {
   // The same number for equal work.
   WorkId work(const Work& work);
   // A task that starts once all of `after` are done.
-  TaskId task(WorkId work, ResourceId resource, std::uint32_t layer, std::span<const TaskId> after);
+  TaskId task(WorkId work, ResourceId resource, std::uint32_t layer, std::span<const TaskId> after,
+              std::uint32_t stage = 0);
   TaskId transfer(WorkId work, std::uint32_t layer, std::span<const TaskId> after);
 
   // Orders the tasks. Throws InvariantError on a cycle.

@@ -66,6 +66,7 @@ struct ServingEngine {
   std::vector<std::string> kernels_over_nodes;            // preferred to the others
   std::optional<decode::Execution> execution_over_nodes;  // nothing: the same
   bool mixes_prefill = false;                             // prompts share their steps with decoding
+  std::optional<decode::Schedule> two_batches;  // the order that it overlaps them in; nothing: any
   bool even_routing = false;  // it imposed equal loads of the experts when it was measured
   std::string source;
 };

@@ -12,6 +12,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <variant>
 #include <vector>
@@ -25,8 +26,13 @@ namespace ridge::scenario {
 // How files call them, scenarios and goals alike.
 inline constexpr std::array<Named<decode::Dispatch>, 2> kDispatches = {
     {{"broadcast", decode::Dispatch::broadcast}, {"routed", decode::Dispatch::routed}}};
-inline constexpr std::array<Named<decode::Schedule>, 2> kSchedules = {
-    {{"fifo", decode::Schedule::fifo}, {"cyclic", decode::Schedule::cyclic}}};
+inline constexpr std::array<Named<decode::Schedule>, 3> kSchedules = {
+    {{"fifo", decode::Schedule::fifo},
+     {"cyclic", decode::Schedule::cyclic},
+     {"staged", decode::Schedule::staged}}};
+// Of them, those that every strategy has.
+inline constexpr std::span<const Named<decode::Schedule>> kSchedulesOfAll =
+    std::span(kSchedules).first<2>();
 
 struct Pool {
   std::int64_t instances = 1;
