@@ -101,6 +101,22 @@ TEST(TextTable, PartsOfRowsThatBeginAlikeCarryTheRowsNumbers) {
             "3    1900\n");
 }
 
+TEST(TextTable, PartsBehindTheFirstLeaveOutRowsThatTellNothingThere) {
+  TextTable table;
+  table.column("name", Align::left);
+  table.column("aaaaaaaaaa");
+  table.column("bbbbbbbbbb");
+  table.row({"x", "1", "-"});
+  table.row({"y", "-", "2"});
+  table.rule();
+  table.row({"z", "3", ""});
+  table.row({"w", "4", "5"});
+  EXPECT_EQ(table.text(20),
+            "name  aaaaaaaaaa\n----  ----------\nx              1\ny              -\n"
+            "----  ----------\nz              3\nw              4\n\n"
+            "name  bbbbbbbbbb\n----  ----------\ny              2\n----  ----------\nw              5\n");
+}
+
 TEST(Folded, GoesOnBesideTheLabel) {
   EXPECT_EQ(folded("  links   one two three four\nshort\n", 18),
             "  links   one two\n          three\n          four\nshort\n");

@@ -3,6 +3,7 @@
 #include "ridge/base/error.hpp"
 
 #include <algorithm>
+#include <numeric>
 #include <set>
 
 namespace ridge::view {
@@ -135,7 +136,7 @@ std::string TextTable::text(std::size_t width) const {
     columns.push_back(c);
     all += natural_width(c) + (c > 0 ? kGap : 0);
   }
-  if (all <= width) return block(columns, width);
+  if (all <= width) return block(columns, all_rows(), width);
 
   std::string out = lift_equal(columns, width);
   // Each part holds the first column and as many others as it can.
@@ -157,9 +158,26 @@ std::string TextTable::text(std::size_t width) const {
   }
   if (parts.size() > 1 && !tells_rows_apart(0)) return numbered().text(width);
   for (std::size_t p = 0; p < parts.size(); ++p) {
-    out += (p > 0 ? "\n" : "") + block(parts[p], width);
+    out += p == 0 ? block(parts[p], all_rows(), width)
+                  : "\n" + block(parts[p], telling_rows(parts[p]), width);
   }
   return out;
+}
+
+std::vector<std::size_t> TextTable::all_rows() const {
+  std::vector<std::size_t> rows(rows_.size());
+  std::iota(rows.begin(), rows.end(), std::size_t{0});
+  return rows;
+}
+
+std::vector<std::size_t> TextTable::telling_rows(const Columns& columns) const {
+  std::vector<std::size_t> rows = all_rows();
+  std::erase_if(rows, [&](std::size_t row) {
+    return std::all_of(columns.begin() + 1, columns.end(), [&](std::size_t c) {
+      return rows_[row][c].empty() || rows_[row][c] == "-";
+    });
+  });
+  return rows;
 }
 
 bool TextTable::tells_rows_apart(std::size_t column) const {
@@ -178,7 +196,8 @@ TextTable TextTable::numbered() const {
   return table;
 }
 
-std::string TextTable::block(const Columns& columns, std::size_t width) const {
+std::string TextTable::block(const Columns& columns, const std::vector<std::size_t>& rows,
+                             std::size_t width) const {
   std::vector<std::size_t> widths;
   std::size_t header_lines = 0;
   std::size_t all = 0;
@@ -221,15 +240,19 @@ std::string TextTable::block(const Columns& columns, std::size_t width) const {
   for (const std::size_t c : columns) cells.push_back(columns_[c].header);
   add_lines(cells, header_lines);
   end_line(out, rule);
-  for (std::size_t r = 0; r < rows_.size(); ++r) {
-    if (std::find(rules_.begin(), rules_.end(), r) != rules_.end()) end_line(out, rule);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const std::size_t r = rows[i];
+    const std::size_t first = i == 0 ? r : rows[i - 1] + 1;  // of those left out here, or this one
+    const bool ruled = std::any_of(rules_.begin(), rules_.end(),
+                                   [&](std::size_t at) { return first <= at && at <= r; });
+    if (ruled) end_line(out, rule);
     std::size_t lines = 1;
-    for (std::size_t i = 0; i < columns.size(); ++i) {
-      const std::string& cell = rows_[r][columns[i]];
+    for (std::size_t c = 0; c < columns.size(); ++c) {
+      const std::string& cell = rows_[r][columns[c]];
       // Whatever fits keeps the spaces it has.
-      cells[i] = display_width(cell) <= widths[i] ? std::vector<std::string>{cell}
-                                                  : wrapped(cell, widths[i]);
-      lines = std::max(lines, cells[i].size());
+      cells[c] = display_width(cell) <= widths[c] ? std::vector<std::string>{cell}
+                                                  : wrapped(cell, widths[c]);
+      lines = std::max(lines, cells[c].size());
     }
     add_lines(cells, lines);
   }

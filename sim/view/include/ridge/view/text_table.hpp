@@ -26,7 +26,8 @@ class TextTable {
   // Two spaces between columns, no trailing spaces, a final newline. Where that is wider than
   // `width`: columns that are equal in all rows go into lines above the table, then columns of
   // words go on below themselves, and at last the columns are parted into tables below each other,
-  // each with the first column, or with the rows' numbers where that does not tell them apart.
+  // each with the first column, or with the rows' numbers where that does not tell them apart; rows
+  // with nothing to tell there ("-" or empty) are left out of those behind the first.
   [[nodiscard]] std::string text(std::size_t width = output_width()) const;
 
  private:
@@ -46,7 +47,12 @@ class TextTable {
   [[nodiscard]] TextTable numbered() const;
   // Puts columns that say the same in every row into a line of words.
   [[nodiscard]] std::string lift_equal(Columns& columns, std::size_t width) const;
-  [[nodiscard]] std::string block(const Columns& columns, std::size_t width) const;
+  // `rows`: which of them, rising.
+  [[nodiscard]] std::string block(const Columns& columns, const std::vector<std::size_t>& rows,
+                                  std::size_t width) const;
+  [[nodiscard]] std::vector<std::size_t> all_rows() const;
+  // Those with something in a column but the first of these.
+  [[nodiscard]] std::vector<std::size_t> telling_rows(const Columns& columns) const;
 
   std::vector<Column> columns_;
   std::vector<std::vector<std::string>> rows_;
