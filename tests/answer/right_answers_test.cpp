@@ -2,6 +2,7 @@
 #include "ridge/answer/simulation_report.hpp"
 #include "ridge/base/error.hpp"
 #include "ridge/hwmodels/chip_spec.hpp"
+#include "ridge/hwmodels/memory_reserve.hpp"
 #include "source_tree.hpp"
 #include "temporary_file.hpp"
 
@@ -102,8 +103,9 @@ TEST(RightAnswers, MemoryLeavesRoomForAsManyTokensAsAnEngineReports) {
   EXPECT_NEAR(room / 367404, 1.0, 0.06);
 }
 
-// vLLM at 0.90 reports 178,880. Its profile samples for 1,024 sequences at 30 bytes for each of
-// 151,936 words; what its 8,192 rows take comes on top.
+// vLLM at 0.90 reports 178,880, of a card that it counts as 79.2 GiB where the driver reports 80.
+// Its profile samples for 1,024 sequences at 38 bytes for each of 151,936 words; what its 8,192 rows
+// take comes on top.
 TEST(RightAnswers, AProfileTakesTheRoomThatAnEngineLeavesForSampling) {
   json document = wide("qwen3-235b-a22b", "h100", 4, 1, 1024);
   json& d = document["deployment"];
@@ -118,8 +120,30 @@ TEST(RightAnswers, AProfileTakesTheRoomThatAnEngineLeavesForSampling) {
   const double with = room();
   EXPECT_NEAR(without, 332e3, 1e3);
   EXPECT_GT(with, 178880);
-  EXPECT_LT(with, 1.35 * 178880);
-  EXPECT_GT((without - with) * 48128, 1024 * 151936.0 * 30);
+  EXPECT_LT(with, 1.16 * 178880);
+  EXPECT_LT(with - 0.9 * 0.8 * 1024 * 1024 * 1024 / 48128, 1.08 * 178880);
+  EXPECT_GT((without - with) * 48128, 1024 * 151936.0 * 38);
+}
+
+// vLLM 0.10.2 logged "5.58 GiB for peak activation" of Qwen3-Next-80B-A3B on two H200 (1,024
+// sequences, 8,192 tokens), and 1.4 of Qwen3-8B in FP8 on a card of 24 GB (256 and 2,048): both have
+// 151,936 words.
+TEST(RightAnswers, AProfileTakesWhatEnginesLogOfTheirs) {
+  const auto taken = [](const char* model, const char* chip, int gpus,
+                        std::int64_t tokens, std::int64_t sequences) {
+    json document = wide(model, chip, gpus, 1, 64);
+    json& d = document["deployment"];
+    d["strategy"] = "tensor_parallel";
+    d["pools"]["gpus"].update({{"attention_tensor_parallel", gpus},
+                               {"ffn_tensor_parallel", gpus},
+                               {"ffn_expert_parallel", 1}});
+    document["admission"]["profile"] = {{"tokens", tokens}, {"sequences", sequences}};
+    const double reserve = simulated(document).memory.pools[0].reserve.value();
+    const double outside = (gpus == 1 ? hw::kReserveAlone : hw::kReserveTogether).value();
+    return (reserve - outside) / (1024.0 * 1024 * 1024);
+  };
+  EXPECT_NEAR(taken("qwen3-next-80b-a3b", "h200", 2, 8192, 1024), 5.58, 0.05);
+  EXPECT_NEAR(taken("qwen3-8b", "h20", 1, 2048, 256), 1.40, 0.03);
 }
 
 // FastAFD measured 1.41 times the tokens/s/GPU of vLLM with both on the same GPUs.

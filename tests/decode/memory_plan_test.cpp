@@ -93,10 +93,15 @@ TEST(MemoryPlan, AProfiledStepKeepsWhatItTook) {
   const auto none = reserve();
   input.admission.profile = ProfiledStep{.tokens = 100, .sequences = 50};
   const auto profiled = reserve();
-  EXPECT_DOUBLE_EQ(profiled[0] - none[0], 2.0 * 100 * 128 * 2 + 50.0 * 1024 * (2 + 4 + 2 * 12));
+  EXPECT_DOUBLE_EQ(profiled[0] - none[0], 2.0 * 100 * 128 * 2 + 50.0 * 1024 * (2 + 48));
   // 800 tokens with two choices each on two ranks of four slices.
   EXPECT_DOUBLE_EQ(profiled[1] - none[1],
                    2.0 * 400 * 128 * 2 + 800.0 * 2 * (2 * 128 + 3 * 256 / 4));
+  // From 128 sequences on each is sorted by itself: with its places before and after in 8 bytes, and
+  // room for both.
+  input.admission.profile->sequences = 200;
+  EXPECT_DOUBLE_EQ(reserve()[0] - none[0],
+                   2.0 * 100 * 128 * 2 + 200.0 * 1024 * (2 + 4 + (4 + 8) + 8 + (4 + 8)));
   // Steps that take more count as they are.
   input.workload.requests_per_gpu = 1e5;
   const auto plan = plan_memory(input.deployment, input.admission, input.workload);

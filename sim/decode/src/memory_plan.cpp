@@ -158,16 +158,25 @@ Bytes activations(const Deployment& d, const Pool& pool, double tokens) {
   return Bytes{2.0 * own * hidden * value * in_flight + widest};
 }
 
-// The same of a step that an engine profiles (vLLM's profile_run): the logits of a sequence are as
-// computed, in FP32, sorted with their places in 8 bytes, and as much again while they are sorted.
+// What PyTorch's sort of FP32 rows on a GPU holds for each number at its peak (SortStable.cu, and CUB's
+// radix sort under it): the rows, them sorted with their places in 8 bytes, the places as they were,
+// and room for as much as is moved in a pass. Fewer than 128 rows are sorted as one, twice, by pairs
+// of row and place; an own copy of the sorted values is then kept too.
+constexpr double kSortedRow = 4.0 + (4.0 + 8.0) + 8.0 + (4.0 + 8.0);
+constexpr double kSortedAsOne = 4.0 + (4.0 + 8.0) + 2.0 * 8.0 + 4.0 + (4.0 + 8.0);
+double sorting_bytes(std::int64_t rows) {
+  return rows > 1 && rows < 128 ? kSortedAsOne : kSortedRow;
+}
+
+// The same of a step that an engine profiles (vLLM's profile_run): the logits of a sequence as
+// computed stay while they are sorted in FP32.
 Bytes profiled(const Deployment& d, const Pool& pool, const ProfiledStep& step) {
   const double tokens = static_cast<double>(step.tokens * d.groups());
   const double value = bytes_per_value(d.model.precisions.activations).value();
   double widest = widest_rows(d, pool, tokens);
   if (pool.roles.has(Role::attention)) {
-    constexpr double kSortedLogitBytes = 2.0 + 4.0 + 2.0 * (4.0 + 8.0);
-    widest = std::max(widest,
-                      static_cast<double>(step.sequences * d.model.vocabulary) * kSortedLogitBytes);
+    const double logit = 2.0 + sorting_bytes(step.sequences);
+    widest = std::max(widest, static_cast<double>(step.sequences * d.model.vocabulary) * logit);
   }
   return Bytes{2.0 * tokens_of_gpu(d, pool, tokens) * static_cast<double>(d.model.hidden) * value +
                widest};
