@@ -194,6 +194,31 @@ TEST(Fabric, OfFewerNicsTakesTheNarrowerLeafsUplink) {
   }
 }
 
+// Under one leaf switch rails share nothing, and one stands for all. Leaves of their own with a single
+// spine, as wide as all NICs, hold nobody up either, but there every rail is a transfer of its own.
+TEST(Fabric, UnderOneLeafOneRailStandsForAll) {
+  for (const auto& [attention, ffn] : {std::pair{8, 8}, std::pair{8, 2}, std::pair{2, 4}}) {
+    auto input = test::two_to_two(3, 3, {.attention = 4e-6, .ffn = 9e-6, .head = 5e-6});
+    Deployment& d = input.deployment;
+    d.pools[0].gpus_per_instance = d.pools[0].gpus_per_node = attention;
+    d.pools[1].gpus_per_instance = d.pools[1].gpus_per_node = ffn;
+    d.ffn_tensor_parallel = ffn;
+    input.network_model = NetworkModel::max_min_fair;
+    input.noise.slow_links = {{.pool = 1, .instance = 1, .factor = 1.5}};
+    input.noise.network_jitter = 0.1;
+    const auto one = test::run(input);
+    d.fabric.nodes_per_leaf = 1;
+    d.fabric.spines = 1;
+    const auto every = test::run(input);
+    EXPECT_NEAR(one.mean_tpot.value(), every.mean_tpot.value(), 1e-9);
+    ASSERT_EQ(one.links.size(), every.links.size());
+    for (std::size_t link = 0; link < one.links.size(); ++link) {
+      EXPECT_NEAR(one.links[link].utilization, every.links[link].utilization, 1e-6);
+      EXPECT_NEAR(one.links[link].bytes.value(), every.links[link].bytes.value(), 1.0);
+    }
+  }
+}
+
 // Each rail takes a path of its own: some of eight meet on a spine while others stay empty.
 TEST(Fabric, RailsMeetOnSpines) {
   const double bytes = 8 * 1000 * test::kWireBytesPerToken;

@@ -4,26 +4,38 @@
 
 namespace ridge::decode {
 
-net::Topology Fabric::topology_of(const Deployment& d, NetworkModel model) {
+namespace {
+
+// An instance of several nodes has them one after the other.
+std::int64_t nodes_of_instance(const Pool& pool) {
+  const bool whole_nodes = pool.gpus_per_instance % pool.gpus_per_node == 0;
+  return whole_nodes ? pool.gpus_per_instance / pool.gpus_per_node : 1;
+}
+
+bool of_one_leaf(const Deployment& d) {
+  std::int64_t nodes = 0;
+  for (const Pool& pool : d.pools) nodes += pool.instances * d.replicas * nodes_of_instance(pool);
+  return d.fabric.nodes_per_leaf == 0 || nodes <= d.fabric.nodes_per_leaf;
+}
+
+}  // namespace
+
+net::Topology Fabric::topology_of(const Deployment& d, bool every_rail) {
   net::ClusterSpec cluster;
   cluster.fabric = d.fabric;
   // A leaf takes all NICs of its nodes.
   cluster.fabric.arrangement = net::Arrangement::racks;
   for (const Pool& pool : d.pools) {
-    // An instance of several nodes has them one after the other.
-    const bool whole_nodes = pool.gpus_per_instance % pool.gpus_per_node == 0;
-    const std::int64_t nodes = whole_nodes ? pool.gpus_per_instance / pool.gpus_per_node : 1;
-    const bool rails = model == NetworkModel::max_min_fair;
-    const int nics = rails ? static_cast<int>(pool.gpus_per_instance / nodes) : 1;
-    cluster.groups.push_back(
-        {.name = pool.name,
-         .nodes = static_cast<int>(pool.instances * d.replicas * (rails ? nodes : 1)),
-         .gpus_per_node = nics,
-         .scale_up_bandwidth = pool.scale_up_bandwidth,
-         .nics_per_node = nics,
-         .nic_bandwidth = d.message_bandwidth(pool),
-         // Wide enough never to be what a message waits for.
-         .host_bandwidth = 1000.0 * d.message_bandwidth(pool)});
+    const std::int64_t nodes = every_rail ? nodes_of_instance(pool) : 1;
+    const int nics = every_rail ? static_cast<int>(pool.gpus_per_instance / nodes) : 1;
+    cluster.groups.push_back({.name = pool.name,
+                              .nodes = static_cast<int>(pool.instances * d.replicas * nodes),
+                              .gpus_per_node = nics,
+                              .scale_up_bandwidth = pool.scale_up_bandwidth,
+                              .nics_per_node = nics,
+                              .nic_bandwidth = d.message_bandwidth(pool),
+                              // Wide enough never to be what a message waits for.
+                              .host_bandwidth = 1000.0 * d.message_bandwidth(pool)});
   }
   return net::build_topology(cluster);
 }
@@ -45,8 +57,9 @@ std::vector<net::LinkId> sending_links(const net::Topology& topology) {
 
 Fabric::Fabric(const Deployment& d, NetworkModel model, std::span<const SlowLink> slow_links)
     : model_(model),
+      every_rail_(model == NetworkModel::max_min_fair && !of_one_leaf(d)),
       efficiency_(d.message_transport().efficiency),
-      topology_(topology_of(d, model)),
+      topology_(topology_of(d, every_rail_)),
       sending_links_(sending_links(topology_)) {
   std::uint32_t ports = 0;
   for (const Pool& pool : d.pools) {

@@ -30,9 +30,11 @@ struct Endpoint {
 //
 // NetworkModel::ports: an instance sends one message at a time, in order of request; a message
 // starts on the network when its sender's port is free, so that receivers see messages in the order
-// in which they come. All rails are alike: one with one GPU per instance stands for all of them
-// (net::Group), exactly. NetworkModel::max_min_fair: messages start at once and share; every rail
-// is a transfer of its own, with its own path through the spines, and a message has arrived when
+// in which they come. NetworkModel::max_min_fair: messages start at once and share.
+//
+// All rails are alike where they share no link beyond the NICs: one with one GPU per instance stands
+// for all of them (net::Group), exactly. Between leaf switches they do share links: every rail is
+// then a transfer of its own, with its own path through the spines, and a message has arrived when
 // all of them have.
 class Fabric {
  public:
@@ -72,7 +74,11 @@ class Fabric {
   }
   template <class Sink>
   void wake(des::SimTime now, Sink& sink) {
-    network_->wake(now, LastRail<Sink>{*this, sink});
+    if (every_rail_) {
+      network_->wake(now, LastRail<Sink>{*this, sink});
+    } else {
+      network_->wake(now, sink);
+    }
   }
 
   // Of a message on ports that nobody else uses.
@@ -228,7 +234,7 @@ class Fabric {
   template <class Sink>
   void start(des::SimTime now, const Parcel& parcel, Sink& sink) {
     sink.begin(parcel.tag);
-    if (model_ == NetworkModel::max_min_fair) {
+    if (every_rail_) {
       start_rails(now, parcel, sink);
       return;
     }
@@ -261,13 +267,14 @@ class Fabric {
     return flows(m) / gpus_[m.to.at.pool];
   }
 
-  static net::Topology topology_of(const Deployment& deployment, NetworkModel model);
+  static net::Topology topology_of(const Deployment& deployment, bool every_rail);
   // NICs that the topology has for an instance of a pool.
   [[nodiscard]] std::uint32_t nics(std::uint32_t pool) const {
-    return model_ == NetworkModel::max_min_fair ? gpus_[pool] : 1;
+    return every_rail_ ? gpus_[pool] : 1;
   }
 
   NetworkModel model_;
+  bool every_rail_;
   std::vector<std::uint32_t> gpus_;  // per pool: of an instance
   std::vector<std::uint32_t> instances_;
   std::vector<std::uint32_t> first_port_;  // per pool, and the number of all
