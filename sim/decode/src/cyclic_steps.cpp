@@ -425,7 +425,7 @@ struct CyclicSteps::Impl {
 
   // Where rounds take too long to settle: two cycles are nearly as slow as each other.
   [[nodiscard]] double ratio_by_cycles(const Turns& turns, const ReplicaTimes& times) const {
-    return maximum_cycle_ratio(events.count(), timed(turns.follows, times.picoseconds));
+    return maximum_cycle_ratio(events.count(), turns.follows, times.picoseconds);
   }
 
   std::vector<Seconds> step_times(std::span<const ReplicaTimes> all, Seconds limit) {

@@ -49,23 +49,15 @@ Shop::Shop(const StepGraph& graph, const Deployment& deployment)
   stand_in_turn(standing);
   for (std::size_t s = 0; s < of.size(); ++s) {
     visits_.push_back(visits_of(of[s], standing));
-    const bool lags = std::any_of(visits_.back().begin(), visits_.back().end(),
-                                  [](const Visit& visit) { return visit.phase > 0; });
-    kernels_lag_ = kernels_lag_ || (lags && is_kernels(s));
-    links_lag_ = links_lag_ || (lags && is_links(s));
+    kernels_lag_ = kernels_lag_ || (lags(s) && is_kernels(s));
+    links_lag_ = links_lag_ || (lags(s) && is_links(s));
   }
 }
 
 Rotation::Rotation(const Shop& shop, std::uint32_t micro_batches, Choice choice)
-    : graph_(shop.graph()),
-      servers_(shop.servers()),
-      micro_batches_(micro_batches),
-      orders_(servers_.count()) {
-  for (std::size_t s = 0; s < orders_.size(); ++s) {
-    const std::uint32_t lags = shop.is_kernels(s) ? choice.kernel_lags
-                               : shop.is_links(s) ? choice.link_lags
-                                                  : 0;
-    order_server(s, shop.visits(s), shop.layers(), lags, choice);
+    : graph_(shop.graph()), servers_(shop.servers()), micro_batches_(micro_batches) {
+  for (std::size_t s = 0; s < servers_.count(); ++s) {
+    orders_.push_back(order(shop, s, micro_batches, choice));
   }
 }
 
@@ -185,47 +177,61 @@ std::vector<Shop::Visit> Shop::visits_of(std::span<const TaskId> tasks,
   return visits;
 }
 
-void Rotation::order_server(std::size_t server, std::span<const Shop::Visit> visits,
-                            std::uint32_t layers, std::uint32_t lags, const Choice& choice) {
-  if (visits.empty()) return;
+Rotation::Order Rotation::order(const Shop& shop, std::size_t server, std::uint32_t micro_batches,
+                                const Choice& choice) {
+  Order order;
+  const auto visits = shop.visits(server);
+  if (visits.empty()) return order;
+  const std::uint32_t lags = shop.is_kernels(server) ? choice.kernel_lags
+                             : shop.is_links(server) ? choice.link_lags
+                                                     : 0;
+  std::vector<std::uint32_t> behind(micro_batches);
+  for (std::uint32_t m = 0; m < micro_batches; ++m) {
+    behind[m] = layers_behind(m, micro_batches, choice.apart);
+  }
+  std::uint32_t last_phase = 0;
+  for (const Shop::Visit& visit : visits) last_phase = std::max(last_phase, visit.phase);
   // The LM head counts as part of the layer after the last, which is the first of the next step:
   // a micro-batch goes on from one to the other.
   struct Entry {
     std::uint64_t key;
-    std::uint32_t phase;
     std::int32_t step;
-    std::size_t visit;
+    std::uint32_t visit;
     std::uint32_t micro_batch;
   };
-  std::vector<Entry> places;
   // Two places for each micro-batch's turn at a layer, so that a second phase falls between the
   // first ones of others and they alternate all the way, over the ends of layers too.
-  const std::uint64_t round = 2 * std::uint64_t{layers} * micro_batches_;
-  for (std::int32_t step = 0; step < 3; ++step) {
-    for (std::size_t v = 0; v < visits.size(); ++v) {
-      for (std::uint32_t m = 0; m < micro_batches_; ++m) {
-        const std::uint64_t layer =
-            std::uint64_t{visits[v].layer} + layers_behind(m, micro_batches_, choice.apart);
-        const bool last = choice.closes && visits[v].layer + 1 == layers;
-        const std::uint64_t lag = last ? 0 : (lags + micro_batches_ - 1 - m) / micro_batches_;
-        const std::uint64_t key = static_cast<std::uint64_t>(step) * round +
-                                  2 * (layer * micro_batches_ + m) +
-                                  (2 * lag + 1) * visits[v].phase;
-        if (key < 2 * round) places.push_back({key, visits[v].phase, step, v, m});
+  const std::uint64_t round = 2 * std::uint64_t{shop.layers()} * micro_batches;
+  std::vector<Entry> entries;  // those of one key in the order in which they are served
+  for (std::uint32_t phase = 0; phase <= last_phase; ++phase) {
+    for (std::int32_t step = 0; step < 3; ++step) {
+      for (std::uint32_t v = 0; v < visits.size(); ++v) {
+        if (visits[v].phase != phase) continue;
+        const bool last = choice.closes && visits[v].layer + 1 == shop.layers();
+        for (std::uint32_t m = 0; m < micro_batches; ++m) {
+          const std::uint64_t layer = std::uint64_t{visits[v].layer} + behind[m];
+          const std::uint64_t lag = last ? 0 : (lags + micro_batches - 1 - m) / micro_batches;
+          const std::uint64_t key = static_cast<std::uint64_t>(step) * round +
+                                    2 * (layer * micro_batches + m) + (2 * lag + 1) * phase;
+          if (key < 2 * round) entries.push_back({key, step, v, m});
+        }
       }
     }
   }
-  std::sort(places.begin(), places.end(), [](const Entry& a, const Entry& b) {
-    return std::tie(a.key, a.phase, a.step, a.visit, a.micro_batch) <
-           std::tie(b.key, b.phase, b.step, b.visit, b.micro_batch);
-  });
-  Order& order = orders_[server];
-  for (const Entry& place : places) {
-    for (const TaskId t : visits[place.visit].tasks) {
-      order.turns.push_back({place.micro_batch, t, place.step});
+  std::vector<std::uint32_t> place(2 * round + 1, 0);  // of the first entry of each key
+  for (const Entry& entry : entries) ++place[entry.key + 1];
+  std::partial_sum(place.begin(), place.end(), place.begin());
+  const std::uint32_t before_cycle = place[round];
+  std::vector<const Entry*> sorted(entries.size());
+  for (const Entry& entry : entries) sorted[place[entry.key]++] = &entry;
+  for (std::size_t i = 0; i < sorted.size(); ++i) {
+    if (i == before_cycle) order.cycle = order.turns.size();
+    const Entry& entry = *sorted[i];
+    for (const TaskId t : visits[entry.visit].tasks) {
+      order.turns.push_back({entry.micro_batch, t, entry.step});
     }
-    if (place.key < round) order.cycle = order.turns.size();
   }
+  return order;
 }
 
 std::vector<Rotation::Choice> Rotation::choices(const Shop& shop, std::uint32_t micro_batches) {
@@ -365,20 +371,16 @@ Rounds in_rounds(std::size_t events, std::span<const Follows> edges) {
 
 namespace {
 
-// The rounds of these, whose times are their places in the list.
-Rounds rounds_of(std::size_t events, std::span<const Precedence> edges) {
-  std::vector<Follows> follows;
-  follows.reserve(edges.size());
-  for (const Precedence& e : edges) {
-    follows.push_back({.from = static_cast<std::uint32_t>(e.from),
-                       .to = static_cast<std::uint32_t>(e.to),
-                       .time = static_cast<std::uint32_t>(follows.size()),
-                       .steps = static_cast<std::int32_t>(e.steps)});
-  }
-  return in_rounds(events, follows);
-}
-
 constexpr double kLeastGain = 1e-2;  // of an event, in picoseconds
+constexpr double kNever = std::numeric_limits<double>::infinity();
+
+// `to` is at least `time` later than `from` of `steps` steps before.
+struct Precedence {
+  std::size_t from = 0;
+  std::size_t to = 0;
+  double time = 0;
+  double steps = 0;
+};
 
 // `cause`: the edge that last moved each event, edges.size() for none. The ratio of a cycle of such
 // edges, if there is one.
@@ -401,16 +403,28 @@ std::optional<double> ratio_of_cycle(std::span<const Precedence> edges,
       steps += edges[cause[around]].steps;
       around = edges[cause[around]].from;
     } while (around != at);
-    return time / steps;
+    // What waits for itself in the same step never happens.
+    return steps > 0.0 ? time / steps : kNever;
   }
   return std::nullopt;
 }
 
-// In an order in which what one event gains is passed on at once.
-std::vector<Precedence> in_order(std::size_t events, std::span<const Precedence> edges) {
+// In an order in which what one event gains is passed on at once. Their steps are rounds here, of
+// which every cycle has as many.
+std::vector<Precedence> in_order(std::size_t events, std::span<const Follows> edges,
+                                 std::span<const double> picoseconds) {
+  const Rounds rounds = in_rounds(events, edges);
   std::vector<Precedence> out;
   out.reserve(edges.size());
-  for (const Rounds::Edge& e : rounds_of(events, edges).edges) out.push_back(edges[e.time]);
+  for (std::size_t i = 0; i < events; ++i) {
+    for (std::uint32_t e = rounds.first[i]; e < rounds.first[i + 1]; ++e) {
+      const Rounds::Edge& edge = rounds.edges[e];
+      out.push_back({.from = edge.from,
+                     .to = rounds.order[i],
+                     .time = edge.time == kNoTime ? 0.0 : picoseconds[edge.time],
+                     .steps = static_cast<double>(edge.back)});
+    }
+  }
   return out;
 }
 
@@ -457,8 +471,9 @@ double ratio_of_ordered(std::size_t events, std::span<const Precedence> edges) {
 
 }  // namespace
 
-double maximum_cycle_ratio(std::size_t events, std::span<const Precedence> edges) {
-  return ratio_of_ordered(events, in_order(events, edges));
+double maximum_cycle_ratio(std::size_t events, std::span<const Follows> edges,
+                           std::span<const double> picoseconds) {
+  return ratio_of_ordered(events, in_order(events, edges, picoseconds));
 }
 
 void put_times(const StepGraph& graph, Fabric* fabric, std::size_t micro_batch,
@@ -490,32 +505,44 @@ Events::Events(const StepGraph& graph, std::uint32_t micro_batches)
   }
 }
 
-std::vector<Follows> precedences(const StepGraph& graph, const Events& events,
-                                 std::uint32_t micro_batches, const Rotation& rotation) {
+namespace {
+
+Follows follows(std::size_t from, std::size_t to, std::uint32_t time, std::int32_t steps) {
+  return {static_cast<std::uint32_t>(from), static_cast<std::uint32_t>(to), time, steps};
+}
+
+// What each micro-batch keeps to by itself, whatever the order.
+void add_dependencies(const StepGraph& graph, const Events& events, std::uint32_t micro_batches,
+                      std::vector<Follows>& edges) {
   const auto tasks = graph.tasks();
-  std::vector<Follows> edges;
-  const auto edge = [&](std::size_t from, std::size_t to, std::uint32_t time, std::int32_t steps) {
-    edges.push_back(
-        {static_cast<std::uint32_t>(from), static_cast<std::uint32_t>(to), time, steps});
-  };
   for (std::uint32_t m = 0; m < micro_batches; ++m) {
     for (TaskId t = 0; t < tasks.size(); ++t) {
       const auto after = [&](std::size_t event, std::uint32_t time) {
-        for (const TaskId next : graph.successors(t)) edge(event, events.begins(m, next), time, 0);
+        for (const TaskId next : graph.successors(t)) {
+          edges.push_back(follows(event, events.begins(m, next), time, 0));
+        }
         if (!graph.successors(t).empty()) return;
-        for (const TaskId root : graph.roots()) edge(event, events.begins(m, root), time, 1);
+        for (const TaskId root : graph.roots()) {
+          edges.push_back(follows(event, events.begins(m, root), time, 1));
+        }
       };
       const WorkId work = tasks[t].work;
       if (tasks[t].on_resource) {
         after(events.begins(m, t), time_index(graph, m, work, Aspect::service));
         continue;
       }
-      edge(events.begins(m, t), events.taken(m, t),
-           time_index(graph, m, work, Aspect::until_received), 0);
+      edges.push_back(follows(events.begins(m, t), events.taken(m, t),
+                              time_index(graph, m, work, Aspect::until_received), 0));
       after(events.begins(m, t), time_index(graph, m, work, Aspect::in_flight));
       after(events.taken(m, t), kNoTime);
     }
   }
+}
+
+// What the servers' order adds.
+void add_turns(const StepGraph& graph, const Events& events, const Rotation& rotation,
+               std::vector<Follows>& edges) {
+  const auto tasks = graph.tasks();
   const RotationServers& servers = rotation.servers();
   for (std::size_t s = 0; s < servers.count(); ++s) {
     const auto cycle = rotation.cycle(s);
@@ -526,30 +553,29 @@ std::vector<Follows> precedences(const StepGraph& graph, const Events& events,
       const std::int32_t steps = next.step + (last ? 1 : 0) - turn.step;
       const WorkId work = tasks[turn.task].work;
       if (tasks[turn.task].on_resource) {
-        edge(events.begins(turn.micro_batch, turn.task), events.begins(next.micro_batch, next.task),
-             time_index(graph, turn.micro_batch, work, Aspect::service), steps);
+        edges.push_back(follows(events.begins(turn.micro_batch, turn.task),
+                                events.begins(next.micro_batch, next.task),
+                                time_index(graph, turn.micro_batch, work, Aspect::service), steps));
       } else if (s < servers.resources + servers.instances) {
-        edge(events.begins(turn.micro_batch, turn.task), events.begins(next.micro_batch, next.task),
-             time_index(graph, turn.micro_batch, work, Aspect::sending), steps);
+        edges.push_back(follows(events.begins(turn.micro_batch, turn.task),
+                                events.begins(next.micro_batch, next.task),
+                                time_index(graph, turn.micro_batch, work, Aspect::sending), steps));
       } else {
-        edge(events.taken(turn.micro_batch, turn.task), events.taken(next.micro_batch, next.task),
-             time_index(graph, next.micro_batch, tasks[next.task].work, Aspect::receiving), steps);
+        edges.push_back(follows(
+            events.taken(turn.micro_batch, turn.task), events.taken(next.micro_batch, next.task),
+            time_index(graph, next.micro_batch, tasks[next.task].work, Aspect::receiving), steps));
       }
     }
   }
-  return edges;
 }
 
-std::vector<Precedence> timed(std::span<const Follows> follows,
-                              std::span<const double> picoseconds) {
-  std::vector<Precedence> edges;
-  edges.reserve(follows.size());
-  for (const Follows& f : follows) {
-    edges.push_back({.from = f.from,
-                     .to = f.to,
-                     .time = f.time == kNoTime ? 0.0 : picoseconds[f.time],
-                     .steps = static_cast<double>(f.steps)});
-  }
+}  // namespace
+
+std::vector<Follows> precedences(const StepGraph& graph, const Events& events,
+                                 std::uint32_t micro_batches, const Rotation& rotation) {
+  std::vector<Follows> edges;
+  add_dependencies(graph, events, micro_batches, edges);
+  add_turns(graph, events, rotation, edges);
   return edges;
 }
 
@@ -565,9 +591,9 @@ Seconds cycle_time(const StepGraph& graph, Fabric* fabric, std::span<const Lane>
                    const Rotation& rotation) {
   const auto micro_batches = static_cast<std::uint32_t>(lanes.size());
   const Events events(graph, micro_batches);
-  const auto edges =
-      timed(precedences(graph, events, micro_batches, rotation), times_of(graph, fabric, lanes));
-  return Seconds{maximum_cycle_ratio(events.count(), edges) * 1e-12};
+  const auto edges = precedences(graph, events, micro_batches, rotation);
+  return Seconds{maximum_cycle_ratio(events.count(), edges, times_of(graph, fabric, lanes)) *
+                 1e-12};
 }
 
 // What no rotation's cycle is shorter than, in picoseconds: the busiest server, and the longest
@@ -602,35 +628,195 @@ static double cycle_floor(const Shop& shop, std::uint32_t micro_batches,
   return std::max(floor, *std::max_element(busy.begin(), busy.end()));
 }
 
+namespace {
+
+// A part of what rotations keep to in which they differ most: the server with most work of those
+// that do several parts of a layer, and how long each micro-batch takes from one of its tasks to
+// the next by itself. A cycle in it is a cycle of the whole, found with a small part of the work.
+class LaggingServer {
+ public:
+  LaggingServer(const Shop& shop, std::uint32_t micro_batches, std::span<const double> times)
+      : shop_(shop), micro_batches_(micro_batches), times_(times) {
+    const auto tasks = shop.graph().tasks();
+    double most = 0.0;
+    for (std::size_t s = 0; s < shop.servers().resources; ++s) {
+      if (!shop.lags(s)) continue;
+      double busy = 0.0;
+      for (TaskId t = 0; t < tasks.size(); ++t) {
+        if (tasks[t].on_resource && tasks[t].resource == s) busy += service(0, t);
+      }
+      if (busy <= most) continue;
+      most = busy;
+      server_ = s;
+    }
+    if (!server_) return;
+    place_.resize(micro_batches * tasks.size());
+    number_of_.resize(micro_batches * tasks.size());
+    first_next_.push_back(0);
+    for (std::uint32_t m = 0; m < micro_batches; ++m) add_ways(m);
+  }
+
+  // Whether this choice has a cycle longer than that.
+  [[nodiscard]] bool is_longer(const Rotation::Choice& choice, double ratio) {
+    if (!server_) return false;
+    const auto order = Rotation::order(shop_, *server_, micro_batches_, choice);
+    const auto cycle = order.around();
+    edges_.clear();
+    for (std::size_t i = 0; i < cycle.size(); ++i) place_[index(cycle[i])] = i;
+    for (std::size_t i = 0; i < cycle.size(); ++i) {
+      const Rotation::Turn& turn = cycle[i];
+      const bool last = i + 1 == cycle.size();
+      const Rotation::Turn& next = cycle[last ? 0 : i + 1];
+      edges_.push_back({.from = i,
+                        .to = place_[index(next)],
+                        .time = service(turn.micro_batch, turn.task),
+                        .steps = static_cast<double>(next.step + (last ? 1 : 0) - turn.step)});
+      const std::size_t at = number_of_[index(turn)];
+      for (std::uint32_t n = first_next_[at]; n < first_next_[at + 1]; ++n) {
+        edges_.push_back({.from = i,
+                          .to = place_[turn.micro_batch * tasks() + ways_[n].to],
+                          .time = ways_[n].time,
+                          .steps = ways_[n].steps});
+      }
+    }
+    return longer_cycle(cycle.size(), edges_, ratio).has_value();
+  }
+
+ private:
+  struct Way {
+    TaskId to = 0;
+    double time = 0;
+    double steps = 0;
+  };
+  [[nodiscard]] std::size_t tasks() const { return shop_.graph().tasks().size(); }
+  [[nodiscard]] std::size_t index(const Rotation::Turn& turn) const {
+    return turn.micro_batch * tasks() + turn.task;
+  }
+  [[nodiscard]] double service(std::uint32_t m, TaskId t) const {
+    return times_[time_index(shop_.graph(), m, shop_.graph().tasks()[t].work, Aspect::service)];
+  }
+  [[nodiscard]] double lasts(std::uint32_t m, TaskId t) const {
+    const Task& task = shop_.graph().tasks()[t];
+    if (task.on_resource) return service(m, t);
+    const auto time = [&](Aspect aspect) {
+      return times_[time_index(shop_.graph(), m, task.work, aspect)];
+    };
+    return std::max(time(Aspect::in_flight), time(Aspect::until_received));
+  }
+
+  // From the tasks of each visit to those of the next.
+  void add_ways(std::uint32_t m) {
+    const auto visits = shop_.visits(*server_);
+    constexpr double kUnknown = -1.0;
+    std::vector<double> begin(tasks(), kUnknown);
+    TaskId touched = 0;  // the last whose begin is known
+    // Goes on from those that are known, up to `end`.
+    const auto reach = [&](TaskId first, TaskId end) {
+      double latest = 0.0;
+      for (TaskId t = first; t < end; ++t) {
+        if (begin[t] == kUnknown) continue;
+        const double done = begin[t] + lasts(m, t);
+        const auto successors = shop_.graph().successors(t);
+        if (successors.empty()) latest = std::max(latest, done);
+        for (const TaskId next : successors) {
+          begin[next] = std::max(begin[next], done);
+          touched = std::max(touched, next);
+        }
+      }
+      return latest;
+    };
+    // From a step's begin to each task of the first visit.
+    for (const TaskId root : shop_.graph().roots()) begin[root] = 0.0;
+    reach(0, static_cast<TaskId>(tasks()));
+    std::vector<double> after_begin;
+    for (const TaskId t : visits.front().tasks) after_begin.push_back(begin[t]);
+    std::fill(begin.begin(), begin.end(), kUnknown);
+    for (std::size_t v = 0; v < visits.size(); ++v) {
+      const bool last = v + 1 == visits.size();
+      const auto& to = visits[last ? 0 : v + 1].tasks;
+      const TaskId end =
+          last ? static_cast<TaskId>(tasks()) : *std::max_element(to.begin(), to.end()) + 1;
+      for (const TaskId from : visits[v].tasks) {
+        begin[from] = 0.0;
+        touched = from;
+        const double until_end = reach(from, end);
+        number_of_[m * tasks() + from] = static_cast<std::uint32_t>(first_next_.size() - 1);
+        for (std::size_t i = 0; i < to.size(); ++i) {
+          if (last) {
+            ways_.push_back({to[i], until_end + after_begin[i], 1.0});
+          } else if (begin[to[i]] != kUnknown) {
+            ways_.push_back({to[i], begin[to[i]], 0.0});
+          }
+        }
+        first_next_.push_back(static_cast<std::uint32_t>(ways_.size()));
+        std::fill(begin.begin() + from, begin.begin() + touched + 1, kUnknown);
+      }
+    }
+  }
+
+  const Shop& shop_;
+  std::uint32_t micro_batches_;
+  std::span<const double> times_;
+  std::optional<std::size_t> server_;
+  std::vector<std::uint32_t> number_of_;   // of its tasks, by micro-batch and task
+  std::vector<std::uint32_t> first_next_;  // by number
+  std::vector<Way> ways_;
+  std::vector<std::size_t> place_;  // in the cycle, by micro-batch and task
+  std::vector<Precedence> edges_;
+};
+
+}  // namespace
+
 Rotation best_rotation(const StepGraph& graph, const Deployment& d, Fabric* fabric,
                        std::span<const Lane> lanes) {
   const auto micro_batches = static_cast<std::uint32_t>(lanes.size());
   if (d.schedule == Schedule::staged) return Rotation::staged(graph, d, micro_batches);
   const Shop shop(graph, d);
   const auto choices = Rotation::choices(shop, micro_batches);
-  Rotation::Choice best = choices.front();
-  if (choices.size() == 1) return Rotation(shop, micro_batches, best);
+  if (choices.size() == 1) return Rotation(shop, micro_batches, choices.front());
   const Events events(graph, micro_batches);
   const auto times = times_of(graph, fabric, lanes);
   const double floor = cycle_floor(shop, micro_batches, times);
-  constexpr double kNever = std::numeric_limits<double>::infinity();
+  LaggingServer lagging(shop, micro_batches, times);
+  // Those first in which parts of a layer alternate: mostly the best is among them, and others are
+  // soon seen to be longer. That decides nothing: of those that are as short as each other the
+  // first choice is taken, whichever was tried first.
+  std::vector<std::size_t> in_turn(choices.size());
+  std::iota(in_turn.begin(), in_turn.end(), std::size_t{0});
+  std::stable_sort(in_turn.begin(), in_turn.end(), [&](std::size_t a, std::size_t b) {
+    const auto off = [&](std::uint32_t lags) {
+      return lags > micro_batches ? lags - micro_batches : micro_batches - lags;
+    };
+    const auto both = [&](const Rotation::Choice& choice) {
+      return (shop.kernels_lag() ? off(choice.kernel_lags) : 0) +
+             (shop.links_lag() ? off(choice.link_lags) : 0);
+    };
+    return both(choices[a]) < both(choices[b]);
+  });
+  std::vector<Follows> follows;
+  add_dependencies(graph, events, micro_batches, follows);
+  const std::size_t dependencies = follows.size();
+  constexpr double kAlike = 1e-9;
   double shortest = kNever;
-  for (std::size_t i = 0; i < choices.size(); ++i) {
+  std::size_t best = 0;
+  for (const std::size_t i : in_turn) {
+    const double limit = shortest * (i < best ? 1.0 + kAlike : 1.0 - kAlike);
+    // In all others, too, longer_cycle() would find one: that of the floor.
+    if (floor > limit + static_cast<double>(events.count()) * kLeastGain) continue;
+    if (shortest < kNever && lagging.is_longer(choices[i], limit)) continue;
     const Rotation rotation(shop, micro_batches, choices[i]);
     if (i > 0 && !rotation.runs()) continue;
-    const auto follows = precedences(graph, events, micro_batches, rotation);
-    const auto edges = in_order(events.count(), timed(follows, times));
-    constexpr double kBetter = 1.0 - 1e-9;
-    if (shortest < kNever && longer_cycle(events.count(), edges, kBetter * shortest)) continue;
+    follows.resize(dependencies);
+    add_turns(graph, events, rotation, follows);
+    const auto edges = in_order(events.count(), follows, times);
+    if (shortest < kNever && longer_cycle(events.count(), edges, limit)) continue;
     double time = floor;
     while (const auto longer = longer_cycle(events.count(), edges, time)) time = *longer;
-    if (time >= shortest) continue;
+    if (time >= limit) continue;
     shortest = time;
-    best = choices[i];
-    // In all others, too, longer_cycle() would find one: that of the floor.
-    if (floor > kBetter * shortest + static_cast<double>(events.count()) * kLeastGain) break;
+    best = i;
   }
-  return Rotation(shop, micro_batches, best);
+  return Rotation(shop, micro_batches, choices[best]);
 }
 
 }  // namespace ridge::decode

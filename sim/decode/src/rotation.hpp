@@ -6,6 +6,7 @@
 
 #include "run_state.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -49,6 +50,10 @@ class Shop {
   // Whether kernels (links) do more than one part of a layer, so that lags matter.
   [[nodiscard]] bool kernels_lag() const { return kernels_lag_; }
   [[nodiscard]] bool links_lag() const { return links_lag_; }
+  [[nodiscard]] bool lags(std::size_t server) const {
+    return std::any_of(visits_[server].begin(), visits_[server].end(),
+                       [](const Visit& visit) { return visit.phase > 0; });
+  }
   [[nodiscard]] bool is_kernels(std::size_t server) const {
     return server < servers_.resources && graph_.resources()[server].compute;
   }
@@ -96,6 +101,16 @@ class Rotation {
   // anything takes, so that nothing that becomes faster makes the best of them slower.
   [[nodiscard]] static std::vector<Choice> choices(const Shop& shop, std::uint32_t micro_batches);
 
+  struct Order {
+    std::vector<Turn> turns;
+    // Where it begins, which has every task of every micro-batch once and goes round to the end.
+    std::size_t cycle = 0;
+    [[nodiscard]] std::span<const Turn> around() const { return std::span(turns).subspan(cycle); }
+  };
+  // Of one server alone.
+  [[nodiscard]] static Order order(const Shop& shop, std::size_t server,
+                                   std::uint32_t micro_batches, const Choice& choice);
+
   // What the shop refers to must outlive this object; the shop itself need not.
   Rotation(const Shop& shop, std::uint32_t micro_batches, Choice choice);
   // In turns of a stage of each batch, each batch some stages behind the one before
@@ -112,7 +127,7 @@ class Rotation {
     return place + 1 < order.turns.size() ? place + 1 : order.cycle;
   }
   [[nodiscard]] std::span<const Turn> cycle(std::size_t server) const {
-    return std::span(orders_[server].turns).subspan(orders_[server].cycle);
+    return orders_[server].around();
   }
   [[nodiscard]] const RotationServers& servers() const { return servers_; }
 
@@ -121,14 +136,6 @@ class Rotation {
 
  private:
   Rotation(const StepGraph& graph, const Deployment& deployment, std::uint32_t micro_batches);
-
-  struct Order {
-    std::vector<Turn> turns;
-    // Where it begins, which has every task of every micro-batch once and goes round to the end.
-    std::size_t cycle = 0;
-  };
-  void order_server(std::size_t server, std::span<const Shop::Visit> visits, std::uint32_t layers,
-                    std::uint32_t lags, const Choice& choice);
 
   const StepGraph& graph_;
   RotationServers servers_;
@@ -190,18 +197,9 @@ struct Follows {
                                                std::uint32_t micro_batches,
                                                const Rotation& rotation);
 
-// `to` is at least `time` later than `from` of `steps` steps before.
-struct Precedence {
-  std::size_t from = 0;
-  std::size_t to = 0;
-  double time = 0;
-  double steps = 0;
-};
-// These with their times, which are picoseconds.
-[[nodiscard]] std::vector<Precedence> timed(std::span<const Follows> follows,
-                                            std::span<const double> picoseconds);
 // The largest ratio of time to steps over the cycles of these.
-[[nodiscard]] double maximum_cycle_ratio(std::size_t events, std::span<const Precedence> edges);
+[[nodiscard]] double maximum_cycle_ratio(std::size_t events, std::span<const Follows> edges,
+                                         std::span<const double> picoseconds);
 
 // The events of a rotation in an order in which each needs only earlier ones of its own round, and
 // those of rounds before.
