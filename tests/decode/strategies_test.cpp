@@ -77,6 +77,13 @@ TEST(WideExpertParallel, TwoMicroBatchesHideTheirMessagesBehindEachOther) {
   EXPECT_LT(two.mean_tpot.value(), 1.8 * one.mean_tpot.value());
 }
 
+TEST(WideExpertParallel, TwoMicroBatchesHideTheirMessagesInARotationToo) {
+  auto input = wide_expert_parallel(6, 2);
+  input.deployment.schedule = Schedule::cyclic;
+  const double kernels = 6 * 2 * (7e-6 + 9e-6) + 2 * 2e-6;
+  EXPECT_NEAR(cyclic_step_time(input).value(), kernels, 1e-9);
+}
+
 TEST(WideExpertParallel, KernelsOfExchangesAreOfTheExchangeAndKeepTheGpuFromOtherWork) {
   // As they were measured at the 4 requests of each GPU, or at a share of them.
   const auto with_kernels = [](std::int64_t micro_batches, double share = 1.0) {
@@ -147,6 +154,52 @@ TEST(WideExpertParallel, InStagesTokensTravelBesideSharedExpertsAndProjectionsAl
   }
 }
 
+// Attention and experts of one batch and of the other in turn: tokens of the first travel beside the
+// other's attention, its results beside its shared experts and all of the other's experts; those of
+// the second beside the first's experts, and then beside its next attention.
+TEST(WideExpertParallel, InPingPongTokensTravelBesideTheOthersAttention) {
+  constexpr std::int64_t kLayers = 6;
+  constexpr double kHead = 2e-6;
+  const double copies = 4 * 2;
+  const double dispatch = copies * (test::kWireBytesPerToken + 2 * 8) * 4 / 8 / 1e9 + kOverhead;
+  const double combine = copies * test::kWireBytesPerToken * 4 / 8 / 1e9 + kOverhead;
+  struct Times {
+    double attention, routed, shared;
+  };
+  for (const Times& t : {Times{5e-6, 4e-6, 1e-6}, Times{5e-6, 4e-6, 0}, Times{1e-6, 3e-6, 1e-6},
+                         Times{6e-6, 0.5e-6, 0.2e-6}}) {
+    auto input = wide_expert_parallel(kLayers, 2);
+    Deployment& d = input.deployment;
+    d.schedule = Schedule::ping_pong;
+    std::get<models::MoeFfn>(d.model.ffns[0].kind).shared_intermediate = t.shared > 0 ? 256 : 0;
+    d.pools[0].kernels = test::named_kernels({{"attention", t.attention},
+                                              {"expert_down", t.routed},
+                                              {"shared_down", t.shared},
+                                              {"lm_head", kHead}});
+    // When the GPU and the links are through with each of these, layer by layer.
+    double gpu = 0.0;
+    double links = 0.0;
+    double results[2] = {0.0, 0.0};
+    for (std::int64_t layer = 0; layer < kLayers; ++layer) {
+      double tokens[2];
+      for (const int batch : {0, 1}) {
+        gpu = std::max(gpu, results[batch]) + t.attention;
+        links = std::max(links, gpu) + dispatch;
+        tokens[batch] = links;
+      }
+      for (const int batch : {0, 1}) {
+        gpu = std::max(gpu, tokens[batch]) + t.routed;
+        links = std::max(links, gpu) + combine;
+        results[batch] = links;
+        gpu += t.shared;
+      }
+    }
+    for (const int batch : {0, 1}) gpu = std::max(gpu, results[batch]) + kHead;
+    EXPECT_NEAR(test::run(input).mean_tpot.value(), gpu, 1e-11);
+    EXPECT_NEAR(cyclic_step_time(input).value(), gpu, 1e-11);
+  }
+}
+
 // Of the same kernels, on links that take no time: no more than the order is different, and one
 // batch has nobody to wait for.
 TEST(WideExpertParallel, InStagesTheSameKernelsRun) {
@@ -169,6 +222,7 @@ TEST(WideExpertParallel, InStagesTheSameKernelsRun) {
       return test::run(input).mean_tpot.value();
     };
     EXPECT_NEAR(step(Schedule::staged), step(Schedule::cyclic), 1e-10);
+    EXPECT_NEAR(step(Schedule::ping_pong), step(Schedule::cyclic), 1e-10);
     EXPECT_GT(step(Schedule::staged), 6 * 12e-6 * static_cast<double>(micro_batches));
   }
 }
@@ -735,7 +789,7 @@ TEST(Strategies, SayWhatMakesADeploymentImpossible) {
               }),
               Contains(HasSubstr("splits experts over all 4 GPUs")));
   EXPECT_THAT(problems([](Deployment& d) { d.schedule = Schedule::staged; }),
-              Contains(HasSubstr("is an order of \"wide_expert_parallel\", not of \"afd\"")));
+              Contains(HasSubstr("orders of \"wide_expert_parallel\", not of \"afd\"")));
 }
 
 }  // namespace

@@ -68,8 +68,8 @@ Rotation::Rotation(const StepGraph& graph, const Deployment& deployment,
       micro_batches_(micro_batches),
       orders_(servers_.count()) {}
 
-Rotation Rotation::staged(const StepGraph& graph, const Deployment& deployment,
-                          std::uint32_t micro_batches) {
+Rotation Rotation::by_stages(const StepGraph& graph, const Deployment& deployment,
+                             std::uint32_t micro_batches) {
   Rotation out(graph, deployment, micro_batches);
   const auto tasks = graph.tasks();
   for (std::uint32_t m = 0; m < micro_batches; ++m) {
@@ -78,8 +78,9 @@ Rotation Rotation::staged(const StepGraph& graph, const Deployment& deployment,
       out.orders_[tasks[t].resource].turns.push_back({.micro_batch = m, .task = t});
     }
   }
+  const std::uint32_t apart = stages_apart(*deployment.schedule);
   const auto when = [&](const Turn& turn) {
-    return tasks[turn.task].stage + kStagesApart * turn.micro_batch;
+    return tasks[turn.task].stage + apart * turn.micro_batch;
   };
   for (Order& order : out.orders_) {
     std::stable_sort(order.turns.begin(), order.turns.end(),
@@ -236,8 +237,10 @@ Rotation::Order Rotation::order(const Shop& shop, std::size_t server, std::uint3
 
 std::vector<Rotation::Choice> Rotation::choices(const Shop& shop, std::uint32_t micro_batches) {
   const bool both = shop.kernels_lag() && shop.links_lag();
-  // With much to choose from, micro-batches lag alike.
-  const std::uint32_t by = both || micro_batches > 4 ? micro_batches : 1;
+  // With much to choose from, micro-batches lag alike. Not so of two in wide expert parallelism: that
+  // one lags and the other does not is the order in which either's messages hide behind the other.
+  const bool alike = micro_batches > (both ? 2 : 4);
+  const std::uint32_t by = alike ? micro_batches : 1;
   const std::uint32_t most = micro_batches * (micro_batches - 1);
   std::uint32_t other = 2;
   while (std::gcd(other, micro_batches) > 1) ++other;
@@ -770,7 +773,9 @@ class LaggingServer {
 Rotation best_rotation(const StepGraph& graph, const Deployment& d, Fabric* fabric,
                        std::span<const Lane> lanes) {
   const auto micro_batches = static_cast<std::uint32_t>(lanes.size());
-  if (d.schedule == Schedule::staged) return Rotation::staged(graph, d, micro_batches);
+  if (d.schedule && goes_by_stages(*d.schedule)) {
+    return Rotation::by_stages(graph, d, micro_batches);
+  }
   const Shop shop(graph, d);
   const auto choices = Rotation::choices(shop, micro_batches);
   if (choices.size() == 1) return Rotation(shop, micro_batches, choices.front());

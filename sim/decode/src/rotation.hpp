@@ -113,9 +113,8 @@ class Rotation {
 
   // What the shop refers to must outlive this object; the shop itself need not.
   Rotation(const Shop& shop, std::uint32_t micro_batches, Choice choice);
-  // In turns of a stage of each batch, each batch some stages behind the one before
-  // (Schedule::staged).
-  [[nodiscard]] static Rotation staged(const StepGraph& graph, const Deployment& deployment,
+  // Of a deployment that goes by stages.
+  [[nodiscard]] static Rotation by_stages(const StepGraph& graph, const Deployment& deployment,
                                        std::uint32_t micro_batches);
 
   // The turn of a server at a place of its order, which begins with 0.

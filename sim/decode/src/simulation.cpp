@@ -32,9 +32,8 @@ SimulationInput checked(SimulationInput input) {
   if (!d.schedule) d.schedule = usual_schedule(input);
   if (keeps_order(*d.schedule) && !closed) {
     problems.error(kScenario, "/deployment/schedule",
-                   fmt::format("\"{}\" needs a closed loop: where requests come and go, a "
-                               "micro-batch can be empty; \"fifo\" serves what there is",
-                               *d.schedule == Schedule::cyclic ? "cyclic" : "staged"));
+                   "a fixed order needs a closed loop: where requests come and go, a micro-batch "
+                   "can be empty; \"fifo\" serves what there is");
   }
   for (const auto& problem : deployment_problems(input.deployment)) {
     problems.error(kScenario, "/deployment", problem);
@@ -260,7 +259,8 @@ Seconds cyclic_step_time(SimulationInput input) {
         "a step's cycle is known without simulation for a steady closed loop without jitter on "
         "network model \"ports\"");
   }
-  if (input.deployment.schedule != Schedule::staged) input.deployment.schedule = Schedule::cyclic;
+  auto& schedule = input.deployment.schedule;
+  if (!schedule || !goes_by_stages(*schedule)) schedule = Schedule::cyclic;
   Simulation::Impl impl(std::move(input));
   impl.requests.fill_closed_loop();
   impl.keep_order();

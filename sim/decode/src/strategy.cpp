@@ -18,7 +18,7 @@ struct Strategy {
   std::string_view name;
   void (*check)(const Deployment&, Problems&);
   StepGraph (*compile)(const Deployment&, std::uint32_t drawn_layers);
-  bool staged = false;  // says in which stage an engine launches what
+  bool stages = false;  // cuts a step into stages (Task::stage)
 };
 
 constexpr std::array kStrategies = {
@@ -146,9 +146,10 @@ std::vector<std::string> deployment_problems(const Deployment& deployment) {
         "\"draft_model\" in \"drafting\"");
   }
   const Strategy& strategy = strategy_of(deployment);
-  if (deployment.schedule == Schedule::staged && !strategy.staged) {
-    problems.push_back(fmt::format("schedule \"staged\" is an order of \"wide_expert_parallel\", "
-                                   "not of \"{}\": \"cyclic\" is a fixed order of all",
+  if (deployment.schedule && goes_by_stages(*deployment.schedule) && !strategy.stages) {
+    problems.push_back(fmt::format("schedules \"staged\" and \"ping_pong\" are orders of "
+                                   "\"wide_expert_parallel\", not of \"{}\": \"cyclic\" is a fixed "
+                                   "order of all",
                                    strategy.name));
   }
   strategy.check(deployment, problems);

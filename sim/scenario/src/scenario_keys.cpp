@@ -529,9 +529,10 @@ static const KeyTable& keys_of(const Deployment* /*of*/) {
               "schedule",
               "In what order a resource serves micro-batches. fifo: as their work becomes ready. "
               "cyclic: in a fixed rotation, in which nothing that becomes faster makes a step "
-              "slower; closed loops only. staged (wide_expert_parallel, closed loops only): as "
-              "SGLang and DeepSeek overlap two batches, each layer in five stages, the second batch "
-              "two stages behind the first. Where absent: cyclic for afd in a closed loop on ports, "
+              "slower; closed loops only. Of wide_expert_parallel in closed loops, as engines "
+              "overlap two batches: staged (SGLang, DeepSeek), each layer in five stages, the "
+              "second batch two stages behind the first; ping_pong (vLLM), attention and experts of "
+              "one and of the other in turn. Where absent: cyclic for afd in a closed loop on ports, "
               "else fifo.",
               std::span(kSchedules)),
           key<&D::scale_up_overlaps_compute>("scale_up_overlaps_compute",

@@ -30,16 +30,12 @@ void check_wide_expert_parallel(const Deployment& d, Problems& problems) {
 
 namespace {
 
-// One batch's step, written task by task. In a fixed order its layers go in the five stages of
-// SGLang's two-batch overlap (_compute_moe_deepseek_blog_decode in its operations_strategy.py) and
-// of DeepSeek's own decoding: projections; attention and router; dispatch sent, shared experts;
-// dispatch received, routed experts, combine sent; combine received. Layers without experts are
-// stages of nothing else.
+// One batch's step, written task by task.
 class WideStep {
  public:
   WideStep(const Deployment& d, std::uint32_t drawn_layers)
       : d_(d),
-        staged_(d.schedule == Schedule::staged),
+        schedule_(d.schedule.value_or(Schedule::fifo)),
         ranks_(static_cast<std::uint32_t>(d.pools[0].gpus_per_instance)),
         kernels_(graph_.resource({{}, true})),
         links_(graph_.resource({{}, false})) {
@@ -48,89 +44,126 @@ class WideStep {
       ++number_;
     }
     // Of all batches together, once they are through.
-    stage_ += static_cast<std::uint32_t>(d.micro_batches) * kStagesApart;
+    stage_ += static_cast<std::uint32_t>(d.micro_batches) * stages_apart(schedule_);
     compute(HeadWork{.queries = static_cast<std::uint32_t>(d.queries_per_step())});
   }
 
   [[nodiscard]] StepGraph compile() const { return graph_.compile(); }
 
  private:
-  void add(const StepLayer& layer) {
-    const auto block = static_cast<std::uint32_t>(layer.blocks.ffn);
-    const models::FfnBlock& ffn = d_.model.ffns[layer.blocks.ffn];
+  struct Layer {
+    AttentionWork attention;
+    FfnWork experts;
+    Exchange dispatch;
+    Exchange combine;
+    bool shared = false;  // whether it has shared experts
+  };
+
+  void add(const StepLayer& step_layer) {
+    const auto block = static_cast<std::uint32_t>(step_layer.blocks.ffn);
+    const models::FfnBlock& ffn = d_.model.ffns[step_layer.blocks.ffn];
     const auto* moe = std::get_if<models::MoeFfn>(&ffn.kind);
-    AttentionWork attention{.block = static_cast<std::uint32_t>(layer.blocks.attention),
-                            .next_ffn = block,
-                            .queries = layer.queries,
-                            .ranks = static_cast<std::uint32_t>(d_.attention_tensor_parallel)};
-    FfnWork experts{.block = block, .layer = layer.expert_layer, .queries = layer.queries};
-    const auto piece_of_attention = [&](AttentionPiece piece) {
-      attention.piece = piece;
-      compute(attention);
-    };
-    const auto piece_of_experts = [&](FfnPiece piece) {
-      experts.piece = piece;
-      compute(experts);
-    };
+    Layer layer;
+    layer.attention = {.block = static_cast<std::uint32_t>(step_layer.blocks.attention),
+                       .next_ffn = block,
+                       .queries = step_layer.queries,
+                       .ranks = static_cast<std::uint32_t>(d_.attention_tensor_parallel)};
+    layer.experts = {
+        .block = block, .layer = step_layer.expert_layer, .queries = step_layer.queries};
+    // Layers without exchanges are in the stage of what is behind them.
     if (moe == nullptr || ranks_ == 1) {
-      compute(attention);
-      compute(experts);
+      compute(layer.attention);
+      compute(layer.experts);
       return;
     }
-    // Tokens are brought to the experts' width where they are.
+    // Tokens are brought to the experts' width where they are. A copy of the token for each expert
+    // it chose.
     const std::int64_t width = models::routed_width(ffn, d_.model.hidden);
     const models::Precisions& precisions = d_.model.precisions;
-    const double there =
-        dispatch_bytes(width, precisions.wire_dispatch, moe->top_k, models::MessageCount::whole)
-            .value();
-    const double back =
+    layer.dispatch = {
+        .bytes_per_copy = dispatch_bytes(width, precisions.wire_dispatch, moe->top_k,
+                                         models::MessageCount::whole)
+                              .value(),
+        .top_k = static_cast<std::uint32_t>(moe->top_k),
+        .queries = step_layer.queries,
+        .layer = step_layer.expert_layer,
+        .experts = static_cast<std::uint32_t>(moe->experts),
+        .ranks = ranks_};
+    layer.combine = layer.dispatch;
+    layer.combine.bytes_per_copy =
         (static_cast<double>(width) * bytes_per_value(precisions.wire_combine)).value();
-    if (!staged_) {
-      compute(attention);
-      exchange(layer, *moe, there, false);
-      compute(experts);
-      exchange(layer, *moe, back, true);
-      return;
+    layer.combine.returning = true;
+    layer.shared = moe->shared_intermediate > 0;
+    switch (schedule_) {
+      case Schedule::staged:
+        return add_staged(layer);
+      case Schedule::ping_pong:
+        return add_ping_pong(layer);
+      case Schedule::fifo:
+      case Schedule::cyclic:
+        compute(layer.attention);
+        exchange(layer.dispatch);
+        compute(layer.experts);
+        exchange(layer.combine);
     }
-    piece_of_attention(AttentionPiece::projections);
+  }
+
+  // The five stages of SGLang's two-batch overlap (_compute_moe_deepseek_blog_decode in its
+  // operations_strategy.py), which are DeepSeek's own: projections; attention and router; dispatch
+  // sent, shared experts; dispatch received, routed experts, combine sent; combine received.
+  void add_staged(const Layer& layer) {
+    compute(piece_of(layer.attention, AttentionPiece::projections));
     ++stage_;
-    piece_of_attention(AttentionPiece::cache);
+    compute(piece_of(layer.attention, AttentionPiece::cache));
     ++stage_;
-    piece_of_attention(AttentionPiece::send);
-    const std::vector<TaskId> sent = before_;
-    std::vector<TaskId> shared;
-    if (moe->shared_intermediate > 0) {
-      piece_of_experts(FfnPiece::shared);
-      shared = std::exchange(before_, sent);
-    }
-    exchange(layer, *moe, there, false);
+    compute(piece_of(layer.attention, AttentionPiece::send));
+    const std::vector<TaskId> shared = beside_shared(layer);
+    exchange(layer.dispatch);
     ++stage_;
-    piece_of_experts(FfnPiece::routed);
-    exchange(layer, *moe, back, true);
+    compute(piece_of(layer.experts, FfnPiece::routed));
+    exchange(layer.combine);
     ++stage_;
     before_.insert(before_.end(), shared.begin(), shared.end());
-    piece_of_attention(AttentionPiece::receive);
+    compute(piece_of(layer.attention, AttentionPiece::receive));
     ++stage_;
+  }
+
+  // vLLM's dual batch overlap (docs/design/dbo.md): a batch yields to the other where it has sent
+  // its tokens, and where it has sent its results and is through with its shared experts.
+  void add_ping_pong(const Layer& layer) {
+    compute(layer.attention);
+    exchange(layer.dispatch);
+    ++stage_;
+    compute(piece_of(layer.experts, FfnPiece::routed));
+    const std::vector<TaskId> shared = beside_shared(layer);
+    exchange(layer.combine);
+    before_.insert(before_.end(), shared.begin(), shared.end());
+    ++stage_;
+  }
+
+  template <typename StageWork, typename Piece>
+  [[nodiscard]] static StageWork piece_of(StageWork work, Piece piece) {
+    work.piece = piece;
+    return work;
+  }
+
+  // Shared experts behind what is done, for which what comes next does not wait.
+  [[nodiscard]] std::vector<TaskId> beside_shared(const Layer& layer) {
+    if (!layer.shared) return {};
+    const std::vector<TaskId> before = before_;
+    compute(piece_of(layer.experts, FfnPiece::shared));
+    return std::exchange(before_, before);
   }
 
   void compute(const Work& work) {
     before_ = {graph_.task(graph_.work(work), kernels_, number_, before_, stage_)};
   }
-  // A copy of the token for each expert it chose.
-  void exchange(const StepLayer& layer, const models::MoeFfn& moe, double bytes_per_copy,
-                bool returning) {
-    const WorkId work = graph_.work(Exchange{.bytes_per_copy = bytes_per_copy,
-                                             .top_k = static_cast<std::uint32_t>(moe.top_k),
-                                             .queries = layer.queries,
-                                             .layer = layer.expert_layer,
-                                             .experts = static_cast<std::uint32_t>(moe.experts),
-                                             .returning = returning,
-                                             .ranks = ranks_});
-    before_ = {graph_.task(work, links_, number_, before_, stage_)};
+  void exchange(const Exchange& work) {
+    before_ = {graph_.task(graph_.work(work), links_, number_, before_, stage_)};
   }
 
   const Deployment& d_;
-  bool staged_;
+  Schedule schedule_;
   std::uint32_t ranks_;
   StepGraphBuilder graph_;
   ResourceId kernels_;

@@ -128,13 +128,23 @@ enum class Gathering : std::uint8_t {
 enum class Schedule : std::uint8_t {
   fifo,    // as their tasks become ready
   cyclic,  // in a fixed rotation: nothing that becomes faster ever makes a step slower
-  // In wide expert parallelism, as engines that overlap batches launch them: each layer in five
-  // stages, of each batch in turn, each batch two stages behind the one before.
+  // In wide expert parallelism, as engines that overlap batches launch them, a stage of each batch
+  // in turn: each MoE layer in five stages, each batch two stages behind the one before; or in two,
+  // attention and experts, all batches at the same.
   staged,
+  ping_pong,
 };
 // Whether each resource's order is fixed in advance.
 [[nodiscard]] constexpr bool keeps_order(Schedule schedule) {
   return schedule != Schedule::fifo;
+}
+// Whether that is the order of the stages that a strategy cuts a step into (Task::stage).
+[[nodiscard]] constexpr bool goes_by_stages(Schedule schedule) {
+  return schedule == Schedule::staged || schedule == Schedule::ping_pong;
+}
+// By how many of them each batch then follows the one before.
+[[nodiscard]] constexpr std::uint32_t stages_apart(Schedule schedule) {
+  return schedule == Schedule::staged ? 2 : 0;
 }
 
 // How an engine launches a step's kernels, where that differs from one after the other as each was

@@ -60,8 +60,8 @@ struct RoutedShare {
   friend bool operator==(const RoutedShare&, const RoutedShare&) = default;
 };
 
-// An attention in one go, or what an engine that keeps its batches in a fixed order (Schedule::staged)
-// launches of it at a time.
+// An attention in one go, or what an engine that goes by stages (goes_by_stages()) launches of it at
+// a time.
 enum class AttentionPiece : std::uint8_t {
   whole,
   projections,  // all ahead of the cache
@@ -165,14 +165,11 @@ using Work =
 // Where it runs; a message, where it leaves.
 [[nodiscard]] Place place_of(const Work& work);
 
-// By how many stages an engine in a fixed order lets each batch follow the one before.
-inline constexpr std::uint32_t kStagesApart = 2;
-
 struct Task {
   WorkId work = 0;
   ResourceId resource = 0;  // meaningless for a message between instances
   std::uint32_t layer = 0;
-  std::uint32_t stage = 0;  // in which an engine in a fixed order launches it
+  std::uint32_t stage = 0;  // in which an engine that goes by stages launches it
   bool on_resource = true;
 };
 

@@ -26,10 +26,11 @@ namespace ridge::scenario {
 // How files call them, scenarios and goals alike.
 inline constexpr std::array<Named<decode::Dispatch>, 2> kDispatches = {
     {{"broadcast", decode::Dispatch::broadcast}, {"routed", decode::Dispatch::routed}}};
-inline constexpr std::array<Named<decode::Schedule>, 3> kSchedules = {
+inline constexpr std::array<Named<decode::Schedule>, 4> kSchedules = {
     {{"fifo", decode::Schedule::fifo},
      {"cyclic", decode::Schedule::cyclic},
-     {"staged", decode::Schedule::staged}}};
+     {"staged", decode::Schedule::staged},
+     {"ping_pong", decode::Schedule::ping_pong}}};
 // Of them, those that every strategy has.
 inline constexpr std::span<const Named<decode::Schedule>> kSchedulesOfAll =
     std::span(kSchedules).first<2>();
