@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -41,9 +42,10 @@ extern dim3 gridDim;
 
 namespace ridge::emulated {
 
-/// What a lane contributes to an exchange among the lanes of `mask`; see device/warp.hpp.
-void exchange_in_warp(unsigned mask, const char* operation, std::uint64_t value,
-                      std::uint64_t (&all)[32]);
+/// What all lanes of `mask` contribute to an exchange among them, this one `value`; see
+/// device/warp.hpp.
+const std::array<std::uint64_t, 32>& exchange_in_warp(unsigned mask, const char* operation,
+                                                      std::uint64_t value);
 unsigned lane();
 void sync_threads();
 [[noreturn]] void trap();
@@ -53,8 +55,7 @@ T from_lane(unsigned mask, const char* operation, T value, unsigned source) {
   static_assert(sizeof(T) <= sizeof(std::uint64_t));
   std::uint64_t mine = 0;
   std::memcpy(&mine, &value, sizeof(T));
-  std::uint64_t all[32];
-  exchange_in_warp(mask, operation, mine, all);
+  const auto& all = exchange_in_warp(mask, operation, mine);
   // A lane outside the mask brings nothing defined.
   std::memset(&value, 0xff, sizeof(T));
   if ((mask >> source & 1u) != 0) {
@@ -72,8 +73,7 @@ inline void __trap() {
   ridge::emulated::trap();
 }
 inline void __syncwarp(unsigned mask = 0xffffffffu) {
-  std::uint64_t all[32];
-  ridge::emulated::exchange_in_warp(mask, "__syncwarp", 0, all);
+  ridge::emulated::exchange_in_warp(mask, "__syncwarp", 0);
 }
 template <typename T>
 T __shfl_sync(unsigned mask, T value, int source) {
@@ -86,8 +86,8 @@ T __shfl_xor_sync(unsigned mask, T value, int distance) {
       (ridge::emulated::lane() ^ static_cast<unsigned>(distance)) % 32);
 }
 inline unsigned __ballot_sync(unsigned mask, int predicate) {
-  std::uint64_t all[32];
-  ridge::emulated::exchange_in_warp(mask, "__ballot_sync", predicate != 0 ? 1 : 0, all);
+  const auto& all =
+      ridge::emulated::exchange_in_warp(mask, "__ballot_sync", predicate != 0 ? 1 : 0);
   unsigned ballot = 0;
   for (unsigned lane = 0; lane < 32; ++lane) {
     ballot |= (mask >> lane & 1u) != 0 && all[lane] != 0 ? 1u << lane : 0u;
@@ -109,8 +109,8 @@ inline int __any_sync(unsigned mask, int predicate) {
   return __ballot_sync(mask, predicate) != 0 ? 1 : 0;
 }
 inline int __reduce_add_sync(unsigned mask, int value) {
-  std::uint64_t all[32];
-  ridge::emulated::exchange_in_warp(mask, "__reduce_add_sync", static_cast<unsigned>(value), all);
+  const auto& all =
+      ridge::emulated::exchange_in_warp(mask, "__reduce_add_sync", static_cast<unsigned>(value));
   unsigned sum = 0;
   for (unsigned lane = 0; lane < 32; ++lane) {
     sum += (mask >> lane & 1u) != 0 ? static_cast<unsigned>(all[lane]) : 0u;

@@ -54,7 +54,10 @@ bool Cluster::allowed_dependents_early() const {
 /// Lets one thing happen, in the CTA whose turn it is or else in another.
 bool Cluster::step() {
   const std::size_t count = blocks_.size();
-  if (count > 1 && !has_favorite_ && !chance_.likely(keep_in_256_)) {
+  if (count == 1) {
+    return step(blocks_.front());
+  }
+  if (!has_favorite_ && !chance_.likely(keep_in_256_)) {
     turn_ = chance_.below(count);
   }
   for (std::size_t i = 0; i < count; ++i) {

@@ -32,20 +32,33 @@ void arrived(void*, const void**, std::size_t*) {}
 void forget_frames(const void*, std::size_t) {}
 #endif
 
-/// Tells where the stack lies.
+/// Tells where the stack lies. Stacks are whole pages, so that the frames of all fibers would meet
+/// in the same few sets of the cache: each begins some lines further down than the last.
 class Stack {
  public:
-  explicit Stack(const void** bottom, std::size_t* bytes) : bottom_(bottom), bytes_(bytes) {}
+  explicit Stack(const void** bottom, std::size_t* bytes) : bottom_(bottom), bytes_(bytes) {
+    static std::size_t stacks = 0;
+    constexpr std::size_t kStep = 5 * 64;  // About what a suspended thread touches.
+    constexpr std::size_t kPage = 4096;
+    skipped_ = stacks++ * kStep % kPage;
+  }
   boost::context::stack_context allocate() {
-    const boost::context::stack_context stack = allocator_.allocate();
+    boost::context::stack_context stack = allocator_.allocate();
+    stack.sp = static_cast<char*>(stack.sp) - skipped_;
+    stack.size -= skipped_;
     *bottom_ = static_cast<const char*>(stack.sp) - stack.size;
     *bytes_ = stack.size;
     forget_frames(*bottom_, *bytes_);
     return stack;
   }
-  void deallocate(boost::context::stack_context& stack) noexcept { allocator_.deallocate(stack); }
+  void deallocate(boost::context::stack_context& stack) noexcept {
+    stack.sp = static_cast<char*>(stack.sp) + skipped_;
+    stack.size += skipped_;
+    allocator_.deallocate(stack);
+  }
 
  private:
+  std::size_t skipped_;
   const void** bottom_;
   std::size_t* bytes_;
   boost::context::protected_fixedsize_stack allocator_{kStackBytes};
@@ -72,7 +85,7 @@ Fiber::Context Fiber::loop(Context&& caller) {
   caller_ = std::move(caller);
   while (!abandoned_) {
     try {
-      job_();
+      (*job_)();
     } catch (const Abandoned&) {
     }
     finished_ = true;
@@ -82,8 +95,8 @@ Fiber::Context Fiber::loop(Context&& caller) {
   return std::move(caller_);
 }
 
-bool Fiber::start(std::function<void()> job) {
-  job_ = std::move(job);
+bool Fiber::start(const std::function<void()>& job) {
+  job_ = &job;
   finished_ = false;
   return resume();
 }

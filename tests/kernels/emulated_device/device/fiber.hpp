@@ -20,8 +20,9 @@ class Fiber {
   Fiber(const Fiber&) = delete;
   Fiber& operator=(const Fiber&) = delete;
 
-  /// Begins a job: runs it until it suspends itself or ends. True when it has ended.
-  bool start(std::function<void()> job);
+  /// Begins a job, which stays its owner's: runs it until it suspends itself or ends. True when it
+  /// has ended.
+  bool start(const std::function<void()>& job);
   /// Goes on with a suspended job.
   bool resume();
   /// From within the job: back to whoever started or resumed it.
@@ -38,7 +39,7 @@ class Fiber {
   const void* caller_bottom_ = nullptr;
   std::size_t caller_bytes_ = 0;
 
-  std::function<void()> job_;
+  const std::function<void()>* job_ = nullptr;
   bool finished_ = true;
   bool abandoned_ = false;
   Context context_;

@@ -8,7 +8,6 @@
 #include "error.hpp"
 #include "thread_block.hpp"
 
-#include <algorithm>
 #include <vector>
 
 namespace ridge::emulated {
@@ -20,11 +19,10 @@ ThreadBlock& block() {
 
 }  // namespace
 
-void exchange_in_warp(unsigned mask, const char* operation, std::uint64_t value,
-                      std::uint64_t (&all)[32]) {
-  const WarpExchange::Values values =
-      block().warp().exchange(block().lane(), mask, operation, value);
-  std::copy(values.begin(), values.end(), all);
+const std::array<std::uint64_t, 32>& exchange_in_warp(unsigned mask, const char* operation,
+                                                      std::uint64_t value) {
+  ThreadBlock& here = block();
+  return here.warp().exchange(here.lane(), mask, operation, {value})[0];
 }
 
 unsigned lane() {

@@ -82,43 +82,50 @@ int decode_piece(OperandType type, const std::uint8_t* piece, float* values) {
   return 8;
 }
 
-/// `c` [16][256] += `a` [16][32] `b` [32][256]. Products of these formats are exact in float, so
-/// that only the additions round.
+// Of the sums and of A, a warp's 16 rows lie side by side; of B, a column's whole depth does, as in
+// memory.
+using OperandA = float[kMostDepth][kRows];
+using OperandB = float[kMostColumns][kMostDepth];
+
+/// `c` += `a` `b`. Products of these formats are exact in float, so that only the additions round.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
     !defined(__SANITIZE_ADDRESS__)
 [[gnu::target_clones("avx512f", "avx2", "default")]]
 #endif
-void multiply(float (&c)[kRows][kMostColumns], const float (&a)[kRows][kMostDepth],
-              const float (&b)[kMostDepth][kMostColumns], int columns, int depth) {
-  for (int row = 0; row < kRows; ++row) {
-    float* const sums = c[row];
+void multiply(float (*c)[kRows], const OperandA& a, const OperandB& b, int columns, int depth) {
+  // Four columns at once, whose sums do not wait for each other and stay in registers.
+  using Rows [[gnu::vector_size(sizeof(float) * kRows)]] = float;
+  for (int column = 0; column < columns; column += 4) {
+    Rows sums[4];
+    std::memcpy(sums, c[column], sizeof(sums));
     for (int k = 0; k < depth; ++k) {
-      const float factor = a[row][k];
-      const float* const values = b[k];
-      for (int column = 0; column < columns; ++column) {
-        sums[column] += factor * values[column];
-      }
+      Rows rows;
+      std::memcpy(&rows, a[k], sizeof(rows));
+      sums[0] += rows * b[column][k];
+      sums[1] += rows * b[column + 1][k];
+      sums[2] += rows * b[column + 2][k];
+      sums[3] += rows * b[column + 3][k];
     }
+    std::memcpy(c[column], sums, sizeof(sums));
   }
 }
 
 /// The same for one instruction of E4M3, with the hardware's sums: see Fidelity::fp8_sums.
-void multiply_truncating(float (&c)[kRows][kMostColumns], const float (&a)[kRows][kMostDepth],
-                         const float (&b)[kMostDepth][kMostColumns], int columns) {
+void multiply_truncating(float (*c)[kRows], const OperandA& a, const OperandB& b, int columns) {
   constexpr int kFractionBits = 13;
-  for (int row = 0; row < kRows; ++row) {
-    for (int column = 0; column < columns; ++column) {
+  for (int column = 0; column < columns; ++column) {
+    for (int row = 0; row < kRows; ++row) {
       float summands[kMostDepth + 1];
-      summands[kMostDepth] = c[row][column];
-      float largest = std::abs(c[row][column]);
+      summands[kMostDepth] = c[column][row];
+      float largest = std::abs(c[column][row]);
       bool defined = !std::isnan(largest);
       for (int k = 0; k < kMostDepth; ++k) {
-        summands[k] = a[row][k] * b[k][column];
+        summands[k] = a[k][row] * b[column][k];
         largest = std::max(largest, std::abs(summands[k]));
         defined = defined && !std::isnan(summands[k]);
       }
       if (!defined || largest == 0.0f) {
-        c[row][column] = defined ? 0.0f : std::numeric_limits<float>::quiet_NaN();
+        c[column][row] = defined ? 0.0f : std::numeric_limits<float>::quiet_NaN();
         continue;
       }
       const float grid = std::ldexp(1.0f, std::ilogb(largest) - kFractionBits);
@@ -126,19 +133,19 @@ void multiply_truncating(float (&c)[kRows][kMostColumns], const float (&a)[kRows
       for (const float summand : summands) {
         sum += std::trunc(summand / grid) * grid;
       }
-      c[row][column] = sum;
+      c[column][row] = sum;
     }
   }
 }
 
 /// Figure "WGMMA .m64nNk16 D": of a warp's 16 x N, lane l holds in register i the element at row
 /// l / 4, plus 8 for the second pair of each four registers, and column 8 (i / 4) + 2 (l mod 4) +
-/// i mod 2.
-int row_of(unsigned lane, int i) {
-  return static_cast<int>(lane / 4) + (i / 2 % 2) * 8;
-}
-int column_of(unsigned lane, int i) {
-  return i / 4 * 8 + static_cast<int>(lane % 4) * 2 + i % 2;
+/// i mod 2. Where that is among the sums.
+std::size_t place_of(unsigned lane, int i) {
+  const unsigned register_number = static_cast<unsigned>(i);
+  const unsigned row = lane / 4 + register_number / 2 % 2 * 8;
+  const unsigned column = register_number / 4 * 8 + lane % 4 * 2 + register_number % 2;
+  return std::size_t{column} * kRows + row;
 }
 
 }  // namespace
@@ -173,10 +180,11 @@ MatrixUnit::Chain& MatrixUnit::join_chain(unsigned lane, Issued& issued, bool fi
   }
   if (joined.d[lane] == nullptr) {
     joined.d[lane] = d;
-    const auto registers = static_cast<std::size_t>(instruction.n / 2);
+    const int registers = instruction.n / 2;
     if (instruction.accumulate) {
-      std::copy_n(d, registers,
-                  joined.values.begin() + static_cast<std::ptrdiff_t>(lane * registers));
+      for (int i = 0; i < registers; ++i) {
+        joined.values[place_of(lane, i)] = d[i];
+      }
     }
     std::fill_n(d, registers, std::bit_cast<float>(kInFlight));
   }
@@ -245,9 +253,8 @@ void MatrixUnit::wait(unsigned lane, int pending) {
         fail("accumulator %d of lane %u in warp %u was written while a wgmma was under way", i,
              lane, warp_);
       }
+      d[i] = finished.values[place_of(lane, i)];
     }
-    std::copy_n(finished.values.begin() + static_cast<std::ptrdiff_t>(lane) * registers, registers,
-                d);
     finished.d[lane] = nullptr;
     finished.done[lane] = true;
   }
@@ -276,17 +283,16 @@ void MatrixUnit::execute(Issued& issued) {
   const MatrixInstruction& instruction = issued.instruction;
   const int depth = 32 / element_bytes(instruction.type);
   const int first_row = static_cast<int>(warp_ % 4) * kRows;
-  static float a[kRows][kMostDepth];
-  static float b[kMostDepth][kMostColumns];
-  static float c[kRows][kMostColumns];
+  static OperandA a;
+  static OperandB b;
   float values[kPieceBytes];
 
   // K-major: rows are 128-byte lines, groups of 8 rows are `stride` apart.
-  const auto k_major_piece = [&](const Descriptor& d, int row, std::uint32_t piece) {
+  const auto k_major_piece = [&](const Descriptor& d, int row, std::uint32_t piece, float* to) {
     const std::uint32_t address = d.address + static_cast<std::uint32_t>(row / 8) * d.stride +
                                   static_cast<std::uint32_t>(row % 8) * kSwizzleSpan +
                                   piece * kPieceBytes;
-    return decode_piece(instruction.type, shared_.engine_read(swizzled(address)), values);
+    return decode_piece(instruction.type, shared_.engine_read(swizzled(address)), to);
   };
   if (instruction.a_in_registers) {
     // Figure "WGMMA .m64nNk16 A": registers 0 and 1 are rows l / 4 and 8 below, columns
@@ -300,18 +306,20 @@ void MatrixUnit::execute(Issued& issued) {
         std::uint8_t piece[kPieceBytes] = {};
         std::memcpy(piece, &issued.a[lane][static_cast<std::size_t>(i)], 4);
         decode_piece(instruction.type, piece, values);
-        float* const at = &a[lane / 4 + static_cast<unsigned>(i % 2) * 8]
-                            [static_cast<unsigned>(i / 2) * 8 + lane % 4 * 2];
-        at[0] = values[0];
-        at[1] = values[1];
+        const unsigned row = lane / 4 + static_cast<unsigned>(i % 2) * 8;
+        const unsigned k = static_cast<unsigned>(i / 2) * 8 + lane % 4 * 2;
+        a[k][row] = values[0];
+        a[k + 1][row] = values[1];
       }
     }
   } else {
     const Descriptor operand(instruction.a);
     for (int row = 0; row < kRows; ++row) {
       for (std::uint32_t piece = 0; piece < 2; ++piece) {
-        const int count = k_major_piece(operand, first_row + row, piece);
-        std::copy_n(values, count, a[row] + static_cast<int>(piece) * count);
+        const int count = k_major_piece(operand, first_row + row, piece, values);
+        for (int i = 0; i < count; ++i) {
+          a[static_cast<int>(piece) * count + i][row] = values[i];
+        }
       }
     }
   }
@@ -319,47 +327,38 @@ void MatrixUnit::execute(Issued& issued) {
   if (!instruction.b_k_major) {
     // MN-major: k are 128-byte lines of 64 columns, groups of 8 k are `stride` apart, groups of 64
     // columns are `leading` apart.
-    for (int k = 0; k < depth; ++k) {
-      for (int column = 0; column < instruction.n; column += 8) {
+    for (int column = 0; column < instruction.n; column += 8) {
+      for (int k = 0; k < depth; ++k) {
         const std::uint32_t address = operand.address +
                                       static_cast<std::uint32_t>(column / 64) * operand.leading +
                                       static_cast<std::uint32_t>(k / 8) * operand.stride +
                                       static_cast<std::uint32_t>(k % 8) * kSwizzleSpan +
                                       static_cast<std::uint32_t>(column % 64) * 2;
-        decode_piece(instruction.type, shared_.engine_read(swizzled(address)), &b[k][column]);
+        const int count =
+            decode_piece(instruction.type, shared_.engine_read(swizzled(address)), values);
+        for (int i = 0; i < count; ++i) {
+          b[column + i][k] = values[i];
+        }
       }
     }
   } else {
     for (int column = 0; column < instruction.n; ++column) {
-      for (std::uint32_t piece = 0; piece < 2; ++piece) {
-        const int count = k_major_piece(operand, column, piece);
-        for (int i = 0; i < count; ++i) {
-          b[static_cast<int>(piece) * count + i][column] = values[i];
-        }
+      for (int piece = 0; piece < 2; ++piece) {
+        k_major_piece(operand, column, static_cast<std::uint32_t>(piece),
+                      &b[column][piece * depth / 2]);
       }
     }
   }
 
   Chain& target = chain(issued.chain);
-  const int registers = instruction.n / 2;
-  for (unsigned lane = 0; lane < 32; ++lane) {
-    for (int i = 0; i < registers; ++i) {
-      c[row_of(lane, i)][column_of(lane, i)] =
-          instruction.accumulate ? target.values[lane * static_cast<std::size_t>(registers) +
-                                                 static_cast<std::size_t>(i)]
-                                 : 0.0f;
-    }
+  if (!instruction.accumulate) {
+    std::fill(target.values.begin(), target.values.end(), 0.0f);
   }
+  auto* const sums = reinterpret_cast<float(*)[kRows]>(target.values.data());
   if (truncate_fp8_sums_ && instruction.type == OperandType::kE4m3) {
-    multiply_truncating(c, a, b, instruction.n);
+    multiply_truncating(sums, a, b, instruction.n);
   } else {
-    multiply(c, a, b, instruction.n, depth);
-  }
-  for (unsigned lane = 0; lane < 32; ++lane) {
-    for (int i = 0; i < registers; ++i) {
-      target.values[lane * static_cast<std::size_t>(registers) + static_cast<std::size_t>(i)] =
-          c[row_of(lane, i)][column_of(lane, i)];
-    }
+    multiply(sums, a, b, instruction.n, depth);
   }
 }
 

@@ -60,7 +60,7 @@ class MatrixUnit : public Engine {
     std::array<float*, 32> d{};  ///< Null: the lane has not begun, or has its result.
     std::array<bool, 32> done{};
     std::uint64_t last = 0;     ///< Number of its last instruction.
-    std::vector<float> values;  ///< [32 lanes][N / 2]
+    std::vector<float> values;  ///< [N][16 rows]
   };
   struct Issued {
     MatrixInstruction instruction;

@@ -52,8 +52,17 @@ Scheduler::Scheduler(unsigned threads, Chance& chance, Temper temper)
   }
 }
 
-void Scheduler::start(std::function<void(unsigned)> body) {
-  body_ = std::move(body);
+void Scheduler::start(std::function<void()> body) {
+  job_ = [this, body = std::move(body)] {
+    try {
+      body();
+    } catch (const Fiber::Abandoned&) {
+      throw;
+    } catch (...) {
+      failure_ = std::current_exception();
+    }
+  };
+  ready_.reserve(threads());
   for (unsigned thread = 0; thread < threads(); ++thread) {
     ready_.push_back(thread);
   }
@@ -118,17 +127,11 @@ void Scheduler::run_slice(unsigned index) {
     finished = thread.fiber->resume();
   } else {
     thread.fiber = take_fiber();
-    finished = thread.fiber->start([this, index] {
-      try {
-        body_(index);
-      } catch (const Fiber::Abandoned&) {
-        throw;
-      } catch (...) {
-        failure_ = std::current_exception();
-      }
-    });
+    finished = thread.fiber->start(job_);
   }
-  leave_(index);
+  if (leave_) {
+    leave_(index);
+  }
   if (finished) {
     idle_fibers().push_back(std::move(thread.fiber));
     thread.finished = true;

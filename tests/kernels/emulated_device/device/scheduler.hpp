@@ -54,12 +54,13 @@ class Scheduler {
 
   /// Has `engine` polled from now on.
   void add(Engine& engine) { engines_.push_back(&engine); }
-  /// Called with a thread's number before it runs, and after it has run for a while.
+  /// Called with a thread's number before it runs, and, if somebody wants to know, after it has run
+  /// for a while.
   void on_enter(std::function<void(unsigned)> enter) { enter_ = std::move(enter); }
   void on_leave(std::function<void(unsigned)> leave) { leave_ = std::move(leave); }
 
-  /// Has every thread run `body(thread)`, a step at a time.
-  void start(std::function<void(unsigned)> body);
+  /// Has every thread run `body`, a step at a time.
+  void start(std::function<void()> body);
   /// Lets one thing happen: a thread runs until it waits, or an engine does something. False if
   /// nothing can, since all threads have finished or wait. Rethrows what a thread threw.
   bool step();
@@ -98,7 +99,7 @@ class Scheduler {
   std::vector<unsigned> warp_rank_;
   std::function<void(unsigned)> enter_;
   std::function<void(unsigned)> leave_;
-  std::function<void(unsigned)> body_;
+  std::function<void()> job_;
   std::exception_ptr failure_;
   unsigned self_ = 0;
   unsigned unfinished_ = 0;

@@ -52,16 +52,25 @@ ThreadBlock::ThreadBlock(const Launch& launch, uint3 index, Cluster& cluster, un
       numbered_barriers_(scheduler_),
       copies_(scheduler_, shared_, transaction_barriers_),
       thread_copies_(shared_, scheduler_.threads()),
+      fp8_sums_(fidelity.fp8_sums),
       prerequisites_done_(!launch.dependent) {
   const unsigned threads = scheduler_.threads();
   if (threads == 0 || threads > kMostThreads) {
     fail("%u threads in a block; 1 .. %u expected", threads, kMostThreads);
   }
   const unsigned warps = (threads + 31) / 32;
-  matrix_units_.reserve(warps);
+  matrix_units_.resize(warps);
+  warps_.reserve(warps);
   for (unsigned warp = 0; warp < warps; ++warp) {
-    matrix_units_.emplace_back(scheduler_, shared_, warp, fidelity.fp8_sums);
     warps_.emplace_back(scheduler_, warp);
+  }
+  indices_.reserve(threads);
+  for (unsigned z = 0; z < launch.block.z; ++z) {
+    for (unsigned y = 0; y < launch.block.y; ++y) {
+      for (unsigned x = 0; x < launch.block.x; ++x) {
+        indices_.push_back({x, y, z});
+      }
+    }
   }
   warp_registers_.assign(warps, launch_registers(threads));
   warp_registers_set_.assign(warps, 0);
@@ -74,15 +83,18 @@ ThreadBlock::ThreadBlock(const Launch& launch, uint3 index, Cluster& cluster, un
         static_cast<std::size_t>(__stop_ridge_emulated_shared - __start_ridge_emulated_shared));
   }
   scheduler_.on_enter([this](unsigned thread) {
-    running = this;
-    const dim3& block = launch_.block;
-    ::blockIdx = index_;
-    ::blockDim = block;
-    ::gridDim = launch_.grid;
-    ::threadIdx = {thread % block.x, thread / block.x % block.y, thread / block.x / block.y};
+    if (running != this) {
+      running = this;
+      ::blockIdx = index_;
+      ::blockDim = launch_.block;
+      ::gridDim = launch_.grid;
+    }
+    ::threadIdx = indices_[thread];
   });
-  scheduler_.on_leave([this](unsigned thread) { shared_.attribute_writes(thread); });
-  scheduler_.start([this](unsigned) { launch_.kernel(); });
+  if (fidelity.proxies) {
+    scheduler_.on_leave([this](unsigned thread) { shared_.attribute_writes(thread); });
+  }
+  scheduler_.start(launch_.kernel);
 }
 
 ThreadBlock::~ThreadBlock() {
@@ -113,6 +125,9 @@ std::string ThreadBlock::waiting() const {
 }
 
 void ThreadBlock::require_clean_end() const {
+  const auto fingerprint = [this](std::size_t warp) {
+    return matrix_units_[warp] == nullptr ? 0 : matrix_units_[warp]->fingerprint();
+  };
   if (copies_.has_work()) {
     fail("a CTA ended while bulk copies into its shared memory were under way");
   }
@@ -128,10 +143,10 @@ void ThreadBlock::require_clean_end() const {
     fail("a CTA ended with cp.async copies that no wait covered");
   }
   for (std::size_t warp = 0; warp < matrix_units_.size(); ++warp) {
-    if (!matrix_units_[warp].drained()) {
+    if (matrix_units_[warp] != nullptr && !matrix_units_[warp]->drained()) {
       fail("warp %zu ended with matrix instructions that no wgmma.wait_group covered", warp);
     }
-    if (matrix_units_[warp].fingerprint() != matrix_units_[warp / 4 * 4].fingerprint()) {
+    if (fingerprint(warp) != fingerprint(warp / 4 * 4)) {
       fail("warps %zu and %zu of a warpgroup issued different matrix instructions", warp / 4 * 4,
            warp);
     }
@@ -143,7 +158,11 @@ MatrixUnit& ThreadBlock::matrix_unit() {
   if ((warp / 4 + 1) * 128 > scheduler_.threads()) {
     fail("wgmma in warp %u, which belongs to no complete warpgroup", warp);
   }
-  return matrix_units_[warp];
+  std::unique_ptr<MatrixUnit>& unit = matrix_units_[warp];
+  if (unit == nullptr) {
+    unit = std::make_unique<MatrixUnit>(scheduler_, shared_, warp, fp8_sums_);
+  }
+  return *unit;
 }
 
 void ThreadBlock::sync_threads() {

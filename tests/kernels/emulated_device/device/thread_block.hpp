@@ -11,8 +11,8 @@
 #include "warp.hpp"
 
 #include <cstddef>
-#include <deque>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -104,8 +104,10 @@ class ThreadBlock {
   NumberedBarriers numbered_barriers_;
   CopyEngine copies_;
   ThreadCopies thread_copies_;
-  std::vector<MatrixUnit> matrix_units_;
-  std::deque<WarpExchange> warps_;
+  bool fp8_sums_;
+  std::vector<std::unique_ptr<MatrixUnit>> matrix_units_;  ///< Per warp, where it has used its.
+  std::vector<WarpExchange> warps_;
+  std::vector<uint3> indices_;  ///< Per thread: its threadIdx.
 
   std::vector<unsigned> warp_registers_;  ///< Per thread of each warp.
   unsigned free_registers_ = 0;

@@ -5,7 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
-#include <utility>
+#include <numeric>
 
 namespace ridge::emulated {
 namespace {
@@ -24,29 +24,35 @@ void ThreadCopies::issue(unsigned thread, void* destination, const void* source)
   }
   std::uint8_t* const to = shared_.at(address, kBytes);
   std::memset(to, SharedMemory::kPoison, kBytes);
-  open_[thread].push_back({to, static_cast<const std::uint8_t*>(source)});
+  threads_[thread].copies.push_back({to, static_cast<const std::uint8_t*>(source)});
 }
 
 void ThreadCopies::commit(unsigned thread) {
-  groups_[thread].push_back(std::exchange(open_[thread], {}));
+  Thread& self = threads_[thread];
+  self.group_sizes.push_back(self.copies.size() - self.in_groups);
+  self.in_groups = self.copies.size();
 }
 
 void ThreadCopies::wait(unsigned thread, unsigned pending) {
-  std::deque<Group>& groups = groups_[thread];
-  while (groups.size() > pending) {
-    for (const Copy& copy : groups.front()) {
-      std::memcpy(copy.destination, copy.source, kBytes);
-    }
-    groups.pop_front();
+  Thread& self = threads_[thread];
+  if (self.group_sizes.size() <= pending) {
+    return;
   }
+  const auto last =
+      self.group_sizes.begin() + static_cast<std::ptrdiff_t>(self.group_sizes.size() - pending);
+  const std::size_t covered = std::accumulate(self.group_sizes.begin(), last, std::size_t{0});
+  const auto end = self.copies.begin() + static_cast<std::ptrdiff_t>(covered);
+  for (auto copy = self.copies.begin(); copy != end; ++copy) {
+    std::memcpy(copy->destination, copy->source, kBytes);
+  }
+  self.copies.erase(self.copies.begin(), end);
+  self.group_sizes.erase(self.group_sizes.begin(), last);
+  self.in_groups -= covered;
 }
 
 bool ThreadCopies::under_way() const {
-  const auto has_copies = [](const Group& group) { return !group.empty(); };
-  return std::any_of(open_.begin(), open_.end(), has_copies) ||
-         std::any_of(groups_.begin(), groups_.end(), [&](const std::deque<Group>& groups) {
-           return std::any_of(groups.begin(), groups.end(), has_copies);
-         });
+  return std::any_of(threads_.begin(), threads_.end(),
+                     [](const Thread& thread) { return !thread.copies.empty(); });
 }
 
 }  // namespace ridge::emulated

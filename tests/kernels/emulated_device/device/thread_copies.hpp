@@ -2,8 +2,8 @@
 
 #include "shared_memory.hpp"
 
+#include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <vector>
 
 namespace ridge::emulated {
@@ -12,8 +12,7 @@ namespace ridge::emulated {
 /// issue until the thread's wait covers its group: the latest that the hardware could bring them.
 class ThreadCopies {
  public:
-  ThreadCopies(SharedMemory& shared, unsigned threads)
-      : shared_(shared), open_(threads), groups_(threads) {}
+  ThreadCopies(SharedMemory& shared, unsigned threads) : shared_(shared), threads_(threads) {}
 
   void issue(unsigned thread, void* destination, const void* source);
   void commit(unsigned thread);
@@ -25,10 +24,13 @@ class ThreadCopies {
     std::uint8_t* destination;
     const std::uint8_t* source;
   };
-  using Group = std::vector<Copy>;
+  struct Thread {
+    std::vector<Copy> copies;              ///< Oldest first; those behind the last group are open.
+    std::vector<std::size_t> group_sizes;  ///< Of the copies' first.
+    std::size_t in_groups = 0;             ///< Their sum.
+  };
   SharedMemory& shared_;
-  std::vector<Group> open_;                ///< Per thread: issued and not committed.
-  std::vector<std::deque<Group>> groups_;  ///< Per thread, oldest first.
+  std::vector<Thread> threads_;
 };
 
 }  // namespace ridge::emulated
