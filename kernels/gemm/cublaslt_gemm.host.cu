@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#if defined(__CUDACC__) && __has_include(<cublasLt.h>)
-#include <cublasLt.h>
 #include <cuda_runtime.h>
+#if defined(CUDART_VERSION) && __has_include(<cublasLt.h>)
+#include <cublasLt.h>
 
 using namespace ridge::kernels::gemm;
 static_assert(int{CUBLAS_STATUS_SUCCESS} == kLtSuccess && int{CUBLAS_COMPUTE_32F} == kLtCompute32F);
