@@ -132,8 +132,10 @@ class Importer {
     model_["title"] =
         fmt::format("{} (imported; its comment tells what was assumed)", options_.name);
     model_["comment"] = Ordered::array();
-    for (const auto& [key, expression] : family.model->members()) {
-      model_[key] = Ordered(config_.evaluate(expression, "/" + key));
+    for (const KeyEntry& entry : keys_of(&*family.says.model).entries()) {
+      const auto* expression =
+          static_cast<const std::optional<JsonNode>*>(entry.in(&*family.says.model));
+      if (*expression) model_[entry.key] = Ordered(config_.evaluate(**expression, "/" + entry.key));
     }
     for (const char* key :
          {"max_position_embeddings", "max_position_embedding", "max_seq_len", "model_max_length"}) {
@@ -144,8 +146,8 @@ class Importer {
         model_["context_limit"] = tokens;
       }
     }
-    Blocks attentions(config_, *family.attention, "/attention/");
-    Blocks ffns(config_, *family.ffn, "/ffn/");
+    Blocks attentions(config_, *family.says.attention, "/attention/");
+    Blocks ffns(config_, *family.says.ffn, "/ffn/");
     const auto named = [&](const Layout::Layer& layer, std::size_t i) {
       const auto at = static_cast<std::int64_t>(i);
       return Layout::Layer{attentions.at(layer.first, at), ffns.at(layer.second, at)};
@@ -193,12 +195,10 @@ class Importer {
     const std::string file = std::filesystem::path(document_.name()).filename().string();
     out[""] = fmt::format("imported from the Hugging Face configuration {}", file);
     out["/precision"] = precision_source_;
-    if (const auto& stated = config_.family()->assumptions) {
-      for (const auto& [pointer, text] : stated->members()) {
-        if (!model_.contains(Ordered::json_pointer(pointer))) continue;
-        out[pointer] = text.json().get<std::string>();
-        assume_(fmt::format("{}: {}", pointer, text.json().get<std::string>()));
-      }
+    for (const auto& [pointer, text] : config_.family()->says.assumptions) {
+      if (!text || !model_.contains(Ordered::json_pointer(pointer))) continue;
+      out[pointer] = *text;
+      assume_(fmt::format("{}: {}", pointer, *text));
     }
     return out;
   }

@@ -16,6 +16,25 @@ namespace ridge {
 enum class Color { red, green };
 constexpr std::array<Named<Color>, 2> kColors = {{{"green", Color::green}, {"red", Color::red}}};
 
+struct Chart {
+  double scale = 0;
+  std::optional<JsonNode> legend;
+  std::optional<double> depth;
+  std::map<std::string, std::optional<double>> marks;
+};
+const KeyTable& keys_of(const Chart* /*of*/) {
+  static const KeyTable table = key_table<Chart>(
+      "chart", "",
+      {key_of_all<Chart>("edition", "", keys::constant(3)),
+       key_as<&Chart::scale>("scale", "", keys::rounded(3, positive())),
+       key<&Chart::legend>("legend", "Read later."),
+       key_as<&Chart::depth>("depth", "",
+                             keys::nullable(keys::real({}), keys::optional_store<double>()))
+           .needed(),
+       key<&Chart::marks>("marks", "")});
+  return table;
+}
+
 struct Wheel {
   std::string name;
   std::int64_t spokes = 8;
@@ -237,6 +256,35 @@ TEST(KeyTable, ItsPageNamesEveryKey) {
     EXPECT_THAT(page, HasSubstr(key));
   }
   EXPECT_THAT(page, HasSubstr("| `seats` |  | a whole number from 1 to 1000 | `2` |"));
+}
+
+TEST(KeyTable, KeepsWhatIsReadLaterAndTellsNullFromAbsent) {
+  Diagnostics diagnostics;
+  const JsonContext context{.file = "chart.json", .diagnostics = &diagnostics};
+  const json good = json::parse(R"({"edition": 3, "scale": 0.12345, "legend": {"a": [1]},
+                                    "depth": null, "marks": {"x": null, "y": 2}})");
+  Chart chart;
+  read_keys(JsonNode(good, context), chart);
+  EXPECT_THAT(diagnostics.errors(), IsEmpty());
+  ASSERT_TRUE(chart.legend);
+  EXPECT_EQ(chart.legend->child("a").pointer(), "/legend/a");
+  EXPECT_FALSE(chart.depth);
+  EXPECT_FALSE(chart.marks.at("x"));
+  EXPECT_EQ(chart.marks.at("y"), 2.0);
+  nlohmann::ordered_json written;
+  write_keys(chart, written);
+  EXPECT_EQ(written.dump(), R"({"edition":3,"scale":0.123,"legend":{"a":[1]},"depth":null,)"
+                            R"("marks":{"x":null,"y":2}})");
+  chart.scale = 8.0;
+  write_keys(chart, written);
+  EXPECT_EQ(written.at("scale").dump(), "8.0");
+  const json bad = json::parse(R"({"edition": 4, "scale": 2, "marks": {"x": "two"}})");
+  Chart refused;
+  read_keys(JsonNode(bad, context), refused);
+  EXPECT_THAT(
+      diagnostics.errors(),
+      ElementsAre("chart.json: /edition: expected 3, got 4", HasSubstr("missing key \"depth\""),
+                  HasSubstr("/marks/x: expected a number, got \"two\"")));
 }
 
 }  // namespace

@@ -29,10 +29,13 @@ FileCheck check(const json& document) {
   return check_file(file.path());
 }
 
-TEST(FileKinds, EveryShippedModelAndChipIsInOrder) {
+TEST(FileKinds, EveryShippedFileOfAKindIsInOrder) {
   for (const auto& [folder, kind] :
        {std::pair{"models/data", "model"}, std::pair{"hwmodels/data/chips", "chip"},
-        std::pair{"scenarios/reproduce", "reproduction"}}) {
+        std::pair{"scenarios/reproduce", "reproduction"},
+        std::pair{"hwmodels/data/calibrations", "calibration"},
+        std::pair{"kernels/measurements", "measurement"},
+        std::pair{"models/data/huggingface/families", "family of Hugging Face configurations"}}) {
     int files = 0;
     for (const auto& path : test::source_files(folder, {".json"})) {
       if (path.parent_path() != test::source_path(folder)) continue;
@@ -85,6 +88,40 @@ TEST(FileKinds, EveryProblemOfAFileIsListed) {
   document["color"] = "blue";
   EXPECT_THAT(check(document).problems,
               ElementsAre(HasSubstr("/hidden"), HasSubstr("/vocabulary"), HasSubstr("color")));
+}
+
+TEST(FileKinds, FactsOfKernelsAreCheckedLikeAnyFile) {
+  json attention = parsed("hwmodels/data/kernels/decode_attention.json");
+  EXPECT_THAT(check(attention).problems, SizeIs(0));
+  attention["kernels"][0]["tiles"][0]["tile_rows"] = {64, 64};
+  attention["kernels"][1]["split"] = "dealed";
+  EXPECT_THAT(check(attention).problems,
+              ElementsAre(HasSubstr("/kernels/0/tiles/0/tile_rows/1: expected a greater height"),
+                          HasSubstr("/kernels/1/split: expected one of balanced")));
+  json gates = parsed("hwmodels/data/kernels/experts_without_gate.json");
+  EXPECT_THAT(check(gates).problems, SizeIs(0));
+  gates["layers"][0]["top_k"] = 0;
+  gates.erase("$schema");
+  EXPECT_EQ(check(gates).kind, "layers of experts without a gate");
+  EXPECT_THAT(check(gates).problems, ElementsAre(HasSubstr("/layers/0/top_k")));
+}
+
+// A mistake inside a family is told where it is, and what is "like" another need not say all.
+TEST(FileKinds, AFamilyOfConfigurationsIsCheckedInEveryPart) {
+  json family = parsed("models/data/huggingface/families/qwen3.json");
+  family.erase("$schema");
+  EXPECT_THAT(check(family).problems, SizeIs(0));
+  family["layers"]["attention"][1]["where"]["form"] = 3;
+  family["defaults"]["head_dim"]["value_"] = 3;
+  EXPECT_THAT(
+      check(family).problems,
+      ElementsAre(HasSubstr("/layers/attention/1/where: unknown key \"form\"; did you mean"),
+                  HasSubstr("/defaults/head_dim: unknown key \"value_\"")));
+  family = parsed("models/data/huggingface/families/qwen3.json");
+  family.erase("like");
+  EXPECT_THAT(check(family).problems, ElementsAre(HasSubstr("missing key \"model\""),
+                                                  HasSubstr("missing key \"attention\""),
+                                                  HasSubstr("missing key \"ffn\"")));
 }
 
 TEST(FileKinds, AScenarioIsCheckedWithTheFilesItNames) {

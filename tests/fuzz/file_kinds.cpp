@@ -3,6 +3,7 @@
 #include "ridge/base/error.hpp"
 #include "ridge/base/json.hpp"
 #include "ridge/hwmodels/calibrated/calibration.hpp"
+#include "ridge/hwmodels/calibrated/kernel_facts.hpp"
 #include "ridge/hwmodels/calibrated/measurement.hpp"
 #include "ridge/hwmodels/chip_spec.hpp"
 #include "ridge/models/huggingface.hpp"
@@ -51,6 +52,11 @@ constexpr std::array kKinds = {
     FuzzedKind{"calibration",
                [](const std::string& path) { (void)hw::calibrated::load_calibration(path); }},
     FuzzedKind{"huggingface-config", import},
+    FuzzedKind{"huggingface-family", [](const std::string& path) { models::check_family(path); }},
+    FuzzedKind{"attention-kernels",
+               [](const std::string& path) { hw::calibrated::check_attention_kernels(path); }},
+    FuzzedKind{"experts-without-gate",
+               [](const std::string& path) { hw::calibrated::check_experts_without_gate(path); }},
 };
 
 // A file without a place on any disk.

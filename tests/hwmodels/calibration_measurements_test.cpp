@@ -1,4 +1,5 @@
 // Reading measurements: the columns people bring, and the mistakes in them.
+#include "bench/measurement.hpp"
 #include "ridge/base/error.hpp"
 #include "ridge/hwmodels/calibrated/measurement.hpp"
 
@@ -297,8 +298,10 @@ TEST(MeasurementCsv, TwoDevicesInOneFileOrTwoAreRefused) {
 
 constexpr const char* kBench = R"({
   "format": "ridge-measurement", "format_version": 1, "tool": "t", "command": "c",
-  "date_utc": "2025-01-01T00:00:00Z", "device": {"name": "Some Device"}, "software": {},
-  "clocks": {}, "timing": {},
+  "date_utc": "2025-01-01T00:00:00Z", "software": {},
+  "device": {"name": "Some Device", "uuid": "", "compute_capability": "9.0", "sm_count": 132,
+             "l2_bytes": 1, "memory_bytes": 1},
+  "clocks": {"first": null, "last": null}, "timing": {"method": "m", "statistic": "s"},
   "points": [
     {"family": "decode_attention", "kernel": "ridge",
      "shape": {"batch": 64, "context_tokens": 8192, "kv_lengths": "equal", "query_heads": 64,
@@ -365,6 +368,30 @@ TEST(MeasurementJson, NamesThePointerOfAMistake) {
   text = kBench;
   text.replace(text.find("\"format_version\": 1"), 19, "\"format_version\": 9");
   EXPECT_THAT(complaint([&] { return read_json(text); }), HasSubstr("/format_version"));
+}
+
+// The table of keys owns the format; the benchmark, which builds without it, keeps to it.
+TEST(MeasurementJson, ReadsWhatTheBenchmarkWrites) {
+  namespace bench = kernels::bench;
+  bench::Header header;
+  header.command = "ridge-bench";
+  header.date_utc = "2025-01-02T03:04:05Z";
+  header.device = {"A device", "GPU-0", 9, 0, 132, 52428800, 85899345920ULL, 1980, 2619, 5120};
+  header.clocks_first = bench::Clocks{1755, 2619};
+  header.wrong = {{"a claim", "error 2 of 1e-3"}};
+  header.missing = {{"a point", "the run was stopped"}};
+  const bench::Point point{
+      "ridge", {{"tokens", std::int64_t{64}}, {"hidden", std::int64_t{8}}}, {}};
+  std::string text = bench::measurement_json(
+      header, {bench::point_json("rms_norm_quantize", point, {51.5, 50.25, 53, 40, {1755, 2619}})});
+  const auto set = read_json(text);
+  EXPECT_EQ(set.device(), "A device");
+  EXPECT_EQ(set.rows(), 1U);
+  text.replace(text.find("\"samples\""), 9, "\"sampled\"");
+  text.replace(text.find("\"sm_count\": 132"), 15, "\"sm_count\": 0.5");
+  EXPECT_THAT(complaint([&] { return read_json(text); }),
+              AllOf(HasSubstr("/device/sm_count"), HasSubstr("/points/0: unknown key \"sampled\""),
+                    HasSubstr("missing key \"samples\"")));
 }
 
 }  // namespace

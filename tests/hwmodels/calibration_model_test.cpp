@@ -2,6 +2,7 @@
 // never less for more work where physics forbids it.
 #include "json_schema.hpp"
 #include "ridge/base/error.hpp"
+#include "ridge/base/keys.hpp"
 #include "ridge/hwmodels/calibrated/calibrated_model.hpp"
 #include "source_tree.hpp"
 
@@ -636,7 +637,7 @@ TEST(CalibrationFile, RoundTripsAndFitsItsSchema) {
   Diagnostics diagnostics;
   const JsonContext context{.file = "c.json", .diagnostics = &diagnostics};
   Calibration again;
-  read_calibration(JsonNode(document.json(), context), again);
+  read_keys(JsonNode(document.json(), context), again);
   diagnostics.throw_if_errors();
   EXPECT_EQ(to_json(again), text);
 }
@@ -649,7 +650,7 @@ TEST(CalibrationFile, AMissingParameterIsNamedByItsPointer) {
   Diagnostics diagnostics;
   const JsonContext context{.file = "c.json", .diagnostics = &diagnostics};
   Calibration again;
-  read_calibration(JsonNode(document.json(), context), again);
+  read_keys(JsonNode(document.json(), context), again);
   ASSERT_FALSE(diagnostics.ok());
   EXPECT_THAT(fmt::format("{}", diagnostics.errors().front()),
               HasSubstr("c.json: /curves/0/parameters"));

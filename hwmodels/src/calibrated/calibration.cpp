@@ -2,6 +2,7 @@
 
 #include "ridge/base/catalog.hpp"
 #include "ridge/base/error.hpp"
+#include "ridge/base/keys.hpp"
 #include "ridge/base/nearest_name.hpp"
 
 #include <algorithm>
@@ -397,7 +398,7 @@ Calibration load_calibration(const std::string& name_or_path) {
   Diagnostics diagnostics;
   const JsonContext context{.file = document.name(), .diagnostics = &diagnostics};
   Calibration calibration;
-  read_calibration(JsonNode(document.json(), context), calibration);
+  read_keys(JsonNode(document.json(), context), calibration);
   diagnostics.throw_if_errors();
   return calibration;
 }

@@ -1,9 +1,11 @@
 #include "ridge/base/error.hpp"
+#include "ridge/base/keys.hpp"
 #include "ridge/hwmodels/calibrated/calibration.hpp"
 #include "ridge/hwmodels/calibrated/kernel_facts.hpp"
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
 #include <type_traits>
 
 #include <fmt/format.h>
@@ -16,32 +18,66 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-template <typename E>
-std::string_view name_in(std::span<const Named<E>> names, E value) {
-  for (const auto& n : names) {
-    if (n.value == value) return n.name;
-  }
-  throw InvariantError("an enumerator without a name");
-}
-
-// ---- Writing ----------------------------------------------------------------------------------
-
 // What a fit knows, and no digits beyond.
 double rounded(double x, int digits) {
   return std::stod(fmt::format("{:.{}g}", x, digits));
 }
+constexpr int kAllDigits = 17;
+JsonTypePtr error_type() {
+  return keys::rounded(3, at_least(0));
+}
 
 constexpr double kNegligibleSpread = 1e-6;  // of ln(parameter): rounding of the linear algebra
+constexpr double kLeafUnit = 1e-4;          // of ln(time); a hundredth of a percent
 
-// Visits a choice's fields; limits are for reading.
+// ---- What depends on the form of a curve's family -----------------------------------------------
+
+// A key of a curve whose value is spread over the curve, and means what its form says.
+class CurvePart final : public JsonType {
+ public:
+  struct Functions {
+    void (*read)(const JsonNode& node, Curve& out);
+    Json (*write)(const Curve& curve);
+    bool (*absent)(const Curve& curve) = [](const Curve&) { return false; };
+  };
+  // `schema`: members of a schema's object, as JSON text.
+  CurvePart(std::string words, Functions functions, std::string schema)
+      : words_(std::move(words)), functions_(functions), schema_(std::move(schema)) {}
+
+  bool read(const JsonNode& node, void* out) const override {
+    functions_.read(node, *static_cast<Curve*>(out));
+    return true;  // no relation of a curve's keys asks
+  }
+  void write(const void* value, Json& out) const override {
+    out = functions_.write(*static_cast<const Curve*>(value));
+  }
+  void describe(Json& out, SchemaDefinitions& /*definitions*/) const override {
+    out.update(Json::parse(schema_));
+  }
+  [[nodiscard]] std::string words() const override { return words_; }
+  [[nodiscard]] bool absent(const void* value) const override {
+    return functions_.absent(*static_cast<const Curve*>(value));
+  }
+
+ private:
+  std::string words_;
+  Functions functions_;
+  std::string schema_;
+};
+
+Key<Curve> curve_part(std::string name, std::string doc, std::string words,
+                      CurvePart::Functions functions, std::string schema) {
+  return key_of_all<Curve>(
+      std::move(name), std::move(doc),
+      std::make_shared<CurvePart>(std::move(words), functions, std::move(schema)));
+}
+
+// Visit a choice's fields; limits are for reading.
 struct WriteChoice {
   Json& out;
 
   void operator()(std::string_view name, const std::array<double, 3>& heights) const {
-    Json& rows = out[std::string(name)] = Json::array();
-    for (const double height : heights) {
-      if (height > 0.0) rows.push_back(height);
-    }
+    out[std::string(name)] = tile_rows_json(heights);
   }
   void operator()(std::string_view name, bool value) const { out[std::string(name)] = value; }
   void operator()(std::string_view name, double value, NumberRange /*range*/) const {
@@ -49,108 +85,11 @@ struct WriteChoice {
   }
   template <typename E>
   void operator()(std::string_view name, E value, std::span<const Named<E>> names) const {
-    out[std::string(name)] = name_in(names, value);
+    const auto named = std::find_if(names.begin(), names.end(),
+                                    [&](const Named<E>& one) { return one.value == value; });
+    out[std::string(name)] = named->name;
   }
 };
-
-Json choice_json(const FittedForm& fitted) {
-  Json json = Json::object();
-  std::visit(
-      [&](const auto& f) {
-        std::decay_t<decltype(f)>::Form::choice_fields(f.choice, WriteChoice{json});
-      },
-      fitted);
-  return json;
-}
-
-constexpr double kLeafUnit = 1e-4;  // of ln(time); a hundredth of a percent
-
-// By tree: the feature and threshold that each level asks of, then its leaves, from all answers no
-// to all answers yes.
-Json residual_json(const Curve& curve) {
-  Json trees = Json::array();
-  for (const ResidualTree& tree : curve.residual.trees()) {
-    Json numbers = Json::array();
-    for (std::size_t level = 0; level < ResidualTree::kDepth; ++level) {
-      numbers.push_back(tree.feature[level]);
-      numbers.push_back(rounded(tree.threshold[level], 5));
-    }
-    for (const float leaf : tree.leaf) numbers.push_back(std::lround(leaf / kLeafUnit));
-    trees.push_back(std::move(numbers));
-  }
-  Json features = Json::array();
-  for (const std::string_view name : feature_names(curve.fitted)) features.push_back(name);
-  return {{"features", features}, {"trees", trees}};
-}
-
-Json curve_json(const Curve& curve) {
-  Json json;
-  json["family"] = name_of(curve.key.family);
-  if (curve.key.format != Format::any) json["format"] = name_of(curve.key.format);
-  if (curve.key.head_dim > 0) json["head_dim"] = curve.key.head_dim;
-  json["kernel"] = curve.key.kernel;
-  json["choice"] = choice_json(curve.fitted);
-  Json& parameters = json["parameters"] = Json::object();
-  const auto info = parameters_of(curve.fitted);
-  const auto values = values_of(curve.fitted);
-  for (std::size_t j = 0; j < values.size(); ++j) {
-    parameters[std::string(info[j].name)] = rounded(values[j], 6);
-  }
-  if (!curve.spread.empty()) {
-    Json& spread = json["spread"] = Json::array();
-    for (std::size_t i = 0; i < values.size(); ++i) {
-      for (std::size_t j = 0; j <= i; ++j) {
-        const double entry = curve.spread[i * values.size() + j];
-        spread.push_back(std::abs(entry) < kNegligibleSpread ? 0.0 : rounded(entry, 3));
-      }
-    }
-  }
-  if (!curve.residual.empty()) json["residual"] = residual_json(curve);
-  Json& ranges = json["ranges"] = Json::object();
-  for (const Range& range : curve.ranges) {
-    ranges[range.name] = {rounded(range.min, 6), rounded(range.max, 6)};
-  }
-  if (curve.held_out.measurements > 0) {
-    const HeldOutError& e = curve.held_out;
-    json["held_out_error"] = {{"p50", rounded(e.p50, 3)},
-                              {"p90", rounded(e.p90, 3)},
-                              {"worst", rounded(e.worst, 3)},
-                              {"in_sample_p50", rounded(e.in_sample_p50, 3)},
-                              {"measurements", e.measurements},
-                              {"groups", e.groups},
-                              {"folds", e.folds},
-                              {"left_out", e.by_shape ? "shapes" : "batch sizes"},
-                              {"draw_sigma", rounded(e.draw_sigma, 3)},
-                              {"coverage_90", rounded(e.coverage_90, 3)}};
-    for (const RowsError& some : e.by_rows) {
-      json["held_out_error"]["by_rows"].push_back({{"from", some.from},
-                                                   {"to", some.to},
-                                                   {"p50", rounded(some.p50, 3)},
-                                                   {"p90", rounded(some.p90, 3)},
-                                                   {"measurements", some.measurements}});
-    }
-    Json worst = Json::array();
-    for (const Outlier& outlier : curve.outliers) {
-      worst.push_back({{"where", outlier.where},
-                       {"measured_us", rounded(outlier.measured_us, 4)},
-                       {"predicted_us", rounded(outlier.predicted_us, 4)}});
-    }
-    json["outliers"] = {{"count", curve.outlier_count}, {"worst", worst}};
-  }
-  Json sources = Json::array();
-  for (const Provenance& source : curve.sources) {
-    sources.push_back({{"file", source.file}, {"rows", source.rows}});
-  }
-  json["measurements"] = sources;
-  if (curve.borrowed) {
-    json["borrowed"] = {{"from", curve.borrowed->from},
-                        {"added_error", rounded(curve.borrowed->added_error, 3)}};
-  }
-  if (curve.standby) json["standby"] = true;
-  return json;
-}
-
-// ---- Reading ----------------------------------------------------------------------------------
 
 struct ReadChoice {
   JsonObject& in;
@@ -168,58 +107,89 @@ struct ReadChoice {
   }
 };
 
-void read_held_out(const JsonNode& node, HeldOutError& out) {
-  JsonObject object(node);
-  object.required("p50", out.p50, at_least(0));
-  object.required("p90", out.p90, at_least(0));
-  object.required("worst", out.worst, at_least(0));
-  object.required("in_sample_p50", out.in_sample_p50, at_least(0));
-  object.required("measurements", out.measurements, at_least(1));
-  object.required("groups", out.groups, at_least(1));
-  object.required("folds", out.folds, at_least(1));
-  constexpr std::array<Named<bool>, 2> kLeftOut = {{{"shapes", true}, {"batch sizes", false}}};
-  object.required("left_out", out.by_shape, std::span<const Named<bool>>(kLeftOut));
-  object.required("draw_sigma", out.draw_sigma, at_least(0));
-  object.required("coverage_90", out.coverage_90, between(0, 1));
-  if (const auto member = object.optional("by_rows")) {
-    for (const JsonNode& entry : member->elements()) {
-      JsonObject rows(entry);
-      RowsError& some = out.by_rows.emplace_back();
-      rows.required("from", some.from, at_least(0));
-      rows.required("to", some.to, at_least(some.from));
-      rows.required("p50", some.p50, at_least(0));
-      rows.required("p90", some.p90, at_least(0));
-      rows.required("measurements", some.measurements, at_least(1));
-    }
+Json choice_json(const Curve& curve) {
+  Json json = Json::object();
+  std::visit(
+      [&](const auto& f) {
+        std::decay_t<decltype(f)>::Form::choice_fields(f.choice, WriteChoice{json});
+      },
+      curve.fitted);
+  return json;
+}
+
+// The first of what depends on the form: makes the curve one of its family's.
+void read_choice(const JsonNode& node, Curve& out) {
+  out.fitted = form_of(out.key.family);
+  JsonObject choice(node);
+  std::visit(
+      [&](auto& f) {
+        std::decay_t<decltype(f)>::Form::choice_fields(f.choice, ReadChoice{choice});
+      },
+      out.fitted);
+}
+
+Json parameters_json(const Curve& curve) {
+  Json json = Json::object();
+  const auto info = parameters_of(curve.fitted);
+  const auto values = values_of(curve.fitted);
+  for (std::size_t j = 0; j < values.size(); ++j) {
+    json[std::string(info[j].name)] = rounded(values[j], 6);
+  }
+  return json;
+}
+
+void read_parameters(const JsonNode& node, Curve& out) {
+  JsonObject parameters(node);
+  const auto info = parameters_of(out.fitted);
+  const auto values = values_of(out.fitted);
+  for (std::size_t j = 0; j < values.size(); ++j) {
+    parameters.required(info[j].name, values[j], positive());
   }
 }
 
-void read_outliers(const JsonNode& node, Curve& curve) {
-  JsonObject object(node);
-  object.required("count", curve.outlier_count, at_least(0));
-  if (const auto worst = object.required("worst")) {
-    for (const JsonNode& entry : worst->elements()) {
-      JsonObject outlier(entry);
-      Outlier& out = curve.outliers.emplace_back();
-      outlier.required("where", out.where);
-      outlier.required("measured_us", out.measured_us, positive());
-      outlier.required("predicted_us", out.predicted_us, positive());
+Json spread_json(const Curve& curve) {
+  Json json = Json::array();
+  const std::size_t n = values_of(curve.fitted).size();
+  for (std::size_t i = 0; i < n; ++i) {
+    for (std::size_t j = 0; j <= i; ++j) {
+      const double entry = curve.spread[i * n + j];
+      json.push_back(std::abs(entry) < kNegligibleSpread ? 0.0 : rounded(entry, 3));
     }
   }
+  return json;
 }
 
-void read_spread(const JsonNode& node, std::size_t n, std::vector<double>& out) {
+void read_spread(const JsonNode& node, Curve& out) {
+  const std::size_t n = values_of(out.fitted).size();
   const std::vector<JsonNode> entries = node.elements();
   if (entries.size() != n * (n + 1) / 2) {
     node.error(fmt::format("expected the {} entries of a lower triangle of {} parameters, got {}",
                            n * (n + 1) / 2, n, entries.size()));
     return;
   }
-  out.assign(n * n, 0.0);
+  out.spread.assign(n * n, 0.0);
   std::size_t at = 0;
   for (std::size_t i = 0; i < n; ++i) {
-    for (std::size_t j = 0; j <= i; ++j) entries[at++].read(out[i * n + j]);
+    for (std::size_t j = 0; j <= i; ++j) entries[at++].read(out.spread[i * n + j]);
   }
+}
+
+// By tree: the feature and threshold that each level asks of, then its leaves, from all answers no
+// to all answers yes.
+Json residual_json(const Curve& curve) {
+  Json trees = Json::array();
+  for (const ResidualTree& tree : curve.residual.trees()) {
+    Json numbers = Json::array();
+    for (std::size_t level = 0; level < ResidualTree::kDepth; ++level) {
+      numbers.push_back(tree.feature[level]);
+      numbers.push_back(rounded(tree.threshold[level], 5));
+    }
+    for (const float leaf : tree.leaf) numbers.push_back(std::lround(leaf / kLeafUnit));
+    trees.push_back(std::move(numbers));
+  }
+  Json features = Json::array();
+  for (const std::string_view name : feature_names(curve.fitted)) features.push_back(name);
+  return {{"features", features}, {"trees", trees}};
 }
 
 // There are thousands of these numbers in a file: read without a node for each.
@@ -251,9 +221,9 @@ void read_tree(const JsonNode& node, std::size_t features, ResidualTree& out) {
   }
 }
 
-void read_residual(const JsonNode& node, const FittedForm& form, Residual& out) {
+void read_residual(const JsonNode& node, Curve& out) {
   JsonObject object(node);
-  const std::span<const std::string_view> known = feature_names(form);
+  const std::span<const std::string_view> known = feature_names(out.fitted);
   if (const auto member = object.required("features")) {
     std::vector<std::string> names;
     for (const JsonNode& name : member->elements()) name.read(names.emplace_back());
@@ -270,17 +240,26 @@ void read_residual(const JsonNode& node, const FittedForm& form, Residual& out) 
     }
     std::vector<ResidualTree> all;
     for (const JsonNode& tree : elements) read_tree(tree, known.size(), all.emplace_back());
-    out = Residual(std::move(all));
+    out.residual = Residual(std::move(all));
   }
 }
 
-void read_ranges(const JsonNode& node, const FittedForm& form, std::vector<Range>& out) {
+Json ranges_json(const Curve& curve) {
+  Json json = Json::object();
+  for (const Range& range : curve.ranges) {
+    json[range.name] = {rounded(range.min, 6), rounded(range.max, 6)};
+  }
+  return json;
+}
+
+void read_ranges(const JsonNode& node, Curve& out) {
   JsonObject object(node);
-  for (const std::string_view name : range_names(form)) {
+  const auto names = range_names(out.fitted);
+  for (const std::string_view name : names) {
     const auto member = object.optional(name);
     if (!member) continue;
     const std::vector<JsonNode> ends = member->elements();
-    Range& range = out.emplace_back(Range{.name = std::string(name)});
+    Range& range = out.ranges.emplace_back(Range{.name = std::string(name)});
     if (ends.size() != 2) {
       member->expected("[least, greatest]");
       continue;
@@ -289,119 +268,248 @@ void read_ranges(const JsonNode& node, const FittedForm& form, std::vector<Range
     ends[1].read(range.max, at_least(range.min));
   }
   // Each range belongs to its place in the shape: all of them or none.
-  if (!out.empty() && out.size() != range_names(form).size()) {
-    node.error(fmt::format("expected a range for each of {}, or none",
-                           fmt::join(range_names(form), ", ")));
-  }
-}
-
-void read_curve(const JsonNode& node, Curve& out) {
-  JsonObject object(node);
-  object.required("family", out.key.family, family_names());
-  object.optional("format", out.key.format, format_names());
-  object.optional("head_dim", out.key.head_dim, at_least(1));
-  object.required("kernel", out.key.kernel);
-  out.fitted = form_of(out.key.family);
-  if (const auto member = object.required("choice")) {
-    JsonObject choice(*member);
-    std::visit(
-        [&](auto& f) {
-          std::decay_t<decltype(f)>::Form::choice_fields(f.choice, ReadChoice{choice});
-        },
-        out.fitted);
-  }
-  if (const auto member = object.required("parameters")) {
-    JsonObject parameters(*member);
-    const auto info = parameters_of(out.fitted);
-    const auto values = values_of(out.fitted);
-    for (std::size_t j = 0; j < values.size(); ++j) {
-      parameters.required(info[j].name, values[j], positive());
-    }
-  }
-  if (const auto member = object.optional("spread")) {
-    read_spread(*member, values_of(out.fitted).size(), out.spread);
-  }
-  if (const auto member = object.optional("residual")) {
-    read_residual(*member, out.fitted, out.residual);
-  }
-  object.optional("standby", out.standby);
-  if (const auto member = object.required("ranges")) read_ranges(*member, out.fitted, out.ranges);
-  if (const auto member = object.optional("held_out_error")) read_held_out(*member, out.held_out);
-  if (const auto member = object.optional("outliers")) read_outliers(*member, out);
-  if (const auto member = object.required("measurements")) {
-    for (const JsonNode& entry : member->elements()) {
-      JsonObject source(entry);
-      Provenance& provenance = out.sources.emplace_back();
-      source.required("file", provenance.file);
-      source.required("rows", provenance.rows, at_least(1));
-    }
-  }
-  if (const auto member = object.optional("borrowed")) {
-    JsonObject borrowed(*member);
-    out.borrowed.emplace();
-    borrowed.required("from", out.borrowed->from);
-    borrowed.required("added_error", out.borrowed->added_error, at_least(0));
+  if (!out.ranges.empty() && out.ranges.size() != names.size()) {
+    node.error(fmt::format("expected a range for each of {}, or none", fmt::join(names, ", ")));
   }
 }
 
 }  // namespace
 
+// ---- The keys -----------------------------------------------------------------------------------
+
+static const KeyTable& keys_of(const RowsError* /*of*/) {
+  using E = RowsError;
+  static const KeyTable table =
+      key_table<E>("rows_error", "The error of products with so many rows.",
+                   {
+                       key_as<&E::from>("from", "", keys::rounded(kAllDigits, at_least(0))),
+                       key_as<&E::to>("to", "", keys::rounded(kAllDigits, at_least(0))),
+                       key_as<&E::p50>("p50", "", error_type()),
+                       key_as<&E::p90>("p90", "", error_type()),
+                       key<&E::measurements>("measurements", "", at_least(1)),
+                   })
+          .relation([](const JsonNode& node, const void* object) {
+            double to = 0.0;
+            node.child("to").read(to, at_least(static_cast<const E*>(object)->from));
+          });
+  return table;
+}
+
+static const KeyTable& keys_of(const HeldOutError* /*of*/) {
+  using E = HeldOutError;
+  static constexpr std::array<Named<bool>, 2> kLeftOut = {
+      {{"shapes", true}, {"batch sizes", false}}};
+  static const KeyTable table = key_table<E>(
+      "held_out_error", "|predicted / measured - 1| of shapes that the fit had not seen.",
+      {
+          key_as<&E::p50>("p50", "", error_type()),
+          key_as<&E::p90>("p90", "", error_type()),
+          key_as<&E::worst>("worst", "", error_type()),
+          key_as<&E::in_sample_p50>("in_sample_p50", "", error_type()),
+          key<&E::measurements>("measurements", "", at_least(1)),
+          key<&E::groups>("groups", "", at_least(1)),
+          key<&E::folds>("folds", "", at_least(1)),
+          key_as<&E::by_shape>("left_out", "Of each fold.", keys::enum_type<bool>(kLeftOut)),
+          key_as<&E::draw_sigma>("draw_sigma",
+                                 "Of the logarithm of the common factor that a resample "
+                                 "multiplies the curve by.",
+                                 error_type()),
+          key_as<&E::coverage_90>("coverage_90",
+                                  "Share of held-out measurements between the 5th and the 95th "
+                                  "percentile of the draws.",
+                                  keys::rounded(3, between(0, 1))),
+          key<&E::by_rows>("by_rows", "Of products: the same error by m.").optional(),
+      });
+  return table;
+}
+
+static const KeyTable& keys_of(const Outlier* /*of*/) {
+  using O = Outlier;
+  static const KeyTable table =
+      key_table<O>("outlier", "A measurement far from the curve.",
+                   {
+                       key<&O::where>("where", "File and line."),
+                       key_as<&O::measured_us>("measured_us", "", keys::rounded(4, positive())),
+                       key_as<&O::predicted_us>("predicted_us", "", keys::rounded(4, positive())),
+                   });
+  return table;
+}
+
+static const KeyTable& keys_of(const Provenance* /*of*/) {
+  static const KeyTable table =
+      key_table<Provenance>("provenance", "Measurements that the curve was fitted to.",
+                            {
+                                key<&Provenance::file>("file", ""),
+                                key<&Provenance::rows>("rows", "", at_least(1)),
+                            });
+  return table;
+}
+
+static const KeyTable& keys_of(const Borrowed* /*of*/) {
+  static const KeyTable table = key_table<Borrowed>(
+      "borrowed", "Where else a curve was fitted.",
+      {
+          key<&Borrowed::from>("from", "A chip, or in words."),
+          key_as<&Borrowed::added_error>("added_error", "Relative, beside the held-out error.",
+                                         error_type()),
+      });
+  return table;
+}
+
+static const KeyTable& keys_of(const Machine* /*of*/) {
+  using M = Machine;
+  static const KeyTable table = key_table<M>(
+      "machine", "What the forms know of the chip, from its data sheet.",
+      {
+          key_as<&M::compute_units>("compute_units", "", keys::rounded(kAllDigits, positive(1e6))),
+          key_as<&M::memory_TBps>("memory_bandwidth_TBps", "", keys::rounded(6, positive(1e6))),
+          key_as<&M::bf16_TFLOPps>("bf16_TFLOPps", "", keys::rounded(6, positive(1e9))),
+          key_as<&M::fp8_TFLOPps>("fp8_TFLOPps", "", keys::rounded(6, positive(1e9))),
+          key_as<&M::fp4_TFLOPps>("fp4_TFLOPps", "", keys::rounded(6, positive(1e9))),
+      });
+  return table;
+}
+
+// Measurements more than a factor from the curve: the list, and how many there are. Told of every
+// curve whose error was measured, of those without outliers too.
+static KeyTable outlier_keys() {
+  return key_table<Curve>("outliers",
+                          "Measurements more than a factor of 1.65 from the curve; the worst by "
+                          "name.",
+                          {
+                              key<&Curve::outlier_count>("count", "", at_least(0)),
+                              key<&Curve::outliers>("worst", ""),
+                          });
+}
+
+namespace {
+
+class OutliersType final : public JsonType {
+ public:
+  bool read(const JsonNode& node, void* out) const override { return table_.read(node, out); }
+  void write(const void* value, Json& out) const override { table_.write(value, out); }
+  void describe(Json& out, SchemaDefinitions& definitions) const override {
+    table_.describe(out, definitions);
+  }
+  [[nodiscard]] std::string words() const override { return "an object: outliers"; }
+  [[nodiscard]] const KeyTable* table() const override { return &table_; }
+  [[nodiscard]] bool absent(const void* value) const override {
+    return static_cast<const Curve*>(value)->held_out.measurements == 0;
+  }
+
+ private:
+  KeyTable table_ = outlier_keys();
+};
+
+}  // namespace
+
+static const KeyTable& keys_of(const Curve* /*of*/) {
+  static const KeyTable table = key_table<Curve>(
+      "curve", "One kernel's times, as its family's form and these parameters say.",
+      {
+          key_in<&Curve::key, &CurveKey::family>("family", "The operator.", family_names()),
+          key_in<&Curve::key, &CurveKey::format>(
+              "format", "Number format of the product or of the cache.", format_names())
+              .optional(),
+          key_in<&Curve::key, &CurveKey::head_dim>("head_dim", "Of attention, else 0.", at_least(0))
+              .optional(),
+          key_in<&Curve::key, &CurveKey::kernel>("kernel", "As its measurements name it."),
+          curve_part("choice",
+                     "Whole-number facts of the kernel, stated by its source or found by trying.",
+                     "the facts of the family's form", {read_choice, choice_json},
+                     R"({"type": "object", "additionalProperties":
+                         {"type": ["number", "string", "boolean", "array"]}})"),
+          curve_part("parameters", "The form's parameters by name, units at the end.",
+                     "the parameters of the family's form", {read_parameters, parameters_json},
+                     R"({"type": "object", "additionalProperties":
+                         {"type": "number", "exclusiveMinimum": 0}})"),
+          curve_part(
+              "spread",
+              "Lower Cholesky factor, row by row, of the covariance of the parameters' logarithms.",
+              "a list of numbers",
+              {read_spread, spread_json, [](const Curve& curve) { return curve.spread.empty(); }},
+              R"({"type": "array", "items": {"type": "number"}})")
+              .optional(),
+          curve_part("residual",
+                     "What the form leaves of the measurements, learned: ln(time) gains the sum of "
+                     "symmetric trees. Of each tree four questions, as a feature and the threshold "
+                     "above which the answer is yes, then 16 leaves in ten-thousandths, from all "
+                     "answers no to all answers yes.",
+                     "an object: features, trees",
+                     {read_residual, residual_json,
+                      [](const Curve& curve) { return curve.residual.empty(); }},
+                     R"({"type": "object", "required": ["features", "trees"],
+                         "additionalProperties": false, "properties": {
+                           "features": {"type": "array", "items": {"type": "string"}},
+                           "trees": {"type": "array", "maxItems": 512, "items": {"type": "array",
+                             "items": {"type": "number"}, "minItems": 24, "maxItems": 24}}}})")
+              .optional(),
+          curve_part("ranges", "Least and greatest value measured, by quantity of the shape.",
+                     "[least, greatest] of each quantity of the form, or of none",
+                     {read_ranges, ranges_json},
+                     R"({"type": "object", "additionalProperties": {"type": "array",
+                         "items": {"type": "number", "minimum": 0},
+                         "minItems": 2, "maxItems": 2}})"),
+          key<&Curve::held_out>("held_out_error", "").optional(),
+          key_of_all<Curve>("outliers", "", std::make_shared<OutliersType>()).optional(),
+          key<&Curve::sources>("measurements", ""),
+          key<&Curve::borrowed>("borrowed", "Present where the curve was not fitted on this chip."),
+          key<&Curve::standby>("standby",
+                               "Of the calibration that this one was based on: used where this one "
+                               "has none of its own.")
+              .optional(),
+      });
+  return table;
+}
+
+const KeyTable& keys_of(const Calibration* /*of*/) {
+  using C = Calibration;
+  static const KeyTable table =
+      key_table<C>("",
+                   "Kernel models fitted to measurements of one chip. Written by `ridge "
+                   "calibrate`; meanings in docs/calibration.md.",
+                   {
+                       key<&C::name>("name", ""),
+                       key<&C::chip>("chip", "The chip measured, or transferred to."),
+                       key<&C::machine>("machine", ""),
+                       key<&C::source>("source", "Where the measurements come from."),
+                       key<&C::preferred>("preferred",
+                                          "Kernels that are used whatever others take, where they "
+                                          "were measured; the first most.")
+                           .optional(),
+                       key<&C::curves>("curves",
+                                       "Of several curves for one operator, number format and "
+                                       "head size, the fastest at the asked shape is used."),
+                   })
+          .file("calibration");
+  return table;
+}
+
 std::string to_json(const Calibration& calibration) {
   // One line per curve's member: a reader sees the parameters, and a diff shows what moved.
-  const auto text = [](const Json& json) { return json.dump(); };
-  std::string out = "{\n";
-  out += "  \"$schema\": \"../../../docs/schema/calibration.schema.json\",\n";
-  out += fmt::format("  \"name\": {},\n", text(calibration.name));
-  out += fmt::format("  \"chip\": {},\n", text(calibration.chip));
-  const Json machine = {{"compute_units", calibration.machine.compute_units},
-                        {"memory_bandwidth_TBps", rounded(calibration.machine.memory_TBps, 6)},
-                        {"bf16_TFLOPps", rounded(calibration.machine.bf16_TFLOPps, 6)},
-                        {"fp8_TFLOPps", rounded(calibration.machine.fp8_TFLOPps, 6)},
-                        {"fp4_TFLOPps", rounded(calibration.machine.fp4_TFLOPps, 6)}};
-  out += fmt::format("  \"machine\": {},\n", text(machine));
-  out += fmt::format("  \"source\": {},\n", text(calibration.source));
-  if (!calibration.preferred.empty()) {
-    out += fmt::format("  \"preferred\": {},\n", text(Json(calibration.preferred)));
+  Json all;
+  write_keys(calibration, all);
+  std::string out = "{\n  \"$schema\": \"../../../docs/schema/calibration.schema.json\",\n";
+  const Json curves = std::move(all["curves"]);
+  all.erase("curves");
+  for (const auto& [key, value] : all.items()) {
+    out += fmt::format("  \"{}\": {},\n", key, value.dump());
   }
   out += "  \"curves\": [";
   const char* separator = "\n";
-  for (const Curve& curve : calibration.curves) {
+  for (const Json& curve : curves) {
     out += separator;
     separator = ",\n";
     out += "    {\n";
-    const Json json = curve_json(curve);
     const char* comma = "";
-    for (const auto& [key, value] : json.items()) {
-      out += fmt::format("{}      \"{}\": {}", comma, key, text(value));
+    for (const auto& [key, value] : curve.items()) {
+      out += fmt::format("{}      \"{}\": {}", comma, key, value.dump());
       comma = ",\n";
     }
     out += "\n    }";
   }
   out += "\n  ]\n}\n";
   return out;
-}
-
-void read_calibration(const JsonNode& node, Calibration& out) {
-  JsonObject object(node);
-  object.ignore("$schema");
-  object.ignore("comment");
-  object.required("name", out.name);
-  object.required("chip", out.chip);
-  if (const auto member = object.required("machine")) {
-    JsonObject machine(*member);
-    machine.required("compute_units", out.machine.compute_units, positive(1e6));
-    machine.required("memory_bandwidth_TBps", out.machine.memory_TBps, positive(1e6));
-    machine.required("bf16_TFLOPps", out.machine.bf16_TFLOPps, positive(1e9));
-    machine.required("fp8_TFLOPps", out.machine.fp8_TFLOPps, positive(1e9));
-    machine.required("fp4_TFLOPps", out.machine.fp4_TFLOPps, positive(1e9));
-  }
-  object.required("source", out.source);
-  if (const auto preferred = object.optional("preferred")) {
-    for (const JsonNode& name : preferred->elements()) name.read(out.preferred.emplace_back());
-  }
-  if (const auto curves = object.required("curves")) {
-    for (const JsonNode& entry : curves->elements()) read_curve(entry, out.curves.emplace_back());
-  }
 }
 
 }  // namespace ridge::hw::calibrated

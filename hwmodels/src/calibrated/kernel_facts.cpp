@@ -2,16 +2,18 @@
 
 #include "ridge/base/catalog.hpp"
 #include "ridge/base/error.hpp"
+#include "ridge/base/keys.hpp"
 
 #include <algorithm>
+#include <memory>
 #include <optional>
 #include <string>
 
+#include <nlohmann/json.hpp>
+
 namespace ridge::hw::calibrated {
 
-namespace {
-
-struct Tiles {
+struct TileFacts {
   std::int64_t head_dim = 0;
   Format format = Format::any;
   std::array<double, 3> rows{};
@@ -20,110 +22,174 @@ struct Tiles {
   double matrix_share = 1.0;
 };
 
-struct KernelFacts {
-  std::vector<std::string> names;  // as measurements name the kernel
+struct AttentionKernel {
+  std::vector<std::string> names;
   std::string source;
   std::optional<SplitPolicy> split;
-  std::vector<Tiles> tiles;
+  std::vector<TileFacts> tiles;
 };
 
-void read_tiles(const JsonNode& node, Tiles& out) {
-  JsonObject object(node);
-  object.required("head_dim", out.head_dim, at_least(1));
-  object.required("format", out.format, format_names());
-  if (const auto rows = object.required("tile_rows")) read_tile_rows(*rows, out.rows);
-  double tokens = 0.0;
-  if (object.optional("tile_tokens", tokens, positive(1e6))) out.tokens = tokens;
-  object.optional("resident_blocks", out.resident_blocks, between(1, 32));
-  object.optional("matrix_share", out.matrix_share, positive(1.0));
-}
+struct AttentionKernels {
+  std::vector<AttentionKernel> kernels;
+};
 
-void read_kernel(const JsonNode& node, KernelFacts& out) {
-  JsonObject object(node);
-  if (const auto names = object.required("kernels")) {
-    for (const JsonNode& name : names->elements()) name.read(out.names.emplace_back());
-  }
-  object.required("source", out.source);
-  SplitPolicy split{};
-  if (object.optional("split", split, split_names())) out.split = split;
-  if (const auto tiles = object.required("tiles")) {
-    for (const JsonNode& entry : tiles->elements()) read_tiles(entry, out.tiles.emplace_back());
-  }
-}
-
-std::vector<KernelFacts> load() {
-  const JsonDocument document =
-      JsonDocument::read(data_root() / "hwmodels/data/kernels/decode_attention.json");
-  Diagnostics diagnostics;
-  const JsonContext context{.file = document.name(), .diagnostics = &diagnostics};
-  std::vector<KernelFacts> facts;
-  {
-    JsonObject object(JsonNode(document.json(), context));
-    object.ignore("$schema");
-    object.ignore("comment");
-    if (const auto kernels = object.required("kernels")) {
-      for (const JsonNode& entry : kernels->elements()) {
-        read_kernel(entry, facts.emplace_back());
-      }
-    }
-  }
-  diagnostics.throw_if_errors();
-  return facts;
-}
-
-// Layers of experts that were measured without a gate.
-struct WithoutGate {
+struct LayerWithoutGate {
   std::vector<std::string> kernels;
-  double experts = 0;
-  double top_k = 0;
-  std::optional<double> intermediate;
+  std::int64_t experts = 0;
+  std::int64_t top_k = 0;
+  std::optional<std::int64_t> intermediate;
+  std::string source;
 };
 
-void read_without_gate(const JsonNode& node, WithoutGate& out) {
-  JsonObject object(node);
-  if (const auto names = object.required("kernels")) {
-    for (const JsonNode& name : names->elements()) name.read(out.kernels.emplace_back());
+struct LayersWithoutGate {
+  std::vector<LayerWithoutGate> layers;
+};
+
+namespace {
+
+class TileRowsType final : public JsonType {
+ public:
+  bool read(const JsonNode& node, void* out) const override {
+    return read_tile_rows(node, *static_cast<std::array<double, 3>*>(out));
   }
-  object.required("experts", out.experts, at_least(1));
-  object.required("top_k", out.top_k, at_least(1));
-  double intermediate = 0.0;
-  if (object.optional("intermediate", intermediate, at_least(1))) out.intermediate = intermediate;
-  object.ignore("source");
+  void write(const void* value, nlohmann::ordered_json& out) const override {
+    out = tile_rows_json(*static_cast<const std::array<double, 3>*>(value));
+  }
+  void describe(nlohmann::ordered_json& out, SchemaDefinitions& /*definitions*/) const override {
+    out["type"] = "array";
+    out["items"] = {{"type", "number"}, {"minimum", 1}};
+    out["minItems"] = 1;
+    out["maxItems"] = 3;
+  }
+  [[nodiscard]] std::string words() const override { return "one to three rising numbers"; }
+};
+
+constexpr const char* kKernelNames = "As measurements name them.";
+const keys::AtLeastOne kOneKernel{"the name of at least one kernel"};
+
+}  // namespace
+
+static const KeyTable& keys_of(const TileFacts* /*of*/) {
+  using T = TileFacts;
+  static const KeyTable table = key_table<T>(
+      "tiles", "What its tiles are for one head size and number format.",
+      {
+          key<&T::head_dim>("head_dim", "", at_least(1)),
+          key<&T::format>("format", "Of the cache.", format_names()),
+          key_as<&T::rows>("tile_rows",
+                           "Heights offered, rising; a group of query heads takes the first that "
+                           "holds it, or several of the last.",
+                           std::make_shared<TileRowsType>()),
+          key<&T::tokens>("tile_tokens", "Of the cache; tried where absent.", positive(1e6)),
+          key<&T::resident_blocks>("resident_blocks",
+                                   "That one compute unit holds at a time, by their shared memory.",
+                                   between(1, 32))
+              .optional(),
+          key<&T::matrix_share>("matrix_share",
+                                "Of the data sheet's matrix rate, the most that was reported.",
+                                positive(1.0))
+              .optional(),
+      });
+  return table;
 }
 
-std::vector<WithoutGate> load_without_gate() {
-  const JsonDocument document =
-      JsonDocument::read(data_root() / "hwmodels/data/kernels/experts_without_gate.json");
+static const KeyTable& keys_of(const AttentionKernel* /*of*/) {
+  using K = AttentionKernel;
+  static const KeyTable table = key_table<K>(
+      "kernel", "A kernel, under all names that it has.",
+      {
+          key<&K::names>("kernels", kKernelNames, kOneKernel),
+          key<&K::source>("source", "Its source code, and who reported what."),
+          key<&K::split>(
+              "split",
+              "How a sequence's cache is divided. balanced: all tiles spread evenly; fill: as many "
+              "splits as find room on the compute units; dealt: persistent blocks get equal runs "
+              "of "
+              "tiles, across the ends of sequences; efficient: the fewest splits that leave at "
+              "most "
+              "15 % more of the compute units idle than any number would.",
+              split_names()),
+          key<&K::tiles>("tiles", "", keys::AtLeastOne{"at least one tile"}),
+      });
+  return table;
+}
+
+static const KeyTable& keys_of(const AttentionKernels* /*of*/) {
+  static const KeyTable table =
+      key_table<AttentionKernels>(
+          "",
+          "What the sources and authors of attention kernels say of their tiles, so that a "
+          "calibration need not fit it.",
+          {key<&AttentionKernels::kernels>("kernels", "")})
+          .file("facts of public decode attention kernels");
+  return table;
+}
+
+static const KeyTable& keys_of(const LayerWithoutGate* /*of*/) {
+  using L = LayerWithoutGate;
+  static const KeyTable table = key_table<L>(
+      "layer", "Layers of experts with two matrices an expert.",
+      {
+          key<&L::kernels>("kernels", kKernelNames, kOneKernel),
+          key<&L::experts>("experts", "", at_least(1)),
+          key<&L::top_k>("top_k", "", at_least(1)),
+          key<&L::intermediate>("intermediate",
+                                "Of one expert, before tensor parallelism; any where absent.",
+                                at_least(1)),
+          key<&L::source>("source", "How that is known."),
+      });
+  return table;
+}
+
+static const KeyTable& keys_of(const LayersWithoutGate* /*of*/) {
+  static const KeyTable table =
+      key_table<LayersWithoutGate>(
+          "",
+          "Which layers of experts in public tables have two matrices an expert and not three, "
+          "where the tables do not say so.",
+          {key<&LayersWithoutGate::layers>("layers", "")})
+          .file("measured layers of experts without a gate");
+  return table;
+}
+
+namespace {
+
+template <typename File>
+File load_facts(const std::filesystem::path& path) {
+  const JsonDocument document = JsonDocument::read(path);
   Diagnostics diagnostics;
   const JsonContext context{.file = document.name(), .diagnostics = &diagnostics};
-  std::vector<WithoutGate> all;
-  {
-    JsonObject object(JsonNode(document.json(), context));
-    object.ignore("$schema");
-    object.ignore("comment");
-    if (const auto layers = object.required("layers")) {
-      for (const JsonNode& entry : layers->elements()) read_without_gate(entry, all.emplace_back());
-    }
-  }
+  File file;
+  read_keys(JsonNode(document.json(), context), file);
   diagnostics.throw_if_errors();
-  return all;
-}
-
-const std::vector<KernelFacts>& known_kernels() {
-  static const std::vector<KernelFacts> kFacts = load();
-  return kFacts;
+  return file;
 }
 
 }  // namespace
 
+const KeyTable& attention_kernel_keys() {
+  return keys_of(static_cast<const AttentionKernels*>(nullptr));
+}
+const KeyTable& experts_without_gate_keys() {
+  return keys_of(static_cast<const LayersWithoutGate*>(nullptr));
+}
+void check_attention_kernels(const std::filesystem::path& path) {
+  (void)load_facts<AttentionKernels>(path);
+}
+void check_experts_without_gate(const std::filesystem::path& path) {
+  (void)load_facts<LayersWithoutGate>(path);
+}
+
 Facts<DecodeAttentionForm::Choice> stated(const CurveKey& key,
                                           std::vector<DecodeAttentionForm::Choice> guesses) {
   Facts<DecodeAttentionForm::Choice> result;
-  for (const KernelFacts& facts : known_kernels()) {
+  static const auto kKnown =
+      load_facts<AttentionKernels>(data_root() / "hwmodels/data/kernels/decode_attention.json");
+  for (const AttentionKernel& facts : kKnown.kernels) {
     if (std::find(facts.names.begin(), facts.names.end(), key.kernel) == facts.names.end()) {
       continue;
     }
-    for (const Tiles& tiles : facts.tiles) {
+    for (const TileFacts& tiles : facts.tiles) {
       if (tiles.head_dim != key.head_dim || tiles.format != key.format) continue;
       result.matrix_share = tiles.matrix_share;
       for (DecodeAttentionForm::Choice& choice : guesses) {
@@ -144,27 +210,45 @@ Facts<DecodeAttentionForm::Choice> stated(const CurveKey& key,
 }
 
 bool experts_have_gate(std::string_view kernel, double experts, double top_k, double intermediate) {
-  static const std::vector<WithoutGate> kWithout = load_without_gate();
-  return std::none_of(kWithout.begin(), kWithout.end(), [&](const WithoutGate& layer) {
-    return layer.experts == experts && layer.top_k == top_k &&
-           layer.intermediate.value_or(intermediate) == intermediate &&
-           std::find(layer.kernels.begin(), layer.kernels.end(), kernel) != layer.kernels.end();
-  });
+  static const auto kWithout = load_facts<LayersWithoutGate>(
+      data_root() / "hwmodels/data/kernels/experts_without_gate.json");
+  return std::none_of(
+      kWithout.layers.begin(), kWithout.layers.end(), [&](const LayerWithoutGate& layer) {
+        const auto is = [](std::int64_t stated, double asked) {
+          return static_cast<double>(stated) == asked;
+        };
+        return is(layer.experts, experts) && is(layer.top_k, top_k) &&
+               (!layer.intermediate || is(*layer.intermediate, intermediate)) &&
+               std::find(layer.kernels.begin(), layer.kernels.end(), kernel) != layer.kernels.end();
+      });
 }
 
-void read_tile_rows(const JsonNode& node, std::array<double, 3>& out) {
+bool read_tile_rows(const JsonNode& node, std::array<double, 3>& out) {
   const std::vector<JsonNode> heights = node.elements();
   if (heights.empty() || heights.size() > out.size()) {
     node.expected("one to three tile heights");
-    return;
+    return false;
   }
   out.fill(0.0);
+  bool well = true;
   double before = 0.5;
   for (std::size_t i = 0; i < heights.size(); ++i) {
-    heights[i].read(out[i], at_least(1.0));
-    if (out[i] <= before) heights[i].expected("a greater height than the one before");
+    well &= heights[i].read(out[i], at_least(1.0));
+    if (out[i] <= before) {
+      heights[i].expected("a greater height than the one before");
+      well = false;
+    }
     before = out[i];
   }
+  return well;
+}
+
+nlohmann::ordered_json tile_rows_json(const std::array<double, 3>& rows) {
+  auto out = nlohmann::ordered_json::array();
+  for (const double height : rows) {
+    if (height > 0.0) out.push_back(height);
+  }
+  return out;
 }
 
 }  // namespace ridge::hw::calibrated

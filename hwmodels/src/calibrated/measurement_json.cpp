@@ -1,10 +1,12 @@
 #include "ridge/base/error.hpp"
 #include "ridge/base/json.hpp"
+#include "ridge/base/keys.hpp"
 #include "ridge/hwmodels/calibrated/measurement.hpp"
 #include "routing_load.hpp"
 #include "series_builder.hpp"
 
 #include <algorithm>
+#include <map>
 #include <optional>
 
 #include <fmt/format.h>
@@ -12,18 +14,224 @@
 
 namespace ridge::hw::calibrated {
 
-namespace {
+// The file as kernels/bench and kernels/peers write it. Curves are made of the points alone; how it
+// was measured is read so that a file that says it wrongly is noticed.
+namespace measured {
 
-constexpr std::string_view kFormatName = "ridge-measurement";
-constexpr std::int64_t kFormatVersion = 1;
+struct Device {
+  std::string name;
+  std::string uuid;
+  std::string compute_capability;
+  std::int64_t sm_count = 0;
+  std::int64_t l2_bytes = 0;
+  std::int64_t memory_bytes = 0;
+  std::optional<std::int64_t> memory_bus_bits;
+  std::optional<std::int64_t> max_sm_clock_MHz;
+  std::optional<std::int64_t> max_memory_clock_MHz;
+};
+
+struct Clocks {
+  std::int64_t sm_MHz = 0;
+  std::int64_t memory_MHz = 0;
+};
+
+struct RunClocks {
+  std::optional<Clocks> first;
+  std::optional<Clocks> last;
+};
+
+struct Failure {
+  std::string what;
+  std::string why;
+};
+
+struct Checks {
+  std::int64_t comparisons = 0;
+  std::vector<Failure> wrong;
+};
+
+struct Timing {
+  std::string method;
+  std::string statistic;
+};
 
 struct Point {
   std::string family;
   std::string kernel;
+  std::optional<JsonNode> shape;
   double bytes_read = 0;
   double bytes_written = 0;
+  double flop = 0;
   double median_us = 0;
-  std::uint32_t index = 0;
+  double p10_us = 0;
+  double p90_us = 0;
+  std::int64_t samples = 0;
+  std::optional<std::int64_t> sm_MHz;
+  std::optional<std::int64_t> memory_MHz;
+};
+
+struct File {
+  std::string tool;
+  std::string command;
+  std::string date_utc;
+  Device device;
+  std::map<std::string, std::string> software;
+  RunClocks clocks;
+  Timing timing;
+  std::optional<Checks> checks;
+  std::vector<Failure> not_measured;
+  std::vector<Point> points;
+};
+
+static const KeyTable& keys_of(const Device* /*of*/) {
+  using D = Device;
+  static const KeyTable table = key_table<D>(
+      "device", "As the driver reports it.",
+      {
+          key<&D::name>("name", ""),
+          key<&D::uuid>("uuid", "Empty where it is not told."),
+          key<&D::compute_capability>("compute_capability", "Major and minor: \"9.0\"."),
+          key<&D::sm_count>("sm_count", "Streaming multiprocessors.", at_least(1)),
+          key<&D::l2_bytes>("l2_bytes", "", at_least(0)),
+          key<&D::memory_bytes>("memory_bytes", "", at_least(1)),
+          key<&D::memory_bus_bits>("memory_bus_bits", "", at_least(0)),
+          key<&D::max_sm_clock_MHz>("max_sm_clock_MHz", "", at_least(0)),
+          key<&D::max_memory_clock_MHz>("max_memory_clock_MHz", "", at_least(0)),
+      });
+  return table;
+}
+
+static const KeyTable& keys_of(const Clocks* /*of*/) {
+  static const KeyTable table =
+      key_table<Clocks>("clocks", "",
+                        {
+                            key<&Clocks::sm_MHz>("sm_MHz", "", at_least(0)),
+                            key<&Clocks::memory_MHz>("memory_MHz", "", at_least(0)),
+                        });
+  return table;
+}
+
+static const KeyTable& keys_of(const RunClocks* /*of*/) {
+  const auto told = [] {
+    return keys::nullable(keys::type_of<Clocks>(""), keys::optional_store<Clocks>());
+  };
+  static const KeyTable table = key_table<RunClocks>(
+      "run_clocks",
+      "While the first and the last point were measured; those of every point are with it.",
+      {
+          key_as<&RunClocks::first>("first", "Null where the driver does not tell.", told())
+              .needed(),
+          key_as<&RunClocks::last>("last", "", told()).needed(),
+      });
+  return table;
+}
+
+static const KeyTable& keys_of(const Failure* /*of*/) {
+  static const KeyTable table =
+      key_table<Failure>("failure", "An item that came to nothing, and why.",
+                         {
+                             key<&Failure::what>("what", ""),
+                             key<&Failure::why>("why", ""),
+                         });
+  return table;
+}
+
+static const KeyTable& keys_of(const Checks* /*of*/) {
+  static const KeyTable table =
+      key_table<Checks>("checks", "Comparisons of kernels with their references in this run.",
+                        {
+                            key<&Checks::comparisons>("comparisons", "", at_least(0)),
+                            key<&Checks::wrong>("wrong", "Those that failed."),
+                        });
+  return table;
+}
+
+static const KeyTable& keys_of(const Timing* /*of*/) {
+  static const KeyTable table = key_table<Timing>("timing", "How a time was taken, in words.",
+                                                  {
+                                                      key<&Timing::method>("method", ""),
+                                                      key<&Timing::statistic>("statistic", ""),
+                                                  });
+  return table;
+}
+
+static const KeyTable& keys_of(const Point* /*of*/) {
+  using P = Point;
+  static const KeyTable table = key_table<P>(
+      "point", "A kernel at one shape. Points that differ only in the kernel are the same work.",
+      {
+          key<&P::family>("family", "What is computed; fixes the fields of the shape."),
+          key<&P::kernel>("kernel", "Which implementation: ridge, simple, cublaslt, torch_sdpa."),
+          key_as<&P::shape>("shape", "Its family's fields.",
+                            keys::node("an object of numbers and strings",
+                                       R"({"type": "object", "additionalProperties":
+                                           {"type": ["number", "string"]}})"))
+              .needed(),
+          key<&P::bytes_read>("bytes_read",
+                              "Compulsory: each input once. What an implementation reads again, or "
+                              "pads, is its own inefficiency and is not counted.",
+                              at_least(0)),
+          key<&P::bytes_written>("bytes_written", "Compulsory: each output once.", at_least(0)),
+          key<&P::flop>("flop", "Of the work asked for, padding excluded; a multiply-add counts 2.",
+                        at_least(0)),
+          key<&P::median_us>("median_us",
+                             "Of one launch: a graph of many launches is replayed between two "
+                             "events; a sample is the replay's time over its launches, so it "
+                             "contains the gap between kernels, as the layers of a step pay it.",
+                             positive()),
+          key<&P::p10_us>("p10_us", "", at_least(0)),
+          key<&P::p90_us>("p90_us", "", at_least(0)),
+          key<&P::samples>("samples", "Replays.", at_least(1)),
+          key<&P::sm_MHz>("sm_MHz", "Read while the device worked on the point.", at_least(0)),
+          key<&P::memory_MHz>("memory_MHz", "", at_least(0)),
+      });
+  return table;
+}
+
+constexpr std::string_view kFormatName = "ridge-measurement";
+constexpr std::int64_t kFormatVersion = 1;
+
+static const KeyTable& keys_of(const File* /*of*/) {
+  static const KeyTable table =
+      key_table<File>(
+          "",
+          "Times of kernels on one device, as ridge-bench and the peers' script write them and "
+          "calibration reads them. Families and their shapes: docs/measurement-format.md.",
+          {
+              key_of_all<File>(
+                  "format", "",
+                  keys::constant(std::string(kFormatName), fmt::format("\"{}\"", kFormatName))),
+              key_of_all<File>("format_version", "", keys::constant(kFormatVersion)),
+              key<&File::tool>("tool", "The program that measured."),
+              key<&File::command>("command", "As typed."),
+              key<&File::date_utc>("date_utc", "Start of the run, ISO 8601."),
+              key<&File::device>("device", ""),
+              key<&File::software>("software",
+                                   "Versions, by component: driver, cuda_runtime, cublaslt, "
+                                   "compiler; torch and triton for peers."),
+              key<&File::clocks>("clocks", ""),
+              key<&File::timing>("timing", ""),
+              key<&File::checks>("checks", ""),
+              key<&File::not_measured>("not_measured",
+                                       "Points that were asked for and are not there.")
+                  .optional(),
+              key<&File::points>("points", "The measurements."),
+          })
+          .file("measurement");
+  return table;
+}
+
+}  // namespace measured
+
+namespace {
+
+using measured::kFormatName;
+using measured::Point;
+
+// A point and its place in the file.
+struct Placed {
+  const Point& point;
+  std::uint32_t index;
 };
 
 // The fields of a shape. What a family does not need is left alone: the benchmark says more about a
@@ -81,7 +289,7 @@ class Fields {
   bool aside_ = false;
 };
 
-void read_attention(const Point& point, Fields& f, SeriesBuilder& out) {
+void read_attention(const Placed& at, Fields& f, SeriesBuilder& out) {
   const Format format = f.format("kv_dtype");
   const double head_dim = f.positive_number("head_dim");
   DecodeAttentionForm::Shape shape{.sequences = f.positive_number("batch"),
@@ -96,12 +304,12 @@ void read_attention(const Point& point, Fields& f, SeriesBuilder& out) {
   out.add({.family = Family::decode_attention,
            .format = format,
            .head_dim = static_cast<std::int64_t>(head_dim),
-           .kernel = point.kernel},
-          shape, point.median_us, fmt::format("{}/{}", shape.query_rows, shape.kv_heads),
-          fmt::format("{}", shape.sequences), point.index);
+           .kernel = at.point.kernel},
+          shape, at.point.median_us, fmt::format("{}/{}", shape.query_rows, shape.kv_heads),
+          fmt::format("{}", shape.sequences), at.index);
 }
 
-void read_latent_attention(const Point& point, Fields& f, SeriesBuilder& out) {
+void read_latent_attention(const Placed& at, Fields& f, SeriesBuilder& out) {
   const Format format = f.format("kv_dtype");
   const double latent = f.positive_number("kv_rank");
   const double key = latent + f.positive_number("rope_dim");
@@ -117,12 +325,12 @@ void read_latent_attention(const Point& point, Fields& f, SeriesBuilder& out) {
   out.add({.family = Family::latent_attention,
            .format = format,
            .head_dim = static_cast<std::int64_t>(key),
-           .kernel = point.kernel},
-          shape, point.median_us, fmt::format("{}", shape.query_rows),
-          fmt::format("{}", shape.sequences), point.index);
+           .kernel = at.point.kernel},
+          shape, at.point.median_us, fmt::format("{}", shape.query_rows),
+          fmt::format("{}", shape.sequences), at.index);
 }
 
-void read_dense_gemm(const Point& point, Fields& f, SeriesBuilder& out) {
+void read_dense_gemm(const Placed& at, Fields& f, SeriesBuilder& out) {
   const Format format = f.format("dtype");
   const GemmForm::Shape shape{.m = f.positive_number("m"),
                               .n = f.positive_number("n"),
@@ -131,9 +339,9 @@ void read_dense_gemm(const Point& point, Fields& f, SeriesBuilder& out) {
                               .input_bytes = bytes_of(format),
                               .weight_bytes = weight_bytes_of(format)};
   if (!f.ok()) return;
-  out.add({.family = Family::gemm, .format = format, .kernel = point.kernel}, shape,
-          point.median_us, fmt::format("{}x{}", shape.n, shape.k), fmt::format("{}", shape.m),
-          point.index);
+  out.add({.family = Family::gemm, .format = format, .kernel = at.point.kernel}, shape,
+          at.point.median_us, fmt::format("{}x{}", shape.n, shape.k), fmt::format("{}", shape.m),
+          at.index);
 }
 
 // What this rank's experts get: the routed rows, and every token once for each shared expert.
@@ -172,18 +380,18 @@ std::optional<MoePoint> moe_point(Fields& f) {
   return point;
 }
 
-void read_moe_layer(const Point& point, Fields& f, SeriesBuilder& out) {
+void read_moe_layer(const Placed& at, Fields& f, SeriesBuilder& out) {
   std::optional<MoePoint> moe = moe_point(f);
   if (!moe) return;
   moe->shape.n = 2.0 * moe->intermediate;
   moe->shape.k = moe->hidden;
   moe->shape.n2 = moe->hidden;
   moe->shape.k2 = moe->intermediate;
-  out.add({.family = Family::moe_layer, .format = Format::fp8_block, .kernel = point.kernel},
-          moe->shape, point.median_us, moe->group, moe->batch, point.index);
+  out.add({.family = Family::moe_layer, .format = Format::fp8_block, .kernel = at.point.kernel},
+          moe->shape, at.point.median_us, moe->group, moe->batch, at.index);
 }
 
-void read_grouped_gemm(const Point& point, Fields& f, SeriesBuilder& out) {
+void read_grouped_gemm(const Placed& at, Fields& f, SeriesBuilder& out) {
   const std::string projection = f.word("projection");
   std::optional<MoePoint> moe = moe_point(f);
   if (!moe) return;
@@ -191,20 +399,20 @@ void read_grouped_gemm(const Point& point, Fields& f, SeriesBuilder& out) {
   if (!up && projection != "down") return f.error("projection", "gate_up or down");
   moe->shape.n = up ? 2.0 * moe->intermediate : moe->hidden;
   moe->shape.k = up ? moe->hidden : moe->intermediate;
-  out.add({.family = Family::grouped_gemm, .format = Format::fp8_block, .kernel = point.kernel},
-          moe->shape, point.median_us, moe->group + ' ' + projection, moe->batch, point.index);
+  out.add({.family = Family::grouped_gemm, .format = Format::fp8_block, .kernel = at.point.kernel},
+          moe->shape, at.point.median_us, moe->group + ' ' + projection, moe->batch, at.index);
 }
 
-void read_stream(const Point& point, Fields& /*f*/, SeriesBuilder& out) {
-  const double bytes = point.bytes_read + point.bytes_written;
-  out.add({.family = Family::elementwise, .kernel = point.kernel},
-          ElementwiseForm::Shape{.MB = 1e-6 * bytes}, point.median_us, fmt::format("{}", bytes), "",
-          point.index);
+void read_stream(const Placed& at, Fields& /*f*/, SeriesBuilder& out) {
+  const double bytes = at.point.bytes_read + at.point.bytes_written;
+  out.add({.family = Family::elementwise, .kernel = at.point.kernel},
+          ElementwiseForm::Shape{.MB = 1e-6 * bytes}, at.point.median_us, fmt::format("{}", bytes),
+          "", at.index);
 }
 
 struct Reader {
   std::string_view family;
-  void (*read)(const Point&, Fields&, SeriesBuilder&);
+  void (*read)(const Placed&, Fields&, SeriesBuilder&);
 };
 constexpr std::array<Reader, 7> kReaders = {{
     {"decode_attention", read_attention},
@@ -235,59 +443,32 @@ void read_measurement_json(std::string_view text, const std::string& name, Measu
   const JsonContext context{.file = name, .diagnostics = &diagnostics};
   const JsonNode root(document.json(), context);
   check_format(root);
+  measured::File file;
+  read_keys(root, file);
   SeriesBuilder out(into, name);
-  {
-    JsonObject object(root);
-    object.ignore("format");
-    // How it was measured; the curves do not depend on it.
-    for (const std::string_view key : {"$schema", "tool", "command", "date_utc", "software",
-                                       "clocks", "timing", "checks", "not_measured"}) {
-      object.ignore(key);
+  out.device(file.device.name, 0);
+  for (std::size_t i = 0; i < file.points.size(); ++i) {
+    const Point& point = file.points[i];
+    // Of one that lacks these nothing more can be said.
+    if (!point.shape || !point.shape->is_object() || !(point.median_us > 0.0)) continue;
+    const auto reader = std::find_if(kReaders.begin(), kReaders.end(),
+                                     [&](const Reader& r) { return r.family == point.family; });
+    const auto skip = [&] {
+      ++into.skipped[fmt::format("the benchmark's family \"{}\"", point.family)];
+    };
+    if (reader == kReaders.end()) {
+      skip();
+      continue;
     }
-    std::int64_t version = 0;
-    if (object.required("format_version", version) && version != kFormatVersion) {
-      root.child("format_version").expected(fmt::format("{}", kFormatVersion));
-    }
-    if (const auto device = object.required("device")) {
-      std::string device_name;
-      if (device->is_object() && device->json().contains("name") &&
-          device->child("name").read(device_name)) {
-        out.device(device_name, 0);
-      } else {
-        device->error("expected an object with a \"name\"");
-      }
-    }
-    if (const auto points = object.required("points")) {
-      std::uint32_t index = 0;
-      for (const JsonNode& node : points->elements()) {
-        Point point;
-        point.index = index++;
-        JsonObject fields(node);
-        for (const std::string_view key :
-             {"flop", "p10_us", "p90_us", "samples", "sm_MHz", "memory_MHz"}) {
-          fields.ignore(key);
-        }
-        bool good = fields.required("family", point.family);
-        good = fields.required("kernel", point.kernel) && good;
-        good = fields.required("bytes_read", point.bytes_read, at_least(0)) && good;
-        good = fields.required("bytes_written", point.bytes_written, at_least(0)) && good;
-        good = fields.required("median_us", point.median_us, positive()) && good;
-        const auto shape = fields.required("shape");
-        if (!good || !shape) continue;
-        const auto reader = std::find_if(kReaders.begin(), kReaders.end(),
-                                         [&](const Reader& r) { return r.family == point.family; });
-        if (reader == kReaders.end()) {
-          ++into.skipped[fmt::format("the benchmark's family \"{}\"", point.family)];
-          continue;
-        }
-        Fields shape_fields(*shape);
-        reader->read(point, shape_fields, out);
-        if (shape_fields.aside())
-          ++into.skipped[fmt::format("the benchmark's family \"{}\"", point.family)];
-      }
-    }
+    Fields fields(*point.shape);
+    reader->read({point, static_cast<std::uint32_t>(i)}, fields, out);
+    if (fields.aside()) skip();
   }
   diagnostics.throw_if_errors();
+}
+
+const KeyTable& measurement_keys() {
+  return keys_of(static_cast<const measured::File*>(nullptr));
 }
 
 }  // namespace ridge::hw::calibrated

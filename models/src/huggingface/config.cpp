@@ -31,7 +31,7 @@ std::string referred(const JsonNode& expression) {
 
 const Family* family_of(const std::string& model_type) {
   for (const auto& family : families()) {
-    const auto& types = family->model_types;
+    const auto& types = family->says.model_types;
     if (std::find(types.begin(), types.end(), model_type) != types.end()) return family.get();
   }
   return nullptr;
@@ -56,7 +56,7 @@ std::optional<JsonNode> language_model(const JsonNode& node) {
 std::vector<std::string> importable_model_types() {
   std::vector<std::string> names;
   for (const auto& family : families()) {
-    names.insert(names.end(), family->model_types.begin(), family->model_types.end());
+    names.insert(names.end(), family->says.model_types.begin(), family->says.model_types.end());
   }
   std::sort(names.begin(), names.end());
   return names;
@@ -166,18 +166,16 @@ json Config::value_of(const std::string& key, std::string& pointer) {
     return found->json();
   }
   const bool first = !quiet_ && told_.insert(key).second;
-  if (!family_->defaults || !family_->defaults->json().contains(key) ||
-      (family_->defaults->child(key).json().value("for_null_only", false) &&
-       !text_.json().contains(key))) {
+  const FamilyDefault* fallback = family_->default_of(key);
+  if (fallback == nullptr || (fallback->for_null_only && !text_.json().contains(key))) {
     if (first) text_.error(fmt::format("missing key \"{}\"", key));
     return nullptr;
   }
-  const JsonNode fallback = family_->defaults->child(key);
-  json value = evaluate(fallback.child("value"), "");
+  json value = evaluate(*fallback->value, "");
   if (first && !value.is_null()) {
     assume_(fmt::format("\"{}\" is {}; taken as {}: {}", key,
                         text_.json().contains(key) ? "null" : "not given", value.dump(),
-                        fallback.json().value("why", "")));
+                        fallback->why));
   }
   return value;
 }

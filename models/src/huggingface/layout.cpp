@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <functional>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -18,7 +19,7 @@ constexpr double kMaxDrafts = 64;
 
 // One rule applied: a block name for each layer, drafting modules after the last.
 struct Applied {
-  JsonNode rule;
+  const LayerRule* rule;
   std::vector<std::string> blocks;
 };
 
@@ -28,65 +29,66 @@ class RuleReader {
       : config_(config), layers_(layers), all_(layers + drafts) {}
 
   // The block names by `rule`, or nothing where the configuration is wrong.
-  std::optional<std::vector<std::string>> apply(const JsonNode& rule) {
-    if (const auto types = find_path(rule, "by_type")) return by_type(rule, *types);
+  std::optional<std::vector<std::string>> apply(const LayerRule& rule) {
+    if (const auto* types = std::get_if<LayersByType>(&rule.is)) return by_type(*types);
+    const auto& one = std::get<BlockOfLayers>(rule.is);
     std::vector<char> chosen(static_cast<std::size_t>(all_), 1);
-    if (const auto where = find_path(rule, "where")) {
-      offset_ = find_path(*where, "offset");
-      for (const auto& [condition, argument] : where->members()) {
-        if (condition == "offset") continue;
-        if (!restrict_to(condition, argument, chosen)) return std::nullopt;
-      }
-    }
-    const std::string block = rule.json().value("block", "");
-    const std::string rest = rule.json().value("rest", "");
+    if (one.where && !restrict_to(*one.where, chosen)) return std::nullopt;
     std::vector<std::string> blocks;
-    for (const char is : chosen) blocks.push_back(is != 0 ? block : rest);
+    for (const char is : chosen) blocks.push_back(is != 0 ? one.block : one.rest);
     return blocks;
   }
 
  private:
-  bool restrict_to(const std::string& condition, const JsonNode& argument,
-                   std::vector<char>& chosen) {
+  // Keeps the layers for which all conditions hold. False where the configuration is wrong.
+  bool restrict_to(const LayersWhere& where, std::vector<char>& chosen) {
     const auto keep = [&](auto&& wanted) {
       for (std::int64_t i = 0; i < all_; ++i) {
         if (!wanted(i)) chosen[static_cast<std::size_t>(i)] = 0;
       }
-      return true;
     };
-    if (condition == "listed" || condition == "not_listed" || condition == "listed_from_1") {
-      const std::int64_t first = condition == "listed_from_1" ? 1 : 0;
-      const auto listed = layer_list(argument, first);
-      const bool inside = condition != "not_listed";
-      return listed && keep([&](std::int64_t i) { return listed->contains(i + first) == inside; });
+    // `wanted` of a layer and a number, where the condition is there.
+    const auto compare = [&](const std::optional<JsonNode>& condition, auto&& wanted) {
+      if (!condition) return true;
+      const auto number = config_.whole(*condition, kMaxLayers);
+      if (number) keep([&](std::int64_t i) { return wanted(i, *number); });
+      return number.has_value();
+    };
+    const auto list = [&](const std::optional<JsonNode>& condition, std::int64_t first,
+                          bool inside) {
+      if (!condition) return true;
+      const auto listed = layer_list(*condition, first);
+      if (listed) keep([&](std::int64_t i) { return listed->contains(i + first) == inside; });
+      return listed.has_value();
+    };
+    return compare(where.before, std::less<>()) && every(where, keep) &&
+           compare(where.from, std::greater_equal<>()) && for_all(where.holds, keep) &&
+           list(where.listed, 0, true) && list(where.listed_from_1, 1, true) &&
+           list(where.not_listed, 0, false) && compare(where.up_to, std::less_equal<>());
+  }
+
+  bool every(const LayersWhere& where, const auto& keep) {
+    if (!where.every) return true;
+    const auto period = config_.whole(*where.every, kMaxLayers);
+    if (!period) return false;
+    if (*period == 0) {
+      config_.root().error(
+          fmt::format("{} is 0, but layers are counted by it", where.every->json().dump()));
+      return false;
     }
-    if (condition == "if") {
-      const json value = config_.evaluate(argument, "");
-      if (value.is_null()) return false;
-      const bool holds = value.is_boolean() ? value.get<bool>() : value != 0;
-      return keep([&](std::int64_t) { return holds; });
-    }
-    const auto number = config_.whole(argument, kMaxLayers);
-    if (!number) return false;
-    if (condition == "before") return keep([&](std::int64_t i) { return i < *number; });
-    if (condition == "from") return keep([&](std::int64_t i) { return i >= *number; });
-    if (condition == "up_to") return keep([&](std::int64_t i) { return i <= *number; });
-    if (condition == "every") {
-      if (*number == 0) {
-        config_.root().error(
-            fmt::format("{} is 0, but layers are counted by it", argument.json().dump()));
-        return false;
-      }
-      std::int64_t offset = *number - 1;
-      if (offset_) {
-        const auto given = config_.whole(*offset_, kMaxLayers);
-        if (!given) return false;
-        offset = *given;
-      }
-      return keep([&](std::int64_t i) { return i % *number == offset % *number; });
-    }
-    argument.error(fmt::format("unknown condition \"{}\"", condition));
-    return false;
+    const auto offset =
+        where.offset ? config_.whole(*where.offset, kMaxLayers) : std::optional(*period - 1);
+    if (offset) keep([&](std::int64_t i) { return i % *period == *offset % *period; });
+    return offset.has_value();
+  }
+
+  bool for_all(const std::optional<JsonNode>& condition, const auto& keep) {
+    if (!condition) return true;
+    const json value = config_.evaluate(*condition, "");
+    if (value.is_null()) return false;
+    const bool holds = value.is_boolean() ? value.get<bool>() : value != 0;
+    keep([&](std::int64_t) { return holds; });
+    return true;
   }
 
   // [3, 4, 5] or "3,4,5".
@@ -127,17 +129,15 @@ class RuleReader {
     return out;
   }
 
-  std::optional<std::vector<std::string>> by_type(const JsonNode& rule, const JsonNode& types) {
-    std::string key;
-    types.read(key);
-    const auto node = config_.find(key.substr(1));
+  std::optional<std::vector<std::string>> by_type(const LayersByType& rule) {
+    const std::string key = rule.by_type.substr(1);
+    const auto node = config_.find(key);
     if (!node) {
-      config_.root().error(fmt::format("missing key \"{}\"", key.substr(1)));
+      config_.root().error(fmt::format("missing key \"{}\"", key));
       return std::nullopt;
     }
-    const json& names = rule.json().at("blocks");
     std::vector<std::string> known;
-    for (const auto& item : names.items()) known.push_back(item.key());
+    for (const auto& [type, block] : rule.blocks) known.push_back(type);
     std::vector<std::string> blocks;
     std::vector<std::pair<std::string, JsonNode>> entries;  // with where to complain
     if (node->is_string()) {
@@ -163,9 +163,10 @@ class RuleReader {
     }
     bool ok = true;
     for (const auto& [type, entry] : entries) {
-      const auto named = names.contains(type) ? names.find(type) : names.find("*");
-      if (named != names.end()) {
-        blocks.push_back(named->get<std::string>());
+      auto named = rule.blocks.find(type);
+      if (named == rule.blocks.end()) named = rule.blocks.find("*");
+      if (named != rule.blocks.end()) {
+        blocks.push_back(named->second);
       } else {
         entry.expected(fmt::format("one of {}", fmt::join(known, ", ")));
         ok = false;
@@ -180,32 +181,29 @@ class RuleReader {
   Config& config_;
   std::int64_t layers_;
   std::int64_t all_;
-  std::optional<JsonNode> offset_;  // of "every"
 };
 
 // Rules are alternatives. Every one whose keys are all given applies, and they must agree; where
 // none does, the last one applies and says what it assumes.
 std::optional<std::vector<std::string>> block_names(
-    Config& config, RuleReader& reader, const JsonNode& rules,
+    Config& config, RuleReader& reader, const std::vector<LayerRule>& rules,
     const std::function<void(std::string)>& assume) {
   std::optional<Applied> chosen;
-  const auto alternatives = rules.elements();
-  for (std::size_t r = 0; r < alternatives.size(); ++r) {
-    const JsonNode& rule = alternatives[r];
-    std::set<std::string> keys;
-    collect_references(rule, keys);
+  for (const LayerRule& rule : rules) {
+    const std::set<std::string>& keys = rule.references;
     bool given = std::all_of(keys.begin(), keys.end(),
                              [&](const auto& key) { return config.find(key).has_value(); });
-    if (const auto without = find_path(rule, "without")) {
-      for (const auto& key : without->json()) given = given && !config.find(key.get<std::string>());
+    const auto* one = std::get_if<BlockOfLayers>(&rule.is);
+    if (one != nullptr) {
+      for (const auto& key : one->without) given = given && !config.find(key);
     }
-    const bool last = r + 1 == alternatives.size();
+    const bool last = &rule == &rules.back();
     if (last ? chosen.has_value() && (keys.empty() || !given) : !given) continue;
     const auto blocks = reader.apply(rule);
     if (!blocks) return std::nullopt;
     if (!chosen) {
-      if (const auto text = find_path(rule, "assumption")) assume(text->json().get<std::string>());
-      chosen = Applied{rule, *blocks};
+      if (one != nullptr && one->assumption) assume(*one->assumption);
+      chosen = Applied{&rule, *blocks};
       continue;
     }
     // A list that ends with the last layer says nothing of the drafting modules.
@@ -214,12 +212,10 @@ std::optional<std::vector<std::string>> block_names(
                                          return left == right || left.empty() || right.empty();
                                        });
     if (differs.first != blocks->end()) {
-      std::set<std::string> others;
-      collect_references(chosen->rule, others);
       config.root().error(fmt::format(
           "\"{}\" and \"{}\" contradict each other: layer {} is {} by the one and {} by the other",
-          fmt::join(others, "\", \""), fmt::join(keys, "\", \""), differs.first - blocks->begin(),
-          *differs.second, *differs.first));
+          fmt::join(chosen->rule->references, "\", \""), fmt::join(keys, "\", \""),
+          differs.first - blocks->begin(), *differs.second, *differs.first));
       return std::nullopt;
     }
   }
@@ -229,20 +225,20 @@ std::optional<std::vector<std::string>> block_names(
 }  // namespace
 
 std::optional<Layout> lay_out(Config& config, const std::function<void(std::string)>& assume) {
-  const JsonNode& rules = *config.family()->layers;
-  const auto count = config.whole(rules.child("count"), kMaxLayers);
+  const LayerRules& rules = *config.family()->says.layers;
+  const auto count = config.whole(*rules.count, kMaxLayers);
   if (!count) return std::nullopt;
   if (*count == 0) {
     config.root().error("expected at least one layer, got 0");
     return std::nullopt;
   }
   Layout layout;
-  if (const auto drafts = find_path(rules, "drafts")) {
+  if (rules.drafts) {
     std::set<std::string> keys;
-    collect_references(*drafts, keys);
+    collect_references(*rules.drafts, keys);
     if (std::any_of(keys.begin(), keys.end(),
                     [&](const auto& key) { return config.find(key).has_value(); })) {
-      const auto modules = config.whole(*drafts, kMaxDrafts);
+      const auto modules = config.whole(*rules.drafts, kMaxDrafts);
       if (!modules) return std::nullopt;
       layout.drafts = *modules;
     } else {
@@ -251,8 +247,8 @@ std::optional<Layout> lay_out(Config& config, const std::function<void(std::stri
     }
   }
   RuleReader reader(config, *count, layout.drafts);
-  const auto attentions = block_names(config, reader, rules.child("attention"), assume);
-  const auto ffns = block_names(config, reader, rules.child("ffn"), assume);
+  const auto attentions = block_names(config, reader, rules.attention, assume);
+  const auto ffns = block_names(config, reader, rules.ffn, assume);
   if (!attentions || !ffns) return std::nullopt;
   std::vector<Layout::Layer> all;
   for (std::size_t i = 0; i < attentions->size(); ++i) {
@@ -261,8 +257,8 @@ std::optional<Layout> lay_out(Config& config, const std::function<void(std::stri
   const auto layers = static_cast<std::size_t>(*count);
   if (layout.drafts > 0) {
     layout.draft = all[layers];
-    if (const auto draft = find_path(rules, "draft")) {
-      layout.draft = {draft->json().at("attention"), draft->json().at("ffn")};
+    if (rules.draft) {
+      layout.draft = {rules.draft->attention, rules.draft->ffn};
       std::fill(all.begin() + *count, all.end(), layout.draft);
     }
     const bool alike = std::all_of(all.begin() + *count, all.end(),

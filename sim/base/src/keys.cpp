@@ -94,6 +94,28 @@ class RealType final : public JsonType {
   std::optional<Unit> unit_;
 };
 
+class RoundedType final : public JsonType {
+ public:
+  RoundedType(int digits, NumberRange range) : digits_(digits), real_(range, std::nullopt) {}
+
+  bool read(const JsonNode& node, void* out) const override { return real_.read(node, out); }
+  void write(const void* value, Ordered& out) const override {
+    out = std::stod(fmt::format("{:.{}g}", *static_cast<const double*>(value), digits_));
+  }
+  void describe(Ordered& out, SchemaDefinitions& definitions) const override {
+    real_.describe(out, definitions);
+  }
+  [[nodiscard]] std::string words() const override { return real_.words(); }
+  [[nodiscard]] bool is_number() const override { return true; }
+  [[nodiscard]] bool assign(void* value, double number) const override {
+    return real_.assign(value, number);
+  }
+
+ private:
+  int digits_;
+  RealType real_;
+};
+
 class WholeType final : public JsonType {
  public:
   WholeType(NumberRange range, keys::WholeStore store) : range_(range), store_(store) {}
@@ -226,6 +248,51 @@ class ConstantType final : public JsonType {
   std::string what_;
 };
 
+class NumberConstantType final : public JsonType {
+ public:
+  explicit NumberConstantType(std::int64_t number) : number_(number) {}
+
+  bool read(const JsonNode& node, void* /*out*/) const override {
+    const bool same = node.json() == number_;
+    if (!same) node.expected(words());
+    return same;
+  }
+  void write(const void* /*value*/, Ordered& out) const override { out = number_; }
+  void describe(Ordered& out, SchemaDefinitions& /*definitions*/) const override {
+    out["const"] = number_;
+  }
+  [[nodiscard]] std::string words() const override { return fmt::format("{}", number_); }
+
+ private:
+  std::int64_t number_;
+};
+
+class NodeType final : public JsonType {
+ public:
+  NodeType(std::string words, std::string schema)
+      : words_(std::move(words)), schema_(std::move(schema)) {}
+
+  bool read(const JsonNode& node, void* out) const override {
+    *static_cast<std::optional<JsonNode>*>(out) = node;
+    return true;
+  }
+  void write(const void* value, Ordered& out) const override {
+    const auto& node = *static_cast<const std::optional<JsonNode>*>(value);
+    if (node) out = node->json();
+  }
+  void describe(Ordered& out, SchemaDefinitions& /*definitions*/) const override {
+    if (!schema_.empty()) out.update(Ordered::parse(schema_));
+  }
+  [[nodiscard]] std::string words() const override { return words_; }
+  [[nodiscard]] bool absent(const void* value) const override {
+    return !static_cast<const std::optional<JsonNode>*>(value)->has_value();
+  }
+
+ private:
+  std::string words_;
+  std::string schema_;
+};
+
 class ObjectType final : public JsonType {
  public:
   explicit ObjectType(const KeyTable& table) : table_(&table) {}
@@ -288,6 +355,36 @@ class MaybeType final : public JsonType {
   }
   [[nodiscard]] bool absent(const void* value) const override {
     return store_.get(value) == nullptr;
+  }
+  [[nodiscard]] const KeyTable* table() const override { return inner_->table(); }
+
+ private:
+  JsonTypePtr inner_;
+  keys::OptionalStore store_;
+};
+
+class NullableType final : public JsonType {
+ public:
+  NullableType(JsonTypePtr inner, keys::OptionalStore store)
+      : inner_(std::move(inner)), store_(store) {}
+
+  bool read(const JsonNode& node, void* out) const override {
+    store_.clear(out);
+    if (node.json().is_null() || inner_->read(node, store_.make(out))) return true;
+    store_.clear(out);
+    return false;
+  }
+  void write(const void* value, Ordered& out) const override {
+    const void* inside = store_.get(value);
+    if (inside != nullptr) inner_->write(inside, out);
+  }
+  void describe(Ordered& out, SchemaDefinitions& definitions) const override {
+    Ordered inner = Ordered::object();
+    inner_->describe(inner, definitions);
+    out["anyOf"] = {{{"type", "null"}}, std::move(inner)};
+  }
+  [[nodiscard]] std::string words() const override {
+    return fmt::format("null, or {}", inner_->words());
   }
   [[nodiscard]] const KeyTable* table() const override { return inner_->table(); }
 
@@ -390,6 +487,12 @@ JsonTypePtr flag() {
 JsonTypePtr real(NumberRange range) {
   return std::make_shared<RealType>(range, std::nullopt);
 }
+JsonTypePtr rounded(int digits, NumberRange range) {
+  return std::make_shared<RoundedType>(digits, range);
+}
+JsonTypePtr node(std::string words, std::string schema) {
+  return std::make_shared<NodeType>(std::move(words), std::move(schema));
+}
 JsonTypePtr quantity(std::string_view key, NumberRange range) {
   const auto unit = unit_of_key(key);
   RIDGE_INVARIANT(unit.has_value(), fmt::format("the key of a quantity names no unit: {}", key));
@@ -400,6 +503,9 @@ JsonTypePtr whole(NumberRange range, WholeStore store) {
 }
 JsonTypePtr constant(std::string word, std::string what) {
   return std::make_shared<ConstantType>(std::move(word), std::move(what));
+}
+JsonTypePtr constant(std::int64_t number) {
+  return std::make_shared<NumberConstantType>(number);
 }
 JsonTypePtr word(std::vector<std::string> names, WholeStore index) {
   return std::make_shared<WordType>(std::move(names), index);
@@ -412,6 +518,9 @@ JsonTypePtr object(std::shared_ptr<const KeyTable> table) {
 }
 JsonTypePtr maybe(JsonTypePtr inner, OptionalStore store) {
   return std::make_shared<MaybeType>(std::move(inner), store);
+}
+JsonTypePtr nullable(JsonTypePtr inner, OptionalStore store) {
+  return std::make_shared<NullableType>(std::move(inner), store);
 }
 JsonTypePtr list(JsonTypePtr element, ListStore store, std::string at_least_one) {
   return std::make_shared<ListType>(std::move(element), store, std::move(at_least_one));

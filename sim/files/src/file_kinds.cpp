@@ -5,8 +5,10 @@
 #include "ridge/evidence/ledger.hpp"
 #include "ridge/evidence/reproduction.hpp"
 #include "ridge/hwmodels/calibrated/calibration.hpp"
+#include "ridge/hwmodels/calibrated/kernel_facts.hpp"
 #include "ridge/hwmodels/calibrated/measurement.hpp"
 #include "ridge/hwmodels/chip_spec.hpp"
+#include "ridge/models/huggingface.hpp"
 #include "ridge/models/model_spec.hpp"
 #include "ridge/plan/structure.hpp"
 #include "ridge/scenario/cost_scenario.hpp"
@@ -70,7 +72,7 @@ struct FileKind {
   std::string_view schema;  // docs/schema/<schema>.schema.json
   Recognize recognize;
   Check check;
-  const KeyTable& (*keys)() = nullptr;
+  const KeyTable& (*keys)();
 };
 
 template <typename T>
@@ -81,7 +83,9 @@ const KeyTable& table_of() {
 // A new kind of file is one line here.
 const std::array kKinds = {
     FileKind{"model", "model",
-             [](const json& d) { return d.contains("attention") && d.contains("layers"); },
+             [](const json& d) {
+               return d.contains("attention") && d.contains("layers") && !d.contains("model_types");
+             },
              [](const std::string& path) { (void)models::load_model(path); },
              table_of<models::ModelSpec>},
     FileKind{"chip", "chip", [](const json& d) { return d.contains("matrix_rate"); },
@@ -102,9 +106,22 @@ const std::array kKinds = {
              [](const std::string& path) {
                const std::array<std::filesystem::path, 1> files = {path};
                (void)hw::calibrated::read_measurements(files);
-             }},
+             },
+             hw::calibrated::measurement_keys},
     FileKind{"calibration", "calibration", [](const json& d) { return d.contains("curves"); },
-             [](const std::string& path) { (void)hw::calibrated::load_calibration(path); }},
+             [](const std::string& path) { (void)hw::calibrated::load_calibration(path); },
+             table_of<hw::calibrated::Calibration>},
+    FileKind{"facts of attention kernels", "attention-kernels",
+             [](const json& d) { return d.contains("kernels"); },
+             [](const std::string& path) { hw::calibrated::check_attention_kernels(path); },
+             hw::calibrated::attention_kernel_keys},
+    FileKind{"family of Hugging Face configurations", "huggingface_family",
+             [](const json& d) { return d.contains("model_types"); },
+             [](const std::string& path) { models::check_family(path); }, models::family_keys},
+    FileKind{"layers of experts without a gate", "experts-without-gate",
+             [](const json& d) { return d.contains("layers") && !d.contains("hidden"); },
+             [](const std::string& path) { hw::calibrated::check_experts_without_gate(path); },
+             hw::calibrated::experts_without_gate_keys},
     FileKind{"reproduction", "reproduction",
              [](const json& d) { return scenario_of(d, "reproduction"); },
              [](const std::string& path) { (void)evidence::reproduce(path); },
@@ -147,7 +164,7 @@ std::vector<std::string> lines(std::string_view text) {
 
 const KeyTable* table_named(const std::string& schema) {
   for (const FileKind& kind : kKinds) {
-    if (kind.keys != nullptr && kind.schema == schema) return &kind.keys();
+    if (kind.schema == schema) return &kind.keys();
   }
   return nullptr;
 }
@@ -156,9 +173,7 @@ const KeyTable* table_named(const std::string& schema) {
 
 std::vector<std::string> schema_names() {
   std::vector<std::string> out;
-  for (const FileKind& kind : kKinds) {
-    if (kind.keys != nullptr) out.emplace_back(kind.schema);
-  }
+  for (const FileKind& kind : kKinds) out.emplace_back(kind.schema);
   return out;
 }
 

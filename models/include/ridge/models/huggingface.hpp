@@ -40,6 +40,11 @@ struct ImportResult {
 [[nodiscard]] ImportResult import_huggingface(const JsonDocument& config,
                                               const ImportOptions& options);
 
+// Of the file of a family (docs/schema/huggingface_family.schema.json), and whether all is right
+// with the one at this path: throws UserError.
+[[nodiscard]] const KeyTable& family_keys();
+void check_family(const std::filesystem::path& path);
+
 // The values of "model_type" that it understands, sorted.
 [[nodiscard]] std::vector<std::string> importable_model_types();
 

@@ -95,8 +95,8 @@ void borrow_elementwise(Calibration& calibration);
 // Another draw of every curve (see resampled(Curve)); the same seed gives the same calibration.
 [[nodiscard]] Calibration resampled(const Calibration& calibration, std::uint64_t seed);
 
-// docs/schema/calibration.schema.json.
-void read_calibration(const JsonNode& node, Calibration& out);
+// Of a file (docs/schema/calibration.schema.json).
+[[nodiscard]] const KeyTable& keys_of(const Calibration*);
 [[nodiscard]] std::string to_json(const Calibration& calibration);
 
 // The shipped calibration of this name, or the file at this path. Throws UserError.

@@ -8,8 +8,11 @@
 #include "ridge/hwmodels/calibrated/family.hpp"
 
 #include <array>
+#include <filesystem>
 #include <string_view>
 #include <vector>
+
+#include <nlohmann/json_fwd.hpp>
 
 namespace ridge::hw::calibrated {
 
@@ -23,7 +26,14 @@ namespace ridge::hw::calibrated {
 [[nodiscard]] bool experts_have_gate(std::string_view kernel, double experts, double top_k,
                                      double intermediate);
 
-// One to three tile heights, rising.
-void read_tile_rows(const JsonNode& node, std::array<double, 3>& out);
+// Of these files; check_ throws UserError.
+[[nodiscard]] const KeyTable& attention_kernel_keys();
+[[nodiscard]] const KeyTable& experts_without_gate_keys();
+void check_attention_kernels(const std::filesystem::path& path);
+void check_experts_without_gate(const std::filesystem::path& path);
+
+// One to three tile heights, rising; zeros fill the rest. False after a report.
+bool read_tile_rows(const JsonNode& node, std::array<double, 3>& out);
+[[nodiscard]] nlohmann::ordered_json tile_rows_json(const std::array<double, 3>& rows);
 
 }  // namespace ridge::hw::calibrated

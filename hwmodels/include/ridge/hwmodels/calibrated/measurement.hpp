@@ -65,4 +65,8 @@ struct MeasurementSet {
 void read_measurement_csv(std::string_view text, const std::string& name, MeasurementSet& into);
 void read_measurement_json(std::string_view text, const std::string& name, MeasurementSet& into);
 
+// Of such a JSON file (docs/schema/measurement.schema.json), which the benchmark and the script of
+// the peers write.
+[[nodiscard]] const KeyTable& measurement_keys();
+
 }  // namespace ridge::hw::calibrated

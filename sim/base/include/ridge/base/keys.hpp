@@ -16,7 +16,8 @@
 //
 // What a member may be: bool, string, double, any integer, a quantity (its unit ends the key), an
 // enum (its names are the last argument), a struct with keys_of(), an optional, a vector or a map
-// by name of these, or a type of your own with json_type_of(const T*, key, arguments...). A key is
+// by name of these, a std::optional<JsonNode> that is read later, or a type of your own with
+// json_type_of(const T*, key, arguments...) or key_as(). A key is
 // required unless its member is a std::optional or it is marked .optional(); its default is then
 // what the struct's own initializer says. Keys that depend on another ("kind") are cases(): of an
 // enum member (when) or of a variant (when_holds).
@@ -132,6 +133,11 @@ struct Key {
     entry.required = false;
     return std::move(*this);
   }
+  // Has to be there, though its value may say nothing.
+  [[nodiscard]] Key needed() && {
+    entry.required = true;
+    return std::move(*this);
+  }
   // Others are made from it when it is read, so that it cannot be written in place.
   [[nodiscard]] Key fixed() && {
     entry.fixed = true;
@@ -229,6 +235,8 @@ namespace keys {
 [[nodiscard]] JsonTypePtr text(std::vector<std::string> names);
 [[nodiscard]] JsonTypePtr flag();
 [[nodiscard]] JsonTypePtr real(NumberRange range);
+// The same, written with this many significant digits, and as no whole number: 8.0.
+[[nodiscard]] JsonTypePtr rounded(int digits, NumberRange range);
 // Any Quantity; `key` ends in its unit.
 [[nodiscard]] JsonTypePtr quantity(std::string_view key, NumberRange range);
 
@@ -239,8 +247,12 @@ struct WholeStore {
 [[nodiscard]] JsonTypePtr whole(NumberRange range, WholeStore store);
 // One word alone, as in "kind": "cost"; `what` is told of another ("a scenario of kind "cost"").
 [[nodiscard]] JsonTypePtr constant(std::string word, std::string what);
+[[nodiscard]] JsonTypePtr constant(std::int64_t number);
 // An enum, or anything else told by a word.
 [[nodiscard]] JsonTypePtr word(std::vector<std::string> names, WholeStore index);
+// Whatever stands there, which a std::optional<JsonNode> keeps for a later reader: any value, or
+// what `words` say of it and `schema`, members of a schema's object as JSON text.
+[[nodiscard]] JsonTypePtr node(std::string words = "any value", std::string schema = {});
 [[nodiscard]] JsonTypePtr object(const KeyTable& table);
 [[nodiscard]] JsonTypePtr object(std::shared_ptr<const KeyTable> table);
 
@@ -250,6 +262,8 @@ struct OptionalStore {
   void (*clear)(void*);
 };
 [[nodiscard]] JsonTypePtr maybe(JsonTypePtr inner, OptionalStore store);
+// An optional whose key may be null.
+[[nodiscard]] JsonTypePtr nullable(JsonTypePtr inner, OptionalStore store);
 
 // A list, or an object with names of the user's own.
 struct ListStore {
@@ -386,11 +400,19 @@ struct NamedBy<Name> {
   }
 };
 
+// Of a map, optional values are those that may be null.
 template <typename T>
 JsonTypePtr map_type(std::string_view key, auto&&... arguments) {
   using M = std::map<std::string, T>;
+  JsonTypePtr element;
+  if constexpr (IsOptional<T>::value) {
+    using Inner = typename T::value_type;
+    element = nullable(type_of<Inner>(key, arguments...), optional_store<Inner>());
+  } else {
+    element = type_of<T>(key, arguments...);
+  }
   return list(
-      type_of<T>(key, arguments...),
+      std::move(element),
       {[](const void* value) { return static_cast<const M*>(value)->size(); },
        [](void* value, std::size_t i) -> void* {
          return &std::next(static_cast<M*>(value)->begin(), static_cast<std::ptrdiff_t>(i))->second;
@@ -423,6 +445,8 @@ JsonTypePtr type_of(std::string_view key, Arguments&&... arguments) {
     return text(arguments...);
   } else if constexpr (std::is_same_v<T, double>) {
     return real(range_or({}, arguments...));
+  } else if constexpr (std::is_same_v<T, std::optional<JsonNode>>) {
+    return node(arguments...);
   } else if constexpr (IsQuantity<T>::value) {
     return quantity(key, range_or(positive(), arguments...));
   } else if constexpr (std::is_integral_v<T>) {
@@ -479,6 +503,17 @@ template <auto M, typename... Arguments>
                  .access = {keys::member_access<M>()},
                  .type = std::move(type),
                  .required = !keys::IsOptional<T>::value}};
+}
+// The same, of a type that its value does not tell.
+template <auto M>
+[[nodiscard]] auto key_as(std::string name, std::string doc, JsonTypePtr type) {
+  using Value = typename keys::Member<decltype(M)>::Value;
+  return Key<typename keys::Member<decltype(M)>::Class>{
+      {.key = std::move(name),
+       .doc = std::move(doc),
+       .access = {keys::member_access<M>()},
+       .type = std::move(type),
+       .required = !keys::IsOptional<Value>::value}};
 }
 // A key of the class of Part, read into the member M of that part.
 template <auto Part, auto M, typename... Arguments>
