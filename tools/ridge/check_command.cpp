@@ -2,50 +2,33 @@
 #include "output.hpp"
 #include "ridge/base/error.hpp"
 #include "ridge/files/file_kinds.hpp"
-#include "ridge/view/answer_json.hpp"
 
 #include <memory>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <nlohmann/json.hpp>
 
 namespace ridge::tools {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 struct CheckArguments {
   std::vector<std::string> files;
   OutputOptions output;
 };
 
-Json json_of(const std::string& file, const files::FileCheck& check) {
-  Json mistakes = Json::array();
-  for (const Mistake& mistake : check.mistakes) {
-    mistakes.push_back({{"file", mistake.file.empty() ? file : mistake.file},
-                        {"pointer", mistake.pointer},
-                        {"message", mistake.message}});
-  }
-  return {{"file", file},
-          {"kind", check.kind.empty() ? Json() : Json(check.kind)},
-          {"ok", check.problems.empty()},
-          {"mistakes", mistakes}};
-}
-
 void run_check(const CheckArguments& options) {
   std::string good;
   std::vector<std::string> problems;
-  Json checks = Json::array();
+  std::vector<files::CheckedFile> checked;
   for (const auto& file : options.files) {
-    const files::FileCheck check = files::check_file(file);
-    checks.push_back(json_of(file, check));
+    files::FileCheck check = files::check_file(file);
     if (check.problems.empty()) good += fmt::format("{}: ok ({})\n", file, check.kind);
     problems.insert(problems.end(), check.problems.begin(), check.problems.end());
+    checked.push_back({file, std::move(check)});
   }
   const bool json = options.output.format == view::OutputFormat::json;
-  write_output(options.output, json ? view::answer_text({{"files", checks}}) : good);
+  write_output(options.output, json ? files::check_json(checked) : good);
   if (!problems.empty()) throw UserError(fmt::format("{}", fmt::join(problems, "\n")));
 }
 

@@ -5,13 +5,13 @@
 #include "ridge/answer/simulation_figures.hpp"
 #include "ridge/answer/sparsity_report.hpp"
 #include "ridge/base/catalog.hpp"
+#include "ridge/files/listing.hpp"
 #include "ridge/hwmodels/calibrated/calibration.hpp"
 #include "ridge/hwmodels/chip_spec.hpp"
 #include "ridge/models/model_spec.hpp"
 #include "ridge/plan/goal.hpp"
 #include "ridge/plan/plan_figures.hpp"
 #include "ridge/scenario/scenario_files.hpp"
-#include "ridge/view/answer_json.hpp"
 #include "ridge/view/text_table.hpp"
 
 #include <algorithm>
@@ -28,16 +28,10 @@
 namespace ridge::tools {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
-// What ships of one kind: one entry each, all with the same keys.
-struct Listing {
-  std::vector<std::string> keys;
-  std::vector<std::vector<std::string>> entries;
-};
+using files::Listing;
 
 Listing models_listing() {
-  Listing out{{"model", "architecture"}, {}};
+  Listing out{{}, {"model", "architecture"}, {}};
   for (const auto& name : models::model_names()) {
     out.entries.push_back({name, models::load_model(name).title});
   }
@@ -45,14 +39,14 @@ Listing models_listing() {
 }
 
 Listing chips_listing() {
-  Listing out{{"chip", "accelerator"}, {}};
+  Listing out{{}, {"chip", "accelerator"}, {}};
   for (const auto& name : hw::chip_names())
     out.entries.push_back({name, hw::load_chip(name).title});
   return out;
 }
 
 Listing calibrations_listing() {
-  Listing out{{"calibration", "measured"}, {}};
+  Listing out{{}, {"calibration", "measured"}, {}};
   for (const auto& name : hw::calibrated::calibration_names()) {
     out.entries.push_back({name, hw::calibrated::load_calibration(name).source});
   }
@@ -60,7 +54,7 @@ Listing calibrations_listing() {
 }
 
 Listing scenarios_listing() {
-  Listing out{{"scenario", "command", "question"}, {}};
+  Listing out{{}, {"scenario", "command", "question"}, {}};
   for (const auto& name : scenario::scenario_names()) {
     const JsonDocument document = JsonDocument::read(scenario::scenario_path(name));
     const auto text = [&](const char* key) { return document.json().value(key, std::string()); };
@@ -70,7 +64,7 @@ Listing scenarios_listing() {
 }
 
 Listing goals_listing() {
-  Listing out{{"goal", "question"}, {}};
+  Listing out{{}, {"goal", "question"}, {}};
   for (const auto& name : plan::goal_names()) {
     out.entries.push_back({name, plan::read_goal(name).goal.title});
   }
@@ -79,7 +73,7 @@ Listing goals_listing() {
 
 // Every figure that an answer, a sweep's column or a ledger may name.
 Listing figures_listing() {
-  Listing out{{"figure", "unit", "of", "meaning"}, {}};
+  Listing out{{}, {"figure", "unit", "of", "meaning"}, {}};
   const auto add = [&](const char* of, const auto& figures) {
     for (const auto& figure : figures) {
       out.entries.push_back({std::string(figure.spec.name), std::string(figure.spec.unit), of,
@@ -129,15 +123,9 @@ void add_origins(const Kind& kind, Listing& listing) {
   }
 }
 
-void write(const Kind& kind, const Listing& listing, const OutputOptions& output) {
+void write(const Listing& listing, const OutputOptions& output) {
   if (output.format == view::OutputFormat::json) {
-    Json entries = Json::array();
-    for (const auto& entry : listing.entries) {
-      Json& object = entries.emplace_back(Json::object());
-      for (std::size_t i = 0; i < entry.size(); ++i) object[listing.keys[i]] = entry[i];
-    }
-    write_output(output, view::answer_text({{"kind", kind.name}, {"entries", entries}}));
-    return;
+    return write_output(output, files::listing_json(listing));
   }
   view::TextTable table;
   for (const auto& key : listing.keys) table.column(key, view::Align::left);
@@ -159,9 +147,10 @@ void add_list_command(CLI::App& app) {
     listed->add_flag("--names", *only_names, "Names only, one a line");
     listed->callback([output, only_names, &kind] {
       Listing listing = kind.listing();
+      listing.kind = kind.name;
       if (!*only_names) {
         add_origins(kind, listing);
-        write(kind, listing, *output);
+        write(listing, *output);
         return;
       }
       std::string names;

@@ -1,18 +1,15 @@
 #include "ridge/answer/chip_card.hpp"
 
 #include "ridge/base/format.hpp"
-#include "ridge/view/answer_json.hpp"
+#include "ridge/view/answer_keys.hpp"
 #include "ridge/view/text_table.hpp"
 
 #include <algorithm>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 namespace ridge::answer {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 // A fact in the unit that its key names.
 struct Line {
@@ -125,48 +122,87 @@ std::string table(const hw::ChipSpec& chip) {
   return out;
 }
 
-std::string json(const hw::ChipSpec& chip) {
-  Json figures = Json::object();
-  for (const auto& fact : facts(chip)) {
-    figures[fact.key] = {{"value", fact.value ? Json(*fact.value) : Json(nullptr)},
-                         {"source", fact.source},
-                         {"absent", fact.absent},
-                         {"unconfirmed", fact.unconfirmed}};
-  }
-  Json ridge = Json::object();
-  for (const auto& unit : ridge_points(chip)) {
-    ridge[std::string(models::name_of(unit.precision))] = unit.ridge.value();
-  }
-  Json prices = Json::array();
-  for (const auto& price : chip.prices) {
-    Json per_flop = Json::object();
+const view::AnswerKeys<Line>& answer_keys(const Line* /*of*/) {
+  static const view::AnswerKeys<Line> keys(
+      {{"value", "", &Line::value},
+       {"source", "", &Line::source},
+       {"absent", "The chip has none.", &Line::absent},
+       {"unconfirmed", "Not seen in a source that can be trusted.", &Line::unconfirmed}});
+  return keys;
+}
+
+struct PriceCard {
+  const hw::ChipSpec& chip;
+  const hw::Price& price;
+
+  // A figure of each number format that has a ridge point.
+  [[nodiscard]] view::ByName<double> per_flop() const {
+    view::ByName<double> out;
     for (const auto& unit : ridge_points(chip)) {
-      per_flop[std::string(models::name_of(unit.precision))] =
-          (price.rate / *chip.rate_for(unit.precision)).value();
+      out.emplace_back(models::name_of(unit.precision),
+                       (price.rate / *chip.rate_for(unit.precision)).value());
     }
-    prices.push_back(
-        {{"name", price.name},
-         {"rate_USD_per_hour", price.rate.value() * 3600.0},
-         {"source", price.source},
-         {"usd_per_flop", per_flop},
-         {"usd_per_byte", chip.memory_bandwidth.value
-                              ? Json((price.rate / *chip.memory_bandwidth.value).value())
-                              : Json(nullptr)}});
+    return out;
   }
-  return view::answer_text({{"kind", "chip"},
-                            {"name", chip.name},
-                            {"title", chip.title},
-                            {"vendor", chip.vendor},
-                            {"generation", chip.generation},
-                            {"facts", figures},
-                            {"ridge_point_FLOP_per_byte", ridge},
-                            {"prices", prices}});
+  [[nodiscard]] std::optional<double> per_byte() const {
+    if (!chip.memory_bandwidth.value) return std::nullopt;
+    return (price.rate / *chip.memory_bandwidth.value).value();
+  }
+};
+
+const view::AnswerKeys<PriceCard>& answer_keys(const PriceCard* /*of*/) {
+  using P = PriceCard;
+  static const view::AnswerKeys<P> keys(
+      {{"name", "Of the list.", [](const P& p) { return p.price.name; }},
+       {"rate_USD_per_hour", "", [](const P& p) { return p.price.rate.value() * 3600.0; }},
+       {"source", "", [](const P& p) { return p.price.source; }},
+       {"usd_per_flop", "", &P::per_flop},
+       {"usd_per_byte", "Of memory traffic.", &P::per_byte}});
+  return keys;
+}
+
+struct ChipCard {
+  const hw::ChipSpec& chip;
+};
+
+const view::AnswerKeys<ChipCard>& answer_keys(const ChipCard* /*of*/) {
+  using C = ChipCard;
+  static const view::AnswerKeys<C> keys(
+      {view::constant<C>("kind", "chip"),
+       {"name", "", [](const C& c) { return c.chip.name; }},
+       {"title", "", [](const C& c) { return c.chip.title; }},
+       {"vendor", "", [](const C& c) { return c.chip.vendor; }},
+       {"generation", "", [](const C& c) { return c.chip.generation; }},
+       {"facts", "Each figure; its unit ends its name.",
+        [](const C& c) {
+          view::ByName<Line> out;
+          for (Line& fact : facts(c.chip)) out.emplace_back(fact.key, std::move(fact));
+          return out;
+        }},
+       {"ridge_point_FLOP_per_byte", "",
+        [](const C& c) {
+          view::ByName<double> out;
+          for (const auto& unit : ridge_points(c.chip)) {
+            out.emplace_back(models::name_of(unit.precision), unit.ridge.value());
+          }
+          return out;
+        }},
+       {"prices", "", [](const C& c) {
+          std::vector<PriceCard> out;
+          for (const auto& price : c.chip.prices) out.push_back({c.chip, price});
+          return out;
+        }}});
+  return keys;
 }
 
 }  // namespace
 
+const view::AnswerDescription& chip_answer() {
+  return answer_keys(static_cast<const ChipCard*>(nullptr));
+}
+
 std::string chip_card(const hw::ChipSpec& chip, view::OutputFormat format) {
-  return format == view::OutputFormat::json ? json(chip) : table(chip);
+  return format == view::OutputFormat::json ? view::answer_json(ChipCard{chip}) : table(chip);
 }
 
 }  // namespace ridge::answer

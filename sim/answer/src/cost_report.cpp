@@ -3,7 +3,7 @@
 #include "ridge/base/error.hpp"
 #include "ridge/base/format.hpp"
 #include "ridge/base/nearest_name.hpp"
-#include "ridge/view/answer_json.hpp"
+#include "ridge/view/answer_keys.hpp"
 #include "ridge/view/text_table.hpp"
 
 #include <algorithm>
@@ -17,7 +17,6 @@
 
 namespace ridge::answer {
 
-using Json = nlohmann::ordered_json;
 namespace {
 
 // Every list that any of these chips has.
@@ -284,30 +283,44 @@ std::string csv(const CostReport& report) {
   return out;
 }
 
-std::string json(const CostReport& report) {
-  Json rows = Json::array();
-  for (const auto& row : report.rows) {
-    Json entry{{"model", row.model}, {"chip", row.chip}, {"context_tokens", row.context}};
-    view::put_figures(view::figure_values(chip_figures(), row.figures), entry);
-    rows.push_back(std::move(entry));
-  }
-  Json pairings = Json::array();
-  for (const auto& row : report.pairings) {
-    Json entry{{"model", row.model}, {"context_tokens", row.context}};
-    view::put_figures(view::figure_values(pairing_figures(), row.figures), entry);
-    pairings.push_back(std::move(entry));
-  }
-  return view::answer_text({{"provenance", "theory"},
-                            {"rows", rows},
-                            {"afd", pairings},
-                            {"prices", report.prices},
-                            {"notes", report.notes}});
-}
-
 }  // namespace
 
+static const view::AnswerKeys<CostRow>& answer_keys(const CostRow* /*of*/) {
+  static const view::AnswerKeys<CostRow> keys(
+      {{"model", "", &CostRow::model},
+       {"chip", "", &CostRow::chip},
+       {"context_tokens", view::kContextWords, &CostRow::context},
+       view::figures_of<CostRow>(chip_figures(), &CostRow::figures)});
+  return keys;
+}
+
+static const view::AnswerKeys<PairingRow>& answer_keys(const PairingRow* /*of*/) {
+  static const view::AnswerKeys<PairingRow> keys(
+      {{"model", "", &PairingRow::model},
+       {"context_tokens", view::kContextWords, &PairingRow::context},
+       view::figures_of<PairingRow>(pairing_figures(), &PairingRow::figures)});
+  return keys;
+}
+
+static const view::AnswerKeys<CostReport>& answer_keys(const CostReport* /*of*/) {
+  using R = CostReport;
+  static const view::AnswerKeys<R> keys(
+      {{"provenance", view::kProvenanceWords, [](const R&) { return "theory"; }},
+       {"rows", "Each model on each chip at each context.", &R::rows},
+       {"afd",
+        "For each model and context the chips that are cheapest for attention and for the FFN.",
+        &R::pairings},
+       {"prices", "Of each chip, with its source.", &R::prices},
+       {"notes", view::kNotesWords, &R::notes}});
+  return keys;
+}
+
+const view::AnswerDescription& cost_answer() {
+  return answer_keys(static_cast<const CostReport*>(nullptr));
+}
+
 std::string render(const CostReport& report, view::OutputFormat format) {
-  return view::written(format, report, table, csv, json);
+  return view::written(format, report, table, csv, view::answer_json);
 }
 
 }  // namespace ridge::answer

@@ -72,14 +72,18 @@ std::string table_of(const DisaggregationFactors& f) {
              significant(f.break_even_batch(), 3));
 }
 
-nlohmann::ordered_json json_of(const DisaggregationFactors& f) {
-  return {{"split", f.split->name},
-          {"batch", f.batch},
-          {"gpus_that_hold_requests", f.holding},
-          {"latency", f.latency},
-          {"tokens_per_s_per_gpu", f.throughput},
-          {"experts_batch", f.experts_batch},
-          {"break_even_batch", f.break_even_batch()}};
+const view::AnswerKeys<DisaggregationFactors>& answer_keys(const DisaggregationFactors* /*of*/) {
+  using F = DisaggregationFactors;
+  static const view::AnswerKeys<F> keys(
+      {{"split", "The one with attention and FFN on GPUs of their own.",
+        [](const F& f) { return f.split->name; }},
+       {"batch", "Requests on each GPU that holds any, split over whole.", &F::batch},
+       {"gpus_that_hold_requests", "Their share, split over whole.", &F::holding},
+       {"latency", "TPOT, whole over split.", &F::latency},
+       {"tokens_per_s_per_gpu", "Split over whole: the product.", &F::throughput},
+       {"experts_batch", "Requests on each GPU that holds experts.", &F::experts_batch},
+       {"break_even_batch", "At which both deliver as much.", &F::break_even_batch}});
+  return keys;
 }
 
 }  // namespace ridge::answer

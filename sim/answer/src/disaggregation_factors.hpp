@@ -2,6 +2,7 @@
 #pragma once
 
 #include "ridge/answer/simulation_report.hpp"
+#include "ridge/view/answer_keys.hpp"
 
 #include <optional>
 #include <string>
@@ -31,6 +32,7 @@ struct DisaggregationFactors {
     const SimulationReport& a, const SimulationReport& b);
 
 [[nodiscard]] std::string table_of(const DisaggregationFactors& factors);
-[[nodiscard]] nlohmann::ordered_json json_of(const DisaggregationFactors& factors);
+[[nodiscard]] const view::AnswerKeys<DisaggregationFactors>& answer_keys(
+    const DisaggregationFactors*);
 
 }  // namespace ridge::answer

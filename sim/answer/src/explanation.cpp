@@ -3,7 +3,7 @@
 #include "ridge/base/error.hpp"
 #include "ridge/base/format.hpp"
 #include "ridge/decode/strategy.hpp"
-#include "ridge/view/answer_json.hpp"
+#include "ridge/view/answer_keys.hpp"
 #include "ridge/view/text_table.hpp"
 #include "task_words.hpp"
 
@@ -15,14 +15,11 @@
 #include <tuple>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 namespace ridge::answer {
 namespace {
 
 using decode::Stage;
-using Json = nlohmann::ordered_json;
-
 double on_path(const decode::SimulationResult& result, std::size_t stage) {
   return result.critical_service[stage] + result.critical_queue[stage];
 }
@@ -319,55 +316,91 @@ std::string table(const Explanation& e) {
   return out;
 }
 
-Json json_of(const LaunchedKernel& k) {
-  const auto maybe = [](const std::optional<double>& value) {
-    return value ? Json(*value) : Json(nullptr);
-  };
-  return {{"name", k.name},
-          {"kernel", k.kernel.empty() ? Json(nullptr) : Json(k.kernel)},
-          {"us", k.time.value() * 1e6},
-          {"bound", name_of(k.bound)},
-          {"error", k.error},
-          {"held_out_error", maybe(k.held_out_error)},
-          {"doublings_outside", k.octaves_outside}};
+// A part with the report that names its pool.
+struct PartOf {
+  const StagePart& part;
+  const SimulationReport& report;
+};
+
+}  // namespace
+
+static const view::AnswerKeys<LaunchedKernel>& answer_keys(const LaunchedKernel* /*of*/) {
+  using K = LaunchedKernel;
+  static const view::AnswerKeys<K> keys(
+      {{"name", "", &K::name},
+       {"kernel", "That it was measured as.", [](const K& k) { return view::told(k.kernel); }},
+       {"us", "Mean over the layers.", [](const K& k) { return k.time.value() * 1e6; }},
+       {"bound", "What it waits for.", [](const K& k) { return name_of(k.bound); }},
+       {"error", "Relative standard error, of the worst layer; 0 of theory.", &K::error},
+       {"held_out_error", "Of the kernel: the median of shapes that its fit had not seen.",
+        &K::held_out_error},
+       {"doublings_outside", "Of the shapes that its fit had seen, of the worst layer.",
+        &K::octaves_outside}});
+  return keys;
 }
 
-std::string json(const Explanation& e) {
-  Json parts = Json::array();
-  for (const StagePart& part : e.parts) {
-    Json kernels = Json::array();
-    for (const LaunchedKernel& kernel : part.kernels) kernels.push_back(json_of(kernel));
-    parts.push_back({{"stage", name_of(part.stage)},
-                     {"pool", e.report.memory.pools[part.pool].pool},
-                     {"of", part.of},
-                     {"layers", part.layers},
-                     {"us", part.time.value() * 1e6},
-                     {"operators", kernels}});
-  }
-  Json what_ifs = Json::array();
-  for (const WhatIf& w : e.what_ifs) {
-    what_ifs.push_back(
-        {{"what", w.what},
-         {"is_operator", w.one_operator},
-         {"tpot_ms", w.tpot.value() * 1e3},
-         {"change", w.change},
-         {"moves_bottleneck_at", w.moves_at ? Json(*w.moves_at) : Json(nullptr)},
-         {"moves_bottleneck_to", w.moves_at ? Json(name_of(w.moves_to)) : Json(nullptr)}});
-  }
-  return view::answer_text({{"scenario", e.report.name},
-                            {"title", e.report.title},
-                            {"provenance", e.report.provenance},
-                            {"link_provenance", e.report.link_provenance},
-                            {"tpot_ms", e.report.result.mean_tpot.value() * 1e3},
-                            {"bottleneck", name_of(e.bottleneck)},
-                            {"bottleneck_share", e.bottleneck_share},
-                            {"faster", kFaster},
-                            {"parts", parts},
-                            {"what_ifs", what_ifs},
-                            {"warnings", e.report.warnings}});
+namespace {
+
+const view::AnswerKeys<PartOf>& answer_keys(const PartOf* /*of*/) {
+  using P = PartOf;
+  static const view::AnswerKeys<P> keys(
+      {{"stage", "", [](const P& p) { return name_of(p.part.stage); }},
+       {"pool", "Where it runs; of a message, which it leaves.",
+        [](const P& p) { return p.report.memory.pools[p.part.pool].pool; }},
+       {"of", "The block of the model, or what moves.", [](const P& p) { return p.part.of; }},
+       {"layers", "", [](const P& p) { return p.part.layers; }},
+       {"us", "Mean over the layers, where it takes longest.",
+        [](const P& p) { return p.part.time.value() * 1e6; }},
+       {"operators", "", [](const P& p) { return p.part.kernels; }}});
+  return keys;
 }
 
 }  // namespace
+
+static const view::AnswerKeys<WhatIf>& answer_keys(const WhatIf* /*of*/) {
+  using W = WhatIf;
+  static const view::AnswerKeys<W> keys(
+      {{"what", "", &W::what},
+       {"is_operator", "", &W::one_operator},
+       {"tpot_ms", "", [](const W& w) { return w.tpot.value() * 1e3; }},
+       {"change", "Of the mean TPOT: below 0 where it is less.", &W::change},
+       {"moves_bottleneck_at",
+        "How many times as fast, to a percent; null where it was not found, and not looked for of "
+        "operators and arrivals.",
+        &W::moves_at},
+       {"moves_bottleneck_to", "The stage.", [](const W& w) {
+          return w.moves_at ? std::optional(name_of(w.moves_to)) : std::nullopt;
+        }}});
+  return keys;
+}
+
+static const view::AnswerKeys<Explanation>& answer_keys(const Explanation* /*of*/) {
+  using E = Explanation;
+  static const view::AnswerKeys<E> keys(
+      {{"scenario", "Its name.", [](const E& e) { return e.report.name; }},
+       {"title", "", [](const E& e) { return e.report.title; }},
+       {"provenance", view::kProvenanceWords, [](const E& e) { return e.report.provenance; }},
+       {"link_provenance", view::kLinkWords, [](const E& e) { return e.report.link_provenance; }},
+       {"tpot_ms", "Mean.", [](const E& e) { return e.report.result.mean_tpot.value() * 1e3; }},
+       {"bottleneck", "The stage that most of the critical path goes to.",
+        [](const E& e) { return name_of(e.bottleneck); }},
+       {"bottleneck_share", "Of the critical path.", &E::bottleneck_share},
+       {"faster", "How many times as fast each thing is that is tried.",
+        [](const E&) { return kFaster; }},
+       {"parts", "Of a step of one micro-batch.",
+        [](const E& e) {
+          std::vector<PartOf> out;
+          for (const StagePart& part : e.parts) out.push_back({part, e.report});
+          return out;
+        }},
+       {"what_ifs", "What helps most first.", &E::what_ifs},
+       {"warnings", "", [](const E& e) { return e.report.warnings; }}});
+  return keys;
+}
+
+const view::AnswerDescription& explain_answer() {
+  return answer_keys(static_cast<const Explanation*>(nullptr));
+}
 
 Stage bottleneck_of(const decode::SimulationResult& result) {
   std::size_t most = 0;
@@ -405,7 +438,7 @@ Explanation explain(const scenario::LocatedScenario& located, scenario::Library&
 }
 
 std::string render(const Explanation& explanation, view::OutputFormat format) {
-  return format == view::OutputFormat::json ? json(explanation) : table(explanation);
+  return format == view::OutputFormat::json ? view::answer_json(explanation) : table(explanation);
 }
 
 }  // namespace ridge::answer

@@ -1,13 +1,12 @@
 #include "ridge/answer/fit_report.hpp"
 
 #include "ridge/base/format.hpp"
-#include "ridge/view/answer_json.hpp"
+#include "ridge/view/answer_keys.hpp"
 #include "ridge/view/text_table.hpp"
 
 #include <array>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 namespace ridge::answer {
 
@@ -231,31 +230,6 @@ std::string table(const FitReport& report) {
   return out;
 }
 
-using Json = nlohmann::ordered_json;
-
-std::string json(const FitReport& report) {
-  Json rows = Json::array();
-  for (const auto& row : report.rows) {
-    Json entry{{"chip", row.chip}};
-    if (!row.unknown.empty()) entry["unknown"] = row.unknown;
-    if (row.attention) {
-      view::put_figures(view::figure_values(attention_fit_figures(), *row.attention),
-                        entry["attention"]);
-    }
-    if (row.ffn) view::put_figures(view::figure_values(ffn_fit_figures(), *row.ffn), entry["ffn"]);
-    rows.push_back(std::move(entry));
-  }
-  const FitAssumptions& a = report.assumptions;
-  return view::answer_text({{"provenance", "theory"},
-                            {"model", report.model},
-                            {"stage_budget_ms", a.stage_budget.value() * 1e3},
-                            {"context_tokens", a.context},
-                            {"micro_batches", a.micro_batches},
-                            {"weights_share", a.weights_share},
-                            {"rows", rows},
-                            {"notes", report.notes}});
-}
-
 }  // namespace
 
 std::span<const AttentionFigure> attention_fit_figures() {
@@ -263,6 +237,35 @@ std::span<const AttentionFigure> attention_fit_figures() {
 }
 std::span<const FfnFigure> ffn_fit_figures() {
   return kFfnFigures;
+}
+
+static const view::AnswerKeys<FitRow>& answer_keys(const FitRow* /*of*/) {
+  using R = FitRow;
+  static const view::AnswerKeys<R> keys(
+      {{"chip", "", &R::chip},
+       view::left_out<R>("unknown", "Why there is no answer.",
+                         [](const R& r) { return view::told(r.unknown); }),
+       view::object_of_figures<R>("attention", "", attention_fit_figures(), &R::attention),
+       view::object_of_figures<R>("ffn", "", ffn_fit_figures(), &R::ffn)});
+  return keys;
+}
+
+static const view::AnswerKeys<FitReport>& answer_keys(const FitReport* /*of*/) {
+  using R = FitReport;
+  static const view::AnswerKeys<R> keys(
+      {{"provenance", view::kProvenanceWords, [](const R&) { return "theory"; }},
+       {"model", "", &R::model},
+       {"stage_budget_ms", "", [](const R& r) { return r.assumptions.stage_budget.value() * 1e3; }},
+       {"context_tokens", view::kContextWords, [](const R& r) { return r.assumptions.context; }},
+       {"micro_batches", "", [](const R& r) { return r.assumptions.micro_batches; }},
+       {"weights_share", "Of the memory.", [](const R& r) { return r.assumptions.weights_share; }},
+       {"rows", "", &R::rows},
+       {"notes", view::kNotesWords, &R::notes}});
+  return keys;
+}
+
+const view::AnswerDescription& fit_answer() {
+  return answer_keys(static_cast<const FitReport*>(nullptr));
 }
 
 FitReport answer(const FitQuestion& question) {
@@ -292,7 +295,7 @@ FitReport answer(const FitQuestion& question) {
 }
 
 std::string render(const FitReport& report, view::OutputFormat format) {
-  return format == view::OutputFormat::json ? json(report) : table(report);
+  return format == view::OutputFormat::json ? view::answer_json(report) : table(report);
 }
 
 }  // namespace ridge::answer

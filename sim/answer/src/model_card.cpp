@@ -2,16 +2,14 @@
 
 #include "ridge/answer/cost_report.hpp"
 #include "ridge/base/format.hpp"
-#include "ridge/view/answer_json.hpp"
+#include "ridge/view/answer_keys.hpp"
 #include "ridge/view/text_table.hpp"
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 namespace ridge::answer {
 namespace {
 
-using Json = nlohmann::ordered_json;
 using models::name_of;
 
 struct ShapeWords {
@@ -166,69 +164,121 @@ std::string table(const models::ModelSpec& model, const ModelCardOptions& option
   return out;
 }
 
-Json block_json(const BlockCard& card) {
-  Json operators = Json::array();
-  for (const auto& op : card.operators) {
-    const models::Demand d = models::demand(op);
-    operators.push_back({{"name", op.name},
-                         {"part", name_of(op.part)},
-                         {"shape", std::visit(ShapeWords{}, op.shape)},
-                         {"flop", d.flop.value()},
-                         {"compute", name_of(d.compute)},
-                         {"weight_bytes", d.weights.value()},
-                         {"cache_read_bytes", d.cache_read.value()},
-                         {"cache_written_bytes", d.cache_written.value()},
-                         {"activations_read_bytes", d.activations_read.value()},
-                         {"activations_written_bytes", d.activations_written.value()}});
+// What the JSON says of a block's operator.
+struct OperatorCard {
+  const models::Operator* op;
+  models::Demand demand;
+};
+
+struct ModelCard {
+  const models::ModelSpec& model;
+  ModelCardOptions options;
+  std::vector<BlockCard> blocks;
+
+  [[nodiscard]] std::vector<BlockCard> of(std::string_view part) const {
+    std::vector<BlockCard> out;
+    std::copy_if(blocks.begin(), blocks.end(), std::back_inserter(out),
+                 [&](const BlockCard& card) { return card.part == part; });
+    return out;
   }
-  Json out{{"name", card.name},
-           {"kind", card.kind},
-           {"layers", card.layers},
-           {"parameters", card.parameters},
-           {"active_parameters", card.active}};
-  if (card.effective_rank) out["effective_rank"] = *card.effective_rank;
-  if (card.cache_at_context) out["cache_bytes"] = card.cache_at_context->value();
-  out["operators"] = std::move(operators);
-  return out;
+};
+
+const view::AnswerKeys<OperatorCard>& answer_keys(const OperatorCard* /*of*/) {
+  using O = OperatorCard;
+  static const view::AnswerKeys<O> keys(
+      {{"name", "", [](const O& o) { return o.op->name; }},
+       {"part", "", [](const O& o) { return name_of(o.op->part); }},
+       {"shape", "", [](const O& o) { return std::visit(ShapeWords{}, o.op->shape); }},
+       {"flop", "", [](const O& o) { return o.demand.flop.value(); }},
+       {"compute", "Number format of the arithmetic.",
+        [](const O& o) { return name_of(o.demand.compute); }},
+       {"weight_bytes", "", [](const O& o) { return o.demand.weights.value(); }},
+       {"cache_read_bytes", "", [](const O& o) { return o.demand.cache_read.value(); }},
+       {"cache_written_bytes", "", [](const O& o) { return o.demand.cache_written.value(); }},
+       {"activations_read_bytes", "", [](const O& o) { return o.demand.activations_read.value(); }},
+       {"activations_written_bytes", "",
+        [](const O& o) { return o.demand.activations_written.value(); }}});
+  return keys;
 }
 
-std::string json(const models::ModelSpec& model, const ModelCardOptions& options) {
-  const auto claim = [](const std::optional<double>& billion) {
-    return billion ? Json(*billion * 1e9) : Json(nullptr);
-  };
-  Json attention = Json::array();
-  Json ffn = Json::array();
-  for (const auto& card : blocks(model, options)) {
-    (card.part == "attention" ? attention : ffn).push_back(block_json(card));
-  }
-  const auto& p = model.precisions;
-  Json out{{"kind", "model"}, {"name", model.name}, {"title", model.title}};
-  view::put_figures(view::figure_values(model_figures(), model), out);
-  out.update(Json{{"published_total_parameters", claim(model.claims.total_billion)},
-                  {"published_active_parameters", claim(model.claims.active_billion)},
-                  {"kv_bytes", model.cache_bytes(options.context).value()},
-                  {"hidden", model.hidden},
-                  {"vocabulary", model.vocabulary},
-                  {"mtp_modules", model.mtp.modules},
-                  {"precision",
-                   {{"weights", name_of(p.weights)},
-                    {"compute", name_of(p.compute)},
-                    {"cache", name_of(model.cache)},
-                    {"activations", name_of(p.activations)},
-                    {"wire_dispatch", name_of(p.wire_dispatch)},
-                    {"wire_combine", name_of(p.wire_combine)}}},
-                  {"context_tokens", options.context},
-                  {"batch", options.batch},
-                  {"attention", attention},
-                  {"ffn", ffn}});
-  return view::answer_text(out);
+const view::AnswerKeys<BlockCard>& answer_keys(const BlockCard* /*of*/) {
+  using B = BlockCard;
+  static const view::AnswerKeys<B> keys(
+      {{"name", "", &B::name},
+       {"kind", "", &B::kind},
+       {"layers", "With this block.", &B::layers},
+       {"parameters", "Of one layer.", &B::parameters},
+       {"active_parameters", "Multiplied with one token.", &B::active},
+       view::left_out<B>("effective_rank", "", &B::effective_rank),
+       view::left_out<B>("cache_bytes", "Of a request.",
+                         [](const B& b) {
+                           return b.cache_at_context ? std::optional(b.cache_at_context->value())
+                                                     : std::nullopt;
+                         }),
+       {"operators", "What a layer launches.", [](const B& b) {
+          std::vector<OperatorCard> out;
+          for (const auto& op : b.operators) out.push_back({&op, models::demand(op)});
+          return out;
+        }}});
+  return keys;
+}
+
+struct PrecisionCard {
+  const models::ModelSpec& model;
+};
+
+const view::AnswerKeys<PrecisionCard>& answer_keys(const PrecisionCard* /*of*/) {
+  using P = PrecisionCard;
+  static const view::AnswerKeys<P> keys(
+      {{"weights", "", [](const P& p) { return name_of(p.model.precisions.weights); }},
+       {"compute", "", [](const P& p) { return name_of(p.model.precisions.compute); }},
+       {"cache", "", [](const P& p) { return name_of(p.model.cache); }},
+       {"activations", "", [](const P& p) { return name_of(p.model.precisions.activations); }},
+       {"wire_dispatch", "", [](const P& p) { return name_of(p.model.precisions.wire_dispatch); }},
+       {"wire_combine", "", [](const P& p) { return name_of(p.model.precisions.wire_combine); }}});
+  return keys;
+}
+
+std::optional<double> claimed(const std::optional<double>& billion) {
+  return billion ? std::optional(*billion * 1e9) : std::nullopt;
+}
+
+const view::AnswerKeys<ModelCard>& answer_keys(const ModelCard* /*of*/) {
+  using C = ModelCard;
+  static const view::AnswerKeys<C> keys(
+      {view::constant<C>("kind", "model"),
+       {"name", "", [](const C& c) { return c.model.name; }},
+       {"title", "", [](const C& c) { return c.model.title; }},
+       view::figures_of<C>(model_figures(),
+                           [](const C& c) -> const models::ModelSpec& { return c.model; }),
+       {"published_total_parameters", "",
+        [](const C& c) { return claimed(c.model.claims.total_billion); }},
+       {"published_active_parameters", "",
+        [](const C& c) { return claimed(c.model.claims.active_billion); }},
+       {"kv_bytes", "Of a request.",
+        [](const C& c) { return c.model.cache_bytes(c.options.context).value(); }},
+       {"hidden", "", [](const C& c) { return c.model.hidden; }},
+       {"vocabulary", "", [](const C& c) { return c.model.vocabulary; }},
+       {"mtp_modules", "", [](const C& c) { return c.model.mtp.modules; }},
+       {"precision", "Number formats.", [](const C& c) { return PrecisionCard{c.model}; }},
+       {"context_tokens", view::kContextWords, [](const C& c) { return c.options.context; }},
+       {"batch", "Requests that one launch serves.", [](const C& c) { return c.options.batch; }},
+       {"attention", "", [](const C& c) { return c.of("attention"); }},
+       {"ffn", "", [](const C& c) { return c.of("FFN"); }}});
+  return keys;
 }
 
 }  // namespace
 
+const view::AnswerDescription& model_answer() {
+  return answer_keys(static_cast<const ModelCard*>(nullptr));
+}
+
 std::string model_card(const models::ModelSpec& model, const ModelCardOptions& options,
                        view::OutputFormat format) {
-  return format == view::OutputFormat::json ? json(model, options) : table(model, options);
+  return format == view::OutputFormat::json
+             ? view::answer_json(ModelCard{model, options, blocks(model, options)})
+             : table(model, options);
 }
 
 }  // namespace ridge::answer

@@ -3,7 +3,7 @@
 #include "ridge/answer/simulation_figures.hpp"
 #include "ridge/base/error.hpp"
 #include "ridge/base/format.hpp"
-#include "ridge/view/answer_json.hpp"
+#include "ridge/view/answer_keys.hpp"
 #include "ridge/view/text_table.hpp"
 
 #include <algorithm>
@@ -12,14 +12,11 @@
 #include <limits>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 namespace ridge::answer {
 namespace {
 
 using Workload = decode::Workload;
-using Json = nlohmann::ordered_json;
-
 constexpr double kNearEnough = 1.02;
 // A verdict at p95 needs some requests in the measured time.
 constexpr double kLeastRequests = 20.0;
@@ -136,25 +133,46 @@ std::string verdict_words(const RateSearch& search) {
 
 }  // namespace
 
-std::string render(const RateSearch& search, view::OutputFormat format) {
-  if (format == view::OutputFormat::json) {
-    Json tries = Json::array();
-    for (const RateTry& one : search.tries) {
-      Json row{{"requests_per_second", one.rate}, {"holds", one.holds()}};
-      for (const char* name : kTold) {
-        const double value = simulation_figure(name).shown(one.report);
-        row[name] = std::isfinite(value) ? Json(value) : Json();
-      }
-      tries.push_back(std::move(row));
+static const view::AnswerKeys<RateTry>& answer_keys(const RateTry* /*of*/) {
+  using T = RateTry;
+  static const view::AnswerKeys<T> keys = [] {
+    std::vector<view::AnswerKey<T>> all = {{"requests_per_second", "", &T::rate},
+                                           {"holds", "Whether the SLA is met.", &T::holds}};
+    for (const char* name : kTold) {
+      const SimulationFigure& figure = simulation_figure(name);
+      all.emplace_back(name, std::string(figure.spec.words), [&figure](const T& one) {
+        const double value = figure.shown(one.report);
+        return std::isfinite(value) ? std::optional(value) : std::nullopt;
+      });
     }
-    const auto rate = [&](const std::optional<std::size_t>& index) {
-      return index ? Json(search.tries[*index].rate) : Json();
+    return view::AnswerKeys<T>(std::move(all));
+  }();
+  return keys;
+}
+
+static const view::AnswerKeys<RateSearch>& answer_keys(const RateSearch* /*of*/) {
+  using S = RateSearch;
+  static const auto rate = [](std::optional<std::size_t> S::*index) {
+    return [index](const S& search) {
+      return search.*index ? std::optional(search.tries[*(search.*index)].rate) : std::nullopt;
     };
-    return view::answer_text({{"title", search.title},
-                              {"largest_rate_held", rate(search.largest_held)},
-                              {"smallest_rate_missed", rate(search.smallest_missed)},
-                              {"tries", tries}});
-  }
+  };
+  static const view::AnswerKeys<S> keys(
+      {{"title", "", &S::title},
+       {"largest_rate_held", "Requests per second at which the SLA is met.",
+        rate(&S::largest_held)},
+       {"smallest_rate_missed", "Requests per second at which it no longer is.",
+        rate(&S::smallest_missed)},
+       {"tries", "", &S::tries}});
+  return keys;
+}
+
+const view::AnswerDescription& rate_answer() {
+  return answer_keys(static_cast<const RateSearch*>(nullptr));
+}
+
+std::string render(const RateSearch& search, view::OutputFormat format) {
+  if (format == view::OutputFormat::json) return view::answer_json(search);
   view::TextTable table;
   table.column("requests/s");
   for (const char* name : kTold) table.column(std::string(simulation_figure(name).spec.heading));

@@ -8,7 +8,7 @@
 #include "ridge/base/file.hpp"
 #include "ridge/base/format.hpp"
 #include "ridge/hwmodels/calibrated/calibrated_model.hpp"
-#include "ridge/view/answer_json.hpp"
+#include "ridge/view/answer_keys.hpp"
 #include "ridge/view/terminal.hpp"
 #include "ridge/view/text_table.hpp"
 
@@ -20,14 +20,11 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <nlohmann/json.hpp>
 
 namespace ridge::answer {
 namespace {
 
 using decode::Stage;
-using Json = nlohmann::ordered_json;
-
 // Some hundred megabytes of JSON, which a browser still opens.
 constexpr std::size_t kTraceRecords = 200'000;
 
@@ -632,49 +629,140 @@ std::string table(const SimulationReport& report) {
   return out;
 }
 
-Json stages_json(const std::array<double, decode::kStages>& values, double scale) {
-  Json out = Json::object();
-  for (std::size_t s = 0; s < decode::kStages; ++s) {
-    out[std::string(name_of(static_cast<Stage>(s)))] = values[s] * scale;
-  }
-  return out;
+// A value for each stage of a step.
+struct StageValues {
+  std::array<double, decode::kStages> values;
+  double scale = 1.0;
+};
+
+const view::AnswerKeys<StageValues>& answer_keys(const StageValues* /*of*/) {
+  static const view::AnswerKeys<StageValues> keys = [] {
+    std::vector<view::AnswerKey<StageValues>> all;
+    for (std::size_t s = 0; s < decode::kStages; ++s) {
+      all.emplace_back(std::string(name_of(static_cast<Stage>(s))), "",
+                       [s](const StageValues& of) { return of.values[s] * of.scale; });
+    }
+    return view::AnswerKeys<StageValues>(std::move(all));
+  }();
+  return keys;
 }
 
-Json json_of(const SimulationReport& report) {
-  const auto& r = report.result;
-  Json pools = Json::array();
-  for (std::size_t p = 0; p < report.pool_titles.size(); ++p) {
-    const auto& times = r.pools[p];
-    const double all = r.elapsed.seconds().value() * static_cast<double>(report.pool_gpus[p]);
-    const double scale = all > 0.0 ? 1.0 / all : 0.0;
-    pools.push_back({{"pool", report.memory.pools[p].pool},
-                     {"gpus", report.pool_gpus[p]},
-                     {"busy", times.busy * scale},
-                     {"waiting_for_slowest_gpu", times.slowest_rank * scale},
-                     {"waiting_for", stages_json(times.waiting_for, scale)},
-                     {"empty", times.empty * scale},
-                     {"memory_bytes_per_gpu", report.memory.pools[p].capacity.value()},
-                     {"weight_bytes_per_gpu", report.memory.pools[p].weights.value()},
-                     {"reserve_bytes_per_gpu", report.memory.pools[p].reserve.value()},
-                     {"kv_budget_bytes_per_gpu", report.memory.pools[p].kv_budget.value()}});
+struct PoolAnswer {
+  const SimulationReport& report;
+  std::size_t pool;
+
+  [[nodiscard]] const decode::PoolMemory& memory() const { return report.memory.pools[pool]; }
+  [[nodiscard]] const decode::PoolTimes& times() const { return report.result.pools[pool]; }
+  // To a share of the pool's GPU time.
+  [[nodiscard]] double scale() const {
+    const double all =
+        report.result.elapsed.seconds().value() * static_cast<double>(report.pool_gpus[pool]);
+    return all > 0.0 ? 1.0 / all : 0.0;
   }
-  Json links = Json::array();
-  for (const auto& link : r.links) {
-    links.push_back({{"name", link.name}, {"utilization", link.utilization}});
+};
+
+const view::AnswerKeys<PoolAnswer>& answer_keys(const PoolAnswer* /*of*/) {
+  using P = PoolAnswer;
+  static const view::AnswerKeys<P> keys(
+      {{"pool", "", [](const P& p) { return p.memory().pool; }},
+       {"gpus", "", [](const P& p) { return p.report.pool_gpus[p.pool]; }},
+       {"busy", "Of the pool's GPU time: kernels.",
+        [](const P& p) { return p.times().busy * p.scale(); }},
+       {"waiting_for_slowest_gpu", "Of the pool's GPU time: for others of the instance.",
+        [](const P& p) { return p.times().slowest_rank * p.scale(); }},
+       {"waiting_for", "Of the pool's GPU time: idle because of this stage.",
+        [](const P& p) {
+          return StageValues{p.times().waiting_for, p.scale()};
+        }},
+       {"empty", "Of the pool's GPU time: no requests.",
+        [](const P& p) { return p.times().empty * p.scale(); }},
+       {"memory_bytes_per_gpu", "", [](const P& p) { return p.memory().capacity.value(); }},
+       {"weight_bytes_per_gpu", "", [](const P& p) { return p.memory().weights.value(); }},
+       {"reserve_bytes_per_gpu", "Beside weights and KV.",
+        [](const P& p) { return p.memory().reserve.value(); }},
+       {"kv_budget_bytes_per_gpu", "", [](const P& p) { return p.memory().kv_budget.value(); }}});
+  return keys;
+}
+
+struct LinkAnswer {
+  std::string name;
+  double utilization = 0.0;
+};
+
+const view::AnswerKeys<LinkAnswer>& answer_keys(const LinkAnswer* /*of*/) {
+  static const view::AnswerKeys<LinkAnswer> keys(
+      {{"name", "", &LinkAnswer::name}, {"utilization", "Of the time.", &LinkAnswer::utilization}});
+  return keys;
+}
+
+struct PathAnswer {
+  const decode::SimulationResult& result;
+
+  // To milliseconds of a step.
+  [[nodiscard]] StageValues per_step(const std::array<double, decode::kStages>& seconds) const {
+    const auto steps = static_cast<double>(result.critical_steps);
+    return {seconds, result.critical_steps > 0 ? 1e3 / steps : 0.0};
   }
-  const double per_step = r.critical_steps > 0 ? 1e3 / static_cast<double>(r.critical_steps) : 0.0;
-  Json out{{"scenario", report.name},
-           {"title", report.title},
-           {"provenance", fmt::format("simulated; kernel times: {}", report.provenance)},
-           {"link_provenance", report.link_provenance}};
-  view::put_figures(view::figure_values(simulation_figures(), report), out);
-  out.update(Json{{"pools", pools},
-                  {"links", links},
-                  {"critical_path_ms", Json{{"service", stages_json(r.critical_service, per_step)},
-                                            {"queueing", stages_json(r.critical_queue, per_step)}}},
-                  {"checksum", fmt::format("{:016x}", r.checksum)},
-                  {"warnings", report.warnings}});
-  return out;
+};
+
+const view::AnswerKeys<PathAnswer>& answer_keys(const PathAnswer* /*of*/) {
+  using P = PathAnswer;
+  static const view::AnswerKeys<P> keys(
+      {{"service", "Milliseconds that a step is served.",
+        [](const P& p) { return p.per_step(p.result.critical_service); }},
+       {"queueing", "Milliseconds that a step waits behind another.",
+        [](const P& p) { return p.per_step(p.result.critical_queue); }}});
+  return keys;
+}
+
+}  // namespace
+
+static const view::AnswerKeys<SimulationReport>& answer_keys(const SimulationReport* /*of*/) {
+  using R = SimulationReport;
+  static const view::AnswerKeys<R> keys(
+      {{"scenario", "Its name.", &R::name},
+       {"title", "", &R::title},
+       {"provenance", view::kProvenanceWords,
+        [](const R& r) { return fmt::format("simulated; kernel times: {}", r.provenance); }},
+       {"link_provenance", view::kLinkWords, &R::link_provenance},
+       view::figures_of(simulation_figures()),
+       {"pools", "",
+        [](const R& r) {
+          std::vector<PoolAnswer> out;
+          for (std::size_t p = 0; p < r.pool_titles.size(); ++p) out.push_back({r, p});
+          return out;
+        }},
+       {"links", "",
+        [](const R& r) {
+          std::vector<LinkAnswer> out;
+          for (const auto& link : r.result.links) out.push_back({link.name, link.utilization});
+          return out;
+        }},
+       {"critical_path_ms", "What a step is made of.",
+        [](const R& r) { return PathAnswer{r.result}; }},
+       {"checksum", "Of all events: the same for the same question and seed.",
+        [](const R& r) { return fmt::format("{:016x}", r.result.checksum); }},
+       {"warnings", "", &R::warnings}},
+      "simulation");
+  return keys;
+}
+
+namespace {
+
+struct Comparison {
+  const SimulationReport& report;
+  const SimulationReport& other;
+  std::optional<DisaggregationFactors> factors;
+};
+
+const view::AnswerKeys<Comparison>& answer_keys(const Comparison* /*of*/) {
+  using C = Comparison;
+  static const view::AnswerKeys<C> keys(
+      {{"scenario", "", [](const C& c) -> const SimulationReport& { return c.report; }},
+       {"compare", "", [](const C& c) -> const SimulationReport& { return c.other; }},
+       view::left_out<C>("disaggregation", "Why the split one delivers more per GPU, or less.",
+                         &C::factors)});
+  return keys;
 }
 
 // What two deployments are compared by.
@@ -711,17 +799,22 @@ std::string comparison_table(const SimulationReport& a, const SimulationReport& 
 
 }  // namespace
 
+const view::AnswerDescription& simulation_answer() {
+  return answer_keys(static_cast<const SimulationReport*>(nullptr));
+}
+const view::AnswerDescription& comparison_answer() {
+  return answer_keys(static_cast<const Comparison*>(nullptr));
+}
+
 std::string render(const SimulationReport& report, view::OutputFormat format) {
-  return format == view::OutputFormat::json ? view::answer_text(json_of(report)) : table(report);
+  return format == view::OutputFormat::json ? view::answer_json(report) : table(report);
 }
 
 std::string render_comparison(const SimulationReport& report, const SimulationReport& other,
                               view::OutputFormat format) {
   const auto factors = disaggregation_factors(report, other);
   if (format == view::OutputFormat::json) {
-    Json both{{"scenario", json_of(report)}, {"compare", json_of(other)}};
-    if (factors) both["disaggregation"] = json_of(*factors);
-    return view::answer_text(both);
+    return view::answer_json(Comparison{report, other, factors});
   }
   return table(report) + "\n" + table(other) + "\n" + comparison_table(report, other) +
          (factors ? "\n" + table_of(*factors) : std::string());

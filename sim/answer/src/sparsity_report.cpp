@@ -1,17 +1,14 @@
 #include "ridge/answer/sparsity_report.hpp"
 
 #include "ridge/base/format.hpp"
-#include "ridge/view/answer_json.hpp"
+#include "ridge/view/answer_keys.hpp"
 #include "ridge/view/text_table.hpp"
 
 #include <array>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 namespace ridge::answer {
-
-using Json = nlohmann::ordered_json;
 
 using hw::theory::FfnTraffic;
 using hw::theory::SparsityBound;
@@ -130,29 +127,6 @@ std::string table(const SparsityReport& report) {
   return out;
 }
 
-std::string json(const SparsityReport& report) {
-  const FfnTraffic& traffic = report.traffic;
-  Json rows = Json::array();
-  for (const auto& row : report.rows) {
-    if (!row.unknown.empty()) {
-      rows.push_back({{"chip", row.chip}, {"unknown", row.unknown}});
-      continue;
-    }
-    Json entry{{"chip", row.chip}};
-    view::put_figures(view::figure_values(sparsity_figures(), row.bound), entry);
-    rows.push_back(std::move(entry));
-  }
-  return view::answer_text({{"provenance", "theory"},
-                            {"model", traffic.model},
-                            {"hidden", traffic.hidden},
-                            {"layers", traffic.layers},
-                            {"sparsity", traffic.sparsity()},
-                            {"bytes_per_token_and_layer", traffic.per_token().value()},
-                            {"stage_budget_ms", report.stage_budget.value() * 1e3},
-                            {"rows", rows},
-                            {"notes", report.notes}});
-}
-
 std::string csv(const SparsityReport& report) {
   std::vector<std::string> header{"model", "chip"};
   for (const auto& figure : kSparsityFigures) header.emplace_back(figure.spec.name);
@@ -170,8 +144,41 @@ std::string csv(const SparsityReport& report) {
 
 }  // namespace
 
+static const view::AnswerKeys<SparsityRow>& answer_keys(const SparsityRow* /*of*/) {
+  using R = SparsityRow;
+  static const view::AnswerKeys<R> keys(
+      {{"chip", "", &R::chip},
+       view::left_out<R>("unknown", "Why there is no answer.",
+                         [](const R& r) { return view::told(r.unknown); }),
+       view::figures_of<R>(sparsity_figures(), [](const R& r) {
+         return r.unknown.empty() ? std::optional(r.bound) : std::nullopt;
+       })});
+  return keys;
+}
+
+static const view::AnswerKeys<SparsityReport>& answer_keys(const SparsityReport* /*of*/) {
+  using R = SparsityReport;
+  static const view::AnswerKeys<R> keys(
+      {{"provenance", view::kProvenanceWords, [](const R&) { return "theory"; }},
+       {"model", "", [](const R& r) { return r.traffic.model; }},
+       {"hidden", "", [](const R& r) { return r.traffic.hidden; }},
+       {"layers", "", [](const R& r) { return r.traffic.layers; }},
+       {"sparsity", "Share of the experts that a token uses.",
+        [](const R& r) { return r.traffic.sparsity(); }},
+       {"bytes_per_token_and_layer", "On the wire, both ways.",
+        [](const R& r) { return r.traffic.per_token().value(); }},
+       {"stage_budget_ms", "", [](const R& r) { return r.stage_budget.value() * 1e3; }},
+       {"rows", "", &R::rows},
+       {"notes", view::kNotesWords, &R::notes}});
+  return keys;
+}
+
+const view::AnswerDescription& sparsity_answer() {
+  return answer_keys(static_cast<const SparsityReport*>(nullptr));
+}
+
 std::string render(const SparsityReport& report, view::OutputFormat format) {
-  return view::written(format, report, table, csv, json);
+  return view::written(format, report, table, csv, view::answer_json);
 }
 
 }  // namespace ridge::answer

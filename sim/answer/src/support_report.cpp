@@ -3,7 +3,7 @@
 #include "ridge/base/error.hpp"
 #include "ridge/base/format.hpp"
 #include "ridge/hwmodels/calibrated/calibrated_model.hpp"
-#include "ridge/view/answer_json.hpp"
+#include "ridge/view/answer_keys.hpp"
 #include "ridge/view/text_table.hpp"
 
 #include <algorithm>
@@ -11,11 +11,8 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <nlohmann/json.hpp>
 
 namespace ridge::answer {
-
-using Json = nlohmann::ordered_json;
 
 using hw::Basis;
 
@@ -229,42 +226,6 @@ std::string table(const SupportReport& report) {
   return out;
 }
 
-std::string json(const SupportReport& report) {
-  Json chips = Json::array();
-  for (const ChipSupport& support : report.chips) {
-    Json entry{{"chip", support.chip}};
-    if (!support.unknown.empty()) {
-      entry["unknown"] = support.unknown;
-      chips.push_back(std::move(entry));
-      continue;
-    }
-    entry["kernels"] = support.kernels;
-    Json shares = Json::object();
-    for (const Basis basis : kBases) {
-      shares[std::string(name_of(basis))] = support.share_of(basis);
-    }
-    entry["share_by_basis"] = shares;
-    entry["measured_within_range"] = support.measured_within();
-    Json rows = Json::array();
-    for (const SupportRow& row : support.rows) {
-      Json one{{"part", row.part},
-               {"block", row.block},
-               {"operator", row.op},
-               {"basis", name_of(row.basis)},
-               {"kernel", row.kernel}};
-      view::put_figures(view::figure_values(support_figures(), row), one);
-      rows.push_back(std::move(one));
-    }
-    entry["operators"] = std::move(rows);
-    chips.push_back(std::move(entry));
-  }
-  return view::answer_text({{"model", report.model},
-                            {"context", report.context},
-                            {"batch", report.batch},
-                            {"remark", report.remark},
-                            {"chips", chips}});
-}
-
 std::string csv(const SupportReport& report) {
   std::vector<std::string> header{"model", "chip", "part", "block", "operator", "basis", "kernel"};
   for (const auto& figure : kSupportFigures) header.emplace_back(figure.spec.name);
@@ -279,10 +240,70 @@ std::string csv(const SupportReport& report) {
   return out;
 }
 
+// Of a chip whose operators can be priced.
+template <typename Get>
+auto if_known(Get get) {
+  return [get](const ChipSupport& chip) {
+    using Value = std::remove_cvref_t<std::invoke_result_t<Get, const ChipSupport&>>;
+    return chip.unknown.empty() ? std::optional<Value>(std::invoke(get, chip)) : std::nullopt;
+  };
+}
+
 }  // namespace
 
+static const view::AnswerKeys<SupportRow>& answer_keys(const SupportRow* /*of*/) {
+  using R = SupportRow;
+  static const view::AnswerKeys<R> keys(
+      {{"part", "attention, FFN, LM head.", &R::part},
+       {"block", "The model's name for these layers; empty for the LM head.", &R::block},
+       {"operator", "", &R::op},
+       {"basis",
+        "measured, transferred, stand-in, no curve, assumed, theory; nothing where it takes no "
+        "time of its own.",
+        [](const R& r) { return name_of(r.basis); }},
+       {"kernel", "Whose curve answers; empty where it has no name.", &R::kernel},
+       view::figures_of(support_figures())});
+  return keys;
+}
+
+static const view::AnswerKeys<ChipSupport>& answer_keys(const ChipSupport* /*of*/) {
+  using C = ChipSupport;
+  static const view::AnswerKeys<C> keys(
+      {{"chip", "", &C::chip},
+       view::left_out<C>("unknown", "Why nothing can be priced.",
+                         [](const C& c) { return view::told(c.unknown); }),
+       view::left_out<C>("kernels", "Where the times come from.", if_known(&C::kernels)),
+       view::left_out<C>("share_by_basis", "Share of the operators' time, by what it rests on.",
+                         if_known([](const C& c) {
+                           view::ByName<double> shares;
+                           for (const Basis basis : kBases) {
+                             shares.emplace_back(name_of(basis), c.share_of(basis));
+                           }
+                           return shares;
+                         })),
+       view::left_out<C>("measured_within_range", "Share measured, within the shapes measured.",
+                         if_known(&C::measured_within)),
+       view::left_out<C>("operators", "", if_known(&C::rows))});
+  return keys;
+}
+
+static const view::AnswerKeys<SupportReport>& answer_keys(const SupportReport* /*of*/) {
+  using R = SupportReport;
+  static const view::AnswerKeys<R> keys(
+      {{"model", "", &R::model},
+       {"context", "Cached tokens per request.", &R::context},
+       {"batch", "Requests that a launch serves.", &R::batch},
+       {"remark", "Where the context is more than the model was made for; else empty.", &R::remark},
+       {"chips", "", &R::chips}});
+  return keys;
+}
+
+const view::AnswerDescription& support_answer() {
+  return answer_keys(static_cast<const SupportReport*>(nullptr));
+}
+
 std::string render(const SupportReport& report, view::OutputFormat format) {
-  return view::written(format, report, table, csv, json);
+  return view::written(format, report, table, csv, view::answer_json);
 }
 
 }  // namespace ridge::answer

@@ -1,7 +1,7 @@
 #include "ridge/evidence/kernels.hpp"
 
 #include "ridge/base/error.hpp"
-#include "ridge/view/answer_json.hpp"
+#include "ridge/view/answer_keys.hpp"
 #include "ridge/view/text_table.hpp"
 
 #include <array>
@@ -10,11 +10,8 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <nlohmann/json.hpp>
 
 namespace ridge::evidence {
-
-using Json = nlohmann::ordered_json;
 
 using hw::calibrated::Calibration;
 using hw::calibrated::Judgment;
@@ -152,23 +149,26 @@ std::string table(const KernelLedger& ledger) {
   return out;
 }
 
-std::string json(const KernelLedger& ledger) {
-  Json rows = Json::array();
-  for (const Judgment& row : ledger.rows) {
-    Json entry{{"operator", name_of(row.key.family)},
-               {"format", name_of(row.key.format)},
-               {"head_dim", row.key.head_dim},
-               {"kernel", row.key.kernel},
-               {"answered_by", row.answered ? Json(row.answered_by) : Json()}};
-    view::put_figures(view::figure_values(kernel_figures(), row), entry);
-    rows.push_back(std::move(entry));
-  }
-  return view::answer_text({{"calibration", ledger.calibration},
-                            {"chip", ledger.chip},
-                            {"files", ledger.files},
-                            {"device", ledger.device},
-                            {"rows", rows},
-                            {"notes", ledger.notes}});
+// A judgment as a row of the answer.
+struct JudgedRow {
+  const Judgment& judged;
+};
+
+const view::AnswerKeys<JudgedRow>& answer_keys(const JudgedRow* /*of*/) {
+  using R = JudgedRow;
+  static const view::AnswerKeys<R> keys(
+      {{"operator", "", [](const R& r) { return name_of(r.judged.key.family); }},
+       {"format", "Of the product or the cache.",
+        [](const R& r) { return name_of(r.judged.key.format); }},
+       {"head_dim", "Attention only, else 0.", [](const R& r) { return r.judged.key.head_dim; }},
+       {"kernel", "That was measured.", [](const R& r) { return r.judged.key.kernel; }},
+       {"answered_by", "Whose curve answers; null: there is none.",
+        [](const R& r) {
+          return r.judged.answered ? std::optional(r.judged.answered_by) : std::nullopt;
+        }},
+       view::figures_of<R>(kernel_figures(),
+                           [](const R& r) -> const Judgment& { return r.judged; })});
+  return keys;
 }
 
 std::string csv(const KernelLedger& ledger) {
@@ -186,8 +186,29 @@ std::string csv(const KernelLedger& ledger) {
 
 }  // namespace
 
+static const view::AnswerKeys<KernelLedger>& answer_keys(const KernelLedger* /*of*/) {
+  using L = KernelLedger;
+  static const view::AnswerKeys<L> keys(
+      {{"calibration", "", &L::calibration},
+       {"chip", "What it was fitted for.", &L::chip},
+       {"files", "", &L::files},
+       {"device", "As the files name it; empty where they do not.", &L::device},
+       {"rows", "",
+        [](const L& l) {
+          std::vector<JudgedRow> out;
+          for (const Judgment& row : l.rows) out.push_back({row});
+          return out;
+        }},
+       {"notes", view::kNotesWords, &L::notes}});
+  return keys;
+}
+
+const view::AnswerDescription& kernels_answer() {
+  return answer_keys(static_cast<const KernelLedger*>(nullptr));
+}
+
 std::string render(const KernelLedger& ledger, view::OutputFormat format) {
-  return view::written(format, ledger, table, csv, json);
+  return view::written(format, ledger, table, csv, view::answer_json);
 }
 
 }  // namespace ridge::evidence

@@ -13,7 +13,7 @@
 #include "ridge/scenario/kernel_choice.hpp"
 #include "ridge/scenario/library.hpp"
 #include "ridge/scenario/scenario_files.hpp"
-#include "ridge/view/answer_json.hpp"
+#include "ridge/view/answer_keys.hpp"
 #include "ridge/view/text_table.hpp"
 
 #include <algorithm>
@@ -28,7 +28,6 @@
 
 namespace ridge::evidence {
 
-using Json = nlohmann::ordered_json;
 namespace {
 
 // The scenario of this name or path, with other values at some places.
@@ -272,62 +271,95 @@ std::string csv(const Ledger& ledger) {
   return out;
 }
 
-std::string json(const Ledger& ledger) {
-  Json rows = Json::array();
-  for (const LedgerRow& row : ledger.rows) {
-    Json parts = Json::array();
-    for (const LedgerPart& part : row.parts) {
-      parts.push_back({{"what", part.what}, {"value", part.value}});
-    }
-    rows.push_back(
-        {{"figure", row.figure},
-         {"unit", row.unit},
-         {"measured", row.measured},
-         {"predicted", row.predicted},
-         {"error", row.error()},
-         {"time_error", row.time_error()},
-         {"interval", row.interval ? Json{row.interval->low, row.interval->high} : Json(nullptr)},
-         {"provenance", row.provenance},
-         {"links", row.links},
-         {"source", row.source},
-         {"explanation", row.explanation},
-         {"note", row.note},
-         {"parts_unit", row.parts_unit},
-         {"parts", parts}});
-    if (row.group.kind.empty()) continue;
-    rows.back()["group"] = {{"kind", row.group.kind},
-                            {"model", row.group.model},
-                            {"chip", row.group.chip},
-                            {"engine", row.group.engine}};
-  }
-  Json out{{"title", ledger.title}, {"rows", rows}};
-  const auto groups = [](const std::vector<GroupError>& errors) {
-    Json list = Json::array();
-    for (const GroupError& group : errors) {
-      list.push_back({{"by", group.by},
-                      {"name", group.name},
-                      {"rows", group.rows},
-                      {"median_error", group.median},
-                      {"p90_error", group.p90},
-                      {"worst_error", group.worst},
-                      {"bias", group.bias},
-                      {"intervals", group.intervals},
-                      {"in_interval", group.covered}});
-    }
-    return list;
-  };
-  if (const auto errors = group_errors(ledger); !errors.empty()) out["groups"] = groups(errors);
-  for (const LedgerWithout& without : ledger.without) {
-    out["without"].push_back({{"what", without.what}, {"groups", groups(without.groups)}});
-  }
-  for (const LedgerGap& gap : ledger.left_out) {
-    out["left_out"].push_back(
-        {{"figure", gap.figure}, {"source", gap.source}, {"reason", gap.reason}});
-  }
-  return view::answer_text(out);
+// Nothing for an empty list.
+template <typename V>
+std::optional<std::vector<V>> some(std::vector<V> list) {
+  return list.empty() ? std::nullopt : std::optional(std::move(list));
 }
 
 }  // namespace
+
+static const view::AnswerKeys<LedgerPart>& answer_keys(const LedgerPart* /*of*/) {
+  static const view::AnswerKeys<LedgerPart> keys(
+      {{"what", "", &LedgerPart::what}, {"value", "", &LedgerPart::value}});
+  return keys;
+}
+
+static const view::AnswerKeys<LedgerGroup>& answer_keys(const LedgerGroup* /*of*/) {
+  using G = LedgerGroup;
+  static const view::AnswerKeys<G> keys({{"kind", "", &G::kind},
+                                         {"model", "", &G::model},
+                                         {"chip", "", &G::chip},
+                                         {"engine", "", &G::engine}});
+  return keys;
+}
+
+static const view::AnswerKeys<LedgerRow>& answer_keys(const LedgerRow* /*of*/) {
+  using R = LedgerRow;
+  static const view::AnswerKeys<R> keys(
+      {{"figure", "", &R::figure},
+       {"unit", "", &R::unit},
+       {"measured", "", &R::measured},
+       {"predicted", "", &R::predicted},
+       {"error", "Predicted over measured, less one.", &R::error},
+       {"time_error", "The same of the time behind the figure.", &R::time_error},
+       {"interval", "90 % of the draws of calibrations and seeds.", &R::interval},
+       {"provenance", view::kProvenanceWords, &R::provenance},
+       {"links", view::kLinkWords, &R::links},
+       {"source", "Of the measured figure.", &R::source},
+       {"explanation", "Why it may be off.", &R::explanation},
+       {"note", "", &R::note},
+       {"parts_unit", "", &R::parts_unit},
+       {"parts", "What the prediction is made of.", &R::parts},
+       view::left_out<R>("group", "", [](const R& r) {
+         return r.group.kind.empty() ? std::nullopt : std::optional(r.group);
+       })});
+  return keys;
+}
+
+static const view::AnswerKeys<GroupError>& answer_keys(const GroupError* /*of*/) {
+  using G = GroupError;
+  static const view::AnswerKeys<G> keys(
+      {{"by", "What the rows are of: kind, model, chip, engine; all.", &G::by},
+       {"name", "", &G::name},
+       {"rows", "", &G::rows},
+       {"median_error", "Of |error|.", &G::median},
+       {"p90_error", "Of |error|.", &G::p90},
+       {"worst_error", "Of |error|.", &G::worst},
+       {"bias", "Median of the error.", &G::bias},
+       {"intervals", "Rows with one.", &G::intervals},
+       {"in_interval", "Rows that lie in theirs.", &G::covered}});
+  return keys;
+}
+
+static const view::AnswerKeys<LedgerWithout>& answer_keys(const LedgerWithout* /*of*/) {
+  static const view::AnswerKeys<LedgerWithout> keys(
+      {{"what", "", &LedgerWithout::what}, {"groups", "", &LedgerWithout::groups}});
+  return keys;
+}
+
+static const view::AnswerKeys<LedgerGap>& answer_keys(const LedgerGap* /*of*/) {
+  using G = LedgerGap;
+  static const view::AnswerKeys<G> keys(
+      {{"figure", "", &G::figure}, {"source", "", &G::source}, {"reason", "", &G::reason}});
+  return keys;
+}
+
+static const view::AnswerKeys<Ledger>& answer_keys(const Ledger* /*of*/) {
+  using L = Ledger;
+  static const view::AnswerKeys<L> keys(
+      {{"title", "", &L::title},
+       {"rows", "", &L::rows},
+       view::left_out<L>("groups", "", [](const L& l) { return some(group_errors(l)); }),
+       view::left_out<L>("without", "The errors without one thing that the predictions count.",
+                         [](const L& l) { return some(l.without); }),
+       view::left_out<L>("left_out", "", [](const L& l) { return some(l.left_out); })});
+  return keys;
+}
+
+const view::AnswerDescription& ledger_answer() {
+  return answer_keys(static_cast<const Ledger*>(nullptr));
+}
 
 namespace {
 
@@ -400,7 +432,7 @@ Ledger predict_serving_table(const std::string& path, int samples, const GoOn& g
 }
 
 std::string render(const Ledger& ledger, view::OutputFormat format) {
-  return view::written(format, ledger, table, csv, json);
+  return view::written(format, ledger, table, csv, view::answer_json);
 }
 
 namespace {

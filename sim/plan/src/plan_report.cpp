@@ -4,7 +4,7 @@
 #include "ridge/base/file.hpp"
 #include "ridge/base/format.hpp"
 #include "ridge/base/keys.hpp"
-#include "ridge/view/answer_json.hpp"
+#include "ridge/view/answer_keys.hpp"
 #include "ridge/view/scatter_plot.hpp"
 #include "ridge/view/svg.hpp"
 #include "ridge/view/text_table.hpp"
@@ -16,12 +16,9 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <nlohmann/json.hpp>
 
 namespace ridge::plan {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 std::string ms(Seconds time) {
   return significant(time.value() * 1e3, 4);
@@ -319,96 +316,6 @@ std::string table(const Plan& plan) {
   return out;
 }
 
-Json structure_json(const Plan& plan, const Structure& s) {
-  const Stocktaking& stock = *plan.stock;
-  Json out = {{"name", name_in(stock, s)},  {"model", stock.models()[s.model]->name},
-              {"strategy", s.strategy},     {"gpus", s.gpus()},
-              {"on", gpus_words(stock, s)}, {"split", words_of(s)}};
-  return out;
-}
-
-Json json_of(const Plan& plan) {
-  const Goal& goal = plan.stock->goal();
-  Json out = {{"title", plan.title},
-              {"partial", plan.partial},
-              {"objective", name_of(objective_of(goal))},
-              {"sla_tpot_ms", goal.sla_tpot.value() * 1e3},
-              {"sla_percentile", goal.sla_percentile},
-              {"context_tokens", plan.stock->context()},
-              {"confidence", goal.confidence},
-              {"samples", plan.samples}};
-  Json& kernels = out["kernel_times"] = Json::object();
-  for (const auto& chip : plan.stock->chips()) kernels[chip.name] = chip.provenance;
-  out["assumed"] = assumed(*plan.stock);
-  Json& ranking = out["ranking"] = Json::array();
-  for (const Ranked& r : plan.ranking) {
-    const Structure& s = r.choice.structure;
-    Json& entry = ranking.emplace_back(structure_json(plan, s));
-    entry["replicas"] = r.replicas;
-    entry["batch"] = s.batch(r.choice.requests);
-    entry["requests_per_launch"] = r.choice.requests;
-    entry["requests_per_launch_as_fitted"] = r.as_fitted;
-    entry["requests_per_launch_in_memory"] = r.choice.most_requests;
-    entry["tpot_ms"] = r.report.result.mean_tpot.value() * 1e3;
-    entry["tpot_p95_ms"] = r.report.result.tpot.quantile(0.95) * 1e3;
-    const bool waits = requests_arrive(goal);
-    entry["queueing_ms"] =
-        waits ? Json(r.report.result.queueing.quantile(0.01 * goal.sla_percentile) * 1e3) : Json();
-    entry["tokens_per_s_per_gpu"] = r.report.tokens_per_second_per_gpu();
-    entry["tokens_per_s_per_user"] = r.report.tokens_per_second_per_user();
-    const auto usd = r.report.usd_per_million_tokens();
-    entry["usd_per_Mtok"] = usd ? Json(*usd) : Json();
-    entry["sla_met_share"] = r.draws.empty() ? Json() : Json(r.sla_share);
-    entry["sla_met_often_enough"] = r.enough;
-    const auto interval = r.interval();
-    entry["tokens_per_s_per_gpu_90"] = interval ? Json{interval->low, interval->high} : Json();
-    entry["beats_next_share"] = r.beats_next >= 0.0 ? Json(r.beats_next) : Json();
-    entry["bound_by"] = r.binds;
-    entry["kernel_times"] = r.report.provenance;
-    entry["links"] = r.report.link_provenance;
-    entry["warnings"] = r.report.warnings;
-    entry["gpu_us_per_token"] = {{"attention", r.time.attention * 1e6},
-                                 {"ffn", r.time.ffn * 1e6},
-                                 {"head", r.time.head * 1e6},
-                                 {"waiting", r.time.waiting * 1e6}};
-  }
-  out["why"] = plan.why;
-  Json& what_ifs = out["what_would_make_2_first"] = Json::array();
-  for (const WhatIf& what : plan.what_ifs) {
-    what_ifs.push_back({{"of", what.of}, {"share", what.share ? Json(*what.share) : Json()}});
-  }
-  Json& misses = out["near_misses"] = Json::array();
-  for (const NearMiss& miss : plan.near_misses) {
-    Json& entry = misses.emplace_back(structure_json(plan, miss.structure));
-    entry["tpot_ms"] = miss.tpot.value() * 1e3;
-    entry["times_sla"] = miss.tpot / goal.sla_tpot;
-  }
-  Json& front = out["front"] = Json::array();
-  for (const FrontPoint& point : plan.front) {
-    Json& entry = front.emplace_back(structure_json(plan, point.choice.structure));
-    entry["within_ms"] = point.within.value() * 1e3;
-    entry["requests_per_launch"] = point.choice.requests;
-    entry["tpot_ms"] = point.choice.verdict.mean_tpot.value() * 1e3;
-    entry["tokens_per_s_per_user"] = per_user(point.choice.verdict);
-    entry["tokens_per_s_per_gpu"] = point.choice.tokens_per_second_per_gpu();
-  }
-  Json& impossible = out["impossible"] = Json::array();
-  for (const Impossible& one : plan.impossible) {
-    impossible.push_back(
-        {{"strategy", one.strategy}, {"structures", one.structures}, {"reason", one.reason}});
-  }
-  const SearchCounts& c = plan.counts;
-  out["search"] = {{"considered", c.considered},
-                   {"possible", c.possible},
-                   {"pruned_by_attention", c.pruned_by_attention},
-                   {"pruned_by_floor", c.pruned_by_floor},
-                   {"judged", c.judged},
-                   {"simulations", c.batches_simulated},
-                   {"cycle_ratios", c.batches_by_cycle},
-                   {"draws", c.draws}};
-  return out;
-}
-
 std::string csv(const Plan& plan) {
   std::string out =
       view::csv_line({"list", "rank", "name", "model", "strategy", "on", "split", "gpus",
@@ -474,14 +381,203 @@ std::string file_name(const std::string& name) {
   return out;
 }
 
-std::string json(const Plan& plan) {
-  return view::answer_text(json_of(plan));
+// A part of a plan's answer with the plan, which knows what its numbers mean.
+template <typename Part>
+struct Of {
+  const Plan& plan;
+  const Part& part;
+
+  [[nodiscard]] const Stocktaking& stock() const { return *plan.stock; }
+};
+template <typename Part>
+std::vector<Of<Part>> each_of(const Plan& plan, const std::vector<Part>& parts) {
+  std::vector<Of<Part>> out;
+  for (const Part& part : parts) out.push_back({plan, part});
+  return out;
+}
+
+const Structure& structure_of(const Ranked& ranked) {
+  return ranked.choice.structure;
+}
+const Structure& structure_of(const NearMiss& miss) {
+  return miss.structure;
+}
+const Structure& structure_of(const FrontPoint& point) {
+  return point.choice.structure;
+}
+
+// What is said of the structure, then `more`.
+template <typename Part>
+view::AnswerKeys<Of<Part>> with_structure(std::vector<view::AnswerKey<Of<Part>>> more) {
+  using O = Of<Part>;
+  std::vector<view::AnswerKey<O>> all = {
+      {"name", "", [](const O& o) { return name_in(o.stock(), structure_of(o.part)); }},
+      {"model", "",
+       [](const O& o) { return o.stock().models()[structure_of(o.part).model]->name; }},
+      {"strategy", "", [](const O& o) { return structure_of(o.part).strategy; }},
+      {"gpus", "Of a replica.", [](const O& o) { return structure_of(o.part).gpus(); }},
+      {"on", "Instances and their chips.",
+       [](const O& o) { return gpus_words(o.stock(), structure_of(o.part)); }},
+      {"split", "How it is split, in words.",
+       [](const O& o) { return words_of(structure_of(o.part)); }}};
+  for (auto& key : more) all.push_back(std::move(key));
+  return view::AnswerKeys<O>(std::move(all));
+}
+
+constexpr const char* kLaunchWords = "Requests in each group and micro-batch.";
+
+}  // namespace
+
+static const view::AnswerKeys<TimePerToken>& answer_keys(const TimePerToken* /*of*/) {
+  using T = TimePerToken;
+  static const view::AnswerKeys<T> keys(
+      {{"attention", "", [](const T& t) { return t.attention * 1e6; }},
+       {"ffn", "", [](const T& t) { return t.ffn * 1e6; }},
+       {"head", "", [](const T& t) { return t.head * 1e6; }},
+       {"waiting", "For another stage, the network or links.",
+        [](const T& t) { return t.waiting * 1e6; }}});
+  return keys;
+}
+
+namespace {
+
+const view::AnswerKeys<Of<Ranked>>& answer_keys(const Of<Ranked>* /*of*/) {
+  using O = Of<Ranked>;
+  static const auto keys = with_structure<Ranked>(
+      {{"replicas", "That the goal allows, or that its rate takes.",
+        [](const O& o) { return o.part.replicas; }},
+       {"batch", "Requests that a replica decodes at once.",
+        [](const O& o) { return structure_of(o.part).batch(o.part.choice.requests); }},
+       {"requests_per_launch", kLaunchWords, [](const O& o) { return o.part.choice.requests; }},
+       {"requests_per_launch_as_fitted", "The same before draws asked for room.",
+        [](const O& o) { return o.part.as_fitted; }},
+       {"requests_per_launch_in_memory", "The most that fit.",
+        [](const O& o) { return o.part.choice.most_requests; }},
+       {"tpot_ms", "Mean.",
+        [](const O& o) { return o.part.report.result.mean_tpot.value() * 1e3; }},
+       {"tpot_p95_ms", "95th percentile.",
+        [](const O& o) { return o.part.report.result.tpot.quantile(0.95) * 1e3; }},
+       {"queueing_ms", "At the SLA's percentile, of a workload that arrives.",
+        [](const O& o) -> std::optional<double> {
+          const Goal& goal = o.stock().goal();
+          if (!requests_arrive(goal)) return std::nullopt;
+          return o.part.report.result.queueing.quantile(0.01 * goal.sla_percentile) * 1e3;
+        }},
+       {"tokens_per_s_per_gpu", "",
+        [](const O& o) { return o.part.report.tokens_per_second_per_gpu(); }},
+       {"tokens_per_s_per_user", "",
+        [](const O& o) { return o.part.report.tokens_per_second_per_user(); }},
+       {"usd_per_Mtok", "", [](const O& o) { return o.part.report.usd_per_million_tokens(); }},
+       {"sla_met_share", "Of the draws.",
+        [](const O& o) {
+          return o.part.draws.empty() ? std::nullopt : std::optional(o.part.sla_share);
+        }},
+       {"sla_met_often_enough", "As often as the goal wants.",
+        [](const O& o) { return o.part.enough; }},
+       {"tokens_per_s_per_gpu_90", "90 % of the draws.",
+        [](const O& o) { return o.part.interval(); }},
+       {"beats_next_share", "Share of draws in which it beats the one after it.",
+        [](const O& o) {
+          return o.part.beats_next >= 0.0 ? std::optional(o.part.beats_next) : std::nullopt;
+        }},
+       {"bound_by", "What keeps it from delivering more.", [](const O& o) { return o.part.binds; }},
+       {"kernel_times", view::kProvenanceWords,
+        [](const O& o) { return o.part.report.provenance; }},
+       {"links", view::kLinkWords, [](const O& o) { return o.part.report.link_provenance; }},
+       {"warnings", "", [](const O& o) { return o.part.report.warnings; }},
+       {"gpu_us_per_token", "Of a GPU's time per token.", [](const O& o) { return o.part.time; }}});
+  return keys;
+}
+
+const view::AnswerKeys<Of<NearMiss>>& answer_keys(const Of<NearMiss>* /*of*/) {
+  using O = Of<NearMiss>;
+  static const auto keys = with_structure<NearMiss>(
+      {{"tpot_ms", "", [](const O& o) { return o.part.tpot.value() * 1e3; }},
+       {"times_sla", "", [](const O& o) { return o.part.tpot / o.stock().goal().sla_tpot; }}});
+  return keys;
+}
+
+const view::AnswerKeys<Of<FrontPoint>>& answer_keys(const Of<FrontPoint>* /*of*/) {
+  using O = Of<FrontPoint>;
+  static const auto keys = with_structure<FrontPoint>(
+      {{"within_ms", "The TPOT allowed.", [](const O& o) { return o.part.within.value() * 1e3; }},
+       {"requests_per_launch", kLaunchWords, [](const O& o) { return o.part.choice.requests; }},
+       {"tpot_ms", "", [](const O& o) { return o.part.choice.verdict.mean_tpot.value() * 1e3; }},
+       {"tokens_per_s_per_user", "", [](const O& o) { return per_user(o.part.choice.verdict); }},
+       {"tokens_per_s_per_gpu", "",
+        [](const O& o) { return o.part.choice.tokens_per_second_per_gpu(); }}});
+  return keys;
 }
 
 }  // namespace
 
+static const view::AnswerKeys<WhatIf>& answer_keys(const WhatIf* /*of*/) {
+  static const view::AnswerKeys<WhatIf> keys(
+      {{"of", "", &WhatIf::of},
+       {"share", "They would have to take this share of what they do.", &WhatIf::share}});
+  return keys;
+}
+
+static const view::AnswerKeys<Impossible>& answer_keys(const Impossible* /*of*/) {
+  static const view::AnswerKeys<Impossible> keys(
+      {{"strategy", "", &Impossible::strategy},
+       {"structures", "How many share the reason.", &Impossible::structures},
+       {"reason", "Of the first.", &Impossible::reason}});
+  return keys;
+}
+
+static const view::AnswerKeys<SearchCounts>& answer_keys(const SearchCounts* /*of*/) {
+  using C = SearchCounts;
+  static const view::AnswerKeys<C> keys({{"considered", "", &C::considered},
+                                         {"possible", "", &C::possible},
+                                         {"pruned_by_attention", "", &C::pruned_by_attention},
+                                         {"pruned_by_floor", "", &C::pruned_by_floor},
+                                         {"judged", "", &C::judged},
+                                         {"simulations", "Of a batch.", &C::batches_simulated},
+                                         {"cycle_ratios", "Of a batch.", &C::batches_by_cycle},
+                                         {"draws", "Of a batch.", &C::draws}});
+  return keys;
+}
+
+static const view::AnswerKeys<Plan>& answer_keys(const Plan* /*of*/) {
+  using P = Plan;
+  static const view::AnswerKeys<P> keys(
+      {{"title", "", &P::title},
+       {"partial", "Whether the search was stopped.", &P::partial},
+       {"objective", "What the best has most, or least, of.",
+        [](const P& p) { return name_of(objective_of(p.stock->goal())); }},
+       {"sla_tpot_ms", "", [](const P& p) { return p.stock->goal().sla_tpot.value() * 1e3; }},
+       {"sla_percentile", "That the SLA is compared with.",
+        [](const P& p) { return p.stock->goal().sla_percentile; }},
+       {"context_tokens", view::kContextWords, [](const P& p) { return p.stock->context(); }},
+       {"confidence", "Share of draws in which the SLA shall be met.",
+        [](const P& p) { return p.stock->goal().confidence; }},
+       {"samples", "Draws of the calibrations.", &P::samples},
+       {"kernel_times", "Of each chip.",
+        [](const P& p) {
+          view::ByName<std::string> out;
+          for (const auto& chip : p.stock->chips()) out.emplace_back(chip.name, chip.provenance);
+          return out;
+        }},
+       {"assumed", "What no key of a goal says.", [](const P& p) { return assumed(*p.stock); }},
+       {"ranking", "Best first.", [](const P& p) { return each_of(p, p.ranking); }},
+       {"why", "Why the first is first.", &P::why},
+       {"what_would_make_2_first", "", &P::what_ifs},
+       {"near_misses", "Where nothing meets the SLA: what comes nearest.",
+        [](const P& p) { return each_of(p, p.near_misses); }},
+       {"front", "The best within other TPOTs than the SLA's, as fitted.",
+        [](const P& p) { return each_of(p, p.front); }},
+       {"impossible", "", &P::impossible},
+       {"search", "What became of the structures.", &P::counts}});
+  return keys;
+}
+
+const view::AnswerDescription& plan_answer() {
+  return answer_keys(static_cast<const Plan*>(nullptr));
+}
+
 std::string render(const Plan& plan, view::OutputFormat format) {
-  return view::written(format, plan, table, csv, json);
+  return view::written(format, plan, table, csv, view::answer_json);
 }
 
 std::string plan_picture(const Plan& plan) {

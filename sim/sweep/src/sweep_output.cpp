@@ -2,7 +2,7 @@
 
 #include "ridge/base/format.hpp"
 #include "ridge/base/parallel.hpp"
-#include "ridge/view/answer_json.hpp"
+#include "ridge/view/answer_keys.hpp"
 #include "ridge/view/text_table.hpp"
 #include "sweep_plan.hpp"
 
@@ -207,22 +207,52 @@ void write_csv(const SweepResult& result, const SweepOptions& options, const Tex
   }
 }
 
+constexpr const char* kRows = "rows";
+constexpr const char* kReferences = "references";
+
+}  // namespace
+
+static const view::AnswerKeys<SweepResult>& answer_keys(const SweepResult* /*of*/) {
+  using R = SweepResult;
+  using Row = view::ByName<view::AnyCell>;
+  static const view::AnswerKeys<R> keys(
+      {{"title", "", [](const R& r) { return r.scenario().title; }},
+       {"provenance", view::kProvenanceWords, &R::provenance},
+       {"points", "How often the question was asked.", &R::points},
+       {"invalid_points", "Of them that are no design.", &R::invalid},
+       {"kept_points", "Of them that pass the filters.", &R::kept},
+       {"notes", view::kNotesWords, &R::notes},
+       {"columns", "What each column is.",
+        [](const R& r) {
+          view::ByName<std::string> out;
+          for (std::size_t c = 0; c < r.scenario().columns.size(); ++c) {
+            out.emplace_back(r.scenario().column(c).name, r.scenario().column(c).words);
+          }
+          return out;
+        }},
+       view::streamed<R, Row>(
+           kRows, "A row each: what its axes say, its columns, and whether nothing beats it."),
+       view::streamed<R, Row>(kReferences, "The same of what the designs are compared with.")});
+  return keys;
+}
+
+const view::AnswerDescription& sweep_answer() {
+  return answer_keys(static_cast<const SweepResult*>(nullptr));
+}
+
+namespace {
+
 void write_json(const SweepResult& result, const SweepOptions& options, const TextSink& sink) {
-  const SweepScenario& scenario = result.scenario();
-  Json columns = Json::object();
-  for (std::size_t c = 0; c < scenario.columns.size(); ++c) {
-    columns[std::string(scenario.column(c).name)] = scenario.column(c).words;
+  sink("{\n");
+  const Json head =
+      view::versioned_json([&](Json& out) { answer_keys(&result).write(result, out); });
+  for (const auto& [key, value] : head.items()) {
+    sink(fmt::format("  \"{}\": {},\n", key,
+                     value.dump(-1, ' ', false, Json::error_handler_t::replace)));
   }
-  sink(
-      fmt::format("{{\n  \"schema_version\": {},\n  \"title\": {},\n"
-                  "  \"provenance\": {},\n  \"points\": {},\n"
-                  "  \"invalid_points\": {},\n  \"kept_points\": {},\n  \"notes\": {},\n"
-                  "  \"columns\": {},\n  \"rows\": [",
-                  view::kSchemaVersion, json_text(scenario.title), json_text(result.provenance()),
-                  result.points(), result.invalid(), result.kept(), Json(result.notes()).dump(),
-                  columns.dump()));
+  sink(fmt::format("  \"{}\": [", kRows));
   write_rows(result, result, view::OutputFormat::json, options, sink);
-  sink("\n  ],\n  \"references\": [");
+  sink(fmt::format("\n  ],\n  \"{}\": [", kReferences));
   bool first = true;
   for (const SweepResult& reference : result.references()) {
     if (reference.kept() == 0) continue;

@@ -4,10 +4,14 @@
 
 namespace ridge::view {
 
-std::string answer_text(const nlohmann::ordered_json& answer) {
-  nlohmann::ordered_json out{{"schema_version", kSchemaVersion}};
-  out.update(answer);
-  return out.dump(2) + "\n";
+nlohmann::ordered_json versioned_json(const WriteAnswer& write) {
+  nlohmann::ordered_json out{{kSchemaVersionKey, kSchemaVersion}};
+  write(out);
+  return out;
+}
+
+std::string versioned_text(const WriteAnswer& write) {
+  return versioned_json(write).dump(2) + "\n";
 }
 
 }  // namespace ridge::view

@@ -1,12 +1,11 @@
 #include "ridge/evidence/reproduction.hpp"
-#include "ridge/view/answer_json.hpp"
+#include "ridge/view/answer_keys.hpp"
 #include "ridge/view/text_table.hpp"
 
 #include <algorithm>
 #include <set>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 namespace ridge::evidence {
 namespace {
@@ -150,35 +149,14 @@ std::string table(const Reproduction& reproduction) {
   return out + "\n" + summary(reproduction);
 }
 
-std::string json(const Reproduction& reproduction) {
-  using Json = nlohmann::ordered_json;
-  Json cells = Json::array();
-  for (const auto& cell : reproduction.cells) {
-    cells.push_back({{"table", cell.table},
-                     {"row", cell.row},
-                     {"column", cell.column},
-                     {"unit", cell.unit},
-                     {"paper", cell.paper},
-                     {"ridge", cell.ridge},
-                     {"matches", cell.matches},
-                     {"slip", cell.slip.empty() ? Json(nullptr) : Json(cell.slip)}});
-  }
-  const auto counted = [](const Count& count) {
-    return Json{{"table", count.table},
-                {"cells", count.cells},
-                {"matches", count.matches},
-                {"slips", count.slips},
-                {"unexplained", count.unexplained()}};
-  };
-  Json tables = Json::array();
-  for (const auto& count : count_tables(reproduction)) tables.push_back(counted(count));
-  return view::answer_text({{"provenance", "theory"},
-                            {"title", reproduction.title},
-                            {"source", reproduction.source},
-                            {"assumptions", reproduction.assumptions},
-                            {"cells", cells},
-                            {"tables", tables},
-                            {"summary", counted(count_all(reproduction))}});
+const view::AnswerKeys<Count>& answer_keys(const Count* /*of*/) {
+  using C = Count;
+  static const view::AnswerKeys<C> keys({{"table", "", &C::table},
+                                         {"cells", "", &C::cells},
+                                         {"matches", "", &C::matches},
+                                         {"slips", "That differ for a known reason.", &C::slips},
+                                         {"unexplained", "", &C::unexplained}});
+  return keys;
 }
 
 std::string csv(const Reproduction& reproduction) {
@@ -194,8 +172,39 @@ std::string csv(const Reproduction& reproduction) {
 
 }  // namespace
 
+static const view::AnswerKeys<ReproducedCell>& answer_keys(const ReproducedCell* /*of*/) {
+  using C = ReproducedCell;
+  static const view::AnswerKeys<C> keys(
+      {{"table", "", &C::table},
+       {"row", "", &C::row},
+       {"column", "", &C::column},
+       {"unit", "", &C::unit},
+       {"paper", "As printed.", &C::paper},
+       {"ridge", "As computed.", &C::ridge},
+       {"matches", "To the digits that are printed.", &C::matches},
+       {"slip", "Why it differs.", [](const C& c) { return view::told(c.slip); }}});
+  return keys;
+}
+
+static const view::AnswerKeys<Reproduction>& answer_keys(const Reproduction* /*of*/) {
+  using R = Reproduction;
+  static const view::AnswerKeys<R> keys(
+      {{"provenance", view::kProvenanceWords, [](const R&) { return "theory"; }},
+       {"title", "", &R::title},
+       {"source", "", &R::source},
+       {"assumptions", "", &R::assumptions},
+       {"cells", "", &R::cells},
+       {"tables", "", [](const R& r) { return count_tables(r); }},
+       {"summary", "", [](const R& r) { return count_all(r); }}});
+  return keys;
+}
+
+const view::AnswerDescription& reproduction_answer() {
+  return answer_keys(static_cast<const Reproduction*>(nullptr));
+}
+
 std::string render(const Reproduction& reproduction, view::OutputFormat format) {
-  return view::written(format, reproduction, table, csv, json);
+  return view::written(format, reproduction, table, csv, view::answer_json);
 }
 
 }  // namespace ridge::evidence

@@ -6,8 +6,13 @@
 
 #include <string>
 
+namespace ridge::view {
+class AnswerDescription;
+}
+
 namespace ridge::answer {
 
 [[nodiscard]] std::string chip_card(const hw::ChipSpec& chip, view::OutputFormat format);
+[[nodiscard]] const view::AnswerDescription& chip_answer();
 
 }  // namespace ridge::answer

@@ -15,6 +15,10 @@
 #include <string_view>
 #include <vector>
 
+namespace ridge::view {
+class AnswerDescription;
+}
+
 namespace ridge::answer {
 
 // Which price each chip has: its own first one, that of a named list, or one given for it.
@@ -83,5 +87,6 @@ struct CostReport {
 [[nodiscard]] CostReport answer(const CostQuestion& question);
 
 [[nodiscard]] std::string render(const CostReport& report, view::OutputFormat format);
+[[nodiscard]] const view::AnswerDescription& cost_answer();
 
 }  // namespace ridge::answer

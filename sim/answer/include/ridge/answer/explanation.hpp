@@ -9,6 +9,10 @@
 #include <string>
 #include <vector>
 
+namespace ridge::view {
+class AnswerDescription;
+}
+
 namespace ridge::answer {
 
 // A kernel that a stage launches, mean over the layers of a kind.
@@ -67,5 +71,6 @@ struct Explanation {
                                   scenario::Library& library, const RunOptions& options = {});
 
 [[nodiscard]] std::string render(const Explanation& explanation, view::OutputFormat format);
+[[nodiscard]] const view::AnswerDescription& explain_answer();
 
 }  // namespace ridge::answer

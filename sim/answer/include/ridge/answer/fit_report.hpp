@@ -14,6 +14,10 @@
 #include <string>
 #include <vector>
 
+namespace ridge::view {
+class AnswerDescription;
+}
+
 namespace ridge::answer {
 
 struct FitRow {
@@ -47,5 +51,6 @@ struct FitReport {
 // Throws UserError where the output projection cannot be split as asked.
 [[nodiscard]] FitReport answer(const FitQuestion& question);
 [[nodiscard]] std::string render(const FitReport& report, view::OutputFormat format);
+[[nodiscard]] const view::AnswerDescription& fit_answer();
 
 }  // namespace ridge::answer

@@ -6,6 +6,10 @@
 
 #include <string>
 
+namespace ridge::view {
+class AnswerDescription;
+}
+
 namespace ridge::answer {
 
 struct ModelCardOptions {
@@ -15,5 +19,6 @@ struct ModelCardOptions {
 
 [[nodiscard]] std::string model_card(const models::ModelSpec& model,
                                      const ModelCardOptions& options, view::OutputFormat format);
+[[nodiscard]] const view::AnswerDescription& model_answer();
 
 }  // namespace ridge::answer

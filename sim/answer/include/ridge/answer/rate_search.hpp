@@ -9,6 +9,10 @@
 #include <string>
 #include <vector>
 
+namespace ridge::view {
+class AnswerDescription;
+}
+
 namespace ridge::answer {
 
 struct RateTry {
@@ -36,5 +40,6 @@ struct RateSearch {
                                       const std::atomic<bool>* stop = nullptr);
 
 [[nodiscard]] std::string render(const RateSearch& search, view::OutputFormat format);
+[[nodiscard]] const view::AnswerDescription& rate_answer();
 
 }  // namespace ridge::answer

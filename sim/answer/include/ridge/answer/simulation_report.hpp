@@ -14,6 +14,10 @@
 #include <string_view>
 #include <vector>
 
+namespace ridge::view {
+class AnswerDescription;
+}
+
 namespace ridge::answer {
 
 // How far predictions spread when calibrations and seeds are drawn again.
@@ -130,5 +134,7 @@ void check_requests(const scenario::LocatedScenario& located, std::string_view o
 [[nodiscard]] std::string render_comparison(const SimulationReport& report,
                                             const SimulationReport& other,
                                             view::OutputFormat format);
+[[nodiscard]] const view::AnswerDescription& simulation_answer();
+[[nodiscard]] const view::AnswerDescription& comparison_answer();
 
 }  // namespace ridge::answer

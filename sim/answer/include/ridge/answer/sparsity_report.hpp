@@ -12,6 +12,10 @@
 #include <string>
 #include <vector>
 
+namespace ridge::view {
+class AnswerDescription;
+}
+
 namespace ridge::answer {
 
 struct SparsityQuestion {
@@ -41,5 +45,6 @@ struct SparsityReport {
 
 [[nodiscard]] SparsityReport answer(const SparsityQuestion& question);
 [[nodiscard]] std::string render(const SparsityReport& report, view::OutputFormat format);
+[[nodiscard]] const view::AnswerDescription& sparsity_answer();
 
 }  // namespace ridge::answer

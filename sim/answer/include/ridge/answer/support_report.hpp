@@ -15,6 +15,10 @@
 #include <string>
 #include <vector>
 
+namespace ridge::view {
+class AnswerDescription;
+}
+
 namespace ridge::answer {
 
 // A chip as it is to be asked: with the kernel times of a calibration, or those of theory.
@@ -77,5 +81,6 @@ struct SupportReport {
 
 [[nodiscard]] SupportReport answer(const SupportQuestion& question);
 [[nodiscard]] std::string render(const SupportReport& report, view::OutputFormat format);
+[[nodiscard]] const view::AnswerDescription& support_answer();
 
 }  // namespace ridge::answer

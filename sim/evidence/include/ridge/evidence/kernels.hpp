@@ -9,6 +9,10 @@
 #include <string>
 #include <vector>
 
+namespace ridge::view {
+class AnswerDescription;
+}
+
 namespace ridge::evidence {
 
 struct KernelLedger {
@@ -29,5 +33,6 @@ struct KernelLedger {
 [[nodiscard]] KernelLedger judge_kernels(std::span<const std::string> files,
                                          const std::string& calibration);
 [[nodiscard]] std::string render(const KernelLedger& ledger, view::OutputFormat format);
+[[nodiscard]] const view::AnswerDescription& kernels_answer();
 
 }  // namespace ridge::evidence

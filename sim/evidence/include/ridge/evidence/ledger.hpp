@@ -13,6 +13,9 @@
 namespace ridge {
 class KeyTable;
 }
+namespace ridge::view {
+class AnswerDescription;
+}
 
 namespace ridge::evidence {
 
@@ -122,6 +125,7 @@ using GoOn = std::function<bool(double share)>;
                                            const GoOn& go_on = {});
 
 [[nodiscard]] std::string render(const Ledger& ledger, view::OutputFormat format);
+[[nodiscard]] const view::AnswerDescription& ledger_answer();
 // The figures as a page, with the parts of every prediction that is more than
 // kExplainedInParts off.
 inline constexpr double kExplainedInParts = 0.10;

@@ -11,6 +11,9 @@
 namespace ridge {
 class KeyTable;
 }
+namespace ridge::view {
+class AnswerDescription;
+}
 
 namespace ridge::evidence {
 
@@ -52,5 +55,6 @@ struct Reproduction {
 [[nodiscard]] Reproduction reproduce(const std::string& name_or_path);
 [[nodiscard]] const std::vector<std::string>& reproduction_names();
 [[nodiscard]] std::string render(const Reproduction& reproduction, view::OutputFormat format);
+[[nodiscard]] const view::AnswerDescription& reproduction_answer();
 
 }  // namespace ridge::evidence

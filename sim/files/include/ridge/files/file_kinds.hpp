@@ -8,6 +8,10 @@
 #include <string>
 #include <vector>
 
+namespace ridge::view {
+class AnswerDescription;
+}
+
 namespace ridge::files {
 
 struct FileCheck {
@@ -19,7 +23,14 @@ struct FileCheck {
 // Reads the file as what it says it is ("$schema", else its keys) and collects every problem.
 [[nodiscard]] FileCheck check_file(const std::filesystem::path& path);
 
-// The kinds whose keys stand in tables, as their schemas are named: "chip".
+struct CheckedFile {
+  std::string file;  // as it was named
+  FileCheck check;
+};
+[[nodiscard]] std::string check_json(const std::vector<CheckedFile>& files);
+[[nodiscard]] const view::AnswerDescription& check_answer();
+
+// The kinds, as their schemas are named: "chip".
 [[nodiscard]] std::vector<std::string> schema_names();
 // docs/schema/NAME.schema.json and docs/keys/NAME.md; nothing for an unknown name.
 [[nodiscard]] std::optional<std::string> schema_text(const std::string& name);

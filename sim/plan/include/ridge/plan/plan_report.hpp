@@ -8,9 +8,14 @@
 #include <string>
 #include <vector>
 
+namespace ridge::view {
+class AnswerDescription;
+}
+
 namespace ridge::plan {
 
 [[nodiscard]] std::string render(const Plan& plan, view::OutputFormat format);
+[[nodiscard]] const view::AnswerDescription& plan_answer();
 
 // Throughput against speed, of the front and the ranking, as SVG.
 [[nodiscard]] std::string plan_picture(const Plan& plan);

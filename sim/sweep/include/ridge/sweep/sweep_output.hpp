@@ -7,6 +7,10 @@
 #include <functional>
 #include <string_view>
 
+namespace ridge::view {
+class AnswerDescription;
+}
+
 namespace ridge::sweep {
 
 using TextSink = std::function<void(std::string_view)>;
@@ -15,5 +19,6 @@ using TextSink = std::function<void(std::string_view)>;
 // was asked for. Rows come in the order of the sweep's points, references last.
 void write_sweep(const SweepResult& result, view::OutputFormat format, const SweepOptions& options,
                  const TextSink& sink);
+[[nodiscard]] const view::AnswerDescription& sweep_answer();
 
 }  // namespace ridge::sweep

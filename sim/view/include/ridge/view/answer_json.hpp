@@ -1,6 +1,7 @@
 // Answers written as JSON, which scripts read: docs/json.md.
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include <nlohmann/json_fwd.hpp>
@@ -9,9 +10,12 @@ namespace ridge::view {
 
 // Raised where a key of an answer goes or changes its meaning; a new key leaves it as it is.
 inline constexpr int kSchemaVersion = 1;
+inline constexpr const char* kSchemaVersionKey = "schema_version";
 
-// The object as an answer: after the version of its schema. How long the machine took is no part of
-// an answer, so that the same question gives the same bytes.
-[[nodiscard]] std::string answer_text(const nlohmann::ordered_json& answer);
+// The version of its schema and what `write` adds. How long the machine took is no part of an
+// answer, so that the same question gives the same bytes.
+using WriteAnswer = std::function<void(nlohmann::ordered_json&)>;
+[[nodiscard]] nlohmann::ordered_json versioned_json(const WriteAnswer& write);
+[[nodiscard]] std::string versioned_text(const WriteAnswer& write);
 
 }  // namespace ridge::view
