@@ -19,6 +19,7 @@ struct Arguments {
   const std::int32_t* block_table = nullptr;
   std::int32_t block_table_stride = 0;  ///< Entries per request.
   std::int64_t cache_pages = 0;         ///< Pages that key and value hold.
+  std::int32_t page_log2 = 6;           ///< Of a page's tokens.
 
   void* output = nullptr;
   bool output_float = false;  ///< Otherwise BF16.

@@ -19,7 +19,7 @@
 
 /// The Hopper decode-attention kernel. One CTA per SM works through its segments of the schedule:
 ///
-///   producer warp      streams K and V tiles (one page each) through a ring of shared-memory slots
+///   producer warp      streams K and V tiles through a ring of shared-memory slots
 ///   consumer 0 and 1   take alternate tiles: S = Q K^T, online softmax, O += P V, O in registers;
 ///                      at the end of a segment they merge their (m, l, O), half of the columns
 ///                      each, and write
@@ -37,9 +37,9 @@ struct Attention : TileStream<HeadDim, Type> {
   static constexpr bool kFp8 = Type == KvType::kE4m3;
   static constexpr WgmmaType kOperand = kFp8 ? WgmmaType::kF16 : WgmmaType::kBf16;
   static constexpr int kValuePasses = value_passes(Type, OneTerm);
-  static constexpr std::uint32_t kPanelBytes = kPageTokens * kPanelRowBytes;
+  static constexpr std::uint32_t kPanelBytes = kTileTokens * kPanelRowBytes;
   static constexpr int kOutputRegisters = HeadDim / 2;
-  static constexpr int kScoreRegisters = kPageTokens / 2;
+  static constexpr int kScoreRegisters = kTileTokens / 2;
 
   static __device__ std::uint32_t pack(float low, float high) {
     if constexpr (kFp8) {
@@ -92,7 +92,7 @@ struct Attention : TileStream<HeadDim, Type> {
                                        std::uint32_t operand_offset, int valid) {
     constexpr int kSixteenths = HeadDim / 16;
     constexpr int kRowsApart = 128 / kSixteenths;
-    constexpr int kSteps = kPageTokens / kRowsApart;
+    constexpr int kSteps = kTileTokens / kRowsApart;
     static_assert(kRowsApart % 8 == 0, "the swizzle repeats every 8 rows");
     const int thread = static_cast<int>(threadIdx.x) % 128;
     const int first_row = thread / kSixteenths;
@@ -133,7 +133,7 @@ struct Attention : TileStream<HeadDim, Type> {
   /// whatever the cache holds there. Leaves the slot free.
   static __device__ void convert_tile(const Shared& shared, const pipeline::RingPosition& at,
                                       std::uint32_t operand_offset, int consumer, int valid) {
-    valid < kPageTokens ? convert_codes<true>(shared, at.slot, operand_offset, valid)
+    valid < kTileTokens ? convert_codes<true>(shared, at.slot, operand_offset, valid)
                         : convert_codes<false>(shared, at.slot, operand_offset, valid);
     shared.slots.release(at);
     fence_async_proxy();
@@ -146,10 +146,10 @@ struct Attention : TileStream<HeadDim, Type> {
                                       int valid) {
     const int thread = static_cast<int>(threadIdx.x) % 128;
     unsigned char* tile = shared.generic + kPlan.slot_offset + slot * kPlan.slot_bytes;
-    const int pieces = (kPageTokens - valid) * (HeadDim / 8);
+    const int pieces = (kTileTokens - valid) * (HeadDim / 8);
     for (int i = thread; i < pieces; i += 128) {
       const int row = valid + i / (HeadDim / 8);
-      *reinterpret_cast<uint4*>(tile + panel_offset(kPageTokens, row, (i % (HeadDim / 8)) * 16)) =
+      *reinterpret_cast<uint4*>(tile + panel_offset(kTileTokens, row, (i % (HeadDim / 8)) * 16)) =
           make_uint4(0, 0, 0, 0);
     }
     fence_async_proxy();
@@ -170,7 +170,7 @@ struct Attention : TileStream<HeadDim, Type> {
 #pragma unroll
     for (int k = 0; k < HeadDim / 16; ++k) {
       const std::uint32_t step = head_dim_step(k);
-      Wgmma<kOperand, kPageTokens>::shared(score, k_major_descriptor(query_address + step),
+      Wgmma<kOperand, kTileTokens>::shared(score, k_major_descriptor(query_address + step),
                                            k_major_descriptor(key_address + step), k != 0);
     }
     wgmma_commit();
@@ -182,7 +182,7 @@ struct Attention : TileStream<HeadDim, Type> {
   /// Scores become weights, and the output of the tiles before shrinks by what their maximum rose.
   static __device__ void weigh(State& state, float (&score)[kScoreRegisters], Weights& weight,
                                int valid, float scale_log2) {
-    if (valid < kPageTokens) {
+    if (valid < kTileTokens) {
       pipeline::mask_scores(score, valid);
     }
     float shrink[2];
@@ -211,7 +211,7 @@ struct Attention : TileStream<HeadDim, Type> {
                                       std::uint32_t value_address) {
     wgmma_fence();
 #pragma unroll
-    for (int k = 0; k < kPageTokens / 16; ++k) {
+    for (int k = 0; k < kTileTokens / 16; ++k) {
       const std::uint64_t tokens = mn_major_descriptor(value_address + token_step(k), kPanelBytes);
 #pragma unroll
       for (int pass = 0; pass < kValuePasses; ++pass) {
@@ -238,7 +238,7 @@ struct Attention : TileStream<HeadDim, Type> {
       weigh(state, score, weight, valid, scale_log2);
       const pipeline::RingPosition value = tile_position(done + tile, Tensor::kValue, kPlan.slots);
       shared.slots.wait_full(value);
-      if (valid < kPageTokens) {
+      if (valid < kTileTokens) {
         clear_values(shared, value.slot, consumer, valid);
       }
       begin_values(state, weight, shared.slot(value.slot));

@@ -30,6 +30,7 @@ struct DeviceCase {
     arguments.block_table = block_table.data();
     arguments.block_table_stride = inputs.block_table_stride;
     arguments.cache_pages = inputs.cache_pages;
+    arguments.page_log2 = problem.page_log2();
     arguments.output = output.data();
     arguments.output_float = true;
     arguments.lse = lse.data();

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <limits>
 
 namespace ridge::kernels::decode {
 namespace {
@@ -36,7 +37,7 @@ LaunchPlan launch_plan(const Problem& problem, const Schedule& schedule, bool on
   plan.ctas = schedule.ctas();
   plan.segments = static_cast<int>(schedule.segments.size());
   plan.merges = static_cast<int>(schedule.merges.size());
-  plan.least_tiles = plan.ctas > 0 ? static_cast<int>(problem.total_pages() * problem.kv_heads) : 0;
+  plan.least_tiles = plan.ctas > 0 ? std::numeric_limits<int>::max() : 0;
   double tiles = 0;
   for (int cta = 0; cta < schedule.ctas(); ++cta) {
     int mine = 0;
@@ -48,11 +49,11 @@ LaunchPlan launch_plan(const Problem& problem, const Schedule& schedule, bool on
     tiles += mine;
   }
   plan.fetched_bytes =
-      tiles * kPageTokens * static_cast<double>(problem.cached_token_bytes()) / problem.kv_heads;
+      tiles * kTileTokens * static_cast<double>(problem.cached_token_bytes()) / problem.kv_heads;
   plan.partial_bytes = 2.0 * schedule.partials * std::min(problem.group(), kTileRows) *
                        (problem.value_dim() + 1) * sizeof(float);
   plan.issued_flop =
-      tiles * rows * kPageTokens * 2 *
+      tiles * rows * kTileTokens * 2 *
       (problem.head_dim + problem.value_dim() * value_passes(problem.kv_type, one_term));
   return plan;
 }
@@ -65,7 +66,7 @@ std::string explain(const LaunchPlan& plan, const Schedule& schedule,
       text, sizeof(text),
       "  grid    %d CTAs in one wave on %d SMs; %d segments, %d to %d tiles per CTA\n"
       "  splits  %d of %d results merged from %d parts, %.2f MB of partial results\n"
-      "  bytes   %.2f MB compulsory, %.2f MB fetched (whole pages, once per 64 query heads)\n"
+      "  bytes   %.2f MB compulsory, %.2f MB fetched (whole tiles, once per 64 query heads)\n"
       "  flop    %.3f GFLOP needed, %.3f GFLOP issued (whole tiles); %.0f flop per compulsory "
       "byte\n",
       plan.ctas, device.sm_count, plan.segments, plan.least_tiles, plan.most_tiles, plan.merges,
@@ -219,7 +220,19 @@ std::vector<bench::Case> cases(bench::Extent extent, const bench::DeviceFacts& d
     add("head_dim 64", shape(4, 700, Lengths::kRagged, {16, 2, 64}));
     add("128 query heads of one KV head: two row blocks",
         shape(4, 300, Lengths::kRagged, {128, 1, 256}));
+    const auto paged = [type](int tokens, Heads h, int page_tokens) {
+      return make_shape(4, tokens, Lengths::kRagged, h.query_heads, h.kv_heads, h.head_dim, type,
+                        page_tokens);
+    };
+    add("pages of 16 tokens: four to a tile", paged(150, {64, 4, 128}, 16));
+    add("pages of 32 tokens: two to a tile", paged(150, {16, 2, 64}, 32));
+    add("pages of 128 tokens: two tiles each", paged(300, {64, 1, 256}, 128));
     if (extent == bench::Extent::kFull) {
+      for (const int page_tokens : {16, 32, 128}) {
+        for (const Heads h : {Heads{64, 1, 256}, Heads{64, 4, 128}, Heads{16, 2, 64}}) {
+          add("pages of other sizes", paged(700, h, page_tokens));
+        }
+      }
       for (const int length : {63, 65, 127, 128, 129, 1023, 8192}) {
         add("around page boundaries", shape(2, length, Lengths::kEqual, {64, 1, 256}));
       }

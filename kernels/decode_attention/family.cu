@@ -176,8 +176,9 @@ class DecodeWorkload : public bench::Workload {
  public:
   DecodeWorkload(const Problem& problem, const std::string& kernel, const bench::DeviceFacts& facts)
       : problem_(problem), simple_(kernel == "simple") {
-    const std::uint64_t page_bytes = static_cast<std::uint64_t>(problem.kv_heads) * kPageTokens *
-                                     problem.head_dim * kv_element_bytes(problem.kv_type);
+    const std::uint64_t page_bytes = static_cast<std::uint64_t>(problem.kv_heads) *
+                                     problem.page_tokens * problem.head_dim *
+                                     kv_element_bytes(problem.kv_type);
     const auto pages = static_cast<std::uint64_t>(problem.total_pages());
     const std::uint64_t set_bytes =
         std::max<std::uint64_t>((problem.latent() ? 1 : 2) * pages * page_bytes, 1);
@@ -203,7 +204,7 @@ class DecodeWorkload : public bench::Workload {
     for (int set = 0; set < sets_; ++set) {
       for (const std::int32_t length : problem.kv_lengths) {
         for (int page = 0; page < stride_; ++page) {
-          tables.push_back(page < (length + kPageTokens - 1) / kPageTokens ? order[next++] : -1);
+          tables.push_back(page < problem.pages(length) ? order[next++] : -1);
         }
       }
     }
@@ -225,6 +226,7 @@ class DecodeWorkload : public bench::Workload {
     arguments_.block_table = block_tables_.data();
     arguments_.block_table_stride = stride_;
     arguments_.cache_pages = static_cast<std::int64_t>(all_pages);
+    arguments_.page_log2 = problem.page_log2();
     arguments_.output = output_.data();
     arguments_.lse = lse_.data();
     arguments_.query_heads = problem.query_heads;

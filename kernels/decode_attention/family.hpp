@@ -34,7 +34,7 @@ std::string explain_latent(const bench::Point& point, const bench::DeviceFacts& 
 /// A launch in numbers, before it runs.
 struct LaunchPlan {
   bench::Work work;          ///< Compulsory.
-  double fetched_bytes = 0;  ///< What the kernel reads of the cache: whole pages, per row block.
+  double fetched_bytes = 0;  ///< What the kernel reads of the cache: whole tiles, per row block.
   double partial_bytes = 0;  ///< Written and read again to merge split segments.
   double issued_flop = 0;  ///< What the matrix units execute: whole tiles of `rows` and 64 tokens.
   int ctas = 0;

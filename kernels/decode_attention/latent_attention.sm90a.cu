@@ -36,7 +36,7 @@ constexpr LatentPlan kPlan = latent_plan();
 static_assert(kPlan.total_bytes <= kSharedLimitBytes);
 
 constexpr int kScoreTogether = 1;  // Named barrier of the score warpgroup.
-constexpr int kScoreRegisters = kPageTokens / 2;
+constexpr int kScoreRegisters = kTileTokens / 2;
 constexpr int kBlockRegisters = kLatentColumns / 2;
 
 /// Shared memory as addresses in the shared window.
@@ -59,18 +59,20 @@ __device__ void produce(const Shared& shared, const CUtensorMap* latent, const A
   const int lane = static_cast<int>(threadIdx.x) % 32;
   // More than 64 heads stream the latent once per row block: keep it in L2.
   const std::uint64_t policy = arguments.query_heads > kTileRows ? kEvictNormal : kEvictFirst;
-  for_each_page(arguments, begin, end, [&](const Segment&, std::uint32_t tile, std::int32_t page) {
-    if (lane != 0) {
-      return;
-    }
-    const RingPosition at = ring_position(tile, kPlan.slots);
-    shared.slots.wait_empty(at);
-    for (int panel = 0; panel < kLatentPanels; ++panel) {
-      const std::uint32_t full = shared.slots.expect(at, kLatentPanelBytes, panel);
-      tensor_load_3d(shared.slot(at.slot) + panel * kLatentPanelBytes, latent, full, 0,
-                     page * kPageTokens, panel, policy);
-    }
-  });
+  for_each_tile(arguments, begin, end,
+                [&](const Segment&, std::uint32_t tile, int token, SegmentPages& pages) {
+                  const std::int32_t page = pages.page_of(token, kTileLog2);
+                  if (lane != 0) {
+                    return;
+                  }
+                  const RingPosition at = ring_position(tile, kPlan.slots);
+                  shared.slots.wait_empty(at);
+                  for (int panel = 0; panel < kLatentPanels; ++panel) {
+                    const std::uint32_t full = shared.slots.expect(at, kLatentPanelBytes, panel);
+                    tensor_load_3d(shared.slot(at.slot) + panel * kLatentPanelBytes, latent, full,
+                                   0, page * kTileTokens, panel, policy);
+                  }
+                });
 }
 
 // ---- scores
@@ -108,9 +110,9 @@ __device__ void load_query(const Shared& shared, const Arguments& arguments, con
 /// clear them before P V reads them. As keys they need none of this, their scores are replaced.
 __device__ void clear_values(unsigned char* slot, int valid) {
   constexpr int kPieces = kLatentRank / 8;
-  const int pieces = (kPageTokens - valid) * kPieces;
+  const int pieces = (kTileTokens - valid) * kPieces;
   for (int i = static_cast<int>(threadIdx.x) % 128; i < pieces; i += 128) {
-    *reinterpret_cast<uint4*>(slot + panel_offset(kPageTokens, valid + i / kPieces,
+    *reinterpret_cast<uint4*>(slot + panel_offset(kTileTokens, valid + i / kPieces,
                                                   i % kPieces * 16)) = make_uint4(0, 0, 0, 0);
   }
 }
@@ -126,7 +128,7 @@ __device__ void multiply_keys(const Shared& shared, const RingPosition& at,
 #pragma unroll
     for (int k = 4 * panel; k < 4 * panel + 4; ++k) {
       const std::uint32_t step = head_dim_step(k);
-      Wgmma<WgmmaType::kBf16, kPageTokens>::shared(score, k_major_descriptor(query + step),
+      Wgmma<WgmmaType::kBf16, kTileTokens>::shared(score, k_major_descriptor(query + step),
                                                    k_major_descriptor(keys + step), k != 0);
     }
   }
@@ -144,7 +146,7 @@ template <int Passes>
 __device__ void store_weights(const Shared& shared, const float (&p)[kScoreRegisters],
                               std::uint32_t second_offset) {
 #pragma unroll
-  for (int k = 0; k < kPageTokens / 16; ++k) {
+  for (int k = 0; k < kTileTokens / 16; ++k) {
     std::uint32_t first[4];
     std::uint32_t second[4];
 #pragma unroll
@@ -171,7 +173,7 @@ __device__ void score_tile(const Shared& shared, OnlineSoftmax& softmax, std::ui
   float score[kScoreRegisters];
   multiply_keys(shared, at, score);
 
-  if (valid < kPageTokens) {
+  if (valid < kTileTokens) {
     pipeline::mask_scores(score, valid);
   }
   float shrink[2];
@@ -188,7 +190,7 @@ __device__ void score_tile(const Shared& shared, OnlineSoftmax& softmax, std::ui
     shared.rows()[row] = shrink[0];
     shared.rows()[row + 8] = shrink[1];
   }
-  if (valid < kPageTokens) {
+  if (valid < kTileTokens) {
     clear_values(shared.generic + slot, valid);
   }
   fence_async_proxy();  // For wgmma, which reads the zeros, and the copy that reuses the slot.
@@ -221,8 +223,8 @@ __device__ void compute_scores(const Shared& shared, const Arguments& arguments,
     load_query(shared, arguments, segment, rows);
     OnlineSoftmax softmax;
     for (int i = 0; i < segment.tiles; ++i) {
-      const int left = segment.kv_tokens - (segment.first_tile + i) * kPageTokens;
-      score_tile<Passes>(shared, softmax, tile++, message++, min(left, kPageTokens), scale_log2);
+      const int left = segment.kv_tokens - (segment.first_tile + i) * kTileTokens;
+      score_tile<Passes>(shared, softmax, tile++, message++, min(left, kTileTokens), scale_log2);
     }
     finish_scores(shared, arguments, segment, softmax, message++, rows);
   }
@@ -239,11 +241,11 @@ __device__ void add_values(const Shared& shared, Output& output, std::uint32_t t
   const RingPosition at = ring_position(tile, kPlan.slots);
   const std::uint32_t slot = kPlan.slot_offset + at.slot * kPlan.slot_bytes;
   const std::uint32_t terms[kLatentValuePasses] = {kPlan.weight_offset, slot + kSecondWeightOffset};
-  std::uint32_t weight[Passes][kPageTokens / 16][4];
+  std::uint32_t weight[Passes][kTileTokens / 16][4];
 #pragma unroll
   for (int term = 0; term < Passes; ++term) {
 #pragma unroll
-    for (int k = 0; k < kPageTokens / 16; ++k) {
+    for (int k = 0; k < kTileTokens / 16; ++k) {
       const uint4 fragment = *weight_fragments(shared, terms[term], k);
       weight[term][k][0] = fragment.x;
       weight[term][k][1] = fragment.y;
@@ -271,7 +273,7 @@ __device__ void add_values(const Shared& shared, Output& output, std::uint32_t t
     }
     wgmma_fence();
 #pragma unroll
-    for (int k = 0; k < kPageTokens / 16; ++k) {
+    for (int k = 0; k < kTileTokens / 16; ++k) {
       const std::uint64_t tokens = mn_major_descriptor(
           shared.slot(at.slot) + first_panel * kLatentPanelBytes + token_step(k),
           kLatentPanelBytes);

@@ -26,7 +26,7 @@ inline constexpr int kLatentColumns = 128;  ///< Of one wgmma of P V.
 inline constexpr int kLatentBlocks = kLatentRank / kValueWarpgroups / kLatentColumns;
 inline constexpr int kLatentPanels = kLatentKeyDim / 64;
 inline constexpr int kLatentValuePanels = kLatentRank / 64;
-inline constexpr std::uint32_t kLatentPanelBytes = kPageTokens * kPanelRowBytes;
+inline constexpr std::uint32_t kLatentPanelBytes = kTileTokens * kPanelRowBytes;
 inline constexpr int kLatentValuePasses = value_passes(KvType::kBf16);  ///< At most.
 
 // Registers per thread, of 65,536 for 512 threads: 2 x 192 + 88 + 40 = 512 = 4 x 128.
@@ -34,7 +34,7 @@ inline constexpr int kLatentValueRegisters = 192;
 inline constexpr int kLatentScoreRegisters = 88;
 
 /// One of the two terms of P, as BF16.
-inline constexpr std::uint32_t kLatentWeightBytes = kTileRows * kPageTokens * 2;
+inline constexpr std::uint32_t kLatentWeightBytes = kTileRows * kTileTokens * 2;
 
 struct LatentPlan {
   std::uint32_t query_bytes = 0;
@@ -56,7 +56,7 @@ struct LatentPlan {
 constexpr LatentPlan latent_plan() {
   LatentPlan plan;
   plan.query_bytes = kTileRows * kLatentKeyDim * 2;
-  plan.slot_bytes = kPageTokens * kLatentKeyDim * 2;
+  plan.slot_bytes = kTileTokens * kLatentKeyDim * 2;
   plan.query_offset = 0;
   plan.slot_offset = plan.query_bytes;
   plan.weight_offset = plan.slot_offset + static_cast<std::uint32_t>(plan.slots) * plan.slot_bytes;

@@ -8,7 +8,8 @@ namespace ridge::kernels::decode {
 namespace {
 
 /// The cache as the copy engine sees it: the elements of a panel's row x all (page, head, token)
-/// rows x panels. A box is `box_panels` panels of a tile, which land one after another.
+/// rows x panels. A box is `box_panels` panels of a tile, which land one after another; where a
+/// page is less than a tile, its part of one panel.
 CUtensorMap cache_map(const void* cache, const Arguments& arguments, int head_dim, KvType type,
                       int box_panels) {
   const bool bf16 = type == KvType::kBf16;
@@ -16,10 +17,15 @@ CUtensorMap cache_map(const void* cache, const Arguments& arguments, int head_di
   const std::uint32_t across = kPanelRowBytes / bytes;
   const auto dim = static_cast<std::uint64_t>(head_dim);
   const auto rows = static_cast<std::uint64_t>(arguments.cache_pages) *
-                    static_cast<std::uint64_t>(arguments.kv_heads) * kPageTokens;
-  return make_tensor_map(bf16 ? CU_TENSOR_MAP_DATA_TYPE_BFLOAT16 : CU_TENSOR_MAP_DATA_TYPE_UINT8,
-                         cache, {across, rows, dim / across}, {dim * bytes, kPanelRowBytes},
-                         {across, kPageTokens, static_cast<std::uint32_t>(box_panels)});
+                    (static_cast<std::uint64_t>(arguments.kv_heads) << arguments.page_log2);
+  const int box_rows = std::min(1 << arguments.page_log2, kTileTokens);
+  if (box_rows < kTileTokens) {
+    box_panels = 1;
+  }
+  return make_tensor_map(
+      bf16 ? CU_TENSOR_MAP_DATA_TYPE_BFLOAT16 : CU_TENSOR_MAP_DATA_TYPE_UINT8, cache,
+      {across, rows, dim / across}, {dim * bytes, kPanelRowBytes},
+      {across, static_cast<std::uint32_t>(box_rows), static_cast<std::uint32_t>(box_panels)});
 }
 
 }  // namespace

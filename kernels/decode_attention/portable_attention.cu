@@ -27,7 +27,6 @@ struct Portable {
   static constexpr bool kFp8 = Type == KvType::kE4m3;
   static constexpr MmaType kOperand = kFp8 ? MmaType::kF16 : MmaType::kBf16;
   static constexpr int kTokens = kPlan.tile_tokens;
-  static constexpr int kTilesPerPage = kPageTokens / kTokens;
   static constexpr int kValuePasses = value_passes(Type);
   static constexpr int kScoreRegisters = kTokens / 2;
   static constexpr int kColumns = portable_columns(HeadDim);  // Of a warp.
@@ -80,29 +79,39 @@ struct Portable {
     }
   }
 
+  /// Where a token of the segment lies in the cache, in rows of head_dim values; the last page for
+  /// those past the end.
+  __device__ std::int64_t row_of(const Segment& segment, int token) const {
+    const int log2 = arguments.page_log2;
+    const int entry = min(token, segment.kv_tokens - 1) >> log2;
+    const std::int64_t page =
+        arguments
+            .block_table[static_cast<std::int64_t>(segment.request) * arguments.block_table_stride +
+                         entry];
+    return ((page * arguments.kv_heads + segment.kv_head) << log2) + (token & ((1 << log2) - 1));
+  }
+
   /// Starts the copies of a tile of the segment, as one group of every thread; an empty group past
   /// the segment's end, so that groups count tiles.
   __device__ void start_tile(const Segment& segment, int index, int tiles, int stage) const {
     if (index < tiles) {
-      const std::int32_t page = arguments.block_table[static_cast<std::int64_t>(segment.request) *
-                                                          arguments.block_table_stride +
-                                                      segment.first_tile + index / kTilesPerPage];
-      const std::int64_t row =
-          (static_cast<std::int64_t>(page) * arguments.kv_heads + segment.kv_head) * kPageTokens +
-          index % kTilesPerPage * kTokens;
+      const int token = segment.first_tile * kTileTokens + index * kTokens;
+      const std::int64_t first_row = row_of(segment, token);
+      const bool one_page = (1 << arguments.page_log2) >= kTokens;
       constexpr int kRowBytes = HeadDim * (kFp8 ? 1 : 2);
       constexpr int kPieces = kRowBytes / 16;
 #pragma unroll 2
       for (int tensor = 0; tensor < 2; ++tensor) {
-        const auto* source =
-            static_cast<const unsigned char*>(tensor == 0 ? arguments.key : arguments.value) +
-            row * kRowBytes;
+        const auto* cache =
+            static_cast<const unsigned char*>(tensor == 0 ? arguments.key : arguments.value);
 #pragma unroll 4
         for (int i = thread; i < kTokens * kPieces; i += kThreads) {
+          const std::int64_t row =
+              one_page ? first_row + i / kPieces : row_of(segment, token + i / kPieces);
           // E4M3 rows are expanded from where they land in order; BF16 rows are used there.
           const std::uint32_t at =
               kFp8 ? i * 16 : portable_offset(HeadDim, i / kPieces, i % kPieces);
-          cp_async_16(slot(stage, tensor) + at, source + i * 16);
+          cp_async_16(slot(stage, tensor) + at, cache + row * kRowBytes + i % kPieces * 16);
         }
       }
     }
@@ -236,7 +245,7 @@ struct Portable {
       scale_log2 *= arguments.k_scale[segment.kv_head] * kE4m3AsF16Scale;
     }
     const int tokens =
-        min(segment.kv_tokens - segment.first_tile * kPageTokens, segment.tiles * kPageTokens);
+        min(segment.kv_tokens - segment.first_tile * kTileTokens, segment.tiles * kTileTokens);
     const int tiles = (tokens + kTokens - 1) / kTokens;
     load_query(segment, first_head, rows);
     start_tile(segment, 0, tiles, 0);

@@ -23,7 +23,7 @@ inline constexpr int kPortableStages = 2;
 inline constexpr std::uint32_t kPortableLimitBytes = 101376;
 
 struct PortablePlan {
-  int tile_tokens = 0;  ///< Divides a page.
+  int tile_tokens = 0;
   std::uint32_t query_bytes = 0;
   std::uint32_t tile_bytes = 0;  ///< A K or V tile in two-byte elements.
   std::uint32_t slot_bytes = 0;  ///< A K or V tile as it lies in the cache.

@@ -3,6 +3,7 @@
 #include "common/random.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <stdexcept>
 
 namespace ridge::kernels::decode {
@@ -12,10 +13,6 @@ const char* name(KvType type) {
 }
 
 namespace {
-
-std::int64_t pages(std::int32_t tokens) {
-  return (static_cast<std::int64_t>(tokens) + kPageTokens - 1) / kPageTokens;
-}
 
 void require(bool condition, const std::string& expected, std::int64_t found) {
   if (!condition) {
@@ -37,6 +34,14 @@ std::int64_t Problem::total_tokens() const {
     total += length;
   }
   return total;
+}
+
+std::int64_t Problem::pages(std::int32_t tokens) const {
+  return (static_cast<std::int64_t>(tokens) + page_tokens - 1) / page_tokens;
+}
+
+int Problem::page_log2() const {
+  return std::countr_zero(static_cast<unsigned>(page_tokens));
 }
 
 std::int64_t Problem::total_pages() const {
@@ -70,10 +75,13 @@ void Problem::validate() const {
     require(kv_heads == 1, "one latent, kv_heads 1, with rope_dim 64", kv_heads);
     require(kv_type == KvType::kBf16, "a BF16 cache (two bytes per element) with rope_dim 64",
             kv_element_bytes(kv_type));
+    require(page_tokens == kTileTokens, "page_tokens 64 with rope_dim 64", page_tokens);
   } else {
     require(rope_dim == 0, "rope_dim 64, or 0 for values of their own", rope_dim);
     require(head_dim == 64 || head_dim == 128 || head_dim == 256, "head_dim 64, 128 or 256",
             head_dim);
+    require(page_tokens == 16 || page_tokens == 32 || page_tokens == 64 || page_tokens == 128,
+            "page_tokens 16, 32, 64 or 128", page_tokens);
   }
 }
 
@@ -104,15 +112,20 @@ std::vector<std::int32_t> make_lengths(int batch, int context_tokens, Lengths le
 }
 
 bench::Shape make_shape(int batch, int context_tokens, Lengths lengths, int query_heads,
-                        int kv_heads, int head_dim, KvType type) {
+                        int kv_heads, int head_dim, KvType type, int page_tokens) {
   using I = std::int64_t;
-  return {{"batch", I{batch}},
-          {"context_tokens", I{context_tokens}},
-          {"kv_lengths", std::string(lengths == Lengths::kEqual ? "equal" : "ragged")},
-          {"query_heads", I{query_heads}},
-          {"kv_heads", I{kv_heads}},
-          {"head_dim", I{head_dim}},
-          {"kv_dtype", std::string(name(type))}};
+  std::vector<bench::Shape::Field> shape = {
+      {"batch", I{batch}},
+      {"context_tokens", I{context_tokens}},
+      {"kv_lengths", std::string(lengths == Lengths::kEqual ? "equal" : "ragged")},
+      {"query_heads", I{query_heads}},
+      {"kv_heads", I{kv_heads}},
+      {"head_dim", I{head_dim}},
+      {"kv_dtype", std::string(name(type))}};
+  if (page_tokens != kTileTokens) {
+    shape.push_back({"page_tokens", I{page_tokens}});
+  }
+  return bench::Shape(std::move(shape));
 }
 
 bench::Shape make_latent_shape(int batch, int context_tokens, Lengths lengths, int query_heads) {
@@ -151,6 +164,9 @@ Problem problem_from(const bench::Shape& shape) {
     problem.head_dim = static_cast<int>(shape.integer("head_dim"));
   }
   problem.kv_type = type == "bf16" ? KvType::kBf16 : KvType::kE4m3;
+  if (shape.has("page_tokens")) {
+    problem.page_tokens = static_cast<int>(shape.integer("page_tokens"));
+  }
   problem.validate();
   return problem;
 }

@@ -8,8 +8,9 @@
 
 namespace ridge::kernels::decode {
 
-/// Tokens of one page of the KV cache, and of one tile of the kernel.
-inline constexpr int kPageTokens = 64;
+/// Tokens of one tile of the kernels.
+inline constexpr int kTileTokens = 64;
+inline constexpr int kTileLog2 = 6;
 
 /// MLA with absorbed weights (arXiv 2405.04434): the latent, which is also the value, and the
 /// rotary part of the key behind it.
@@ -27,7 +28,7 @@ const char* name(KvType type);
 ///
 /// Layouts, innermost last:
 ///   query   [batch][query_heads][head_dim]                    BF16
-///   key     [pages][kv_heads][64 tokens][head_dim]            BF16 or E4M3
+///   key     [pages][kv_heads][page_tokens][head_dim]          BF16 or E4M3
 ///   value   the same; with rope_dim > 0 there is none: a token's value is the head of its key
 ///   k_scale [kv_heads], v_scale [kv_heads]                    float, E4M3 only; x = code * scale
 ///   block_table [batch][pages_per_request]   int32; entries past the length are never read
@@ -42,6 +43,7 @@ struct Problem {
   int head_dim = 256;                    ///< Of queries and keys: 64, 128, 256; MLA: 576.
   int rope_dim = 0;  ///< MLA: how many of a key's last elements its value lacks, 64. Else 0.
   KvType kv_type = KvType::kBf16;
+  int page_tokens = kTileTokens;  ///< Of a page of the cache: 16, 32, 64, 128; MLA: 64.
 
   int batch() const { return static_cast<int>(kv_lengths.size()); }
   int group() const { return query_heads / kv_heads; }  ///< Query heads per KV head.
@@ -51,7 +53,9 @@ struct Problem {
   std::int64_t cached_token_bytes() const;
   std::int64_t total_tokens() const;
   std::int64_t total_pages() const;
-  int max_pages() const;  ///< Of one request; the block table's row length.
+  int max_pages() const;                          ///< Of one request; the block table's row length.
+  std::int64_t pages(std::int32_t tokens) const;  ///< That hold so many of one request.
+  int page_log2() const;                          ///< Of page_tokens.
 
   /// Throws std::invalid_argument, saying what was expected, if the kernels do not cover the
   /// problem.
@@ -70,9 +74,10 @@ enum class Lengths {
 std::vector<std::int32_t> make_lengths(int batch, int context_tokens, Lengths lengths);
 
 /// To and from the bench's named fields: batch, context_tokens, kv_lengths ("equal" or "ragged"),
-/// query_heads, kv_heads, head_dim, kv_dtype ("bf16" or "fp8_e4m3").
+/// query_heads, kv_heads, head_dim, kv_dtype ("bf16" or "fp8_e4m3"); page_tokens where it is
+/// not 64.
 bench::Shape make_shape(int batch, int context_tokens, Lengths lengths, int query_heads,
-                        int kv_heads, int head_dim, KvType type);
+                        int kv_heads, int head_dim, KvType type, int page_tokens = kTileTokens);
 /// The same for MLA, where kv_rank (512) and rope_dim (64) take the place of kv_heads and head_dim.
 bench::Shape make_latent_shape(int batch, int context_tokens, Lengths lengths, int query_heads);
 /// Of either kind of shape.

@@ -41,8 +41,8 @@ std::size_t cache_index(const Problem& problem, const HostInputs& inputs, int re
                         int kv_head) {
   const auto page = static_cast<std::size_t>(
       inputs.block_table[static_cast<std::size_t>(request) * inputs.block_table_stride +
-                         token / kPageTokens]);
-  return ((page * problem.kv_heads + kv_head) * kPageTokens + token % kPageTokens) *
+                         token / problem.page_tokens]);
+  return ((page * problem.kv_heads + kv_head) * problem.page_tokens + token % problem.page_tokens) *
          problem.head_dim;
 }
 
@@ -70,14 +70,15 @@ HostInputs make_inputs(const Problem& problem, std::uint64_t seed, const Hazards
     inputs.v_scale.push_back(0.01f + 0.02f * random_uniform(stream(seed, kScales), 2 * head + 1));
   }
   const std::size_t page_elements =
-      static_cast<std::size_t>(problem.kv_heads) * kPageTokens * problem.head_dim;
+      static_cast<std::size_t>(problem.kv_heads) * problem.page_tokens * problem.head_dim;
   const std::size_t elements = static_cast<std::size_t>(inputs.cache_pages) * page_elements;
   inputs.key.resize(elements * kv_element_bytes(problem.kv_type));
   if (!problem.latent()) {
     inputs.value.resize(inputs.key.size());
   }
   for (std::size_t i = 0; i < elements; ++i) {
-    const std::size_t head = i / (static_cast<std::size_t>(kPageTokens) * problem.head_dim) %
+    const std::size_t head = i /
+                             (static_cast<std::size_t>(problem.page_tokens) * problem.head_dim) %
                              static_cast<std::size_t>(problem.kv_heads);
     store(inputs.key, problem.kv_type, i,
           random_normal(stream(seed, kKey), i) / (fp8 ? inputs.k_scale[head] : 1.0f));
@@ -99,7 +100,7 @@ HostInputs make_inputs(const Problem& problem, std::uint64_t seed, const Hazards
     const std::int32_t length = problem.kv_lengths[request];
     std::int32_t* row =
         inputs.block_table.data() + static_cast<std::size_t>(request) * inputs.block_table_stride;
-    const int used = (length + kPageTokens - 1) / kPageTokens;
+    const auto used = static_cast<int>(problem.pages(length));
     for (int page = 0; page < used; ++page) {
       row[page] = pages[next++];
     }
@@ -107,9 +108,9 @@ HostInputs make_inputs(const Problem& problem, std::uint64_t seed, const Hazards
       row[page] =
           static_cast<std::int32_t>((random_bits(stream(seed, kGarbage), page) >> 34) | (1u << 30));
     }
-    if (hazards.nan_in_unused_slots && length % kPageTokens != 0) {
+    if (hazards.nan_in_unused_slots && length % problem.page_tokens != 0) {
       for (int kv_head = 0; kv_head < problem.kv_heads; ++kv_head) {
-        for (int token = length; token < used * kPageTokens; ++token) {
+        for (int token = length; token < used * problem.page_tokens; ++token) {
           const std::size_t at = cache_index(problem, inputs, request, token, kv_head);
           for (int d = 0; d < problem.head_dim; ++d) {
             constexpr float kNan = std::numeric_limits<float>::quiet_NaN();

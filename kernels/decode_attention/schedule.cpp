@@ -7,7 +7,7 @@ namespace ridge::kernels::decode {
 namespace {
 
 std::int64_t tiles_of(std::int32_t tokens) {
-  return (static_cast<std::int64_t>(tokens) + kPageTokens - 1) / kPageTokens;
+  return (static_cast<std::int64_t>(tokens) + kTileTokens - 1) / kTileTokens;
 }
 
 struct Item {
@@ -97,7 +97,7 @@ double part_tiles(const Problem& problem) {
   const double part =
       2.0 * std::min(problem.group(), kTileRows) * problem.value_dim() * sizeof(float);
   return part /
-         (static_cast<double>(problem.cached_token_bytes()) / problem.kv_heads * kPageTokens);
+         (static_cast<double>(problem.cached_token_bytes()) / problem.kv_heads * kTileTokens);
 }
 
 /// Into how many parts items are split when dealt so.

@@ -46,9 +46,10 @@ __global__ void simple_kernel(const __grid_constant__ Arguments arguments,
   for (int token = 0; token < kv_lengths[request]; ++token) {
     const std::int64_t page =
         arguments.block_table[static_cast<std::int64_t>(request) * arguments.block_table_stride +
-                              token / kPageTokens];
-    const std::int64_t row =
-        ((page * arguments.kv_heads + kv_head) * kPageTokens + token % kPageTokens) * HeadDim;
+                              (token >> arguments.page_log2)];
+    const std::int64_t row = (((page * arguments.kv_heads + kv_head) << arguments.page_log2) +
+                              (token & ((1 << arguments.page_log2) - 1))) *
+                             HeadDim;
     float score = 0;
     for (int i = 0; i < kPerLane; ++i) {
       score += query[i] * load_cache<Type>(arguments.key, row + i * 32 + lane);

@@ -71,8 +71,8 @@ constexpr TilePlan tile_plan(int head_dim, KvType type) {
   const auto dim = static_cast<std::uint32_t>(head_dim);
   plan.query_bytes = kTileRows * dim * 2;
   const bool in_registers = expands_in_registers(head_dim, type);
-  plan.operand_bytes = kPageTokens * (in_registers ? kTileRows : dim) * 2;
-  plan.slot_bytes = kPageTokens * dim * (type == KvType::kBf16 ? 2 : 1);
+  plan.operand_bytes = kTileTokens * (in_registers ? kTileRows : dim) * 2;
+  plan.slot_bytes = kTileTokens * dim * (type == KvType::kBf16 ? 2 : 1);
   const std::uint32_t operands = type == KvType::kBf16 ? 0 : in_registers ? 1 : 2;
   const std::uint32_t converted = kConsumers * operands * plan.operand_bytes;
   const std::uint32_t stats =
@@ -121,7 +121,7 @@ RIDGE_HOST_DEVICE constexpr pipeline::RingPosition tile_position(std::uint32_t t
 /// Byte offset of the k-th 16-element step along head_dim in a query or key tile (K-major
 /// operands).
 RIDGE_HOST_DEVICE constexpr std::uint32_t head_dim_step(std::uint32_t k) {
-  return k / 4 * kPageTokens * kPanelRowBytes + k % 4 * 32;
+  return k / 4 * kTileTokens * kPanelRowBytes + k % 4 * 32;
 }
 
 /// Byte offset of the k-th 16-token step in a value tile (MN-major operand).
@@ -140,8 +140,8 @@ struct ConversionStore {
 
 RIDGE_HOST_DEVICE constexpr ConversionStore conversion_store(std::uint32_t row,
                                                              std::uint32_t sixteenth) {
-  const std::uint32_t low = panel_offset(kPageTokens, row, sixteenth * 32);
-  const std::uint32_t high = panel_offset(kPageTokens, row, sixteenth * 32 + 16);
+  const std::uint32_t low = panel_offset(kTileTokens, row, sixteenth * 32);
+  const std::uint32_t high = panel_offset(kTileTokens, row, sixteenth * 32 + 16);
   const bool high_first = (sixteenth / 4) % 2 == 1;
   return high_first ? ConversionStore{high, low, true} : ConversionStore{low, high, false};
 }

@@ -11,7 +11,7 @@
 #include <cuda_fp16.h>
 
 /// What the Hopper decode-attention kernels have in common: the roles of a CTA, its shared memory,
-/// and the producer, which streams K and V tiles (one page each) through a ring of slots. A slot is
+/// and the producer, which streams K and V tiles through a ring of slots. A slot is
 /// empty when the four warps of the one consumer that reads it have arrived.
 namespace ridge::kernels::decode {
 
@@ -50,42 +50,106 @@ struct TileStream {
   /// By tensor map, which swizzles, or as the plain bytes of the page.
   static constexpr bool kByMap = tiles_by_map(HeadDim, Type);
 
-  static __device__ void load_tile(const Shared& shared, const CUtensorMap* map, const void* cache,
-                                   const pipeline::RingPosition& at, std::int64_t tile_row,
-                                   std::uint64_t policy) {
-    shared.slots.wait_empty(at);
-    const std::uint32_t full = shared.slots.expect(at, kPlan.slot_bytes);
+  static constexpr std::uint32_t kRowBytes = HeadDim * kv_element_bytes(Type);
+  static constexpr std::uint32_t kPanels = kRowBytes / kPanelRowBytes;
+  static constexpr std::uint32_t kPanelBytes = kTileTokens * kPanelRowBytes;
+
+  /// Starts the copy of a tile that lies together in the cache from `row` on; a box of the map is
+  /// one.
+  static __device__ void load_tile(std::uint32_t into, const CUtensorMap* map, const void* cache,
+                                   std::uint32_t full, std::int64_t row, std::uint64_t policy) {
     if constexpr (kByMap) {
-      tensor_load_3d(shared.slot(at.slot), map, full, 0, static_cast<std::int32_t>(tile_row), 0,
-                     policy);
+      tensor_load_3d(into, map, full, 0, static_cast<std::int32_t>(row), 0, policy);
     } else {
-      bulk_load(shared.slot(at.slot), static_cast<const unsigned char*>(cache) + tile_row * HeadDim,
-                kPlan.slot_bytes, full, policy);
+      bulk_load(into, static_cast<const unsigned char*>(cache) + row * kRowBytes, kPlan.slot_bytes,
+                full, policy);
+    }
+  }
+  /// The same of a page that is a part of a tile, of `rows` tokens; a box of the map is its part of
+  /// a panel.
+  static __device__ void load_part(std::uint32_t into, const CUtensorMap* map, const void* cache,
+                                   std::uint32_t full, std::int64_t row, int rows,
+                                   std::uint64_t policy) {
+    if constexpr (kByMap) {
+      for (std::uint32_t panel = 0; panel < kPanels; ++panel) {
+        tensor_load_3d(into + panel * kPanelBytes, map, full, 0, static_cast<std::int32_t>(row),
+                       static_cast<std::int32_t>(panel), policy);
+      }
+    } else {
+      bulk_load(into, static_cast<const unsigned char*>(cache) + row * kRowBytes, rows * kRowBytes,
+                full, policy);
     }
   }
 
   static __device__ void produce(const Shared& shared, const CacheMaps& maps,
                                  const Arguments& arguments, int begin, int end) {
-    const int lane = static_cast<int>(threadIdx.x) % 32;
     // A KV head of more than 64 query heads is streamed once per row block: keep it in L2.
     const std::uint64_t policy =
         arguments.query_heads > kTileRows * arguments.kv_heads ? kEvictNormal : kEvictFirst;
-    for_each_page(
-        arguments, begin, end, [&](const Segment& segment, std::uint32_t tile, std::int64_t page) {
+    if (arguments.page_log2 < kTileLog2) {
+      produce_from_parts(shared, maps, arguments, begin, end, policy);
+    } else {
+      produce_from_tiles(shared, maps, arguments, begin, end, policy);
+    }
+  }
+
+  static __device__ void produce_from_tiles(const Shared& shared, const CacheMaps& maps,
+                                            const Arguments& arguments, int begin, int end,
+                                            std::uint64_t policy) {
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+    for_each_tile(
+        arguments, begin, end,
+        [&](const Segment& segment, std::uint32_t tile, int token, SegmentPages& pages) {
+          const int log2 = arguments.page_log2;
+          const std::int64_t page = pages.page_of(token, log2);
           if (lane != 0) {
             return;
           }
-          const std::int64_t row = (page * arguments.kv_heads + segment.kv_head) * kPageTokens;
-          load_tile(shared, &maps.key, arguments.key,
-                    tile_position(tile, Tensor::kKey, kPlan.slots), row, policy);
-          load_tile(shared, &maps.value, arguments.value,
-                    tile_position(tile, Tensor::kValue, kPlan.slots), row, policy);
+          const std::int64_t row =
+              ((page * arguments.kv_heads + segment.kv_head) << log2) + (token & ((1 << log2) - 1));
+          const auto load = [&](Tensor tensor, const CUtensorMap* map, const void* cache) {
+            const pipeline::RingPosition at = tile_position(tile, tensor, kPlan.slots);
+            shared.slots.wait_empty(at);
+            const std::uint32_t full = shared.slots.expect(at, kPlan.slot_bytes);
+            load_tile(shared.slot(at.slot), map, cache, full, row, policy);
+          };
+          load(Tensor::kKey, &maps.key, arguments.key);
+          load(Tensor::kValue, &maps.value, arguments.value);
+        });
+  }
+
+  static __device__ void produce_from_parts(const Shared& shared, const CacheMaps& maps,
+                                            const Arguments& arguments, int begin, int end,
+                                            std::uint64_t policy) {
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+    for_each_tile(
+        arguments, begin, end,
+        [&](const Segment& segment, std::uint32_t tile, int token, SegmentPages& pages) {
+          const int log2 = arguments.page_log2;
+          const auto load = [&](Tensor tensor, const CUtensorMap* map, const void* cache) {
+            const pipeline::RingPosition at = tile_position(tile, tensor, kPlan.slots);
+            std::uint32_t full = 0;
+            if (lane == 0) {
+              shared.slots.wait_empty(at);
+              full = shared.slots.expect(at, kPlan.slot_bytes);
+            }
+            constexpr std::uint32_t kRowStride = kByMap ? kPanelRowBytes : kRowBytes;
+            for (int part = 0; part << log2 < kTileTokens; ++part) {
+              const std::int64_t page = pages.page_of(token + (part << log2), log2);
+              if (lane == 0) {
+                load_part(shared.slot(at.slot) + (part << log2) * kRowStride, map, cache, full,
+                          (page * arguments.kv_heads + segment.kv_head) << log2, 1 << log2, policy);
+              }
+            }
+          };
+          load(Tensor::kKey, &maps.key, arguments.key);
+          load(Tensor::kValue, &maps.value, arguments.value);
         });
   }
 
   /// Tokens of the segment's `tile`-th tile that count.
   static __device__ int valid_tokens(const Segment& segment, int tile) {
-    return min(segment.kv_tokens - (segment.first_tile + tile) * kPageTokens, kPageTokens);
+    return min(segment.kv_tokens - (segment.first_tile + tile) * kTileTokens, kTileTokens);
   }
 };
 

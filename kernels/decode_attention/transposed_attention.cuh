@@ -236,7 +236,7 @@ struct TransposedAttention : TileStream<HeadDim, KvType::kE4m3> {
   static __device__ void values(const Shared& shared, State& state, std::uint32_t weights,
                                 const pipeline::RingPosition& value, float (&part)[kHeads],
                                 int consumer, int valid) {
-    constexpr int kSteps = kPageTokens / 16;
+    constexpr int kSteps = kTileTokens / 16;
     const unsigned char* const tile = tile_of(shared, value);
     Fragment operands[2][kBlocks];
     shared.slots.wait_full(value);
@@ -246,7 +246,7 @@ struct TransposedAttention : TileStream<HeadDim, KvType::kE4m3> {
 #pragma unroll
     for (int step = 0; step < kSteps; ++step) {
       const std::uint64_t tokens =
-          mn_major_descriptor(weights + token_step(step), kPageTokens * kPanelRowBytes);
+          mn_major_descriptor(weights + token_step(step), kTileTokens * kPanelRowBytes);
       wgmma_fence();
 #pragma unroll
       for (int block = 0; block < kBlocks; ++block) {
@@ -312,7 +312,7 @@ struct TransposedAttention : TileStream<HeadDim, KvType::kE4m3> {
                                float (&part)[kHeads], std::uint32_t weights_offset, int consumer,
                                int valid, float scale_log2) {
     const int token = static_cast<int>(score_token(thread() / 32 * 16 + lane() / 4));
-    if (valid < kPageTokens) {
+    if (valid < kTileTokens) {
 #pragma unroll
       for (int i = 0; i < Heads / 2; ++i) {
         score[i] = token + i / 2 % 2 * 8 < valid ? score[i] : -INFINITY;
@@ -563,7 +563,7 @@ struct TransposedAttention : TileStream<HeadDim, KvType::kE4m3> {
         const pipeline::RingPosition value =
             tile_position(done + tile, Tensor::kValue, kPlan.slots);
         const std::uint32_t weights = shared.origin + weights_offset;
-        valid < kPageTokens ? values<true>(shared, state, weights, value, part, consumer, valid)
+        valid < kTileTokens ? values<true>(shared, state, weights, value, part, consumer, valid)
                             : values<false>(shared, state, weights, value, part, consumer, valid);
       }
       weigh_consumers(shared, state, arguments, segment, consumer, first_head, rows);

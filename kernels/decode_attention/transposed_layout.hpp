@@ -39,20 +39,20 @@ RIDGE_HOST_DEVICE constexpr std::uint32_t first_value_dim(std::uint32_t head_dim
 /// token of its upper row; those of the lower row lie 8 tokens on.
 RIDGE_HOST_DEVICE constexpr std::uint32_t key_codes(std::uint32_t thread, std::uint32_t block) {
   const std::uint32_t row = thread / 32 * 16 + thread % 32 / 4;
-  return panel_offset(kPageTokens, score_token(row), block * 64 + thread % 4 * 16);
+  return panel_offset(kTileTokens, score_token(row), block * 64 + thread % 4 * 16);
 }
 
 /// Byte offset of the head_dim / 32 codes of V that a thread loads of a token.
 RIDGE_HOST_DEVICE constexpr std::uint32_t value_codes(std::uint32_t head_dim, std::uint32_t thread,
                                                       std::uint32_t token) {
-  return panel_offset(kPageTokens, token, first_value_dim(head_dim, thread));
+  return panel_offset(kTileTokens, token, first_value_dim(head_dim, thread));
 }
 
 /// Byte offset of the weights of heads 8 pair + 2 t and the next in the operand P^T, in the row of
 /// `token`.
 RIDGE_HOST_DEVICE constexpr std::uint32_t weight_pair(std::uint32_t thread, std::uint32_t token,
                                                       std::uint32_t pair) {
-  return panel_offset(kPageTokens, token, pair * 16 + thread % 4 * 4);
+  return panel_offset(kTileTokens, token, pair * 16 + thread % 4 * 4);
 }
 
 }  // namespace ridge::kernels::decode

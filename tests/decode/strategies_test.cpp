@@ -106,8 +106,8 @@ TEST(WideExpertParallel, KernelsOfExchangesAreOfTheExchangeAndKeepTheGpuFromOthe
 }
 
 // Two batches in the stages of an engine. From where one has sent its tokens to where the other has
-// sent its own, the GPU does: shared experts and the other's projections while tokens travel; routed
-// experts; the other's attention while results travel; kernels that receive and that send.
+// sent its own, the GPU does: shared experts and the other's projections while tokens travel;
+// routed experts; the other's attention while results travel; kernels that receive and that send.
 TEST(WideExpertParallel, InStagesTokensTravelBesideSharedExpertsAndProjectionsAlone) {
   struct Times {
     double projections, attention, shared, routed;
@@ -154,9 +154,9 @@ TEST(WideExpertParallel, InStagesTokensTravelBesideSharedExpertsAndProjectionsAl
   }
 }
 
-// Attention and experts of one batch and of the other in turn: tokens of the first travel beside the
-// other's attention, its results beside its shared experts and all of the other's experts; those of
-// the second beside the first's experts, and then beside its next attention.
+// Attention and experts of one batch and of the other in turn: tokens of the first travel beside
+// the other's attention, its results beside its shared experts and all of the other's experts;
+// those of the second beside the first's experts, and then beside its next attention.
 TEST(WideExpertParallel, InPingPongTokensTravelBesideTheOthersAttention) {
   constexpr std::int64_t kLayers = 6;
   constexpr double kHead = 2e-6;

@@ -117,8 +117,8 @@ TEST(Serving, IsNoFartherOffThanItWas) {
   EXPECT_LT(group(groups, "wide EP").median, 0.12);
 }
 
-// What two-batch overlap was seen to gain with and without slow attention, 25.5 and 35 %: nothing of
-// it was fitted, and in the order in which an engine launches its stages it comes out.
+// What two-batch overlap was seen to gain with and without slow attention, 25.5 and 35 %: nothing
+// of it was fitted, and in the order in which an engine launches its stages it comes out.
 TEST(Serving, TwoBatchesGainWhatTheyWereSeenToGain) {
   const auto predicted = [](std::string_view id) {
     for (const LedgerRow& row : shipped().rows) {

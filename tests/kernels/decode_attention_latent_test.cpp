@@ -71,8 +71,8 @@ TEST(LatentPlan, SharesAllRegistersOfAnSmAmongItsWarpgroups) {
 
 /// Offsets of all elements of a slot as copies write them: a panel of 64 tokens x 64 values each.
 std::vector<std::vector<std::size_t>> slot_elements() {
-  std::vector<std::vector<std::size_t>> at(kPageTokens, std::vector<std::size_t>(kLatentKeyDim));
-  for (std::size_t token = 0; token < kPageTokens; ++token) {
+  std::vector<std::vector<std::size_t>> at(kTileTokens, std::vector<std::size_t>(kLatentKeyDim));
+  for (std::size_t token = 0; token < kTileTokens; ++token) {
     for (std::size_t d = 0; d < kLatentKeyDim; ++d) {
       at[token][d] = emulation::swizzled(d / 64 * kLatentPanelBytes + token * 128 + d % 64 * 2);
     }
@@ -92,7 +92,7 @@ TEST(LatentPlan, CopiesAndScoresAddressEveryByteOfASlotOnce) {
   std::multiset<std::size_t> read;
   for (std::uint32_t k = 0; k < kLatentKeyDim / 16; ++k) {
     const emulation::Descriptor keys(k_major_descriptor(head_dim_step(k)));
-    for (std::size_t token = 0; token < kPageTokens; ++token) {
+    for (std::size_t token = 0; token < kTileTokens; ++token) {
       for (std::size_t i = 0; i < 16; ++i) {
         const std::size_t at = emulation::k_major_address(keys, token, i, 2);
         ASSERT_EQ(at, elements[token][std::size_t{k} * 16 + i]);
@@ -109,7 +109,7 @@ TEST(LatentPlan, TheValueWarpgroupsReadTheFirst512ElementsOfEveryTokenOnceBetwee
   std::multiset<std::size_t> read;
   for (int block = 0; block < kValueWarpgroups * kLatentBlocks; ++block) {
     const int first_column = block * kLatentColumns;
-    for (std::uint32_t k = 0; k < kPageTokens / 16; ++k) {
+    for (std::uint32_t k = 0; k < kTileTokens / 16; ++k) {
       const emulation::Descriptor values(mn_major_descriptor(
           first_column / 64 * kLatentPanelBytes + token_step(k), kLatentPanelBytes));
       for (std::size_t i = 0; i < 16; ++i) {
@@ -123,7 +123,7 @@ TEST(LatentPlan, TheValueWarpgroupsReadTheFirst512ElementsOfEveryTokenOnceBetwee
       }
     }
   }
-  EXPECT_EQ(read.size(), std::size_t{kPageTokens} * kLatentRank);
+  EXPECT_EQ(read.size(), std::size_t{kTileTokens} * kLatentRank);
   EXPECT_EQ(std::set<std::size_t>(read.begin(), read.end()).size(), read.size());
   EXPECT_EQ(kSecondWeightOffset + kLatentWeightBytes, kPlan.slot_bytes);
 }
@@ -131,11 +131,11 @@ TEST(LatentPlan, TheValueWarpgroupsReadTheFirst512ElementsOfEveryTokenOnceBetwee
 TEST(LatentPlan, HandsEveryElementOfPToTheThreadThatMultipliesIt) {
   std::set<std::uint32_t> pieces;
   for (std::uint32_t thread = 0; thread < 128; ++thread) {
-    for (std::uint32_t k = 0; k < kPageTokens / 16; ++k) {
+    for (std::uint32_t k = 0; k < kTileTokens / 16; ++k) {
       EXPECT_LE(weight_fragment(k, thread) + 16, kLatentWeightBytes);
       pieces.insert(weight_fragment(k, thread) / 16);
     }
-    for (int i = 0; i < kPageTokens / 2; ++i) {
+    for (int i = 0; i < kTileTokens / 2; ++i) {
       const MatrixIndex score = wgmma_accumulator_index(static_cast<int>(thread), i);
       const FragmentSlot slot = accumulator_as_a(i);
       const MatrixIndex weight =

@@ -202,8 +202,8 @@ TEST(TilePlan, TheMfaInstanceIsTheOneDesignedFor) {
 TEST(ConversionStores, AreConflictFreeAndCoverTheOperandOnce) {
   for (const std::uint32_t dim : {64u, 128u, 256u}) {
     const std::uint32_t per_row = dim / 16;
-    std::vector<int> written(kPageTokens * dim * 2 / 16, 0);
-    for (std::uint32_t i = 0; i < kPageTokens * per_row; i += 8) {
+    std::vector<int> written(kTileTokens * dim * 2 / 16, 0);
+    for (std::uint32_t i = 0; i < kTileTokens * per_row; i += 8) {
       // Eight consecutive lanes store 16 bytes each in one phase.
       unsigned first_banks = 0;
       unsigned second_banks = 0;
@@ -215,7 +215,7 @@ TEST(ConversionStores, AreConflictFreeAndCoverTheOperandOnce) {
         ++written[store.first_piece / 16];
         ++written[store.second_piece / 16];
         const std::uint32_t low = store.high_first ? store.second_piece : store.first_piece;
-        EXPECT_EQ(low, panel_offset(kPageTokens, at / per_row, at % per_row * 32));
+        EXPECT_EQ(low, panel_offset(kTileTokens, at / per_row, at % per_row * 32));
       }
       EXPECT_EQ(first_banks, 0xffu) << dim;
       EXPECT_EQ(second_banks, 0xffu) << dim;

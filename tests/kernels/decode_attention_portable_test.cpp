@@ -14,7 +14,7 @@ TEST(PortablePlan, FitsTheSharedMemoryOfEveryChipFromAmpereOn) {
     for (const KvType type : {KvType::kBf16, KvType::kE4m3}) {
       const PortablePlan plan = portable_plan(head_dim, type);
       EXPECT_LE(plan.total_bytes, 99u * 1024) << head_dim;
-      EXPECT_EQ(kPageTokens % plan.tile_tokens, 0);
+      EXPECT_EQ(kTileTokens % plan.tile_tokens, 0);
       EXPECT_EQ(plan.slot_offset % 16, 0u);
     }
   }

@@ -111,10 +111,11 @@ TEST(TextTable, PartsBehindTheFirstLeaveOutRowsThatTellNothingThere) {
   table.rule();
   table.row({"z", "3", ""});
   table.row({"w", "4", "5"});
-  EXPECT_EQ(table.text(20),
-            "name  aaaaaaaaaa\n----  ----------\nx              1\ny              -\n"
-            "----  ----------\nz              3\nw              4\n\n"
-            "name  bbbbbbbbbb\n----  ----------\ny              2\n----  ----------\nw              5\n");
+  EXPECT_EQ(
+      table.text(20),
+      "name  aaaaaaaaaa\n----  ----------\nx              1\ny              -\n"
+      "----  ----------\nz              3\nw              4\n\n"
+      "name  bbbbbbbbbb\n----  ----------\ny              2\n----  ----------\nw              5\n");
 }
 
 TEST(Folded, GoesOnBesideTheLabel) {

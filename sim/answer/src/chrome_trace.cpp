@@ -167,9 +167,9 @@ class Writer {
     }();
     event(fmt::format(
         R"json("ph":"X","name":"micro-batch {}: {}{}","cat":"{}","cname":"{}","pid":{},"tid":{},"ts":{},"dur":{},"args":{{"layer":{},"micro_batch":{},"mean_tokens":{:.2f}{}}})json",
-        record.micro_batch, name_of(kind), piece_words(work), name_of(kind), color_of(record.micro_batch), pid,
-        thread(pid, track), micros(start), micros(end - start), task.layer, record.micro_batch,
-        tokens_, bytes));
+        record.micro_batch, name_of(kind), piece_words(work), name_of(kind),
+        color_of(record.micro_batch), pid, thread(pid, track), micros(start), micros(end - start),
+        task.layer, record.micro_batch, tokens_, bytes));
     // Inside the stages of one instance of each pool: of all, they would be most of the file.
     if (record.replica == 0 && at.instance == 0) nest_operators(work, pid, start, end);
     // One flow per micro-batch: each slice continues it.

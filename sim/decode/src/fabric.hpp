@@ -32,10 +32,10 @@ struct Endpoint {
 // starts on the network when its sender's port is free, so that receivers see messages in the order
 // in which they come. NetworkModel::max_min_fair: messages start at once and share.
 //
-// All rails are alike where they share no link beyond the NICs: one with one GPU per instance stands
-// for all of them (net::Group), exactly. Between leaf switches they do share links: every rail is
-// then a transfer of its own, with its own path through the spines, and a message has arrived when
-// all of them have.
+// All rails are alike where they share no link beyond the NICs: one with one GPU per instance
+// stands for all of them (net::Group), exactly. Between leaf switches they do share links: every
+// rail is then a transfer of its own, with its own path through the spines, and a message has
+// arrived when all of them have.
 class Fabric {
  public:
   // A message on its way.

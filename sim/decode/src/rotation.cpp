@@ -237,8 +237,9 @@ Rotation::Order Rotation::order(const Shop& shop, std::size_t server, std::uint3
 
 std::vector<Rotation::Choice> Rotation::choices(const Shop& shop, std::uint32_t micro_batches) {
   const bool both = shop.kernels_lag() && shop.links_lag();
-  // With much to choose from, micro-batches lag alike. Not so of two in wide expert parallelism: that
-  // one lags and the other does not is the order in which either's messages hide behind the other.
+  // With much to choose from, micro-batches lag alike. Not so of two in wide expert parallelism:
+  // that one lags and the other does not is the order in which either's messages hide behind the
+  // other.
   const bool alike = micro_batches > (both ? 2 : 4);
   const std::uint32_t by = alike ? micro_batches : 1;
   const std::uint32_t most = micro_batches * (micro_batches - 1);

@@ -115,7 +115,7 @@ class Rotation {
   Rotation(const Shop& shop, std::uint32_t micro_batches, Choice choice);
   // Of a deployment that goes by stages.
   [[nodiscard]] static Rotation by_stages(const StepGraph& graph, const Deployment& deployment,
-                                       std::uint32_t micro_batches);
+                                          std::uint32_t micro_batches);
 
   // The turn of a server at a place of its order, which begins with 0.
   [[nodiscard]] const Turn& turn(std::size_t server, std::size_t place) const {

@@ -343,8 +343,8 @@ void StageTimer::time_work(const AttentionWork& work, const Batch& batch, std::s
   }
 }
 
-// Those that run ahead of and behind the experts. The results of this layer's experts are read ahead
-// of the next one's attention; each of them is counted with its own layer.
+// Those that run ahead of and behind the experts. The results of this layer's experts are read
+// ahead of the next one's attention; each of them is counted with its own layer.
 Seconds StageTimer::exchange_kernels(const AttentionWork& work, const Batch& batch) const {
   const auto& ffn = deployment_.model.ffns[work.next_ffn].kind;
   if (!std::holds_alternative<models::MoeFfn>(ffn)) return {};
@@ -466,8 +466,8 @@ void StageTimer::time_work(const HeadWork& work, const Batch& batch, std::span<d
         scratch_.add("draft_input", models::Part::attention_linear,
                      models::Gemm{.m = shared, .n = hidden, .k = 2 * hidden});
         models::head_operators(deployment_.model, rows, split, scratch_);
-        time +=
-            static_cast<double>(drafts) * (total(pool, false, FfnPiece::whole) + vocabulary_exchange(pool, shared));
+        time += static_cast<double>(drafts) *
+                (total(pool, false, FfnPiece::whole) + vocabulary_exchange(pool, shared));
       }
       if (rows == 0.0) time = Seconds{};
       last_rows = rows;

@@ -193,6 +193,18 @@ TEST_P(EmulatedAttention, ServesGroupsSmallerAndLargerThanATile) {
   expect_close(problem({100}, 48, 3, 256), 2, 10);
 }
 
+// Of four, two and half a tile; on few CTAs, so that a request is split in the middle of a page of
+// two tiles, and a CTA reads more pages than a warp fetches the numbers of at a time.
+TEST_P(EmulatedAttention, ServesPagesOfOtherSizesThanItsTiles) {
+  for (const int page_tokens : {16, 32, 128}) {
+    for (const int head_dim : {64, 128}) {
+      decode::Problem p = problem({900, 0, 17, 129, 64}, 16, 2, head_dim);
+      p.page_tokens = page_tokens;
+      for (const int ctas : {1, 5}) expect_close(p, ctas, 11);
+    }
+  }
+}
+
 TEST_P(EmulatedAttention, StaysAccurateWhenFewTokensDominate) {
   expect_close(problem({333}, 64, 1, 128), 2, 11, 6);
 }

@@ -80,15 +80,14 @@ class WideStep {
     // it chose.
     const std::int64_t width = models::routed_width(ffn, d_.model.hidden);
     const models::Precisions& precisions = d_.model.precisions;
-    layer.dispatch = {
-        .bytes_per_copy = dispatch_bytes(width, precisions.wire_dispatch, moe->top_k,
-                                         models::MessageCount::whole)
-                              .value(),
-        .top_k = static_cast<std::uint32_t>(moe->top_k),
-        .queries = step_layer.queries,
-        .layer = step_layer.expert_layer,
-        .experts = static_cast<std::uint32_t>(moe->experts),
-        .ranks = ranks_};
+    layer.dispatch = {.bytes_per_copy = dispatch_bytes(width, precisions.wire_dispatch, moe->top_k,
+                                                       models::MessageCount::whole)
+                                            .value(),
+                      .top_k = static_cast<std::uint32_t>(moe->top_k),
+                      .queries = step_layer.queries,
+                      .layer = step_layer.expert_layer,
+                      .experts = static_cast<std::uint32_t>(moe->experts),
+                      .ranks = ranks_};
     layer.combine = layer.dispatch;
     layer.combine.bytes_per_copy =
         (static_cast<double>(width) * bytes_per_value(precisions.wire_combine)).value();

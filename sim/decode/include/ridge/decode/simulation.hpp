@@ -183,8 +183,8 @@ class Simulation {
 };
 
 // How long a step of a steady closed loop takes in the long run under Schedule::cyclic (or by
-// stages, where the deployment says so): the maximum cycle ratio of its step graph, without simulation. Throws UserError where there is jitter or a
-// network that is not NetworkModel::ports.
+// stages, where the deployment says so): the maximum cycle ratio of its step graph, without
+// simulation. Throws UserError where there is jitter or a network that is not NetworkModel::ports.
 [[nodiscard]] Seconds cyclic_step_time(SimulationInput input);
 
 }  // namespace ridge::decode

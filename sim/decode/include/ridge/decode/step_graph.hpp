@@ -60,8 +60,8 @@ struct RoutedShare {
   friend bool operator==(const RoutedShare&, const RoutedShare&) = default;
 };
 
-// An attention in one go, or what an engine that goes by stages (goes_by_stages()) launches of it at
-// a time.
+// An attention in one go, or what an engine that goes by stages (goes_by_stages()) launches of it
+// at a time.
 enum class AttentionPiece : std::uint8_t {
   whole,
   projections,  // all ahead of the cache
