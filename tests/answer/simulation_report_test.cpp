@@ -79,6 +79,15 @@ TEST(SimulationReport, TheTableSaysWhereItsFiguresComeFrom) {
   EXPECT_THAT(table, HasSubstr("checksum"));
 }
 
+TEST(SimulationReport, KernelTimesAreToldByPoolWherePoolsDiffer) {
+  const auto same = scenario::load_simulation(scenario("step3-2a2f-4k-fp8")).input.deployment;
+  EXPECT_THAT(kernel_provenance(same), testing::StartsWith("calibrated:h800"));
+  auto differ = same;
+  differ.pools[1].kernels = hw::theoretical_model(hw::load_chip("h20"));
+  EXPECT_THAT(kernel_provenance(differ),
+              AllOf(testing::StartsWith("attention: calibrated:h800"), HasSubstr("; ffn: theory")));
+}
+
 TEST(SimulationReport, AComparisonNamesBoth) {
   const auto a = simulate(scenario::load_simulation(scenario("step3-2a2f-4k-fp8")));
   const auto b = simulate(scenario::load_simulation(scenario("trace-replay")));

@@ -92,7 +92,7 @@ TEST(KernelFacts, OurOwnKernelsTilesAreThoseOfItsPlan) {
     ASSERT_THAT(facts.choices, Each(Field(&Form::Choice::split, SplitPolicy::dealt)));
     for (const Form::Choice& choice : facts.choices) {
       EXPECT_EQ(choice.tile_rows, (std::array<double, 3>{kernels::decode::kTileRows, 0, 0}));
-      EXPECT_EQ(choice.tile_tokens, kernels::decode::kPageTokens);
+      EXPECT_EQ(choice.tile_tokens, kernels::decode::kTileTokens);
     }
   }
 }

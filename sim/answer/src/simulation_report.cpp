@@ -16,7 +16,10 @@
 #include <array>
 #include <chrono>
 #include <cmath>
+#include <map>
 #include <numeric>
+#include <string>
+#include <vector>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -184,11 +187,19 @@ double usual_context(const decode::Workload& workload) {
 }
 
 std::string kernel_provenance(const decode::Deployment& d) {
+  std::map<std::string, std::string> pools_of;  // with these words
   std::vector<std::string> all;
   for (const auto& pool : d.pools) {
     auto words = pool.kernels->provenance();
-    if (std::find(all.begin(), all.end(), words) == all.end()) all.push_back(std::move(words));
+    const auto [place, added] = pools_of.try_emplace(words, pool.name);
+    if (added) {
+      all.push_back(std::move(words));
+    } else {
+      place->second += ", " + pool.name;
+    }
   }
+  if (all.size() == 1) return all.front();
+  for (std::string& words : all) words = fmt::format("{}: {}", pools_of[words], words);
   return fmt::format("{}", fmt::join(all, "; "));
 }
 

@@ -94,7 +94,7 @@ struct OperatorTime {
 // In the warning of each operator that is outside its range, as hw::range_warnings() words it.
 inline constexpr std::string_view kOutOfRange = ": outside what the calibration was measured on";
 
-// Of a deployment's kernel times: "theory", or a calibration with its error, each once.
+// Of a deployment's kernel times: "theory", or a calibration with its error; by pool where they differ.
 [[nodiscard]] std::string kernel_provenance(const decode::Deployment& deployment);
 
 struct RunOptions {
