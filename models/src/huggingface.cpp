@@ -16,14 +16,14 @@ namespace ridge::models {
 namespace {
 
 using nlohmann::json;
-using Ordered = nlohmann::ordered_json;
+using Json = nlohmann::ordered_json;
 
 // A block with its kind first, as people write it.
-Ordered ordered_block(const json& block) {
-  Ordered out;
+Json ordered_block(const json& block) {
+  Json out;
   out["kind"] = block.value("kind", "");
   for (const auto& item : block.items()) {
-    if (item.key() != "kind") out[item.key()] = Ordered(item.value());
+    if (item.key() != "kind") out[item.key()] = Json(item.value());
   }
   return out;
 }
@@ -131,11 +131,11 @@ class Importer {
     model_["name"] = options_.name;
     model_["title"] =
         fmt::format("{} (imported; its comment tells what was assumed)", options_.name);
-    model_["comment"] = Ordered::array();
+    model_["comment"] = Json::array();
     for (const KeyEntry& entry : keys_of(&*family.says.model).entries()) {
       const auto* expression =
           static_cast<const std::optional<JsonNode>*>(entry.in(&*family.says.model));
-      if (*expression) model_[entry.key] = Ordered(config_.evaluate(**expression, "/" + entry.key));
+      if (*expression) model_[entry.key] = Json(config_.evaluate(**expression, "/" + entry.key));
     }
     for (const char* key :
          {"max_position_embeddings", "max_position_embedding", "max_seq_len", "model_max_length"}) {
@@ -176,27 +176,27 @@ class Importer {
     }
     for (const auto& [name, block] : ffns.all()) model_["ffn"][name] = ordered_block(block);
     const auto layer = [](const Layout::Layer& blocks) {
-      return Ordered{{"attention", blocks.first}, {"ffn", blocks.second}};
+      return Json{{"attention", blocks.first}, {"ffn", blocks.second}};
     };
     for (const Layout::Run& run : made.runs()) {
-      Ordered pattern = Ordered::array();
+      Json pattern = Json::array();
       for (const auto& blocks : run.pattern) pattern.push_back(layer(blocks));
-      model_["layers"].push_back(Ordered{{"repeat", run.repeat}, {"pattern", std::move(pattern)}});
+      model_["layers"].push_back(Json{{"repeat", run.repeat}, {"pattern", std::move(pattern)}});
     }
     if (layout.drafts > 0) {
       model_["multi_token_prediction"] =
-          Ordered{{"modules", layout.drafts}, {"layer", layer(made.draft)}};
+          Json{{"modules", layout.drafts}, {"layer", layer(made.draft)}};
     }
     model_["sources"] = sources();
   }
 
-  Ordered sources() {
-    Ordered out;
+  Json sources() {
+    Json out;
     const std::string file = std::filesystem::path(document_.name()).filename().string();
     out[""] = fmt::format("imported from the Hugging Face configuration {}", file);
     out["/precision"] = precision_source_;
     for (const auto& [pointer, text] : config_.family()->says.assumptions) {
-      if (!text || !model_.contains(Ordered::json_pointer(pointer))) continue;
+      if (!text || !model_.contains(Json::json_pointer(pointer))) continue;
       out[pointer] = *text;
       assume_(fmt::format("{}: {}", pointer, *text));
     }
@@ -221,7 +221,7 @@ class Importer {
   std::function<void(std::string)> assume_;
   Config config_;
   std::string precision_source_;
-  Ordered model_;
+  Json model_;
 };
 
 }  // namespace

@@ -31,7 +31,7 @@ TEST(AfdPipeline, TpotIsLayersTimesSlowestStageTimesMicroBatches) {
     const bool wide = *rc::gen::arbitrary<bool>();
     if (wide) input.deployment.model.precisions.wire_combine = models::Precision::fp32;
     const double overhead = nanoseconds(0, 20000);
-    input.deployment.network.overhead = Seconds{overhead};
+    input.deployment.network.transport.overhead = Seconds{overhead};
     // Two stages that take almost the same part slowly.
     input.measurement = {.warmup_steps = 100, .steps = 8};
     const double there = test::kWireBytesPerToken / bandwidth;
@@ -64,7 +64,7 @@ TEST(AfdPipeline, OneMicroBatchTakesExactlyTheLongestPath) {
     // hide nothing: a single instance on each side never queues at all.
     for (Pool& pool : input.deployment.pools) pool.instances = 1;
     input.deployment.ffn_expert_parallel = 1;
-    input.deployment.network.overhead = Seconds{2e-6};
+    input.deployment.network.transport.overhead = Seconds{2e-6};
     input.network_model = network;
     Simulation simulation(input);
     const auto result = simulation.run();
@@ -85,7 +85,7 @@ TEST(AfdPipeline, StaggeredMessagesKeepEveryPortBusy) {
   // Two instances each way, nothing but the network takes time: each direction carries two messages
   // per instance and layer, one behind the other, and no port waits.
   auto input = test::two_to_two(4, 1, {.attention = 1e-9, .ffn = 1e-9});
-  input.deployment.scale_up.efficiency = 1.0;
+  input.deployment.scale_up.transport.efficiency = 1.0;
   for (Pool& pool : input.deployment.pools) pool.scale_up_bandwidth = BytesPerSecond{1e18};
   const auto result = test::run(input);
   const double tokens = 16.0;  // of an instance: 4 GPUs x 4 requests
@@ -194,8 +194,9 @@ TEST(Fabric, OfFewerNicsTakesTheNarrowerLeafsUplink) {
   }
 }
 
-// Under one leaf switch rails share nothing, and one stands for all. Leaves of their own with a single
-// spine, as wide as all NICs, hold nobody up either, but there every rail is a transfer of its own.
+// Under one leaf switch rails share nothing, and one stands for all. Leaves of their own with a
+// single spine, as wide as all NICs, hold nobody up either, but there every rail is a transfer of
+// its own.
 TEST(Fabric, UnderOneLeafOneRailStandsForAll) {
   for (const auto& [attention, ffn] : {std::pair{8, 8}, std::pair{8, 2}, std::pair{2, 4}}) {
     auto input = test::two_to_two(3, 3, {.attention = 4e-6, .ffn = 9e-6, .head = 5e-6});

@@ -38,7 +38,7 @@ SimulationInput any_disaggregation() {
   d.scale_up_overlaps_compute = *rc::gen::arbitrary<bool>();
   d.scale_up.in_switch_reduction = *rc::gen::arbitrary<bool>();
   d.gathering = *rc::gen::element(Gathering::whole, Gathering::per_message);
-  d.network.overhead = Seconds{microseconds(0, 10)};
+  d.network.transport.overhead = Seconds{microseconds(0, 10)};
   for (Pool& pool : d.pools) {
     pool.nic_bandwidth = BytesPerSecond{test::kWireBytesPerToken * 4 / microseconds(1, 40)};
     pool.scale_up_bandwidth = BytesPerSecond{test::kWireBytesPerToken * 4 / microseconds(1, 40)};
@@ -82,7 +82,7 @@ TEST(CyclicSchedule, WhatBecomesFasterNeverMakesAStepSlower) {
         d.pools[*rc::gen::inRange(0, 2)].scale_up_bandwidth *= by;
         break;
       case 2:
-        d.network.overhead = d.network.overhead / by;
+        d.network.transport.overhead = d.network.transport.overhead / by;
         break;
       default:
         faster.noise.slow_gpus.clear();

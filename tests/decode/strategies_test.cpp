@@ -34,7 +34,7 @@ SimulationInput wide_expert_parallel(std::int64_t layers, std::int64_t micro_bat
   d.pools[0].scale_up_bandwidth = BytesPerSecond{5e9};
   d.ffn_tensor_parallel = 1;
   d.ffn_expert_parallel = 8;
-  d.network.overhead = Seconds{kOverhead};
+  d.network.transport.overhead = Seconds{kOverhead};
   return input;
 }
 
@@ -50,7 +50,7 @@ SimulationInput tensor_parallel(std::int64_t layers, std::int64_t micro_batches)
   d.attention_tensor_parallel = 4;
   d.ffn_tensor_parallel = 4;
   d.ffn_expert_parallel = 1;
-  d.scale_up.overhead = Seconds{kOverhead};
+  d.scale_up.transport.overhead = Seconds{kOverhead};
   return input;
 }
 
@@ -215,7 +215,7 @@ TEST(WideExpertParallel, InStagesTheSameKernelsRun) {
                                                 {"shared_down", 2e-6},
                                                 {"expert_down", 4e-6},
                                                 {"lm_head", 2e-6}});
-      d.network.overhead = Seconds{};
+      d.network.transport.overhead = Seconds{};
       d.pools[0].nic_bandwidth = BytesPerSecond{1e18};
       d.pools[0].scale_up_bandwidth = BytesPerSecond{1e18};
       d.schedule = schedule;
@@ -281,7 +281,7 @@ SimulationInput two_popular_experts(double bandwidth) {
   Deployment& d = input.deployment;
   d.pools[0].gpus_per_node = 1;
   d.pools[0].nic_bandwidth = BytesPerSecond{bandwidth};
-  d.network.overhead = Seconds{};
+  d.network.transport.overhead = Seconds{};
   input.noise.experts.kind = ExpertPopularity::Kind::shares;
   input.noise.experts.shares = {1, 1, 0, 0, 0, 0, 0, 0};
   return input;
@@ -325,7 +325,7 @@ TEST(WideExpertParallel, TheRankWithMostTokensIsWaitedFor) {
   auto input = wide_expert_parallel(6, 1);
   Deployment& d = input.deployment;
   d.pools[0].gpus_per_node = 1;
-  d.network.overhead = Seconds{};
+  d.network.transport.overhead = Seconds{};
   input.workload.requests_per_gpu = 0;
   input.workload.requests = 9;  // the first GPU has two, the others one
   const auto result = test::run(input);
@@ -337,7 +337,7 @@ TEST(WideExpertParallel, TheRankWithMostTokensIsWaitedFor) {
 TEST(WideExpertParallel, OneCopyPerNodeSavesWhatExpertsOfANodeShare) {
   auto input = wide_expert_parallel(6, 1);
   Deployment& d = input.deployment;
-  d.network.overhead = Seconds{};
+  d.network.transport.overhead = Seconds{};
   d.network.copies = Copies::per_node;
   const auto result = test::run(input);
   // Two nodes of four experts: 1 - 12 / 56 of the four tokens go to the other node.
@@ -353,7 +353,7 @@ TEST(WideExpertParallel, OneCopyPerNodeSavesWhatExpertsOfANodeShare) {
 TEST(TensorParallel, OverNodesAGpuAndItsFellowsReduceTheirPart) {
   auto input = tensor_parallel(6, 1);
   input.deployment.pools[0].gpus_per_node = 2;
-  input.deployment.network.overhead = Seconds{1e-6};
+  input.deployment.network.transport.overhead = Seconds{1e-6};
   const auto result = test::run(input);
   // 16 requests. Half of the buffer twice within a node of two; half of that half twice between
   // the two nodes.
@@ -444,8 +444,8 @@ TEST(Disaggregation, MessagesWithinADomainGoOverItsLinks) {
     input.network_model = network;
     Deployment& d = input.deployment;
     d.message_path = MessagePath::scale_up;
-    d.scale_up = {.overhead = Seconds{2e-6}, .efficiency = 0.5, .source = "here"};
-    d.network.overhead = Seconds{1.0};
+    d.scale_up.transport = {.overhead = Seconds{2e-6}, .efficiency = 0.5, .source = "here"};
+    d.network.transport.overhead = Seconds{1.0};
     for (Pool& pool : d.pools) {
       pool.gpus_per_node = 2;
       pool.scale_up_bandwidth = BytesPerSecond{1e9};
@@ -679,7 +679,7 @@ TEST(Strategies, SplitTheTokensOfACacheOverGpusThatWouldHoldItTwice) {
   split(test::two_to_two(6, 1, {}), 16);
   split(wide_expert_parallel(6, 1), 16);
   auto whole = tensor_parallel(6, 1);
-  whole.deployment.scale_up.overhead = {};
+  whole.deployment.scale_up.transport.overhead = {};
   split(whole, 16);
 }
 

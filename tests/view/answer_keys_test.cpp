@@ -27,8 +27,10 @@ const AnswerKeys<Wheel>& answer_keys(const Wheel* /*of*/) {
 struct Draft {
   double p50 = 1;
 };
-const std::array kFigures = {
+const std::array kWind = {
     Figure<Draft>{{"p50", "/wind/p50", "", "", "median"}, [](const Draft& d) { return d.p50; }},
+    Figure<Draft>{{"draws", "/wind/draws", "", "", "draws", FigureKind::count, 1.0, true},
+                  [](const Draft& d) { return d.p50 > 0 ? 20.0 : kNoGroup; }},
     Figure<Draft>{{"low", "/wind/range/0", "", "", "low end"},
                   [](const Draft& d) { return d.p50 > 0 ? 0.5 : kNoGroup; }},
     Figure<Draft>{{"high", "/wind/range/1", "", "", "high end"},
@@ -56,7 +58,7 @@ const AnswerKeys<Cart>& answer_keys(const Cart* /*of*/) {
         [](const Cart&) {
           return ByName<double>{{"rear", 2.0}, {"front", 1.0}};
         }},
-       figures_of<Cart>(std::span<const Figure<Draft>>(kFigures), &Cart::draft)});
+       figures_of<Cart>(std::span<const Figure<Draft>>(kWind), &Cart::draft)});
   return keys;
 }
 
@@ -89,13 +91,12 @@ TEST(AnswerKeys, DescribeWhatTheyWrite) {
   EXPECT_EQ(wheel.at("properties").at("twice").dump(), R"({"type":"number"})");
 }
 
-// Without figures a group has its own groups alone (put_figures), so only these are always there.
-TEST(AnswerKeys, OfFiguresOnlyGroupsWithinAGroupAreAlwaysThere) {
+TEST(AnswerKeys, AFigureThatMayBeLeftOutOfItsGroupIsNotRequired) {
   const auto schema = nlohmann::ordered_json::parse(
       answer_schema(answer_keys(static_cast<const Cart*>(nullptr)), "Cart", ""));
   const auto& wind = schema.at("properties").at("wind");
   EXPECT_EQ(wind.at("type").dump(), R"(["object","null"])");
-  EXPECT_EQ(wind.at("required").dump(), R"(["range"])");
+  EXPECT_EQ(wind.at("required").dump(), R"(["p50","range"])");
   const auto& range = wind.at("properties").at("range");
   EXPECT_EQ(range.at("type").dump(), R"(["array","null"])");
   EXPECT_EQ(range.at("items").size(), 2U);

@@ -141,10 +141,10 @@ std::vector<Lever> levers_of(const decode::Deployment& d, const std::vector<Stag
                    on_faster(to, {}, {.scale_up = times});
                    for (decode::Pool& pool : to.pools) pool.scale_up_bandwidth *= times;
                  }});
-  if (d.network.overhead.value() > 0.0 || d.scale_up.overhead.value() > 0.0) {
+  if (d.network.transport.overhead.value() > 0.0 || d.scale_up.transport.overhead.value() > 0.0) {
     out.push_back({"overhead of messages", false, [](double times, decode::Deployment& to) {
-                     to.network.overhead /= times;
-                     to.scale_up.overhead /= times;
+                     to.network.transport.overhead /= times;
+                     to.scale_up.transport.overhead /= times;
                    }});
   }
   if (d.step_overhead.value() > 0.0) {

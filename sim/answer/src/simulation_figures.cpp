@@ -100,11 +100,12 @@ const std::array kSimulationFigures = {
                      [](Report r) { return r.tokens_per_second_per_user(); }},
     SimulationFigure{
         {"uncertainty_samples", "/uncertainty/samples", "", "",
-         "runs with calibrations and seeds drawn again", FigureKind::count},
+         "runs with calibrations and seeds drawn again", FigureKind::count, 1.0, true},
         [](Report r) { return drawn(r) ? static_cast<double>(r.uncertainty->samples) : kNoGroup; }},
-    SimulationFigure{{"uncertainty_share", "/uncertainty/share", "", "",
-                      "share of these runs that lie in the intervals"},
-                     [](Report r) { return drawn(r) ? 0.9 : kNoGroup; }},
+    SimulationFigure{
+        {"uncertainty_share", "/uncertainty/share", "", "",
+         "share of these runs that lie in the intervals", FigureKind::number, 1.0, true},
+        [](Report r) { return drawn(r) ? 0.9 : kNoGroup; }},
     SimulationFigure{{"tpot_low_ms", "/uncertainty/tpot_ms/0", "", "ms",
                       "mean TPOT in milliseconds, low end of its 90 % interval", FigureKind::number,
                       kToMilliseconds},
@@ -144,7 +145,7 @@ const std::array kSimulationFigures = {
           return *met ? 1.0 : 0.0;
         }},
     SimulationFigure{{"sla_met_share", "/uncertainty/sla_met_share", "SLA met in", "",
-                      "share of the drawn runs that meet the SLA"},
+                      "share of the drawn runs that meet the SLA", FigureKind::number, 1.0, true},
                      [](Report r) {
                        if (!drawn(r)) return kNoGroup;
                        if (!r.meets_sla()) return kUnknown;

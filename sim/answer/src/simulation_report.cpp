@@ -163,7 +163,7 @@ std::optional<Seconds> floor_of(decode::SimulationInput input) {
   }
   input.deployment.step_overhead = {};
   input.deployment.collectives = decode::CollectiveTiming::links;
-  input.deployment.network = {.overhead = {}, .efficiency = 1.0, .source = "theory"};
+  input.deployment.network.transport = {.overhead = {}, .efficiency = 1.0, .source = "theory"};
   input.deployment.scale_up = input.deployment.network;
   input.noise = {};
   input.noise.experts.counts = decode::ExpertPopularity::Counts::expected;
@@ -268,10 +268,10 @@ SimulationReport simulate(scenario::SimulationScenario scenario, const RunOption
   report.warnings = scenario.warnings;
   report.provenance = kernel_provenance(input.deployment);
   const auto& d = input.deployment;
-  report.link_provenance =
-      d.network.source == d.scale_up.source
-          ? d.network.source
-          : fmt::format("{}; within a node: {}", d.network.source, d.scale_up.source);
+  report.link_provenance = d.network.transport.source == d.scale_up.transport.source
+                               ? d.network.transport.source
+                               : fmt::format("{}; within a node: {}", d.network.transport.source,
+                                             d.scale_up.transport.source);
   report.gpus = d.gpus();
   report.micro_batches = input.deployment.micro_batches;
   report.price = input.deployment.price();

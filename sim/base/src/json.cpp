@@ -14,8 +14,6 @@
 namespace ridge {
 namespace {
 
-using Json = nlohmann::json;
-
 // "[json.exception.parse_error.101] parse error at line 1, column 2: ..." without its prefix.
 std::string_view without_prefix(std::string_view what) {
   const auto end = what.find("] ");
@@ -25,12 +23,12 @@ std::string_view without_prefix(std::string_view what) {
 // Builds the tree from nlohmann's events. Its own builder keeps the last of two equal keys without
 // a word, and the one that can be asked about every key takes time quadratic in the members of an
 // object.
-class TreeBuilder final : public nlohmann::json_sax<Json> {
+class TreeBuilder final : public nlohmann::json_sax<nlohmann::json> {
  public:
   TreeBuilder(const std::string& name, std::size_t max_depth)
       : name_(name), max_depth_(max_depth) {}
 
-  [[nodiscard]] Json finished() {
+  [[nodiscard]] nlohmann::json finished() {
     problems_.throw_if_errors();
     return std::move(root_);
   }
@@ -42,13 +40,13 @@ class TreeBuilder final : public nlohmann::json_sax<Json> {
   bool number_float(number_float_t value, const string_t& /*text*/) override { return put(value); }
   bool string(string_t& value) override { return put(std::move(value)); }
   bool binary(binary_t& value) override { return put(std::move(value)); }
-  bool start_object(std::size_t /*size*/) override { return open(Json::object()); }
-  bool start_array(std::size_t /*size*/) override { return open(Json::array()); }
+  bool start_object(std::size_t /*size*/) override { return open(nlohmann::json::object()); }
+  bool start_array(std::size_t /*size*/) override { return open(nlohmann::json::array()); }
   bool end_object() override { return close(); }
   bool end_array() override { return close(); }
 
   bool key(string_t& key) override {
-    auto& members = open_.back()->get_ref<Json::object_t&>();
+    auto& members = open_.back()->get_ref<nlohmann::json::object_t&>();
     const auto [member, added] = members.try_emplace(key);
     if (!added) {
       problems_.error(name_, "", fmt::format("key \"{}\" is given twice in one object", key));
@@ -58,7 +56,7 @@ class TreeBuilder final : public nlohmann::json_sax<Json> {
   }
 
   bool parse_error(std::size_t /*position*/, const std::string& /*token*/,
-                   const Json::exception& e) override {
+                   const nlohmann::json::exception& e) override {
     problems_.error(name_, "", fmt::format("not valid JSON: {}", without_prefix(e.what())));
     problems_.throw_if_errors();
     return false;
@@ -66,10 +64,10 @@ class TreeBuilder final : public nlohmann::json_sax<Json> {
 
  private:
   // Where the next value goes.
-  Json& place() {
+  nlohmann::json& place() {
     if (open_.empty()) return root_;
     if (open_.back()->is_array()) {
-      auto& elements = open_.back()->get_ref<Json::array_t&>();
+      auto& elements = open_.back()->get_ref<nlohmann::json::array_t&>();
       return elements.emplace_back();
     }
     return *member_;
@@ -79,11 +77,11 @@ class TreeBuilder final : public nlohmann::json_sax<Json> {
     place() = std::forward<T>(value);
     return true;
   }
-  bool open(Json&& empty) {
+  bool open(nlohmann::json&& empty) {
     if (open_.size() >= max_depth_) {
       throw UserError(fmt::format("{}: nested more than {} levels deep", name_, max_depth_));
     }
-    Json& opened = place();
+    nlohmann::json& opened = place();
     opened = std::move(empty);
     open_.push_back(&opened);
     return true;
@@ -95,18 +93,19 @@ class TreeBuilder final : public nlohmann::json_sax<Json> {
 
   const std::string& name_;
   std::size_t max_depth_;
-  Json root_;
-  std::vector<Json*> open_;  // objects and arrays around the next value; none of them moves
-  Json* member_ = nullptr;   // of the innermost object, whose key was read last
+  nlohmann::json root_;
+  std::vector<nlohmann::json*>
+      open_;  // objects and arrays around the next value; none of them moves
+  nlohmann::json* member_ = nullptr;  // of the innermost object, whose key was read last
   Diagnostics problems_;
 };
 
 constexpr std::size_t kShownCharacters = 60;
 
-std::string shown(const Json& value) {
+std::string shown(const nlohmann::json& value) {
   if (value.is_object()) return "an object";
   if (value.is_array()) return "an array";
-  std::string text = value.dump(-1, ' ', false, Json::error_handler_t::replace);
+  std::string text = value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   if (text.size() > kShownCharacters) {
     text.resize(kShownCharacters);
     text += "...";
@@ -160,8 +159,8 @@ std::string_view question_in(std::string_view page, const std::string& name) {
 }
 }  // namespace
 
-JsonDocument::JsonDocument(std::string name, Json value)
-    : name_(std::move(name)), json_(std::make_shared<Json>(std::move(value))) {}
+JsonDocument::JsonDocument(std::string name, nlohmann::json value)
+    : name_(std::move(name)), json_(std::make_shared<nlohmann::json>(std::move(value))) {}
 
 JsonDocument JsonDocument::parse(std::string_view text, std::string name, JsonLimits limits) {
   if (text.size() > limits.max_bytes) {
@@ -169,8 +168,9 @@ JsonDocument JsonDocument::parse(std::string_view text, std::string name, JsonLi
                                 limits.max_bytes >> 20U));
   }
   TreeBuilder builder(name, limits.max_depth);
-  (void)Json::sax_parse(text.begin(), text.end(), &builder);  // throws what parse_error() throws
-  Json value = builder.finished();
+  (void)nlohmann::json::sax_parse(text.begin(), text.end(),
+                                  &builder);  // throws what parse_error() throws
+  nlohmann::json value = builder.finished();
   return {std::move(name), std::move(value)};
 }
 
@@ -324,7 +324,7 @@ JsonNode JsonNode::child(const std::string& key) const {
 
 JsonNode JsonNode::at(std::string_view pointer) const {
   JsonNode node = *this;
-  Json::json_pointer rest{std::string(pointer)};
+  nlohmann::json::json_pointer rest{std::string(pointer)};
   std::vector<std::string> tokens;
   for (; !rest.empty(); rest.pop_back()) tokens.push_back(rest.back());
   for (auto token = tokens.rbegin(); token != tokens.rend(); ++token) {
@@ -336,17 +336,17 @@ JsonNode JsonNode::at(std::string_view pointer) const {
 
 bool is_json_pointer(const std::string& text) {
   try {
-    const Json::json_pointer parsed(text);
+    const nlohmann::json::json_pointer parsed(text);
     return true;
-  } catch (const Json::exception&) {
+  } catch (const nlohmann::json::exception&) {
     return false;
   }
 }
 
 bool JsonNode::contains_pointer(const std::string& pointer) const {
   try {
-    return value_->contains(Json::json_pointer(pointer));
-  } catch (const Json::exception&) {
+    return value_->contains(nlohmann::json::json_pointer(pointer));
+  } catch (const nlohmann::json::exception&) {
     return false;
   }
 }

@@ -241,7 +241,7 @@ void Accounting::follow_critical_path(SimTime now, const Lane& lane, TaskId last
 
 SimulationResult Accounting::close(const Engine& engine, std::span<const Server> servers,
                                    std::span<const Lane> lanes,
-                                   const std::optional<Fabric>& fabric) {
+                                   const std::optional<Interconnect>& interconnect) {
   const SimTime now = engine.now();
   const Deployment& d = input_.deployment;
   for (std::size_t i = 0; measuring_ && i < servers.size(); ++i) {
@@ -264,7 +264,7 @@ SimulationResult Accounting::close(const Engine& engine, std::span<const Server>
   result_.kv_reserved = kv_used_.mean(now) / kv_all;
   result_.kv_filled = kv_filled_.mean(now) / kv_all;
   result_.mean_requests = active_.mean(now);
-  for (std::uint32_t p = 0; p < d.pools.size(); ++p) link_use(p, servers, fabric, now);
+  for (std::uint32_t p = 0; p < d.pools.size(); ++p) link_use(p, servers, interconnect, now);
   floors(lanes);
   result_.mean_tpot =
       result_.tokens > 0 ? Seconds{tpot_sum_ / static_cast<double>(result_.tokens)} : Seconds{};
@@ -274,10 +274,10 @@ SimulationResult Accounting::close(const Engine& engine, std::span<const Server>
 }
 
 void Accounting::link_use(std::uint32_t pool, std::span<const Server> servers,
-                          const std::optional<Fabric>& fabric, SimTime now) {
+                          const std::optional<Interconnect>& interconnect, SimTime now) {
   const Pool& info = input_.deployment.pools[pool];
-  if (fabric) {
-    const Fabric::Sent sent = fabric->sent(pool, now);
+  if (interconnect) {
+    const Interconnect::Sent sent = interconnect->sent(pool, now);
     const std::string_view path = name_of(input_.deployment.message_path);
     result_.links.push_back({.name = fmt::format("{} {}, sending", info.name, path),
                              .utilization = sent.utilization,

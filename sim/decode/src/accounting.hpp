@@ -2,7 +2,7 @@
 // memory. It moves nothing.
 #pragma once
 
-#include "fabric.hpp"
+#include "interconnect.hpp"
 #include "ridge/decode/simulation.hpp"
 #include "ridge/des/time_average.hpp"
 #include "run_state.hpp"
@@ -65,7 +65,7 @@ class Accounting {
   // ---- the end
   [[nodiscard]] SimulationResult close(const Engine& engine, std::span<const Server> servers,
                                        std::span<const Lane> lanes,
-                                       const std::optional<Fabric>& fabric);
+                                       const std::optional<Interconnect>& interconnect);
   SimulationResult& result() { return result_; }
 
  private:
@@ -85,7 +85,7 @@ class Accounting {
                        std::span<const Lane> lanes_of_replica, des::SimTime now);
   void follow_critical_path(des::SimTime now, const Lane& lane, TaskId last);
   void link_use(std::uint32_t pool, std::span<const Server> servers,
-                const std::optional<Fabric>& fabric, des::SimTime now);
+                const std::optional<Interconnect>& interconnect, des::SimTime now);
   void floors(std::span<const Lane> lanes);
 
   [[nodiscard]] std::size_t stage_index(TaskId task) const {

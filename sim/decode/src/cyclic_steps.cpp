@@ -1,6 +1,6 @@
 #include "ridge/decode/cyclic_steps.hpp"
 
-#include "fabric.hpp"
+#include "interconnect.hpp"
 #include "ridge/base/error.hpp"
 #include "ridge/decode/strategy.hpp"
 #include "rotation.hpp"
@@ -94,7 +94,7 @@ struct CyclicSteps::Impl {
         servers(shop.servers()),
         events(graph, static_cast<std::uint32_t>(micro_batches)) {
     if (input.deployment.pools.size() > 1) {
-      fabric.emplace(input.deployment, input.network_model, input.noise.slow_links);
+      interconnect.emplace(input.deployment, input.network_model, input.noise.slow_links);
     }
   }
 
@@ -122,7 +122,8 @@ struct CyclicSteps::Impl {
       replica.picoseconds.assign(asked * graph.works().size() * kAspects, 0.0);
       for (std::size_t lane = 0; lane < asked; ++lane) {
         it->timer->time(batch, scratch);
-        put_times(graph, fabric ? &*fabric : nullptr, lane, scratch, replica.picoseconds);
+        put_times(graph, interconnect ? &*interconnect : nullptr, lane, scratch,
+                  replica.picoseconds);
       }
     }
     return out;
@@ -487,7 +488,7 @@ struct CyclicSteps::Impl {
 
   SimulationInput input;
   StepGraph graph;
-  std::optional<Fabric> fabric;
+  std::optional<Interconnect> interconnect;
   std::vector<KernelDraw> draws;
   std::vector<std::unique_ptr<Drawn>> drawn;
   std::size_t micro_batches;

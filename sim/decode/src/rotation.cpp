@@ -1,6 +1,6 @@
 #include "rotation.hpp"
 
-#include "fabric.hpp"
+#include "interconnect.hpp"
 #include "ridge/base/error.hpp"
 
 #include <algorithm>
@@ -480,7 +480,7 @@ double maximum_cycle_ratio(std::size_t events, std::span<const Follows> edges,
   return ratio_of_ordered(events, in_order(events, edges, picoseconds));
 }
 
-void put_times(const StepGraph& graph, Fabric* fabric, std::size_t micro_batch,
+void put_times(const StepGraph& graph, Interconnect* interconnect, std::size_t micro_batch,
                const StepTimes& times, std::vector<double>& picoseconds) {
   const auto works = graph.works();
   for (WorkId w = 0; w < works.size(); ++w) {
@@ -493,7 +493,8 @@ void put_times(const StepGraph& graph, Fabric* fabric, std::size_t micro_batch,
       put(Aspect::service, times.slowest[w]);
       continue;
     }
-    const auto parts = fabric->times({0, message->from}, {0, message->to}, times.payload_bytes[w]);
+    const auto parts =
+        interconnect->times({0, message->from}, {0, message->to}, times.payload_bytes[w]);
     put(Aspect::sending, parts.sending);
     put(Aspect::receiving, parts.receiving);
     put(Aspect::until_received, parts.until_first_byte + parts.receiving);
@@ -584,19 +585,20 @@ std::vector<Follows> precedences(const StepGraph& graph, const Events& events,
 }
 
 // Of the micro-batches of one replica.
-static std::vector<double> times_of(const StepGraph& graph, Fabric* fabric,
+static std::vector<double> times_of(const StepGraph& graph, Interconnect* interconnect,
                                     std::span<const Lane> lanes) {
   std::vector<double> out(lanes.size() * graph.works().size() * kAspects, 0.0);
-  for (std::size_t m = 0; m < lanes.size(); ++m) put_times(graph, fabric, m, lanes[m].times, out);
+  for (std::size_t m = 0; m < lanes.size(); ++m)
+    put_times(graph, interconnect, m, lanes[m].times, out);
   return out;
 }
 
-Seconds cycle_time(const StepGraph& graph, Fabric* fabric, std::span<const Lane> lanes,
+Seconds cycle_time(const StepGraph& graph, Interconnect* interconnect, std::span<const Lane> lanes,
                    const Rotation& rotation) {
   const auto micro_batches = static_cast<std::uint32_t>(lanes.size());
   const Events events(graph, micro_batches);
   const auto edges = precedences(graph, events, micro_batches, rotation);
-  return Seconds{maximum_cycle_ratio(events.count(), edges, times_of(graph, fabric, lanes)) *
+  return Seconds{maximum_cycle_ratio(events.count(), edges, times_of(graph, interconnect, lanes)) *
                  1e-12};
 }
 
@@ -771,7 +773,7 @@ class LaggingServer {
 
 }  // namespace
 
-Rotation best_rotation(const StepGraph& graph, const Deployment& d, Fabric* fabric,
+Rotation best_rotation(const StepGraph& graph, const Deployment& d, Interconnect* interconnect,
                        std::span<const Lane> lanes) {
   const auto micro_batches = static_cast<std::uint32_t>(lanes.size());
   if (d.schedule && goes_by_stages(*d.schedule)) {
@@ -781,7 +783,7 @@ Rotation best_rotation(const StepGraph& graph, const Deployment& d, Fabric* fabr
   const auto choices = Rotation::choices(shop, micro_batches);
   if (choices.size() == 1) return Rotation(shop, micro_batches, choices.front());
   const Events events(graph, micro_batches);
-  const auto times = times_of(graph, fabric, lanes);
+  const auto times = times_of(graph, interconnect, lanes);
   const double floor = cycle_floor(shop, micro_batches, times);
   LaggingServer lagging(shop, micro_batches, times);
   // Those first in which parts of a layer alternate: mostly the best is among them, and others are

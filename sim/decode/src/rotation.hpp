@@ -13,7 +13,7 @@
 
 namespace ridge::decode {
 
-class Fabric;
+class Interconnect;
 
 // Resources, then what instances send, then what they receive, instances numbered through the
 // pools.
@@ -158,8 +158,8 @@ inline constexpr std::size_t kAspects = 5;
   return static_cast<std::uint32_t>((micro_batch * graph.works().size() + work) * kAspects +
                                     static_cast<std::size_t>(aspect));
 }
-// Puts those of one micro-batch there, in picoseconds. `fabric`: where there are messages.
-void put_times(const StepGraph& graph, Fabric* fabric, std::size_t micro_batch,
+// Puts those of one micro-batch there, in picoseconds. `interconnect`: where there are messages.
+void put_times(const StepGraph& graph, Interconnect* interconnect, std::size_t micro_batch,
                const StepTimes& times, std::vector<double>& picoseconds);
 
 // What happens in a step under a rotation: each task of each micro-batch begins, and of a message,
@@ -219,12 +219,12 @@ struct Rounds {
 
 // How long each micro-batch's step takes in the long run under a rotation: the largest ratio of
 // time to steps over the cycles of what must follow what. `lanes`: the micro-batches of one
-// replica; `fabric`: where there are messages.
-[[nodiscard]] Seconds cycle_time(const StepGraph& graph, Fabric* fabric,
+// replica; `interconnect`: where there are messages.
+[[nodiscard]] Seconds cycle_time(const StepGraph& graph, Interconnect* interconnect,
                                  std::span<const Lane> lanes, const Rotation& rotation);
 
 // The rotation that the deployment's schedule keeps: of cyclic, the one of the shortest cycle.
 [[nodiscard]] Rotation best_rotation(const StepGraph& graph, const Deployment& deployment,
-                                     Fabric* fabric, std::span<const Lane> lanes);
+                                     Interconnect* interconnect, std::span<const Lane> lanes);
 
 }  // namespace ridge::decode

@@ -206,7 +206,7 @@ struct Simulation::Impl {
 
   SimulationResult close() {
     SimulationResult result =
-        accounting.close(engine, runner.servers(), runner.lanes(), runner.fabric());
+        accounting.close(engine, runner.servers(), runner.lanes(), runner.interconnect());
     result.partial = !finished;
     result.requests_in_decode = requests.in_decode();
     result.requests_waiting = requests.waiting();

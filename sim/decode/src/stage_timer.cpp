@@ -495,24 +495,25 @@ Seconds StageTimer::collective_time(const Pool& pool, Collective::Pattern patter
         .kind = kind_of(pattern), .ranks = ranks, .payload = Bytes{bytes}};
     return pool.kernels->time({"collective", models::Part::communication, shape}).time;
   }
-  const Transport& inside = deployment_.scale_up;
+  const Communication& inside = deployment_.scale_up;
   const bool both = pattern == Collective::Pattern::all_reduce;
   if (const auto& ways = deployment_.network.all_reduce; both && !ways.empty()) {
     Seconds fastest = ways.front().time(Bytes{bytes});
     for (const AllReduceWay& way : ways) fastest = std::min(fastest, way.time(Bytes{bytes}));
     return fastest;
   }
-  const BytesPerSecond links = pool.scale_up_bandwidth * inside.efficiency;
+  const BytesPerSecond links = pool.scale_up_bandwidth * inside.transport.efficiency;
   const auto node = std::min(static_cast<double>(ranks), static_cast<double>(pool.gpus_per_node));
   // A ring's share of the buffer in each of its two halves; a switch that adds up takes the buffer
   // in and gives it out, both at once.
   const double passes = !both ? 1.0 : inside.in_switch_reduction ? 1.0 / (1.0 - 1.0 / node) : 2.0;
-  Seconds time = inside.overhead + passes * Bytes{bytes * (node - 1.0) / node} / links;
+  Seconds time = inside.transport.overhead + passes * Bytes{bytes * (node - 1.0) / node} / links;
   if (const double nodes = static_cast<double>(ranks) / node; nodes > 1.0) {
     // Between nodes, each GPU and its fellows in the others do the same with their part.
-    const Transport& across = deployment_.network;
-    time += across.overhead + (both ? 2.0 : 1.0) * Bytes{bytes / node * (nodes - 1.0) / nodes} /
-                                  (pool.nic_bandwidth * across.efficiency);
+    const Communication& across = deployment_.network;
+    time += across.transport.overhead + (both ? 2.0 : 1.0) *
+                                            Bytes{bytes / node * (nodes - 1.0) / nodes} /
+                                            (pool.nic_bandwidth * across.transport.efficiency);
   }
   return time;
 }
@@ -527,9 +528,9 @@ Seconds StageTimer::all_to_all_time(const Pool& pool, std::uint32_t ranks, doubl
                                    .returning = returning};
     return pool.kernels->time({"collective", models::Part::communication, shape}).time;
   }
-  const Transport& inside = deployment_.scale_up;
-  return inside.overhead +
-         Bytes{bytes * (ranks - 1.0) / ranks} / (pool.scale_up_bandwidth * inside.efficiency);
+  const Communication& inside = deployment_.scale_up;
+  return inside.transport.overhead + Bytes{bytes * (ranks - 1.0) / ranks} /
+                                         (pool.scale_up_bandwidth * inside.transport.efficiency);
 }
 
 double StageTimer::routed_share(const std::optional<RoutedShare>& routed) const {
@@ -595,8 +596,8 @@ Seconds StageTimer::exchange_time(const Exchange& work, const Batch& batch) {
                                    .returning = work.returning};
     return pool.kernels->time({"collective", models::Part::communication, shape}).time;
   }
-  const Transport& across = deployment_.network;
-  const Transport& inside = deployment_.scale_up;
+  const Communication& across = deployment_.network;
+  const Communication& inside = deployment_.scale_up;
   const std::size_t node =
       std::min(static_cast<std::size_t>(pool.gpus_per_node), static_cast<std::size_t>(work.ranks));
   own_.resize(work.ranks);
@@ -650,10 +651,11 @@ Seconds StageTimer::exchange_time(const Exchange& work, const Batch& batch) {
     links = std::max({links, (here.rows - rows[r].rows) * through, rows[r].rows * (1.0 - through)});
   }
   const Seconds over_nics =
-      Bytes{work.bytes_per_copy * nic} / (pool.nic_bandwidth * across.efficiency);
+      Bytes{work.bytes_per_copy * nic} / (pool.nic_bandwidth * across.transport.efficiency);
   const Seconds over_links =
-      Bytes{work.bytes_per_copy * links} / (pool.scale_up_bandwidth * inside.efficiency);
-  return std::max(over_nics, over_links) + (nic > 0.0 ? across.overhead : inside.overhead);
+      Bytes{work.bytes_per_copy * links} / (pool.scale_up_bandwidth * inside.transport.efficiency);
+  return std::max(over_nics, over_links) +
+         (nic > 0.0 ? across.transport.overhead : inside.transport.overhead);
 }
 
 void StageTimer::time_work(const PeerExchange& work, const Batch& batch, std::span<double> ranks) {
@@ -701,7 +703,7 @@ Seconds StageTimer::message_time(const Message& message, double payload_bytes) c
   const auto all = [&](const Pool& pool) {
     return static_cast<double>(pool.gpus_per_instance) * deployment_.message_bandwidth(pool);
   };
-  const Transport& transport = deployment_.message_transport();
+  const net::Transport& transport = deployment_.message_transport();
   return transport.overhead +
          Bytes{payload_bytes} / (std::min(all(from), all(to)) * transport.efficiency);
 }

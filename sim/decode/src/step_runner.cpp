@@ -18,7 +18,7 @@ StepRunner::StepRunner(const SimulationInput& input, const StepGraph& graph, Sta
       network_noise_(input.seed, kNetwork) {
   const Deployment& d = input.deployment;
   // Strategies of one pool send no messages between instances.
-  if (d.pools.size() > 1) fabric_.emplace(d, input.network_model, input.noise.slow_links);
+  if (d.pools.size() > 1) interconnect_.emplace(d, input.network_model, input.noise.slow_links);
   const auto replicas = static_cast<std::size_t>(d.replicas);
   servers_.resize(replicas * graph.resources().size());
   for (std::size_t s = 0; s < servers_.size(); ++s) {
@@ -39,7 +39,7 @@ StepRunner::StepRunner(const SimulationInput& input, const StepGraph& graph, Sta
 
 void StepRunner::begin_measurement() {
   for (Server& server : servers_) server.queue.restart(engine_.now());
-  if (fabric_) fabric_->restart(engine_.now());
+  if (interconnect_) interconnect_->restart(engine_.now());
 }
 
 void StepRunner::keep_order(
@@ -51,9 +51,9 @@ void StepRunner::keep_order(
     lane.waiting.assign(graph_.tasks().size(), 0);
   }
   const std::span<const Lane> first(lanes_.data(), micro_batches_);
-  Fabric* fabric = fabric_ ? &*fabric_ : nullptr;
-  rotation_.emplace(best_rotation(graph_, input_.deployment, fabric, first));
-  if (fabric_) fabric_->keep_order(*rotation_);
+  Interconnect* interconnect = interconnect_ ? &*interconnect_ : nullptr;
+  rotation_.emplace(best_rotation(graph_, input_.deployment, interconnect, first));
+  if (interconnect_) interconnect_->keep_order(*rotation_);
   if (!messages_keep_order()) return;
   on_wires_.resize(lanes_.size());
   for (std::size_t id = 0; id < lanes_.size(); ++id) time_messages(id);
@@ -68,14 +68,14 @@ void StepRunner::time_messages(std::size_t lane_id) {
   for (WorkId w = 0; w < works.size(); ++w) {
     const auto* message = std::get_if<Message>(&works[w]);
     if (message == nullptr) continue;
-    times[w] = fabric_->times({lane.replica, message->from}, {lane.replica, message->to},
-                              lane.times.payload_bytes[w]);
+    times[w] = interconnect_->times({lane.replica, message->from}, {lane.replica, message->to},
+                                    lane.times.payload_bytes[w]);
   }
 }
 
 Seconds StepRunner::cycle_time() {
   const std::span<const Lane> first(lanes_.data(), micro_batches_);
-  return decode::cycle_time(graph_, fabric_ ? &*fabric_ : nullptr, first, *rotation_);
+  return decode::cycle_time(graph_, interconnect_ ? &*interconnect_ : nullptr, first, *rotation_);
 }
 
 void StepRunner::begin_step(std::size_t lane_id, std::span<const GroupBatch> batches) {
@@ -175,19 +175,19 @@ void StepRunner::send(std::size_t lane_id, TaskId task) {
     deliver(engine_.now(), tag);
     return;
   }
-  Fabric::Parcel parcel{.tag = tag,
-                        .from = {lane.replica, message.from},
-                        .to = {lane.replica, message.to},
-                        .bytes = bytes};
+  Interconnect::Parcel parcel{.tag = tag,
+                              .from = {lane.replica, message.from},
+                              .to = {lane.replica, message.to},
+                              .bytes = bytes};
   if (input_.noise.network_jitter > 0.0 && bytes > 0.0) {
     // A message can be held up, but the wire is never faster than it is.
     const double factor = network_noise_.lognormal(input_.noise.network_jitter);
     parcel.delay = SimTime::from(std::max(factor - 1.0, 0.0) * timer_.message_time(message, bytes));
   }
-  if (fabric_->keeps_order()) {
-    fabric_->send_in_order(engine_.now(), parcel, on_wires_[lane_id][work], *this);
+  if (interconnect_->keeps_order()) {
+    interconnect_->send_in_order(engine_.now(), parcel, on_wires_[lane_id][work], *this);
   } else {
-    fabric_->send(engine_.now(), parcel, *this);
+    interconnect_->send(engine_.now(), parcel, *this);
   }
 }
 

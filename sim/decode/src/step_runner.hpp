@@ -2,7 +2,7 @@
 #pragma once
 
 #include "accounting.hpp"
-#include "fabric.hpp"
+#include "interconnect.hpp"
 #include "rotation.hpp"
 #include "run_state.hpp"
 
@@ -32,14 +32,16 @@ class StepRunner {
 
   // A task is done. True if the lane's step is: `lanes()[lane].last_task` was its last task.
   [[nodiscard]] bool on_task_end(std::size_t lane, TaskId task);
-  void on_sender_free(std::uint32_t port) { fabric_->sender_free(engine_.now(), port, *this); }
-  void on_network_wakes() { fabric_->wake(engine_.now(), *this); }
+  void on_sender_free(std::uint32_t port) {
+    interconnect_->sender_free(engine_.now(), port, *this);
+  }
+  void on_network_wakes() { interconnect_->wake(engine_.now(), *this); }
 
   void begin_measurement();
 
   [[nodiscard]] std::span<Lane> lanes() { return lanes_; }
   [[nodiscard]] std::span<const Server> servers() const { return servers_; }
-  [[nodiscard]] const std::optional<Fabric>& fabric() const { return fabric_; }
+  [[nodiscard]] const std::optional<Interconnect>& interconnect() const { return interconnect_; }
 
  private:
   void task_ready(std::size_t lane, TaskId task, TaskId enabled_by);
@@ -49,7 +51,9 @@ class StepRunner {
   void send(std::size_t lane, TaskId task);
 
   void time_messages(std::size_t lane);
-  [[nodiscard]] bool messages_keep_order() const { return fabric_ && fabric_->keeps_order(); }
+  [[nodiscard]] bool messages_keep_order() const {
+    return interconnect_ && interconnect_->keeps_order();
+  }
 
   [[nodiscard]] Server& server(const Lane& lane, ResourceId resource) {
     return servers_[lane.first_server + resource];
@@ -64,8 +68,8 @@ class StepRunner {
     return static_cast<std::uint64_t>(lane) << 32U | task;
   }
 
-  // What the fabric tells (see Fabric::send).
-  friend class Fabric;
+  // What the interconnect tells (see Interconnect::send).
+  friend class Interconnect;
   friend class net::Network;
   void begin(std::uint64_t tag);
   void deliver(des::SimTime when, std::uint64_t tag);
@@ -78,12 +82,12 @@ class StepRunner {
   Engine& engine_;
   Accounting& accounting_;
   std::size_t micro_batches_;
-  std::optional<Fabric> fabric_;
+  std::optional<Interconnect> interconnect_;
   std::optional<Rotation> rotation_;
   Random network_noise_;
   std::vector<Server> servers_;
   std::vector<Lane> lanes_;
-  std::vector<std::vector<Fabric::Times>> on_wires_;  // [lane][work], under a rotation
+  std::vector<std::vector<Interconnect::Times>> on_wires_;  // [lane][work], under a rotation
 };
 
 }  // namespace ridge::decode

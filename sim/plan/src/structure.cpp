@@ -95,7 +95,7 @@ void drop_what_has_no_effect(const Structure& s, bool sums_over_nodes,
   }
   if (!sums_over_nodes) network.all_reduce.clear();
   if (!network.all_reduce.empty()) {
-    for (scenario::Transport* each : {&network.transport, &scenario.scale_up.transport}) {
+    for (net::Transport* each : {&network.transport, &scenario.scale_up.transport}) {
       each->overhead = Seconds{};
       each->efficiency = 1.0;
     }

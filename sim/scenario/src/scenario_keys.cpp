@@ -23,6 +23,40 @@ static const KeyTable& keys_of(const AssumedKernels* /*of*/) {
 
 }  // namespace ridge::hw
 
+namespace ridge::net {
+
+const KeyTable& keys_of(const Transport* /*of*/) {
+  using T = Transport;
+  static const KeyTable table = key_table<T>(
+      "transport", "What software and protocol take from a wire.",
+      {
+          key<&T::overhead>("overhead_us", "Software time of each message.", at_least(0)),
+          key<&T::efficiency>("efficiency", "Of the wire's bandwidth, for large messages.",
+                              positive(1.0)),
+          key<&T::source>("source", "Where overhead and efficiency come from."),
+      });
+  return table;
+}
+
+const KeyTable& keys_of(const Fabric* /*of*/) {
+  using F = Fabric;
+  static const KeyTable table = key_table<F>(
+      "fabric", "Leaf and spine switches between the nodes.",
+      {
+          key<&F::nodes_per_leaf>("nodes_per_leaf", "", between(1, 1e6)),
+          key<&F::spines>("spines", "Every leaf goes to every spine.", between(1, 1e6)),
+          key<&F::oversubscription>("oversubscription",
+                                    "A leaf's bandwidth towards its NICs over its bandwidth "
+                                    "towards the spines.",
+                                    between(1, 1000)),
+          key<&F::hop_latency>("hop_latency_us", "Of each cable and the switch behind it.",
+                               at_least(0)),
+      });
+  return table;
+}
+
+}  // namespace ridge::net
+
 namespace ridge::decode {
 
 static const KeyTable& keys_of(const Execution::ExchangeKernels* /*of*/) {
@@ -531,8 +565,10 @@ static const KeyTable& keys_of(const Deployment* /*of*/) {
               "cyclic: in a fixed rotation, in which nothing that becomes faster makes a step "
               "slower; closed loops only. Of wide_expert_parallel in closed loops, as engines "
               "overlap two batches: staged (SGLang, DeepSeek), each layer in five stages, the "
-              "second batch two stages behind the first; ping_pong (vLLM), attention and experts of "
-              "one and of the other in turn. Where absent: cyclic for afd in a closed loop on ports, "
+              "second batch two stages behind the first; ping_pong (vLLM), attention and experts "
+              "of "
+              "one and of the other in turn. Where absent: cyclic for afd in a closed loop on "
+              "ports, "
               "else fifo.",
               std::span(kSchedules)),
           key<&D::scale_up_overlaps_compute>("scale_up_overlaps_compute",
@@ -557,38 +593,10 @@ static const KeyTable& keys_of(const Deployment* /*of*/) {
   return table;
 }
 
-const KeyTable& keys_of(const Transport* /*of*/) {
-  using T = Transport;
-  static const KeyTable table = key_table<T>(
-      "transport", "What software and protocol take from a wire.",
-      {
-          key<&T::overhead>("overhead_us", "Software time of each message.", at_least(0)),
-          key<&T::efficiency>("efficiency", "Of the wire's bandwidth, for large messages.",
-                              positive(1.0)),
-          key<&T::source>("source", "Where overhead and efficiency come from."),
-      });
-  return table;
-}
-static const KeyTable& keys_of(const Fabric* /*of*/) {
-  using F = Fabric;
-  static const KeyTable table = key_table<F>(
-      "fabric", "Leaf and spine switches between the nodes.",
-      {
-          key<&F::nodes_per_leaf>("nodes_per_leaf", "", between(1, 1e6)),
-          key<&F::spines>("spines", "Every leaf goes to every spine.", between(1, 1e6)),
-          key<&F::oversubscription>("oversubscription",
-                                    "A leaf's bandwidth towards its NICs over its bandwidth "
-                                    "towards the spines.",
-                                    between(1, 1000)),
-          key<&F::hop_latency>("hop_latency_us", "Of each cable and the switch behind it.",
-                               at_least(0)),
-      });
-  return table;
-}
 const KeyTable& keys_of(const Network* /*of*/) {
   using N = Network;
   static const KeyTable table = [] {
-    std::vector<KeyEntry> entries = keys_of(static_cast<const Transport*>(nullptr))
+    std::vector<KeyEntry> entries = keys_of(static_cast<const net::Transport*>(nullptr))
                                         .under(keys::member_access<&N::transport>())
                                         .entries();
     std::vector<Key<N>> all = {key<&N::model>(
@@ -638,7 +646,7 @@ const KeyTable& keys_of(const ScaleUp* /*of*/) {
   using U = ScaleUp;
   static const KeyTable table = [] {
     std::vector<Key<U>> all;
-    std::vector<KeyEntry> entries = keys_of(static_cast<const Transport*>(nullptr))
+    std::vector<KeyEntry> entries = keys_of(static_cast<const net::Transport*>(nullptr))
                                         .under(keys::member_access<&U::transport>())
                                         .entries();
     for (auto& entry : entries) all.push_back({std::move(entry)});

@@ -237,26 +237,16 @@ class Resolver {
     }
   }
 
-  static decode::Transport transport(const Transport& asked) {
-    return {.overhead = asked.overhead, .efficiency = asked.efficiency, .source = asked.source};
-  }
-
   static void network(const Scenario& scenario, decode::SimulationInput& out) {
     out.network_model = scenario.network.model;
     out.deployment.message_path = scenario.network.path;
-    out.deployment.network = transport(scenario.network.transport);
-    out.deployment.network.copies = scenario.network.copies;
-    out.deployment.network.nodes_per_token = scenario.network.nodes_per_token.value_or(0);
-    out.deployment.network.all_reduce = scenario.network.all_reduce;
-    out.deployment.scale_up = transport(scenario.scale_up.transport);
-    out.deployment.scale_up.in_switch_reduction = scenario.scale_up.in_switch_reduction;
-    if (const auto& fabric = scenario.network.fabric) {
-      net::Fabric& to = out.deployment.fabric;
-      to.nodes_per_leaf = static_cast<int>(fabric->nodes_per_leaf);
-      to.spines = static_cast<int>(fabric->spines);
-      to.oversubscription = fabric->oversubscription;
-      to.hop_latency = fabric->hop_latency;
-    }
+    out.deployment.network = {.transport = scenario.network.transport,
+                              .copies = scenario.network.copies,
+                              .nodes_per_token = scenario.network.nodes_per_token.value_or(0),
+                              .all_reduce = scenario.network.all_reduce};
+    out.deployment.scale_up = {.transport = scenario.scale_up.transport,
+                               .in_switch_reduction = scenario.scale_up.in_switch_reduction};
+    if (scenario.network.fabric) out.deployment.fabric = *scenario.network.fabric;
   }
 
   static constexpr std::string_view kNoMessages =
@@ -265,7 +255,7 @@ class Resolver {
   // What a deployment has no use for is refused, so that it is not taken for granted.
   void check_links(const Scenario& scenario) {
     const Deployment& d = scenario.deployment;
-    const auto neutral = [&](std::string_view pointer, const Transport& asked,
+    const auto neutral = [&](std::string_view pointer, const net::Transport& asked,
                              std::string_view why) {
       if (asked.overhead != Seconds{}) {
         error(fmt::format("{}/overhead_us", pointer), fmt::format("{}: expected 0", why));

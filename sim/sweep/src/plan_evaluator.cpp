@@ -123,7 +123,7 @@ class PlanEvaluator final : public Evaluator {
   }
 
   [[nodiscard]] std::vector<std::string> notes() const override {
-    const scenario::Transport& wires = question_->goal.assumptions.network.transport;
+    const net::Transport& wires = question_->goal.assumptions.network.transport;
     return {fmt::format("links between instances: {}", wires.source)};
   }
 

@@ -61,7 +61,7 @@ bool is_index(std::string_view token) {
 }
 
 // Puts a figure where its pointer leads in the schema of an object. A group of figures is null
-// where it has none (kNoGroup); then it has its own groups alone, where there are such.
+// where it has none (kNoGroup).
 void describe_figure(const FigureSpec& spec, std::string_view pointer, bool required,
                      AnswerJson& object) {
   const auto end = std::min(pointer.find('/', 1), pointer.size());
@@ -82,23 +82,8 @@ void describe_figure(const FigureSpec& spec, std::string_view pointer, bool requ
   if (rest.empty()) {
     property = described(spec);
   } else {
-    describe_figure(spec, rest, true, property);
+    describe_figure(spec, rest, !spec.may_be_left_out, property);
   }
-}
-
-bool is_group(const AnswerJson& schema) {
-  return schema.contains("properties") || schema.contains("items");
-}
-
-// Of the groups that a figure made, which of their keys are there without figures.
-void require_groups_alone(AnswerJson& group) {
-  if (!group.contains("properties")) return;
-  AnswerJson groups = AnswerJson::array();
-  for (auto& item : group["properties"].items()) {
-    require_groups_alone(item.value());
-    if (is_group(item.value())) groups.push_back(item.key());
-  }
-  if (!groups.empty()) group["required"] = std::move(groups);
 }
 
 }  // namespace
@@ -184,7 +169,6 @@ void describe_figures(AnswerJson& object, const std::vector<const FigureSpec*>& 
   for (const FigureSpec* spec : figures) {
     if (!spec->pointer.empty()) describe_figure(*spec, spec->pointer, required, object);
   }
-  for (auto& item : object["properties"].items()) require_groups_alone(item.value());
 }
 void describe_constant(AnswerJson& object, const std::string& name, const std::string& word) {
   object["properties"][name]["const"] = word;

@@ -7,6 +7,7 @@
 #include "ridge/hwmodels/kernel_model.hpp"
 #include "ridge/models/model_spec.hpp"
 #include "ridge/net/cluster_spec.hpp"
+#include "ridge/net/transfer.hpp"
 
 #include <algorithm>
 #include <cstdint>
@@ -89,11 +90,10 @@ struct AllReduceWay {
   friend bool operator==(const AllReduceWay&, const AllReduceWay&) = default;
 };
 
-// What software and protocol take from a wire, and what they save.
-struct Transport {
-  Seconds overhead;         // of each message
-  double efficiency = 1.0;  // of the wire's bandwidth, for large messages
-  std::string source;
+// How the GPUs of a deployment talk over one kind of link: what software and protocol take from the
+// wire, and what they save.
+struct Communication {
+  net::Transport transport;
   // Between nodes, of exchanges: how often a token is sent, and to how many nodes at most where the
   // router keeps to that (0: any number).
   Copies copies = Copies::per_expert;
@@ -237,9 +237,9 @@ struct Deployment {
 
   Seconds step_overhead;  // sampling, scheduling and graph launch, once per step, beside no kernel
   Execution execution;
-  Transport network;
+  Communication network;
   net::Fabric fabric;  // between the instances' nodes; one switch unless told otherwise
-  Transport scale_up;
+  Communication scale_up;
   MessagePath message_path = MessagePath::nics;
   Drafting drafting;
 
@@ -269,8 +269,8 @@ struct Deployment {
   [[nodiscard]] BytesPerSecond message_bandwidth(const Pool& pool) const {
     return message_path == MessagePath::scale_up ? pool.scale_up_bandwidth : pool.nic_bandwidth;
   }
-  [[nodiscard]] const Transport& message_transport() const {
-    return message_path == MessagePath::scale_up ? scale_up : network;
+  [[nodiscard]] const net::Transport& message_transport() const {
+    return message_path == MessagePath::scale_up ? scale_up.transport : network.transport;
   }
   // Tokens that each request puts through a step.
   [[nodiscard]] std::int64_t queries_per_step() const { return 1 + drafting.tokens; }

@@ -97,8 +97,8 @@ struct ServingTerms {
   };
   SumsOverNodes sums_over_nodes;
   // Over other numbers of nodes, what it takes from the wires.
-  scenario::Transport within_node;
-  scenario::Transport between_nodes;
+  net::Transport within_node;
+  net::Transport between_nodes;
   // Of experts, as a power law has it; unless routing was imposed, or a balancer is at work.
   struct Popularity {
     double exponent = 0.0;

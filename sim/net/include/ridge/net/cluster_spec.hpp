@@ -33,6 +33,7 @@ enum class Arrangement {
   racks,  // all NICs of a node go to the leaf of its rack
 };
 
+// Leaf and spine switches between the nodes.
 struct Fabric {
   Arrangement arrangement = Arrangement::rails;
   int nodes_per_leaf = 0;  // 0: all nodes
@@ -40,6 +41,7 @@ struct Fabric {
   // A leaf's bandwidth towards its NICs over its bandwidth towards the spines; >= 1.
   double oversubscription = 1.0;
   Seconds hop_latency;  // per cable, with the switch behind it
+  bool operator==(const Fabric&) const = default;
 };
 
 // GPUs are numbered through the groups in order, node by node.

@@ -15,6 +15,7 @@ struct Transport {
   Seconds overhead;         // software time before the first byte leaves, per message
   double efficiency = 1.0;  // payload bytes over bytes on the wire, in (0, 1]
   std::string source;       // where the two figures come from
+  bool operator==(const Transport&) const = default;
 };
 
 using TransportId = std::uint32_t;

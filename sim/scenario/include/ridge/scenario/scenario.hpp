@@ -7,6 +7,8 @@
 #include "ridge/base/quantity.hpp"
 #include "ridge/decode/simulation.hpp"
 #include "ridge/models/precision.hpp"
+#include "ridge/net/cluster_spec.hpp"
+#include "ridge/net/transfer.hpp"
 #include "ridge/scenario/reference.hpp"
 
 #include <array>
@@ -111,34 +113,19 @@ struct Deployment {
   bool operator==(const Deployment&) const = default;
 };
 
-struct Transport {
-  Seconds overhead;
-  double efficiency = 1.0;
-  std::string source;
-  bool operator==(const Transport&) const = default;
-};
-
-struct Fabric {
-  std::int64_t nodes_per_leaf = 1;
-  std::int64_t spines = 1;
-  double oversubscription = 1.0;
-  Seconds hop_latency;
-  bool operator==(const Fabric&) const = default;
-};
-
 struct Network {
   decode::NetworkModel model = decode::NetworkModel::ports;
   decode::MessagePath path = decode::MessagePath::nics;
-  Transport transport;
+  net::Transport transport;
   decode::Copies copies = decode::Copies::per_expert;
   std::optional<std::int64_t> nodes_per_token;
   std::vector<decode::AllReduceWay> all_reduce;
-  std::optional<Fabric> fabric;
+  std::optional<net::Fabric> fabric;
   bool operator==(const Network&) const = default;
 };
 
 struct ScaleUp {
-  Transport transport;
+  net::Transport transport;
   bool in_switch_reduction = false;
   bool operator==(const ScaleUp&) const = default;
 };
@@ -275,9 +262,15 @@ struct Scenario {
 [[nodiscard]] const KeyTable& keys_of(const AttentionPrecision*);
 [[nodiscard]] const KeyTable& keys_of(const Network*);
 [[nodiscard]] const KeyTable& keys_of(const ScaleUp*);
-[[nodiscard]] const KeyTable& keys_of(const Transport*);
 
 }  // namespace ridge::scenario
+
+namespace ridge::net {
+
+[[nodiscard]] const KeyTable& keys_of(const Fabric*);
+[[nodiscard]] const KeyTable& keys_of(const Transport*);
+
+}  // namespace ridge::net
 
 namespace ridge::decode {
 

@@ -34,6 +34,8 @@ struct FigureSpec {
   std::string_view words;    // in full, with its unit
   FigureKind kind = FigureKind::number;
   double scale = 1.0;  // from base units to `unit`
+  // Says kNoGroup where groups within its own group are still there, so that its key is not.
+  bool may_be_left_out = false;
 };
 
 template <typename Answer>

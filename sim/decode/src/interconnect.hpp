@@ -36,7 +36,7 @@ struct Endpoint {
 // stands for all of them (net::Group), exactly. Between leaf switches they do share links: every
 // rail is then a transfer of its own, with its own path through the spines, and a message has
 // arrived when all of them have.
-class Fabric {
+class Interconnect {
  public:
   // A message on its way.
   struct Parcel {
@@ -47,7 +47,8 @@ class Fabric {
     des::SimTime delay;
   };
 
-  Fabric(const Deployment& deployment, NetworkModel model, std::span<const SlowLink> slow_links);
+  Interconnect(const Deployment& deployment, NetworkModel model,
+               std::span<const SlowLink> slow_links);
 
   // `sink` is told, now or later:
   //   begin(tag)                  the message leaves now
@@ -90,7 +91,7 @@ class Fabric {
   };
   [[nodiscard]] Times times(const Endpoint& from, const Endpoint& to, double bytes);
 
-  // From now on instances send and receive in this order, which must outlive the fabric. Of
+  // From now on instances send and receive in this order, which must outlive the interconnect. Of
   // NetworkModel::ports only: shared links keep no order.
   void keep_order(const Rotation& rotation);
   [[nodiscard]] bool keeps_order() const { return rotation_ != nullptr; }
@@ -196,16 +197,16 @@ class Fabric {
   // Tells of a message when its last rail has arrived.
   template <class Sink>
   struct LastRail {
-    Fabric& fabric;
+    Interconnect& interconnect;
     Sink& sink;
 
     void deliver(des::SimTime when, std::uint64_t tag) {
-      const auto found = fabric.under_way_.find(tag);
+      const auto found = interconnect.under_way_.find(tag);
       UnderWay& message = found->second;
       message.latest = std::max(message.latest, when);
       if (--message.rails > 0) return;
       sink.deliver(message.latest, tag);
-      fabric.under_way_.erase(found);
+      interconnect.under_way_.erase(found);
     }
     void wake(des::SimTime when) { sink.wake(when); }
   };

@@ -1,4 +1,4 @@
-#include "fabric.hpp"
+#include "interconnect.hpp"
 
 #include "ridge/net/cluster_spec.hpp"
 
@@ -20,7 +20,7 @@ bool of_one_leaf(const Deployment& d) {
 
 }  // namespace
 
-net::Topology Fabric::topology_of(const Deployment& d, bool every_rail) {
+net::Topology Interconnect::topology_of(const Deployment& d, bool every_rail) {
   net::ClusterSpec cluster;
   cluster.fabric = d.fabric;
   // A leaf takes all NICs of its nodes.
@@ -55,7 +55,8 @@ std::vector<net::LinkId> sending_links(const net::Topology& topology) {
 
 }  // namespace
 
-Fabric::Fabric(const Deployment& d, NetworkModel model, std::span<const SlowLink> slow_links)
+Interconnect::Interconnect(const Deployment& d, NetworkModel model,
+                           std::span<const SlowLink> slow_links)
     : model_(model),
       every_rail_(model == NetworkModel::max_min_fair && !of_one_leaf(d)),
       efficiency_(d.message_transport().efficiency),
@@ -93,15 +94,13 @@ Fabric::Fabric(const Deployment& d, NetworkModel model, std::span<const SlowLink
   }
   network_.emplace(topology_,
                    model == NetworkModel::ports ? net::Sharing::at_ports : net::Sharing::max_min);
-  const Transport& transport = d.message_transport();
-  transport_ = network_->add_transport({.overhead = transport.overhead,
-                                        .efficiency = transport.efficiency,
-                                        .source = transport.source});
+  const net::Transport& transport = d.message_transport();
+  transport_ = network_->add_transport(transport);
   overhead_ = des::SimTime::from(transport.overhead);
   micro_batches_ = static_cast<std::uint64_t>(d.micro_batches);
 }
 
-void Fabric::keep_order(const Rotation& rotation) {
+void Interconnect::keep_order(const Rotation& rotation) {
   if (model_ != NetworkModel::ports) return;
   rotation_ = &rotation;
   ordered_.resize(senders_.size());
@@ -117,7 +116,7 @@ void Fabric::keep_order(const Rotation& rotation) {
   }
 }
 
-Fabric::Times Fabric::times(const Endpoint& from, const Endpoint& to, double bytes) {
+Interconnect::Times Interconnect::times(const Endpoint& from, const Endpoint& to, double bytes) {
   if (bytes <= 0.0) return {};
   const Parcel parcel{.tag = 0, .from = from, .to = to, .bytes = bytes, .delay = {}};
   const net::Route& route = network_->router()[network_->route(port_of(from), port_of(to))];
@@ -133,7 +132,7 @@ Fabric::Times Fabric::times(const Endpoint& from, const Endpoint& to, double byt
               std::min({route.source_rate / out, route.core_rate, route.destination_rate / in}))};
 }
 
-void Fabric::restart(des::SimTime now) {
+void Interconnect::restart(des::SimTime now) {
   measured_from_ = now;
   for (OrderedPort& port : ordered_) {
     port.sending_time = {};
@@ -142,7 +141,7 @@ void Fabric::restart(des::SimTime now) {
   network_->restart(now);
 }
 
-Fabric::Sent Fabric::sent(std::uint32_t pool, des::SimTime now) const {
+Interconnect::Sent Interconnect::sent(std::uint32_t pool, des::SimTime now) const {
   Sent sent;
   if (rotation_ != nullptr) {
     const double elapsed = (now - measured_from_).seconds().value();
