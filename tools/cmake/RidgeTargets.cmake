@@ -39,26 +39,49 @@ if(RIDGE_CCACHE AND NOT DEFINED CMAKE_CXX_COMPILER_LAUNCHER)
     CCACHE_SLOPPINESS=pch_defines,time_macros "${RIDGE_CCACHE}")
 endif()
 
-# How code is compiled that reads, asks and renders once per answer, and in which nobody waits: such code is
-# mostly headers of nlohmann/json and fmt, which come precompiled (ridge_cold_headers, below them all).
-# Position-independent all, since a precompiled header serves only code of its own kind.
+# What a compiler reads of a source here is mostly headers of the standard library, nlohmann/json and fmt,
+# which come precompiled: once for the layers, and once for cold code, that reads, asks and renders once per
+# answer, and in which nobody waits. Position-independent all, since a precompiled header serves only code of
+# its own kind.
+add_library(ridge_layer_options INTERFACE)
+target_compile_options(ridge_layer_options INTERFACE -fPIC $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>)
+target_link_libraries(ridge_layer_options INTERFACE ridge_options)
 add_library(ridge_cold_options INTERFACE)
-target_compile_options(ridge_cold_options INTERFACE -fPIC
-  "$<$<AND:$<COMPILE_LANGUAGE:CXX>,$<CONFIG:Release>>:-O1>" $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>)
-target_link_libraries(ridge_cold_options INTERFACE ridge_options)
+target_compile_options(ridge_cold_options INTERFACE "$<$<AND:$<COMPILE_LANGUAGE:CXX>,$<CONFIG:Release>>:-O1>")
+target_link_libraries(ridge_cold_options INTERFACE ridge_layer_options)
 
-# ridge_cold(<target>): compiles the target so.
+# The layers that are compiled once more where their suites shall run under AddressSanitizer and
+# UndefinedBehaviorSanitizer, lowest first; what lies between them is linked as it is. Not looked for is what the
+# other sanitizer or the processor finds as well (null, object-size), and what only takes time here.
+option(RIDGE_SANITIZED_TESTS "Run the suites of some layers compiled with sanitizers" OFF)
+set(ridge_sanitized_layers base des net)
+set(sanitizers -fsanitize=address,undefined -fno-sanitize=null,alignment,vptr,object-size -fno-sanitize-recover=all)
+add_library(ridge_sanitized_options INTERFACE)
+target_compile_options(ridge_sanitized_options INTERFACE -O0 -g1 -UNDEBUG ${sanitizers})
+target_link_options(ridge_sanitized_options INTERFACE ${sanitizers})
+target_link_libraries(ridge_sanitized_options INTERFACE ridge_layer_options)
+
+foreach(kind layer cold sanitized)
+  # Only its precompiled header is of use; a target with a source is what can have one.
+  add_library(ridge_${kind}_headers OBJECT EXCLUDE_FROM_ALL "${CMAKE_CURRENT_LIST_DIR}/precompiled.cpp")
+  target_precompile_headers(ridge_${kind}_headers PRIVATE <algorithm> <cmath> <filesystem> <fstream> <functional>
+    <map> <memory> <optional> <sstream> <string> <string_view> <vector> <fmt/format.h> <nlohmann/json.hpp>)
+  target_link_libraries(ridge_${kind}_headers PRIVATE fmt::fmt nlohmann_json::nlohmann_json ridge_${kind}_options)
+endforeach()
+
+# ridge_cold(<target>): compiles the target as cold code.
 function(ridge_cold target)
   target_link_libraries(${target} PRIVATE $<BUILD_INTERFACE:ridge_cold_options>)
   target_precompile_headers(${target} REUSE_FROM ridge_cold_headers)
 endfunction()
 
-# ridge_layer(<name> [SOURCES ...] [DEPENDS <layer>...] [LIBRARIES <target>...] [PRIVATE_LIBRARIES <target>...])
+# ridge_layer(<name> [COLD] [SOURCES ...] [DEPENDS <layer>...] [LIBRARIES <target>...]
+#             [PRIVATE_LIBRARIES <target>...])
 #
 # Declares the static library ridge_<name> (alias ridge::<name>) whose public headers live in
 # include/ and whose sources live in src/. DEPENDS names the lower layers it may include.
 function(ridge_layer name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS;LIBRARIES;PRIVATE_LIBRARIES" ${ARGN})
+  cmake_parse_arguments(ARG "COLD" "" "SOURCES;DEPENDS;LIBRARIES;PRIVATE_LIBRARIES" ${ARGN})
   add_library(ridge_${name} STATIC ${ARG_SOURCES})
   add_library(ridge::${name} ALIAS ridge_${name})
   target_include_directories(ridge_${name}
@@ -68,7 +91,23 @@ function(ridge_layer name)
   endforeach()
   target_link_libraries(ridge_${name}
     PUBLIC ${ARG_LIBRARIES}
-    PRIVATE $<BUILD_INTERFACE:ridge_options> ${ARG_PRIVATE_LIBRARIES})
+    PRIVATE ${ARG_PRIVATE_LIBRARIES})
+  if(ARG_COLD)
+    ridge_cold(ridge_${name})
+  else()
+    target_link_libraries(ridge_${name} PRIVATE $<BUILD_INTERFACE:ridge_layer_options>)
+    target_precompile_headers(ridge_${name} REUSE_FROM ridge_layer_headers)
+  endif()
+  if(RIDGE_SANITIZED_TESTS AND name IN_LIST ridge_sanitized_layers)
+    add_library(ridge_${name}_sanitized OBJECT EXCLUDE_FROM_ALL ${ARG_SOURCES})
+    target_include_directories(ridge_${name}_sanitized PRIVATE include src)
+    target_compile_definitions(ridge_${name}_sanitized PRIVATE $<TARGET_PROPERTY:ridge_${name},COMPILE_DEFINITIONS>)
+    target_link_libraries(ridge_${name}_sanitized PRIVATE ${ARG_LIBRARIES} ${ARG_PRIVATE_LIBRARIES}
+      ridge_sanitized_options)
+    list(TRANSFORM ARG_DEPENDS PREPEND "ridge::" OUTPUT_VARIABLE below)
+    target_link_libraries(ridge_${name}_sanitized PRIVATE ${below})
+    target_precompile_headers(ridge_${name}_sanitized REUSE_FROM ridge_sanitized_headers)
+  endif()
   target_compile_features(ridge_${name} PUBLIC cxx_std_20)
   # The layers also become part of a Python module.
   set_target_properties(ridge_${name} PROPERTIES EXPORT_NAME ${name} POSITION_INDEPENDENT_CODE ON)
@@ -83,20 +122,47 @@ target_compile_options(ridge_test_options INTERFACE
   -O1 $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>)
 target_link_libraries(ridge_test_options INTERFACE ridge_options)
 
-# ridge_test(<name> SOURCES ... LIBRARIES ...)
+# ridge_test(<name> [UNIT] SOURCES ... LIBRARIES ...)
 #
 # A GoogleTest executable ridge_test_<name>, its cases registered with CTest one by one. The headers of
-# GoogleTest and nlohmann/json, most of what a test has to read, come precompiled (tests/support).
+# GoogleTest and nlohmann/json, most of what a test has to read, come precompiled (tests/support). The suites
+# of the layers that know no scenario yet are UNIT tests: the target `unit` builds them all, the label picks them.
 function(ridge_test name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;LIBRARIES" ${ARGN})
+  cmake_parse_arguments(ARG "UNIT" "" "SOURCES;LIBRARIES" ${ARGN})
   add_executable(ridge_test_${name} ${ARG_SOURCES})
   target_link_libraries(ridge_test_${name} PRIVATE ${ARG_LIBRARIES} ridge_test_support GTest::gtest
     GTest::gmock GTest::gtest_main ridge_test_options)
   target_precompile_headers(ridge_test_${name} REUSE_FROM ridge_test_headers)
+  set(run ridge_test_${name})
+  set(label "")
+  if(ARG_UNIT)
+    set(label LABELS unit)
+  endif()
+  if(RIDGE_SANITIZED_TESTS AND name IN_LIST ridge_sanitized_layers)
+    set(run ridge_test_${name}_sanitized)
+    set(label LABELS sanitized)
+    # Its layer's objects and those of the ones below come before the archives, which then have nothing to add.
+    set(objects)
+    foreach(layer IN LISTS ridge_sanitized_layers)
+      list(APPEND objects $<TARGET_OBJECTS:ridge_${layer}_sanitized>)
+      if(layer STREQUAL name)
+        break()
+      endif()
+    endforeach()
+    add_executable(${run} ${ARG_SOURCES} ${objects})
+    target_include_directories(${run} PRIVATE $<TARGET_PROPERTY:ridge_test_${name},INCLUDE_DIRECTORIES>)
+    target_link_libraries(${run} PRIVATE ${ARG_LIBRARIES} ridge_test_support GTest::gtest GTest::gmock
+      GTest::gtest_main ridge_sanitized_options)
+    target_precompile_headers(${run} REUSE_FROM ridge_sanitized_test_headers)
+    set_target_properties(ridge_test_${name} PROPERTIES EXCLUDE_FROM_ALL ON)
+  endif()
+  if(ARG_UNIT)
+    add_dependencies(unit ${run})
+  endif()
   # Properties draw the same cases on every run; RC_PARAMS="seed=N max_success=M" tries others by hand.
   # Whose machine it is, and what parts they have of their own, is no matter.
-  gtest_discover_tests(ridge_test_${name} NO_PRETTY_VALUES DISCOVERY_TIMEOUT 120
-    PROPERTIES TIMEOUT 600 ENVIRONMENT "RC_PARAMS=seed=20250725"
+  gtest_discover_tests(${run} NO_PRETTY_VALUES DISCOVERY_TIMEOUT 120
+    PROPERTIES TIMEOUT 600 ${label} ENVIRONMENT "RC_PARAMS=seed=20250725"
       ENVIRONMENT_MODIFICATION "XDG_CONFIG_HOME=set:${PROJECT_BINARY_DIR}/no-own-library")
 endfunction()
 
