@@ -9,9 +9,48 @@ namespace ridge::net {
 
 using des::SimTime;
 
+namespace {
+
+// What goes into a NIC goes out by its other side. So the wider of the two links never fills before
+// the other.
+std::vector<char> binding_links(const Topology& topology) {
+  std::vector<std::vector<LinkId>> out(topology.vertices());
+  std::vector<std::vector<LinkId>> in(topology.vertices());
+  for (LinkId id = 0; id < topology.links().size(); ++id) {
+    out[topology.link(id).from].push_back(id);
+    in[topology.link(id).to].push_back(id);
+  }
+  std::vector<char> binds(topology.links().size(), 1);
+  for (LinkId first = 0; first < binds.size(); ++first) {
+    const Link& into = topology.link(first);
+    if (topology.kind(into.to) != VertexKind::nic) continue;
+    const auto others = [&](const std::vector<LinkId>& links, VertexId end, auto&& end_of) {
+      return std::count_if(links.begin(), links.end(),
+                           [&](LinkId id) { return end_of(topology.link(id)) != end; });
+    };
+    for (const LinkId second : out[into.to]) {
+      const Link& onward = topology.link(second);
+      if (onward.to == into.from) continue;
+      const bool only_way_out =
+          others(out[into.to], into.from, [](const Link& link) { return link.to; }) == 1;
+      const bool only_way_in =
+          others(in[into.to], onward.to, [](const Link& link) { return link.from; }) == 1;
+      if (only_way_out && into.capacity >= onward.capacity) {
+        binds[first] = 0;
+      } else if (only_way_in && onward.capacity > into.capacity) {
+        binds[second] = 0;
+      }
+    }
+  }
+  return binds;
+}
+
+}  // namespace
+
 FairLinks::FairLinks(const Topology& topology, const Router& router)
     : topology_(topology),
       router_(router),
+      binds_(binding_links(topology)),
       flows_on_(topology.links().size()),
       carried_(topology.links().size(), 0.0),
       link_in_problem_(topology.links().size(), kNowhere) {}
@@ -68,8 +107,9 @@ double FairLinks::drained_by(const Active& active, SimTime now) const {
 }
 
 void FairLinks::touch(const Flow& flow) {
-  const auto links = router_.links(flow.route);
-  touched_.insert(touched_.end(), links.begin(), links.end());
+  for (const LinkId link : router_.links(flow.route)) {
+    if (binds_[link] != 0) touched_.push_back(link);
+  }
 }
 
 void FairLinks::activate(const Flow& flow, SimTime now) {
@@ -86,7 +126,9 @@ void FairLinks::activate(const Flow& flow, SimTime now) {
   active.since = now;
   active.drains_at = SimTime::never();
   active.order = order_++;
-  for (const LinkId link : router_.links(flow.route)) flows_on_[link].push_back(slot);
+  for (const LinkId link : router_.links(flow.route)) {
+    if (binds_[link] != 0) flows_on_[link].push_back(slot);
+  }
   drains_.push_back(slot);
   place(static_cast<std::uint32_t>(drains_.size() - 1), slot);
   touch(flow);
@@ -132,7 +174,9 @@ void FairLinks::collect_component() {
       if (active.component != kNowhere) continue;
       active.component = static_cast<std::uint32_t>(component_.size());
       component_.push_back(slot);
-      for (const LinkId link : router_.links(active.flow.route)) visit(link);
+      for (const LinkId link : router_.links(active.flow.route)) {
+        if (binds_[link] != 0) visit(link);
+      }
     }
   }
   for (const std::uint32_t slot : component_) {
@@ -140,6 +184,7 @@ void FairLinks::collect_component() {
     active.component = kNowhere;
     const auto links = router_.links(active.flow.route);
     for (std::size_t i = 0; i < links.size(); ++i) {
+      if (binds_[links[i]] == 0) continue;
       problem_.uses.push_back({link_in_problem_[links[i]], weight(active.flow, i)});
     }
     problem_.first_use.push_back(static_cast<std::uint32_t>(problem_.uses.size()));

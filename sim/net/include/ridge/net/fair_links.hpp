@@ -84,6 +84,7 @@ class FairLinks {
 
   const Topology& topology_;
   const Router& router_;
+  std::vector<char> binds_;  // by link: whether it can be what a flow waits for
   std::vector<Active> slots_;
   std::vector<std::uint32_t> free_slots_;
   std::vector<std::uint32_t> drains_;
