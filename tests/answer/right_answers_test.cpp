@@ -227,7 +227,7 @@ double service_ms(const SimulationReport& report, decode::Stage stage) {
 
 // In the order in which work becomes ready, Step-3 on four attention and two FFN instances locks
 // into another pattern when the FFN's chip is a tenth faster: 39.00 ms become 42.39. The order of
-// closed loops is fixed, and close to the better of the two with either chip.
+// closed loops is fixed, and better than both with either chip.
 TEST(RightAnswers, AFasterFfnMakesNoStepSlower) {
   const auto order = [](double faster, const char* schedule) {
     json document = split("step-3", "h800", 4, 2, 8, 8, 192, 8192);
@@ -245,7 +245,7 @@ TEST(RightAnswers, AFasterFfnMakesNoStepSlower) {
   };
   EXPECT_NEAR(order(1.0, "fifo"), 39.00, 0.01);
   EXPECT_NEAR(order(1.1, "fifo"), 42.39, 0.01);
-  EXPECT_LT(order(1.0, nullptr), 39.00 * 1.002);
+  EXPECT_LT(order(1.0, nullptr), order(1.0, "fifo"));
   EXPECT_LE(order(1.1, nullptr), order(1.0, nullptr));
   EXPECT_EQ(order(1.1, nullptr), order(1.1, "cyclic"));
 }

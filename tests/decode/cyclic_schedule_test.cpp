@@ -20,7 +20,7 @@ double microseconds(int least, int most) {
 // Of two pools with a few instances of a few GPUs, stages of any length, and GPUs that are slower
 // than others.
 SimulationInput any_disaggregation() {
-  const std::int64_t layers = *rc::gen::inRange(1, 4);
+  const std::int64_t layers = *rc::gen::inRange(1, 6);
   const std::int64_t micro_batches = *rc::gen::inRange(1, 5);
   auto input = test::two_to_two(
       layers, micro_batches,

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <map>
 #include <numeric>
 #include <optional>
 #include <queue>
@@ -87,6 +88,12 @@ Rotation Rotation::by_stages(const StepGraph& graph, const Deployment& deploymen
                      [&](const Turn& a, const Turn& b) { return when(a) < when(b); });
   }
   return out;
+}
+
+void Rotation::choose(const Shop& shop, const Choice& choice) {
+  for (std::size_t s = 0; s < servers_.count(); ++s) {
+    if (shop.lags(s)) orders_[s] = order(shop, s, micro_batches_, choice);
+  }
 }
 
 // A step of one micro-batch in which a message takes its sender and its receiver as long as it has
@@ -208,10 +215,13 @@ Rotation::Order Rotation::order(const Shop& shop, std::size_t server, std::uint3
     for (std::int32_t step = 0; step < 3; ++step) {
       for (std::uint32_t v = 0; v < visits.size(); ++v) {
         if (visits[v].phase != phase) continue;
-        const bool last = choice.closes && visits[v].layer + 1 == shop.layers();
+        const std::uint32_t all = choice.closes && visits[v].layer + 1 == shop.layers() ? 0
+                                  : visits[v].layer < kOpeningLayers
+                                      ? std::min(lags, choice.opening_lags)
+                                      : lags;
         for (std::uint32_t m = 0; m < micro_batches; ++m) {
           const std::uint64_t layer = std::uint64_t{visits[v].layer} + behind[m];
-          const std::uint64_t lag = last ? 0 : (lags + micro_batches - 1 - m) / micro_batches;
+          const std::uint64_t lag = (all + micro_batches - 1 - m) / micro_batches;
           const std::uint64_t key = static_cast<std::uint64_t>(step) * round +
                                     2 * (layer * micro_batches + m) + (2 * lag + 1) * phase;
           if (key < 2 * round) entries.push_back({key, step, v, m});
@@ -250,15 +260,32 @@ std::vector<Rotation::Choice> Rotation::choices(const Shop& shop, std::uint32_t 
     behind = std::max(behind, layers_behind(m, micro_batches, other));
   }
   std::vector<Choice> out;
-  for (std::uint32_t k = 0; k <= (shop.kernels_lag() ? most : 0); k += by) {
-    for (std::uint32_t l = 0; l <= (shop.links_lag() ? most : 0); l += by) {
-      for (const std::uint32_t apart : {1U, other}) {
-        if (apart > 1 && (micro_batches == 1 || behind + 1 > shop.layers())) continue;
-        for (const bool closes : {false, true}) {
-          if (closes && k + l == 0) continue;
-          out.push_back({.kernel_lags = k, .link_lags = l, .apart = apart, .closes = closes});
-        }
+  const auto add = [&](std::uint32_t kernels, std::uint32_t links, std::uint32_t opening) {
+    for (const std::uint32_t apart : {1U, other}) {
+      if (apart > 1 && (micro_batches == 1 || behind + 1 > shop.layers())) continue;
+      for (const bool closes : {false, true}) {
+        if (closes && kernels + links == 0) continue;
+        out.push_back({.kernel_lags = kernels,
+                       .link_lags = links,
+                       .apart = apart,
+                       .closes = closes,
+                       .opening_lags = opening});
       }
+    }
+  };
+  const std::uint32_t most_kernels = shop.kernels_lag() ? most : 0;
+  const std::uint32_t most_links = shop.links_lag() ? most : 0;
+  for (std::uint32_t k = 0; k <= most_kernels; k += by) {
+    for (std::uint32_t l = 0; l <= most_links; l += by) add(k, l, kAnyLags);
+  }
+  // Where parts of a layer alternate, or nearly.
+  if (shop.layers() <= kOpeningLayers) return out;
+  const std::uint32_t alternating = micro_batches;
+  for (std::uint32_t lags = alternating - (alike ? 0 : 1); lags <= alternating; ++lags) {
+    const std::uint32_t kernels = std::min(lags, most_kernels);
+    const std::uint32_t links = std::min(lags, most_links);
+    for (std::uint32_t opening = 0; opening < std::max(kernels, links); opening += by) {
+      add(kernels, links, opening);
     }
   }
   return out;
@@ -318,10 +345,17 @@ bool Rotation::runs() const {
                      [](const Progress& lane) { return lane.steps + 1 >= kSteps; });
 }
 
-Rounds in_rounds(std::size_t events, std::span<const Follows> edges) {
+namespace {
+
+// None where a cycle takes no step. `runs` tells whether that can be, where it takes long to see.
+template <class Runs>
+std::optional<Rounds> rounds_of(std::size_t events, std::span<const Follows> edges, Runs&& runs) {
+  constexpr int kManySweeps = 16;
   std::vector<std::int32_t> shift(events, 0);
+  int sweeps = 0;
   for (bool moved = true; moved;) {
     moved = false;
+    if (++sweeps == kManySweeps && !runs()) return std::nullopt;
     for (const Follows& e : edges) {
       if (shift[e.from] - e.steps <= shift[e.to]) continue;
       shift[e.to] = shift[e.from] - e.steps;
@@ -358,7 +392,7 @@ Rounds in_rounds(std::size_t events, std::span<const Follows> edges) {
       if (--waits[next[n]] == 0) out.order.push_back(next[n]);
     }
   }
-  RIDGE_INVARIANT(out.order.size() == events, "a cycle of a rotation takes no step");
+  if (out.order.size() != events) return std::nullopt;
   std::vector<std::uint32_t> place(events);
   out.first.assign(events + 1, 0);
   for (std::size_t i = 0; i < events; ++i) {
@@ -371,6 +405,14 @@ Rounds in_rounds(std::size_t events, std::span<const Follows> edges) {
     out.edges[filled[place[e.to]]++] = {.from = e.from, .time = e.time, .back = back(e)};
   }
   return out;
+}
+
+}  // namespace
+
+Rounds in_rounds(std::size_t events, std::span<const Follows> edges) {
+  auto rounds = rounds_of(events, edges, [] { return true; });
+  RIDGE_INVARIANT(rounds, "a cycle of a rotation takes no step");
+  return *std::move(rounds);
 }
 
 namespace {
@@ -415,12 +457,10 @@ std::optional<double> ratio_of_cycle(std::span<const Precedence> edges,
 
 // In an order in which what one event gains is passed on at once. Their steps are rounds here, of
 // which every cycle has as many.
-std::vector<Precedence> in_order(std::size_t events, std::span<const Follows> edges,
-                                 std::span<const double> picoseconds) {
-  const Rounds rounds = in_rounds(events, edges);
+std::vector<Precedence> in_order(const Rounds& rounds, std::span<const double> picoseconds) {
   std::vector<Precedence> out;
-  out.reserve(edges.size());
-  for (std::size_t i = 0; i < events; ++i) {
+  out.reserve(rounds.edges.size());
+  for (std::size_t i = 0; i < rounds.order.size(); ++i) {
     for (std::uint32_t e = rounds.first[i]; e < rounds.first[i + 1]; ++e) {
       const Rounds::Edge& edge = rounds.edges[e];
       out.push_back({.from = edge.from,
@@ -477,7 +517,7 @@ double ratio_of_ordered(std::size_t events, std::span<const Precedence> edges) {
 
 double maximum_cycle_ratio(std::size_t events, std::span<const Follows> edges,
                            std::span<const double> picoseconds) {
-  return ratio_of_ordered(events, in_order(events, edges, picoseconds));
+  return ratio_of_ordered(events, in_order(in_rounds(events, edges), picoseconds));
 }
 
 void put_times(const StepGraph& graph, Interconnect* interconnect, std::size_t micro_batch,
@@ -656,6 +696,16 @@ class LaggingServer {
       server_ = s;
     }
     if (!server_) return;
+    before_.resize(tasks.size());
+    for (std::size_t s = 0; s < shop.servers().count(); ++s) {
+      const bool receives = s >= shop.servers().resources + shop.servers().instances;
+      for (const Shop::Visit& visit : shop.visits(s)) {
+        for (std::size_t i = 1; i < visit.tasks.size(); ++i) {
+          Before& before = before_[visit.tasks[i]];
+          (receives ? before.received : before.served) = visit.tasks[i - 1];
+        }
+      }
+    }
     place_.resize(micro_batches * tasks.size());
     number_of_.resize(micro_batches * tasks.size());
     first_next_.push_back(0);
@@ -698,16 +748,11 @@ class LaggingServer {
   [[nodiscard]] std::size_t index(const Rotation::Turn& turn) const {
     return turn.micro_batch * tasks() + turn.task;
   }
-  [[nodiscard]] double service(std::uint32_t m, TaskId t) const {
-    return times_[time_index(shop_.graph(), m, shop_.graph().tasks()[t].work, Aspect::service)];
+  [[nodiscard]] double time(std::uint32_t m, TaskId t, Aspect aspect) const {
+    return times_[time_index(shop_.graph(), m, shop_.graph().tasks()[t].work, aspect)];
   }
-  [[nodiscard]] double lasts(std::uint32_t m, TaskId t) const {
-    const Task& task = shop_.graph().tasks()[t];
-    if (task.on_resource) return service(m, t);
-    const auto time = [&](Aspect aspect) {
-      return times_[time_index(shop_.graph(), m, task.work, aspect)];
-    };
-    return std::max(time(Aspect::in_flight), time(Aspect::until_received));
+  [[nodiscard]] double service(std::uint32_t m, TaskId t) const {
+    return time(m, t, Aspect::service);
   }
 
   // From the tasks of each visit to those of the next.
@@ -715,13 +760,31 @@ class LaggingServer {
     const auto visits = shop_.visits(*server_);
     constexpr double kUnknown = -1.0;
     std::vector<double> begin(tasks(), kUnknown);
-    TaskId touched = 0;  // the last whose begin is known
+    std::vector<double> taken(tasks(), 0.0);  // of messages whose begin is known
+    TaskId touched = 0;                       // the last whose begin is known
+    const auto known = [&](TaskId before, TaskId t) {
+      return before < t && begin[before] != kUnknown;
+    };
+    const auto end_of = [&](TaskId t) {
+      const Before& before = before_[t];
+      const bool on_resource = shop_.graph().tasks()[t].on_resource;
+      if (known(before.served, t)) {
+        const Aspect aspect = on_resource ? Aspect::service : Aspect::sending;
+        begin[t] = std::max(begin[t], begin[before.served] + time(m, before.served, aspect));
+      }
+      if (on_resource) return begin[t] + service(m, t);
+      taken[t] = begin[t] + time(m, t, Aspect::until_received);
+      if (known(before.received, t)) {
+        taken[t] = std::max(taken[t], taken[before.received] + time(m, t, Aspect::receiving));
+      }
+      return std::max(taken[t], begin[t] + time(m, t, Aspect::in_flight));
+    };
     // Goes on from those that are known, up to `end`.
     const auto reach = [&](TaskId first, TaskId end) {
       double latest = 0.0;
       for (TaskId t = first; t < end; ++t) {
         if (begin[t] == kUnknown) continue;
-        const double done = begin[t] + lasts(m, t);
+        const double done = end_of(t);
         const auto successors = shop_.graph().successors(t);
         if (successors.empty()) latest = std::max(latest, done);
         for (const TaskId next : successors) {
@@ -760,10 +823,17 @@ class LaggingServer {
     }
   }
 
+  // The tasks that a server does just before this one, in one go.
+  struct Before {
+    TaskId served = kNoTask;  // by a resource, or sent
+    TaskId received = kNoTask;
+  };
+
   const Shop& shop_;
   std::uint32_t micro_batches_;
   std::span<const double> times_;
   std::optional<std::size_t> server_;
+  std::vector<Before> before_;             // by task
   std::vector<std::uint32_t> number_of_;   // of its tasks, by micro-batch and task
   std::vector<std::uint32_t> first_next_;  // by number
   std::vector<Way> ways_;
@@ -804,6 +874,7 @@ Rotation best_rotation(const StepGraph& graph, const Deployment& d, Interconnect
   std::vector<Follows> follows;
   add_dependencies(graph, events, micro_batches, follows);
   const std::size_t dependencies = follows.size();
+  std::map<std::uint32_t, Rotation> by_apart;
   constexpr double kAlike = 1e-9;
   double shortest = kNever;
   std::size_t best = 0;
@@ -812,15 +883,19 @@ Rotation best_rotation(const StepGraph& graph, const Deployment& d, Interconnect
     // In all others, too, longer_cycle() would find one: that of the floor.
     if (floor > limit + static_cast<double>(events.count()) * kLeastGain) continue;
     if (shortest < kNever && lagging.is_longer(choices[i], limit)) continue;
-    const Rotation rotation(shop, micro_batches, choices[i]);
-    if (i > 0 && !rotation.runs()) continue;
+    const auto [known, added] =
+        by_apart.try_emplace(choices[i].apart, shop, micro_batches, choices[i]);
+    Rotation& rotation = known->second;
+    if (!added) rotation.choose(shop, choices[i]);
     follows.resize(dependencies);
     add_turns(graph, events, rotation, follows);
-    const auto edges = in_order(events.count(), follows, times);
+    const auto rounds = rounds_of(events.count(), follows, [&] { return rotation.runs(); });
+    if (!rounds) continue;
+    const auto edges = in_order(*rounds, times);
     if (shortest < kNever && longer_cycle(events.count(), edges, limit)) continue;
     double time = floor;
     while (const auto longer = longer_cycle(events.count(), edges, time)) time = *longer;
-    if (time >= limit) continue;
+    if (time >= limit || (i > 0 && !rotation.runs())) continue;
     shortest = time;
     best = i;
   }

@@ -96,7 +96,11 @@ class Rotation {
     // number.
     std::uint32_t apart = 1;
     bool closes = false;  // nothing lags in the last layer
+    // In the first layers, where a step's micro-batches come one by one, lags are these at most.
+    std::uint32_t opening_lags = kAnyLags;
   };
+  static constexpr std::uint32_t kAnyLags = 0xffffffff;
+  static constexpr std::uint32_t kOpeningLayers = 2;
   // Those to choose from, of which all but the first may not run. They are the same however long
   // anything takes, so that nothing that becomes faster makes the best of them slower.
   [[nodiscard]] static std::vector<Choice> choices(const Shop& shop, std::uint32_t micro_batches);
@@ -113,6 +117,8 @@ class Rotation {
 
   // What the shop refers to must outlive this object; the shop itself need not.
   Rotation(const Shop& shop, std::uint32_t micro_batches, Choice choice);
+  // Another choice, whose steps begin as far apart.
+  void choose(const Shop& shop, const Choice& choice);
   // Of a deployment that goes by stages.
   [[nodiscard]] static Rotation by_stages(const StepGraph& graph, const Deployment& deployment,
                                           std::uint32_t micro_batches);
