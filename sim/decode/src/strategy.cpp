@@ -23,7 +23,8 @@ struct Strategy {
 
 constexpr std::array kStrategies = {
     Strategy{"afd", check_attention_ffn_disaggregation, compile_attention_ffn_disaggregation},
-    Strategy{"wide_expert_parallel", check_wide_expert_parallel, compile_wide_expert_parallel, true},
+    Strategy{"wide_expert_parallel", check_wide_expert_parallel, compile_wide_expert_parallel,
+             true},
     Strategy{"tensor_parallel", check_tensor_parallel, compile_tensor_parallel},
 };
 
@@ -141,16 +142,17 @@ std::vector<std::string> deployment_problems(const Deployment& deployment) {
   check_context(deployment, problems);
   check_ffn(deployment, problems);
   if (deployment.drafting.tokens > 0 && deployment.model.mtp.modules == 0) {
-    problems.push_back(
+    problems.emplace_back(
         "drafted tokens need a multi-token-prediction module, which the model has none of, or a "
         "\"draft_model\" in \"drafting\"");
   }
   const Strategy& strategy = strategy_of(deployment);
   if (deployment.schedule && goes_by_stages(*deployment.schedule) && !strategy.stages) {
-    problems.push_back(fmt::format("schedules \"staged\" and \"ping_pong\" are orders of "
-                                   "\"wide_expert_parallel\", not of \"{}\": \"cyclic\" is a fixed "
-                                   "order of all",
-                                   strategy.name));
+    problems.push_back(
+        fmt::format("schedules \"staged\" and \"ping_pong\" are orders of "
+                    "\"wide_expert_parallel\", not of \"{}\": \"cyclic\" is a fixed "
+                    "order of all",
+                    strategy.name));
   }
   strategy.check(deployment, problems);
   return problems;

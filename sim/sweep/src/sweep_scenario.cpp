@@ -493,7 +493,7 @@ void name_headers(SweepScenario& scenario) {
     }
     for (const Axis& axis : scenario.axes) {
       count += std::count_if(axis.pointers.begin(), axis.pointers.end(), [&](const std::string& p) {
-        return named_part(p).ends_with("/" + std::string(end));
+        return named_part(p).ends_with(fmt::format("/{}", end));
       });
     }
     return count;

@@ -158,8 +158,8 @@ std::string TextTable::text(std::size_t width) const {
   }
   if (parts.size() > 1 && !tells_rows_apart(0)) return numbered().text(width);
   for (std::size_t p = 0; p < parts.size(); ++p) {
-    out += p == 0 ? block(parts[p], all_rows(), width)
-                  : "\n" + block(parts[p], telling_rows(parts[p]), width);
+    if (p > 0) out += '\n';
+    out += block(parts[p], p > 0 ? telling_rows(parts[p]) : all_rows(), width);
   }
   return out;
 }
