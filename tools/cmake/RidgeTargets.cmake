@@ -122,13 +122,14 @@ target_compile_options(ridge_test_options INTERFACE
   -O1 $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>)
 target_link_libraries(ridge_test_options INTERFACE ridge_options)
 
-# ridge_test(<name> [UNIT] SOURCES ... LIBRARIES ...)
+# ridge_test(<name> [UNIT] [TOGETHER <filter>] SOURCES ... LIBRARIES ...)
 #
 # A GoogleTest executable ridge_test_<name>, its cases registered with CTest one by one. The headers of
 # GoogleTest and nlohmann/json, most of what a test has to read, come precompiled (tests/support). The suites
 # of the layers that know no scenario yet are UNIT tests: the target `unit` builds them all, the label picks them.
+# Cases that look at one thing which takes seconds to compute run TOGETHER, in one process.
 function(ridge_test name)
-  cmake_parse_arguments(ARG "UNIT" "" "SOURCES;LIBRARIES" ${ARGN})
+  cmake_parse_arguments(ARG "UNIT" "TOGETHER" "SOURCES;LIBRARIES" ${ARGN})
   add_executable(ridge_test_${name} ${ARG_SOURCES})
   target_link_libraries(ridge_test_${name} PRIVATE ${ARG_LIBRARIES} ridge_test_support GTest::gtest
     GTest::gmock GTest::gtest_main ridge_test_options)
@@ -161,9 +162,15 @@ function(ridge_test name)
   endif()
   # Properties draw the same cases on every run; RC_PARAMS="seed=N max_success=M" tries others by hand.
   # Whose machine it is, and what parts they have of their own, is no matter.
-  gtest_discover_tests(${run} NO_PRETTY_VALUES DISCOVERY_TIMEOUT 120
-    PROPERTIES TIMEOUT 600 ${label} ENVIRONMENT "RC_PARAMS=seed=20250725"
-      ENVIRONMENT_MODIFICATION "XDG_CONFIG_HOME=set:${PROJECT_BINARY_DIR}/no-own-library")
+  set(properties TIMEOUT 600 ${label} ENVIRONMENT "RC_PARAMS=seed=20250725"
+    ENVIRONMENT_MODIFICATION "XDG_CONFIG_HOME=set:${PROJECT_BINARY_DIR}/no-own-library")
+  set(apart "")
+  if(ARG_TOGETHER)
+    set(apart TEST_FILTER "-${ARG_TOGETHER}")
+    add_test(NAME ${name}.Together COMMAND ${run} "--gtest_filter=${ARG_TOGETHER}")
+    set_tests_properties(${name}.Together PROPERTIES ${properties} COST 300)
+  endif()
+  gtest_discover_tests(${run} ${apart} NO_PRETTY_VALUES DISCOVERY_TIMEOUT 120 PROPERTIES ${properties})
 endfunction()
 
 # ridge_benchmark(<name> SOURCES ... LIBRARIES ...): a Google Benchmark executable.
