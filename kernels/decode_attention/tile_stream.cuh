@@ -86,6 +86,7 @@ struct TileStream {
     // A KV head of more than 64 query heads is streamed once per row block: keep it in L2.
     const std::uint64_t policy =
         arguments.query_heads > kTileRows * arguments.kv_heads ? kEvictNormal : kEvictFirst;
+    // Two walks, since one for both needs more registers than the producer has.
     if (arguments.page_log2 < kTileLog2) {
       produce_from_parts(shared, maps, arguments, begin, end, policy);
     } else {
