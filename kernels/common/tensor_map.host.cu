@@ -30,7 +30,7 @@ Encode encoder() {
 CUtensorMap make_tensor_map(CUtensorMapDataType type, const void* address,
                             const std::vector<std::uint64_t>& sizes,
                             const std::vector<std::uint64_t>& strides_bytes,
-                            const std::vector<std::uint32_t>& box) {
+                            const std::vector<std::uint32_t>& box, CUtensorMapSwizzle swizzle) {
   static const Encode encode = encoder();
   const std::vector<std::uint32_t> element_strides(sizes.size(), 1);
   CUtensorMap map{};
@@ -38,7 +38,7 @@ CUtensorMap make_tensor_map(CUtensorMapDataType type, const void* address,
       encode(&map, type, static_cast<cuuint32_t>(sizes.size()), const_cast<void*>(address),
              reinterpret_cast<const cuuint64_t*>(sizes.data()),
              reinterpret_cast<const cuuint64_t*>(strides_bytes.data()), box.data(),
-             element_strides.data(), CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
+             element_strides.data(), CU_TENSOR_MAP_INTERLEAVE_NONE, swizzle,
              CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
   if (result != CUDA_SUCCESS) {
     throw CudaError("cuTensorMapEncodeTiled refused a tensor map of rank " +

@@ -44,6 +44,13 @@ struct CacheMaps {
   CUtensorMap value;
 };
 
+/// The tensor maps of an MLA cache in E4M3: what a token's kCodedTokenBytes hold.
+struct CodedLatentMaps {
+  CUtensorMap codes;   ///< A box: 128 codes, those of a scale, of a page's tokens.
+  CUtensorMap scales;  ///< A box: a page's.
+  CUtensorMap rope;    ///< A box: a page's.
+};
+
 /// Enqueue the Hopper kernel for one instance of the family. Defined in one .cu file per instance,
 /// so that they compile side by side. `one_term`: P in one BF16 term, see value_passes.
 template <int HeadDim, KvType Type>
@@ -53,6 +60,10 @@ void launch_attention(const CacheMaps& maps, const Arguments& arguments, int cta
 /// The MLA kernel; `latent` maps its one cache tensor, a panel of 64 elements per box.
 void launch_latent_attention(const CUtensorMap& latent, const Arguments& arguments, int ctas,
                              bool one_term, cudaStream_t stream);
+
+/// The same for a cache in E4M3.
+void launch_coded_latent_attention(const CodedLatentMaps& maps, const Arguments& arguments,
+                                   int ctas, cudaStream_t stream);
 
 /// The kernel for every chip from Ampere on.
 void launch_portable_attention(int head_dim, KvType type, const Arguments& arguments, int ctas,

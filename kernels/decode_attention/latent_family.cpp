@@ -12,17 +12,21 @@ std::string explain_latent(const bench::Point& point, const bench::DeviceFacts& 
     return "  one warp per (request, query head); no tiles, no splits\n";
   }
   const Schedule schedule = make_schedule(problem, device.sm_count);
-  constexpr LatentPlan kPlan = latent_plan();
-  char text[384];
+  const LatentPlan plan = latent_plan(problem.kv_type);
+  const LatentRegisters registers = latent_registers(problem.kv_type);
+  char text[512];
   std::snprintf(
       text, sizeof(text),
       "  tile    64 query rows (%d used) x 64 tokens x %d, of which %d are the value; %d slots of "
-      "%.0f KiB, %.0f of %.0f KiB shared\n"
-      "  threads %d: one producer warp (TMA), one warpgroup for scores, two for values; registers "
+      "%.0f KiB, where %.0f land; %.0f of %.0f KiB shared\n"
+      "  threads %d: one producer warp (TMA)%s, one warpgroup for scores, two for values; "
+      "registers "
       "%d / %d / %d\n",
-      std::min(problem.group(), kTileRows), kLatentKeyDim, kLatentRank, kPlan.slots,
-      kPlan.slot_bytes / 1024.0, kPlan.total_bytes / 1024.0, kSharedLimitBytes / 1024.0,
-      kLatentThreads, kProducerRegisters, kLatentScoreRegisters, kLatentValueRegisters);
+      std::min(problem.group(), kTileRows), kLatentKeyDim, kLatentRank, plan.slots,
+      plan.slot_bytes / 1024.0, plan.landing_bytes / 1024.0, plan.total_bytes / 1024.0,
+      kSharedLimitBytes / 1024.0, kLatentThreads,
+      problem.coded_latent() ? ", three warps that expand codes to F16" : "", registers.producer,
+      registers.score, registers.value);
   return text + explain(launch_plan(problem, schedule, point.kernel == "ridge_one_term"), schedule,
                         device);
 }
@@ -36,28 +40,36 @@ std::vector<bench::Point> latent_grid(bench::Extent extent, const bench::DeviceF
   const std::vector<int> contexts = full ? std::vector{1024, 2048, 4096, 8192, 16384, 32768}
                                          : std::vector{2048, 4096, 8192, 32768};
   std::vector<bench::Point> points;
-  for (const int query_heads : heads) {
-    for (const int context : contexts) {
-      for (const int batch : batches) {
-        for (const Lengths lengths : {Lengths::kEqual, Lengths::kRagged}) {
-          const bool ragged = lengths == Lengths::kRagged;
-          bench::Point point{"ridge", make_latent_shape(batch, context, lengths, query_heads), {}};
-          const Problem problem = problem_from(point.shape);
-          if (!fits(problem, device) || (ragged && (batch < 64 || context != 8192))) {
-            continue;
-          }
-          if (query_heads == 128 && batch == 64 && context == 8192 && !ragged) {
-            point.turn = bench::Turn::kTarget;
-          }
-          point.work = problem.work();
-          points.push_back(point);
-          point.kernel = "ridge_one_term";
-          points.push_back(point);
-          // The simple version is a baseline where it does not take the whole run's time.
-          if (!ragged && context == 2048 && batch == 16) {
-            point.turn = bench::Turn::kGrid;
-            point.kernel = "simple";
-            points.push_back(point);
+  const auto add = [&](KvType type, int query_heads, int context, int batch, Lengths lengths) {
+    const bool ragged = lengths == Lengths::kRagged;
+    bench::Point point{"ridge", make_latent_shape(batch, context, lengths, query_heads, type), {}};
+    const Problem problem = problem_from(point.shape);
+    if (!fits(problem, device) || (ragged && (batch < 64 || context != 8192))) {
+      return;
+    }
+    if (query_heads == 128 && batch == 64 && context == 8192 && !ragged) {
+      point.turn = bench::Turn::kTarget;
+    }
+    point.work = problem.work();
+    points.push_back(point);
+    if (type == KvType::kBf16) {
+      point.kernel = "ridge_one_term";
+      points.push_back(point);
+    }
+    // The simple version is a baseline where it does not take the whole run's time.
+    if (!ragged && context == 2048 && batch == 16) {
+      point.turn = bench::Turn::kGrid;
+      point.kernel = "simple";
+      points.push_back(point);
+    }
+  };
+  // By cache type outermost: the pools are filled once per type.
+  for (const KvType type : {KvType::kBf16, KvType::kE4m3}) {
+    for (const int query_heads : heads) {
+      for (const int context : contexts) {
+        for (const int batch : batches) {
+          for (const Lengths lengths : {Lengths::kEqual, Lengths::kRagged}) {
+            add(type, query_heads, context, batch, lengths);
           }
         }
       }
@@ -69,8 +81,14 @@ std::vector<bench::Point> latent_grid(bench::Extent extent, const bench::DeviceF
 std::vector<bench::Case> latent_cases(bench::Extent extent, const bench::DeviceFacts& device) {
   std::vector<bench::Case> all;
   const auto add = [&](const char* name, int batch, int context, Lengths lengths, int query_heads) {
-    for (const char* kernel : {"simple", "ridge", "ridge_one_term"}) {
-      all.push_back({kernel, name, make_latent_shape(batch, context, lengths, query_heads)});
+    for (const KvType type : {KvType::kBf16, KvType::kE4m3}) {
+      const bench::Shape shape = make_latent_shape(batch, context, lengths, query_heads, type);
+      for (const char* kernel : {"simple", "ridge"}) {
+        all.push_back({kernel, name, shape});
+      }
+      if (type == KvType::kBf16) {
+        all.push_back({"ridge_one_term", name, shape});
+      }
     }
   };
   // From the simplest to the whole: the first failure names the stage that is wrong.

@@ -16,29 +16,55 @@
 /// rotary) are nine swizzled panels of 64. An output of 64 x 512 is more than one warpgroup's
 /// registers hold, so two share it by columns; a third computes the scores, once for both. They
 /// issue m64n128: ptxas compiles no m64n256 into a kernel of 512 threads.
+///
+/// A cache of E4M3 codes lands in the very slots in which it is expanded to F16, scales included:
+/// 41 KiB land where 64 KiB of operands and the rotary panel will be. The producer's warpgroup has
+/// three idle warps to expand it.
 namespace ridge::kernels::decode {
 
 inline constexpr int kValueWarpgroups = 2;
 inline constexpr int kScoreWarpgroup = kValueWarpgroups;  ///< Its number; the producer's is next.
 inline constexpr int kLatentThreads = (kValueWarpgroups + 2) * 128;
+inline constexpr int kExpanderWarps = 3;  ///< Of the producer's warpgroup, behind the producer.
 inline constexpr int kLatentKeyDim = kLatentRank + kLatentRopeDim;
 inline constexpr int kLatentColumns = 128;  ///< Of one wgmma of P V.
 inline constexpr int kLatentBlocks = kLatentRank / kValueWarpgroups / kLatentColumns;
 inline constexpr int kLatentPanels = kLatentKeyDim / 64;
 inline constexpr int kLatentValuePanels = kLatentRank / 64;
 inline constexpr std::uint32_t kLatentPanelBytes = kTileTokens * kPanelRowBytes;
-inline constexpr int kLatentValuePasses = value_passes(KvType::kBf16);  ///< At most.
 
-// Registers per thread, of 65,536 for 512 threads: 2 x 192 + 88 + 40 = 512 = 4 x 128.
-inline constexpr int kLatentValueRegisters = 192;
-inline constexpr int kLatentScoreRegisters = 88;
+/// Registers per thread of the three kinds of warpgroups, of 65,536 for 512 threads: those of the
+/// values count twice, and their sum is 4 x 128. One term of P leaves the values' warpgroups some
+/// to spare, and who expands can use them.
+struct LatentRegisters {
+  int value;
+  int score;
+  int producer;
+};
+constexpr LatentRegisters latent_registers(KvType type) {
+  return type == KvType::kBf16 ? LatentRegisters{192, 88, kProducerRegisters}
+                               : LatentRegisters{176, 88, 72};
+}
 
-/// One of the two terms of P, as BF16.
+/// A slot becomes full in so many parts: by panel as BF16 lands; by scale as codes are expanded,
+/// 128 values each, which are the columns of one wgmma of P V.
+constexpr int latent_parts(KvType type) {
+  return type == KvType::kBf16 ? kLatentPanels : kLatentScales;
+}
+static_assert(kLatentScaledValues == kLatentColumns);
+
+/// Copies of a tile of codes that are waited for one by one: the codes of a scale each, the first
+/// together with all scales, then the rotary panel.
+inline constexpr int kLandedParts = kLatentScales + 1;
+inline constexpr int kLandedRope = kLatentScales;
+
+/// One of the two terms of P, as BF16, or the one, as F16.
 inline constexpr std::uint32_t kLatentWeightBytes = kTileRows * kTileTokens * 2;
 
 struct LatentPlan {
   std::uint32_t query_bytes = 0;
-  std::uint32_t slot_bytes = 0;  ///< A page.
+  std::uint32_t slot_bytes = 0;     ///< A page, two bytes per value.
+  std::uint32_t landing_bytes = 0;  ///< A page as it lies in the cache.
   int slots = 2;
 
   // Offsets from a 1024-byte aligned origin.
@@ -46,35 +72,79 @@ struct LatentPlan {
   std::uint32_t slot_offset = 0;
   std::uint32_t weight_offset = 0;  ///< P's first term; its second lies in the tile's slot.
   std::uint32_t row_offset = 0;     ///< A float per row: see message_position.
-  std::uint32_t full_offset = 0;    ///< A barrier per slot and panel.
+  std::uint32_t scale_offset = 0;   ///< E4M3: of either slot, the four scales of each token as F16.
+  std::uint32_t full_offset = 0;    ///< A barrier per slot and part.
+  std::uint32_t landed_offset = 0;  ///< E4M3: a barrier per slot and landed part.
   std::uint32_t empty_offset = 0;   ///< One per slot.
   std::uint32_t message_ready_offset = 0;
   std::uint32_t message_read_offset = 0;
   std::uint32_t total_bytes = 0;  ///< What to ask of the launch, alignment slack included.
 };
 
-constexpr LatentPlan latent_plan() {
+inline constexpr std::uint32_t kPackedScalesBytes = kTileTokens * kLatentScales * 2;  ///< A slot's.
+
+constexpr LatentPlan latent_plan(KvType type) {
+  const bool coded = type == KvType::kE4m3;
   LatentPlan plan;
   plan.query_bytes = kTileRows * kLatentKeyDim * 2;
   plan.slot_bytes = kTileTokens * kLatentKeyDim * 2;
+  plan.landing_bytes = coded ? kTileTokens * kCodedTokenBytes : plan.slot_bytes;
   plan.query_offset = 0;
   plan.slot_offset = plan.query_bytes;
-  plan.weight_offset = plan.slot_offset + static_cast<std::uint32_t>(plan.slots) * plan.slot_bytes;
-  plan.row_offset = plan.weight_offset + kLatentWeightBytes;
   const auto slots = static_cast<std::uint32_t>(plan.slots);
-  plan.full_offset = plan.row_offset + kTileRows * sizeof(float);
-  plan.empty_offset = plan.full_offset + slots * kLatentPanels * 8;
+  plan.weight_offset = plan.slot_offset + slots * plan.slot_bytes;
+  plan.row_offset = plan.weight_offset + kLatentWeightBytes;
+  plan.scale_offset = plan.row_offset + kTileRows * sizeof(float);
+  plan.full_offset = plan.scale_offset + (coded ? slots * kPackedScalesBytes : 0);
+  plan.landed_offset =
+      plan.full_offset + slots * static_cast<std::uint32_t>(latent_parts(type)) * 8;
+  plan.empty_offset = plan.landed_offset + (coded ? slots * kLandedParts * 8 : 0);
   plan.message_ready_offset = plan.empty_offset + slots * 8;
   plan.message_read_offset = plan.message_ready_offset + 8;
   plan.total_bytes = plan.message_read_offset + 8 + kSwizzleAtomBytes;
   return plan;
 }
 
+/// Byte offset of the rotary panel in a slot, where it lands and is used.
+inline constexpr std::uint32_t kRopePanelOffset = kLatentValuePanels * kLatentPanelBytes;
+
 /// Byte offset, in a slot, of P's second term. The rotary part of the keys is no value: once all
 /// scores are there its panel is dead, and just large enough. Shared memory has no room for a
 /// second tile of P beside two slots.
-inline constexpr std::uint32_t kSecondWeightOffset = kLatentValuePanels * kLatentPanelBytes;
+inline constexpr std::uint32_t kSecondWeightOffset = kRopePanelOffset;
 static_assert(kLatentWeightBytes == kLatentPanelBytes);
+
+/// Where the codes of the scale `block` land in a slot: a panel of 64 tokens x 128 codes, behind
+/// what the blocks before it become. Expanded in turn, a block overwrites codes of blocks before
+/// it, and the last one its own.
+RIDGE_HOST_DEVICE constexpr std::uint32_t code_panel_offset(std::uint32_t block) {
+  return (kLatentValuePanels - kLatentScales + block) * kLatentPanelBytes;
+}
+/// From this block on, some of what it overwrites are codes.
+inline constexpr std::uint32_t kFirstBlockOverCodes =
+    (kLatentValuePanels - kLatentScales) / (kLatentValuePanels / kLatentScales);
+
+/// Where a tile's scales land, 16 bytes per token: what block 1 becomes overwrites them.
+inline constexpr std::uint32_t kScaleLandingOffset = code_panel_offset(0) - kLatentPanelBytes;
+inline constexpr std::uint32_t kScaleLandingBytes = kTileTokens * kLatentScales * 4;
+
+/// A warp expands the 128 codes of four tokens at a time; a block has so many of these.
+inline constexpr int kExpandedRows = 4;
+inline constexpr int kExpansions = kTileTokens / kExpandedRows;
+
+/// The first of a block's expansions that is the warp's; it takes every third from there. The start
+/// moves from block to block, so that of a tile's 64 the warps have 22, 21 and 21.
+RIDGE_HOST_DEVICE constexpr int first_expansion(int warp, int block) {
+  return (warp + 2 * block) % kExpanderWarps;
+}
+/// From the place of a byte of the first of them, in a swizzled panel, to that of the `i`-th:
+/// twelve rows on, where the swizzle's lines 0 to 3 and 4 to 7 change places.
+RIDGE_HOST_DEVICE constexpr std::uint32_t expansion_offset(std::uint32_t first, std::uint32_t i) {
+  constexpr std::uint32_t kRows = kExpanderWarps * kExpandedRows;
+  static_assert(kRows % kSwizzleAtomRows == 4);
+  return (i % 2 == 0 ? first : first ^ 4u * 16u) + i * kRows * kPanelRowBytes;
+}
+inline constexpr int kMostExpansions = (kExpansions + kExpanderWarps - 1) / kExpanderWarps;
 
 /// Byte offset of a thread's A fragment for the 16 tokens of step `k` in a term of P. The scores'
 /// thread holds what the values' thread of the same number in its warpgroup needs, so that P needs

@@ -28,6 +28,22 @@ CUtensorMap cache_map(const void* cache, const Arguments& arguments, int head_di
       {across, static_cast<std::uint32_t>(box_rows), static_cast<std::uint32_t>(box_panels)});
 }
 
+/// MLA's cache in E4M3: a token is a row of kCodedTokenBytes, of which each map sees a part.
+CodedLatentMaps coded_latent_maps(const void* cache, const Arguments& arguments) {
+  const auto* const token = static_cast<const unsigned char*>(cache);
+  const auto tokens = static_cast<std::uint64_t>(arguments.cache_pages) << arguments.page_log2;
+  constexpr std::uint32_t kAcross = kLatentScaledValues;
+  return {.codes = make_tensor_map(CU_TENSOR_MAP_DATA_TYPE_UINT8, token,
+                                   {kAcross, tokens, kLatentScales}, {kCodedTokenBytes, kAcross},
+                                   {kAcross, kTileTokens, 1}),
+          .scales = make_tensor_map(CU_TENSOR_MAP_DATA_TYPE_FLOAT32, token + kCodedScalesOffset,
+                                    {kLatentScales, tokens}, {kCodedTokenBytes},
+                                    {kLatentScales, kTileTokens}, CU_TENSOR_MAP_SWIZZLE_NONE),
+          .rope = make_tensor_map(CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, token + kCodedRopeOffset,
+                                  {kLatentRopeDim, tokens}, {kCodedTokenBytes},
+                                  {kLatentRopeDim, kTileTokens})};
+}
+
 }  // namespace
 
 Launch::Launch(const Problem& problem, const Arguments& arguments, int max_ctas,
@@ -55,7 +71,9 @@ Launch::Launch(const Problem& problem, const Arguments& arguments, int max_ctas,
   if (implementation_ == Implementation::kPortable) {
     return;  // It has no use for tensor maps, and its chip may know none.
   }
-  if (latent_) {
+  if (problem.coded_latent()) {
+    coded_maps_ = coded_latent_maps(arguments.key, arguments);
+  } else if (latent_) {
     maps_.key = cache_map(arguments.key, arguments, head_dim_, kv_type_, 1);
   } else if (tiles_by_map(head_dim_, kv_type_)) {
     const int panels = head_dim_ * (kv_type_ == KvType::kBf16 ? 2 : 1) / int{kPanelRowBytes};
@@ -81,7 +99,8 @@ void Launch::run_hopper(const Arguments& arguments, int ctas, cudaStream_t strea
            : launch_attention<256, KvType::kE4m3>(maps_, arguments, ctas, one_term, stream);
       break;
     default:
-      launch_latent_attention(maps_.key, arguments, ctas, one_term, stream);
+      bf16 ? launch_latent_attention(maps_.key, arguments, ctas, one_term, stream)
+           : launch_coded_latent_attention(coded_maps_, arguments, ctas, stream);
       break;
   }
 }

@@ -41,6 +41,7 @@ class Launch {
   int most_partials_ = 0;
   Arguments arguments_;
   CacheMaps maps_{};
+  CodedLatentMaps coded_maps_{};
   DeviceBuffer<Segment> segments_;
   DeviceBuffer<std::int32_t> cta_begin_;
   DeviceBuffer<Merge> merges_;

@@ -24,6 +24,9 @@ void require(bool condition, const std::string& expected, std::int64_t found) {
 }  // namespace
 
 std::int64_t Problem::cached_token_bytes() const {
+  if (coded_latent()) {
+    return kCodedTokenBytes;
+  }
   const std::int64_t values = latent() ? head_dim : 2 * std::int64_t{head_dim};
   return kv_heads * values * kv_element_bytes(kv_type);
 }
@@ -73,8 +76,6 @@ void Problem::validate() const {
     require(rope_dim == kLatentRopeDim, "rope_dim 64, or 0 for values of their own", rope_dim);
     require(head_dim == kLatentRank + kLatentRopeDim, "head_dim 576 with rope_dim 64", head_dim);
     require(kv_heads == 1, "one latent, kv_heads 1, with rope_dim 64", kv_heads);
-    require(kv_type == KvType::kBf16, "a BF16 cache (two bytes per element) with rope_dim 64",
-            kv_element_bytes(kv_type));
     require(page_tokens == kTileTokens, "page_tokens 64 with rope_dim 64", page_tokens);
   } else {
     require(rope_dim == 0, "rope_dim 64, or 0 for values of their own", rope_dim);
@@ -128,15 +129,21 @@ bench::Shape make_shape(int batch, int context_tokens, Lengths lengths, int quer
   return bench::Shape(std::move(shape));
 }
 
-bench::Shape make_latent_shape(int batch, int context_tokens, Lengths lengths, int query_heads) {
+bench::Shape make_latent_shape(int batch, int context_tokens, Lengths lengths, int query_heads,
+                               KvType type) {
   using I = std::int64_t;
-  return {{"batch", I{batch}},
-          {"context_tokens", I{context_tokens}},
-          {"kv_lengths", std::string(lengths == Lengths::kEqual ? "equal" : "ragged")},
-          {"query_heads", I{query_heads}},
-          {"kv_rank", I{kLatentRank}},
-          {"rope_dim", I{kLatentRopeDim}},
-          {"kv_dtype", std::string(name(KvType::kBf16))}};
+  std::vector<bench::Shape::Field> shape = {
+      {"batch", I{batch}},
+      {"context_tokens", I{context_tokens}},
+      {"kv_lengths", std::string(lengths == Lengths::kEqual ? "equal" : "ragged")},
+      {"query_heads", I{query_heads}},
+      {"kv_rank", I{kLatentRank}},
+      {"rope_dim", I{kLatentRopeDim}},
+      {"kv_dtype", std::string(name(type))}};
+  if (type == KvType::kE4m3) {
+    shape.push_back({"token_bytes", I{kCodedTokenBytes}});
+  }
+  return bench::Shape(std::move(shape));
 }
 
 Problem problem_from(const bench::Shape& shape) {
@@ -168,6 +175,11 @@ Problem problem_from(const bench::Shape& shape) {
     problem.page_tokens = static_cast<int>(shape.integer("page_tokens"));
   }
   problem.validate();
+  if (shape.has("token_bytes")) {
+    require(shape.integer("token_bytes") == problem.cached_token_bytes(),
+            "token_bytes " + std::to_string(problem.cached_token_bytes()),
+            shape.integer("token_bytes"));
+  }
   return problem;
 }
 

@@ -17,6 +17,15 @@ inline constexpr int kTileLog2 = 6;
 inline constexpr int kLatentRank = 512;
 inline constexpr int kLatentRopeDim = 64;
 
+/// A cached token of MLA in E4M3, as FlashMLA's sparse decode and vLLM's `fp8_ds_mla` have it: the
+/// codes of the latent, a float scale for every 128 of them, and the rotary part in BF16. Source:
+/// docs.vllm.ai, vllm.v1.attention.backends.mla.flashmla_sparse.
+inline constexpr int kLatentScaledValues = 128;
+inline constexpr int kLatentScales = kLatentRank / kLatentScaledValues;
+inline constexpr int kCodedScalesOffset = kLatentRank;
+inline constexpr int kCodedRopeOffset = kCodedScalesOffset + kLatentScales * 4;
+inline constexpr int kCodedTokenBytes = kCodedRopeOffset + kLatentRopeDim * 2;  ///< 656
+
 enum class KvType { kBf16, kE4m3 };
 
 constexpr int kv_element_bytes(KvType type) {
@@ -31,6 +40,8 @@ const char* name(KvType type);
 ///   key     [pages][kv_heads][page_tokens][head_dim]          BF16 or E4M3
 ///   value   the same; with rope_dim > 0 there is none: a token's value is the head of its key
 ///   k_scale [kv_heads], v_scale [kv_heads]                    float, E4M3 only; x = code * scale
+///   With rope_dim > 0, E4M3: key is [pages][page_tokens][kCodedTokenBytes], scales included, which
+///   are rounded to F16 as their products with codes are: full precision from 2^-14 to 65504.
 ///   block_table [batch][pages_per_request]   int32; entries past the length are never read
 ///   output  [batch][query_heads][value_dim]                   BF16 or float
 ///   lse     [batch][query_heads]     float: natural log of the softmax's denominator
@@ -50,6 +61,8 @@ struct Problem {
   /// Whether a token's value is the head of its key, so that there is one cache tensor, not two.
   bool latent() const { return rope_dim > 0; }
   int value_dim() const { return head_dim - rope_dim; }
+  /// Whether a cached token is kCodedTokenBytes.
+  bool coded_latent() const { return latent() && kv_type == KvType::kE4m3; }
   std::int64_t cached_token_bytes() const;
   std::int64_t total_tokens() const;
   std::int64_t total_pages() const;
@@ -78,8 +91,10 @@ std::vector<std::int32_t> make_lengths(int batch, int context_tokens, Lengths le
 /// not 64.
 bench::Shape make_shape(int batch, int context_tokens, Lengths lengths, int query_heads,
                         int kv_heads, int head_dim, KvType type, int page_tokens = kTileTokens);
-/// The same for MLA, where kv_rank (512) and rope_dim (64) take the place of kv_heads and head_dim.
-bench::Shape make_latent_shape(int batch, int context_tokens, Lengths lengths, int query_heads);
+/// The same for MLA, where kv_rank (512) and rope_dim (64) take the place of kv_heads and head_dim;
+/// token_bytes (656) behind an E4M3 cache's kv_dtype says how it keeps scales and rotary part.
+bench::Shape make_latent_shape(int batch, int context_tokens, Lengths lengths, int query_heads,
+                               KvType type = KvType::kBf16);
 /// Of either kind of shape.
 Problem problem_from(const bench::Shape& shape);
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <numeric>
 #include <utility>
@@ -37,13 +38,44 @@ double load(const std::vector<std::uint8_t>& cache, KvType type, std::size_t ind
   return to_float(E4m3{cache[index]});
 }
 
-std::size_t cache_index(const Problem& problem, const HostInputs& inputs, int request, int token,
-                        int kv_head) {
+/// Writes a token's latent and rotary part, from byte `at` on, as codes, scales and BF16. Every
+/// scale makes use of the codes' whole range, as a serving system's kernel does.
+void store_coded(std::vector<std::uint8_t>& cache, std::size_t at, const float* values) {
+  for (int block = 0; block < kLatentScales; ++block) {
+    const float* const mine = values + block * kLatentScaledValues;
+    const float largest =
+        std::abs(*std::max_element(mine, mine + kLatentScaledValues,
+                                   [](float a, float b) { return std::abs(a) < std::abs(b); }));
+    const float scale = largest > 0 ? largest / kE4m3Max : 1.0f;
+    for (int i = 0; i < kLatentScaledValues; ++i) {
+      store(cache, KvType::kE4m3, at + block * kLatentScaledValues + i, mine[i] / scale);
+    }
+    std::memcpy(cache.data() + at + kCodedScalesOffset + sizeof(scale) * block, &scale,
+                sizeof(scale));
+  }
+  for (int i = 0; i < kLatentRopeDim; ++i) {
+    store(cache, KvType::kBf16, (at + kCodedRopeOffset) / 2 + i, values[kLatentRank + i]);
+  }
+}
+
+double load_coded(const std::vector<std::uint8_t>& cache, std::size_t at, std::size_t d) {
+  if (d >= kLatentRank) {
+    return load(cache, KvType::kBf16, (at + kCodedRopeOffset) / 2 + d - kLatentRank);
+  }
+  float scale = 0;
+  std::memcpy(&scale,
+              cache.data() + at + kCodedScalesOffset + sizeof(scale) * (d / kLatentScaledValues),
+              sizeof(scale));
+  return load(cache, KvType::kE4m3, at + d) * scale;
+}
+
+/// The row of the cache that holds a token.
+std::size_t cache_row(const Problem& problem, const HostInputs& inputs, int request, int token,
+                      int kv_head) {
   const auto page = static_cast<std::size_t>(
       inputs.block_table[static_cast<std::size_t>(request) * inputs.block_table_stride +
                          token / problem.page_tokens]);
-  return ((page * problem.kv_heads + kv_head) * problem.page_tokens + token % problem.page_tokens) *
-         problem.head_dim;
+  return (page * problem.kv_heads + kv_head) * problem.page_tokens + token % problem.page_tokens;
 }
 
 }  // namespace
@@ -65,26 +97,41 @@ HostInputs make_inputs(const Problem& problem, std::uint64_t seed, const Hazards
 
   // FP8 caches use the format's range through their scales, as a calibrated model would.
   const bool fp8 = problem.kv_type == KvType::kE4m3;
-  for (std::uint64_t head = 0; fp8 && head < static_cast<std::uint64_t>(problem.kv_heads); ++head) {
+  for (std::uint64_t head = 0;
+       fp8 && !problem.latent() && head < static_cast<std::uint64_t>(problem.kv_heads); ++head) {
     inputs.k_scale.push_back(0.01f + 0.02f * random_uniform(stream(seed, kScales), 2 * head));
     inputs.v_scale.push_back(0.01f + 0.02f * random_uniform(stream(seed, kScales), 2 * head + 1));
   }
-  const std::size_t page_elements =
-      static_cast<std::size_t>(problem.kv_heads) * problem.page_tokens * problem.head_dim;
-  const std::size_t elements = static_cast<std::size_t>(inputs.cache_pages) * page_elements;
-  inputs.key.resize(elements * kv_element_bytes(problem.kv_type));
-  if (!problem.latent()) {
-    inputs.value.resize(inputs.key.size());
-  }
-  for (std::size_t i = 0; i < elements; ++i) {
-    const std::size_t head = i /
-                             (static_cast<std::size_t>(problem.page_tokens) * problem.head_dim) %
-                             static_cast<std::size_t>(problem.kv_heads);
-    store(inputs.key, problem.kv_type, i,
-          random_normal(stream(seed, kKey), i) / (fp8 ? inputs.k_scale[head] : 1.0f));
+  const std::size_t rows =
+      static_cast<std::size_t>(inputs.cache_pages) * problem.kv_heads * problem.page_tokens;
+  const auto dim = static_cast<std::size_t>(problem.head_dim);
+  if (problem.coded_latent()) {
+    inputs.key.resize(rows * kCodedTokenBytes);
+    std::vector<float> values(dim);
+    for (std::size_t row = 0; row < rows; ++row) {
+      for (std::size_t d = 0; d < dim; ++d) {
+        // Scales differ by up to 4 from token to token and from block to block.
+        const std::size_t block = row * (kLatentScales + 1) + d / kLatentScaledValues;
+        values[d] = random_normal(stream(seed, kKey), row * dim + d) *
+                    std::exp2(2 * random_uniform(stream(seed, kScales), block) - 1);
+      }
+      store_coded(inputs.key, row * kCodedTokenBytes, values.data());
+    }
+  } else {
+    const std::size_t elements = rows * dim;
+    inputs.key.resize(elements * kv_element_bytes(problem.kv_type));
     if (!problem.latent()) {
-      store(inputs.value, problem.kv_type, i,
-            random_normal(stream(seed, kValue), i) / (fp8 ? inputs.v_scale[head] : 1.0f));
+      inputs.value.resize(inputs.key.size());
+    }
+    for (std::size_t i = 0; i < elements; ++i) {
+      const std::size_t head = i / (static_cast<std::size_t>(problem.page_tokens) * dim) %
+                               static_cast<std::size_t>(problem.kv_heads);
+      store(inputs.key, problem.kv_type, i,
+            random_normal(stream(seed, kKey), i) / (fp8 ? inputs.k_scale[head] : 1.0f));
+      if (!problem.latent()) {
+        store(inputs.value, problem.kv_type, i,
+              random_normal(stream(seed, kValue), i) / (fp8 ? inputs.v_scale[head] : 1.0f));
+      }
     }
   }
 
@@ -111,12 +158,17 @@ HostInputs make_inputs(const Problem& problem, std::uint64_t seed, const Hazards
     if (hazards.nan_in_unused_slots && length % problem.page_tokens != 0) {
       for (int kv_head = 0; kv_head < problem.kv_heads; ++kv_head) {
         for (int token = length; token < used * problem.page_tokens; ++token) {
-          const std::size_t at = cache_index(problem, inputs, request, token, kv_head);
-          for (int d = 0; d < problem.head_dim; ++d) {
+          const std::size_t row = cache_row(problem, inputs, request, token, kv_head);
+          if (problem.coded_latent()) {  // All ones are a NaN of each of its formats.
+            std::fill_n(inputs.key.begin() + static_cast<std::ptrdiff_t>(row * kCodedTokenBytes),
+                        kCodedTokenBytes, std::uint8_t{0xff});
+            continue;
+          }
+          for (std::size_t d = 0; d < dim; ++d) {
             constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
-            store(inputs.key, problem.kv_type, at + d, kNan);
+            store(inputs.key, problem.kv_type, row * dim + d, kNan);
             if (!problem.latent()) {
-              store(inputs.value, problem.kv_type, at + d, kNan);
+              store(inputs.value, problem.kv_type, row * dim + d, kNan);
             }
           }
         }
@@ -131,7 +183,6 @@ Result reference_attention(const Problem& problem, const HostInputs& inputs) {
   const std::size_t vectors = static_cast<std::size_t>(problem.batch()) * problem.query_heads;
   const auto dim = static_cast<std::size_t>(problem.head_dim);
   const auto value_dim = static_cast<std::size_t>(problem.value_dim());
-  const std::vector<std::uint8_t>& values = problem.latent() ? inputs.key : inputs.value;
   const bool fp8 = problem.kv_type == KvType::kE4m3;
   result.output.assign(vectors * value_dim, 0.0);
   result.lse.assign(vectors, -std::numeric_limits<double>::infinity());
@@ -141,15 +192,19 @@ Result reference_attention(const Problem& problem, const HostInputs& inputs) {
       std::vector<double> key(length * dim);
       std::vector<double> value(length * value_dim);
       for (std::size_t token = 0; token < length; ++token) {
-        const std::size_t at =
-            cache_index(problem, inputs, request, static_cast<int>(token), kv_head);
+        const std::size_t row =
+            cache_row(problem, inputs, request, static_cast<int>(token), kv_head);
         for (std::size_t d = 0; d < dim; ++d) {
-          key[token * dim + d] =
-              load(inputs.key, problem.kv_type, at + d) * (fp8 ? inputs.k_scale[kv_head] : 1.0);
+          key[token * dim + d] = problem.coded_latent()
+                                     ? load_coded(inputs.key, row * kCodedTokenBytes, d)
+                                     : load(inputs.key, problem.kv_type, row * dim + d) *
+                                           (fp8 ? inputs.k_scale[kv_head] : 1.0);
         }
         for (std::size_t d = 0; d < value_dim; ++d) {
-          value[token * value_dim + d] =
-              load(values, problem.kv_type, at + d) * (fp8 ? inputs.v_scale[kv_head] : 1.0);
+          value[token * value_dim + d] = problem.latent()
+                                             ? key[token * dim + d]
+                                             : load(inputs.value, problem.kv_type, row * dim + d) *
+                                                   (fp8 ? inputs.v_scale[kv_head] : 1.0);
         }
       }
       for (int head = kv_head * problem.group(); head < (kv_head + 1) * problem.group(); ++head) {

@@ -2,13 +2,12 @@
 
 #include "common/async_copy.cuh"
 #include "decode_attention/arguments.hpp"
+#include "decode_attention/f16_pairs.cuh"
 #include "decode_attention/pages.cuh"
 #include "decode_attention/tile_plan.hpp"
 #include "pipeline/slots.cuh"
 
 #include <cstdint>
-
-#include <cuda_fp16.h>
 
 /// What the Hopper decode-attention kernels have in common: the roles of a CTA, its shared memory,
 /// and the producer, which streams K and V tiles through a ring of slots. A slot is
@@ -19,15 +18,6 @@ namespace named {
 inline constexpr int kConsumersTogether = 1;  // and 2, 3: each consumer alone.
 inline constexpr int kFirstConsumer = 2;
 }  // namespace named
-
-__device__ __forceinline__ std::uint32_t pack_f16(float low, float high) {
-  const __half2 pair = __floats2half2_rn(low, high);
-  return *reinterpret_cast<const std::uint32_t*>(&pair);
-}
-/// Two BF16 queries as two F16.
-__device__ __forceinline__ std::uint32_t bf16_pair_as_f16(std::uint32_t pair) {
-  return pack_f16(__uint_as_float(pair << 16), __uint_as_float(pair & 0xffff0000u));
-}
 
 /// What every role needs to know of shared memory.
 template <int HeadDim, KvType Type>

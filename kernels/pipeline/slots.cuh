@@ -32,10 +32,19 @@ struct Slots {
   /// a slot empty. Follow it with mbarrier_init_fence() and __syncthreads().
   __device__ void init(int slots, std::uint32_t writers, std::uint32_t readers) const {
     for (int slot = 0; slot < slots; ++slot) {
-      for (int part = 0; part < kParts; ++part) {
-        mbarrier_init(full_barrier(slot, part), writers);
-      }
+      init_parts(slot, writers);
       mbarrier_init(empty_barrier(slot), readers);
+    }
+  }
+  /// The full ones alone, where other Slots of the same ring have the empty ones.
+  __device__ void init_full(int slots, std::uint32_t writers) const {
+    for (int slot = 0; slot < slots; ++slot) {
+      init_parts(slot, writers);
+    }
+  }
+  __device__ void init_parts(int slot, std::uint32_t writers) const {
+    for (int part = 0; part < kParts; ++part) {
+      mbarrier_init(full_barrier(slot, part), writers);
     }
   }
 

@@ -17,7 +17,7 @@
 namespace ridge::kernels::decode {
 namespace {
 
-constexpr LatentPlan kPlan = latent_plan();
+constexpr LatentPlan kPlan = latent_plan(KvType::kBf16);
 const bench::DeviceFacts kDevice{132, 50ull << 20, 80'000'000'000ull, 78'000'000'000ull};
 
 Problem mla(std::vector<std::int32_t> lengths, int query_heads) {

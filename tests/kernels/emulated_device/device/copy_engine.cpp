@@ -51,7 +51,7 @@ void CopyEngine::load_box(std::uint32_t destination, const CUtensorMap* map, std
     fail("a tensor copy of %zu dimensions through a map of %u", at.size(), unsigned{copy.map.rank});
   }
   if (destination % kSwizzleSpan != 0) {
-    fail("a tensor copy to shared %#x: the 128-byte swizzle wants 128-byte alignment", destination);
+    fail("a tensor copy to shared %#x: 128-byte alignment expected", destination);
   }
   std::copy(at.begin(), at.end(), copy.at);
   issue(copy, policy);
@@ -71,7 +71,8 @@ void CopyEngine::step(Chance& chance) {
 }
 
 /// The box's elements one after another, innermost dimension first, from `destination` on, every
-/// 16-byte piece where the swizzle puts it. Elements outside the tensor are zeros.
+/// 16-byte piece where the swizzle, if there is one, puts it. Elements outside the tensor are
+/// zeros.
 void CopyEngine::land_box(const Copy& copy) {
   constexpr std::uint32_t kPiece = 16;
   const TensorMap& map = copy.map;
@@ -94,7 +95,8 @@ void CopyEngine::land_box(const Copy& copy) {
                       map.element_bytes);
         }
       }
-      shared_.engine_write(swizzled(copy.destination + packed + byte), piece, kPiece);
+      const std::uint32_t to = copy.destination + packed + byte;
+      shared_.engine_write(map.swizzles ? swizzled(to) : to, piece, kPiece);
     }
     for (int i = 1; i < map.rank && ++row[i] == map.box[i]; ++i) {
       row[i] = 0;

@@ -51,18 +51,24 @@ CUresult encode_tensor_map(CUtensorMap* map, CUtensorMapDataType type, cuuint32_
     case CU_TENSOR_MAP_DATA_TYPE_BFLOAT16:
       encoded.element_bytes = 2;
       break;
+    case CU_TENSOR_MAP_DATA_TYPE_FLOAT32:
+      encoded.element_bytes = 4;
+      break;
     default:
       return CUDA_ERROR_INVALID_VALUE;
   }
-  constexpr std::uint32_t kSpan = 128;  // Of the one swizzle that is emulated.
+  encoded.swizzles = swizzle == CU_TENSOR_MAP_SWIZZLE_128B;
+  // A row of a box is no wider than the swizzle's span, and no more than 256 elements without one.
+  const std::uint32_t most_row_bytes = encoded.swizzles ? 128 : 256u * encoded.element_bytes;
   if (rank < 3 && interleave != CU_TENSOR_MAP_INTERLEAVE_NONE) {
     return CUDA_ERROR_INVALID_VALUE;
   }
   if (rank == 0 || rank > TensorMap::kMostDimensions ||
-      interleave != CU_TENSOR_MAP_INTERLEAVE_NONE || swizzle != CU_TENSOR_MAP_SWIZZLE_128B ||
+      interleave != CU_TENSOR_MAP_INTERLEAVE_NONE ||
+      (!encoded.swizzles && swizzle != CU_TENSOR_MAP_SWIZZLE_NONE) ||
       fill != CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE ||
       reinterpret_cast<std::uintptr_t>(address) % 16 != 0 ||
-      box[0] * encoded.element_bytes % 16 != 0 || box[0] * encoded.element_bytes > kSpan) {
+      box[0] * encoded.element_bytes % 16 != 0 || box[0] * encoded.element_bytes > most_row_bytes) {
     return CUDA_ERROR_INVALID_VALUE;
   }
   for (cuuint32_t i = 0; i < rank; ++i) {

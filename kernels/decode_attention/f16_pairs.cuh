@@ -1,0 +1,28 @@
+#pragma once
+
+#include <cstdint>
+
+#include <cuda_fp16.h>
+
+/// Two F16 in one register, the first in the lower half: what caches of E4M3 codes are multiplied
+/// as.
+namespace ridge::kernels::decode {
+
+__device__ __forceinline__ std::uint32_t pack_f16(float low, float high) {
+  const __half2 pair = __floats2half2_rn(low, high);
+  return *reinterpret_cast<const std::uint32_t*>(&pair);
+}
+
+/// Two BF16 queries as two F16.
+__device__ __forceinline__ std::uint32_t bf16_pair_as_f16(std::uint32_t pair) {
+  return pack_f16(__uint_as_float(pair << 16), __uint_as_float(pair & 0xffff0000u));
+}
+
+/// Both products, rounded.
+__device__ __forceinline__ std::uint32_t multiply_f16_pairs(std::uint32_t a, std::uint32_t b) {
+  const __half2 product =
+      __hmul2(*reinterpret_cast<const __half2*>(&a), *reinterpret_cast<const __half2*>(&b));
+  return *reinterpret_cast<const std::uint32_t*>(&product);
+}
+
+}  // namespace ridge::kernels::decode

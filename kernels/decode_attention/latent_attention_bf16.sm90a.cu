@@ -1,0 +1,12 @@
+#include "decode_attention/latent_attention.cuh"
+
+namespace ridge::kernels::decode {
+
+void launch_latent_attention(const CUtensorMap& latent, const Arguments& arguments, int ctas,
+                             bool one_term, cudaStream_t stream) {
+  one_term ? launch_latent_instance<KvType::kBf16, 1>(latent, arguments, ctas, stream)
+           : launch_latent_instance<KvType::kBf16, value_passes(KvType::kBf16)>(latent, arguments,
+                                                                                ctas, stream);
+}
+
+}  // namespace ridge::kernels::decode
