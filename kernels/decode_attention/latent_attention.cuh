@@ -122,7 +122,8 @@ struct LatentAttention {
     if (thread < kTileTokens) {
       const float4 four = reinterpret_cast<const float4*>(slot + kScaleLandingOffset)[thread];
       reinterpret_cast<uint2*>(scales)[thread] =
-          make_uint2(pack_f16(four.x, four.y), pack_f16(four.z, four.w));
+          thread < valid ? make_uint2(pack_f16(four.x, four.y), pack_f16(four.z, four.w))
+                         : make_uint2(0, 0);
     }
     named_barrier(kExpandTogether, kThreads);
 #pragma unroll 1
@@ -150,10 +151,10 @@ struct LatentAttention {
       }
 #pragma unroll
       for (int i = 0; i < kMostExpansions; ++i) {
-        if (first_token + i * kTokensApart < kTileTokens) {
-          expand_codes(codes[i],
-                       i * kTokensApart < left ? scale[i * kTokensApart * kLatentScales] : 0,
-                       store.high_first, slot + expansion_offset(store.first_piece, i),
+        // Only the last may be one too many.
+        if (i + 1 < kMostExpansions || first_token + i * kTokensApart < kTileTokens) {
+          expand_codes(codes[i], scale[i * kTokensApart * kLatentScales], store.high_first,
+                       slot + expansion_offset(store.first_piece, i),
                        slot + expansion_offset(store.second_piece, i));
         }
       }
@@ -331,9 +332,11 @@ struct LatentAttention {
     float shrink[2];
     softmax.add(score, scale_log2, shrink);
 
-    // All four warps must have read the keys before P or zeros take their place, and the queries
-    // before those of the next segment do; the value warpgroups must have read the last message.
-    named_barrier(kScoreTogether, 128);
+    if constexpr (!kCoded) {
+      // All four warps must have read the keys before P or zeros take their place.
+      named_barrier(kScoreTogether, 128);
+    }
+    // The value warpgroups must have read the last message.
     shared.mailbox.wait_empty(message_position(message));
     const std::uint32_t slot = kPlan.slot_offset + at.slot * kPlan.slot_bytes;
     store_weights(shared, score, slot + kSecondWeightOffset);

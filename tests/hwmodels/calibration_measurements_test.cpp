@@ -313,6 +313,11 @@ constexpr const char* kBench = R"({
                "kv_rank": 512, "rope_dim": 64, "kv_dtype": "bf16"},
      "bytes_read": 1, "bytes_written": 1, "flop": 1, "median_us": 200, "p10_us": 199,
      "p90_us": 201, "samples": 50},
+    {"family": "latent_attention", "kernel": "ridge",
+     "shape": {"batch": 64, "context_tokens": 8192, "kv_lengths": "equal", "query_heads": 128,
+               "kv_rank": 512, "rope_dim": 64, "kv_dtype": "fp8_e4m3", "token_bytes": 656},
+     "bytes_read": 1, "bytes_written": 1, "flop": 1, "median_us": 150, "p10_us": 149,
+     "p90_us": 151, "samples": 50},
     {"family": "grouped_gemm", "kernel": "ridge",
      "shape": {"projection": "down", "tokens": 128, "hidden": 7168, "intermediate": 2048,
                "experts": 256, "local_experts": 32, "top_k": 8, "shared_experts": 1,
@@ -327,7 +332,7 @@ constexpr const char* kBench = R"({
 TEST(MeasurementJson, ReadsTheBenchmarksPointsAndTellsWhatItLeavesAside) {
   const auto set = read_json(kBench);
   EXPECT_EQ(set.device(), "Some Device");
-  EXPECT_EQ(set.rows(), 3U);
+  EXPECT_EQ(set.rows(), 4U);
   EXPECT_EQ(set.skipped.at("the benchmark's family \"launch_overhead\""), 1U);
   const CurveKey latent{.family = Family::latent_attention,
                         .format = Format::bf16,
@@ -337,6 +342,12 @@ TEST(MeasurementJson, ReadsTheBenchmarksPointsAndTellsWhatItLeavesAside) {
       std::get<std::vector<DecodeAttentionForm::Shape>>(set.series.at(latent).shapes).front();
   EXPECT_EQ(page.v_dim, 512);
   EXPECT_EQ(page.values_per_token, 576);
+  CurveKey coded = latent;
+  coded.format = Format::fp8;
+  const auto& record =
+      std::get<std::vector<DecodeAttentionForm::Shape>>(set.series.at(coded).shapes).front();
+  EXPECT_EQ(record.values_per_token * record.bytes_per_value, 656);
+  EXPECT_EQ(record.qk_dim, 576);
   const CurveKey attention{.family = Family::decode_attention,
                            .format = Format::fp8,
                            .head_dim = 256,

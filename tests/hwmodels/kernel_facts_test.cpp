@@ -86,7 +86,8 @@ TEST(KernelFacts, OurOwnKernelsTilesAreThoseOfItsPlan) {
        {std::tuple{Family::decode_attention, 64, Format::bf16},
         {Family::decode_attention, 256, Format::bf16},
         {Family::decode_attention, 128, Format::fp8},
-        {Family::latent_attention, 576, Format::bf16}}) {
+        {Family::latent_attention, 576, Format::bf16},
+        {Family::latent_attention, 576, Format::fp8}}) {
     const auto facts =
         Form::facts({.family = family, .format = format, .head_dim = head_dim, .kernel = "ridge"});
     ASSERT_THAT(facts.choices, Each(Field(&Form::Choice::split, SplitPolicy::dealt)));

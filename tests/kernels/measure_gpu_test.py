@@ -111,11 +111,11 @@ class MeasureGpu(unittest.TestCase):
             for slot in ("decode_attention bf16 head_dim 64", "decode_attention bf16 head_dim 128",
                          "decode_attention bf16 head_dim 256", "decode_attention fp8 head_dim 64",
                          "decode_attention fp8 head_dim 128", "decode_attention fp8 head_dim 256",
-                         "latent_attention bf16 head_dim 576", "grouped_gemm fp8_block", "moe_layer fp8_block",
-                         "elementwise "):
+                         "latent_attention bf16 head_dim 576", "latent_attention fp8 head_dim 576",
+                         "grouped_gemm fp8_block", "moe_layer fp8_block", "elementwise "):
                 if line.startswith(slot):
                     first.setdefault(slot, line[len(slot):].split()[0])
-        self.assertEqual(len(first), 10, done.stdout)
+        self.assertEqual(len(first), 11, done.stdout)
         self.assertLessEqual(set(first.values()), {"ridge", "ridge_one_term"}, done.stdout)
 
 

@@ -313,13 +313,17 @@ void read_latent_attention(const Placed& at, Fields& f, SeriesBuilder& out) {
   const Format format = f.format("kv_dtype");
   const double latent = f.positive_number("kv_rank");
   const double key = latent + f.positive_number("rope_dim");
+  // A token that also keeps scales, or its rotary part in another format, is told in bytes; the
+  // model's operators count such a record in values of the cache's format too.
+  const double token_bytes =
+      f.has("token_bytes") ? f.positive_number("token_bytes") : key * bytes_of(format);
   const DecodeAttentionForm::Shape shape{.sequences = f.positive_number("batch"),
                                          .context = f.positive_number("context_tokens"),
                                          .query_rows = f.positive_number("query_heads"),
                                          .kv_heads = 1.0,
                                          .qk_dim = key,
                                          .v_dim = latent,
-                                         .values_per_token = key,
+                                         .values_per_token = token_bytes / bytes_of(format),
                                          .bytes_per_value = bytes_of(format)};
   if (!f.ok()) return;
   out.add({.family = Family::latent_attention,

@@ -512,6 +512,44 @@ TEST(EmulatedDevice, RefusesWhatTheDriverRefuses) {
   EXPECT_THROW(encode(matrix.data(), {64, 0}, {128}, {64, 64}), CudaError);
 }
 
+/// A box of four floats of eight rows, as it lies in shared memory.
+__global__ void unswizzled_kernel(const __grid_constant__ CUtensorMap map, float* out) {
+  unsigned char* const shared = dynamic_shared_memory();
+  const std::uint32_t barrier = shared_address(shared + 512);
+  if (threadIdx.x == 0) {
+    mbarrier_init(barrier, 1);
+    mbarrier_init_fence();
+    mbarrier_arrive_expect(barrier, 128);
+    tensor_load_2d(shared_address(shared), &map, barrier, 0, 1, kEvictFirst);
+  }
+  __syncthreads();
+  mbarrier_wait(barrier, 0);
+  out[threadIdx.x] = reinterpret_cast<const float*>(shared)[threadIdx.x];
+}
+
+TEST(EmulatedDevice, LandsABoxWithoutSwizzleRowAfterRow) {
+  std::vector<float> rows(9 * 12);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    rows[i] = static_cast<float>(i);
+  }
+  const DeviceBuffer<float> device(rows);
+  const DeviceBuffer<float> out(32);
+  const auto encode = [&](const std::vector<std::uint32_t>& box) {
+    return make_tensor_map(CU_TENSOR_MAP_DATA_TYPE_FLOAT32, device.data() + 4, {4, 9}, {48}, box,
+                           CU_TENSOR_MAP_SWIZZLE_NONE);
+  };
+  launch_kernel({.grid = 1, .block = 32, .shared_bytes = 1024}, unswizzled_kernel, encode({4, 8}),
+                out.data());
+  RIDGE_CUDA_CHECK(cudaDeviceSynchronize());
+  const std::vector<float> landed = out.download();
+  for (std::size_t i = 0; i < 32; ++i) {
+    EXPECT_EQ(landed[i], rows[(1 + i / 4) * 12 + 4 + i % 4]);
+  }
+  EXPECT_NO_THROW(encode({256, 8}));
+  EXPECT_THROW(encode({257, 8}), CudaError);
+  EXPECT_THROW(encode({2, 8}), CudaError);  // Not a multiple of 16 bytes.
+}
+
 TEST(EmulatedDevice, RefusesMoreSharedMemoryThanWasAllowedOrExists) {
   const LaunchShape shape{.grid = 1, .block = 32, .shared_bytes = 50'000};
   EXPECT_THROW(launch_kernel(shape, write_kernel, nullptr, 0), CudaError);
