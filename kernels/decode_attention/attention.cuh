@@ -474,9 +474,14 @@ template <int HeadDim, KvType Type>
 void launch_attention(const CacheMaps& maps, const Arguments& arguments, int ctas, bool one_term,
                       cudaStream_t stream) {
   if constexpr (expands_in_registers(HeadDim, Type)) {
-    arguments.query_heads <= kNarrowGroup* arguments.kv_heads
-        ? launch_instance<HeadDim, Type, false, kNarrowGroup>(maps, arguments, ctas, stream)
-        : launch_instance<HeadDim, Type, false, kTileRows>(maps, arguments, ctas, stream);
+    switch (computed_heads(HeadDim, Type, arguments.query_heads / arguments.kv_heads)) {
+      case 16:
+        return launch_instance<HeadDim, Type, false, 16>(maps, arguments, ctas, stream);
+      case 32:
+        return launch_instance<HeadDim, Type, false, 32>(maps, arguments, ctas, stream);
+      default:
+        return launch_instance<HeadDim, Type, false, kTileRows>(maps, arguments, ctas, stream);
+    }
   } else if constexpr (value_passes(Type) == 1) {
     launch_instance<HeadDim, Type, false, kTileRows>(maps, arguments, ctas, stream);
   } else {

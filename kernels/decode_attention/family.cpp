@@ -220,6 +220,11 @@ std::vector<bench::Case> cases(bench::Extent extent, const bench::DeviceFacts& d
     add("head_dim 64", shape(4, 700, Lengths::kRagged, {16, 2, 64}));
     add("128 query heads of one KV head: two row blocks",
         shape(4, 300, Lengths::kRagged, {128, 1, 256}));
+    if (type == KvType::kE4m3) {
+      add("32 query heads of one KV head: products of 32 columns, split over the chip",
+          shape(1, 4096 + 17, Lengths::kEqual, {32, 1, 128}));
+      add("24 query heads of each KV head", shape(4, 300, Lengths::kRagged, {48, 2, 256}));
+    }
     const auto paged = [type](int tokens, Heads h, int page_tokens) {
       return make_shape(4, tokens, Lengths::kRagged, h.query_heads, h.kv_heads, h.head_dim, type,
                         page_tokens);

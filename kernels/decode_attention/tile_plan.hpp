@@ -54,13 +54,14 @@ constexpr bool tiles_by_map(int head_dim, KvType type) {
 /// end the sums), and then a flag per warp.
 inline constexpr std::uint32_t kTransposedStatsBytes = (kTileRows + 4 * kTileRows + 4) * 4;
 
-/// KV heads of at most so many query heads have transposed products of as many columns: a tile's
-/// softmax and matrix work, which are per column, then no longer take longer than its bytes.
-inline constexpr int kNarrowGroup = 16;
-
-/// Query heads that a tile's products are computed for, those that no query uses included.
+/// Query heads that a tile's products are computed for, those that no query uses included: KV heads
+/// of few have transposed products of fewer columns, since a tile's softmax and matrix work, which
+/// are per column, otherwise take longer than its bytes.
 constexpr int computed_heads(int head_dim, KvType type, int group) {
-  return expands_in_registers(head_dim, type) && group <= kNarrowGroup ? kNarrowGroup : kTileRows;
+  if (!expands_in_registers(head_dim, type)) {
+    return kTileRows;
+  }
+  return group <= 16 ? 16 : group <= 32 ? 32 : kTileRows;
 }
 
 /// K and V tiles travel through one ring of slots in the order K0 V0 K1 V1 ...; BF16 tiles are used

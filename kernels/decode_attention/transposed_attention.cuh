@@ -73,9 +73,11 @@ struct TransposedAttention : TileStream<HeadDim, KvType::kE4m3> {
   /// each lane ends with those of heads of_lane() and the next, in the first two.
   template <typename Reduce>
   static __device__ void reduce_over_lanes(float (&values)[kHeads], Reduce reduce) {
-    static_assert(Heads == 64 || Heads == 16);
+    static_assert(Heads == 64 || Heads == 32 || Heads == 16);
     if constexpr (Heads == 64) {
       halve<8>(values, reduce);
+    }
+    if constexpr (Heads >= 32) {
       halve<4>(values, reduce);
     }
     halve<2>(values, reduce);

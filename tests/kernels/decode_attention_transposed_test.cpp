@@ -1,4 +1,5 @@
 #include "decode_attention/part_layout.hpp"
+#include "decode_attention/tile_plan.hpp"
 #include "decode_attention/transposed_layout.hpp"
 
 #include <algorithm>
@@ -55,6 +56,18 @@ TEST(TransposedLayout, EveryValueDimensionHasOneThreadAndRow) {
     }
     EXPECT_EQ(std::count(seen.begin(), seen.end(), 1), head_dim);
   }
+}
+
+TEST(TransposedLayout, ComputesNoMoreColumnsThanTheLeastThatHoldsAGroup) {
+  const auto columns = [](int group) { return computed_heads(128, KvType::kE4m3, group); };
+  EXPECT_EQ(columns(1), 16);
+  EXPECT_EQ(columns(16), 16);
+  EXPECT_EQ(columns(17), 32);
+  EXPECT_EQ(columns(32), 32);
+  EXPECT_EQ(columns(33), 64);
+  EXPECT_EQ(columns(128), 64);
+  EXPECT_EQ(computed_heads(128, KvType::kBf16, 8), 64);
+  EXPECT_EQ(computed_heads(64, KvType::kE4m3, 8), 64);  // Expanded in shared memory.
 }
 
 TEST(TransposedLayout, LoadsAndStoresMeetNoBankTwice) {

@@ -195,6 +195,14 @@ TEST_P(EmulatedAttention, ServesGroupsSmallerAndLargerThanATile) {
 
 // Of four, two and half a tile; on few CTAs, so that a request is split in the middle of a page of
 // two tiles, and a CTA reads more pages than a warp fetches the numbers of at a time.
+TEST_P(EmulatedAttention, ServesGroupsOf17To32HeadsWithProductsAsWide) {
+  // Split and merged, consumers with and without a tile, scores that dominate.
+  for (const int head_dim : {128, 256}) {
+    expect_close(problem({300, 40}, 64, 2, head_dim), 3, 15);
+    expect_close(problem({200}, 24, 1, head_dim), 1, 16, 4);
+  }
+}
+
 TEST_P(EmulatedAttention, ServesPagesOfOtherSizesThanItsTiles) {
   for (const int page_tokens : {16, 32, 128}) {
     for (const int head_dim : {64, 128}) {
