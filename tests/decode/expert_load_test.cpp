@@ -99,6 +99,47 @@ TEST(ExpertLoad, ASteeperLawLoadsTheBusiestRankMore) {
   }
 }
 
+// TensorRT-LLM's examples/wide_ep/ep_load_balancer: DeepSeek-R1 on 36 ranks with 32 copies, 1024
+// rows a rank. Over the layers the busiest rank has 1.115 times the mean, and ranks differ by 5.3
+// %.
+TEST(ExpertLoad, ABalancerLeavesWhatItDoesNotKnow) {
+  const auto left = [](std::optional<double> error) {
+    const ExpertPopularity popularity{
+        .kind = Kind::power_law, .exponent = 0.63, .balancer_error = error};
+    Random random(5);
+    double highest = 0.0;
+    double spread = 0.0;
+    constexpr int kLayers = 58;
+    for (int layer = 0; layer < kLayers; ++layer) {
+      const auto loads =
+          rank_loads(experts(256, 8), popularity, 36, 32, 1, static_cast<std::uint64_t>(layer));
+      std::vector<RankRows> rows(loads.size());
+      RowDraw(loads, experts(256, 8)).draw(36 * 1024 / 8, random, rows);
+      double most = 0.0;
+      double squares = 0.0;
+      for (const RankRows& rank : rows) {
+        most = std::max(most, rank.rows / 1024);
+        squares += std::pow(rank.rows / 1024 - 1.0, 2) / 36;
+      }
+      highest += most / kLayers;
+      spread += std::sqrt(squares) / kLayers;
+    }
+    return std::pair(highest, spread);
+  };
+  EXPECT_NEAR(left(0.12).first, 1.115, 0.01);
+  EXPECT_NEAR(left(0.12).second, 0.0527, 0.003);
+  // Chance alone.
+  EXPECT_NEAR(left(0.0).first, 1.06, 0.01);
+  EXPECT_EQ(left(0.0), left(std::nullopt));
+}
+
+TEST(ExpertLoad, ABalancerPlacesExpertsThatHaveNoCopies) {
+  ExpertPopularity popularity{.kind = Kind::power_law, .exponent = 0.63};
+  const double by_number = busiest(rank_loads(experts(256, 8), popularity, 16, 0, 1, 0));
+  popularity.balancer_error = 0.0;
+  EXPECT_LT(busiest(rank_loads(experts(256, 8), popularity, 16, 0, 1, 0)), by_number);
+}
+
 TEST(ExpertLoad, WhoIsPopularDependsOnSeedAndLayer) {
   const ExpertPopularity popularity{.kind = Kind::power_law, .exponent = 1.0};
   const auto load = [&](std::uint64_t seed, std::uint64_t layer) {

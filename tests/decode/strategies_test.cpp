@@ -319,6 +319,28 @@ TEST(WideExpertParallel, TheKernelModelIsAskedForTheBusiestRankToo) {
   EXPECT_NEAR(test::run(input).mean_tpot.value(), 6 * 32 * row * 1e-9, 1e-9);
   input.noise.experts = {.counts = ExpertPopularity::Counts::expected};
   EXPECT_NEAR(test::run(input).mean_tpot.value(), 6 * 8 * row * 1e-9, 1e-9);
+  // By NICs alone, as if all seven others were in other nodes where four are.
+  input.deployment.pools[0].gpus_per_node = 4;
+  input.deployment.execution.exchanges_by_nics = true;
+  EXPECT_NEAR(test::run(input).mean_tpot.value(), 6 * 8 * row * 7 / 4 * 1e-9, 1e-9);
+}
+
+TEST(WideExpertParallel, ExchangesOverNicsAloneCarryWhatStaysInTheNodeToo) {
+  auto input = wide_expert_parallel(6, 1);
+  Deployment& d = input.deployment;
+  d.pools[0].gpus_per_node = 4;
+  d.network.transport.overhead = Seconds{};
+  const double row = 2 * test::kWireBytesPerToken + 2 * 8;
+  const auto tpot = [&](double copies) { return 6 * (7e-6 + 9e-6 + copies * row / 1e9) + 2e-6; };
+  // Of the eight copies of a GPU four go to the other node, three to the others of its own.
+  EXPECT_NEAR(test::run(input).mean_tpot.value(), tpot(4), 1e-9);
+  d.execution.exchanges_by_nics = true;
+  EXPECT_NEAR(test::run(input).mean_tpot.value(), tpot(7), 1e-9);
+  // Within a node there is nothing that NICs have to carry.
+  d.pools[0].gpus_per_node = 8;
+  const auto within = test::run(input).mean_tpot;
+  d.execution.exchanges_by_nics = false;
+  EXPECT_EQ(within, test::run(input).mean_tpot);
 }
 
 TEST(WideExpertParallel, TheRankWithMostTokensIsWaitedFor) {

@@ -90,6 +90,19 @@ double RankLoad::active_experts(double tokens) const {
   return active;
 }
 
+namespace {
+
+// What a balancer takes for the shares.
+std::vector<double> known_to_balancer(std::vector<double> shares, double error, std::uint64_t seed,
+                                      std::uint64_t layer) {
+  constexpr std::uint64_t kStream = std::uint64_t{1} << 32U;  // beyond those of the layers
+  Random random(seed, kStream + layer);
+  for (double& share : shares) share *= random.lognormal(error);
+  return shares;
+}
+
+}  // namespace
+
 std::vector<RankLoad> rank_loads(const models::MoeFfn& ffn, const ExpertPopularity& popularity,
                                  std::int64_t ranks, std::int64_t redundant, std::uint64_t seed,
                                  std::uint64_t layer) {
@@ -102,13 +115,17 @@ std::vector<RankLoad> rank_loads(const models::MoeFfn& ffn, const ExpertPopulari
   }
   const std::vector<double> shares = popularity_of(ffn, popularity, seed, layer);
 
+  const std::vector<double> known =
+      popularity.balancer_error ? known_to_balancer(shares, *popularity.balancer_error, seed, layer)
+                                : shares;
+
   // Copies: again and again to the expert whose single copy is busiest.
   std::vector<std::int64_t> copies_of(shares.size(), 1);
   for (std::int64_t i = 0; i < redundant; ++i) {
     std::size_t busiest = 0;
     for (std::size_t e = 1; e < shares.size(); ++e) {
-      if (shares[e] / static_cast<double>(copies_of[e]) >
-          shares[busiest] / static_cast<double>(copies_of[busiest])) {
+      if (known[e] / static_cast<double>(copies_of[e]) >
+          known[busiest] / static_cast<double>(copies_of[busiest])) {
         busiest = e;
       }
     }
@@ -117,30 +134,34 @@ std::vector<RankLoad> rank_loads(const models::MoeFfn& ffn, const ExpertPopulari
   struct Copy {
     std::uint32_t expert;
     double share;
+    double known;
   };
   std::vector<Copy> all;
   for (std::uint32_t e = 0; e < shares.size(); ++e) {
+    const auto each = static_cast<double>(copies_of[e]);
     all.insert(all.end(), static_cast<std::size_t>(copies_of[e]),
-               {e, shares[e] / static_cast<double>(copies_of[e])});
+               {e, shares[e] / each, known[e] / each});
   }
-  const bool balanced = redundant > 0;
-  // Without redundancy experts stay where their number puts them; a balancer sorts by load.
+  const bool balanced = redundant > 0 || popularity.balancer_error;
+  // Without a balancer experts stay where their number puts them; it sorts by load.
   if (balanced) {
     std::stable_sort(all.begin(), all.end(),
-                     [](const Copy& a, const Copy& b) { return a.share > b.share; });
+                     [](const Copy& a, const Copy& b) { return a.known > b.known; });
   }
   const std::int64_t per_rank = copies / ranks;
   std::vector<RankLoad> loads(static_cast<std::size_t>(ranks));
   for (auto& load : loads) load.load = 0.0;
+  std::vector<double> expected(loads.size(), 0.0);  // by the balancer
   for (std::size_t c = 0; c < all.size(); ++c) {
     std::size_t target = c / static_cast<std::size_t>(per_rank);
     if (balanced) {
       target = loads.size();
       for (std::size_t r = 0; r < loads.size(); ++r) {
         if (loads[r].experts_held == per_rank) continue;
-        if (target == loads.size() || loads[r].load < loads[target].load) target = r;
+        if (target == loads.size() || expected[r] < expected[target]) target = r;
       }
     }
+    expected[target] += all[c].known * static_cast<double>(ranks);
     loads[target].load += all[c].share * static_cast<double>(ranks);
     loads[target].experts.push_back(all[c].expert);
     loads[target].token_share.push_back(all[c].share * static_cast<double>(ffn.top_k));

@@ -574,6 +574,14 @@ void StageTimer::time_work(const Exchange& work, const Batch& batch, std::span<d
   ranks[0] = std::max(0.0, (exchange_time(work, batch) - kernels).value());
 }
 
+// How many times as many copies go over a NIC where those for GPUs of the same node do too:
+// measured exchanges send those over the links within it.
+double StageTimer::by_nics(const Pool& pool, double ranks) const {
+  const auto node = static_cast<double>(pool.gpus_per_node);
+  if (!deployment_.execution.exchanges_by_nics || ranks <= node) return 1.0;
+  return (ranks - 1.0) / (ranks - node);
+}
+
 // All wait for the rank that sends or receives most over its NIC or its links: one with many tokens
 // of its own, or one with popular experts. What is sent on the way to the experts is received on
 // the way back, so that both ways take the same.
@@ -587,7 +595,8 @@ Seconds StageTimer::exchange_time(const Exchange& work, const Batch& batch) {
   if (deployment_.collectives == CollectiveTiming::kernel_model) {
     // A measured exchange already holds the chance of uniform choices; popularity comes on top.
     const double copies = std::max(per_request * batch.busiest / sharing,
-                                   layer.busiest_expected * total_copies / all);
+                                   layer.busiest_expected * total_copies / all) *
+                          by_nics(pool, all);
     const models::Collective shape{.kind = models::Collective::Kind::all_to_all,
                                    .ranks = work.ranks,
                                    .payload = Bytes{work.bytes_per_copy * copies},
@@ -633,8 +642,14 @@ Seconds StageTimer::exchange_time(const Exchange& work, const Batch& batch) {
   }
   double nic = 0.0;    // copies over the busiest NIC direction
   double links = 0.0;  // over the busiest direction of a GPU's links
+  const bool by_nics = deployment_.execution.exchanges_by_nics && nodes.size() > 1;
   for (std::size_t r = 0; r < own_.size(); ++r) {
     const Node& here = nodes[r / node];
+    if (by_nics) {
+      nic = std::max({nic, own_[r] * (1.0 - rows[r].rows / total_copies),
+                      rows[r].rows * (1.0 - own_[r] / total_copies)});
+      continue;
+    }
     if (!per_node) {
       nic = std::max({nic, own_[r] * (1.0 - here.rows / total_copies),
                       rows[r].rows * (1.0 - here.own / total_copies)});

@@ -125,6 +125,11 @@ const KeyTable& keys_of(const Execution* /*of*/) {
           key<&E::exchange_kernels>("exchange_kernels",
                                     "wide_expert_parallel. Without it, all of an exchange runs "
                                     "beside the kernels of other micro-batches."),
+          key<&E::exchanges_by_nics>("exchanges_by_nics",
+                                     "wide_expert_parallel over several nodes. Exchanges reach "
+                                     "the GPUs of their own node over NICs too, as DeepEP's "
+                                     "low-latency kernels did until May 2025.")
+              .optional(),
       });
   return table;
 }
@@ -847,8 +852,14 @@ static const KeyTable& keys_of(const PowerLawExperts* /*of*/) {
   static const KeyTable table = key_table<PowerLawExperts>(
       "", "",
       {key<&PowerLawExperts::exponent>(
-          "exponent", "The r-th expert is chosen in proportion to r to the power of minus this.",
-          between(0, 10))});
+           "exponent", "The r-th expert is chosen in proportion to r to the power of minus this.",
+           between(0, 10)),
+       key<&PowerLawExperts::balancer_error>(
+           "balancer_error",
+           "Experts and copies lie where a balancer put them that knew how popular each is up to a "
+           "factor with this standard deviation of its logarithm. Where absent, copies alone are "
+           "placed, by what is true, and experts without copies by their numbers.",
+           between(0, 10))});
   return table;
 }
 static const KeyTable& keys_of(const ExpertShares* /*of*/) {

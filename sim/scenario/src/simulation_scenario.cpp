@@ -443,6 +443,7 @@ class Resolver {
                decode::ExpertPopularity& out) {
     out.kind = decode::ExpertPopularity::Kind::power_law;
     out.exponent = asked.exponent;
+    out.balancer_error = asked.balancer_error;
   }
   void experts(const ExpertShares& asked, const models::ModelSpec& model,
                decode::ExpertPopularity& out) {

@@ -190,6 +190,9 @@ struct Execution {
     friend bool operator==(const ExchangeKernels&, const ExchangeKernels&) = default;
   };
   std::optional<ExchangeKernels> exchange_kernels;
+  // Exchanges reach the GPUs of their own node over NICs too, as DeepEP's low-latency kernels did
+  // until May 2025.
+  bool exchanges_by_nics = false;
   friend bool operator==(const Execution&, const Execution&) = default;
 };
 

@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -21,6 +22,10 @@ struct ExpertPopularity {
   Kind kind = Kind::uniform;
   double exponent = 0.0;       // power_law: the r-th expert is chosen in proportion to r^-exponent
   std::vector<double> shares;  // shares: of the choices, per expert
+  // power_law: experts and copies lie where a balancer put them that knew the popularity of each up
+  // to a factor with this standard deviation of its logarithm. Nothing: copies alone are placed,
+  // by what is true.
+  std::optional<double> balancer_error;
   // How many rows each expert gets: as the tokens at hand choose, at random by its popularity, or
   // the mean of that. What waits for the busiest rank takes longer than the mean says even where
   // experts are alike: of 128 ranks with 128 rows each on average the busiest has 157.
@@ -47,8 +52,9 @@ struct RankRows {
 };
 
 // Loads of `ranks` ranks holding experts + redundant copies. Under uniform popularity every rank
-// has load 1. Otherwise which experts are popular is drawn anew for each (seed, layer); copies go
-// to the busiest experts, and copies are placed on the ranks with the least load so far, as serving
+// has load 1 where none has a copy; copies of alike experts leave some ranks busier than others.
+// Otherwise which experts are popular is drawn anew for each (seed, layer); copies go to the
+// busiest experts, and copies are placed on the ranks with the least load so far, as serving
 // systems balance them. Each rank holds the same number of copies; throws UserError if they do not
 // divide, or if fewer experts are ever chosen than a token chooses.
 [[nodiscard]] std::vector<RankLoad> rank_loads(const models::MoeFfn& ffn,

@@ -204,6 +204,7 @@ struct UniformExperts {
 };
 struct PowerLawExperts {
   double exponent = 0.0;
+  std::optional<double> balancer_error;
   bool operator==(const PowerLawExperts&) const = default;
 };
 // One number per expert, or the path of a file with them.
