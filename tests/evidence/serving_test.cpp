@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 namespace ridge::evidence {
 namespace {
@@ -223,6 +224,85 @@ TEST(Serving, IntervalsHoldTheClustersThatALineMayHaveRunOn) {
   EXPECT_EQ(unnamed.predicted, named.predicted);
   EXPECT_GT(unnamed.interval->high, 1.5 * unnamed.predicted);
   EXPECT_LT(named.interval->high, 1.3 * named.predicted);
+}
+
+std::vector<std::string> names_of(const Ledger& ledger) {
+  std::vector<std::string> names;
+  for (const LedgerDrawn& drawn : ledger.drawn) names.push_back(drawn.what);
+  return names;
+}
+
+TEST(Serving, IntervalsDrawInputsThatAreKnownWithinARangeAlone) {
+  const std::string lines =
+      "other,s,vLLM 1,Llama-3.1-70B,H100,8,,8,,,fp8,,,1000,0.125,,TPOT,10,ms\n"
+      "mine,s,SGLang 1,Llama-3.1-70B,H100,8,,8,,,fp8,,,1000,0.125,,TPOT,10,ms\n";
+  const test::TemporaryFile file("mine.csv", std::string(kHeader) + lines);
+  const auto predict = [&](const std::vector<std::string>& fixed) {
+    return predict_serving_table(file.path(), 12, {}, fixed);
+  };
+  const Ledger drawn = predict({});
+  const Ledger fixed = predict({"gap between steps of SGLang"});
+  EXPECT_THAT(names_of(drawn), ::testing::Contains("gap between steps of SGLang"));
+  EXPECT_THAT(names_of(fixed), ::testing::Not(::testing::Contains("gap between steps of SGLang")));
+  EXPECT_EQ(names_of(fixed).size() + 1, names_of(drawn).size());
+  // Predictions stay; each draw is up to 2 ms longer, and the interval of the other engine the same
+  // to the last digit, whatever else is drawn.
+  EXPECT_EQ(drawn.rows[1].predicted, fixed.rows[1].predicted);
+  for (double Interval::*end : {&Interval::low, &Interval::high}) {
+    const double longer = (*drawn.rows[1].interval).*end - (*fixed.rows[1].interval).*end;
+    EXPECT_GT(longer, 0.2);
+    EXPECT_LT(longer, 2.0);
+  }
+  EXPECT_EQ(drawn.rows[0].interval->low, fixed.rows[0].interval->low);
+  EXPECT_EQ(drawn.rows[0].interval->high, fixed.rows[0].interval->high);
+  EXPECT_EQ(predict(names_of(drawn)).drawn.size(), 0U);
+  try {
+    (void)predict({"gap"});
+    ADD_FAILURE();
+  } catch (const UserError& e) {
+    EXPECT_THAT(e.what(), HasSubstr("nothing that is drawn is named \"gap\"; there are "));
+  }
+}
+
+// Nor do they depend on what else is asked at once, and so on how many threads ask.
+TEST(Serving, ALineHasTheSameIntervalAmongOthers) {
+  const std::string line = "{0},s,{0} 1,Llama-3.1-70B,H100,8,,8,,,fp8,,,1000,0.125,,TPOT,10,ms\n";
+  const auto predict = [&](const std::vector<std::string>& engines) {
+    std::string lines(kHeader);
+    for (const std::string& engine : engines) lines += fmt::format(fmt::runtime(line), engine);
+    const test::TemporaryFile file("mine.csv", lines);
+    return predict_serving_table(file.path(), 6);
+  };
+  const Ledger alone = predict({"SGLang"});
+  const Ledger among = predict({"vLLM", "TensorRT-LLM", "SGLang"});
+  EXPECT_EQ(alone.rows[0].interval->low, among.rows[2].interval->low);
+  EXPECT_EQ(alone.rows[0].interval->high, among.rows[2].interval->high);
+}
+
+TEST(Serving, ARangeOfNoNumberOfTheTermsIsRefused) {
+  auto document = nlohmann::json::parse(test::source_text("scenarios/ledger/serving.json"));
+  document["serving"]["ranges"] = {
+      {{"name", "a"},
+       {"keys", {"/engines/9/step_overhead_us"}},
+       {"low", 0},
+       {"high", 1},
+       {"source", "s"}},
+      {{"name", "b"}, {"keys", {"/releases/source"}}, {"low", 0}, {"high", 1}, {"source", "s"}},
+      {{"name", "c"}, {"keys", {"/releases/spread"}}, {"low", 0}, {"high", 2}, {"source", "s"}},
+      {{"name", "d"}, {"keys", {"/releases/spread"}}, {"low", 1}, {"high", 0}, {"source", "s"}}};
+  const test::TemporaryFile file("serving.json", document.dump());
+  try {
+    (void)predict_ledger(file.path(), 0);
+    ADD_FAILURE();
+  } catch (const UserError& e) {
+    const std::string told = e.what();
+    for (const char* words : {"/serving/ranges/0/keys/0: leads to no number of the terms",
+                              "/serving/ranges/1/keys/0: leads to no number of the terms",
+                              "/serving/ranges/2/keys/0: leads to a number from 0 to 1, got 2",
+                              "/serving/ranges/3/low: is above \"high\""}) {
+      EXPECT_THAT(told, HasSubstr(words));
+    }
+  }
 }
 
 TEST(Serving, WhatCannotBeAskedSaysWhy) {

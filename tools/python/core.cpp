@@ -453,14 +453,15 @@ evidence::Reproduction reproduce(const std::string& name_or_path, const Page& pa
 
 // The ledger of that name, or a table of serving measurements of one's own.
 evidence::Ledger predict(const std::string& ledger_name, const std::string& serving, int samples,
-                         const Page& page, const py::object& progress) {
+                         const std::vector<std::string>& fixed, const Page& page,
+                         const py::object& progress) {
   return watched(progress, [&](Watch& watch) {
     const evidence::GoOn go_on = [&watch](double share) {
       watch.share = share;
       return !watch.stop;
     };
-    auto ledger = serving.empty() ? evidence::predict_ledger(ledger_name, samples, go_on)
-                                  : evidence::predict_serving_table(serving, samples, go_on);
+    auto ledger = serving.empty() ? evidence::predict_ledger(ledger_name, samples, go_on, fixed)
+                                  : evidence::predict_serving_table(serving, samples, go_on, fixed);
     if (watch.stop) return ledger;  // nobody waits for it
     page.write([&](const report::Asked& how) { return report::ledger_page(ledger, how); });
     return ledger;

@@ -28,21 +28,24 @@ struct ReproduceArguments {
   std::string report;
   int samples = 100;
   bool samples_given = false;
+  std::vector<std::string> fixed;
   OutputOptions output;
 };
 
 void run_ledger(const ReproduceArguments& options) {
   const report::Asked how = asked(options.report);
   const evidence::Ledger ledger =
-      options.serving.empty() ? evidence::predict_ledger(options.reproduction, options.samples)
-                              : evidence::predict_serving_table(options.serving, options.samples);
+      options.serving.empty()
+          ? evidence::predict_ledger(options.reproduction, options.samples, {}, options.fixed)
+          : evidence::predict_serving_table(options.serving, options.samples, {}, options.fixed);
   if (!options.page.empty()) {
     const std::string what = options.serving.empty()
                                  ? fmt::format("{} --measured", options.reproduction)
                                  : fmt::format("--serving {}", options.serving);
-    const std::string draws = options.samples == ReproduceArguments{}.samples
-                                  ? ""
-                                  : fmt::format(" --samples {}", options.samples);
+    std::string draws = options.samples == ReproduceArguments{}.samples
+                            ? ""
+                            : fmt::format(" --samples {}", options.samples);
+    for (const std::string& name : options.fixed) draws += fmt::format(" --fixed \"{}\"", name);
     write_file(options.page,
                evidence::ledger_page(ledger, fmt::format("ridge reproduce {} --page {}{}", what,
                                                          options.page, draws)));
@@ -70,9 +73,11 @@ void run_reproduce(const ReproduceArguments& options) {
   if (options.measured && options.reproduction.empty()) {
     throw UserError("--measured goes with the name of a report");
   }
-  if (!ledger && (!options.page.empty() || options.samples_given)) {
-    throw UserError(fmt::format("{} goes with --measured or --serving",
-                                options.page.empty() ? "--samples" : "--page"));
+  if (!ledger && (!options.page.empty() || options.samples_given || !options.fixed.empty())) {
+    throw UserError(
+        fmt::format("{} goes with --measured or --serving", !options.page.empty()   ? "--page"
+                                                            : options.samples_given ? "--samples"
+                                                                                    : "--fixed"));
   }
   if (ledger) {
     run_ledger(options);
@@ -128,6 +133,12 @@ void add_reproduce_command(CLI::App& app) {
                                    "behind each interval")
                       ->check(whole_between(0, 10000))
                       ->capture_default_str();
+  command
+      ->add_option("--fixed", options->fixed,
+                   "Of serving measurements: an input that intervals draw, by its name in the "
+                   "answer, to be left as it is; again for others")
+      ->type_name("INPUT")
+      ->allow_extra_args(false);
   add_report_option(*command, options->report);
   add_output_options(*command, options->output, "table|json|csv");
   command->footer([] {

@@ -345,6 +345,13 @@ static const view::AnswerKeys<LedgerGap>& answer_keys(const LedgerGap* /*of*/) {
   return keys;
 }
 
+static const view::AnswerKeys<LedgerDrawn>& answer_keys(const LedgerDrawn* /*of*/) {
+  using D = LedgerDrawn;
+  static const view::AnswerKeys<D> keys(
+      {{"what", "", &D::what}, {"from", "", &D::from}, {"source", "", &D::source}});
+  return keys;
+}
+
 static const view::AnswerKeys<Ledger>& answer_keys(const Ledger* /*of*/) {
   using L = Ledger;
   static const view::AnswerKeys<L> keys(
@@ -353,6 +360,8 @@ static const view::AnswerKeys<Ledger>& answer_keys(const Ledger* /*of*/) {
        view::left_out<L>("groups", "", [](const L& l) { return some(group_errors(l)); }),
        view::left_out<L>("without", "The errors without one thing that the predictions count.",
                          [](const L& l) { return some(l.without); }),
+       view::left_out<L>("drawn", "What intervals draw beside the curves of calibrations.",
+                         [](const L& l) { return some(l.drawn); }),
        view::left_out<L>("left_out", "", [](const L& l) { return some(l.left_out); })});
   return keys;
 }
@@ -364,7 +373,7 @@ const view::AnswerDescription& ledger_answer() {
 namespace {
 
 Ledger read_ledger(const std::string& name_or_path, const std::string& table, int samples,
-                   const GoOn& go_on) {
+                   const GoOn& go_on, const std::vector<std::string>& fixed) {
   const Catalog catalog("the name of a ledger", "scenarios/ledger");
   const JsonDocument document = JsonDocument::read(catalog.resolve(name_or_path));
   Diagnostics diagnostics;
@@ -372,12 +381,15 @@ Ledger read_ledger(const std::string& name_or_path, const std::string& table, in
   const JsonNode node(document.json(), context);
   LedgerFile file;
   read_keys(node, file);
+  const auto* serving = std::get_if<LedgerServing>(&file.figures);
+  if (serving != nullptr) check_ranges(node.child("serving"), serving->serving);
   diagnostics.throw_if_errors();
   Ledger ledger;
   ledger.title = file.title;
   ledger.comment = file.comment;
   scenario::Library library;
   if (const auto* list = std::get_if<LedgerEntries>(&file.figures)) {
+    if (!fixed.empty()) throw UserError("a ledger of entries draws calibrations alone");
     const auto count = static_cast<double>(list->entries.size());
     for (std::size_t i = 0; i < list->entries.size(); ++i) {
       if (go_on && !go_on(static_cast<double>(i) / count)) return ledger;
@@ -387,7 +399,7 @@ Ledger read_ledger(const std::string& name_or_path, const std::string& table, in
     diagnostics.throw_if_errors();
     return ledger;
   }
-  const ServingTerms& terms = std::get<LedgerServing>(file.figures).serving;
+  const ServingTerms& terms = serving->serving;
   if (!table.empty()) {
     ledger.title = fmt::format("How far off is Ridge from {}?",
                                std::filesystem::path(table).filename().string());
@@ -403,7 +415,8 @@ Ledger read_ledger(const std::string& name_or_path, const std::string& table, in
   const auto passes = static_cast<double>(1 + serving_mechanisms().size());
   double pass = 0.0;
   const GoOn within_pass = [&](double share) { return !go_on || go_on((pass + share) / passes); };
-  if (!predict_serving(measured, path, terms, samples, library, ledger, within_pass)) {
+  const ServingDraws draws(terms, samples, fixed);
+  if (!predict_serving(measured, path, terms, draws, library, ledger, within_pass)) {
     return ledger;
   }
   for (const ServingMechanism& mechanism : serving_mechanisms()) {
@@ -411,7 +424,7 @@ Ledger read_ledger(const std::string& name_or_path, const std::string& table, in
     ServingTerms less = terms;
     mechanism.without(less);
     Ledger other;
-    if (!predict_serving(measured, path, less, 0, library, other, within_pass)) return ledger;
+    if (!predict_serving(measured, path, less, {}, library, other, within_pass)) return ledger;
     ledger.without.push_back({std::string(mechanism.name), group_errors(other)});
   }
   return ledger;
@@ -423,12 +436,14 @@ const KeyTable& ledger_keys() {
   return keys_of(static_cast<const LedgerFile*>(nullptr));
 }
 
-Ledger predict_ledger(const std::string& name_or_path, int samples, const GoOn& go_on) {
-  return read_ledger(name_or_path, {}, samples, go_on);
+Ledger predict_ledger(const std::string& name_or_path, int samples, const GoOn& go_on,
+                      const std::vector<std::string>& fixed) {
+  return read_ledger(name_or_path, {}, samples, go_on, fixed);
 }
 
-Ledger predict_serving_table(const std::string& path, int samples, const GoOn& go_on) {
-  return read_ledger("serving", path, samples, go_on);
+Ledger predict_serving_table(const std::string& path, int samples, const GoOn& go_on,
+                             const std::vector<std::string>& fixed) {
+  return read_ledger("serving", path, samples, go_on, fixed);
 }
 
 std::string render(const Ledger& ledger, view::OutputFormat format) {

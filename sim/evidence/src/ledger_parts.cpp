@@ -78,6 +78,11 @@ std::string provenance_page(const Ledger& ledger) {
   };
   list("Kernel times", all.kernels);
   list("Links, where messages go over wires that no collective was measured on", all.links);
+  std::vector<std::string> drawn;
+  for (const LedgerDrawn& each : ledger.drawn) {
+    drawn.push_back(fmt::format("{}: {}", each.what, each.source));
+  }
+  list("What intervals draw", drawn);
   return out;
 }
 
@@ -188,10 +193,22 @@ LedgerTable gaps_table(const Ledger& ledger) {
   return table;
 }
 
+LedgerTable drawn_table(const Ledger& ledger) {
+  LedgerTable table{.heading = "What intervals draw",
+                    .words =
+                        "Beside the curves of calibrations, each on its own, a range evenly; "
+                        "--fixed leaves one as it is.",
+                    .columns = {"input", "from"},
+                    .names = 2};
+  for (const LedgerDrawn& drawn : ledger.drawn) table.rows.push_back({drawn.what, drawn.from});
+  return table;
+}
+
 }  // namespace
 
 std::vector<LedgerTable> ledger_tables(const Ledger& ledger) {
-  std::vector<LedgerTable> out = {groups_table(ledger), without_table(ledger), gaps_table(ledger)};
+  std::vector<LedgerTable> out = {groups_table(ledger), without_table(ledger), drawn_table(ledger),
+                                  gaps_table(ledger)};
   std::erase_if(out, [](const LedgerTable& table) { return table.rows.empty(); });
   return out;
 }

@@ -121,6 +121,7 @@ struct Question {
   std::string_view figure;   // of a simulation
   // That sums over nodes were measured on: draws take them in turn.
   std::vector<const ServingTerms::Cluster*> clusters;
+  Seconds gap_before_sums;
   // Prompts of others that a request waits for in its life, and how they are worked on.
   double prompts = 0.0;
   double answer_tokens = 1.0;
@@ -152,6 +153,16 @@ std::variant<bool, CannotAsk> shares_with_prefill(const ServingRow& row) {
   // Words on the cut ("TP16, 2 nodes") say nothing of prompts.
   if (words.starts_with("tp") || words.starts_with("dp") || words.starts_with("ep")) return false;
   return CannotAsk{fmt::format("the strategy \"{}\" is not known", row.strategy)};
+}
+
+// Sums of a cluster, each with a gap in front.
+std::vector<decode::AllReduceWay> sums_of(const ServingTerms::Cluster& cluster, Seconds gap) {
+  std::vector<decode::AllReduceWay> ways = cluster.ways;
+  for (decode::AllReduceWay& way : ways) {
+    if (way.measured.empty()) way.overhead += gap;
+    for (Seconds& measured : way.measured) measured += gap;
+  }
+  return ways;
 }
 
 // How a worker lies on its nodes.
@@ -198,21 +209,23 @@ class Asker {
       prefer(engine->kernels, gpus);
     }
     if (layout.one_group && layout.over_nodes) {
+      if (engine != nullptr) question.gap_before_sums = engine->gap_before_sums_over_nodes;
       time_sums(row, *node, scenario, question);
       if (engine != nullptr && engine->step_overhead_over_nodes) {
         scenario.deployment.step_overhead = *engine->step_overhead_over_nodes;
       }
     }
+    if (const auto nic = library_.chip(gpus.chip.name)->nic_bandwidth.value; layout.wide() && nic) {
+      gpus.nic_bandwidth = terms_.exchange_nics.share * *nic;
+    }
     if (layout.wide() && engine != nullptr) {
       scenario.deployment.execution = engine->execution_over_nodes.value_or(engine->execution);
     }
     scenario.deployment.execution.captured_batches = captured(row, engine);
-    // Copies are made by a balancer of the experts' load, and one comes with expert parallelism
-    // over nodes.
-    const bool balanced = layout.wide() || row.redundant_experts.value_or(0.0) > 0.0;
-    if (!balanced && (engine == nullptr || !engine->even_routing)) {
-      scenario.noise.experts = scenario::PowerLawExperts{terms_.expert_popularity.exponent};
-    }
+    const std::vector<std::string>& by_nics = terms_.exchanges_by_nics.lines;
+    scenario.deployment.execution.exchanges_by_nics =
+        layout.wide() && std::find(by_nics.begin(), by_nics.end(), row.source) != by_nics.end();
+    if (engine == nullptr || !engine->even_routing) popular_experts(row, layout, scenario);
     if (auto problem = cache(row, scenario)) return *problem;
     if (auto problem = requests(row, scenario, question)) return *problem;
 
@@ -355,6 +368,23 @@ class Asker {
     }
   }
 
+  // Copies are made by a balancer of the experts' load, and one comes with expert parallelism over
+  // nodes.
+  void popular_experts(const ServingRow& row, const Layout& layout, scenario::Scenario& out) const {
+    scenario::PowerLawExperts experts{.exponent = terms_.expert_popularity.exponent};
+    const auto* moe = first_moe(*out.model.spec);
+    if (moe != nullptr && (layout.wide() || row.redundant_experts.value_or(0.0) > 0.0)) {
+      experts.balancer_error = terms_.balancer.error;
+      scenario::Pool& gpus = std::get<scenario::WholePool>(out.deployment.pools).gpus;
+      if (!row.redundant_experts) {
+        const std::int64_t ranks = gpus.ffn_expert_parallel;
+        const std::int64_t held = (moe->experts + terms_.balancer.copies + ranks - 1) / ranks;
+        gpus.redundant_experts = held * ranks - moe->experts;
+      }
+    }
+    out.noise.experts = experts;
+  }
+
   void norm_in_all_reduce(scenario::Scenario& out) const {
     const std::string& chip = std::get<scenario::WholePool>(out.deployment.pools).gpus.chip.name;
     const auto& chips = terms_.norm_in_all_reduce.chips;
@@ -376,7 +406,7 @@ class Asker {
       if (sums.gpus_per_node != node || sums.nodes * node != gpus) continue;
       question.clusters = clusters_of(row, sums);
       const ServingTerms::Cluster& first = *question.clusters.front();
-      out.network.all_reduce = first.ways;
+      out.network.all_reduce = sums_of(first, question.gap_before_sums);
       out.network.transport.source = out.scale_up.transport.source = first.source;
       return;
     }
@@ -511,15 +541,16 @@ class Asker {
 
 // Into what the row predicts, and of what that is made.
 void answer_to(const Question& question, scenario::Library& library,
-               std::optional<scenario::CalibrationDraw> draw, LedgerRow& row) {
+               std::optional<scenario::CalibrationDraw> draw, bool draws_clusters, LedgerRow& row) {
   const auto& figure = answer::simulation_figure(question.figure);
   name_figure(figure.spec, row);
   double prefill_ms = 0.0;
   for (std::size_t i = 0; i < question.scenarios.size(); ++i) {
     scenario::LocatedScenario located = question.scenarios[i];
-    if (draw && !question.clusters.empty()) {
+    if (draw && draws_clusters && !question.clusters.empty()) {
       const auto turn = static_cast<std::size_t>(draw->seed) % question.clusters.size();
-      located.scenario.network.all_reduce = question.clusters[turn]->ways;
+      located.scenario.network.all_reduce =
+          sums_of(*question.clusters[turn], question.gap_before_sums);
     }
     auto resolved = scenario::resolve(located, library, draw);
     if (draw) resolved.input.seed += draw->seed;
@@ -539,20 +570,25 @@ void answer_to(const Question& question, scenario::Library& library,
   if (prefill_ms > 0.0) row.parts.push_back({"prompts of others", prefill_ms});
 }
 
-LedgerRow predict(Question& question, int samples, double release_spread,
-                  scenario::Library& library) {
+LedgerRow predict(Question& question, const ServingRow& asked, std::span<const Asker> drawn,
+                  const ServingDraws& draws, scenario::Library& library) {
   LedgerRow row = std::move(question.row);
-  answer_to(question, library, {}, row);
-  if (samples > 0) {
-    std::vector<double> drawn;
-    for (int i = 1; i <= samples; ++i) {
-      LedgerRow again;
-      const auto seed = static_cast<std::uint64_t>(i);
-      answer_to(question, library, scenario::CalibrationDraw{seed}, again);
-      drawn.push_back(again.predicted * Random(seed, kReleases).lognormal(release_spread));
+  answer_to(question, library, {}, false, row);
+  if (draws.samples() == 0) return row;
+  std::vector<double> values;
+  for (int i = 1; i <= draws.samples(); ++i) {
+    LedgerRow again;
+    const auto seed = static_cast<std::uint64_t>(i);
+    const scenario::CalibrationDraw draw{seed};
+    if (drawn.empty()) {
+      answer_to(question, library, draw, draws.clusters(), again);
+    } else {
+      const auto other = drawn[seed - 1].ask(asked);
+      answer_to(std::get<Question>(other), library, draw, draws.clusters(), again);
     }
-    row.interval = interval_90(std::move(drawn));
+    values.push_back(again.predicted * Random(seed, kReleases).lognormal(draws.release_spread()));
   }
+  row.interval = interval_90(std::move(values));
   return row;
 }
 
@@ -580,6 +616,10 @@ static const KeyTable& keys_of(const ServingEngine* /*of*/) {
               "In its place where a library sums over the GPUs of several nodes (tensor "
               "parallelism); the same where absent.",
               at_least(0)),
+          key<&E::gap_before_sums_over_nodes>(
+              "gap_before_sums_over_nodes_us",
+              "In front of each of those sums, in a captured graph.", at_least(0))
+              .optional(),
           key<&E::captured_with_drafts>(
               "captured_batches_with_drafts",
               "In place of captured_batches of the terms where requests are drafted for; the same "
@@ -611,6 +651,38 @@ static const KeyTable& keys_of(const ServingTerms::Popularity* /*of*/) {
       {
           key<&P::exponent>("exponent", "0: all alike.", between(0, 10)),
           key<&P::source>("source", "Where it was found."),
+      });
+  return table;
+}
+
+static const KeyTable& keys_of(const ServingTerms::Balancer* /*of*/) {
+  using B = ServingTerms::Balancer;
+  static const KeyTable table = key_table<B>(
+      "balancer", "What a balancer of the experts' load leaves.",
+      {
+          key<&B::error>("error", "As balancer_error of /noise/experts.", between(0, 10)),
+          key<&B::copies>("copies",
+                          "Where a line does not say; more where the ranks would not hold equally "
+                          "many.",
+                          between(0, 1e6)),
+          key<&B::source>("source", "Where it was found."),
+      });
+  return table;
+}
+
+static const KeyTable& keys_of(const ServingTerms::Range* /*of*/) {
+  using R = ServingTerms::Range;
+  static const KeyTable table = key_table<R>(
+      "range", "What intervals draw evenly from a range that sources tell.",
+      {
+          key<&R::name>("name", "What it is of; `--fixed` takes it."),
+          key<&R::keys>("keys", "JSON pointers into the terms; one draw for all of them.",
+                        keys::AtLeastOne{"at least one pointer"}),
+          key<&R::low>("low", "", between(0, 1e9)),
+          key<&R::high>("high", "", between(0, 1e9)),
+          key<&R::relative>("relative", "Whether these are multiples of what the terms say.")
+              .optional(),
+          key<&R::source>("source", "Where it was found."),
       });
   return table;
 }
@@ -680,6 +752,28 @@ static const KeyTable& keys_of(const ServingTerms::Captured* /*of*/) {
   return table;
 }
 
+static const KeyTable& keys_of(const ServingTerms::Nics* /*of*/) {
+  using N = ServingTerms::Nics;
+  static const KeyTable table = key_table<N>(
+      "exchange_nics", "What exchanges over NICs reach.",
+      {
+          key<&N::share>("share", "Of the bandwidth that they were measured with.", positive(10)),
+          key<&N::source>("source", "Where it was found."),
+      });
+  return table;
+}
+
+static const KeyTable& keys_of(const ServingTerms::ExchangesByNics* /*of*/) {
+  using X = ServingTerms::ExchangesByNics;
+  static const KeyTable table = key_table<X>(
+      "exchanges_by_nics", "As exchanges_by_nics of /deployment/execution, of older measurements.",
+      {
+          key<&X::lines>("lines", "By their sources."),
+          key<&X::source>("source", "Where it was found."),
+      });
+  return table;
+}
+
 static const KeyTable& keys_of(const ServingTerms::Releases* /*of*/) {
   using R = ServingTerms::Releases;
   static const KeyTable table = key_table<R>(
@@ -702,10 +796,15 @@ const KeyTable& keys_of(const ServingTerms* /*of*/) {
           key<&T::chips>("chips", "Likewise."),
           key<&T::calibrations>("calibrations", "Of chips that have none of their own."),
           key<&T::engines>("engines", ""),
-          key<&T::expert_popularity>("expert_popularity",
-                                     "Unless routing was imposed, or a balancer is at work."),
+          key<&T::expert_popularity>("expert_popularity", "Unless routing was imposed."),
+          key<&T::balancer>("balancer",
+                            "At work in expert parallelism over nodes, and where a line has copies "
+                            "of experts."),
           key<&T::captured>("captured_batches", ""),
+          key<&T::exchange_nics>("exchange_nics", ""),
+          key<&T::exchanges_by_nics>("exchanges_by_nics", ""),
           key<&T::releases>("releases", ""),
+          key<&T::ranges>("ranges", "Of numbers above, in intervals alone.").optional(),
           key<&T::norm_in_all_reduce>("norm_in_all_reduce", ""),
           key<&T::sums_over_nodes>("all_reduce_over_nodes", ""),
           key<&T::within_node>("within_node", "What software and protocol take from NVLink."),
@@ -733,6 +832,8 @@ std::span<const ServingMechanism> serving_mechanisms() {
                        }},
       ServingMechanism{"uneven experts",
                        [](ServingTerms& terms) { terms.expert_popularity.exponent = 0.0; }},
+      ServingMechanism{"what a balancer leaves",
+                       [](ServingTerms& terms) { terms.balancer.error = 0.0; }},
       ServingMechanism{"caches from memory, not from L2",
                        [](ServingTerms& terms) {
                          kEach(terms, [](decode::Execution& e) { e.cold_caches = false; });
@@ -756,12 +857,20 @@ std::span<const ServingMechanism> serving_mechanisms() {
                        [](ServingTerms& terms) {
                          kEach(terms, [](decode::Execution& e) { e.exchange_kernels.reset(); });
                        }},
+      ServingMechanism{"exchanges by NICs alone, of their time",
+                       [](ServingTerms& terms) { terms.exchanges_by_nics.lines.clear(); }},
       ServingMechanism{"two batches in the engine's order",
                        [](ServingTerms& terms) {
                          for (ServingEngine& engine : terms.engines) engine.two_batches.reset();
                        }},
       ServingMechanism{"sums over nodes as measured",
                        [](ServingTerms& terms) { terms.sums_over_nodes.spans.clear(); }},
+      ServingMechanism{"gaps before sums over nodes",
+                       [](ServingTerms& terms) {
+                         for (ServingEngine& engine : terms.engines) {
+                           engine.gap_before_sums_over_nodes = {};
+                         }
+                       }},
       ServingMechanism{"sums of squares in norms over all heads",
                        [](ServingTerms& terms) { terms.sums_of_squares = false; }},
       ServingMechanism{"embeddings and logits of a shared vocabulary",
@@ -784,9 +893,11 @@ std::span<const ServingMechanism> serving_mechanisms() {
 }
 
 bool predict_serving(const std::vector<ServingRow>& rows, const std::string& file,
-                     const ServingTerms& terms, int samples, scenario::Library& library,
-                     Ledger& ledger, const GoOn& go_on) {
+                     const ServingTerms& terms, const ServingDraws& draws,
+                     scenario::Library& library, Ledger& ledger, const GoOn& go_on) {
   const Asker asker(file, terms, library);
+  std::vector<Asker> drawn;
+  for (const ServingTerms& other : draws.terms()) drawn.emplace_back(file, other, library);
   std::atomic<bool> stopped{false};
   std::vector<std::variant<LedgerRow, LedgerGap>> out(rows.size());
   parallel_for(std::max(1U, std::thread::hardware_concurrency()), rows.size(), [&] {
@@ -801,7 +912,7 @@ bool predict_serving(const std::vector<ServingRow>& rows, const std::string& fil
         if (const auto* cannot = std::get_if<CannotAsk>(&question)) {
           out[i] = LedgerGap{.figure = row.id, .source = row.source, .reason = cannot->reason};
         } else {
-          out[i] = predict(std::get<Question>(question), samples, terms.releases.spread, library);
+          out[i] = predict(std::get<Question>(question), row, drawn, draws, library);
         }
       } catch (const UserError& e) {
         // A deployment that cannot be run as the table says.
@@ -814,6 +925,7 @@ bool predict_serving(const std::vector<ServingRow>& rows, const std::string& fil
     };
   });
   if (stopped) return false;
+  ledger.drawn = draws.drawn();
   for (auto& each : out) {
     if (auto* row = std::get_if<LedgerRow>(&each)) {
       ledger.rows.push_back(std::move(*row));

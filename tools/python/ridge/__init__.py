@@ -454,6 +454,7 @@ def reproduce(
     kernels: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
     calibration: str | os.PathLike[str] | None = None,
     samples: int = 100,
+    fixed: Sequence[str] = (),
     report: Report = None,
     progress: Progress | None = None,
 ) -> Reproduction | KernelLedger:
@@ -461,7 +462,8 @@ def reproduce(
 
     `serving`: instead, a table of serving measurements (CSV) beside what we predict. `kernels`: instead, measured
     kernels (CSV files, ridge-bench's JSON, or folders of them) beside what a `calibration` says of them. `samples`:
-    draws of the calibrations behind each interval, of what was measured. `report`: a file for the answer as a page.
+    draws behind each interval, of what was measured. `fixed`: inputs that intervals of serving measurements draw,
+    by their names in the answer, to be left as they are. `report`: a file for the answer as a page.
     """
     if [published, serving, kernels].count(None) != 2:
         raise Error(
@@ -475,11 +477,11 @@ def reproduce(
         return KernelLedger(_core.judge(files, os.fspath(calibration), page, progress))
     if serving is not None:
         page = _page(report, "reproduce", {"serving": serving})
-        return Ledger(_core.predict("", os.fspath(serving), _samples(samples), page, progress))
+        return Ledger(_core.predict("", os.fspath(serving), _samples(samples), list(fixed), page, progress))
     name = os.fspath(published or "")
     page = _page(report, "reproduce", name)
     if measured:
-        return Ledger(_core.predict(name, "", _samples(samples), page, progress))
+        return Ledger(_core.predict(name, "", _samples(samples), list(fixed), page, progress))
     return Reproduction(_core.reproduce(name, page, progress))
 
 

@@ -87,12 +87,20 @@ struct LedgerWithout {
   std::vector<GroupError> groups;
 };
 
+// An input of the predictions that intervals draw, beside the curves of calibrations.
+struct LedgerDrawn {
+  std::string what;
+  std::string from;
+  std::string source;
+};
+
 struct Ledger {
   std::string title;
   std::string comment;  // what the figures have in common
   std::vector<LedgerRow> rows;
   std::vector<LedgerGap> left_out;
   std::vector<LedgerWithout> without;
+  std::vector<LedgerDrawn> drawn;
 };
 
 // None where the rows are of no group.
@@ -116,13 +124,16 @@ using GoOn = std::function<bool(double share)>;
 // Of a file (docs/schema/ledger.schema.json).
 [[nodiscard]] const KeyTable& ledger_keys();
 // Reads the ledger of a report by name or path and predicts each
-// of its figures, `samples` times over for the intervals. Throws UserError.
+// of its figures, `samples` times over for the intervals. `fixed`: names of inputs that serving
+// ledgers draw, to be left as they are. Throws UserError.
 [[nodiscard]] Ledger predict_ledger(const std::string& name_or_path, int samples,
-                                    const GoOn& go_on = {});
+                                    const GoOn& go_on = {},
+                                    const std::vector<std::string>& fixed = {});
 // The same of a table of serving measurements of one's own (docs/serving.md), read on the terms of
 // the ledger that ships.
 [[nodiscard]] Ledger predict_serving_table(const std::string& path, int samples,
-                                           const GoOn& go_on = {});
+                                           const GoOn& go_on = {},
+                                           const std::vector<std::string>& fixed = {});
 
 [[nodiscard]] std::string render(const Ledger& ledger, view::OutputFormat format);
 [[nodiscard]] const view::AnswerDescription& ledger_answer();

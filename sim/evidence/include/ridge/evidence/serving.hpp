@@ -2,6 +2,7 @@
 // measurement, and the question that Ridge is asked for each.
 #pragma once
 
+#include "ridge/base/json.hpp"
 #include "ridge/evidence/ledger.hpp"
 #include "ridge/scenario/library.hpp"
 
@@ -60,6 +61,7 @@ struct ServingEngine {
   Seconds step_overhead;             // between two steps, when the GPUs wait for the host
   // In its place where a library sums over nodes; nothing: the same.
   std::optional<Seconds> step_overhead_over_nodes;
+  Seconds gap_before_sums_over_nodes;              // of each, in a captured graph
   std::vector<std::int64_t> captured_with_drafts;  // none: as captured of the terms
   decode::Execution execution;
   // Where expert parallelism spans nodes.
@@ -99,12 +101,19 @@ struct ServingTerms {
   // Over other numbers of nodes, what it takes from the wires.
   net::Transport within_node;
   net::Transport between_nodes;
-  // Of experts, as a power law has it; unless routing was imposed, or a balancer is at work.
+  // Of experts, as a power law has it, unless routing was imposed.
   struct Popularity {
     double exponent = 0.0;
     std::string source;
   };
   Popularity expert_popularity;
+  // Where a balancer is at work: what it knows of that, and how many copies it makes.
+  struct Balancer {
+    double error = 0.0;  // as balancer_error of /noise/experts
+    std::int64_t copies = 0;
+    std::string source;
+  };
+  Balancer balancer;
   // What a norm adds to the kernel of an all-reduce that does it too, on these chips.
   struct Norm {
     std::vector<std::string> chips;
@@ -119,6 +128,18 @@ struct ServingTerms {
     std::string source;
   };
   Captured captured;
+  // Of the bandwidth that exchanges over NICs were measured with.
+  struct Nics {
+    double share = 1.0;
+    std::string source;
+  };
+  Nics exchange_nics;
+  // Lines of a time when exchanges went over NICs alone, by their sources.
+  struct ExchangesByNics {
+    std::vector<std::string> lines;
+    std::string source;
+  };
+  ExchangesByNics exchanges_by_nics;
   // Of a step, between releases of an engine, of which one was measured and another's kernels
   // answer: the standard deviation of the logarithm, in intervals alone.
   struct Releases {
@@ -126,6 +147,16 @@ struct ServingTerms {
     std::string source;
   };
   Releases releases;
+  // Numbers of these terms that sources tell a range of: intervals draw them evenly from it.
+  struct Range {
+    std::string name;
+    std::vector<std::string> keys;  // JSON pointers into the terms
+    double low = 0.0;
+    double high = 0.0;
+    bool relative = false;  // multiples of what the terms say
+    std::string source;
+  };
+  std::vector<Range> ranges;
   bool prompts = true;          // whether those of others are counted where they share the GPUs
   bool sums_of_squares = true;  // whether norms over the heads of all GPUs add them up
 };
@@ -138,10 +169,35 @@ struct ServingMechanism {
 };
 [[nodiscard]] std::span<const ServingMechanism> serving_mechanisms();
 
+// What intervals draw beside the curves of calibrations.
+class ServingDraws {
+ public:
+  ServingDraws() = default;  // none
+  // `fixed`: names of what stays as the terms say. Throws UserError where there is no such name.
+  ServingDraws(const ServingTerms& terms, int samples, const std::vector<std::string>& fixed);
+
+  [[nodiscard]] int samples() const { return samples_; }
+  // Of draw 1, 2, ... samples(); none where the terms stay as they are.
+  [[nodiscard]] const std::vector<ServingTerms>& terms() const { return terms_; }
+  [[nodiscard]] bool clusters() const { return clusters_; }
+  [[nodiscard]] double release_spread() const { return release_spread_; }
+  [[nodiscard]] const std::vector<LedgerDrawn>& drawn() const { return drawn_; }
+
+ private:
+  int samples_ = 0;
+  std::vector<ServingTerms> terms_;
+  bool clusters_ = true;
+  double release_spread_ = 0.0;
+  std::vector<LedgerDrawn> drawn_;
+};
+// Whether each range leads to a number of the terms that may take its values; reports into the node
+// of the terms.
+void check_ranges(const JsonNode& node, const ServingTerms& terms);
+
 // Predicts each line that can be asked; the others are left out, with the reason. Asks `go_on` from
 // any thread, and leaves the ledger alone where it says no: whether it never did.
 bool predict_serving(const std::vector<ServingRow>& rows, const std::string& file,
-                     const ServingTerms& terms, int samples, scenario::Library& library,
-                     Ledger& ledger, const GoOn& go_on = {});
+                     const ServingTerms& terms, const ServingDraws& draws,
+                     scenario::Library& library, Ledger& ledger, const GoOn& go_on = {});
 
 }  // namespace ridge::evidence
