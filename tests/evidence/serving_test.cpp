@@ -279,6 +279,29 @@ TEST(Serving, ALineHasTheSameIntervalAmongOthers) {
   EXPECT_EQ(alone.rows[0].interval->high, among.rows[2].interval->high);
 }
 
+// A line of then exchanges over NICs alone; and experts behind a balancer have 32 copies unless it
+// says otherwise.
+TEST(Serving, WideExpertParallelismIsAskedAsItWasThen) {
+  const std::string header =
+      "id,source,engine,model,chip,gpus,attention_tp,attention_dp,moe_tp,moe_ep,redundant_experts,"
+      "weight_precision,mean_context,requests_per_gpu,metric,value,unit\n";
+  const std::string line =
+      "{0},{1},SGLang 1,DeepSeek-R1,H100,72,1,72,1,72,{2},fp8,2000,128,TPOT,50,ms\n";
+  const test::TemporaryFile file(
+      "mine.csv",
+      header + fmt::format(fmt::runtime(line), "now", "s", "") +
+          fmt::format(fmt::runtime(line), "then", "LMSYS blog of 2025-05-05 and more", "") +
+          fmt::format(fmt::runtime(line), "as stated", "s", 32) +
+          fmt::format(fmt::runtime(line), "more", "s", 104));
+  const Ledger ledger = predict_serving_table(file.path(), 0);
+  ASSERT_EQ(ledger.rows.size(), 4U);
+  const auto tpot = [&](std::size_t i) { return ledger.rows[i].predicted; };
+  EXPECT_GT(tpot(1), 1.03 * tpot(0));
+  EXPECT_LT(tpot(1), 1.11 * tpot(0));
+  EXPECT_EQ(tpot(2), tpot(0));
+  EXPECT_NE(tpot(3), tpot(0));
+}
+
 TEST(Serving, ARangeOfNoNumberOfTheTermsIsRefused) {
   auto document = nlohmann::json::parse(test::source_text("scenarios/ledger/serving.json"));
   document["serving"]["ranges"] = {

@@ -224,7 +224,9 @@ class Asker {
     scenario.deployment.execution.captured_batches = captured(row, engine);
     const std::vector<std::string>& by_nics = terms_.exchanges_by_nics.lines;
     scenario.deployment.execution.exchanges_by_nics =
-        layout.wide() && std::find(by_nics.begin(), by_nics.end(), row.source) != by_nics.end();
+        layout.wide() && std::any_of(by_nics.begin(), by_nics.end(), [&](const std::string& part) {
+          return has(row.source, part);
+        });
     if (engine == nullptr || !engine->even_routing) popular_experts(row, layout, scenario);
     if (auto problem = cache(row, scenario)) return *problem;
     if (auto problem = requests(row, scenario, question)) return *problem;
@@ -768,7 +770,7 @@ static const KeyTable& keys_of(const ServingTerms::ExchangesByNics* /*of*/) {
   static const KeyTable table = key_table<X>(
       "exchanges_by_nics", "As exchanges_by_nics of /deployment/execution, of older measurements.",
       {
-          key<&X::lines>("lines", "By their sources."),
+          key<&X::lines>("lines", "By a part of their sources."),
           key<&X::source>("source", "Where it was found."),
       });
   return table;

@@ -134,7 +134,7 @@ struct ServingTerms {
     std::string source;
   };
   Nics exchange_nics;
-  // Lines of a time when exchanges went over NICs alone, by their sources.
+  // Lines of a time when exchanges went over NICs alone, by a part of their sources.
   struct ExchangesByNics {
     std::vector<std::string> lines;
     std::string source;
