@@ -2,6 +2,7 @@
 
 #include "ridge/base/catalog.hpp"
 #include "ridge/base/keys.hpp"
+#include "ridge/base/ordered_json.hpp"
 
 #include <algorithm>
 
@@ -52,8 +53,6 @@ const Catalog& catalog() {
   static const Catalog chips("the name of an accelerator", "hwmodels/data/chips", "chips");
   return chips;
 }
-
-using OrderedJson = nlohmann::ordered_json;
 
 // The "value" of a fact: a number, or in its place "none" where the chip has no such thing and
 // "unknown" where nobody knows.

@@ -7,7 +7,7 @@
 namespace ridge::kernels::moe {
 namespace {
 
-std::size_t index(int row, int column, int columns) {
+std::size_t element_index(int row, int column, int columns) {
   return static_cast<std::size_t>(row) * static_cast<std::size_t>(columns) +
          static_cast<std::size_t>(column);
 }
@@ -15,7 +15,7 @@ std::size_t index(int row, int column, int columns) {
 Quantized quantize(std::span<const float> values, int rows, int columns, int scale_rows) {
   if (columns % kScaleBlock != 0)
     throw std::invalid_argument("quantization needs a multiple of 128 columns");
-  if (values.size() != index(rows, 0, columns))
+  if (values.size() != element_index(rows, 0, columns))
     throw std::invalid_argument("quantization: the values do not fill rows x columns");
   const int blocks = columns / kScaleBlock;
   Quantized out{.rows = rows,
@@ -30,14 +30,14 @@ Quantized quantize(std::span<const float> values, int rows, int columns, int sca
       float maximum = 0.0f;
       for (int row = first_row; row < end_row; ++row)
         for (int column = first; column < first + kScaleBlock; ++column)
-          maximum = std::fmax(maximum, std::fabs(values[index(row, column, columns)]));
+          maximum = std::fmax(maximum, std::fabs(values[element_index(row, column, columns)]));
       const float scale = block_scale(maximum);
       const float inverse = 1.0f / scale;
       out.scales.push_back(scale);
       for (int row = first_row; row < end_row; ++row)
         for (int column = first; column < first + kScaleBlock; ++column)
-          out.values[index(row, column, columns)] =
-              to_e4m3(values[index(row, column, columns)] * inverse);
+          out.values[element_index(row, column, columns)] =
+              to_e4m3(values[element_index(row, column, columns)] * inverse);
     }
   }
   return out;
@@ -46,11 +46,11 @@ Quantized quantize(std::span<const float> values, int rows, int columns, int sca
 }  // namespace
 
 float Quantized::scale(int row, int column) const {
-  return scales[index(row / scale_rows, column / kScaleBlock, columns / kScaleBlock)];
+  return scales[element_index(row / scale_rows, column / kScaleBlock, columns / kScaleBlock)];
 }
 
 double Quantized::dequantized(int row, int column) const {
-  return static_cast<double>(to_float(values[index(row, column, columns)])) *
+  return static_cast<double>(to_float(values[element_index(row, column, columns)])) *
          static_cast<double>(scale(row, column));
 }
 

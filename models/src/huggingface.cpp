@@ -3,6 +3,7 @@
 #include "huggingface/config.hpp"
 #include "huggingface/layout.hpp"
 #include "huggingface/serving.hpp"
+#include "ridge/base/ordered_json.hpp"
 #include "ridge/models/model_spec.hpp"
 
 #include <algorithm>
@@ -16,14 +17,13 @@ namespace ridge::models {
 namespace {
 
 using nlohmann::json;
-using Json = nlohmann::ordered_json;
 
 // A block with its kind first, as people write it.
-Json ordered_block(const json& block) {
-  Json out;
+OrderedJson ordered_block(const json& block) {
+  OrderedJson out;
   out["kind"] = block.value("kind", "");
   for (const auto& item : block.items()) {
-    if (item.key() != "kind") out[item.key()] = Json(item.value());
+    if (item.key() != "kind") out[item.key()] = OrderedJson(item.value());
   }
   return out;
 }
@@ -131,11 +131,12 @@ class Importer {
     model_["name"] = options_.name;
     model_["title"] =
         fmt::format("{} (imported; its comment tells what was assumed)", options_.name);
-    model_["comment"] = Json::array();
+    model_["comment"] = OrderedJson::array();
     for (const KeyEntry& entry : keys_of(&*family.says.model).entries()) {
       const auto* expression =
           static_cast<const std::optional<JsonNode>*>(entry.in(&*family.says.model));
-      if (*expression) model_[entry.key] = Json(config_.evaluate(**expression, "/" + entry.key));
+      if (*expression)
+        model_[entry.key] = OrderedJson(config_.evaluate(**expression, "/" + entry.key));
     }
     for (const char* key :
          {"max_position_embeddings", "max_position_embedding", "max_seq_len", "model_max_length"}) {
@@ -176,27 +177,28 @@ class Importer {
     }
     for (const auto& [name, block] : ffns.all()) model_["ffn"][name] = ordered_block(block);
     const auto layer = [](const Layout::Layer& blocks) {
-      return Json{{"attention", blocks.first}, {"ffn", blocks.second}};
+      return OrderedJson{{"attention", blocks.first}, {"ffn", blocks.second}};
     };
     for (const Layout::Run& run : made.runs()) {
-      Json pattern = Json::array();
+      OrderedJson pattern = OrderedJson::array();
       for (const auto& blocks : run.pattern) pattern.push_back(layer(blocks));
-      model_["layers"].push_back(Json{{"repeat", run.repeat}, {"pattern", std::move(pattern)}});
+      model_["layers"].push_back(
+          OrderedJson{{"repeat", run.repeat}, {"pattern", std::move(pattern)}});
     }
     if (layout.drafts > 0) {
       model_["multi_token_prediction"] =
-          Json{{"modules", layout.drafts}, {"layer", layer(made.draft)}};
+          OrderedJson{{"modules", layout.drafts}, {"layer", layer(made.draft)}};
     }
     model_["sources"] = sources();
   }
 
-  Json sources() {
-    Json out;
+  OrderedJson sources() {
+    OrderedJson out;
     const std::string file = std::filesystem::path(document_.name()).filename().string();
     out[""] = fmt::format("imported from the Hugging Face configuration {}", file);
     out["/precision"] = precision_source_;
     for (const auto& [pointer, text] : config_.family()->says.assumptions) {
-      if (!text || !model_.contains(Json::json_pointer(pointer))) continue;
+      if (!text || !model_.contains(OrderedJson::json_pointer(pointer))) continue;
       out[pointer] = *text;
       assume_(fmt::format("{}: {}", pointer, *text));
     }
@@ -221,7 +223,7 @@ class Importer {
   std::function<void(std::string)> assume_;
   Config config_;
   std::string precision_source_;
-  Json model_;
+  OrderedJson model_;
 };
 
 }  // namespace

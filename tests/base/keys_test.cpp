@@ -1,6 +1,8 @@
 // One table of keys: what it reads and refuses, writes, describes, and finds by pointer.
 #include "ridge/base/keys.hpp"
 
+#include "ridge/base/ordered_json.hpp"
+
 #include <array>
 #include <map>
 #include <string>
@@ -271,7 +273,7 @@ TEST(KeyTable, KeepsWhatIsReadLaterAndTellsNullFromAbsent) {
   EXPECT_FALSE(chart.depth);
   EXPECT_FALSE(chart.marks.at("x"));
   EXPECT_EQ(chart.marks.at("y"), 2.0);
-  nlohmann::ordered_json written;
+  OrderedJson written;
   write_keys(chart, written);
   EXPECT_EQ(written.dump(), R"({"edition":3,"scale":0.123,"legend":{"a":[1]},"depth":null,)"
                             R"("marks":{"x":null,"y":2}})");

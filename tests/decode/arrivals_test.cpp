@@ -15,6 +15,10 @@ using testing::ThrowsMessage;
 constexpr test::StageSeconds kArrivalStages{
     .attention = 5e-6, .attention_per_cached_token = 1e-10, .ffn = 8e-6, .head = 1e-6};
 
+// Ten times as slow, for runs in which many requests must arrive: the same batches of more of them.
+constexpr test::StageSeconds kSlowArrivalStages{
+    .attention = 5e-5, .attention_per_cached_token = 1e-9, .ffn = 8e-5, .head = 1e-5};
+
 // Memory for exactly this much KV on each GPU.
 void give_kv(SimulationInput& input, double bytes) {
   const auto plan = plan_memory(input.deployment, input.admission);
@@ -95,7 +99,7 @@ TEST(Arrivals, GrowingContextsSlowTheStep) {
 // Little: requests in decode = requests per second x seconds in decode. Exactly, but for those that
 // had not finished when the run ended.
 TEST(Arrivals, RequestsInDecodeFollowLittlesLaw) {
-  auto input = test::two_to_two(4, 2, kArrivalStages);
+  auto input = test::two_to_two(4, 2, kSlowArrivalStages);
   const std::int64_t output = 20;
   test::arrive(input, 20000.0, 300, output, 2.0);
   const auto result = test::run(input);
@@ -116,7 +120,7 @@ TEST(Arrivals, RequestsInDecodeFollowLittlesLaw) {
 
 // And over tokens: each token of each request took its share of the time in decode.
 TEST(Arrivals, TokenTimesFillTheTimeInDecode) {
-  auto input = test::two_to_two(4, 2, kArrivalStages);
+  auto input = test::two_to_two(4, 2, kSlowArrivalStages);
   test::arrive(input, 20000.0, 300, 20, 2.0);
   const auto result = test::run(input);
   const double filled = static_cast<double>(result.tokens) * result.mean_tpot.value();
@@ -124,7 +128,7 @@ TEST(Arrivals, TokenTimesFillTheTimeInDecode) {
 }
 
 TEST(Arrivals, ThroughputIsTheOfferedLoadBelowSaturation) {
-  auto input = test::two_to_two(4, 2, kArrivalStages);
+  auto input = test::two_to_two(4, 2, kSlowArrivalStages);
   test::arrive(input, 10000.0, 300, 20, 4.0);
   const auto result = test::run(input);
   // 40,000 arrivals: three standard deviations are 1.5 %.
@@ -196,16 +200,16 @@ TEST(Overload, IsToldFromWhatArrivesAndIsServed) {
   for (const std::int64_t micro_batches : {1, 3}) {
     auto input = test::one_to_one(4, micro_batches, kArrivalStages, 1e12);
     input.admission.max_requests_per_gpu = 6;
-    test::arrive(input, 1e6, 100, 20, 0.1);
+    test::arrive(input, 4e6, 100, 5, 0.025);
     const auto flooded = test::run(input);
     EXPECT_DOUBLE_EQ(flooded.load->offered_tokens_per_second, 2e7);
     EXPECT_FALSE(flooded.load->stable);
-    const double served = static_cast<double>(flooded.tokens) / 20 / 0.1;
+    const double served = static_cast<double>(flooded.tokens) / 5 / 0.025;
     for (std::uint64_t seed = 1; seed <= 10; ++seed) {
       input.seed = seed;
-      test::arrive(input, 0.9 * served, 100, 20, 0.5);
+      test::arrive(input, 0.9 * served, 100, 5, 0.125);
       EXPECT_TRUE(test::run(input).load->stable);
-      test::arrive(input, 1.1 * served, 100, 20, 0.5);
+      test::arrive(input, 1.1 * served, 100, 5, 0.125);
       EXPECT_FALSE(test::run(input).load->stable);
     }
   }
@@ -280,7 +284,7 @@ SimulationInput long_outputs(AdmissionPolicy policy) {
   auto input = test::one_to_one(2, 2, kArrivalStages, 1e12);
   input.admission.page_tokens = 1;
   input.admission.policy = policy;
-  test::arrive(input, 2e4, 100, 800, 2.0);
+  test::arrive(input, 2e4, 100, 800, 0.5);
   // Memory for twenty at their full length.
   give_kv(input, 20 * 2 * test::kKvBytesPerTokenAndLayer * 900);
   return input;

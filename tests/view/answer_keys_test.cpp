@@ -2,6 +2,7 @@
 #include "ridge/view/answer_keys.hpp"
 
 #include "ridge/base/error.hpp"
+#include "ridge/base/ordered_json.hpp"
 
 #include <array>
 
@@ -64,7 +65,7 @@ const AnswerKeys<Cart>& answer_keys(const Cart* /*of*/) {
 
 TEST(AnswerKeys, WriteWhatTheirFunctionsGiveInTheirOrder) {
   const Cart cart{.wheels = {{"left", 8.0}, {"right", {}}}, .spare = {"spare", 3.0}, .draft = {}};
-  EXPECT_EQ(nlohmann::ordered_json::parse(answer_json(cart)).dump(),
+  EXPECT_EQ(OrderedJson::parse(answer_json(cart)).dump(),
             R"({"schema_version":1,"kind":"cart","wheels":[)"
             R"({"name":"left","spokes":8.0,"twice":8.0},{"name":"right","spokes":null}],)"
             R"("spare":{"name":"spare","spokes":3.0,"twice":3.0},"count":2,"ready":true,)"
@@ -72,7 +73,7 @@ TEST(AnswerKeys, WriteWhatTheirFunctionsGiveInTheirOrder) {
 }
 
 TEST(AnswerKeys, DescribeWhatTheyWrite) {
-  const auto schema = nlohmann::ordered_json::parse(
+  const auto schema = OrderedJson::parse(
       answer_schema(answer_keys(static_cast<const Cart*>(nullptr)), "Cart", "What rolls."));
   EXPECT_EQ(schema.at("description"), "What rolls.");
   EXPECT_EQ(schema.at("required").dump(),
@@ -92,8 +93,8 @@ TEST(AnswerKeys, DescribeWhatTheyWrite) {
 }
 
 TEST(AnswerKeys, AFigureThatMayBeLeftOutOfItsGroupIsNotRequired) {
-  const auto schema = nlohmann::ordered_json::parse(
-      answer_schema(answer_keys(static_cast<const Cart*>(nullptr)), "Cart", ""));
+  const auto schema =
+      OrderedJson::parse(answer_schema(answer_keys(static_cast<const Cart*>(nullptr)), "Cart", ""));
   const auto& wind = schema.at("properties").at("wind");
   EXPECT_EQ(wind.at("type").dump(), R"(["object","null"])");
   EXPECT_EQ(wind.at("required").dump(), R"(["p50","range"])");

@@ -1,6 +1,7 @@
 #include "ridge/view/figure.hpp"
 
 #include "ridge/base/error.hpp"
+#include "ridge/base/ordered_json.hpp"
 
 #include <array>
 
@@ -38,7 +39,7 @@ std::vector<FigureValue> values(const Answer& answer) {
 }
 
 TEST(Figure, StandsAtItsPlaceInJsonInItsUnit) {
-  nlohmann::ordered_json out;
+  OrderedJson out;
   put_figures(values({}), out);
   EXPECT_EQ(
       out.dump(),

@@ -51,10 +51,11 @@ target_compile_options(ridge_cold_options INTERFACE "$<$<AND:$<COMPILE_LANGUAGE:
 target_link_libraries(ridge_cold_options INTERFACE ridge_layer_options)
 
 # The layers that are compiled once more where their suites shall run under AddressSanitizer and
-# UndefinedBehaviorSanitizer, lowest first; what lies between them is linked as it is. Not looked for is what the
+# UndefinedBehaviorSanitizer, lowest first; what lies between them is linked as it is. Not models, whose suites read every mistake of
+# every file, which the fuzzers do as well, and not hwmodels, whose fits take minutes then. Not looked for is what the
 # other sanitizer or the processor finds as well (null, object-size), and what only takes time here.
 option(RIDGE_SANITIZED_TESTS "Run the suites of some layers compiled with sanitizers" OFF)
-set(ridge_sanitized_layers base des net)
+set(ridge_sanitized_layers base view des net decode)
 set(sanitizers -fsanitize=address,undefined -fno-sanitize=null,alignment,vptr,object-size -fno-sanitize-recover=all)
 add_library(ridge_sanitized_options INTERFACE)
 target_compile_options(ridge_sanitized_options INTERFACE -O0 -g1 -UNDEBUG ${sanitizers})

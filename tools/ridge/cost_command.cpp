@@ -6,6 +6,7 @@
 #include "ridge/base/error.hpp"
 #include "ridge/base/file.hpp"
 #include "ridge/base/format.hpp"
+#include "ridge/base/ordered_json.hpp"
 #include "ridge/report/pages.hpp"
 #include "ridge/scenario/cost_scenario.hpp"
 #include "ridge/scenario/scenario_files.hpp"
@@ -36,11 +37,11 @@ struct CostArguments {
 view::PageQuestion question_of(const CostArguments& options, const scenario::CostScenario& scenario,
                                const report::Asked& how) {
   auto question = report::question_of(scenario::scenario_path(options.scenario), how, "ridge cost");
-  auto document = nlohmann::ordered_json::parse(question.json);
+  auto document = OrderedJson::parse(question.json);
   if (!options.models.empty()) document["models"] = split_list(options.models, "--model");
   if (!options.chips.empty()) document["chips"] = split_list(options.chips, "--chip");
   if (!options.contexts.empty()) document["context_tokens"] = scenario.contexts;
-  question.json = document.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  question.json = document.dump(2, ' ', false, OrderedJson::error_handler_t::replace);
   return question;
 }
 

@@ -1,5 +1,6 @@
 #include "ridge/base/error.hpp"
 #include "ridge/base/keys.hpp"
+#include "ridge/base/ordered_json.hpp"
 #include "ridge/hwmodels/calibrated/calibration.hpp"
 #include "ridge/hwmodels/calibrated/kernel_facts.hpp"
 
@@ -15,8 +16,6 @@
 namespace ridge::hw::calibrated {
 
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 // What a fit knows, and no digits beyond.
 double rounded(double x, int digits) {
@@ -37,7 +36,7 @@ class CurvePart final : public JsonType {
  public:
   struct Functions {
     void (*read)(const JsonNode& node, Curve& out);
-    Json (*write)(const Curve& curve);
+    OrderedJson (*write)(const Curve& curve);
     bool (*absent)(const Curve& curve) = [](const Curve&) { return false; };
   };
   // `schema`: members of a schema's object, as JSON text.
@@ -48,11 +47,11 @@ class CurvePart final : public JsonType {
     functions_.read(node, *static_cast<Curve*>(out));
     return true;  // no relation of a curve's keys asks
   }
-  void write(const void* value, Json& out) const override {
+  void write(const void* value, OrderedJson& out) const override {
     out = functions_.write(*static_cast<const Curve*>(value));
   }
-  void describe(Json& out, SchemaDefinitions& /*definitions*/) const override {
-    out.update(Json::parse(schema_));
+  void describe(OrderedJson& out, SchemaDefinitions& /*definitions*/) const override {
+    out.update(OrderedJson::parse(schema_));
   }
   [[nodiscard]] std::string words() const override { return words_; }
   [[nodiscard]] bool absent(const void* value) const override {
@@ -74,7 +73,7 @@ Key<Curve> curve_part(std::string name, std::string doc, std::string words,
 
 // Visit a choice's fields; limits are for reading.
 struct WriteChoice {
-  Json& out;
+  OrderedJson& out;
 
   void operator()(std::string_view name, const std::array<double, 3>& heights) const {
     out[std::string(name)] = tile_rows_json(heights);
@@ -107,8 +106,8 @@ struct ReadChoice {
   }
 };
 
-Json choice_json(const Curve& curve) {
-  Json json = Json::object();
+OrderedJson choice_json(const Curve& curve) {
+  OrderedJson json = OrderedJson::object();
   std::visit(
       [&](const auto& f) {
         std::decay_t<decltype(f)>::Form::choice_fields(f.choice, WriteChoice{json});
@@ -128,8 +127,8 @@ void read_choice(const JsonNode& node, Curve& out) {
       out.fitted);
 }
 
-Json parameters_json(const Curve& curve) {
-  Json json = Json::object();
+OrderedJson parameters_json(const Curve& curve) {
+  OrderedJson json = OrderedJson::object();
   const auto info = parameters_of(curve.fitted);
   const auto values = values_of(curve.fitted);
   for (std::size_t j = 0; j < values.size(); ++j) {
@@ -147,8 +146,8 @@ void read_parameters(const JsonNode& node, Curve& out) {
   }
 }
 
-Json spread_json(const Curve& curve) {
-  Json json = Json::array();
+OrderedJson spread_json(const Curve& curve) {
+  OrderedJson json = OrderedJson::array();
   const std::size_t n = values_of(curve.fitted).size();
   for (std::size_t i = 0; i < n; ++i) {
     for (std::size_t j = 0; j <= i; ++j) {
@@ -176,10 +175,10 @@ void read_spread(const JsonNode& node, Curve& out) {
 
 // By tree: the feature and threshold that each level asks of, then its leaves, from all answers no
 // to all answers yes.
-Json residual_json(const Curve& curve) {
-  Json trees = Json::array();
+OrderedJson residual_json(const Curve& curve) {
+  OrderedJson trees = OrderedJson::array();
   for (const ResidualTree& tree : curve.residual.trees()) {
-    Json numbers = Json::array();
+    OrderedJson numbers = OrderedJson::array();
     for (std::size_t level = 0; level < ResidualTree::kDepth; ++level) {
       numbers.push_back(tree.feature[level]);
       numbers.push_back(rounded(tree.threshold[level], 5));
@@ -187,7 +186,7 @@ Json residual_json(const Curve& curve) {
     for (const float leaf : tree.leaf) numbers.push_back(std::lround(leaf / kLeafUnit));
     trees.push_back(std::move(numbers));
   }
-  Json features = Json::array();
+  OrderedJson features = OrderedJson::array();
   for (const std::string_view name : feature_names(curve.fitted)) features.push_back(name);
   return {{"features", features}, {"trees", trees}};
 }
@@ -244,8 +243,8 @@ void read_residual(const JsonNode& node, Curve& out) {
   }
 }
 
-Json ranges_json(const Curve& curve) {
-  Json json = Json::object();
+OrderedJson ranges_json(const Curve& curve) {
+  OrderedJson json = OrderedJson::object();
   for (const Range& range : curve.ranges) {
     json[range.name] = {rounded(range.min, 6), rounded(range.max, 6)};
   }
@@ -387,8 +386,8 @@ namespace {
 class OutliersType final : public JsonType {
  public:
   bool read(const JsonNode& node, void* out) const override { return table_.read(node, out); }
-  void write(const void* value, Json& out) const override { table_.write(value, out); }
-  void describe(Json& out, SchemaDefinitions& definitions) const override {
+  void write(const void* value, OrderedJson& out) const override { table_.write(value, out); }
+  void describe(OrderedJson& out, SchemaDefinitions& definitions) const override {
     table_.describe(out, definitions);
   }
   [[nodiscard]] std::string words() const override { return "an object: outliers"; }
@@ -487,17 +486,17 @@ const KeyTable& keys_of(const Calibration* /*of*/) {
 
 std::string to_json(const Calibration& calibration) {
   // One line per curve's member: a reader sees the parameters, and a diff shows what moved.
-  Json all;
+  OrderedJson all;
   write_keys(calibration, all);
   std::string out = "{\n  \"$schema\": \"../../../docs/schema/calibration.schema.json\",\n";
-  const Json curves = std::move(all["curves"]);
+  const OrderedJson curves = std::move(all["curves"]);
   all.erase("curves");
   for (const auto& [key, value] : all.items()) {
     out += fmt::format("  \"{}\": {},\n", key, value.dump());
   }
   out += "  \"curves\": [";
   const char* separator = "\n";
-  for (const Json& curve : curves) {
+  for (const OrderedJson& curve : curves) {
     out += separator;
     separator = ",\n";
     out += "    {\n";

@@ -3,6 +3,7 @@
 #include "ridge/base/catalog.hpp"
 #include "ridge/base/error.hpp"
 #include "ridge/base/keys.hpp"
+#include "ridge/base/ordered_json.hpp"
 
 #include <algorithm>
 #include <memory>
@@ -52,10 +53,10 @@ class TileRowsType final : public JsonType {
   bool read(const JsonNode& node, void* out) const override {
     return read_tile_rows(node, *static_cast<std::array<double, 3>*>(out));
   }
-  void write(const void* value, nlohmann::ordered_json& out) const override {
+  void write(const void* value, OrderedJson& out) const override {
     out = tile_rows_json(*static_cast<const std::array<double, 3>*>(value));
   }
-  void describe(nlohmann::ordered_json& out, SchemaDefinitions& /*definitions*/) const override {
+  void describe(OrderedJson& out, SchemaDefinitions& /*definitions*/) const override {
     out["type"] = "array";
     out["items"] = {{"type", "number"}, {"minimum", 1}};
     out["minItems"] = 1;
@@ -243,8 +244,8 @@ bool read_tile_rows(const JsonNode& node, std::array<double, 3>& out) {
   return well;
 }
 
-nlohmann::ordered_json tile_rows_json(const std::array<double, 3>& rows) {
-  auto out = nlohmann::ordered_json::array();
+OrderedJson tile_rows_json(const std::array<double, 3>& rows) {
+  auto out = OrderedJson::array();
   for (const double height : rows) {
     if (height > 0.0) out.push_back(height);
   }

@@ -2,6 +2,7 @@
 
 #include "key_check.hpp"
 #include "ridge/base/catalog.hpp"
+#include "ridge/base/ordered_json.hpp"
 
 #include <algorithm>
 #include <array>
@@ -332,19 +333,19 @@ void Serving::describe_ffns(NamedBlocks& blocks, const NamedLayers& layers) {
   }
 }
 
-nlohmann::ordered_json Serving::precision() const {
+OrderedJson Serving::precision() const {
   const Precision cache = options_.serve_in ? *options_.serve_in
                           : fp8_cache_      ? Precision::fp8
                                             : Precision::bf16;
   const Precision compute = options_.serve_in ? *options_.serve_in : Precision::bf16;
   const Precision wire = options_.serve_in ? *options_.serve_in : wire_;
-  nlohmann::ordered_json out{{"weights", name_of(base_.weights)},
-                             {"compute", name_of(base_.compute)},
-                             {"cache", name_of(cache)},
-                             {"attention_compute", name_of(compute)},
-                             {"activations", name_of(Precision::bf16)},
-                             {"wire_dispatch", name_of(wire)},
-                             {"wire_combine", name_of(Precision::bf16)}};
+  OrderedJson out{{"weights", name_of(base_.weights)},
+                  {"compute", name_of(base_.compute)},
+                  {"cache", name_of(cache)},
+                  {"attention_compute", name_of(compute)},
+                  {"activations", name_of(Precision::bf16)},
+                  {"wire_dispatch", name_of(wire)},
+                  {"wire_combine", name_of(Precision::bf16)}};
   if (base_.scale_group > 0.0) {
     out["weights_scales"] = {{"group", base_.scale_group}, {"bytes", base_.scale_bytes}};
   }

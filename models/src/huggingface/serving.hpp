@@ -2,6 +2,7 @@
 #pragma once
 
 #include "config.hpp"
+#include "ridge/base/ordered_json.hpp"
 #include "ridge/models/attention.hpp"
 #include "ridge/models/huggingface.hpp"
 
@@ -34,7 +35,7 @@ class Serving {
   void describe_attentions(NamedBlocks& blocks, const NamedLayers& layers);
   void describe_ffns(NamedBlocks& blocks, const NamedLayers& layers);
   // "/precision" of the model.
-  [[nodiscard]] nlohmann::ordered_json precision() const;
+  [[nodiscard]] OrderedJson precision() const;
   // What the checkpoint holds and what was decided. Call it last.
   [[nodiscard]] std::string source() const;
 

@@ -1,5 +1,6 @@
 #include "chrome_trace.hpp"
 
+#include "ridge/base/ordered_json.hpp"
 #include "task_words.hpp"
 
 #include <algorithm>
@@ -78,13 +79,13 @@ class Writer {
  private:
   std::string summary() const {
     const auto& r = report_.result;
-    return nlohmann::ordered_json{{"scenario", report_.name},
-                                  {"title", report_.title},
-                                  {"kernel_times", report_.provenance},
-                                  {"mean_tpot_ms", r.mean_tpot.value() * 1e3},
-                                  {"tokens_per_s_per_gpu", report_.tokens_per_second_per_gpu()},
-                                  {"measured_s", r.elapsed.seconds().value()},
-                                  {"complete", !r.trace_full}}
+    return OrderedJson{{"scenario", report_.name},
+                       {"title", report_.title},
+                       {"kernel_times", report_.provenance},
+                       {"mean_tpot_ms", r.mean_tpot.value() * 1e3},
+                       {"tokens_per_s_per_gpu", report_.tokens_per_second_per_gpu()},
+                       {"measured_s", r.elapsed.seconds().value()},
+                       {"complete", !r.trace_full}}
         .dump();
   }
 

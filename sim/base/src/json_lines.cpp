@@ -1,5 +1,7 @@
 #include "ridge/base/json_lines.hpp"
 
+#include "ridge/base/ordered_json.hpp"
+
 #include <algorithm>
 
 #include <nlohmann/json.hpp>
@@ -7,9 +9,7 @@
 namespace ridge {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
-void print(const Json& value, std::size_t indent, std::size_t used, std::string& out) {
+void print(const OrderedJson& value, std::size_t indent, std::size_t used, std::string& out) {
   constexpr std::size_t kWidth = 100;
   const std::string line = value.dump(-1, ' ', false);
   // dump() sets no spaces; about as many are missing as there are commas and colons.
@@ -32,7 +32,7 @@ void print(const Json& value, std::size_t indent, std::size_t used, std::string&
       for (const auto& item : value.items()) {
         if (!first) out += ", ";
         first = false;
-        out += Json(item.key()).dump() + ": ";
+        out += OrderedJson(item.key()).dump() + ": ";
         print(item.value(), indent, 0, out);
       }
       out += '}';
@@ -46,7 +46,7 @@ void print(const Json& value, std::size_t indent, std::size_t used, std::string&
     if (!first) out += ",\n";
     first = false;
     std::string head = inner;
-    if (value.is_object()) head += Json(item.key()).dump() + ": ";
+    if (value.is_object()) head += OrderedJson(item.key()).dump() + ": ";
     out += head;
     print(item.value(), indent + 2, head.size(), out);
   }
@@ -55,7 +55,7 @@ void print(const Json& value, std::size_t indent, std::size_t used, std::string&
 
 }  // namespace
 
-std::string json_lines(const Json& value) {
+std::string json_lines(const OrderedJson& value) {
   std::string out;
   print(value, 0, 0, out);
   return out + '\n';

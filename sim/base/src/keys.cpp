@@ -2,6 +2,7 @@
 
 #include "json_words.hpp"
 #include "ridge/base/json_lines.hpp"
+#include "ridge/base/ordered_json.hpp"
 #include "ridge/base/unit.hpp"
 
 #include <algorithm>
@@ -13,14 +14,12 @@
 
 namespace ridge {
 
-using Json = nlohmann::ordered_json;
-
 // Tables with a name are described once, under "definitions".
 class SchemaDefinitions {
  public:
   // The name under which a table stands. Tables of one name and other keys get a number.
   std::string add(const KeyTable& table) {
-    Json described;
+    OrderedJson described;
     table.describe(described, *this);
     for (int number = 1;; ++number) {
       const std::string name =
@@ -29,10 +28,10 @@ class SchemaDefinitions {
       if (all_.at(name) == described) return name;
     }
   }
-  [[nodiscard]] const Json& all() const { return all_; }
+  [[nodiscard]] const OrderedJson& all() const { return all_; }
 
  private:
-  Json all_ = Json::object();
+  OrderedJson all_ = OrderedJson::object();
 };
 
 namespace {
@@ -48,14 +47,14 @@ double in_units(double value, double scale) {
 }
 
 // 8 rather than 8.0 where it is one.
-Json number(double value) {
+OrderedJson number(double value) {
   if (value == std::floor(value) && std::abs(value) < kLargestWhole) {
     return static_cast<std::int64_t>(value);
   }
   return value;
 }
 
-void describe_range(NumberRange range, Json& out) {
+void describe_range(NumberRange range, OrderedJson& out) {
   if (range.min > std::numeric_limits<double>::lowest()) {
     out[range.open_min ? "exclusiveMinimum" : "minimum"] = number(range.min);
   }
@@ -70,10 +69,10 @@ class RealType final : public JsonType {
     if (!unit_) return node.read(*static_cast<double*>(out), range_);
     return node.read(*static_cast<Seconds*>(out), range_);  // any quantity is laid out alike
   }
-  void write(const void* value, Json& out) const override {
+  void write(const void* value, OrderedJson& out) const override {
     out = number(in_units(*static_cast<const double*>(value), scale()));
   }
-  void describe(Json& out, SchemaDefinitions& /*definitions*/) const override {
+  void describe(OrderedJson& out, SchemaDefinitions& /*definitions*/) const override {
     out["type"] = "number";
     describe_range(range_, out);
   }
@@ -99,10 +98,10 @@ class RoundedType final : public JsonType {
   RoundedType(int digits, NumberRange range) : digits_(digits), real_(range, std::nullopt) {}
 
   bool read(const JsonNode& node, void* out) const override { return real_.read(node, out); }
-  void write(const void* value, Json& out) const override {
+  void write(const void* value, OrderedJson& out) const override {
     out = std::stod(fmt::format("{:.{}g}", *static_cast<const double*>(value), digits_));
   }
-  void describe(Json& out, SchemaDefinitions& definitions) const override {
+  void describe(OrderedJson& out, SchemaDefinitions& definitions) const override {
     real_.describe(out, definitions);
   }
   [[nodiscard]] std::string words() const override { return real_.words(); }
@@ -126,8 +125,8 @@ class WholeType final : public JsonType {
     store_.set(out, number);
     return true;
   }
-  void write(const void* value, Json& out) const override { out = store_.get(value); }
-  void describe(Json& out, SchemaDefinitions& /*definitions*/) const override {
+  void write(const void* value, OrderedJson& out) const override { out = store_.get(value); }
+  void describe(OrderedJson& out, SchemaDefinitions& /*definitions*/) const override {
     out["type"] = "integer";
     NumberRange told = range_;
     if (told.max >= kLargestWhole) told.max = std::numeric_limits<double>::max();
@@ -155,10 +154,10 @@ class TextType final : public JsonType {
   bool read(const JsonNode& node, void* out) const override {
     return node.read(*static_cast<std::string*>(out));
   }
-  void write(const void* value, Json& out) const override {
+  void write(const void* value, OrderedJson& out) const override {
     out = *static_cast<const std::string*>(value);
   }
-  void describe(Json& out, SchemaDefinitions& /*definitions*/) const override {
+  void describe(OrderedJson& out, SchemaDefinitions& /*definitions*/) const override {
     out["type"] = "string";
   }
   [[nodiscard]] std::string words() const override { return "a string"; }
@@ -173,10 +172,10 @@ class NameType final : public JsonType {
     if (choice) *static_cast<std::string*>(out) = names_[*choice];
     return choice.has_value();
   }
-  void write(const void* value, Json& out) const override {
+  void write(const void* value, OrderedJson& out) const override {
     out = *static_cast<const std::string*>(value);
   }
-  void describe(Json& out, SchemaDefinitions& /*definitions*/) const override {
+  void describe(OrderedJson& out, SchemaDefinitions& /*definitions*/) const override {
     out["enum"] = names_;
   }
   [[nodiscard]] std::string words() const override {
@@ -192,10 +191,10 @@ class FlagType final : public JsonType {
   bool read(const JsonNode& node, void* out) const override {
     return node.read(*static_cast<bool*>(out));
   }
-  void write(const void* value, Json& out) const override {
+  void write(const void* value, OrderedJson& out) const override {
     out = *static_cast<const bool*>(value);
   }
-  void describe(Json& out, SchemaDefinitions& /*definitions*/) const override {
+  void describe(OrderedJson& out, SchemaDefinitions& /*definitions*/) const override {
     out["type"] = "boolean";
   }
   [[nodiscard]] std::string words() const override { return "true or false"; }
@@ -211,10 +210,10 @@ class WordType final : public JsonType {
     if (choice) index_.set(out, static_cast<std::int64_t>(*choice));
     return choice.has_value();
   }
-  void write(const void* value, Json& out) const override {
+  void write(const void* value, OrderedJson& out) const override {
     out = names_.at(static_cast<std::size_t>(index_.get(value)));
   }
-  void describe(Json& out, SchemaDefinitions& /*definitions*/) const override {
+  void describe(OrderedJson& out, SchemaDefinitions& /*definitions*/) const override {
     out["enum"] = names_;
   }
   [[nodiscard]] std::string words() const override {
@@ -237,8 +236,8 @@ class ConstantType final : public JsonType {
     if (word != word_) node.expected(what_);
     return word == word_;
   }
-  void write(const void* /*value*/, Json& out) const override { out = word_; }
-  void describe(Json& out, SchemaDefinitions& /*definitions*/) const override {
+  void write(const void* /*value*/, OrderedJson& out) const override { out = word_; }
+  void describe(OrderedJson& out, SchemaDefinitions& /*definitions*/) const override {
     out["const"] = word_;
   }
   [[nodiscard]] std::string words() const override { return fmt::format("\"{}\"", word_); }
@@ -257,8 +256,8 @@ class NumberConstantType final : public JsonType {
     if (!same) node.expected(words());
     return same;
   }
-  void write(const void* /*value*/, Json& out) const override { out = number_; }
-  void describe(Json& out, SchemaDefinitions& /*definitions*/) const override {
+  void write(const void* /*value*/, OrderedJson& out) const override { out = number_; }
+  void describe(OrderedJson& out, SchemaDefinitions& /*definitions*/) const override {
     out["const"] = number_;
   }
   [[nodiscard]] std::string words() const override { return fmt::format("{}", number_); }
@@ -276,12 +275,12 @@ class NodeType final : public JsonType {
     *static_cast<std::optional<JsonNode>*>(out) = node;
     return true;
   }
-  void write(const void* value, Json& out) const override {
+  void write(const void* value, OrderedJson& out) const override {
     const auto& node = *static_cast<const std::optional<JsonNode>*>(value);
     if (node) out = node->json();
   }
-  void describe(Json& out, SchemaDefinitions& /*definitions*/) const override {
-    if (!schema_.empty()) out.update(Json::parse(schema_));
+  void describe(OrderedJson& out, SchemaDefinitions& /*definitions*/) const override {
+    if (!schema_.empty()) out.update(OrderedJson::parse(schema_));
   }
   [[nodiscard]] std::string words() const override { return words_; }
   [[nodiscard]] bool absent(const void* value) const override {
@@ -300,8 +299,8 @@ class ObjectType final : public JsonType {
       : owned_(std::move(table)), table_(owned_.get()) {}
 
   bool read(const JsonNode& node, void* out) const override { return table_->read(node, out); }
-  void write(const void* value, Json& out) const override { table_->write(value, out); }
-  void describe(Json& out, SchemaDefinitions& definitions) const override {
+  void write(const void* value, OrderedJson& out) const override { table_->write(value, out); }
+  void describe(OrderedJson& out, SchemaDefinitions& definitions) const override {
     if (table_->name().empty()) {
       table_->describe(out, definitions);
     } else {
@@ -331,10 +330,10 @@ class MaybeType final : public JsonType {
     store_.clear(out);
     return false;
   }
-  void write(const void* value, Json& out) const override {
+  void write(const void* value, OrderedJson& out) const override {
     if (const void* inside = store_.get(value)) inner_->write(inside, out);
   }
-  void describe(Json& out, SchemaDefinitions& definitions) const override {
+  void describe(OrderedJson& out, SchemaDefinitions& definitions) const override {
     inner_->describe(out, definitions);
   }
   [[nodiscard]] std::string words() const override { return inner_->words(); }
@@ -374,12 +373,12 @@ class NullableType final : public JsonType {
     store_.clear(out);
     return false;
   }
-  void write(const void* value, Json& out) const override {
+  void write(const void* value, OrderedJson& out) const override {
     const void* inside = store_.get(value);
     if (inside != nullptr) inner_->write(inside, out);
   }
-  void describe(Json& out, SchemaDefinitions& definitions) const override {
-    Json inner = Json::object();
+  void describe(OrderedJson& out, SchemaDefinitions& definitions) const override {
+    OrderedJson inner = OrderedJson::object();
     inner_->describe(inner, definitions);
     out["anyOf"] = {{{"type", "null"}}, std::move(inner)};
   }
@@ -418,11 +417,11 @@ class ListType final : public JsonType {
     }
     return well;
   }
-  void write(const void* value, Json& out) const override {
-    out = store_.name != nullptr ? Json::object() : Json::array();
+  void write(const void* value, OrderedJson& out) const override {
+    out = store_.name != nullptr ? OrderedJson::object() : OrderedJson::array();
     void* list = const_cast<void*>(value);  // NOLINT: nothing is written to it
     for (std::size_t i = 0; i < store_.size(value); ++i) {
-      Json one;
+      OrderedJson one;
       element_->write(store_.at(list, i), one);
       if (store_.name != nullptr) {
         out[*store_.name(value, i)] = std::move(one);
@@ -431,8 +430,8 @@ class ListType final : public JsonType {
       }
     }
   }
-  void describe(Json& out, SchemaDefinitions& definitions) const override {
-    Json one = Json::object();
+  void describe(OrderedJson& out, SchemaDefinitions& definitions) const override {
+    OrderedJson one = OrderedJson::object();
     element_->describe(one, definitions);
     const bool named = store_.name != nullptr;
     out["type"] = named ? "object" : "array";
@@ -465,8 +464,8 @@ std::string words_of(const KeyTag& tag) {
   return std::get<std::string>(tag);
 }
 
-Json json_of(const KeyTag& tag) {
-  return std::visit([](const auto& value) { return Json(value); }, tag);
+OrderedJson json_of(const KeyTag& tag) {
+  return std::visit([](const auto& value) { return OrderedJson(value); }, tag);
 }
 
 }  // namespace
@@ -544,7 +543,7 @@ bool JsonPlace::assign(double number) const {
 std::string JsonPlace::expectation() const {
   return type_->words();
 }
-void JsonPlace::write(Json& out) const {
+void JsonPlace::write(OrderedJson& out) const {
   type_->write(value_, out);
 }
 
@@ -664,7 +663,7 @@ bool KeyTable::read(const JsonNode& node, void* out) const {
   return read_entries(object, out);
 }
 
-void KeyTable::write_entries(const void* object, void* usual, Json& out) const {
+void KeyTable::write_entries(const void* object, void* usual, OrderedJson& out) const {
   const KeyCase* chosen = nullptr;
   if (cases_) {
     for (const KeyCase& one : cases_->cases) {
@@ -678,11 +677,11 @@ void KeyTable::write_entries(const void* object, void* usual, Json& out) const {
   for (const KeyEntry& entry : entries_) {
     const void* value = entry.in(object);
     if (entry.type->absent(value)) continue;
-    Json written;
+    OrderedJson written;
     entry.type->write(value, written);
     if (!entry.required) {
       const void* default_value = entry.in(static_cast<const void*>(usual));
-      Json as_usual;
+      OrderedJson as_usual;
       if (!entry.type->absent(default_value)) entry.type->write(default_value, as_usual);
       if (!entry.type->absent(default_value) && as_usual == written) continue;
     }
@@ -691,8 +690,8 @@ void KeyTable::write_entries(const void* object, void* usual, Json& out) const {
   if (chosen != nullptr) chosen->body->write_entries(object, usual, out);
 }
 
-void KeyTable::write(const void* object, Json& out) const {
-  out = Json::object();
+void KeyTable::write(const void* object, OrderedJson& out) const {
+  out = OrderedJson::object();
   const auto usual = make_();
   write_entries(object, usual.get(), out);
 }
@@ -713,11 +712,11 @@ JsonPlace KeyTable::find(void* object, std::span<const std::string> tokens) cons
 namespace {
 
 // What a key says where it is left out; null where it then says nothing.
-Json default_of(const KeyEntry& entry, const void* value) {
-  Json out;
+OrderedJson default_of(const KeyEntry& entry, const void* value) {
+  OrderedJson out;
   if (entry.required || entry.type->table() != nullptr || entry.type->absent(value)) return out;
   entry.type->write(value, out);
-  return out.is_structured() && out.empty() ? Json() : out;
+  return out.is_structured() && out.empty() ? OrderedJson() : out;
 }
 
 }  // namespace
@@ -747,12 +746,12 @@ std::vector<KeyTable::Alternative> KeyTable::alternatives() const {
   return out;
 }
 
-void KeyTable::describe(const Alternative& alternative, Json& out,
+void KeyTable::describe(const Alternative& alternative, OrderedJson& out,
                         SchemaDefinitions& definitions) const {
   out["type"] = "object";
-  Json required = Json::array();
-  Json properties = Json::object();
-  if (!title_.empty()) properties["$schema"] = Json::object();
+  OrderedJson required = OrderedJson::array();
+  OrderedJson properties = OrderedJson::object();
+  if (!title_.empty()) properties["$schema"] = OrderedJson::object();
   if (!title_.empty() || commented_) {
     properties["comment"] = {{"description", "Whatever a reader should know."}};
   }
@@ -762,17 +761,17 @@ void KeyTable::describe(const Alternative& alternative, Json& out,
     if (cases->tag.empty()) continue;
     const bool needed = !cases->usual || &cases->cases[*cases->usual] != chosen;
     if (needed) required.push_back(cases->tag);
-    Json& property = properties[cases->tag];
+    OrderedJson& property = properties[cases->tag];
     if (!cases->doc.empty()) property["description"] = cases->doc;
     property["const"] = json_of(chosen->tag);
   }
   for (const KeyEntry* entry : alternative.entries) {
     if (entry->required) required.push_back(entry->key);
-    Json property = Json::object();
+    OrderedJson property = OrderedJson::object();
     if (!entry->doc.empty()) property["description"] = entry->doc;
     entry->type->describe(property, definitions);
     const void* value = entry->in(static_cast<const void*>(usual.get()));
-    if (const Json usually = default_of(*entry, value); !usually.is_null()) {
+    if (const OrderedJson usually = default_of(*entry, value); !usually.is_null()) {
       property["default"] = usually;
     }
     properties[entry->key] = std::move(property);
@@ -782,15 +781,15 @@ void KeyTable::describe(const Alternative& alternative, Json& out,
   out["properties"] = std::move(properties);
 }
 
-void KeyTable::describe(Json& out, SchemaDefinitions& definitions) const {
+void KeyTable::describe(OrderedJson& out, SchemaDefinitions& definitions) const {
   if (!out.contains("description") && !doc_.empty()) out["description"] = doc_;
   const auto all = alternatives();
   if (all.size() == 1 && all.front().tags.empty()) {
     describe(all.front(), out, definitions);
   } else {
-    Json choices = Json::array();
+    OrderedJson choices = OrderedJson::array();
     for (const Alternative& one : all) {
-      Json choice = Json::object();
+      OrderedJson choice = OrderedJson::object();
       const std::string& words = one.tags.back().chosen->doc;
       if (!words.empty()) choice["description"] = words;
       describe(one, choice, definitions);
@@ -799,12 +798,12 @@ void KeyTable::describe(Json& out, SchemaDefinitions& definitions) const {
     out["oneOf"] = std::move(choices);
   }
   if (relation_.empty()) return;
-  const Json relation = Json::parse(relation_);
+  const OrderedJson relation = OrderedJson::parse(relation_);
   for (const auto& item : relation.items()) out[item.key()] = item.value();
 }
 
 std::string KeyTable::schema() const {
-  Json out = Json::object();
+  OrderedJson out = OrderedJson::object();
   out["$schema"] = "http://json-schema.org/draft-07/schema#";
   out["title"] = "Ridge " + title_;
   SchemaDefinitions definitions;
@@ -814,7 +813,7 @@ std::string KeyTable::schema() const {
 }
 
 std::string json_text(const KeyTable& table, const void* value) {
-  Json out;
+  OrderedJson out;
   table.write(value, out);
   return json_lines(out);
 }
@@ -850,7 +849,7 @@ void KeyTable::page(std::string& out, std::vector<std::string>& told) const {
     for (const KeyEntry* entry : one.entries) {
       std::string usual_words = entry->required ? "(required)" : "";
       const void* value = entry->in(static_cast<const void*>(usual.get()));
-      if (const Json usually = default_of(*entry, value); !usually.is_null()) {
+      if (const OrderedJson usually = default_of(*entry, value); !usually.is_null()) {
         usual_words = fmt::format("`{}`", usually.dump());
       }
       out += fmt::format("| `{}` | {} | {} | {} |\n", entry->key, cell(entry->doc),

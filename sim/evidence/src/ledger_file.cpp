@@ -2,6 +2,7 @@
 
 #include "ridge/answer/simulation_figures.hpp"
 #include "ridge/base/keys.hpp"
+#include "ridge/base/ordered_json.hpp"
 
 #include <array>
 
@@ -14,11 +15,10 @@ class AnyValue final : public JsonType {
     static_cast<ChangedValue*>(out)->json = node.json();
     return true;
   }
-  void write(const void* value, nlohmann::ordered_json& out) const override {
+  void write(const void* value, OrderedJson& out) const override {
     out = static_cast<const ChangedValue*>(value)->json;
   }
-  void describe(nlohmann::ordered_json& /*out*/,
-                SchemaDefinitions& /*definitions*/) const override {}
+  void describe(OrderedJson& /*out*/, SchemaDefinitions& /*definitions*/) const override {}
   [[nodiscard]] std::string words() const override { return "any value"; }
 };
 

@@ -3,6 +3,7 @@
 #include "ridge/base/catalog.hpp"
 #include "ridge/base/error.hpp"
 #include "ridge/base/json.hpp"
+#include "ridge/base/ordered_json.hpp"
 
 #include <utility>
 
@@ -13,13 +14,12 @@ namespace ridge::report {
 namespace {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::ordered_json;
 
 // A string that names a file beside the scenario names it from the page's folder as well. The kind
 // of thing it is matters not: models, chips, calibrations, traces.
-void move_paths(Json& value, const fs::path& from, const fs::path& to) {
+void move_paths(OrderedJson& value, const fs::path& from, const fs::path& to) {
   if (value.is_structured()) {
-    for (Json& child : value) move_paths(child, from, to);
+    for (OrderedJson& child : value) move_paths(child, from, to);
     return;
   }
   if (!value.is_string()) return;
@@ -37,13 +37,13 @@ void move_paths(Json& value, const fs::path& from, const fs::path& to) {
   value = (calibrated ? std::string(kCalibrated) : "") + path;
 }
 
-view::PageQuestion kept(Json question, const fs::path& file, const Asked& asked, std::string again,
-                        std::optional<std::uint64_t> seed) {
+view::PageQuestion kept(OrderedJson question, const fs::path& file, const Asked& asked,
+                        std::string again, std::optional<std::uint64_t> seed) {
   question.erase("$schema");
   move_paths(question, fs::absolute(file).parent_path(), fs::absolute(asked.page).parent_path());
   if (seed) question["seed"] = *seed;
   return {.command = asked.command,
-          .json = question.dump(2, ' ', false, Json::error_handler_t::replace),
+          .json = question.dump(2, ' ', false, OrderedJson::error_handler_t::replace),
           .file_name = file.stem().string() + ".json",
           .again = std::move(again)};
 }
@@ -57,12 +57,12 @@ void check_page_path(const std::string& path, std::string_view option) {
 
 view::PageQuestion question_of(const fs::path& file, const Asked& asked, std::string again,
                                std::optional<std::uint64_t> seed) {
-  return kept(Json::parse(json_text_of(file)), file, asked, std::move(again), seed);
+  return kept(OrderedJson::parse(json_text_of(file)), file, asked, std::move(again), seed);
 }
 
 view::PageQuestion question_of(const JsonDocument& document, const Asked& asked, std::string again,
                                std::optional<std::uint64_t> seed) {
-  return kept(Json(document.json()), document.name(), asked, std::move(again), seed);
+  return kept(OrderedJson(document.json()), document.name(), asked, std::move(again), seed);
 }
 
 }  // namespace ridge::report

@@ -1,5 +1,6 @@
 // The keys of a simulate scenario.
 #include "ridge/base/keys.hpp"
+#include "ridge/base/ordered_json.hpp"
 #include "ridge/decode/strategy.hpp"
 #include "ridge/scenario/requests.hpp"
 #include "ridge/scenario/scenario.hpp"
@@ -178,8 +179,6 @@ const KeyTable& keys_of(const AllReduceWay* /*of*/) {
 
 namespace ridge::scenario {
 
-using Json = nlohmann::ordered_json;
-
 namespace {
 
 constexpr double kMaxGpus = 1e6;
@@ -229,7 +228,7 @@ class ReferenceType final : public JsonType {
     read_spec_(node, reference.spec.emplace());
     return node.context().diagnostics->errors().size() == problems;
   }
-  void write(const void* value, Json& out) const override {
+  void write(const void* value, OrderedJson& out) const override {
     const auto& reference = *static_cast<const Reference<Spec>*>(value);
     if (reference.spec) {
       write_keys(*reference.spec, out);
@@ -237,7 +236,7 @@ class ReferenceType final : public JsonType {
       out = reference.name;
     }
   }
-  void describe(Json& out, SchemaDefinitions& /*definitions*/) const override {
+  void describe(OrderedJson& out, SchemaDefinitions& /*definitions*/) const override {
     out["type"] = {"string", "object"};
   }
   [[nodiscard]] std::string words() const override { return "a name, a path or an object"; }
@@ -267,10 +266,10 @@ class KernelModelType final : public JsonType {
     *static_cast<std::string*>(out) = std::move(name);
     return true;
   }
-  void write(const void* value, Json& out) const override {
+  void write(const void* value, OrderedJson& out) const override {
     out = *static_cast<const std::string*>(value);
   }
-  void describe(Json& out, SchemaDefinitions& /*definitions*/) const override {
+  void describe(OrderedJson& out, SchemaDefinitions& /*definitions*/) const override {
     out["type"] = "string";
     out["pattern"] = "^(theoretical$|calibrated:.)";
   }
@@ -287,7 +286,7 @@ class SharesType final : public JsonType {
     if (node.is_string()) return node.read(shares.emplace<std::string>());
     return list_->read(node, &shares.emplace<std::vector<double>>());
   }
-  void write(const void* value, Json& out) const override {
+  void write(const void* value, OrderedJson& out) const override {
     const auto& shares = static_cast<const ExpertShares*>(value)->shares;
     if (const auto* path = std::get_if<std::string>(&shares)) {
       out = *path;
@@ -295,7 +294,7 @@ class SharesType final : public JsonType {
       list_->write(&std::get<std::vector<double>>(shares), out);
     }
   }
-  void describe(Json& out, SchemaDefinitions& /*definitions*/) const override {
+  void describe(OrderedJson& out, SchemaDefinitions& /*definitions*/) const override {
     out["type"] = {"array", "string"};
     out["items"] = {{"type", "number"}, {"minimum", 0}};
     out["contains"] = {{"type", "number"}, {"exclusiveMinimum", 0}};

@@ -2,6 +2,7 @@
 
 #include "ridge/base/error.hpp"
 #include "ridge/base/file.hpp"
+#include "ridge/base/ordered_json.hpp"
 
 #include <cerrno>
 #include <cstdio>
@@ -20,8 +21,6 @@
 
 namespace ridge::sweep {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 constexpr int kFormat = 1;
 constexpr std::size_t kChecksum = 9;  // eight hexadecimal digits and a space
@@ -96,7 +95,7 @@ class Lines {
 
 JournalHeader header_of(std::string_view line, const std::string& path) {
   if (!is_whole(line)) no_journal(path);
-  const Json told = Json::parse(line.substr(kChecksum), nullptr, false);
+  const OrderedJson told = OrderedJson::parse(line.substr(kChecksum), nullptr, false);
   if (!told.is_object() || !told.contains("ridge_sweep_journal")) no_journal(path);
   if (told["ridge_sweep_journal"] != kFormat) {
     throw UserError(fmt::format("{}: a journal of another format than this ridge knows", path));
@@ -200,12 +199,12 @@ void Journal::open(const std::string& question, const JsonDocument& scenario) {
       continue;
     }
     if (!read_only_ && !std::filesystem::exists(file.path)) {
-      const Json header = {{"ridge_sweep_journal", kFormat},
-                           {"maker", maker_},
-                           {"question", question},
-                           {"file", scenario.name()},
-                           {"scenario", Json(scenario.json())}};
-      file.make(header.dump(-1, ' ', false, Json::error_handler_t::replace));
+      const OrderedJson header = {{"ridge_sweep_journal", kFormat},
+                                  {"maker", maker_},
+                                  {"question", question},
+                                  {"file", scenario.name()},
+                                  {"scenario", OrderedJson(scenario.json())}};
+      file.make(header.dump(-1, ' ', false, OrderedJson::error_handler_t::replace));
     }
     file.fd = ::open(file.path.c_str(), (read_only_ ? O_RDONLY : O_RDWR | O_APPEND) | O_CLOEXEC);
     if (file.fd < 0) cannot(read_only_ ? "read" : "write", file.path);

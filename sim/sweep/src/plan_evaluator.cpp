@@ -3,6 +3,7 @@
 #include "documents.hpp"
 #include "ridge/answer/cost_report.hpp"
 #include "ridge/base/keys.hpp"
+#include "ridge/base/ordered_json.hpp"
 #include "ridge/hwmodels/chip_spec.hpp"
 #include "ridge/models/model_spec.hpp"
 #include "ridge/plan/plan_figures.hpp"
@@ -193,10 +194,10 @@ class GoalType final : public JsonType {
   bool read(const JsonNode& node, void* out) const override {
     return read_keys(node, *static_cast<plan::Goal*>(out));
   }
-  void write(const void* value, nlohmann::ordered_json& out) const override {
+  void write(const void* value, OrderedJson& out) const override {
     write_keys(*static_cast<const plan::Goal*>(value), out);
   }
-  void describe(nlohmann::ordered_json& out, SchemaDefinitions& /*definitions*/) const override {
+  void describe(OrderedJson& out, SchemaDefinitions& /*definitions*/) const override {
     out["type"] = {"string", "object"};
   }
   [[nodiscard]] std::string words() const override { return "a name, a path or a goal"; }

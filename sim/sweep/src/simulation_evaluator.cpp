@@ -3,6 +3,7 @@
 #include "documents.hpp"
 #include "ridge/answer/simulation_figures.hpp"
 #include "ridge/base/keys.hpp"
+#include "ridge/base/ordered_json.hpp"
 #include "ridge/hwmodels/chip_spec.hpp"
 #include "ridge/models/model_spec.hpp"
 #include "ridge/scenario/overrides.hpp"
@@ -118,10 +119,10 @@ class ScenarioType final : public JsonType {
   bool read(const JsonNode& node, void* out) const override {
     return read_keys(node, *static_cast<scenario::Scenario*>(out));
   }
-  void write(const void* value, nlohmann::ordered_json& out) const override {
+  void write(const void* value, OrderedJson& out) const override {
     write_keys(*static_cast<const scenario::Scenario*>(value), out);
   }
-  void describe(nlohmann::ordered_json& out, SchemaDefinitions& /*definitions*/) const override {
+  void describe(OrderedJson& out, SchemaDefinitions& /*definitions*/) const override {
     out["type"] = {"string", "object"};
   }
   [[nodiscard]] std::string words() const override { return "a name, a path or a scenario"; }

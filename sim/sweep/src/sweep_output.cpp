@@ -1,6 +1,7 @@
 #include "ridge/sweep/sweep_output.hpp"
 
 #include "ridge/base/format.hpp"
+#include "ridge/base/ordered_json.hpp"
 #include "ridge/base/parallel.hpp"
 #include "ridge/view/answer_keys.hpp"
 #include "ridge/view/text_table.hpp"
@@ -17,10 +18,8 @@
 namespace ridge::sweep {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
 std::string json_text(std::string_view text) {
-  return Json(text).dump(-1, ' ', false, Json::error_handler_t::replace);
+  return OrderedJson(text).dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
 }
 
 // The columns before the computed ones: one per pointer of every axis of the sweep.
@@ -244,11 +243,11 @@ namespace {
 
 void write_json(const SweepResult& result, const SweepOptions& options, const TextSink& sink) {
   sink("{\n");
-  const Json head =
-      view::versioned_json([&](Json& out) { answer_keys(&result).write(result, out); });
+  const OrderedJson head =
+      view::versioned_json([&](OrderedJson& out) { answer_keys(&result).write(result, out); });
   for (const auto& [key, value] : head.items()) {
     sink(fmt::format("  \"{}\": {},\n", key,
-                     value.dump(-1, ' ', false, Json::error_handler_t::replace)));
+                     value.dump(-1, ' ', false, OrderedJson::error_handler_t::replace)));
   }
   sink(fmt::format("  \"{}\": [", kRows));
   write_rows(result, result, view::OutputFormat::json, options, sink);

@@ -2,6 +2,7 @@
 
 #include "ridge/base/keys.hpp"
 #include "ridge/base/nearest_name.hpp"
+#include "ridge/base/ordered_json.hpp"
 #include "ridge/scenario/scenario_files.hpp"
 
 #include <algorithm>
@@ -71,25 +72,23 @@ constexpr std::array<Named<Combine>, 2> kCombine = {
 constexpr std::array<Named<Invalid>, 2> kInvalid = {
     {{"error", Invalid::error}, {"skip", Invalid::skip}}};
 
-using Json = nlohmann::ordered_json;
-
 // A type with a schema of its own, read elsewhere or by a function.
 template <typename T>
 class TextType final : public JsonType {
  public:
   using Read = bool (*)(const JsonNode&, T&);
-  using Write = void (*)(const T&, Json&);
-  using Describe = void (*)(Json&, SchemaDefinitions&);
+  using Write = void (*)(const T&, OrderedJson&);
+  using Describe = void (*)(OrderedJson&, SchemaDefinitions&);
   TextType(std::string words, Read read_it, Write write_it, Describe describe_it)
       : words_(std::move(words)), read_(read_it), write_(write_it), describe_(describe_it) {}
 
   bool read(const JsonNode& node, void* out) const override {
     return read_(node, *static_cast<T*>(out));
   }
-  void write(const void* value, Json& out) const override {
+  void write(const void* value, OrderedJson& out) const override {
     write_(*static_cast<const T*>(value), out);
   }
-  void describe(Json& out, SchemaDefinitions& definitions) const override {
+  void describe(OrderedJson& out, SchemaDefinitions& definitions) const override {
     describe_(out, definitions);
   }
   [[nodiscard]] std::string words() const override { return words_; }
@@ -117,24 +116,24 @@ bool read_entry(const JsonNode& node, AxisEntry& out) {
   return well;
 }
 
-Json json_of(const AxisValue& value) {
-  return std::visit([](const auto& v) { return Json(v); }, value);
+OrderedJson json_of(const AxisValue& value) {
+  return std::visit([](const auto& v) { return OrderedJson(v); }, value);
 }
 
-const Json kScalar = {{"type", {"number", "string", "boolean"}}};
+const OrderedJson kScalar = {{"type", {"number", "string", "boolean"}}};
 
 JsonTypePtr json_type_of(const AxisEntry* /*of*/, std::string_view /*key*/) {
   return std::make_shared<TextType<AxisEntry>>(
       "a number, a string, true or false, or a list of these", read_entry,
-      [](const AxisEntry& entry, Json& out) {
+      [](const AxisEntry& entry, OrderedJson& out) {
         if (!entry.is_list) {
           out = json_of(entry.parts.front());
           return;
         }
-        out = Json::array();
+        out = OrderedJson::array();
         for (const AxisValue& part : entry.parts) out.push_back(json_of(part));
       },
-      [](Json& out, SchemaDefinitions& /*definitions*/) {
+      [](OrderedJson& out, SchemaDefinitions& /*definitions*/) {
         out["anyOf"] = {kScalar, {{"type", "array"}, {"minItems", 2}, {"items", kScalar}}};
       });
 }
@@ -144,21 +143,21 @@ using Text = TextType<std::string>;
 bool read_text(const JsonNode& node, std::string& out) {
   return node.read(out);
 }
-void write_text(const std::string& text, Json& out) {
+void write_text(const std::string& text, OrderedJson& out) {
   out = text;
 }
 
 // A place in the question. Whether it leads anywhere is seen once its documents are in place.
 JsonTypePtr pointer_type() {
   return std::make_shared<Text>("a JSON pointer into the base", read_text, write_text,
-                                [](Json& out, SchemaDefinitions& /*definitions*/) {
+                                [](OrderedJson& out, SchemaDefinitions& /*definitions*/) {
                                   out["type"] = "string";
                                   out["pattern"] = "^/.";
                                 });
 }
 
-void describe_columns(Json& out, bool labels) {
-  Json& names = out["enum"];
+void describe_columns(OrderedJson& out, bool labels) {
+  OrderedJson& names = out["enum"];
   for (const EvaluatorKind* kind : evaluator_kinds()) {
     for (const view::FigureSpec& column : kind->columns()) {
       if (!labels && column.kind == view::FigureKind::label) continue;
@@ -174,12 +173,12 @@ void describe_columns(Json& out, bool labels) {
 JsonTypePtr column_type() {
   return std::make_shared<Text>(
       "a column", read_text, write_text,
-      [](Json& out, SchemaDefinitions& /*definitions*/) { describe_columns(out, true); });
+      [](OrderedJson& out, SchemaDefinitions& /*definitions*/) { describe_columns(out, true); });
 }
 JsonTypePtr number_column_type() {
   return std::make_shared<Text>(
       "a column of numbers", read_text, write_text,
-      [](Json& out, SchemaDefinitions& /*definitions*/) { describe_columns(out, false); });
+      [](OrderedJson& out, SchemaDefinitions& /*definitions*/) { describe_columns(out, false); });
 }
 
 // The question is read anew for each combination of values, by its own kind.
@@ -191,10 +190,10 @@ JsonTypePtr question_type() {
         node.expected("an object: the question that the axes vary");
         return false;
       },
-      [](const SweepText& /*text*/, Json& /*out*/) {},
-      [](Json& out, SchemaDefinitions& definitions) {
+      [](const SweepText& /*text*/, OrderedJson& /*out*/) {},
+      [](OrderedJson& out, SchemaDefinitions& definitions) {
         for (const EvaluatorKind* kind : evaluator_kinds()) {
-          Json one = Json::object();
+          OrderedJson one = OrderedJson::object();
           keys::object(kind->keys())->describe(one, definitions);
           out["oneOf"].push_back(std::move(one));
         }

@@ -1,11 +1,13 @@
 #include "ridge/view/answer_json.hpp"
 
+#include "ridge/base/ordered_json.hpp"
+
 #include <nlohmann/json.hpp>
 
 namespace ridge::view {
 
-nlohmann::ordered_json versioned_json(const WriteAnswer& write) {
-  nlohmann::ordered_json out{{kSchemaVersionKey, kSchemaVersion}};
+OrderedJson versioned_json(const WriteAnswer& write) {
+  OrderedJson out{{kSchemaVersionKey, kSchemaVersion}};
   write(out);
   return out;
 }

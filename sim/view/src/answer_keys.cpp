@@ -1,6 +1,7 @@
 #include "ridge/view/answer_keys.hpp"
 
 #include "ridge/base/json_lines.hpp"
+#include "ridge/base/ordered_json.hpp"
 
 #include <algorithm>
 
@@ -13,30 +14,30 @@ class AnswerDefinitions {
   void add(const AnswerDescription& object) {
     const std::string name(object.name());
     if (all_.contains(name)) return;
-    AnswerJson& described = all_[name];
-    AnswerJson out = AnswerJson::object();
+    OrderedJson& described = all_[name];
+    OrderedJson out = OrderedJson::object();
     object.describe(out, *this);
     described = std::move(out);
   }
-  [[nodiscard]] const AnswerJson& all() const { return all_; }
+  [[nodiscard]] const OrderedJson& all() const { return all_; }
 
  private:
-  AnswerJson all_ = AnswerJson::object();
+  OrderedJson all_ = OrderedJson::object();
 };
 
 namespace answer_keys_detail {
 namespace {
 
 // Once, however many figures of its group name it.
-void require(AnswerJson& object, const std::string& name) {
-  AnswerJson& required = object["required"];
+void require(OrderedJson& object, const std::string& name) {
+  OrderedJson& required = object["required"];
   if (std::find(required.begin(), required.end(), name) == required.end()) {
     required.push_back(name);
   }
 }
 
-AnswerJson described(const FigureSpec& spec) {
-  AnswerJson out = AnswerJson::object();
+OrderedJson described(const FigureSpec& spec) {
+  OrderedJson out = OrderedJson::object();
   if (!spec.words.empty()) out["description"] = spec.words;
   switch (spec.kind) {
     case FigureKind::label:
@@ -63,7 +64,7 @@ bool is_index(std::string_view token) {
 // Puts a figure where its pointer leads in the schema of an object. A group of figures is null
 // where it has none (kNoGroup).
 void describe_figure(const FigureSpec& spec, std::string_view pointer, bool required,
-                     AnswerJson& object) {
+                     OrderedJson& object) {
   const auto end = std::min(pointer.find('/', 1), pointer.size());
   const std::string token(pointer.substr(1, end - 1));
   const std::string_view rest = pointer.substr(end);
@@ -73,12 +74,12 @@ void describe_figure(const FigureSpec& spec, std::string_view pointer, bool requ
     return;
   }
   if (!object.contains("properties")) {
-    object = AnswerJson::object();
+    object = OrderedJson::object();
     start_object(object);
     object["type"] = {"object", "null"};
   }
   if (required) require(object, token);
-  AnswerJson& property = object["properties"][token];
+  OrderedJson& property = object["properties"][token];
   if (rest.empty()) {
     property = described(spec);
   } else {
@@ -88,60 +89,60 @@ void describe_figure(const FigureSpec& spec, std::string_view pointer, bool requ
 
 }  // namespace
 
-void put(AnswerJson& out, double value) {
+void put(OrderedJson& out, double value) {
   out = value;
 }
-void put(AnswerJson& out, std::int64_t value) {
+void put(OrderedJson& out, std::int64_t value) {
   out = value;
 }
-void put(AnswerJson& out, bool value) {
+void put(OrderedJson& out, bool value) {
   out = value;
 }
-void put(AnswerJson& out, std::string_view value) {
+void put(OrderedJson& out, std::string_view value) {
   out = value;
 }
-void put(AnswerJson& out, const Interval& value) {
+void put(OrderedJson& out, const Interval& value) {
   out = {value.low, value.high};
 }
-void put_null(AnswerJson& out) {
+void put_null(OrderedJson& out) {
   out = nullptr;
 }
-void put_list(AnswerJson& out) {
-  out = AnswerJson::array();
+void put_list(OrderedJson& out) {
+  out = OrderedJson::array();
 }
-void put_object(AnswerJson& out) {
-  out = AnswerJson::object();
+void put_object(OrderedJson& out) {
+  out = OrderedJson::object();
 }
-AnswerJson& appended(AnswerJson& list) {
+OrderedJson& appended(OrderedJson& list) {
   return list.emplace_back();
 }
-AnswerJson& member(AnswerJson& object, const std::string& key) {
+OrderedJson& member(OrderedJson& object, const std::string& key) {
   return object[key];
 }
 
-void describe_type(AnswerJson& out, const char* type) {
+void describe_type(OrderedJson& out, const char* type) {
   out["type"] = type;
 }
-void describe_interval(AnswerJson& out) {
+void describe_interval(OrderedJson& out) {
   out["type"] = "array";
   out["items"] = {{"type", "number"}};
   out["minItems"] = 2;
   out["maxItems"] = 2;
 }
-void describe_cell(AnswerJson& out) {
+void describe_cell(OrderedJson& out) {
   out["type"] = {"number", "string", "boolean", "null"};
 }
-void describe_or_null(AnswerJson& out) {
+void describe_or_null(OrderedJson& out) {
   out["type"] = {out["type"], "null"};
 }
-void describe_list(AnswerJson& out, AnswerDefinitions& definitions,
-                   void (*element)(AnswerJson&, AnswerDefinitions&), bool by_name) {
-  AnswerJson one = AnswerJson::object();
+void describe_list(OrderedJson& out, AnswerDefinitions& definitions,
+                   void (*element)(OrderedJson&, AnswerDefinitions&), bool by_name) {
+  OrderedJson one = OrderedJson::object();
   element(one, definitions);
   out["type"] = by_name ? "object" : "array";
   out[by_name ? "additionalProperties" : "items"] = std::move(one);
 }
-void describe_object(AnswerJson& out, const AnswerDescription& object,
+void describe_object(OrderedJson& out, const AnswerDescription& object,
                      AnswerDefinitions& definitions) {
   if (object.name().empty()) {
     object.describe(out, definitions);
@@ -150,27 +151,27 @@ void describe_object(AnswerJson& out, const AnswerDescription& object,
     out["$ref"] = "#/definitions/" + std::string(object.name());
   }
 }
-void start_object(AnswerJson& out) {
+void start_object(OrderedJson& out) {
   out["type"] = "object";
-  out["required"] = AnswerJson::array();
+  out["required"] = OrderedJson::array();
   out["additionalProperties"] = false;
-  out["properties"] = AnswerJson::object();
+  out["properties"] = OrderedJson::object();
 }
-void describe_key(AnswerJson& object, const std::string& name, const std::string& words,
-                  bool required, const std::function<void(AnswerJson&)>& describe) {
-  AnswerJson described = AnswerJson::object();
+void describe_key(OrderedJson& object, const std::string& name, const std::string& words,
+                  bool required, const std::function<void(OrderedJson&)>& describe) {
+  OrderedJson described = OrderedJson::object();
   if (!words.empty()) described["description"] = words;
   describe(described);
   object["properties"][name] = std::move(described);
   if (required) require(object, name);
 }
-void describe_figures(AnswerJson& object, const std::vector<const FigureSpec*>& figures,
+void describe_figures(OrderedJson& object, const std::vector<const FigureSpec*>& figures,
                       bool required) {
   for (const FigureSpec* spec : figures) {
     if (!spec->pointer.empty()) describe_figure(*spec, spec->pointer, required, object);
   }
 }
-void describe_constant(AnswerJson& object, const std::string& name, const std::string& word) {
+void describe_constant(OrderedJson& object, const std::string& name, const std::string& word) {
   object["properties"][name]["const"] = word;
   require(object, name);
 }
@@ -179,11 +180,11 @@ void describe_constant(AnswerJson& object, const std::string& name, const std::s
 
 std::string answer_schema(const AnswerDescription& answer, const std::string& title,
                           const std::string& words) {
-  AnswerJson out{{"$schema", "http://json-schema.org/draft-07/schema#"},
-                 {"title", title},
-                 {"description", words}};
+  OrderedJson out{{"$schema", "http://json-schema.org/draft-07/schema#"},
+                  {"title", title},
+                  {"description", words}};
   AnswerDefinitions definitions;
-  AnswerJson object = AnswerJson::object();
+  OrderedJson object = OrderedJson::object();
   answer.describe(object, definitions);
   out["type"] = object["type"];
   out["required"] = {kSchemaVersionKey};

@@ -1,6 +1,7 @@
 #include "ridge/view/figure.hpp"
 
 #include "ridge/base/error.hpp"
+#include "ridge/base/ordered_json.hpp"
 #include "ridge/view/text_table.hpp"
 
 #include <algorithm>
@@ -11,13 +12,11 @@
 namespace ridge::view {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
 bool unknown(const FigureValue& value) {
   return value.spec->kind == FigureKind::label ? value.label.empty() : !std::isfinite(value.number);
 }
 
-Json json_of(const FigureValue& value) {
+OrderedJson json_of(const FigureValue& value) {
   if (unknown(value)) return nullptr;
   switch (value.spec->kind) {
     case FigureKind::label:
@@ -48,12 +47,12 @@ std::size_t figure_index(std::span<const FigureSpec* const> specs, std::string_v
   return static_cast<std::size_t>(found - specs.begin());
 }
 
-void put_figures(const std::vector<FigureValue>& values, Json& out) {
+void put_figures(const std::vector<FigureValue>& values, OrderedJson& out) {
   for (const FigureValue& value : values) {
     if (value.spec->pointer.empty()) continue;
-    const Json::json_pointer pointer{std::string(value.spec->pointer)};
+    const OrderedJson::json_pointer pointer{std::string(value.spec->pointer)};
     if (value.number == kNoGroup) {
-      Json& group = out[pointer.parent_pointer()];
+      OrderedJson& group = out[pointer.parent_pointer()];
       if (!group.is_object()) group = nullptr;
       continue;
     }

@@ -1,6 +1,7 @@
 #include "ridge/view/page.hpp"
 
 #include "ridge/base/json.hpp"
+#include "ridge/base/ordered_json.hpp"
 #include "ridge/view/svg.hpp"
 #include "web_files.hpp"
 
@@ -15,7 +16,6 @@
 namespace ridge::view {
 namespace {
 
-using Json = nlohmann::ordered_json;
 using svg::escaped;
 
 // As it may stand in an attribute.
@@ -51,16 +51,16 @@ bool logarithmic(ScatterPlot::Scale scale) {
 std::string json_of(const ScatterPlot& plot) {
   std::string out =
       fmt::format("{{\"x\":{},\"y\":{},\"series\":[",
-                  Json{{"label", plot.x_label}, {"log", logarithmic(plot.x_scale)}}.dump(),
-                  Json{{"label", plot.y_label}, {"log", logarithmic(plot.y_scale)}}.dump());
+                  OrderedJson{{"label", plot.x_label}, {"log", logarithmic(plot.x_scale)}}.dump(),
+                  OrderedJson{{"label", plot.y_label}, {"log", logarithmic(plot.y_scale)}}.dump());
   for (const PlotSeries& series : plot.series) {
-    Json head{{"name", series.name},
-              {"color", series.color},
-              {"opacity", series.opacity},
-              {"radius", series.radius},
-              {"diamond", series.marker == PlotSeries::Marker::diamond},
-              {"connected", series.connected},
-              {"labeled", series.labeled}};
+    OrderedJson head{{"name", series.name},
+                     {"color", series.color},
+                     {"opacity", series.opacity},
+                     {"radius", series.radius},
+                     {"diamond", series.marker == PlotSeries::Marker::diamond},
+                     {"connected", series.connected},
+                     {"labeled", series.labeled}};
     std::string text = head.dump();
     text.back() = ',';
     out += (out.back() == '[' ? "" : ",") + text + "\"points\":[";
@@ -68,7 +68,7 @@ std::string json_of(const ScatterPlot& plot) {
       if (!std::isfinite(point.x) || !std::isfinite(point.y)) continue;
       if (out.back() != '[') out += ',';
       out += fmt::format("[{},{}", short_number(point.x), short_number(point.y));
-      if (!point.label.empty()) out += "," + Json(point.label).dump();
+      if (!point.label.empty()) out += "," + OrderedJson(point.label).dump();
       out += "]";
     }
     out += "],\"bars\":[";
@@ -79,10 +79,10 @@ std::string json_of(const ScatterPlot& plot) {
     }
     out += "]}";
   }
-  Json guides = Json::array();
+  OrderedJson guides = OrderedJson::array();
   for (const auto& guide : plot.guides)
     guides.push_back({{"value", guide.y}, {"label", guide.label}});
-  Json lines = Json::array();
+  OrderedJson lines = OrderedJson::array();
   for (const auto& line : plot.lines) {
     lines.push_back({{"across", line.across}, {"value", line.value}, {"label", line.label}});
   }
@@ -91,13 +91,13 @@ std::string json_of(const ScatterPlot& plot) {
 
 // Column by column, which is half as long as row by row.
 std::string json_of(const Designs& designs) {
-  Json columns = Json::array();
+  OrderedJson columns = OrderedJson::array();
   for (const DesignColumn& column : designs.columns) {
-    Json one{{"name", column.name},
-             {"words", column.words},
-             {"unit", column.unit},
-             {"axis", column.axis},
-             {"label", column.label}};
+    OrderedJson one{{"name", column.name},
+                    {"words", column.words},
+                    {"unit", column.unit},
+                    {"axis", column.axis},
+                    {"label", column.label}};
     if (column.low) one["low"] = *column.low;
     if (column.high) one["high"] = *column.high;
     columns.push_back(std::move(one));
@@ -112,32 +112,32 @@ std::string json_of(const Designs& designs) {
     values += "]";
   }
   values += "]";
-  Json front = Json::array();
-  Json group = Json::array();
-  Json reference = Json::array();
+  OrderedJson front = OrderedJson::array();
+  OrderedJson group = OrderedJson::array();
+  OrderedJson reference = OrderedJson::array();
   for (std::size_t row = 0; row < designs.rows.size(); ++row) {
     front.push_back(designs.rows[row].front ? 1 : 0);
     group.push_back(designs.rows[row].group);
     if (designs.rows[row].reference) reference.push_back(row);
   }
-  Json names = Json::object();
+  OrderedJson names = OrderedJson::object();
   for (const auto& [row, name] : designs.names) names[fmt::format("{}", row)] = name;
-  Json lines = Json::array();
+  OrderedJson lines = OrderedJson::array();
   for (const auto& bound : designs.bounds) {
     lines.push_back({{"column", bound.column}, {"value", bound.value}, {"label", bound.label}});
   }
-  Json head{{"columns", columns},
-            {"labels", designs.labels},
-            {"front", front},
-            {"group", group},
-            {"groups", designs.groups},
-            {"reference", reference},
-            {"names", names},
-            {"lines", lines},
-            {"x", designs.x},
-            {"y", designs.y},
-            {"color", -1},
-            {"line", designs.front_is_a_line}};
+  OrderedJson head{{"columns", columns},
+                   {"labels", designs.labels},
+                   {"front", front},
+                   {"group", group},
+                   {"groups", designs.groups},
+                   {"reference", reference},
+                   {"names", names},
+                   {"lines", lines},
+                   {"x", designs.x},
+                   {"y", designs.y},
+                   {"color", -1},
+                   {"line", designs.front_is_a_line}};
   std::string text = head.dump();
   text.back() = ',';
   return text + "\"values\":" + values + "}";

@@ -1,6 +1,7 @@
 #include "file.hpp"
 
 #include "ridge/base/keys.hpp"
+#include "ridge/base/ordered_json.hpp"
 
 #include <array>
 
@@ -23,11 +24,11 @@ class PrintedType final : public JsonType {
     figure.reset();
     return false;
   }
-  void write(const void* value, nlohmann::ordered_json& out) const override {
+  void write(const void* value, OrderedJson& out) const override {
     const auto& figure = static_cast<const Printed*>(value)->figure;
-    out = figure ? nlohmann::ordered_json(*figure) : nlohmann::ordered_json();
+    out = figure ? OrderedJson(*figure) : OrderedJson();
   }
-  void describe(nlohmann::ordered_json& out, SchemaDefinitions& /*definitions*/) const override {
+  void describe(OrderedJson& out, SchemaDefinitions& /*definitions*/) const override {
     out["type"] = {"number", "null"};
   }
   [[nodiscard]] std::string words() const override { return "a number, or null"; }

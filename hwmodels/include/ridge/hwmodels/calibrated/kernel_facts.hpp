@@ -4,6 +4,7 @@
 #pragma once
 
 #include "ridge/base/json.hpp"
+#include "ridge/base/ordered_json.hpp"
 #include "ridge/hwmodels/calibrated/decode_attention.hpp"
 #include "ridge/hwmodels/calibrated/family.hpp"
 
@@ -11,8 +12,6 @@
 #include <filesystem>
 #include <string_view>
 #include <vector>
-
-#include <nlohmann/json_fwd.hpp>
 
 namespace ridge::hw::calibrated {
 
@@ -34,6 +33,6 @@ void check_experts_without_gate(const std::filesystem::path& path);
 
 // One to three tile heights, rising; zeros fill the rest. False after a report.
 bool read_tile_rows(const JsonNode& node, std::array<double, 3>& out);
-[[nodiscard]] nlohmann::ordered_json tile_rows_json(const std::array<double, 3>& rows);
+[[nodiscard]] OrderedJson tile_rows_json(const std::array<double, 3>& rows);
 
 }  // namespace ridge::hw::calibrated

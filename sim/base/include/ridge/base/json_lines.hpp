@@ -1,13 +1,13 @@
 // JSON for people to read: files that Ridge writes, schemas.
 #pragma once
 
-#include <string>
+#include "ridge/base/ordered_json.hpp"
 
-#include <nlohmann/json_fwd.hpp>
+#include <string>
 
 namespace ridge {
 
 // With objects opened line by line as long as they do not fit in one line.
-[[nodiscard]] std::string json_lines(const nlohmann::ordered_json& value);
+[[nodiscard]] std::string json_lines(const OrderedJson& value);
 
 }  // namespace ridge

@@ -29,6 +29,7 @@
 #pragma once
 
 #include "ridge/base/json.hpp"
+#include "ridge/base/ordered_json.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -44,8 +45,6 @@
 #include <utility>
 #include <variant>
 #include <vector>
-
-#include <nlohmann/json_fwd.hpp>
 
 namespace ridge {
 
@@ -65,7 +64,7 @@ class JsonPlace {
   [[nodiscard]] bool assign(double number) const;
   // What assign() takes, in words: "a whole number from 1 to 65536".
   [[nodiscard]] std::string expectation() const;
-  void write(nlohmann::ordered_json& out) const;
+  void write(OrderedJson& out) const;
 
  private:
   const JsonType* type_ = nullptr;
@@ -83,9 +82,9 @@ class JsonType {
 
   // Reads into *out, or reports what was expected. False after a report.
   virtual bool read(const JsonNode& node, void* out) const = 0;
-  virtual void write(const void* value, nlohmann::ordered_json& out) const = 0;
+  virtual void write(const void* value, OrderedJson& out) const = 0;
   // As JSON Schema (draft 7).
-  virtual void describe(nlohmann::ordered_json& out, SchemaDefinitions& definitions) const = 0;
+  virtual void describe(OrderedJson& out, SchemaDefinitions& definitions) const = 0;
   // "a number of gigabytes (1e9) above 0": what read() expects.
   [[nodiscard]] virtual std::string words() const = 0;
 
@@ -193,9 +192,9 @@ class KeyTable {
   // False after a report.
   bool read(const JsonNode& node, void* object) const;
   // Keys that may be left out are, where they stand at their default.
-  void write(const void* object, nlohmann::ordered_json& out) const;
+  void write(const void* object, OrderedJson& out) const;
   [[nodiscard]] JsonPlace find(void* object, std::span<const std::string> tokens) const;
-  void describe(nlohmann::ordered_json& out, SchemaDefinitions& definitions) const;
+  void describe(OrderedJson& out, SchemaDefinitions& definitions) const;
 
   // The JSON Schema of a file of this kind, as text.
   [[nodiscard]] std::string schema() const;
@@ -210,9 +209,9 @@ class KeyTable {
   bool read_entries(JsonObject& object, void* out) const;
   [[nodiscard]] const KeyCase* case_of(JsonObject& object) const;
   [[nodiscard]] bool any_present(const JsonNode& node) const;
-  void write_entries(const void* object, void* usual, nlohmann::ordered_json& out) const;
+  void write_entries(const void* object, void* usual, OrderedJson& out) const;
   [[nodiscard]] std::vector<Alternative> alternatives() const;
-  void describe(const Alternative& alternative, nlohmann::ordered_json& out,
+  void describe(const Alternative& alternative, OrderedJson& out,
                 SchemaDefinitions& definitions) const;
   void page(std::string& out, std::vector<std::string>& told) const;
 
@@ -328,12 +327,12 @@ JsonTypePtr enum_type(std::span<const Named<E>> names) {
       *static_cast<E*>(out) = values[static_cast<std::size_t>(index)];
       return true;
     }
-    void write(const void* value, nlohmann::ordered_json& out) const override {
+    void write(const void* value, OrderedJson& out) const override {
       std::int64_t index = 0;
       while (values[static_cast<std::size_t>(index)] != *static_cast<const E*>(value)) ++index;
       word->write(&index, out);
     }
-    void describe(nlohmann::ordered_json& out, SchemaDefinitions& definitions) const override {
+    void describe(OrderedJson& out, SchemaDefinitions& definitions) const override {
       word->describe(out, definitions);
     }
     [[nodiscard]] std::string words() const override { return word->words(); }
@@ -616,7 +615,7 @@ bool read_keys(const JsonNode& node, T& out) {
   return keys_of(static_cast<const T*>(nullptr)).read(node, &out);
 }
 template <typename T>
-void write_keys(const T& value, nlohmann::ordered_json& out) {
+void write_keys(const T& value, OrderedJson& out) {
   keys_of(static_cast<const T*>(nullptr)).write(&value, out);
 }
 [[nodiscard]] std::string json_text(const KeyTable& table, const void* value);

@@ -1,10 +1,10 @@
 // Answers written as JSON, which scripts read: docs/json.md.
 #pragma once
 
+#include "ridge/base/ordered_json.hpp"
+
 #include <functional>
 #include <string>
-
-#include <nlohmann/json_fwd.hpp>
 
 namespace ridge::view {
 
@@ -14,8 +14,8 @@ inline constexpr const char* kSchemaVersionKey = "schema_version";
 
 // The version of its schema and what `write` adds. How long the machine took is no part of an
 // answer, so that the same question gives the same bytes.
-using WriteAnswer = std::function<void(nlohmann::ordered_json&)>;
-[[nodiscard]] nlohmann::ordered_json versioned_json(const WriteAnswer& write);
+using WriteAnswer = std::function<void(OrderedJson&)>;
+[[nodiscard]] OrderedJson versioned_json(const WriteAnswer& write);
 [[nodiscard]] std::string versioned_text(const WriteAnswer& write);
 
 }  // namespace ridge::view

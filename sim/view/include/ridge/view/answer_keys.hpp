@@ -16,6 +16,7 @@
 // std::optional without a value is null, or not there where the key is left_out().
 #pragma once
 
+#include "ridge/base/ordered_json.hpp"
 #include "ridge/base/statistics.hpp"
 #include "ridge/view/answer_json.hpp"
 #include "ridge/view/figure.hpp"
@@ -30,11 +31,7 @@
 #include <utility>
 #include <vector>
 
-#include <nlohmann/json_fwd.hpp>
-
 namespace ridge::view {
-
-using AnswerJson = nlohmann::ordered_json;
 
 // The schemas of objects with a name, which stand once under "definitions".
 class AnswerDefinitions;
@@ -46,7 +43,7 @@ class AnswerDescription {
   // Of its definition; empty where it is described in place.
   [[nodiscard]] virtual std::string_view name() const = 0;
   // What it is said to be where it stands in `out` already stays.
-  virtual void describe(AnswerJson& out, AnswerDefinitions& definitions) const = 0;
+  virtual void describe(OrderedJson& out, AnswerDefinitions& definitions) const = 0;
 };
 
 // Objects by names that are not known beforehand, in their order.
@@ -63,34 +60,34 @@ struct AnyCell {};
 
 namespace answer_keys_detail {
 
-void put(AnswerJson& out, double value);
-void put(AnswerJson& out, std::int64_t value);
-void put(AnswerJson& out, bool value);
-void put(AnswerJson& out, std::string_view value);
-void put(AnswerJson& out, const Interval& value);
-void put_null(AnswerJson& out);
-void put_list(AnswerJson& out);
-void put_object(AnswerJson& out);
-AnswerJson& appended(AnswerJson& list);
-AnswerJson& member(AnswerJson& object, const std::string& key);
+void put(OrderedJson& out, double value);
+void put(OrderedJson& out, std::int64_t value);
+void put(OrderedJson& out, bool value);
+void put(OrderedJson& out, std::string_view value);
+void put(OrderedJson& out, const Interval& value);
+void put_null(OrderedJson& out);
+void put_list(OrderedJson& out);
+void put_object(OrderedJson& out);
+OrderedJson& appended(OrderedJson& list);
+OrderedJson& member(OrderedJson& object, const std::string& key);
 
-void describe_type(AnswerJson& out, const char* type);
-void describe_interval(AnswerJson& out);
-void describe_cell(AnswerJson& out);
-void describe_or_null(AnswerJson& out);
+void describe_type(OrderedJson& out, const char* type);
+void describe_interval(OrderedJson& out);
+void describe_cell(OrderedJson& out);
+void describe_or_null(OrderedJson& out);
 // A list, or an object by name, of what `element` describes.
-void describe_list(AnswerJson& out, AnswerDefinitions& definitions,
-                   void (*element)(AnswerJson&, AnswerDefinitions&), bool by_name);
-void describe_object(AnswerJson& out, const AnswerDescription& object,
+void describe_list(OrderedJson& out, AnswerDefinitions& definitions,
+                   void (*element)(OrderedJson&, AnswerDefinitions&), bool by_name);
+void describe_object(OrderedJson& out, const AnswerDescription& object,
                      AnswerDefinitions& definitions);
 // An empty object's schema.
-void start_object(AnswerJson& out);
+void start_object(OrderedJson& out);
 // One of its keys.
-void describe_key(AnswerJson& object, const std::string& name, const std::string& words,
-                  bool required, const std::function<void(AnswerJson&)>& describe);
-void describe_figures(AnswerJson& object, const std::vector<const FigureSpec*>& figures,
+void describe_key(OrderedJson& object, const std::string& name, const std::string& words,
+                  bool required, const std::function<void(OrderedJson&)>& describe);
+void describe_figures(OrderedJson& object, const std::vector<const FigureSpec*>& figures,
                       bool required);
-void describe_constant(AnswerJson& object, const std::string& name, const std::string& word);
+void describe_constant(OrderedJson& object, const std::string& name, const std::string& word);
 
 template <typename Answer>
 std::vector<const FigureSpec*> specs_of(std::span<const Figure<Answer>> figures) {
@@ -118,7 +115,7 @@ template <typename V>
 struct IsVector<std::vector<V>> : std::true_type {};
 
 template <typename V>
-void write(const V& value, AnswerJson& out) {
+void write(const V& value, OrderedJson& out) {
   if constexpr (std::is_same_v<V, bool>) {
     put(out, value);
   } else if constexpr (std::is_integral_v<V>) {
@@ -150,7 +147,7 @@ void write(const V& value, AnswerJson& out) {
 }
 
 template <typename V>
-void describe(AnswerJson& out, AnswerDefinitions& definitions) {
+void describe(OrderedJson& out, AnswerDefinitions& definitions) {
   if constexpr (std::is_same_v<V, bool>) {
     describe_type(out, "boolean");
   } else if constexpr (std::is_integral_v<V>) {
@@ -183,20 +180,20 @@ void describe(AnswerJson& out, AnswerDefinitions& definitions) {
 // A key of what is made from T, or several.
 template <typename T>
 struct AnswerKey {
-  std::function<void(const T& of, AnswerJson& object)> write;
-  std::function<void(AnswerJson& object, AnswerDefinitions& definitions)> describe;
+  std::function<void(const T& of, OrderedJson& object)> write;
+  std::function<void(OrderedJson& object, AnswerDefinitions& definitions)> describe;
 
   AnswerKey() = default;
   // `get` of a T: a member, or a function.
   template <typename Get>
   AnswerKey(std::string name, std::string words, Get get) {  // NOLINT: a line of a table
     using Value = std::remove_cvref_t<std::invoke_result_t<Get, const T&>>;
-    write = [name, get](const T& of, AnswerJson& object) {
+    write = [name, get](const T& of, OrderedJson& object) {
       answer_keys_detail::write<Value>(std::invoke(get, of),
                                        answer_keys_detail::member(object, name));
     };
-    describe = [name, words](AnswerJson& object, AnswerDefinitions& definitions) {
-      answer_keys_detail::describe_key(object, name, words, true, [&](AnswerJson& out) {
+    describe = [name, words](OrderedJson& object, AnswerDefinitions& definitions) {
+      answer_keys_detail::describe_key(object, name, words, true, [&](OrderedJson& out) {
         answer_keys_detail::describe<Value>(out, definitions);
       });
     };
@@ -208,13 +205,13 @@ template <typename T, typename Get>
 [[nodiscard]] AnswerKey<T> left_out(std::string name, std::string words, Get get) {
   using Value = typename std::remove_cvref_t<std::invoke_result_t<Get, const T&>>::value_type;
   AnswerKey<T> key;
-  key.write = [name, get](const T& of, AnswerJson& object) {
+  key.write = [name, get](const T& of, OrderedJson& object) {
     if (const auto& value = std::invoke(get, of)) {
       answer_keys_detail::write<Value>(*value, answer_keys_detail::member(object, name));
     }
   };
-  key.describe = [name, words](AnswerJson& object, AnswerDefinitions& definitions) {
-    answer_keys_detail::describe_key(object, name, words, false, [&](AnswerJson& out) {
+  key.describe = [name, words](OrderedJson& object, AnswerDefinitions& definitions) {
+    answer_keys_detail::describe_key(object, name, words, false, [&](OrderedJson& out) {
       answer_keys_detail::describe<Value>(out, definitions);
     });
   };
@@ -225,10 +222,10 @@ template <typename T, typename Get>
 template <typename T>
 [[nodiscard]] AnswerKey<T> constant(std::string name, std::string word) {
   AnswerKey<T> key;
-  key.write = [name, word](const T&, AnswerJson& object) {
+  key.write = [name, word](const T&, OrderedJson& object) {
     answer_keys_detail::put(answer_keys_detail::member(object, name), std::string_view(word));
   };
-  key.describe = [name, word](AnswerJson& object, AnswerDefinitions&) {
+  key.describe = [name, word](OrderedJson& object, AnswerDefinitions&) {
     answer_keys_detail::describe_constant(object, name, word);
   };
   return key;
@@ -238,9 +235,9 @@ template <typename T>
 template <typename T, typename V>
 [[nodiscard]] AnswerKey<T> streamed(std::string name, std::string words) {
   AnswerKey<T> key;
-  key.write = [](const T&, AnswerJson&) {};
-  key.describe = [name, words](AnswerJson& object, AnswerDefinitions& definitions) {
-    answer_keys_detail::describe_key(object, name, words, true, [&](AnswerJson& out) {
+  key.write = [](const T&, OrderedJson&) {};
+  key.describe = [name, words](OrderedJson& object, AnswerDefinitions& definitions) {
+    answer_keys_detail::describe_key(object, name, words, true, [&](OrderedJson& out) {
       answer_keys_detail::describe<std::vector<V>>(out, definitions);
     });
   };
@@ -254,7 +251,7 @@ template <typename T, typename Answer, typename Get>
   using Value = std::remove_cvref_t<std::invoke_result_t<Get, const T&>>;
   constexpr bool kMayLack = answer_keys_detail::IsOptional<Value>::value;
   AnswerKey<T> key;
-  key.write = [figures, get](const T& of, AnswerJson& object) {
+  key.write = [figures, get](const T& of, OrderedJson& object) {
     const auto& answer = std::invoke(get, of);
     if constexpr (kMayLack) {
       if (answer) put_figures(figure_values(figures, *answer), object);
@@ -262,7 +259,7 @@ template <typename T, typename Answer, typename Get>
       put_figures(figure_values(figures, answer), object);
     }
   };
-  key.describe = [figures](AnswerJson& object, AnswerDefinitions&) {
+  key.describe = [figures](OrderedJson& object, AnswerDefinitions&) {
     answer_keys_detail::describe_figures(object, answer_keys_detail::specs_of(figures), !kMayLack);
   };
   return key;
@@ -273,13 +270,13 @@ template <typename T, typename Answer, typename Get>
 [[nodiscard]] AnswerKey<T> object_of_figures(std::string name, std::string words,
                                              std::span<const Figure<Answer>> figures, Get get) {
   AnswerKey<T> key;
-  key.write = [name, figures, get](const T& of, AnswerJson& object) {
+  key.write = [name, figures, get](const T& of, OrderedJson& object) {
     if (const auto& answer = std::invoke(get, of)) {
       put_figures(figure_values(figures, *answer), answer_keys_detail::member(object, name));
     }
   };
-  key.describe = [name, words, figures](AnswerJson& object, AnswerDefinitions&) {
-    answer_keys_detail::describe_key(object, name, words, false, [&](AnswerJson& out) {
+  key.describe = [name, words, figures](OrderedJson& object, AnswerDefinitions&) {
+    answer_keys_detail::describe_key(object, name, words, false, [&](OrderedJson& out) {
       answer_keys_detail::start_object(out);
       answer_keys_detail::describe_figures(out, answer_keys_detail::specs_of(figures), true);
     });
@@ -299,11 +296,11 @@ class AnswerKeys final : public AnswerDescription {
   explicit AnswerKeys(std::vector<AnswerKey<T>> keys, std::string name = {})
       : keys_(std::move(keys)), name_(std::move(name)) {}
 
-  void write(const T& of, AnswerJson& object) const {
+  void write(const T& of, OrderedJson& object) const {
     for (const AnswerKey<T>& key : keys_) key.write(of, object);
   }
   [[nodiscard]] std::string_view name() const override { return name_; }
-  void describe(AnswerJson& out, AnswerDefinitions& definitions) const override {
+  void describe(OrderedJson& out, AnswerDefinitions& definitions) const override {
     answer_keys_detail::start_object(out);
     for (const AnswerKey<T>& key : keys_) key.describe(out, definitions);
   }
@@ -323,7 +320,7 @@ inline constexpr const char* kContextWords = "Cached tokens of a request.";
 // The answer as JSON: after the version of its schema.
 template <typename T>
 [[nodiscard]] std::string answer_json(const T& answer) {
-  return versioned_text([&](AnswerJson& out) { answer_keys(&answer).write(answer, out); });
+  return versioned_text([&](OrderedJson& out) { answer_keys(&answer).write(answer, out); });
 }
 // Its schema. `words`: what writes it.
 [[nodiscard]] std::string answer_schema(const AnswerDescription& answer, const std::string& title,

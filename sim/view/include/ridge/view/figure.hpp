@@ -3,6 +3,8 @@
 // reproductions all draw on such tables of figures.
 #pragma once
 
+#include "ridge/base/ordered_json.hpp"
+
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -10,8 +12,6 @@
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include <nlohmann/json_fwd.hpp>
 
 namespace ridge::view {
 
@@ -83,7 +83,7 @@ const Figure<Answer>& figure_named(std::span<const Figure<Answer>> figures, std:
 }
 
 // Puts each value at its pointer in `out`, in order; null where unknown.
-void put_figures(const std::vector<FigureValue>& values, nlohmann::ordered_json& out);
+void put_figures(const std::vector<FigureValue>& values, OrderedJson& out);
 // The names, and the cells of one line; empty where unknown.
 [[nodiscard]] std::vector<std::string> csv_names(const std::vector<FigureValue>& values);
 [[nodiscard]] std::vector<std::string> csv_cells(const std::vector<FigureValue>& values);
