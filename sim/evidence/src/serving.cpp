@@ -111,7 +111,7 @@ std::optional<CannotAsk> apply_weights(const ServingRow& row, models::ModelSpec&
 // ---- the question -------------------------------------------------------------------------------
 
 constexpr std::string_view kTimePerToken = "tpot_ms";  // of the figures of a simulation
-constexpr std::uint64_t kReleases = 1;                 // the stream of random numbers for them
+constexpr std::uint64_t kReleaseStream = 1;            // the stream of random numbers for them
 
 struct Question {
   LedgerRow row;
@@ -588,7 +588,8 @@ LedgerRow predict(Question& question, const ServingRow& asked, std::span<const A
       const auto other = drawn[seed - 1].ask(asked);
       answer_to(std::get<Question>(other), library, draw, draws.clusters(), again);
     }
-    values.push_back(again.predicted * Random(seed, kReleases).lognormal(draws.release_spread()));
+    values.push_back(again.predicted *
+                     Random(seed, kReleaseStream).lognormal(draws.release_spread()));
   }
   row.interval = interval_90(std::move(values));
   return row;
