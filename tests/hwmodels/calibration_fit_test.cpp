@@ -277,7 +277,7 @@ TEST(CalibrationFit, LearnsWhatTheFormMissesAndJudgesItByUnseenShapes) {
   EXPECT_FALSE(learned.residual.empty());
   EXPECT_TRUE(physical.residual.empty());
   EXPECT_LT(learned.held_out.p50, 0.6 * physical.held_out.p50);
-  EXPECT_GT(learned.residual.trees().size(), 200U) << "as many as predict unseen shapes best";
+  EXPECT_GT(learned.residual.trees().size(), 70U) << "as many as predict unseen shapes best";
 }
 
 TEST(CalibrationFit, NamesTheOutlierByFileAndLine) {
@@ -365,7 +365,7 @@ TEST(CalibrationFit, TheErrorOfProductsIsToldByRows) {
   for (const RowsError& some : result.calibration.curves.front().held_out.by_rows) {
     rows += some.measurements;
     if (some.from == 64 || some.from == 128) {
-      EXPECT_NEAR(some.p50, 0.1, 0.04) << some.from;
+      EXPECT_NEAR(some.p50, 0.1, 0.06) << some.from;
       EXPECT_EQ(some.measurements, 25);
     } else {
       EXPECT_LT(some.p50, 0.05) << some.from;

@@ -316,22 +316,22 @@ class CalibratedModel final : public KernelModel {
   };
 
   template <typename A>
-  [[nodiscard]] Said say(const Curve& curve, const A& asked) const {
-    using Form = typename A::Form;
-    const auto* fitted = std::get_if<Fitted<Form>>(&curve.fitted);
-    const double outside = curve.octaves_outside(Form::ranged(asked.shape));
+  [[nodiscard]] Said say(const Curve& curve, const A& asked, double outside) const {
+    const auto* fitted = std::get_if<Fitted<typename A::Form>>(&curve.fitted);
     return {&curve, outside, curve.estimate(calibration_.machine, *fitted, asked.shape, outside)};
   }
 
   // Of kernels whose range holds the shape, the fastest; of all where none does.
   template <typename A>
   [[nodiscard]] Said fastest(const std::vector<const Curve*>& curves, const A& asked) const {
+    const auto ranged = A::Form::ranged(asked.shape);
     Said best;
     for (const Curve* curve : curves) {
-      const bool within = curve->octaves_outside(A::Form::ranged(asked.shape)) == 0.0;
+      const double outside = curve->octaves_outside(ranged);
+      const bool within = outside == 0.0;
       const bool best_within = best.curve != nullptr && best.octaves_outside == 0.0;
       if (best_within && !within) continue;
-      const Said said = say(*curve, asked);
+      const Said said = say(*curve, asked, outside);
       if (best.curve == nullptr || (within && !best_within) ||
           said.estimate.us < best.estimate.us) {
         best = said;

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <memory>
 #include <type_traits>
 
@@ -27,7 +28,6 @@ JsonTypePtr error_type() {
 }
 
 constexpr double kNegligibleSpread = 1e-6;  // of ln(parameter): rounding of the linear algebra
-constexpr double kLeafUnit = 1e-4;          // of ln(time); a hundredth of a percent
 
 // ---- What depends on the form of a curve's family -----------------------------------------------
 
@@ -183,7 +183,7 @@ OrderedJson residual_json(const Curve& curve) {
       numbers.push_back(tree.feature[level]);
       numbers.push_back(rounded(tree.threshold[level], 5));
     }
-    for (const float leaf : tree.leaf) numbers.push_back(std::lround(leaf / kLeafUnit));
+    for (const std::int16_t leaf : tree.leaf) numbers.push_back(leaf);
     trees.push_back(std::move(numbers));
   }
   OrderedJson features = OrderedJson::array();
@@ -215,8 +215,11 @@ void read_tree(const JsonNode& node, std::size_t features, ResidualTree& out) {
     out.threshold[level] = numbers[2 * level + 1].template get<float>();
   }
   for (std::size_t i = 0; i < out.leaf.size(); ++i) {
-    out.leaf[i] = static_cast<float>(kLeafUnit *
-                                     numbers[2 * ResidualTree::kDepth + i].template get<double>());
+    const auto leaf = numbers[2 * ResidualTree::kDepth + i].template get<double>();
+    if (std::abs(leaf) > std::numeric_limits<std::int16_t>::max() || leaf != std::trunc(leaf)) {
+      return refuse("a leaf is none that two bytes hold");
+    }
+    out.leaf[i] = static_cast<std::int16_t>(leaf);
   }
 }
 
@@ -431,8 +434,8 @@ static const KeyTable& keys_of(const Curve* /*of*/) {
               .optional(),
           curve_part("residual",
                      "What the form leaves of the measurements, learned: ln(time) gains the sum of "
-                     "symmetric trees. Of each tree four questions, as a feature and the threshold "
-                     "above which the answer is yes, then 16 leaves in ten-thousandths, from all "
+                     "symmetric trees. Of each tree six questions, as a feature and the threshold "
+                     "above which the answer is yes, then 64 leaves in ten-thousandths, from all "
                      "answers no to all answers yes.",
                      "an object: features, trees",
                      {read_residual, residual_json,
@@ -440,8 +443,8 @@ static const KeyTable& keys_of(const Curve* /*of*/) {
                      R"({"type": "object", "required": ["features", "trees"],
                          "additionalProperties": false, "properties": {
                            "features": {"type": "array", "items": {"type": "string"}},
-                           "trees": {"type": "array", "maxItems": 512, "items": {"type": "array",
-                             "items": {"type": "number"}, "minItems": 24, "maxItems": 24}}}})")
+                           "trees": {"type": "array", "maxItems": 160, "items": {"type": "array",
+                             "items": {"type": "number"}, "minItems": 76, "maxItems": 76}}}})")
               .optional(),
           curve_part("ranges", "Least and greatest value measured, by quantity of the shape.",
                      "[least, greatest] of each quantity of the form, or of none",

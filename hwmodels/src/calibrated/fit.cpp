@@ -22,15 +22,17 @@ namespace {
 constexpr double kOutlier = 0.5;
 constexpr std::size_t kNamedOutliers = 10;
 // The residual's trees are taken in steps, as many as help.
-constexpr std::size_t kTreesPerStep = 20;
+constexpr std::size_t kTreesPerStep = 7;
 constexpr std::size_t kTreeSteps = 16;
 constexpr std::size_t kLeastToLearnFrom = 50;
 // Slowly in few thresholds, or fast in many and pulled little by each: a few shapes tell little at
 // a time, hundreds of them a library's rules, between measurements of which every tenth is off by
-// as much. The one that predicts unseen shapes better is taken.
-constexpr std::array<BoostOptions, 2> kLearning = {
+// as much; of few measurements, by trees that ask less. What predicts unseen shapes best is taken.
+constexpr std::array<BoostOptions, 3> kLearning = {
     {{.trees = kTreesPerStep * kTreeSteps, .rate = 0.25, .clip = 0.1, .bins = 24},
-     {.trees = kTreesPerStep * kTreeSteps, .rate = 1.0, .clip = 0.03, .bins = 63}}};
+     {.trees = kTreesPerStep * kTreeSteps, .rate = 1.0, .clip = 0.03, .bins = 63},
+     {.trees = kTreesPerStep * kTreeSteps, .rate = 0.5, .clip = 0.1, .bins = 24, .depth = 4}}};
+constexpr std::size_t kSmallSeries = 600;  // rows from which on trees need not ask less
 
 struct Bounds {
   double lower;
@@ -147,15 +149,16 @@ class Fitter {
   // What `fitted` leaves of these rows.
   [[nodiscard]] Residual learned(const Fitted<Form>& fitted, const std::vector<std::size_t>& rows,
                                  const BoostOptions& learning) {
-    constexpr std::size_t kCount = Form::kFeatures.size();
+    constexpr std::size_t kCount = Form::kFeatures.size() + 1;
     const std::vector<std::size_t> some = sample(rows, options_.residual_rows, random_);
     std::vector<double> features;
     std::vector<double> target;
     features.reserve(some.size() * kCount);
     for (const std::size_t row : some) {
-      const auto of_row = Form::features(machine_, fitted.choice, shapes_[row]);
+      const double us = predict(fitted, row);
+      const auto of_row = residual_features<Form>(machine_, fitted.choice, shapes_[row], us);
       features.insert(features.end(), of_row.begin(), of_row.end());
-      target.push_back(log_us_[row] - std::log(predict(fitted, row)));
+      target.push_back(log_us_[row] - std::log(us));
     }
     return boost(features, kCount, target, learning);
   }
@@ -255,11 +258,10 @@ class Fitter {
     }
     // A small series has the time for more folds, and loses less to each; of few shapes each is
     // left out by itself.
-    constexpr std::size_t kSmall = 600;
     constexpr std::size_t kMedium = 6000;
     constexpr std::size_t kFewShapes = 12;
     auto folds = static_cast<std::size_t>(options_.folds);
-    if (series_.size() < kSmall) folds = 2 * folds;
+    if (series_.size() < kSmallSeries) folds = 2 * folds;
     if (series_.size() < kMedium && groups.size() <= kFewShapes) folds = groups.size();
     folds = std::min(groups.size(), folds);
     HeldOut result{.predicted = std::vector<double>(series_.size()),
@@ -278,7 +280,7 @@ class Fitter {
       }
       const Fitted<Form> fitted = solve(seen, candidates, 1);
       for (const std::size_t row : unseen) result.fold[row] = fold;
-      for (std::size_t l = 0; l < kLearning.size(); ++l) {
+      for (std::size_t l = 0; l < ways_to_learn(); ++l) {
         const Residual residual = learn ? learned(fitted, seen, kLearning[l]) : Residual{};
         for (const std::size_t row : unseen) {
           log_us[l][row] = predict_by_step(fitted, residual, row);
@@ -346,8 +348,9 @@ class Fitter {
                                                                    const Residual& residual,
                                                                    std::size_t row) const {
     std::array<double, kTreeSteps + 1> log_us{};
-    double sum = std::log(predict(fitted, row));
-    const auto features = Form::features(machine_, fitted.choice, shapes_[row]);
+    const double us = predict(fitted, row);
+    double sum = std::log(us);
+    const auto features = residual_features<Form>(machine_, fitted.choice, shapes_[row], us);
     for (std::size_t step = 0; step <= kTreeSteps; ++step) {
       log_us[step] = sum;
       for (std::size_t t = 0; t < kTreesPerStep; ++t) {
@@ -358,15 +361,20 @@ class Fitter {
     return log_us;
   }
 
+  // The first so many of kLearning.
+  [[nodiscard]] std::size_t ways_to_learn() const {
+    return series_.size() < kSmallSeries ? kLearning.size() : kLearning.size() - 1;
+  }
+
   // The way to learn and the number of trees, in steps, that predict unseen shapes best, by the
   // losses of all folds but one. More caution (fewer trees within 3 % or within one standard error
   // of the best; none where they gain less than a twentieth) errs by more on what it has not seen:
   // where trees help most shapes and harm a few, a threshold is crossed by leaving out one of those
   // that they help.
-  static HowLearned best_learning(const std::vector<Loss>& loss, std::size_t without) {
+  [[nodiscard]] HowLearned best_learning(const std::vector<Loss>& loss, std::size_t without) const {
     HowLearned best;
     double least = std::numeric_limits<double>::infinity();
-    for (std::size_t l = 0; l < kLearning.size(); ++l) {
+    for (std::size_t l = 0; l < ways_to_learn(); ++l) {
       for (std::size_t step = 0; step <= kTreeSteps; ++step) {
         double sum = 0.0;
         for (std::size_t fold = 0; fold < loss.size(); ++fold) {

@@ -48,7 +48,14 @@ std::span<const double> values_of(const FittedForm& fitted) {
 std::span<const std::string_view> feature_names(const FittedForm& fitted) {
   return std::visit(
       [](const auto& f) {
-        return std::span<const std::string_view>(std::decay_t<decltype(f)>::Form::kFeatures);
+        using Form = typename std::decay_t<decltype(f)>::Form;
+        static constexpr auto kNames = [] {
+          std::array<std::string_view, Form::kFeatures.size() + 1> names;
+          std::copy(Form::kFeatures.begin(), Form::kFeatures.end(), names.begin());
+          names.back() = "log2_us";
+          return names;
+        }();
+        return std::span<const std::string_view>(kNames);
       },
       fitted);
 }

@@ -10,46 +10,15 @@ namespace {
 
 constexpr double kMultipliedRows = 64.0;  // by one instruction, at least
 
-struct Menu {
-  std::span<const Tile> tiles;
-  std::span<const double> splits;  // beside none
-};
-
-Menu menu_of(TileMenu menu) {
-  static constexpr std::array<Tile, 6> kLibrary = {
-      {{64, 64}, {64, 128}, {128, 128}, {128, 256}, {256, 128}, {64, 256}}};
-  static constexpr std::array<Tile, 19> kFine = {{{64, 16},
-                                                  {64, 32},
-                                                  {64, 48},
-                                                  {64, 64},
-                                                  {64, 80},
-                                                  {64, 96},
-                                                  {64, 112},
-                                                  {64, 128},
-                                                  {64, 160},
-                                                  {128, 16},
-                                                  {128, 32},
-                                                  {128, 48},
-                                                  {128, 64},
-                                                  {128, 80},
-                                                  {128, 96},
-                                                  {128, 112},
-                                                  {128, 128},
-                                                  {128, 160},
-                                                  {256, 128}}};
-  static constexpr std::array<double, 4> kSplits = {2, 4, 8, 16};
-  switch (menu) {
-    case TileMenu::library:
-      return {kLibrary, kSplits};
-    case TileMenu::library_fp8:
-      return {std::span(kLibrary).first(5), std::span(kSplits).first(3)};
-    case TileMenu::fine:
-    case TileMenu::least_traffic:
-    case TileMenu::by_rows:
-      break;
-  }
-  return {kFine, {}};
-}
+constexpr std::array<Tile, 6> kLibraryTiles = {
+    {{64, 64}, {64, 128}, {128, 128}, {128, 256}, {256, 128}, {64, 256}}};
+constexpr std::array<double, 4> kLibrarySplits = {2, 4, 8, 16};
+// Of the library's FP8 kernels, which lack the last of each.
+constexpr std::size_t kFp8Tiles = 5;
+constexpr std::size_t kFp8Splits = 3;
+constexpr std::array<double, 2> kFineRows = {64, 128};
+constexpr std::array<double, 9> kFineColumns = {16, 32, 48, 64, 80, 96, 112, 128, 160};
+constexpr Tile kTallOfFine = {256, 128};
 
 // DeepGEMM's choice (csrc/jit_kernels/heuristics/sm90.hpp, kernels with scales of 128 x 128): the
 // least cycles on the wires from L2 or within a compute unit, in whole waves; two tiles beside each
@@ -57,7 +26,12 @@ Menu menu_of(TileMenu menu) {
 Tile tile_of_least_traffic(double units, const GemmForm::Shape& s) {
   constexpr std::array<double, 11> kColumns = {16, 32, 48, 64, 80, 96, 112, 128, 144, 160, 192};
   constexpr std::size_t kColumnsOfTall = 8;  // beside more than 128 rows
-  constexpr std::array<double, 5> kRows = {64, 128, 16, 32, 256};
+  struct Rows {
+    double of_tile;
+    double of_next_lower;
+  };
+  // In the order in which they are compared.
+  constexpr std::array<Rows, 5> kRows = {{{64, 32}, {128, 64}, {16, 0}, {32, 16}, {256, 128}}};
   constexpr double kTiny = 1e-9;                           // of a rounded quotient
   const double l2 = 1.0 / std::min(64.0 * units, 6153.0);  // cycles for a byte
   const double l1 = 1.0 / (128.0 * units);
@@ -71,8 +45,9 @@ Tile tile_of_least_traffic(double units, const GemmForm::Shape& s) {
   };
   Best alone;
   Best shared;
-  for (const double rows : kRows) {
+  for (const auto& [rows, next_lower] : kRows) {
     if (rows < kMultipliedRows && s.m > rows) continue;
+    if (s.m <= next_lower) continue;  // which holds all rows as well, and moves less
     const double rows_of_tiles = s.batch * round_up(s.m / rows) / units;
     const double out = 2.0 * rows / s.k;
     const std::size_t count = rows > 128 ? kColumnsOfTall : kColumns.size();
@@ -173,28 +148,53 @@ Estimate GemmForm::time(const Machine& machine, const Choice& choice, const Para
            round_up(columns) * steps * (row_tiles - rows) * p[ragged_us];
   };
   double core = std::numeric_limits<double>::infinity();
-  if (choice.menu == TileMenu::least_traffic) {
-    const Tile tile = tile_of_least_traffic(machine.compute_units, s);
-    // Measured where one wave suffices; in several, neighbors share their loads.
-    const bool alone = s.batch * round_up(s.m / tile.m) * round_up(s.n / tile.n) * per_unit <= 1.0;
-    core = unsplit(tile, alone && spills(tile) ? 1.0 + p[spill] : 1.0);
-  } else if (choice.menu == TileMenu::by_rows) {
-    core = unsplit(s.m <= 256.0 ? Tile{64, 64} : Tile{128, 128}, 1.0);
-  } else {
-    const Menu menu = menu_of(choice.menu);
+  const auto library = [&](std::size_t tiles_offered, std::size_t splits_offered) {
     const double partial_us = 4e-6 * s.batch * s.m * s.n / p[split_TBps];
-    for (const Tile& tile : menu.tiles) {
+    std::array<double, kLibrarySplits.size()> steps_of_split;
+    for (std::size_t i = 0; i < steps_of_split.size(); ++i) {
+      steps_of_split[i] = round_up(steps / kLibrarySplits[i]);
+    }
+    for (std::size_t t = 0; t < tiles_offered; ++t) {
+      const Tile& tile = kLibraryTiles[t];
       core = std::min(core, unsplit(tile, 1.0));
-      if (menu.splits.empty()) continue;
       const double each_step_us = step_of(tile, 1.0);
       const double ends_us = ends_of(tile);
       const double tiles = s.batch * round_up(s.m / tile.m) * round_up(s.n / tile.n) * per_unit;
-      for (const double split : menu.splits) {
-        core = std::min(
-            core, round_up(tiles * split) * (ends_us + round_up(steps / split) * each_step_us) +
-                      p[split_us] + split * partial_us);
+      std::array<double, kLibrarySplits.size()> us;
+      for (std::size_t i = 0; i < us.size(); ++i) {
+        const double split = kLibrarySplits[i];
+        us[i] = round_up(tiles * split) * (ends_us + steps_of_split[i] * each_step_us) +
+                p[split_us] + split * partial_us;
       }
+      for (std::size_t i = 0; i < splits_offered; ++i) core = std::min(core, us[i]);
     }
+  };
+  switch (choice.menu) {
+    case TileMenu::library:
+      library(kLibraryTiles.size(), kLibrarySplits.size());
+      break;
+    case TileMenu::library_fp8:
+      library(kFp8Tiles, kFp8Splits);
+      break;
+    case TileMenu::fine:
+      core = unsplit(kTallOfFine, 1.0);
+      for (const double rows : kFineRows) {
+        std::array<double, kFineColumns.size()> us;
+        for (std::size_t c = 0; c < us.size(); ++c) us[c] = unsplit({rows, kFineColumns[c]}, 1.0);
+        for (const double each : us) core = std::min(core, each);
+      }
+      break;
+    case TileMenu::least_traffic: {
+      const Tile tile = tile_of_least_traffic(machine.compute_units, s);
+      // Measured where one wave suffices; in several, neighbors share their loads.
+      const bool alone =
+          s.batch * round_up(s.m / tile.m) * round_up(s.n / tile.n) * per_unit <= 1.0;
+      core = unsplit(tile, alone && spills(tile) ? 1.0 + p[spill] : 1.0);
+      break;
+    }
+    case TileMenu::by_rows:
+      core = unsplit(s.m <= 256.0 ? Tile{64, 64} : Tile{128, 128}, 1.0);
+      break;
   }
 
   const double MB =

@@ -3,7 +3,7 @@
 #include "ridge/base/error.hpp"
 
 #include <algorithm>
-#include <bit>
+#include <cmath>
 #include <limits>
 #include <map>
 #include <numeric>
@@ -11,41 +11,80 @@
 
 namespace ridge::hw::calibrated {
 
-// One bit for each level of each tree, four to a tree and sixteen trees to a word, the first level
-// highest: a tree's four bits are the number of its leaf.
+// One bit for each level of each tree, as many trees to a word as fit, the first level highest: a
+// tree's bits are the number of its leaf.
 struct Residual::Compiled {
   static constexpr std::size_t kTreesPerWord = 64 / ResidualTree::kDepth;
-  static constexpr std::size_t kMaxWords = kMaxTrees / kTreesPerWord;
-  static constexpr std::size_t kLeaves = std::size_t{1} << ResidualTree::kDepth;
 
-  // Of one feature: the thresholds that are asked for, rising, filled up to one less than a power
-  // of two with what nothing exceeds; and the bits of the questions that are answered yes above the
-  // first b of them, b = 0 ... all.
+  // Of one feature: the thresholds that are asked for, rising, and the bits of the questions that
+  // are answered yes above the first b of them, b = 0 ... all.
   struct Questions {
-    std::size_t feature = 0;
-    std::vector<double> thresholds;
-    std::vector<std::uint64_t> answers;  // by b, then word
+    static constexpr std::size_t kMostCells = 1024;
 
-    // How many thresholds `value` exceeds: a search without a branch to guess.
+    std::size_t feature = 0;
+    std::vector<double> thresholds;      // and, behind the last, what nothing exceeds
+    std::vector<std::uint64_t> answers;  // by b, then word
+    // Between the thresholds, cells of one width: the first threshold in each or behind it, and the
+    // most that one cell holds. What lies in a cell exceeds all thresholds of those before it.
+    double from = 0;
+    double cells_per_unit = 0;
+    std::vector<std::uint16_t> first;
+    std::size_t most_in_cell = 0;
+
+    [[nodiscard]] std::size_t cell(double value) const {
+      const double at = (value - from) * cells_per_unit;
+      const auto last = static_cast<double>(first.size() - 1);
+      return static_cast<std::size_t>(
+          static_cast<std::int64_t>(at > 0.0 ? std::min(at, last) : 0.0));
+    }
+
+    // How many thresholds `value` exceeds, without a branch to guess.
     [[nodiscard]] std::size_t exceeded(double value) const {
-      std::size_t below = 0;
-      for (std::size_t step = (thresholds.size() + 1) / 2; step > 0; step /= 2) {
-        below += value > thresholds[below + step - 1] ? step : 0;
+      const std::size_t before = first[cell(value)];
+      std::size_t here = 0;
+      for (std::size_t i = 0; i < most_in_cell; ++i) here += value > thresholds[before + i] ? 1 : 0;
+      return before + here;
+    }
+
+    // The fewest cells of which none holds more than one threshold, or the most there may be.
+    void divide() {
+      const std::size_t count = thresholds.size();
+      from = thresholds.front();
+      // The largest float stands for no question at all.
+      const auto last = std::find_if(thresholds.rbegin(), thresholds.rend() - 1, [](double t) {
+        return t < static_cast<double>(std::numeric_limits<float>::max());
+      });
+      const double width = *last - from;
+      for (std::size_t cells = 16; cells <= kMostCells; cells *= 2) {
+        cells_per_unit = width > 0.0 ? static_cast<double>(cells - 1) / width : 0.0;
+        first.assign(cells, 0);
+        std::vector<std::size_t> held(cells, 0);
+        for (const double threshold : thresholds) ++held[cell(threshold)];
+        std::size_t before = 0;
+        for (std::size_t c = 0; c < cells; ++c) {
+          first[c] = static_cast<std::uint16_t>(before);
+          before += held[c];
+        }
+        most_in_cell = *std::max_element(held.begin(), held.end());
+        if (most_in_cell <= 1) break;
       }
-      return below;
+      thresholds.resize(count + most_in_cell, std::numeric_limits<double>::infinity());
     }
   };
 
   explicit Compiled(std::vector<ResidualTree> all)
       : trees(std::move(all)), words((trees.size() + kTreesPerWord - 1) / kTreesPerWord) {
-    leaves.resize(words * kTreesPerWord * kLeaves, 0.0F);
+    leaves.resize(words * kTreesPerWord * ResidualTree::kLeaves, 0);
     std::map<std::size_t, std::map<double, std::vector<std::size_t>>> bits;
     for (std::size_t t = 0; t < trees.size(); ++t) {
       std::copy(trees[t].leaf.begin(), trees[t].leaf.end(),
-                leaves.begin() + static_cast<std::ptrdiff_t>(t * kLeaves));
+                leaves.begin() + static_cast<std::ptrdiff_t>(t * ResidualTree::kLeaves));
+      const std::size_t lowest =
+          64 * (t / kTreesPerWord) + ResidualTree::kDepth * (t % kTreesPerWord);
       for (std::size_t level = 0; level < ResidualTree::kDepth; ++level) {
-        bits[trees[t].feature[level]][static_cast<double>(trees[t].threshold[level])].push_back(
-            ResidualTree::kDepth * t + (ResidualTree::kDepth - 1 - level));
+        const auto threshold = static_cast<double>(trees[t].threshold[level]);
+        bits[trees[t].feature[level]][threshold].push_back(lowest + ResidualTree::kDepth - 1 -
+                                                           level);
       }
     }
     for (const auto& [feature, by_threshold] : bits) {
@@ -58,19 +97,24 @@ struct Residual::Compiled {
         for (const std::size_t bit : numbers) yes[bit / 64] |= std::uint64_t{1} << (bit % 64);
         asked.answers.insert(asked.answers.end(), yes.begin(), yes.end());
       }
-      asked.thresholds.resize(std::bit_ceil(asked.thresholds.size() + 1) - 1,
-                              std::numeric_limits<double>::infinity());
+      asked.divide();
     }
   }
 
   std::vector<ResidualTree> trees;
   std::size_t words;
-  std::vector<float> leaves;  // by tree, zeros behind the last
+  std::vector<std::int32_t> leaves;  // by tree, zeros behind the last
   std::vector<Questions> questions;
 };
 
 Residual::Residual(std::vector<ResidualTree> trees) {
   RIDGE_INVARIANT(trees.size() <= kMaxTrees, "a residual has more trees than it may");
+  RIDGE_INVARIANT(std::all_of(trees.begin(), trees.end(),
+                              [](const ResidualTree& tree) {
+                                return std::all_of(tree.feature.begin(), tree.feature.end(),
+                                                   [](std::size_t f) { return f < kMaxFeatures; });
+                              }),
+                  "a residual has more features than it may");
   if (!trees.empty()) compiled_ = std::make_shared<const Compiled>(std::move(trees));
 }
 
@@ -86,25 +130,23 @@ Residual Residual::first(std::size_t count) const {
 double Residual::operator()(std::span<const double> features) const {
   if (empty()) return 0.0;
   const Compiled& c = *compiled_;
-  std::array<std::uint64_t, Compiled::kMaxWords> yes;
-  std::fill_n(yes.begin(), c.words, 0);
-  for (const Compiled::Questions& asked : c.questions) {
-    const std::uint64_t* answers =
-        &asked.answers[asked.exceeded(features[asked.feature]) * c.words];
-    for (std::size_t w = 0; w < c.words; ++w) yes[w] |= answers[w];
+  std::array<const std::uint64_t*, kMaxFeatures> rows;
+  std::size_t asked = 0;
+  for (const Compiled::Questions& q : c.questions) {
+    rows[asked++] = &q.answers[q.exceeded(features[q.feature]) * c.words];
   }
-  // Four sums, since one would wait for each addition before the next.
-  std::array<float, 4> sums{};
-  const float* leaf = c.leaves.data();
+  std::int32_t sum = 0;
+  const std::int32_t* leaf = c.leaves.data();
   for (std::size_t w = 0; w < c.words; ++w) {
-    std::uint64_t bits = yes[w];
+    std::uint64_t bits = 0;
+    for (std::size_t i = 0; i < asked; ++i) bits |= rows[i][w];
     for (std::size_t t = 0; t < Compiled::kTreesPerWord; ++t) {
-      sums[t % sums.size()] += leaf[bits % Compiled::kLeaves];
-      bits /= Compiled::kLeaves;
-      leaf += Compiled::kLeaves;
+      sum += leaf[bits % ResidualTree::kLeaves];
+      bits /= ResidualTree::kLeaves;
+      leaf += ResidualTree::kLeaves;
     }
   }
-  return static_cast<double>((sums[0] + sums[1]) + (sums[2] + sums[3]));
+  return ResidualTree::kLeafUnit * sum;
 }
 
 namespace {
@@ -180,7 +222,8 @@ class Booster {
     ResidualTree tree;
     std::fill(node_.begin(), node_.end(), std::uint8_t{0});
     for (std::size_t level = 0; level < ResidualTree::kDepth; ++level) {
-      const auto [feature, edge] = best_question(std::size_t{1} << level);
+      const auto [feature, edge] =
+          level < options_.depth ? best_question(std::size_t{1} << level) : no_question();
       tree.feature[level] = static_cast<std::uint8_t>(feature);
       tree.threshold[level] = edge < thresholds_[feature].size()
                                   ? thresholds_[feature][edge]
@@ -190,26 +233,32 @@ class Booster {
         node_[row] = static_cast<std::uint8_t>(2 * node_[row] + (bins[row] > edge ? 1 : 0));
       }
     }
-    std::array<Sum, std::size_t{1} << ResidualTree::kDepth> leaves{};
+    std::array<Sum, ResidualTree::kLeaves> leaves{};
     for (std::size_t row = 0; row < rows_; ++row) {
       leaves[node_[row]].pull += pull_[row];
       leaves[node_[row]].weight += 1.0;
     }
     for (std::size_t i = 0; i < leaves.size(); ++i) {
       const double mean = leaves[i].pull / (leaves[i].weight + options_.least_weight);
-      tree.leaf[i] = static_cast<float>(options_.rate * mean);
+      tree.leaf[i] =
+          static_cast<std::int16_t>(std::lround(options_.rate * mean / ResidualTree::kLeafUnit));
     }
     for (std::size_t row = 0; row < rows_; ++row) {
-      left_[row] -= static_cast<double>(tree.leaf[node_[row]]);
+      left_[row] -= ResidualTree::kLeafUnit * tree.leaf[node_[row]];
     }
     return tree;
+  }
+
+  // A threshold that nothing exceeds.
+  [[nodiscard]] std::pair<std::size_t, std::size_t> no_question() const {
+    return {0, thresholds_[0].size()};
   }
 
   // The question that, asked of all nodes, explains most of what is left. No threshold at all where
   // none explains anything.
   std::pair<std::size_t, std::size_t> best_question(std::size_t nodes) {
     double most = -1.0;
-    std::pair<std::size_t, std::size_t> best{0, thresholds_[0].size()};
+    std::pair<std::size_t, std::size_t> best = no_question();
     std::vector<Sum> sums;
     for (std::size_t f = 0; f < count_; ++f) {
       const std::size_t edges = thresholds_[f].size();
@@ -263,6 +312,7 @@ Residual boost(std::span<const double> features, std::size_t count, std::span<co
   RIDGE_INVARIANT(count > 0 && features.size() == count * target.size(),
                   "every measurement has all features");
   RIDGE_INVARIANT(options.bins < 255, "a bin is a byte");
+  RIDGE_INVARIANT(options.rate * options.clip < 3.0, "a leaf is two bytes");
   if (target.empty()) return {};
   return Booster(features, count, target, options).run();
 }

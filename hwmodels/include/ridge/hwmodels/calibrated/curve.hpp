@@ -101,7 +101,8 @@ struct Curve {
                                   const typename Form::Shape& shape, double outside) const {
     Estimate result = Form::time(machine, f.choice, f.p, shape);
     if (!residual.empty() && outside < 1.0) {
-      result.us *= std::exp((1.0 - outside) * residual(Form::features(machine, f.choice, shape)));
+      const auto features = residual_features<Form>(machine, f.choice, shape, result.us);
+      result.us *= std::exp((1.0 - outside) * residual(features));
     }
     return result;
   }

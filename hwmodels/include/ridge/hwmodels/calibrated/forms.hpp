@@ -10,6 +10,8 @@
 #include "ridge/hwmodels/calibrated/gemm.hpp"
 #include "ridge/hwmodels/calibrated/grouped_gemm.hpp"
 
+#include <algorithm>
+#include <array>
 #include <span>
 #include <string_view>
 #include <variant>
@@ -46,7 +48,18 @@ using Shapes = Forms::AnyShapes;
 // Names of what a curve's ranges are kept of, in their order.
 [[nodiscard]] std::span<const std::string_view> range_names(const FittedForm& fitted);
 
-// Of a learned residual, in the order that its trees number them.
+// What a residual is learned of: the features of the shape, and last the form's own time.
+template <typename Form>
+[[nodiscard]] auto residual_features(const Machine& machine, const typename Form::Choice& choice,
+                                     const typename Form::Shape& shape, double us) {
+  constexpr std::size_t kOfShape = Form::kFeatures.size();
+  std::array<double, kOfShape + 1> all;
+  const std::array<double, kOfShape> of_shape = Form::features(machine, choice, shape);
+  std::copy(of_shape.begin(), of_shape.end(), all.begin());
+  all.back() = rough_log2(us);
+  return all;
+}
+// In that order.
 [[nodiscard]] std::span<const std::string_view> feature_names(const FittedForm& fitted);
 
 }  // namespace ridge::hw::calibrated
