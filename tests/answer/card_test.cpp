@@ -100,7 +100,7 @@ TEST(CalibrationCard, TellsTheKernelInUseItsAlternativesAndWhereACurveComesFrom)
   const auto slot = card.find("decode_attention bf16 head_dim 128");
   ASSERT_NE(slot, std::string::npos);
   EXPECT_EQ(line_of("flashinfer/fa3", slot), "flashinfer/fa3: used");
-  EXPECT_THAT(line_of("sglang:fa3", slot), HasSubstr("not used: from the base; from h100, + 6"));
+  EXPECT_THAT(line_of("sglang:fa3", slot), HasSubstr("not used: from the base; from h100, + 4"));
   EXPECT_THAT(line_of("flashmla/flashinfer", slot), HasSubstr("batch sizes left"));
   EXPECT_THAT(card, HasSubstr("\"kernel_model\": \"calibrated:h800\""));
 }

@@ -1,6 +1,8 @@
 // Measurements beside a calibration that was not made from them.
 #include "ridge/hwmodels/calibrated/judge.hpp"
 
+#include <cmath>
+
 #include <gtest/gtest.h>
 
 namespace ridge::hw::calibrated {
@@ -51,6 +53,8 @@ TEST(Judge, TellsErrorBiasAndCoverageByHand) {
   EXPECT_NEAR(j.bias, -0.1, 1e-9) << "the middle of -0.2, -0.2, 0, 1";
   // ln(1.25) is 0.22, more than 0.1645; so is ln(2).
   EXPECT_NEAR(j.coverage_90, 0.25, 1e-9);
+  // Of the three inside, two need as much, and nine of ten no more.
+  EXPECT_NEAR(j.needed_error, std::sqrt(std::pow(std::log(1.25) / 1.645, 2) - 0.10 * 0.10), 1e-9);
 }
 
 TEST(Judge, TheVeryKernelAnswersWhereItHasACurveElseWhatAUserWouldGet) {

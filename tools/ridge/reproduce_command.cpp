@@ -24,6 +24,7 @@ struct ReproduceArguments {
   std::string serving;
   std::vector<std::string> kernels;
   std::string calibration;
+  std::string chip;
   std::string page;
   std::string report;
   int samples = 100;
@@ -56,7 +57,7 @@ void run_ledger(const ReproduceArguments& options) {
 
 void run_kernels(const ReproduceArguments& options) {
   const report::Asked how = asked(options.report);
-  const auto ledger = evidence::judge_kernels(options.kernels, options.calibration);
+  const auto ledger = evidence::judge_kernels(options.kernels, options.calibration, options.chip);
   if (!options.report.empty()) write_file(options.report, report::kernels_page(ledger, how));
   write_output(options.output, evidence::render(ledger, options.output.format));
 }
@@ -119,6 +120,12 @@ void add_reproduce_command(CLI::App& app) {
                           ->add_option("--calibration", options->calibration,
                                        "With --kernels: the calibration, by name or path")
                           ->type_name("CALIBRATION");
+  command
+      ->add_option("--chip", options->chip,
+                   "With --kernels: the chip that was measured, to which the calibration is "
+                   "transferred")
+      ->needs(kernels)
+      ->type_name("CHIP");
   kernels->needs(calibration);
   calibration->needs(kernels);
   command->add_flag("--measured", options->measured,

@@ -112,6 +112,50 @@ std::ptrdiff_t preference(const std::vector<std::string>& preferred, const Curve
          preferred.begin();
 }
 
+// Of a transfer: between chips of one balance, by family, and for each e-fold of change of balance.
+// Measured with ridge reproduce --kernels --chip; docs/calibration.md says of what and how.
+constexpr double kErrorPerFold = 0.10;
+
+double error_between_alike(Family family) {
+  switch (family) {
+    case Family::latent_attention:
+    case Family::compressed_attention:
+    case Family::index_scores:
+    case Family::all_reduce:
+    case Family::all_gather:
+    case Family::reduce_scatter:
+      return 0.02;
+    case Family::decode_attention:
+    case Family::grouped_gemm:
+    case Family::moe_layer:
+      return 0.04;
+    case Family::gated_delta_state:
+      return 0.05;
+    case Family::elementwise:
+      return 0.06;
+    case Family::top_k:
+    case Family::all_to_all:
+      return 0.07;
+    case Family::kimi_delta_state:
+      return 0.08;
+    case Family::gemm:
+    case Family::sparse_latent_attention:
+      return 0.12;
+    case Family::expert_combine:
+      return 0.26;
+    case Family::expert_dispatch:
+      return 0.36;
+  }
+  throw InvariantError("a family without a transfer");
+}
+
+bool on_the_wire(Family family) {
+  const FittedForm form = form_of(family);
+  const auto info = parameters_of(form);
+  return std::any_of(info.begin(), info.end(),
+                     [](const ParameterInfo& each) { return each.role == Role::scale_up_rate; });
+}
+
 const Catalog& catalog() {
   static const Catalog kCatalog("a calibration", "hwmodels/data/calibrations", "calibrations");
   return kCatalog;
@@ -250,21 +294,19 @@ void prefer(Calibration& calibration, const std::vector<std::string>& kernels) {
                    });
 }
 
-double transfer_error(const ChipSpec& from, const ChipSpec& to, bool on_the_wire) {
-  // Measured: docs/transfer.md.
-  constexpr double kSameBalance = 0.06;
-  constexpr double kPerFold = 0.10;
+double transfer_error(Family family, const ChipSpec& from, const ChipSpec& to) {
   const auto folds = [](double x) { return std::abs(std::log(x)); };
-  if (on_the_wire) {
-    return kSameBalance +
-           kPerFold * std::max(folds(ratio(to.scale_up_bandwidth, from.scale_up_bandwidth)),
-                               folds(ratio(to.nic_bandwidth, from.nic_bandwidth)));
+  double change = 0.0;
+  if (on_the_wire(family)) {
+    change = std::max(folds(ratio(to.scale_up_bandwidth, from.scale_up_bandwidth)),
+                      folds(ratio(to.nic_bandwidth, from.nic_bandwidth)));
+  } else {
+    const double memory = ratio(to.memory_bandwidth, from.memory_bandwidth);
+    const auto bf16 = static_cast<std::size_t>(Precision::bf16);
+    change = std::max(folds(ratio(to.matrix_rate[bf16], from.matrix_rate[bf16]) / memory),
+                      folds(ratio(to.compute_units, from.compute_units) / memory));
   }
-  const double memory = ratio(to.memory_bandwidth, from.memory_bandwidth);
-  const auto bf16 = static_cast<std::size_t>(Precision::bf16);
-  return kSameBalance +
-         kPerFold * std::max(folds(ratio(to.matrix_rate[bf16], from.matrix_rate[bf16]) / memory),
-                             folds(ratio(to.compute_units, from.compute_units) / memory));
+  return std::hypot(error_between_alike(family), kErrorPerFold * change);
 }
 
 Calibration moved(Calibration calibration, const ChipSpec& from, const ChipSpec& to) {
@@ -300,11 +342,7 @@ Calibration transferred(const Calibration& calibration, const ChipSpec& from, co
   }
   Calibration result = moved(calibration, from, to);
   for (Curve& curve : result.curves) {
-    const auto info = parameters_of(curve.fitted);
-    const bool on_the_wire = std::any_of(info.begin(), info.end(), [](const ParameterInfo& each) {
-      return each.role == Role::scale_up_rate;
-    });
-    const double added = transfer_error(from, to, on_the_wire);
+    const double added = transfer_error(curve.key.family, from, to);
     // Two transfers err independently.
     const double before = curve.borrowed ? curve.borrowed->added_error : 0.0;
     curve.borrowed = Borrowed{.from = curve.borrowed ? curve.borrowed->from : from.name,
@@ -347,7 +385,7 @@ Calibration on_other_links(Calibration calibration, const ChipSpec& from, const 
     const double before = curve.borrowed ? curve.borrowed->added_error : 0.0;
     curve.borrowed =
         Borrowed{.from = curve.borrowed ? curve.borrowed->from : from.name + " on links of its own",
-                 .added_error = std::hypot(before, transfer_error(from, to, true))};
+                 .added_error = std::hypot(before, transfer_error(curve.key.family, from, to))};
   }
   return calibration;
 }

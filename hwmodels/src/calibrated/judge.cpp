@@ -25,6 +25,7 @@ void judge_shapes(const Machine& machine, const std::vector<typename Form::Shape
   constexpr double kNinetyPercent = 1.645;
   std::vector<double> off;
   std::vector<double> signed_off;
+  std::vector<double> needed;
   std::int64_t covered = 0;
   for (std::size_t i = 0; i < shapes.size(); ++i) {
     const Curve* best = nullptr;
@@ -44,7 +45,10 @@ void judge_shapes(const Machine& machine, const std::vector<typename Form::Shape
     const double ratio = least / measured_us[i];
     signed_off.push_back(ratio - 1.0);
     off.push_back(std::abs(ratio - 1.0));
-    covered += std::abs(std::log(ratio)) <= kNinetyPercent * best->standard_error() ? 1 : 0;
+    const double errors = std::log(ratio) / kNinetyPercent;  // standard ones that just cover it
+    covered += std::abs(errors) <= best->standard_error() ? 1 : 0;
+    const double own = best->held_out.p90 / kNinetyPercent;
+    if (octaves == 0.0) needed.push_back(std::sqrt(std::max(0.0, errors * errors - own * own)));
     out.outside += octaves > 0.0 ? 1 : 0;
     if (!std::exchange(out.answered, true)) out.answered_by = best->key.kernel;
     if (out.answered_by != best->key.kernel) out.answered_by = "several";
@@ -53,6 +57,7 @@ void judge_shapes(const Machine& machine, const std::vector<typename Form::Shape
   out.p50 = quantile(off, 0.5);
   out.p90 = quantile(std::move(off), 0.9);
   out.bias = quantile(std::move(signed_off), 0.5);
+  if (!needed.empty()) out.needed_error = quantile(std::move(needed), 0.9);
   out.coverage_90 = static_cast<double>(covered) / static_cast<double>(shapes.size());
 }
 

@@ -46,6 +46,11 @@ const std::array kFigures = {
     KernelFigure{{"within_interval", "/within_interval", "in 90 %\ninterval", "",
                   "share within the 90 % interval that the curve states"},
                  [](Row row) { return if_answered(row, row.coverage_90); }},
+    KernelFigure{
+        {"needed_error", "/needed_error", "to add", "",
+         "standard error that the curve's own needs beside it for nine of ten inside the ranges to "
+         "be within 90 % intervals"},
+        [](Row row) { return if_answered(row, row.needed_error); }},
 };
 
 // A curve that was fitted to what it is judged by has seen the answers.
@@ -76,12 +81,20 @@ std::span<const KernelFigure> kernel_figures() {
   return kFigures;
 }
 
-KernelLedger judge_kernels(std::span<const std::string> files, const std::string& calibration) {
-  const Calibration asked = hw::calibrated::load_calibration(calibration);
+KernelLedger judge_kernels(std::span<const std::string> files, const std::string& calibration,
+                           const std::string& chip) {
+  Calibration asked = hw::calibrated::load_calibration(calibration);
+  const std::string fitted_for = asked.chip;
+  const bool elsewhere = !chip.empty() && chip != fitted_for;
+  if (elsewhere) {
+    const hw::ChipSpec to = hw::load_chip(chip);
+    asked = hw::calibrated::transferred(asked, hw::load_chip(fitted_for), to);
+  }
   const auto measurements =
       hw::calibrated::read_measurements(hw::calibrated::measurement_files(files));
   KernelLedger ledger{.calibration = asked.name,
-                      .chip = asked.chip,
+                      .chip = fitted_for,
+                      .transferred_to = elsewhere ? asked.chip : "",
                       .files = {},
                       .device = measurements.device(),
                       .rows = hw::calibrated::judge(measurements, asked),
@@ -108,8 +121,9 @@ std::string percent(Row row, double value, const char* form = "{:.1f} %") {
 }
 
 std::string table(const KernelLedger& ledger) {
-  std::string out =
-      fmt::format("{}, fitted for {}, beside measurements", ledger.calibration, ledger.chip);
+  std::string out = fmt::format("{}, fitted for {}", ledger.calibration, ledger.chip);
+  if (!ledger.transferred_to.empty()) out += " and transferred to " + ledger.transferred_to;
+  out += ", beside measurements";
   if (!ledger.device.empty()) out += fmt::format(" on {}", ledger.device);
   out +=
       "\n\np50, p90: of |predicted / measured - 1|; bias: its median with the sign, above 0\n"
@@ -191,6 +205,8 @@ static const view::AnswerKeys<KernelLedger>& answer_keys(const KernelLedger* /*o
   static const view::AnswerKeys<L> keys(
       {{"calibration", "", &L::calibration},
        {"chip", "What it was fitted for.", &L::chip},
+       {"transferred_to", "Another chip, where it was asked for one; else empty.",
+        &L::transferred_to},
        {"files", "", &L::files},
        {"device", "As the files name it; empty where they do not.", &L::device},
        {"rows", "",

@@ -24,6 +24,9 @@ struct Judgment {
   double bias = 0;
   // Share of the measurements within 1.645 of the curve's stated standard errors.
   double coverage_90 = 0;
+  // What the curve's own error would need beside it, as a transfer adds (transfer_error()), for
+  // nine of ten of those inside the ranges to be.
+  double needed_error = 0;
 };
 
 // One for each series of `set`, in its order. Where the calibration has a curve of the very kernel

@@ -17,7 +17,8 @@ namespace ridge::evidence {
 
 struct KernelLedger {
   std::string calibration;
-  std::string chip;
+  std::string chip;            // that it was fitted for
+  std::string transferred_to;  // empty where it was not
   std::vector<std::string> files;
   std::string device;  // as the files name it; empty where they do not
   std::vector<hw::calibrated::Judgment> rows;
@@ -28,10 +29,12 @@ struct KernelLedger {
 // The figures of a row, once.
 [[nodiscard]] std::span<const view::Figure<hw::calibrated::Judgment>> kernel_figures();
 
-// `files` are CSV files, ridge-bench's JSON, or folders of them; `calibration` is a name or a path.
+// `files` are CSV files, ridge-bench's JSON, or folders of them; `calibration` is a name or a path,
+// transferred to `chip` where one is named.
 // Throws UserError: docs/calibration.md lists the columns.
 [[nodiscard]] KernelLedger judge_kernels(std::span<const std::string> files,
-                                         const std::string& calibration);
+                                         const std::string& calibration,
+                                         const std::string& chip = {});
 [[nodiscard]] std::string render(const KernelLedger& ledger, view::OutputFormat format);
 [[nodiscard]] const view::AnswerDescription& kernels_answer();
 
