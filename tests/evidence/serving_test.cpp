@@ -312,7 +312,8 @@ TEST(Serving, ARangeOfNoNumberOfTheTermsIsRefused) {
        {"source", "s"}},
       {{"name", "b"}, {"keys", {"/releases/source"}}, {"low", 0}, {"high", 1}, {"source", "s"}},
       {{"name", "c"}, {"keys", {"/releases/spread"}}, {"low", 0}, {"high", 2}, {"source", "s"}},
-      {{"name", "d"}, {"keys", {"/releases/spread"}}, {"low", 1}, {"high", 0}, {"source", "s"}}};
+      {{"name", "d"}, {"keys", {"/releases/spread"}}, {"low", 1}, {"high", 0}, {"source", "s"}},
+      {{"name", "e"}, {"keys", {"/balancer/copies"}}, {"low", 0}, {"high", 32}, {"source", "s"}}};
   const test::TemporaryFile file("serving.json", document.dump());
   try {
     (void)predict_ledger(file.path(), 0);
@@ -322,10 +323,29 @@ TEST(Serving, ARangeOfNoNumberOfTheTermsIsRefused) {
     for (const char* words : {"/serving/ranges/0/keys/0: leads to no number of the terms",
                               "/serving/ranges/1/keys/0: leads to no number of the terms",
                               "/serving/ranges/2/keys/0: leads to a number from 0 to 1, got 2",
-                              "/serving/ranges/3/low: is above \"high\""}) {
+                              "/serving/ranges/3/low: is above \"high\"",
+                              "/serving/ranges/4/keys/0: leads to a whole number from 0 to "
+                              "1000000, got 11.84"}) {
       EXPECT_THAT(told, HasSubstr(words));
     }
   }
+}
+
+// Pointers count engines; the names of ranges tell which they mean.
+TEST(Serving, RangesOfEnginesAreOfThoseThatTheyName) {
+  const auto serving =
+      nlohmann::json::parse(test::source_text("scenarios/ledger/serving.json")).at("serving");
+  int of_engines = 0;
+  for (const auto& range : serving.at("ranges")) {
+    for (const std::string key : range.at("keys")) {
+      if (!key.starts_with("/engines/")) continue;
+      const auto engine = key.substr(0, key.find('/', std::string("/engines/").size()));
+      const std::string title = serving.at(nlohmann::json::json_pointer(engine)).at("title");
+      EXPECT_TRUE(range.at("name").get<std::string>().ends_with(" of " + title)) << key;
+      ++of_engines;
+    }
+  }
+  EXPECT_GT(of_engines, 0);
 }
 
 TEST(Serving, WhatCannotBeAskedSaysWhy) {

@@ -389,7 +389,11 @@ Ledger read_ledger(const std::string& name_or_path, const std::string& table, in
   ledger.comment = file.comment;
   scenario::Library library;
   if (const auto* list = std::get_if<LedgerEntries>(&file.figures)) {
-    if (!fixed.empty()) throw UserError("a ledger of entries draws calibrations alone");
+    if (!fixed.empty()) {
+      throw UserError(fmt::format(
+          "{}: intervals draw calibrations alone, expected no input to be fixed, got \"{}\"",
+          document.name(), fixed.front()));
+    }
     const auto count = static_cast<double>(list->entries.size());
     for (std::size_t i = 0; i < list->entries.size(); ++i) {
       if (go_on && !go_on(static_cast<double>(i) / count)) return ledger;

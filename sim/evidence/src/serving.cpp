@@ -681,10 +681,8 @@ static const KeyTable& keys_of(const ServingTerms::Range* /*of*/) {
           key<&R::name>("name", "What it is of; `--fixed` takes it."),
           key<&R::keys>("keys", "JSON pointers into the terms; one draw for all of them.",
                         keys::AtLeastOne{"at least one pointer"}),
-          key<&R::low>("low", "", between(0, 1e9)),
-          key<&R::high>("high", "", between(0, 1e9)),
-          key<&R::relative>("relative", "Whether these are multiples of what the terms say.")
-              .optional(),
+          key<&R::low>("low", "In the unit of what the pointers lead to.", between(0, 1e9)),
+          key<&R::high>("high", "Likewise.", between(0, 1e9)),
           key<&R::source>("source", "Where it was found."),
       });
   return table;

@@ -8,7 +8,6 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <nlohmann/json.hpp>
 
 namespace ridge::evidence {
 namespace {
@@ -20,25 +19,20 @@ constexpr std::string_view kReleases = "release of the engine";
 // depend on whether another is fixed.
 constexpr std::uint64_t kRanges = 1000;
 
-double number_at(const JsonPlace& place) {
-  nlohmann::ordered_json out;
-  place.write(out);
-  return out.get<double>();
+double value_at(const ServingTerms::Range& range, double share) {
+  return range.low + share * (range.high - range.low);
 }
 
 void draw(const ServingTerms::Range& range, double share, ServingTerms& terms) {
-  const double drawn = range.low + share * (range.high - range.low);
   for (const std::string& key : range.keys) {
-    const JsonPlace place = find_place(terms, key);
-    (void)place.assign(range.relative ? drawn * number_at(place) : drawn);
+    (void)find_place(terms, key).assign(value_at(range, share));  // as check_ranges() saw to
   }
 }
 
 // Told by the key, which ends in the unit.
 std::string range_words(const ServingTerms::Range& range) {
   const std::string& key = range.keys.front();
-  return fmt::format("{} {:g} to {:g}{}", key.substr(key.rfind('/') + 1), range.low, range.high,
-                     range.relative ? " times what is stated" : "");
+  return fmt::format("{} {:g} to {:g}", key.substr(key.rfind('/') + 1), range.low, range.high);
 }
 
 }  // namespace
@@ -99,11 +93,12 @@ void check_ranges(const JsonNode& node, const ServingTerms& terms) {
         at.child("keys").child(k).error("leads to no number of the terms");
         continue;
       }
-      const double stated = range.relative ? number_at(place) : 1.0;
-      for (const double end : {range.low, range.high}) {
-        if (place.assign(end * stated)) continue;
+      // The ends, and between them what no whole number is.
+      for (const double share : {0.0, 1.0, 0.37}) {
+        const double value = value_at(range, share);
+        if (place.assign(value)) continue;
         at.child("keys").child(k).error(
-            fmt::format("leads to {}, got {}", place.expectation(), significant(end * stated, 4)));
+            fmt::format("leads to {}, got {}", place.expectation(), significant(value, 4)));
       }
     }
   }

@@ -153,7 +153,6 @@ struct ServingTerms {
     std::vector<std::string> keys;  // JSON pointers into the terms
     double low = 0.0;
     double high = 0.0;
-    bool relative = false;  // multiples of what the terms say
     std::string source;
   };
   std::vector<Range> ranges;
