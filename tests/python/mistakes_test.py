@@ -106,6 +106,7 @@ class AMistake(unittest.TestCase):
             ("expected one of the name of a report, serving=", lambda: ridge.reproduce()),
             ("expected one of the name of a report, serving=", lambda: ridge.reproduce("step3", serving="a.csv")),
             ("kernels and calibration: expected both", lambda: ridge.reproduce(kernels="a.csv")),
+            ("fixed: expected measured=True or serving=", lambda: ridge.reproduce("step3", fixed=["NICs"])),
             ("journals: expected the files", lambda: ridge.merge([])),
             ("batch: expected a number from 1 to 1e+06", lambda: ridge.support("step-3", batch=0.5)),
             ('calibration (a100', lambda: ridge.support("step-3", calibration="h80")),

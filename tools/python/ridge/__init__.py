@@ -465,6 +465,8 @@ def reproduce(
     draws behind each interval, of what was measured. `fixed`: inputs that intervals of serving measurements draw,
     by their names in the answer, to be left as they are. `report`: a file for the answer as a page.
     """
+    if fixed and serving is None and not measured:
+        raise Error("fixed: expected measured=True or serving= beside it")
     if [published, serving, kernels].count(None) != 2:
         raise Error(
             "expected one of the name of a report, serving=, a table of measurements, and kernels=, measured kernels"
