@@ -100,8 +100,8 @@ TEST(ExpertLoad, ASteeperLawLoadsTheBusiestRankMore) {
 }
 
 // TensorRT-LLM's examples/wide_ep/ep_load_balancer: DeepSeek-R1 on 36 ranks with 32 copies, 1024
-// rows a rank. Over the layers the busiest rank has 1.115 times the mean, and ranks differ by 5.3
-// %.
+// rows a rank. Over the layers the busiest rank has 1.115 times the mean, and the standard
+// deviation of ranks is 5.3 %.
 TEST(ExpertLoad, ABalancerLeavesWhatItDoesNotKnow) {
   const auto left = [](std::optional<double> error) {
     const ExpertPopularity popularity{

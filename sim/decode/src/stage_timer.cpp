@@ -642,10 +642,10 @@ Seconds StageTimer::exchange_time(const Exchange& work, const Batch& batch) {
   }
   double nic = 0.0;    // copies over the busiest NIC direction
   double links = 0.0;  // over the busiest direction of a GPU's links
-  const bool by_nics = deployment_.execution.exchanges_by_nics && nodes.size() > 1;
+  const bool nics_alone = deployment_.execution.exchanges_by_nics && nodes.size() > 1;
   for (std::size_t r = 0; r < own_.size(); ++r) {
     const Node& here = nodes[r / node];
-    if (by_nics) {
+    if (nics_alone) {
       nic = std::max({nic, own_[r] * (1.0 - rows[r].rows / total_copies),
                       rows[r].rows * (1.0 - own_[r] / total_copies)});
       continue;

@@ -193,8 +193,6 @@ TEST_P(EmulatedAttention, ServesGroupsSmallerAndLargerThanATile) {
   expect_close(problem({100}, 48, 3, 256), 2, 10);
 }
 
-// Of four, two and half a tile; on few CTAs, so that a request is split in the middle of a page of
-// two tiles, and a CTA reads more pages than a warp fetches the numbers of at a time.
 TEST_P(EmulatedAttention, ServesGroupsOf17To32HeadsWithProductsAsWide) {
   // Split and merged, consumers with and without a tile, scores that dominate.
   for (const int head_dim : {128, 256}) {
@@ -203,6 +201,8 @@ TEST_P(EmulatedAttention, ServesGroupsOf17To32HeadsWithProductsAsWide) {
   }
 }
 
+// Of four, two and half a tile; on few CTAs, so that a request is split in the middle of a page of
+// two tiles, and a CTA reads more pages than a warp fetches the numbers of at a time.
 TEST_P(EmulatedAttention, ServesPagesOfOtherSizesThanItsTiles) {
   for (const int page_tokens : {16, 32, 128}) {
     for (const int head_dim : {64, 128}) {

@@ -129,8 +129,8 @@ class StageTimer {
   void time_work(const Collective& work, const Batch& batch, std::span<double> ranks);
   void time_work(const Exchange& work, const Batch& batch, std::span<double> ranks);
   void time_work(const PeerExchange& work, const Batch& batch, std::span<double> ranks);
-  // Embeddings and logits of this many rows.
   [[nodiscard]] double by_nics(const Pool& pool, double ranks) const;
+  // Embeddings and logits of this many rows.
   [[nodiscard]] Seconds vocabulary_exchange(const Pool& pool, double rows) const;
   // Of an attention whose operators are in scratch_.
   [[nodiscard]] Seconds context_exchange(const Pool& pool, double tokens) const;
