@@ -54,7 +54,14 @@ TEST(Judge, TellsErrorBiasAndCoverageByHand) {
   // ln(1.25) is 0.22, more than 0.1645; so is ln(2).
   EXPECT_NEAR(j.coverage_90, 0.25, 1e-9);
   // Of the three inside, two need as much, and nine of ten no more.
-  EXPECT_NEAR(j.needed_error, std::sqrt(std::pow(std::log(1.25) / 1.645, 2) - 0.10 * 0.10), 1e-9);
+  ASSERT_TRUE(j.needed_error);
+  EXPECT_NEAR(*j.needed_error, std::sqrt(std::pow(std::log(1.25) / 1.645, 2) - 0.10 * 0.10), 1e-9);
+}
+
+TEST(Judge, MeasurementsOutsideTheRangesTellNothingOfWhatATransferNeeds) {
+  const auto judged = judge(measured("k,398000000,0,200\n"), streams({stream("k")}));
+  EXPECT_TRUE(judged.front().answered);
+  EXPECT_FALSE(judged.front().needed_error);
 }
 
 TEST(Judge, TheVeryKernelAnswersWhereItHasACurveElseWhatAUserWouldGet) {

@@ -50,7 +50,7 @@ const std::array kFigures = {
         {"needed_error", "/needed_error", "to add", "",
          "standard error that the curve's own needs beside it for nine of ten inside the ranges to "
          "be within 90 % intervals"},
-        [](Row row) { return if_answered(row, row.needed_error); }},
+        [](Row row) { return row.needed_error.value_or(view::kUnknown); }},
 };
 
 // A curve that was fitted to what it is judged by has seen the answers.

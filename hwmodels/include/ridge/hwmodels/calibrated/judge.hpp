@@ -5,6 +5,7 @@
 #include "ridge/hwmodels/calibrated/measurement.hpp"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,8 +26,8 @@ struct Judgment {
   // Share of the measurements within 1.645 of the curve's stated standard errors.
   double coverage_90 = 0;
   // What the curve's own error would need beside it, as a transfer adds (transfer_error()), for
-  // nine of ten of those inside the ranges to be.
-  double needed_error = 0;
+  // nine of ten of those inside the ranges to be; nothing where none is inside.
+  std::optional<double> needed_error;
 };
 
 // One for each series of `set`, in its order. Where the calibration has a curve of the very kernel
