@@ -158,17 +158,17 @@ HostInputs make_inputs(const Problem& problem, std::uint64_t seed, const Hazards
     if (hazards.nan_in_unused_slots && length % problem.page_tokens != 0) {
       for (int kv_head = 0; kv_head < problem.kv_heads; ++kv_head) {
         for (int token = length; token < used * problem.page_tokens; ++token) {
-          const std::size_t row = cache_row(problem, inputs, request, token, kv_head);
+          const std::size_t cached = cache_row(problem, inputs, request, token, kv_head);
           if (problem.coded_latent()) {  // All ones are a NaN of each of its formats.
-            std::fill_n(inputs.key.begin() + static_cast<std::ptrdiff_t>(row * kCodedTokenBytes),
+            std::fill_n(inputs.key.begin() + static_cast<std::ptrdiff_t>(cached * kCodedTokenBytes),
                         kCodedTokenBytes, std::uint8_t{0xff});
             continue;
           }
           for (std::size_t d = 0; d < dim; ++d) {
             constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
-            store(inputs.key, problem.kv_type, row * dim + d, kNan);
+            store(inputs.key, problem.kv_type, cached * dim + d, kNan);
             if (!problem.latent()) {
-              store(inputs.value, problem.kv_type, row * dim + d, kNan);
+              store(inputs.value, problem.kv_type, cached * dim + d, kNan);
             }
           }
         }

@@ -76,9 +76,9 @@ TEST(Support, TellsTheKernelHowFarOutsideAndWhatCannotBePriced) {
   EXPECT_THAT(text, HasSubstr("measured: swift"));
   EXPECT_THAT(text, HasSubstr("transferred; 2.50 doublings outside"));
   EXPECT_THAT(text, HasSubstr("y: cannot be priced: no bandwidth"));
-  const auto json = nlohmann::json::parse(render(report(), view::OutputFormat::json));
-  EXPECT_EQ(json["chips"][1]["unknown"], "no bandwidth");
-  EXPECT_FALSE(json["chips"][1].contains("operators"));
+  const auto told = nlohmann::json::parse(render(report(), view::OutputFormat::json));
+  EXPECT_EQ(told["chips"][1]["unknown"], "no bandwidth");
+  EXPECT_FALSE(told["chips"][1].contains("operators"));
 }
 
 TEST(Support, AContextBeyondWhatTheModelWasMadeForIsRemarked) {

@@ -70,13 +70,13 @@ TEST(ModelSpec, LaysOutItsLayersInOrder) {
 TEST(ModelSpec, CountsItsParametersByHand) {
   const ModelSpec spec = model(small());
   constexpr double kAttention = 600 + 10;
-  constexpr double kDense = 600 + 10;
+  constexpr double kDenseFfn = 600 + 10;
   constexpr double kExpert = 180;
   constexpr double kRouterAndNorm = 4 * 10 + 10;
   EXPECT_EQ(spec.total_parameters(),
-            2 * 1000 + 10 + 5 * kAttention + kDense + 4 * (4 * kExpert + kRouterAndNorm));
+            2 * 1000 + 10 + 5 * kAttention + kDenseFfn + 4 * (4 * kExpert + kRouterAndNorm));
   EXPECT_EQ(spec.active_parameters(),
-            1000 + 10 + 5 * kAttention + kDense + 4 * (2 * kExpert + kRouterAndNorm));
+            1000 + 10 + 5 * kAttention + kDenseFfn + 4 * (2 * kExpert + kRouterAndNorm));
   json tied = small();
   tied["tied_embeddings"] = true;
   EXPECT_EQ(spec.total_parameters() - model(tied).total_parameters(), 1000);

@@ -82,76 +82,75 @@ void expect_total(const std::string& name, double by_hand) {
 
 // Layers by hand, norms and other vectors left out.
 TEST(ParameterCount, ByHandWhereNoLibraryKnowsTheFamily) {
-  constexpr double kExperts = 3;  // matrices of a gated FFN
+  constexpr double kGated = 3;  // matrices of a gated FFN
   // Kimi K3: 69 KDA and 24 MLA layers, 896 experts that work at 3584.
   const double kda = 7168.0 * (5 * 96 * 128 + 96 + 128) + 128.0 * 96 * 128;
   const double mla =
       7168.0 * (1536 + 576) + 1536.0 * 96 * 192 + 512.0 * 96 * 256 + 2 * 7168.0 * 96 * 128;
   const double k3_moe =
-      896 * kExperts * 3584 * 3072 + kExperts * 7168 * 2 * 3072 + 2 * 7168.0 * 3584 + 7168.0 * 896;
+      896 * kGated * 3584 * 3072 + kGated * 7168 * 2 * 3072 + 2 * 7168.0 * 3584 + 7168.0 * 896;
   expect_total("kimi-k3",
-               2 * 163840.0 * 7168 + 69 * kda + 24 * mla + kExperts * 7168 * 33792 + 92 * k3_moe);
+               2 * 163840.0 * 7168 + 69 * kda + 24 * mla + kGated * 7168 * 33792 + 92 * k3_moe);
   // MiniMax-M3: 60 layers of GQA, 57 of them with 4 index heads and a key of 128; 128 experts.
   const double gqa = 6144.0 * 128 * (64 + 4 + 4 + 64);
   expect_total("minimax-m3", 2 * 200064.0 * 6144 + 60 * gqa + 57 * 6144.0 * 5 * 128 +
-                                 3 * kExperts * 6144 * 12288 +
-                                 57 * (129 * kExperts * 6144 * 3072 + 6144.0 * 128));
+                                 3 * kGated * 6144 * 12288 +
+                                 57 * (129 * kGated * 6144 * 3072 + 6144.0 * 128));
   // DeepSeek-V4.1-Flash: as V4, with 384 experts of 2304; two n-gram tables 256 wide. Compressors
   // and indexers are a thousandth.
   const double v41_attention =
       5120.0 * (1280 + 512) + 1280.0 * 64 * 512 + 64.0 * 512 * 1024 + 8 * 1024.0 * 5120;
   expect_total("deepseek-v4.1-flash", 2 * 129280.0 * 5120 + 40 * v41_attention +
-                                          40 * (385 * kExperts * 5120 * 2304 + 5120.0 * 384) +
+                                          40 * (385 * kGated * 5120 * 2304 + 5120.0 * 384) +
                                           (384006168.0 + 384016682.0) * 256);
   // Step-3.5-Flash: 12 full layers of 64 heads and 33 sliding ones of 96, each with a gate a head.
   const auto step = [](double heads) { return 4096 * (128 * (2 * heads + 16) + heads); };
   expect_total("step-3.5-flash", 2 * 128896.0 * 4096 + 12 * step(64) + 33 * step(96) +
-                                     3 * kExperts * 4096 * 11264 +
-                                     42 * (289 * kExperts * 4096 * 1280 + 4096.0 * 288));
+                                     3 * kGated * 4096 * 11264 +
+                                     42 * (289 * kGated * 4096 * 1280 + 4096.0 * 288));
   // Step-3 (arXiv 2507.19427 table 1): MFA of 64 heads of 256 with a query rank of 2048.
   const double mfa = 7168.0 * (2048 + 2 * 256) + 2048.0 * 64 * 256 + 7168.0 * 64 * 256;
-  expect_total("step-3", 2 * 128815.0 * 7168 + 61 * mfa + 5 * kExperts * 7168 * 18432 +
-                             56 * (49 * kExperts * 7168 * 5120 + 7168.0 * 48));
+  expect_total("step-3", 2 * 128815.0 * 7168 + 61 * mfa + 5 * kGated * 7168 * 18432 +
+                             56 * (49 * kGated * 7168 * 5120 + 7168.0 * 48));
   // Pangu Pro MoE (arXiv 2505.21411): 64 experts of 1344 and shared ones of 5376 together.
   expect_total("pangu-pro-moe", 2 * 153376.0 * 5120 + 48 * 5120.0 * 128 * (2 * 40 + 16) +
-                                    48 * (kExperts * 5120 * (64 * 1344 + 5376) + 5120.0 * 64));
+                                    48 * (kGated * 5120 * (64 * 1344 + 5376) + 5120.0 * 64));
 }
 
 TEST(ParameterCount, ByHandOfFurtherFamilies) {
-  constexpr double kExperts = 3;  // matrices of a gated FFN
+  constexpr double kGated = 3;  // matrices of a gated FFN
   const auto gqa = [](double hidden, double heads, double kv_heads, double dim) {
     return hidden * dim * (2 * heads + 2 * kv_heads);
   };
   // LongCat-Flash: 28 times two MLA layers, two dense FFNs and one MoE; 256 identity experts.
   const double mla =
       6144 * (1536.0 + 576) + 1536.0 * 64 * 192 + 512.0 * 64 * 256 + 64.0 * 128 * 6144;
-  expect_total("longcat-flash", 2 * 131072.0 * 6144 + 56 * (mla + kExperts * 6144 * 12288) +
-                                    28 * (512 * kExperts * 6144 * 2048 + 6144.0 * 768));
+  expect_total("longcat-flash", 2 * 131072.0 * 6144 + 56 * (mla + kGated * 6144 * 12288) +
+                                    28 * (512 * kGated * 6144 * 2048 + 6144.0 * 768));
   // Ling 1T: 4 dense layers of 80.
   expect_total("ling-1t", 2 * 157184.0 * 8192 + 80 * gqa(8192, 64, 8, 128) +
-                              4 * kExperts * 8192 * 18432 +
-                              76 * (257 * kExperts * 8192 * 2048 + 8192.0 * 256));
+                              4 * kGated * 8192 * 18432 +
+                              76 * (257 * kGated * 8192 * 2048 + 8192.0 * 256));
   expect_total("mimo-7b",
-               2 * 151680.0 * 4096 + 36 * (gqa(4096, 32, 8, 128) + kExperts * 4096 * 11008));
+               2 * 151680.0 * 4096 + 36 * (gqa(4096, 32, 8, 128) + kGated * 4096 * 11008));
   expect_total("deepseek-moe-16b", 2 * 102400.0 * 2048 + 28 * gqa(2048, 16, 16, 128) +
-                                       kExperts * 2048 * 10944 +
-                                       27 * (66 * kExperts * 2048 * 1408 + 2048.0 * 64));
+                                       kGated * 2048 * 10944 +
+                                       27 * (66 * kGated * 2048 * 1408 + 2048.0 * 64));
   // Ring-flash-linear: 4 layers of softmax attention, 28 of lightning attention with a gate.
   expect_total("ring-flash-linear-2.0", 2 * 157184.0 * 4096 + 4 * gqa(4096, 32, 4, 128) +
-                                            28 * 5 * 4096.0 * 4096 + kExperts * 4096 * 9216 +
-                                            31 * (257 * kExperts * 4096 * 1024 + 4096.0 * 256));
-  expect_total("grok-2",
-               2 * 131072.0 * 8192 + 64 * (gqa(8192, 64, 8, 128) + kExperts * 8192 * 32768 +
-                                           8 * kExperts * 8192 * 16384));
+                                            28 * 5 * 4096.0 * 4096 + kGated * 4096 * 9216 +
+                                            31 * (257 * kGated * 4096 * 1024 + 4096.0 * 256));
+  expect_total("grok-2", 2 * 131072.0 * 8192 + 64 * (gqa(8192, 64, 8, 128) + kGated * 8192 * 32768 +
+                                                     8 * kGated * 8192 * 16384));
   // Hunyuan-Large (arXiv 2411.02265 table 1): every other layer has no keys and values of its own.
   expect_total("hunyuan-large", 128512.0 * 6400 + 64 * 2 * 6400.0 * 6400 + 32 * 2 * 6400.0 * 640 +
-                                    64 * (17 * kExperts * 6400 * 18304 + 6400.0 * 16));
+                                    64 * (17 * kGated * 6400 * 18304 + 6400.0 * 16));
   expect_total("minicpm3-4b",
                73448.0 * 2560 + 62 * (2560 * (768.0 + 288) + 768.0 * 40 * 96 + 256.0 * 40 * 128 +
-                                      40.0 * 64 * 2560 + kExperts * 2560 * 6400));
-  expect_total("llama-4-scout",
-               2 * 202048.0 * 5120 +
-                   48 * (gqa(5120, 40, 8, 128) + 17 * kExperts * 5120 * 8192 + 5120.0 * 16));
+                                      40.0 * 64 * 2560 + kGated * 2560 * 6400));
+  expect_total(
+      "llama-4-scout",
+      2 * 202048.0 * 5120 + 48 * (gqa(5120, 40, 8, 128) + 17 * kGated * 5120 * 8192 + 5120.0 * 16));
 }
 
 double checkpoint_bytes(const json& config) {

@@ -56,7 +56,7 @@ TEST_P(EmulatedLatentAttentionOf, FencesWhatItStoresForTheMatrixUnitAndTheCopyEn
 
 INSTANTIATE_TEST_SUITE_P(EveryCache, EmulatedLatentAttentionOf,
                          testing::Values(KvType::kBf16, KvType::kE4m3),
-                         [](const auto& info) { return std::string(name(info.param)); });
+                         [](const auto& cache) { return std::string(name(cache.param)); });
 
 // What becomes of the sums is the same code for either cache.
 
