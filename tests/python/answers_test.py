@@ -90,6 +90,10 @@ class SameDigitsAsTheCommandLine(unittest.TestCase):
         self.assertEqual(asked.to_dict(), ridge_json(*how))
         self.assertEqual(asked.to_csv(), program(*how, "--format", "csv"))
         self.assertEqual(ridge.reproduce(kernels=[measured], calibration="h200").rows, asked.rows)
+        self.assertEqual(
+            ridge.reproduce(kernels=measured, calibration="h100", chip="h200").to_dict(),
+            ridge_json("reproduce", "--kernels", measured, "--calibration", "h100", "--chip", "h200"),
+        )
 
     def test_of_the_largest_rate(self):
         self.assertEqual(

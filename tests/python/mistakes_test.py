@@ -106,6 +106,7 @@ class AMistake(unittest.TestCase):
             ("expected one of the name of a report, serving=", lambda: ridge.reproduce()),
             ("expected one of the name of a report, serving=", lambda: ridge.reproduce("step3", serving="a.csv")),
             ("kernels and calibration: expected both", lambda: ridge.reproduce(kernels="a.csv")),
+            ("chip: expected kernels=", lambda: ridge.reproduce("step3", chip="h200")),
             ("fixed: expected measured=True or serving=", lambda: ridge.reproduce("step3", fixed=["NICs"])),
             ("journals: expected the files", lambda: ridge.merge([])),
             ("batch: expected a number from 1 to 1e+06", lambda: ridge.support("step-3", batch=0.5)),

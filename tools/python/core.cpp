@@ -468,12 +468,12 @@ evidence::Ledger predict(const std::string& ledger_name, const std::string& serv
   });
 }
 
-// Measured kernels beside a calibration.
+// Measured kernels beside a calibration, transferred to `chip` where one is named.
 evidence::KernelLedger judge(const std::vector<std::string>& kernels,
-                             const std::string& calibration, const Page& page,
-                             const py::object& progress) {
+                             const std::string& calibration, const std::string& chip,
+                             const Page& page, const py::object& progress) {
   return watched(progress, [&](Watch&) {
-    auto ledger = evidence::judge_kernels(kernels, calibration);
+    auto ledger = evidence::judge_kernels(kernels, calibration, chip);
     page.write([&](const report::Asked& how) { return report::kernels_page(ledger, how); });
     return ledger;
   });

@@ -201,7 +201,8 @@ void read_tree(const JsonNode& node, std::size_t features, ResidualTree& out) {
                     ResidualTree::kDepth, features - 1, out.leaf.size(), what));
   };
   if (!numbers.is_array() || numbers.size() != 2 * ResidualTree::kDepth + out.leaf.size()) {
-    return refuse("there are more or fewer numbers");
+    return refuse(
+        "there are more or fewer numbers; what an earlier version fitted is to be fitted again");
   }
   const bool all = std::all_of(numbers.begin(), numbers.end(),
                                [](const auto& number) { return number.is_number(); });
@@ -230,7 +231,8 @@ void read_residual(const JsonNode& node, Curve& out) {
     std::vector<std::string> names;
     for (const JsonNode& name : member->elements()) name.read(names.emplace_back());
     if (!std::equal(names.begin(), names.end(), known.begin(), known.end())) {
-      member->expected(fmt::format("the features {}", fmt::join(known, ", ")));
+      member->expected(fmt::format("the features {}", fmt::join(known, ", ")),
+                       "; what an earlier version fitted is to be fitted again");
     }
   }
   if (const auto trees = object.required("trees")) {

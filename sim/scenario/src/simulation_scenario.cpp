@@ -323,6 +323,15 @@ class Resolver {
       error("/network/copies",
             "of no effect but in \"wide_expert_parallel\": expected \"per_expert\"");
     }
+    if (d.execution.exchanges_by_nics) {
+      if (d.strategy != "wide_expert_parallel") {
+        error("/deployment/execution/exchanges_by_nics",
+              "of no effect but in \"wide_expert_parallel\": expected false");
+      } else if (scenario.network.copies != decode::Copies::per_expert) {
+        error("/network/copies",
+              "of no effect beside \"exchanges_by_nics\": expected \"per_expert\"");
+      }
+    }
     if (scenario.network.nodes_per_token && scenario.network.copies != decode::Copies::per_node) {
       error("/network/nodes_per_token", "of no effect unless \"copies\" are \"per_node\"");
     }

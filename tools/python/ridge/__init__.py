@@ -453,6 +453,7 @@ def reproduce(
     serving: str | os.PathLike[str] | None = None,
     kernels: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
     calibration: str | os.PathLike[str] | None = None,
+    chip: str | os.PathLike[str] | None = None,
     samples: int = 100,
     fixed: Sequence[str] = (),
     report: Report = None,
@@ -461,9 +462,10 @@ def reproduce(
     """A published report's figures beside ours; with `measured`, what was measured beside what we predict.
 
     `serving`: instead, a table of serving measurements (CSV) beside what we predict. `kernels`: instead, measured
-    kernels (CSV files, ridge-bench's JSON, or folders of them) beside what a `calibration` says of them. `samples`:
-    draws behind each interval, of what was measured. `fixed`: inputs that intervals of serving measurements draw,
-    by their names in the answer, to be left as they are. `report`: a file for the answer as a page.
+    kernels (CSV files, ridge-bench's JSON, or folders of them) beside what a `calibration` says of them, transferred
+    to `chip` where one is named. `samples`: draws behind each interval, of what was measured. `fixed`: inputs that
+    intervals of serving measurements draw, by their names in the answer, to be left as they are. `report`: a file
+    for the answer as a page.
     """
     if fixed and serving is None and not measured:
         raise Error("fixed: expected measured=True or serving= beside it")
@@ -473,10 +475,12 @@ def reproduce(
         )
     if (kernels is None) != (calibration is None):
         raise Error("kernels and calibration: expected both or neither")
+    if chip is not None and kernels is None:
+        raise Error("chip: expected kernels= beside it")
     if kernels is not None and calibration is not None:
         files = _paths(kernels)
         page = _page(report, "reproduce", {"kernels": files})
-        return KernelLedger(_core.judge(files, os.fspath(calibration), page, progress))
+        return KernelLedger(_core.judge(files, os.fspath(calibration), os.fspath(chip or ""), page, progress))
     if serving is not None:
         page = _page(report, "reproduce", {"serving": serving})
         return Ledger(_core.predict("", os.fspath(serving), _samples(samples), list(fixed), page, progress))

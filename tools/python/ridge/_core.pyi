@@ -173,7 +173,7 @@ def predict(
     ledger: str, serving: str, samples: int, fixed: list[str], page: Page, progress: _Progress
 ) -> Ledger: ...
 def judge(
-    kernels: list[str], calibration: str, page: Page, progress: _Progress
+    kernels: list[str], calibration: str, chip: str, page: Page, progress: _Progress
 ) -> KernelLedger: ...
 def calibrate(
     measurements: list[str],

@@ -9,6 +9,7 @@
 #include "ridge/hwmodels/calibrated/expert_exchange.hpp"
 #include "ridge/hwmodels/calibrated/gemm.hpp"
 #include "ridge/hwmodels/calibrated/grouped_gemm.hpp"
+#include "ridge/hwmodels/calibrated/residual.hpp"
 
 #include <algorithm>
 #include <array>
@@ -53,6 +54,7 @@ template <typename Form>
 [[nodiscard]] auto residual_features(const Machine& machine, const typename Form::Choice& choice,
                                      const typename Form::Shape& shape, double us) {
   constexpr std::size_t kOfShape = Form::kFeatures.size();
+  static_assert(kOfShape + 1 <= Residual::kMaxFeatures);
   std::array<double, kOfShape + 1> all;
   const std::array<double, kOfShape> of_shape = Form::features(machine, choice, shape);
   std::copy(of_shape.begin(), of_shape.end(), all.begin());
