@@ -5,6 +5,7 @@
 #include "common/launch.cuh"
 #include "common/wgmma.cuh"
 #include "decode_attention/arguments.hpp"
+#include "decode_attention/f16_pairs.cuh"
 #include "decode_attention/result.cuh"
 #include "decode_attention/tile_plan.hpp"
 #include "decode_attention/tile_stream.cuh"
@@ -14,8 +15,6 @@
 
 #include <cstdint>
 #include <type_traits>
-
-#include <cuda_bf16.h>
 
 /// The Hopper decode-attention kernel. One CTA per SM works through its segments of the schedule:
 ///
@@ -40,15 +39,6 @@ struct Attention : TileStream<HeadDim, Type> {
   static constexpr std::uint32_t kPanelBytes = kTileTokens * kPanelRowBytes;
   static constexpr int kOutputRegisters = HeadDim / 2;
   static constexpr int kScoreRegisters = kTileTokens / 2;
-
-  static __device__ std::uint32_t pack(float low, float high) {
-    if constexpr (kFp8) {
-      return pack_f16(low, high);
-    } else {
-      const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
-      return *reinterpret_cast<const std::uint32_t*>(&pair);
-    }
-  }
 
   /// Both consumers copy the segment's query rows into the swizzled tile, zeros below them.
   static __device__ void load_query(const Shared& shared, const Arguments& arguments,
@@ -190,11 +180,12 @@ struct Attention : TileStream<HeadDim, Type> {
 #pragma unroll
     for (int i = 0; i < kScoreRegisters; i += 2) {
       const FragmentSlot slot = accumulator_as_a(i);
-      const std::uint32_t pair = pack(score[i], score[i + 1]);
+      const std::uint32_t pair = pack_pair<kFp8>(score[i], score[i + 1]);
       weight[0][slot.step][slot.index] = pair;
       if constexpr (kValuePasses == 2) {
-        weight[1][slot.step][slot.index] = pack(score[i] - __uint_as_float(pair << 16),
-                                                score[i + 1] - __uint_as_float(pair & 0xffff0000u));
+        weight[1][slot.step][slot.index] =
+            pack_pair<kFp8>(score[i] - __uint_as_float(pair << 16),
+                            score[i + 1] - __uint_as_float(pair & 0xffff0000u));
       }
     }
     // After a request's first tiles its largest score rarely rises, and times 1 changes nothing.

@@ -2,15 +2,27 @@
 
 #include <cstdint>
 
+#include <cuda_bf16.h>
 #include <cuda_fp16.h>
 
-/// Two F16 in one register, the first in the lower half: what caches of E4M3 codes are multiplied
-/// as.
+/// Two values in one register, the first in the lower half: F16 is what caches of E4M3 codes are
+/// multiplied as.
 namespace ridge::kernels::decode {
 
 __device__ __forceinline__ std::uint32_t pack_f16(float low, float high) {
   const __half2 pair = __floats2half2_rn(low, high);
   return *reinterpret_cast<const std::uint32_t*>(&pair);
+}
+
+/// As the matrix unit multiplies them: F16, or BF16.
+template <bool F16>
+__device__ __forceinline__ std::uint32_t pack_pair(float low, float high) {
+  if constexpr (F16) {
+    return pack_f16(low, high);
+  } else {
+    const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
+    return *reinterpret_cast<const std::uint32_t*>(&pair);
+  }
 }
 
 /// Two BF16 queries as two F16.

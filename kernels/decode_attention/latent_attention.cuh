@@ -16,9 +16,6 @@
 #include <cstdint>
 #include <type_traits>
 
-#include <cuda_bf16.h>
-#include <cuda_fp16.h>
-
 /// MLA decode attention for Hopper. One CTA per SM works through its segments of the schedule:
 ///
 ///   producer warp           streams pages through two slots, a panel per copy
@@ -197,15 +194,6 @@ struct LatentAttention {
 
   // ---- scores
 
-  static __device__ std::uint32_t pack(float low, float high) {
-    if constexpr (kCoded) {
-      return pack_f16(low, high);
-    } else {
-      const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
-      return *reinterpret_cast<const std::uint32_t*>(&pair);
-    }
-  }
-
   /// Copies the segment's query rows into the swizzled tile, zeros below them; of E4M3 caches, what
   /// meets the latent as F16.
   static __device__ void load_query(const Shared& shared, const Arguments& arguments,
@@ -302,12 +290,12 @@ struct LatentAttention {
       [[maybe_unused]] std::uint32_t second[4];
 #pragma unroll
       for (int i = 8 * k; i < 8 * k + 8; i += 2) {
-        const std::uint32_t pair = pack(p[i], p[i + 1]);
+        const std::uint32_t pair = pack_pair<kCoded>(p[i], p[i + 1]);
         const int index = accumulator_as_a(i).index;
         first[index] = pair;
         if constexpr (Passes == 2) {
-          second[index] = pack(p[i] - __uint_as_float(pair << 16),
-                               p[i + 1] - __uint_as_float(pair & 0xffff0000u));
+          second[index] = pack_pair<kCoded>(p[i] - __uint_as_float(pair << 16),
+                                            p[i + 1] - __uint_as_float(pair & 0xffff0000u));
         }
       }
       *weight_fragments(shared, kPlan.weight_offset, k) =

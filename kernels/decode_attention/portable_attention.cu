@@ -3,14 +3,12 @@
 #include "common/launch.cuh"
 #include "common/warp_mma.cuh"
 #include "decode_attention/arguments.hpp"
+#include "decode_attention/f16_pairs.cuh"
 #include "decode_attention/portable_plan.hpp"
 #include "decode_attention/result.cuh"
 #include "pipeline/online_softmax.cuh"
 
 #include <cstdint>
-
-#include <cuda_bf16.h>
-#include <cuda_fp16.h>
 
 /// Decode attention for every chip from Ampere on: cp.async, ldmatrix and mma.sync alone. One CTA
 /// of four or eight warps works through its segments of the same schedule as the Hopper kernel's; a
@@ -46,16 +44,6 @@ struct Portable {
     return kFp8 ? shared + kPlan.tile_offset + tensor * kPlan.tile_bytes : slot(stage, tensor);
   }
 
-  static __device__ std::uint32_t pack(float low, float high) {
-    if constexpr (kFp8) {
-      const __half2 pair = __floats2half2_rn(low, high);
-      return *reinterpret_cast<const std::uint32_t*>(&pair);
-    } else {
-      const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
-      return *reinterpret_cast<const std::uint32_t*>(&pair);
-    }
-  }
-
   /// Copies the segment's query rows into shared memory, zeros below them.
   __device__ void load_query(const Segment& segment, int first_head, int rows) const {
     constexpr int kPieces = HeadDim / 8;
@@ -69,10 +57,8 @@ struct Portable {
       if (row < rows) {
         data = __ldg(reinterpret_cast<const uint4*>(source + row * HeadDim + piece * 8));
         if constexpr (kFp8) {
-          const auto narrow = [](std::uint32_t pair) {
-            return pack(__uint_as_float(pair << 16), __uint_as_float(pair & 0xffff0000u));
-          };
-          data = make_uint4(narrow(data.x), narrow(data.y), narrow(data.z), narrow(data.w));
+          data = make_uint4(bf16_pair_as_f16(data.x), bf16_pair_as_f16(data.y),
+                            bf16_pair_as_f16(data.z), bf16_pair_as_f16(data.w));
         }
       }
       *reinterpret_cast<uint4*>(shared + portable_offset(HeadDim, row, piece)) = data;
@@ -200,10 +186,10 @@ struct Portable {
       for (int i = 0; i < 4; ++i) {
         const float first = score[8 * k + 2 * i];
         const float second = score[8 * k + 2 * i + 1];
-        weight[0][i] = pack(first, second);
+        weight[0][i] = pack_pair<kFp8>(first, second);
         if constexpr (kValuePasses == 2) {
-          weight[1][i] = pack(first - __uint_as_float(weight[0][i] << 16),
-                              second - __uint_as_float(weight[0][i] & 0xffff0000u));
+          weight[1][i] = pack_pair<kFp8>(first - __uint_as_float(weight[0][i] << 16),
+                                         second - __uint_as_float(weight[0][i] & 0xffff0000u));
         }
       }
 #pragma unroll
