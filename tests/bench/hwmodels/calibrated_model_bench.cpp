@@ -38,6 +38,24 @@ models::DecodeAttention latent(int i) {
           .cache_values_per_token = 576};
 }
 
+models::Gemm gemm(int i, models::Precision precision) {
+  return {.m = 1.0 + 5.0 * i,
+          .n = 512 + 64 * (i % 64),
+          .k = 7168,
+          .weights = precision,
+          .compute = precision};
+}
+
+models::GroupedGemm grouped_gemm(int i, models::Precision precision) {
+  return {.rows = 64.0 + 37.0 * i,
+          .experts = 32,
+          .active_experts = 31,
+          .n = 4096,
+          .k = 7168,
+          .weights = precision,
+          .compute = precision};
+}
+
 // One operation of each family, and what it asks for as a size changes.
 struct Operation {
   const char* name;
@@ -100,41 +118,13 @@ constexpr Operation kOperations[] = {
                                   .value_dim = 128,
                                   .flop_per_state_value = 7};
      }},
-    {"gemm_bf16",
-     [](int i) -> models::Shape {
-       return models::Gemm{.m = 1.0 + 5.0 * i, .n = 512 + 64 * (i % 64), .k = 7168};
-     }},
-    {"gemm_fp8",
-     [](int i) -> models::Shape {
-       return models::Gemm{.m = 1.0 + 5.0 * i,
-                           .n = 512 + 64 * (i % 64),
-                           .k = 7168,
-                           .weights = models::Precision::fp8,
-                           .compute = models::Precision::fp8};
-     }},
-    {"gemm_fp4",
-     [](int i) -> models::Shape {
-       return models::Gemm{.m = 1.0 + 5.0 * i,
-                           .n = 512 + 64 * (i % 64),
-                           .k = 7168,
-                           .weights = models::Precision::fp4,
-                           .compute = models::Precision::fp4};
-     }},
+    {"gemm_bf16", [](int i) -> models::Shape { return gemm(i, models::Precision::bf16); }},
+    {"gemm_fp8", [](int i) -> models::Shape { return gemm(i, models::Precision::fp8); }},
+    {"gemm_fp4", [](int i) -> models::Shape { return gemm(i, models::Precision::fp4); }},
     {"grouped_gemm_bf16",
-     [](int i) -> models::Shape {
-       return models::GroupedGemm{
-           .rows = 64.0 + 37.0 * i, .experts = 32, .active_experts = 31, .n = 4096, .k = 7168};
-     }},
+     [](int i) -> models::Shape { return grouped_gemm(i, models::Precision::bf16); }},
     {"grouped_gemm_fp8",
-     [](int i) -> models::Shape {
-       return models::GroupedGemm{.rows = 64.0 + 37.0 * i,
-                                  .experts = 32,
-                                  .active_experts = 31,
-                                  .n = 4096,
-                                  .k = 7168,
-                                  .weights = models::Precision::fp8,
-                                  .compute = models::Precision::fp8};
-     }},
+     [](int i) -> models::Shape { return grouped_gemm(i, models::Precision::fp8); }},
     {"all_reduce",
      [](int i) -> models::Shape {
        return models::Collective{.ranks = 2 << (i % 3), .payload = Bytes{1e4 * (1 + i)}};
