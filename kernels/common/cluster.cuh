@@ -1,12 +1,14 @@
 #pragma once
 
+#include "common/async_copy.cuh"
+
 #include <cstdint>
 
 #include <cuda.h>
 
 /// Clusters of CTAs, which run at the same time on neighboring SMs and reach each other's shared
 /// memory. Thin wrappers, one PTX instruction each (two where an address is mapped). Source: PTX
-/// ISA 8.7, "barrier.cluster", "mapa", "mbarrier.arrive", "cp.async.bulk.tensor".
+/// ISA 8.7, "barrier.cluster", "mapa", "mbarrier.arrive", "st.async", "cp.async.bulk.tensor".
 namespace ridge::kernels {
 
 /// This CTA's place in its cluster.
@@ -34,6 +36,45 @@ __device__ __forceinline__ void mbarrier_arrive_at(std::uint32_t barrier, std::u
       "mapa.shared::cluster.u32 there, %0, %1;\n"
       "mbarrier.arrive.shared::cluster.b64 _, [there];\n}\n" ::"r"(barrier),
       "r"(rank)
+      : "memory");
+}
+
+/// Where the shared address of this CTA lies in CTA `rank`, for store_async.
+__device__ __forceinline__ std::uint32_t address_at(std::uint32_t address, std::uint32_t rank) {
+  std::uint32_t there;
+  asm("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(there) : "r"(address), "r"(rank));
+  return there;
+}
+
+/// Stores 16 bytes, aligned, in the shared memory of another CTA, and signals a barrier there with
+/// the bytes, once they are there for who waits by mbarrier_wait_in_cluster. Both are addresses of
+/// address_at for the same rank.
+__device__ __forceinline__ void store_async(std::uint32_t destination, float4 values,
+                                            std::uint32_t barrier) {
+  asm volatile(
+      "st.async.weak.shared::cluster.mbarrier::complete_tx::bytes.v4.b32 [%0], {%2, %3, %4, %5}, "
+      "[%1];" ::"r"(destination),
+      "r"(barrier), "r"(__float_as_uint(values.x)), "r"(__float_as_uint(values.y)),
+      "r"(__float_as_uint(values.z)), "r"(__float_as_uint(values.w))
+      : "memory");
+}
+
+/// mbarrier_wait for what other CTAs of the cluster stored.
+__device__ __forceinline__ void mbarrier_wait_in_cluster(std::uint32_t barrier,
+                                                         std::uint32_t parity) {
+#ifdef RIDGE_WATCHDOG
+  mbarrier_wait_or_report(barrier, parity);
+#endif
+  asm volatile(
+      "{\n"
+      ".reg .pred done;\n"
+      "again:\n"
+      "mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 done, [%0], %1;\n"
+      "@done bra finished;\n"
+      "bra again;\n"
+      "finished:\n"
+      "}\n" ::"r"(barrier),
+      "r"(parity)
       : "memory");
 }
 

@@ -481,6 +481,129 @@ TEST(EmulatedCluster, RefusesStaticSharedMemory) {
       AllOf(HasSubstr("__shared__ variables of a kernel in clusters"), Not(HasSubstr("0 1"))));
 }
 
+// ---- stores to another CTA
+
+enum class StoreFault {
+  kNone,
+  kNotAwaited,
+  kStoredBeforeItIsOffered,
+  kAwaitedForTheCtaAlone,
+  kNoSyncBefore,
+  kTooFewBytesExpected,
+  kEndsWithoutWaiting,
+  kSignalsItsOwnBarrier,
+  kToItsOwnAddress,
+  kUnaligned,
+};
+
+constexpr int kStored = 64;  // Threads, and 16 bytes of each.
+
+/// Each CTA of a pair reads what it has put down itself, then what the other stored in its place.
+__global__ void exchange_kernel(StoreFault fault, int* out) {
+  unsigned char* const shared = dynamic_shared_memory();
+  const std::uint32_t at = shared_address(shared);
+  const std::uint32_t offered = at + kStored * 16;
+  const std::uint32_t landed = offered + 8;
+  const std::uint32_t rank = cluster_rank();
+  const std::uint32_t other = rank ^ 1u;
+  const int thread = static_cast<int>(threadIdx.x);
+  float4* const mine = reinterpret_cast<float4*>(shared) + thread;
+  *mine = make_float4(1, 1, 1, 1);
+  if (thread == 0) {
+    mbarrier_init(offered, kStored / 32);
+    mbarrier_init(landed, 1);
+    mbarrier_init_fence();
+    mbarrier_arrive_expect(landed,
+                           kStored * 16 - (fault == StoreFault::kTooFewBytesExpected ? 16u : 0u));
+  }
+  if (fault == StoreFault::kNoSyncBefore) {
+    __syncthreads();
+  } else {
+    cluster_sync();
+  }
+  const float own = mine->x;
+  __syncwarp();
+  if (thread % 32 == 0) {
+    mbarrier_arrive_at(offered, other);
+  }
+  if (fault != StoreFault::kStoredBeforeItIsOffered) {
+    mbarrier_wait(offered, 0);
+  }
+  const std::uint32_t there = address_at(at + static_cast<std::uint32_t>(thread) * 16, other);
+  const float value = static_cast<float>(10 + rank);
+  store_async(fault == StoreFault::kToItsOwnAddress ? there & 0xffffffu
+              : fault == StoreFault::kUnaligned     ? there + 8
+                                                    : there,
+              make_float4(value, value, value, value),
+              address_at(landed, fault == StoreFault::kSignalsItsOwnBarrier ? rank : other));
+  if (fault == StoreFault::kEndsWithoutWaiting) {
+    return;
+  }
+  if (fault == StoreFault::kAwaitedForTheCtaAlone) {
+    mbarrier_wait(landed, 0);
+  } else if (fault != StoreFault::kNotAwaited) {
+    mbarrier_wait_in_cluster(landed, 0);
+  }
+  const float4 theirs = *mine;
+  out[rank * kStored + thread] = static_cast<int>(own * 1000 + theirs.x + theirs.w);
+  if (fault == StoreFault::kNotAwaited) {
+    mbarrier_wait_in_cluster(landed, 0);
+  }
+}
+
+std::string outcomes(StoreFault fault) {
+  std::string all;
+  for (std::uint64_t seed = 1; seed <= kOrders; ++seed) {
+    const DeviceBuffer<int> out(std::vector<int>(2 * kStored));
+    std::vector<int> want(kStored, 1022);
+    want.insert(want.end(), kStored, 1020);
+    all += outcome_of(
+        seed,
+        [&] {
+          launch_kernel(
+              {.grid = 2, .block = kStored, .shared_bytes = kStored * 16 + 16, .cluster = 2},
+              exchange_kernel, fault, out.data());
+        },
+        [&] { return out.download() == want ? "right result" : "wrong result"; });
+    all += "\n";
+  }
+  return all;
+}
+
+TEST(EmulatedCluster, StoresInThePeersMemoryInEveryOrder) {
+  EXPECT_EQ(outcomes(StoreFault::kNone), of_all_orders("right result"));
+}
+
+TEST(EmulatedCluster, CatchesStoresThatAreReadTooSoonOrCameTooSoon) {
+  EXPECT_THAT(outcomes(StoreFault::kNotAwaited), HasSubstr("wrong result"));
+  EXPECT_THAT(outcomes(StoreFault::kStoredBeforeItIsOffered), HasSubstr("wrong result"));
+  EXPECT_THAT(
+      outcomes(StoreFault::kAwaitedForTheCtaAlone),
+      AllOf(HasSubstr("does not acquire what the cluster stored"), Not(HasSubstr("right result"))));
+  EXPECT_THAT(outcomes(StoreFault::kNoSyncBefore),
+              AllOf(HasSubstr("an arrival at rank"), Not(HasSubstr("right result"))));
+}
+
+TEST(EmulatedCluster, CatchesStoresThatAreNotCountedWhereTheyGo) {
+  EXPECT_THAT(
+      outcomes(StoreFault::kTooFewBytesExpected),
+      AllOf(HasSubstr("lands in phase 1: others have completed"), Not(HasSubstr("right result"))));
+  EXPECT_THAT(outcomes(StoreFault::kSignalsItsOwnBarrier),
+              AllOf(HasSubstr("addresses of one CTA of the cluster expected"),
+                    Not(HasSubstr("right result"))));
+  EXPECT_THAT(outcomes(StoreFault::kToItsOwnAddress),
+              AllOf(HasSubstr("addresses of one CTA of the cluster expected"),
+                    Not(HasSubstr("right result"))));
+  EXPECT_THAT(outcomes(StoreFault::kUnaligned),
+              AllOf(HasSubstr("their alignment expected"), Not(HasSubstr("right result"))));
+}
+
+TEST(EmulatedCluster, CatchesAnEndBeforeWhatThePeerStoresIsThere) {
+  EXPECT_THAT(
+      outcomes(StoreFault::kEndsWithoutWaiting),
+      AllOf(HasSubstr("a CTA ended while bulk copies or stores"), Not(HasSubstr("right result"))));
+}
+
 // ---- CTAs at the same time
 
 /// Passes a token around a cluster of four, `rounds` times; everybody who has it puts down its CTA.

@@ -109,7 +109,7 @@ void TransactionBarriers::count_arrival(std::uint32_t address, std::uint32_t exp
   settle(address, barrier);
 }
 
-void TransactionBarriers::wait(std::uint32_t address, std::uint32_t parity) {
+void TransactionBarriers::wait(std::uint32_t address, std::uint32_t parity, Scope scope) {
   scheduler_.pause();
   if (parity > 1) {
     fail("mbarrier wait for parity %u", parity);
@@ -117,6 +117,12 @@ void TransactionBarriers::wait(std::uint32_t address, std::uint32_t parity) {
   for (;;) {
     Barrier& barrier = find(address);
     if ((barrier.phase & 1u) != parity) {
+      if (barrier.stored_remotely && scope != Scope::kCluster) {
+        fail(
+            "a wait at the mbarrier at shared %#x, for which other CTAs store, that does not "
+            "acquire what the cluster stored",
+            address);
+      }
       return;
     }
     barrier.waiting.push_back(scheduler_.self());
@@ -151,7 +157,8 @@ void TransactionBarriers::complete(std::uint32_t address, std::uint32_t bytes,
   // It could have landed at once as well, and been counted in the phase of then.
   if (barrier.phase != phase) {
     fail(
-        "a bulk copy issued in phase %u of the mbarrier at shared %#x lands in phase %u: others "
+        "a bulk copy or store issued in phase %u of the mbarrier at shared %#x lands in phase %u: "
+        "others "
         "have completed what it was expected for",
         phase, address, barrier.phase);
   }

@@ -12,6 +12,9 @@
 
 namespace ridge::emulated {
 
+/// Of whose stores a wait makes sure: the CTA's or the whole cluster's.
+enum class Scope { kCta, kCluster };
+
 /// The mbarrier objects of a CTA. Arrivals from other CTAs of its cluster come at random times
 /// after they were issued. Source: PTX ISA 8.7, "Parallel Synchronization and Communication
 /// Instructions: mbarrier".
@@ -31,7 +34,7 @@ class TransactionBarriers : public Engine {
   void fence_init();
   void arrive(std::uint32_t address, std::uint32_t expected_bytes = 0);
   void arrive_remotely(std::uint32_t address, Remote from);
-  void wait(std::uint32_t address, std::uint32_t parity);
+  void wait(std::uint32_t address, std::uint32_t parity, Scope scope = Scope::kCta);
 
   bool has_work() const override { return !under_way_.empty(); }
   void step(Chance& chance) override;
@@ -47,6 +50,8 @@ class TransactionBarriers : public Engine {
   /// The phase that a copy issued now must complete in; an error if the copy engine may not signal
   /// the barrier.
   std::uint32_t phase_for_copies(std::uint32_t address);
+  /// Other CTAs store what this barrier stands for, so that who waits must do it for the cluster.
+  void expect_cluster_waits(std::uint32_t address) { find(address).stored_remotely = true; }
   /// The copy engine's complete_tx for a copy issued in `phase`.
   void complete(std::uint32_t address, std::uint32_t bytes, std::uint32_t phase);
 
@@ -66,6 +71,7 @@ class TransactionBarriers : public Engine {
     unsigned initialized_by = 0;
     bool fenced = false;
     bool published = false;
+    bool stored_remotely = false;
     std::vector<unsigned> waiting;
   };
   struct Arrival {

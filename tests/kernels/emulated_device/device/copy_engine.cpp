@@ -21,12 +21,30 @@ void CopyEngine::issue(Copy copy, std::uint64_t policy) {
   if (std::find(std::begin(kPolicies), std::end(kPolicies), policy) == std::end(kPolicies)) {
     fail("a bulk copy with the unknown L2 policy %#llx", static_cast<unsigned long long>(policy));
   }
+  copy.phase = begin(copy.destination, copy.bytes, copy.barrier);
+  under_way_.push_back(copy);
+}
+
+/// Poisons where something is on its way to; returns the barrier's phase, which it must land in.
+std::uint32_t CopyEngine::begin(std::uint32_t destination, std::uint32_t bytes,
+                                std::uint32_t barrier) {
   if (!std::exchange(used_, true)) {
     scheduler_.add(*this);
   }
-  copy.phase = barriers_.phase_for_copies(copy.barrier);
-  shared_.engine_poison(copy.destination, copy.bytes);
-  under_way_.push_back(copy);
+  const std::uint32_t phase = barriers_.phase_for_copies(barrier);
+  shared_.engine_poison(destination, bytes);
+  return phase;
+}
+
+void CopyEngine::store(std::uint32_t destination, const void* data, std::uint32_t barrier) {
+  Store store{destination, barrier, 0, {}};
+  if (destination % store.data.size() != 0) {
+    fail("st.async of 16 bytes to shared %#x: their alignment expected", destination);
+  }
+  barriers_.expect_cluster_waits(barrier);
+  store.phase = begin(destination, static_cast<std::uint32_t>(store.data.size()), barrier);
+  std::memcpy(store.data.data(), data, store.data.size());
+  stores_under_way_.push_back(store);
 }
 
 void CopyEngine::load_bytes(std::uint32_t destination, const void* source, std::uint32_t bytes,
@@ -58,7 +76,15 @@ void CopyEngine::load_box(std::uint32_t destination, const CUtensorMap* map, std
 }
 
 void CopyEngine::step(Chance& chance) {
-  const std::size_t chosen = chance.below(under_way_.size());
+  const std::size_t chosen = chance.below(under_way_.size() + stores_under_way_.size());
+  if (chosen >= under_way_.size()) {
+    std::swap(stores_under_way_[chosen - under_way_.size()], stores_under_way_.back());
+    const Store store = stores_under_way_.back();
+    stores_under_way_.pop_back();
+    shared_.engine_write(store.destination, store.data.data(), store.data.size());
+    barriers_.complete(store.barrier, static_cast<std::uint32_t>(store.data.size()), store.phase);
+    return;
+  }
   std::swap(under_way_[chosen], under_way_.back());
   const Copy copy = under_way_.back();
   under_way_.pop_back();

@@ -34,7 +34,7 @@ bool equals_memory(const std::vector<SavedBytes>& saved) {
 }  // namespace
 
 Device& Device::instance() {
-  static Device device;
+  static auto& device = *new Device;  // As device_memory().
   return device;
 }
 

@@ -84,7 +84,8 @@ std::vector<SavedBytes> DeviceMemory::changed_since(const std::vector<SavedBytes
 }
 
 DeviceMemory& device_memory() {
-  static DeviceMemory memory;
+  // Never destroyed: buffers of static duration are freed after whatever was made later.
+  static auto& memory = *new DeviceMemory;
   return memory;
 }
 

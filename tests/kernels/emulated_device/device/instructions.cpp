@@ -154,6 +154,36 @@ void mbarrier_arrive_at(std::uint32_t barrier, std::uint32_t rank) {
   });
 }
 
+namespace {
+
+/// An address in the cluster's window: that of its CTA, above the bits of a CTA's own window.
+constexpr std::uint32_t kRankShift = 24;
+
+}  // namespace
+
+std::uint32_t address_at(std::uint32_t address, std::uint32_t rank) {
+  return (rank + 1) << kRankShift | address;
+}
+void store_async(std::uint32_t destination, float4 values, std::uint32_t barrier) {
+  emulated::ThreadBlock& here = block();
+  here.scheduler().pause();
+  if (destination >> kRankShift != barrier >> kRankShift || destination >> kRankShift == 0) {
+    emulated::fail(
+        "st.async to shared %#x signals %#x: addresses of one CTA of the cluster expected",
+        destination, barrier);
+  }
+  constexpr std::uint32_t kWithin = (1u << kRankShift) - 1;
+  here.cluster().at((destination >> kRankShift) - 1, "a store", [&](emulated::ThreadBlock& there) {
+    if (&there != &here) {
+      there.transaction_barriers().require_published(barrier & kWithin);
+    }
+    there.copies().store(destination & kWithin, &values, barrier & kWithin);
+  });
+}
+void mbarrier_wait_in_cluster(std::uint32_t barrier, std::uint32_t parity) {
+  block().transaction_barriers().wait(barrier, parity, emulated::Scope::kCluster);
+}
+
 void set_register_budget(unsigned registers, bool increase) {
   block().set_registers(registers, increase);
 }

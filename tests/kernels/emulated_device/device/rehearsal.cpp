@@ -22,7 +22,7 @@ bool rehearsing() {
 }
 
 Rehearsal& rehearsal() {
-  static Rehearsal instance;
+  static auto& instance = *new Rehearsal;  // As device_memory().
   return instance;
 }
 

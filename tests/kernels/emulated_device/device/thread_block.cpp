@@ -129,7 +129,7 @@ void ThreadBlock::require_clean_end() const {
     return matrix_units_[warp] == nullptr ? 0 : matrix_units_[warp]->fingerprint();
   };
   if (copies_.has_work()) {
-    fail("a CTA ended while bulk copies into its shared memory were under way");
+    fail("a CTA ended while bulk copies or stores into its shared memory were under way");
   }
   transaction_barriers_.require_clean_end();
   if (cluster_.size() > 1 &&
