@@ -74,10 +74,12 @@ struct Case {
   std::string kernel;
   std::string name;  ///< A claim, e.g. "a request of length 0 yields zeros and -inf".
   Shape shape;
+  bool is_new = false;  ///< No GPU has run it yet.
 };
 
-/// How large the grid is: --quick (enough to calibrate every operator) or --full.
-enum class Extent { kQuick, kFull };
+/// How large the grid is: --quick (enough to calibrate every operator), --full, or --new (what no
+/// GPU has run yet, beside what it would take the place of).
+enum class Extent { kQuick, kFull, kNew };
 
 /// What a case found. `message` says what differed where: enough to start debugging from.
 struct CheckReport {
@@ -138,6 +140,8 @@ struct Family {
 
   /// Whether the device can run a kernel of this family on a shape; null where every one can.
   bool (*runs)(std::string_view kernel, const Shape& shape, const DeviceFacts& device) = nullptr;
+
+  bool has_new = false;  ///< Whether it has anything for Extent::kNew.
 };
 
 }  // namespace ridge::kernels::bench

@@ -74,6 +74,9 @@ std::vector<const Family*> chosen_families(const std::vector<Family>& families,
 std::vector<Item> point_items(const Family& family, const Options& options,
                               const DeviceFacts& device) {
   std::vector<Item> items;
+  if (options.extent == Extent::kNew && !family.has_new) {
+    return items;
+  }
   for (Point& point : family.grid(options.extent, device)) {
     if (!can_run(family, point.kernel, point.shape, device)) {
       continue;
@@ -89,8 +92,12 @@ std::vector<Item> point_items(const Family& family, const Options& options,
 std::vector<Item> case_items(const Family& family, Extent extent, const Options& options,
                              const DeviceFacts& device) {
   std::vector<Item> items;
+  if (extent == Extent::kNew && !family.has_new) {
+    return items;
+  }
   for (Case& test : family.cases(extent, device)) {
-    if (!can_run(family, test.kernel, test.shape, device)) {
+    if ((extent == Extent::kNew && !test.is_new) ||
+        !can_run(family, test.kernel, test.shape, device)) {
       continue;
     }
     Item item = item_of(family, std::move(test));
@@ -119,7 +126,8 @@ std::vector<Task> plan_run(const std::vector<Family>& families, const Options& o
         // All of them, whatever --only says of the points: the points rest on them.
         Options every = options;
         every.only.clear();
-        of_family.cases = case_items(*family, Extent::kQuick, every, device);
+        of_family.cases = case_items(
+            *family, options.extent == Extent::kNew ? Extent::kNew : Extent::kQuick, every, device);
       }
     }
     work.push_back(std::move(of_family));

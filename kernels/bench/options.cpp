@@ -18,7 +18,7 @@ double seconds(const std::string& option, const std::string& text) {
 }  // namespace
 
 std::string usage() {
-  return "usage: ridge-bench [--quick | --full] [--output FILE] [options]\n"
+  return "usage: ridge-bench [--quick | --full | --new] [--output FILE] [options]\n"
          "\n"
          "Checks every kernel against its reference, measures the machine's ceilings, the kernels "
          "and\n"
@@ -27,6 +27,7 @@ std::string usage() {
          "\n"
          "  --quick            a grid that calibrates every operator (the default)\n"
          "  --full             a denser grid\n"
+         "  --new              what no GPU has run yet, beside what it would take the place of\n"
          "  -o, --output FILE  where to write (measurement.json)\n"
          "  --family NAME      only this family; may be repeated\n"
          "  --only TEXT        only points and cases whose description contains TEXT\n"
@@ -64,6 +65,8 @@ Options parse_options(const std::vector<std::string>& arguments) {
       options.extent = Extent::kQuick;
     } else if (argument == "--full") {
       options.extent = Extent::kFull;
+    } else if (argument == "--new") {
+      options.extent = Extent::kNew;
     } else if (argument == "--output" || argument == "-o") {
       options.output = next("a file name");
     } else if (argument == "--family") {

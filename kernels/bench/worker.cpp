@@ -2,11 +2,14 @@
 
 #include "bench/child.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <iostream>
+#include <iterator>
 #include <map>
 #include <sstream>
 #include <stdexcept>
+#include <string_view>
 
 #include <unistd.h>
 
@@ -66,6 +69,7 @@ DeviceFacts facts_from(const std::string& text) {
   return facts;
 }
 
+constexpr std::string_view kExtents[] = {"quick", "full", "new"};  ///< By Extent.
 constexpr const char* kKinds[] = {"begin", "checked", "measured", "failed", "broken"};
 
 }  // namespace
@@ -132,7 +136,7 @@ Machine machine_from(const std::vector<std::string>& lines) {
 std::string order_text(const Family& family, Extent extent, const DeviceFacts& facts,
                        const std::vector<const Item*>& items) {
   std::string text = "facts\t" + facts_text(facts) + "\n";
-  text += std::string("extent\t") + (extent == Extent::kFull ? "full" : "quick") + "\n";
+  text += "extent\t" + std::string(kExtents[static_cast<int>(extent)]) + "\n";
   text += "family\t" + std::string(family.name) + "\n";
   for (const Item* item : items) {
     text += (item->kind == Item::Kind::kCase ? "case\t" : "point\t") + item->key + "\n";
@@ -214,7 +218,11 @@ int work(const Platform& platform) {
     if (word == "facts") {
       facts = facts_from(rest);
     } else if (word == "extent") {
-      extent = rest == "full" ? Extent::kFull : Extent::kQuick;
+      const auto* const named = std::find(std::begin(kExtents), std::end(kExtents), rest);
+      if (named == std::end(kExtents)) {
+        throw std::runtime_error("a worker was given no extent that there is: " + rest);
+      }
+      extent = static_cast<Extent>(named - std::begin(kExtents));
     } else if (word == "family") {
       for (const Family& candidate : platform.families) {
         family = candidate.name == rest ? &candidate : family;

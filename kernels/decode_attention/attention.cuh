@@ -1,11 +1,13 @@
 #pragma once
 
 #include "common/async_copy.cuh"
+#include "common/cluster.cuh"
 #include "common/device_math.cuh"
 #include "common/launch.cuh"
 #include "common/wgmma.cuh"
 #include "decode_attention/arguments.hpp"
 #include "decode_attention/f16_pairs.cuh"
+#include "decode_attention/pair_merge.cuh"
 #include "decode_attention/result.cuh"
 #include "decode_attention/tile_plan.hpp"
 #include "decode_attention/tile_stream.cuh"
@@ -352,6 +354,29 @@ struct Attention : TileStream<HeadDim, Type> {
     }
   }
 
+  /// The half of the columns that a consumer has, merged with those of the pair's other CTA: each
+  /// finishes half of them.
+  template <int Half>
+  static __device__ void merge_half_in_pair(const Shared& shared, const Arguments& arguments,
+                                            const Segment& segment, int first_head, int rows,
+                                            const State& state, const float (&factor)[2]) {
+    constexpr int kPieces = kHalfRegisters / 8;
+    merge_in_pair<HeadDim, false, kTileRows, 1, kPieces>(
+        PairMemory::of(shared), arguments, segment, first_head, rows,
+        [&](std::uint32_t rank, int, int n) {
+          const float* const of_first = state.output + Half * kHalfRegisters + n * 4;
+          const float* const of_second = of_first + kPieces * 4;
+          return rank == 0 ? make_float4(of_first[0] * factor[0], of_first[1] * factor[0],
+                                         of_first[2] * factor[1], of_first[3] * factor[1])
+                           : make_float4(of_second[0] * factor[0], of_second[1] * factor[0],
+                                         of_second[2] * factor[1], of_second[3] * factor[1]);
+        },
+        [&](std::uint32_t rank, int, int n) {
+          return (Half * 2 + static_cast<int>(rank)) * kPieces + n;
+        });
+  }
+
+  template <bool Paired>
   static __device__ void consume(const Shared& shared, const Arguments& arguments, int begin,
                                  int end) {
     // From one lane, so that the compiler knows that a warp agrees, and descriptors stay in uniform
@@ -379,14 +404,30 @@ struct Attention : TileStream<HeadDim, Type> {
       } else {
         consume_landed(shared, state, consumer, done, segment, scale_log2);
       }
+      const bool in_pair = Paired && segment.paired != 0;
+      if (in_pair) {
+        PairMemory::of(shared).offer_slots();
+      }
       state.softmax.finish();
       const bool consumer_1_has_tiles = consumer_of(done + 1) < segment.tiles;
-      if (consumer_1_has_tiles) {
+      if (consumer_1_has_tiles || in_pair) {
         merge_consumers(shared, state, consumer);
       }
       const float value_scale = kFp8 ? arguments.v_scale[segment.kv_head] : 1.0f;
       const float factor[2] = {value_scale * state.softmax.normalizer(0),
                                value_scale * state.softmax.normalizer(1)};
+      if (in_pair) {
+        if (consumer == 0 && threadIdx.x % 4 == 0) {
+          float* const lse = PairMemory::of(shared).own_lse() + pipeline::upper_row();
+          lse[0] = state.softmax.lse_log2(0);
+          lse[8] = state.softmax.lse_log2(1);
+        }
+        named_barrier(named::kConsumersTogether, kConsumers * 128);
+        consumer == 0
+            ? merge_half_in_pair<0>(shared, arguments, segment, first_head, rows, state, factor)
+            : merge_half_in_pair<1>(shared, arguments, segment, first_head, rows, state, factor);
+        break;  // It is the CTA's last.
+      }
       if (consumer == 0) {
         write_lse(arguments, segment, first_head, rows, state.softmax);
         write_columns<HeadDim, HeadDim / 2>(arguments, segment, first_head, rows, state.output,
@@ -408,7 +449,7 @@ using Consumers =
     std::conditional_t<expands_in_registers(HeadDim, Type), TransposedAttention<HeadDim, Heads>,
                        Attention<HeadDim, Type, OneTerm>>;
 
-template <int HeadDim, KvType Type, bool OneTerm, int Heads>
+template <int HeadDim, KvType Type, bool OneTerm, int Heads, bool Paired>
 __global__ void __launch_bounds__(kThreads, 1)
     attention_kernel(const __grid_constant__ CacheMaps maps,
                      const __grid_constant__ Arguments arguments) {
@@ -424,9 +465,16 @@ __global__ void __launch_bounds__(kThreads, 1)
       prefetch_tensor_map(&maps.value);
     }
     shared.slots.init(Kernel::kPlan.slots, 1, 4);
+    if constexpr (Paired) {
+      PairMemory::of(shared).init();
+    }
     mbarrier_init_fence();
   }
-  __syncthreads();
+  if constexpr (Paired) {
+    cluster_sync();  // The other CTA's barriers are there.
+  } else {
+    __syncthreads();
+  }
   // The schedule is older than the kernel ahead.
   const int begin = arguments.cta_begin[blockIdx.x];
   const int end = arguments.cta_begin[blockIdx.x + 1];
@@ -442,42 +490,52 @@ __global__ void __launch_bounds__(kThreads, 1)
     }
   } else {
     register_budget_increase<kConsumerRegisters>();
-    Kernel::consume(shared, arguments, begin, end);
+    Kernel::template consume<Paired>(shared, arguments, begin, end);
   }
 }
 
-template <int HeadDim, KvType Type, bool OneTerm, int Heads>
+template <int HeadDim, KvType Type, bool OneTerm, int Heads, bool Paired = false>
 void launch_instance(const CacheMaps& maps, const Arguments& arguments, int ctas,
                      cudaStream_t stream) {
   constexpr std::uint32_t kBytes = tile_plan(HeadDim, Type).total_bytes;
   static_assert(kBytes <= kSharedLimitBytes);
-  const auto kernel = attention_kernel<HeadDim, Type, OneTerm, Heads>;
+  const auto kernel = attention_kernel<HeadDim, Type, OneTerm, Heads, Paired>;
   allow_shared_bytes(kernel, kBytes);
   launch_kernel({.grid = static_cast<unsigned>(ctas),
                  .block = kThreads,
                  .shared_bytes = kBytes,
                  .stream = stream,
-                 .dependent = true},
+                 .dependent = true,
+                 .cluster = Paired ? 2 : 1},
                 kernel, maps, arguments);
 }
 
+template <int HeadDim, KvType Type, int Heads>
+void launch_whole(const CacheMaps& maps, const Arguments& arguments, int ctas, bool pairs,
+                  cudaStream_t stream) {
+  pairs ? launch_instance<HeadDim, Type, false, Heads, true>(maps, arguments, ctas, stream)
+        : launch_instance<HeadDim, Type, false, Heads>(maps, arguments, ctas, stream);
+}
+
 template <int HeadDim, KvType Type>
-void launch_attention(const CacheMaps& maps, const Arguments& arguments, int ctas, bool one_term,
-                      cudaStream_t stream) {
+void launch_attention(const CacheMaps& maps, const Arguments& arguments, int ctas,
+                      Implementation implementation, cudaStream_t stream) {
+  const bool pairs = implementation == Implementation::kHopperPairs;
   if constexpr (expands_in_registers(HeadDim, Type)) {
     switch (computed_heads(HeadDim, Type, arguments.query_heads / arguments.kv_heads)) {
       case 16:
-        return launch_instance<HeadDim, Type, false, 16>(maps, arguments, ctas, stream);
+        return launch_whole<HeadDim, Type, 16>(maps, arguments, ctas, pairs, stream);
       case 32:
-        return launch_instance<HeadDim, Type, false, 32>(maps, arguments, ctas, stream);
+        return launch_whole<HeadDim, Type, 32>(maps, arguments, ctas, pairs, stream);
       default:
-        return launch_instance<HeadDim, Type, false, kTileRows>(maps, arguments, ctas, stream);
+        return launch_whole<HeadDim, Type, kTileRows>(maps, arguments, ctas, pairs, stream);
     }
   } else if constexpr (value_passes(Type) == 1) {
-    launch_instance<HeadDim, Type, false, kTileRows>(maps, arguments, ctas, stream);
+    launch_whole<HeadDim, Type, kTileRows>(maps, arguments, ctas, pairs, stream);
   } else {
-    one_term ? launch_instance<HeadDim, Type, true, kTileRows>(maps, arguments, ctas, stream)
-             : launch_instance<HeadDim, Type, false, kTileRows>(maps, arguments, ctas, stream);
+    implementation == Implementation::kHopperOneTerm
+        ? launch_instance<HeadDim, Type, true, kTileRows>(maps, arguments, ctas, stream)
+        : launch_whole<HeadDim, Type, kTileRows>(maps, arguments, ctas, pairs, stream);
   }
 }
 

@@ -3,10 +3,9 @@
 #include "common/launch.cuh"
 #include "decode_attention/arguments.hpp"
 #include "decode_attention/part_layout.hpp"
+#include "decode_attention/result.cuh"
 #include "decode_attention/tile_plan.hpp"
 #include "pipeline/online_softmax.cuh"
-
-#include <cuda_bf16.h>
 
 namespace ridge::kernels::decode {
 namespace {
@@ -135,10 +134,9 @@ __global__ void __launch_bounds__(kThreads)
     const float factor = 1.0f / total[half];
     const float2 pair = make_float2(result[half][0] * factor, result[half][1] * factor);
     if (arguments.output_float) {
-      *reinterpret_cast<float2*>(static_cast<float*>(arguments.output) + at) = pair;
+      write_float_pair(arguments, at, pair.x, pair.y);
     } else {
-      *reinterpret_cast<__nv_bfloat162*>(static_cast<__nv_bfloat16*>(arguments.output) + at) =
-          __floats2bfloat162_rn(pair.x, pair.y);
+      write_bf16_pair(arguments, at, pair.x, pair.y);
     }
     if (Layout::column(vector) == 0) {
       arguments.lse[head] = (largest[half] + log2f(total[half])) * pipeline::kLn2;

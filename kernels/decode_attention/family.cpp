@@ -38,6 +38,11 @@ LaunchPlan launch_plan(const Problem& problem, const Schedule& schedule, bool on
   plan.segments = static_cast<int>(schedule.segments.size());
   plan.merges = static_cast<int>(schedule.merges.size());
   plan.least_tiles = plan.ctas > 0 ? std::numeric_limits<int>::max() : 0;
+  plan.results = problem.batch() * problem.kv_heads * ((problem.group() - 1) / kTileRows + 1);
+  for (const Segment& segment : schedule.segments) {
+    plan.paired += segment.paired;
+  }
+  plan.paired /= 2;
   double tiles = 0;
   for (int cta = 0; cta < schedule.ctas(); ++cta) {
     int mine = 0;
@@ -65,13 +70,14 @@ std::string explain(const LaunchPlan& plan, const Schedule& schedule,
   std::snprintf(
       text, sizeof(text),
       "  grid    %d CTAs in one wave on %d SMs; %d segments, %d to %d tiles per CTA\n"
-      "  splits  %d of %d results merged from %d parts, %.2f MB of partial results\n"
+      "  splits  %d of %d results merged from %d parts, %.2f MB of partial results; %d merges in "
+      "pairs of CTAs\n"
       "  bytes   %.2f MB compulsory, %.2f MB fetched (whole tiles, once per 64 query heads)\n"
       "  flop    %.3f GFLOP needed, %.3f GFLOP issued (whole tiles); %.0f flop per compulsory "
       "byte\n",
       plan.ctas, device.sm_count, plan.segments, plan.least_tiles, plan.most_tiles, plan.merges,
-      plan.merges + plan.segments - schedule.partials, schedule.partials, plan.partial_bytes * 1e-6,
-      bytes * 1e-6, plan.fetched_bytes * 1e-6, plan.work.flop * 1e-9, plan.issued_flop * 1e-9,
+      plan.results, schedule.partials, plan.partial_bytes * 1e-6, plan.paired, bytes * 1e-6,
+      plan.fetched_bytes * 1e-6, plan.work.flop * 1e-9, plan.issued_flop * 1e-9,
       plan.work.flop / bytes);
   return text;
 }
@@ -81,7 +87,9 @@ std::string explain(const bench::Point& point, const bench::DeviceFacts& device)
   if (point.kernel == "simple") {
     return "  one warp per (request, query head); no tiles, no splits\n";
   }
-  const Schedule schedule = make_schedule(problem, device.sm_count);
+  const bool pairs = point.kernel == "ridge_pairs";
+  const Schedule schedule = make_schedule(problem, device.sm_count, kSegmentCostTiles,
+                                          pairs ? Pairing::kPairs : Pairing::kNone);
   if (point.kernel == "portable") {
     const PortablePlan plan = portable_plan(problem.head_dim, problem.kv_type);
     char text[192];
@@ -112,7 +120,7 @@ bool runs(std::string_view kernel, const bench::Shape&, const bench::DeviceFacts
     return false;  // No BF16 products, no cp.async.
   }
   // wgmma, setmaxnreg and the copy engine as they are used here are of Hopper and no later chip.
-  return (kernel != "ridge" && kernel != "ridge_one_term") || device.capability == 90;
+  return !kernel.starts_with("ridge") || device.capability == 90;
 }
 
 bool fits(const Problem& problem, const bench::DeviceFacts& device) {
@@ -123,7 +131,53 @@ bool fits(const Problem& problem, const bench::DeviceFacts& device) {
   return cache * bench::input_sets(cache, device) <= most;
 }
 
+namespace {
+
+/// Extent::kNew: pairs, products of 32 columns, and other page sizes, each beside what is old.
+std::vector<bench::Point> new_points(const bench::DeviceFacts& device) {
+  std::vector<bench::Point> points;
+  const auto add = [&](const char* kernel, const bench::Shape& shape) {
+    const Problem problem = problem_from(shape);
+    if (fits(problem, device)) {
+      points.push_back({kernel, shape, problem.work(), bench::Turn::kTarget});
+    }
+  };
+  for (const KvType type : {KvType::kBf16, KvType::kE4m3}) {
+    const auto shape = [&](int batch, int context, Heads h, Lengths lengths = Lengths::kEqual,
+                           int page_tokens = kTileTokens) {
+      return make_shape(batch, context, lengths, h.query_heads, h.kv_heads, h.head_dim, type,
+                        page_tokens);
+    };
+    for (const bench::Shape& split :
+         {shape(64, 2048, kMfa), shape(64, 4096, kMfa), shape(64, 8192, kMfa), shape(1, 4096, kMfa),
+          shape(64, 32768, kMfa), shape(84, 4096, kMfa), shape(16, 4096, kGqa),
+          shape(64, 8192, kMfa, Lengths::kRagged)}) {
+      add("ridge", split);
+      add("ridge_pairs", split);
+    }
+    for (const int page_tokens : {16, 32, 128}) {
+      add("ridge", shape(64, 8192, kMfa, Lengths::kEqual, page_tokens));
+    }
+    if (type == KvType::kE4m3) {
+      for (const int context : {2048, 8192}) {
+        for (const int query_heads : {16, 32, 64}) {  // Of which 32 is new.
+          add("ridge", shape(64, context, {query_heads, 1, 128}));
+          if (query_heads < 64) {  // Of 256 dimensions, 64 stand above.
+            add("ridge", shape(64, context, {query_heads, 1, 256}));
+          }
+        }
+      }
+    }
+  }
+  return points;
+}
+
+}  // namespace
+
 std::vector<bench::Point> grid(bench::Extent extent, const bench::DeviceFacts& device) {
+  if (extent == bench::Extent::kNew) {
+    return new_points(device);
+  }
   const bool full = extent == bench::Extent::kFull;
   // At least four shapes of a head dimension, so that a calibration can leave out whole shapes.
   std::vector<Heads> heads = {kMfa,        {128, 1, 256}, {32, 1, 256}, {32, 2, 256},
@@ -152,6 +206,12 @@ std::vector<bench::Point> grid(bench::Extent extent, const bench::DeviceFacts& d
     points.push_back(point);
     if (type == KvType::kBf16 && point.turn == bench::Turn::kTarget) {
       point.kernel = "ridge_one_term";
+      points.push_back(point);
+    }
+    // Where nothing is split, pairs do nothing else.
+    if (point.turn == bench::Turn::kTarget &&
+        make_schedule(problem, device.sm_count).partials > 0) {
+      point.kernel = "ridge_pairs";
       points.push_back(point);
     }
     // Where the Hopper kernel runs the portable one is a baseline, elsewhere it is what there is.
@@ -195,6 +255,16 @@ std::vector<bench::Case> cases(bench::Extent extent, const bench::DeviceFacts& d
       all.push_back({"ridge_one_term", name, shape});
     }
   };
+  const auto add_new = [&](const char* name, const bench::Shape& shape) {
+    const std::size_t first = all.size();
+    add(name, shape);
+    for (std::size_t i = first; i < all.size(); ++i) {
+      all[i].is_new = true;
+    }
+  };
+  const auto add_pairs = [&](const char* name, const bench::Shape& shape) {
+    all.push_back({"ridge_pairs", name, shape, true});
+  };
   for (const KvType type : {KvType::kBf16, KvType::kE4m3}) {
     const auto shape = [type](int batch, int context, Lengths lengths, Heads h) {
       return make_shape(batch, context, lengths, h.query_heads, h.kv_heads, h.head_dim, type);
@@ -221,17 +291,29 @@ std::vector<bench::Case> cases(bench::Extent extent, const bench::DeviceFacts& d
     add("128 query heads of one KV head: two row blocks",
         shape(4, 300, Lengths::kRagged, {128, 1, 256}));
     if (type == KvType::kE4m3) {
-      add("32 query heads of one KV head: products of 32 columns, split over the chip",
-          shape(1, 4096 + 17, Lengths::kEqual, {32, 1, 128}));
-      add("24 query heads of each KV head", shape(4, 300, Lengths::kRagged, {48, 2, 256}));
+      add_new("32 query heads of one KV head: products of 32 columns, split over the chip",
+              shape(1, 4096 + 17, Lengths::kEqual, {32, 1, 128}));
+      add_new("24 query heads of each KV head", shape(4, 300, Lengths::kRagged, {48, 2, 256}));
+    }
+    // By pairs of CTAs: what a case needs for that.
+    add_pairs("half as many requests as SMs: each is one pair's, nothing else to merge",
+              shape(device.sm_count / 2, 200, Lengths::kEqual, {64, 1, 256}));
+    add_pairs("one request, the parts of pairs merged",
+              shape(1, 700, Lengths::kEqual, {64, 1, 256}));
+    add_pairs("ragged batch: a pair's other work comes first",
+              shape(5, 300, Lengths::kRagged, {32, 2, 128}));
+    add_pairs("head_dim 64, in pairs", shape(3, 300, Lengths::kRagged, {16, 2, 64}));
+    if (type == KvType::kE4m3) {
+      add_pairs("32 query heads of one KV head, in pairs",
+                shape(1, 700, Lengths::kEqual, {32, 1, 128}));
     }
     const auto paged = [type](int tokens, Heads h, int page_tokens) {
       return make_shape(4, tokens, Lengths::kRagged, h.query_heads, h.kv_heads, h.head_dim, type,
                         page_tokens);
     };
-    add("pages of 16 tokens: four to a tile", paged(150, {64, 4, 128}, 16));
-    add("pages of 32 tokens: two to a tile", paged(150, {16, 2, 64}, 32));
-    add("pages of 128 tokens: two tiles each", paged(300, {64, 1, 256}, 128));
+    add_new("pages of 16 tokens: four to a tile", paged(150, {64, 4, 128}, 16));
+    add_new("pages of 32 tokens: two to a tile", paged(150, {16, 2, 64}, 32));
+    add_new("pages of 128 tokens: two tiles each", paged(300, {64, 1, 256}, 128));
     if (extent == bench::Extent::kFull) {
       for (const int page_tokens : {16, 32, 128}) {
         for (const Heads h : {Heads{64, 1, 256}, Heads{64, 4, 128}, Heads{16, 2, 64}}) {

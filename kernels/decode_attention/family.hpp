@@ -39,7 +39,9 @@ struct LaunchPlan {
   double issued_flop = 0;  ///< What the matrix units execute: whole tiles of `rows` and 64 tokens.
   int ctas = 0;
   int segments = 0;
+  int results = 0;
   int merges = 0;
+  int paired = 0;      ///< Merges within a pair of CTAs, before those.
   int most_tiles = 0;  ///< Of any CTA
   int least_tiles = 0;
 };

@@ -28,7 +28,7 @@
 /// arrived. latent_plan.hpp says what is where, and how scores and values keep step.
 namespace ridge::kernels::decode {
 
-template <KvType Type, int Passes>
+template <KvType Type, int Passes, LatentTurns Turns>
 struct LatentAttention {
   static constexpr LatentPlan kPlan = latent_plan(Type);
   static_assert(kPlan.total_bytes <= kSharedLimitBytes);
@@ -49,6 +49,7 @@ struct LatentAttention {
     pipeline::Slots<latent_parts(Type)> slots;
     pipeline::Slots<kLandedParts> landed;  // E4M3 only; a slot has one barrier for empty.
     pipeline::Slots<> mailbox;
+    std::uint32_t scored;  // Barrier; a phase per tile of the CTA.
 
     __device__ std::uint32_t slot(std::uint32_t index) const {
       return origin + kPlan.slot_offset + index * kPlan.slot_bytes;
@@ -313,6 +314,9 @@ struct LatentAttention {
     const pipeline::RingPosition at = pipeline::ring_position(tile, kPlan.slots);
     float score[kScoreRegisters];
     multiply_keys(shared, at, score);
+    if constexpr (Turns == LatentTurns::kScoresFirst) {
+      pipeline::arrive_as_warp(shared.scored);
+    }
 
     if (valid < kTileTokens) {
       pipeline::mask_scores(score, valid);
@@ -379,8 +383,9 @@ struct LatentAttention {
   /// This warpgroup's 256 columns of the output.
   using Output = float[kLatentBlocks][kBlockRegisters];
 
+  /// `last` of its segment: no scores to let pass.
   static __device__ void add_values(const Shared& shared, Output& output, std::uint32_t tile,
-                                    int warpgroup) {
+                                    int warpgroup, bool last) {
     const pipeline::RingPosition at = pipeline::ring_position(tile, kPlan.slots);
     const std::uint32_t slot = kPlan.slot_offset + at.slot * kPlan.slot_bytes;
     const std::uint32_t terms[2] = {kPlan.weight_offset, slot + kSecondWeightOffset};
@@ -400,6 +405,12 @@ struct LatentAttention {
                               shared.rows()[pipeline::upper_row() + 8]};
     pipeline::arrive_as_warp(shared.mailbox.empty_barrier(0));
     const bool shrinks = __any_sync(0xffffffffu, rescale[0] != 1.0f || rescale[1] != 1.0f);
+    if constexpr (Turns == LatentTurns::kScoresFirst) {
+      // This tile's phase is over, and the one after next's needs its slot: parity tells.
+      if (!last) {
+        mbarrier_wait(shared.scored, (tile + 1) & 1u);
+      }
+    }
     constexpr int kPanels = kLatentColumns / 64;  // Of a block.
 #pragma unroll
     for (int block = 0; block < kLatentBlocks; ++block) {
@@ -444,7 +455,7 @@ struct LatentAttention {
       Output output = {};
       for (int i = 0; i < segment.tiles; ++i) {
         shared.mailbox.wait_full(message_position(message++));
-        add_values(shared, output, tile++, warpgroup);
+        add_values(shared, output, tile++, warpgroup, i + 1 == segment.tiles);
       }
       shared.mailbox.wait_full(message_position(message++));
       const float factor[2] = {shared.rows()[pipeline::upper_row()],
@@ -460,12 +471,12 @@ struct LatentAttention {
   }
 };
 
-template <KvType Type, int Passes>
+template <KvType Type, int Passes, LatentTurns Turns>
 __global__ void __launch_bounds__(kLatentThreads, 1)
     latent_attention_kernel(const __grid_constant__
-                            typename LatentAttention<Type, Passes>::Maps maps,
+                            typename LatentAttention<Type, Passes, Turns>::Maps maps,
                             const __grid_constant__ Arguments arguments) {
-  using Kernel = LatentAttention<Type, Passes>;
+  using Kernel = LatentAttention<Type, Passes, Turns>;
   constexpr LatentPlan kPlan = Kernel::kPlan;
   const auto [origin, generic] = pipeline::AlignedShared::of_this_cta();
   const typename Kernel::Shared shared{
@@ -473,7 +484,8 @@ __global__ void __launch_bounds__(kLatentThreads, 1)
       generic,
       {origin + kPlan.full_offset, origin + kPlan.empty_offset},
       {origin + kPlan.landed_offset, origin + kPlan.empty_offset},
-      {origin + kPlan.message_ready_offset, origin + kPlan.message_read_offset}};
+      {origin + kPlan.message_ready_offset, origin + kPlan.message_read_offset},
+      origin + kPlan.scored_offset};
 
   if (threadIdx.x == 0) {
     if constexpr (Kernel::kCoded) {
@@ -486,6 +498,9 @@ __global__ void __launch_bounds__(kLatentThreads, 1)
     }
     shared.slots.init(kPlan.slots, Kernel::kCoded ? kExpanderWarps : 1, kValueWarpgroups * 4);
     shared.mailbox.init(1, 4, kValueWarpgroups * 4);
+    if constexpr (Turns == LatentTurns::kScoresFirst) {
+      mbarrier_init(shared.scored, 4);
+    }
     mbarrier_init_fence();
   }
   __syncthreads();
@@ -513,11 +528,11 @@ __global__ void __launch_bounds__(kLatentThreads, 1)
   }
 }
 
-template <KvType Type, int Passes>
-void launch_latent_instance(const typename LatentAttention<Type, Passes>::Maps& maps,
+template <KvType Type, int Passes, LatentTurns Turns = LatentTurns::kAnyOrder>
+void launch_latent_instance(const typename LatentAttention<Type, Passes, Turns>::Maps& maps,
                             const Arguments& arguments, int ctas, cudaStream_t stream) {
   constexpr std::uint32_t kBytes = latent_plan(Type).total_bytes;
-  const auto kernel = latent_attention_kernel<Type, Passes>;
+  const auto kernel = latent_attention_kernel<Type, Passes, Turns>;
   allow_shared_bytes(kernel, kBytes);
   launch_kernel({.grid = static_cast<unsigned>(ctas),
                  .block = kLatentThreads,

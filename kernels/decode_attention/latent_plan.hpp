@@ -58,6 +58,12 @@ static_assert(kLatentScaledValues == kLatentColumns);
 inline constexpr int kLandedParts = kLatentScales + 1;
 inline constexpr int kLandedRope = kLatentScales;
 
+/// Who has the matrix unit while a tile's values and the next tile's scores could both use it. Left
+/// to itself it serves three warpgroups alike, so that the scores, with more than half of the work,
+/// end last, and it idles in their softmax. Taking turns, the values wait until it has the next
+/// tile's scores behind it, and use it during the softmax.
+enum class LatentTurns { kAnyOrder, kScoresFirst };
+
 /// One of the two terms of P, as BF16, or the one, as F16.
 inline constexpr std::uint32_t kLatentWeightBytes = kTileRows * kTileTokens * 2;
 
@@ -78,7 +84,8 @@ struct LatentPlan {
   std::uint32_t empty_offset = 0;   ///< One per slot.
   std::uint32_t message_ready_offset = 0;
   std::uint32_t message_read_offset = 0;
-  std::uint32_t total_bytes = 0;  ///< What to ask of the launch, alignment slack included.
+  std::uint32_t scored_offset = 0;  ///< A phase per tile: see LatentTurns.
+  std::uint32_t total_bytes = 0;    ///< What to ask of the launch, alignment slack included.
 };
 
 inline constexpr std::uint32_t kPackedScalesBytes = kTileTokens * kLatentScales * 2;  ///< A slot's.
@@ -101,7 +108,8 @@ constexpr LatentPlan latent_plan(KvType type) {
   plan.empty_offset = plan.landed_offset + (coded ? slots * kLandedParts * 8 : 0);
   plan.message_ready_offset = plan.empty_offset + slots * 8;
   plan.message_read_offset = plan.message_ready_offset + 8;
-  plan.total_bytes = plan.message_read_offset + 8 + kSwizzleAtomBytes;
+  plan.scored_offset = plan.message_read_offset + 8;
+  plan.total_bytes = plan.scored_offset + 8 + kSwizzleAtomBytes;
   return plan;
 }
 

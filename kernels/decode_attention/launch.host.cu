@@ -53,7 +53,7 @@ Launch::Launch(const Problem& problem, const Arguments& arguments, int max_ctas,
       value_dim_(problem.value_dim()),
       latent_(problem.latent()),
       kv_type_(problem.kv_type),
-      schedule_(make_schedule(problem, max_ctas)),
+      schedule_(make_schedule(problem, max_ctas, kSegmentCostTiles, pairing(implementation))),
       arguments_(arguments),
       segments_(schedule_.segments),
       cta_begin_(schedule_.cta_begin),
@@ -84,23 +84,22 @@ Launch::Launch(const Problem& problem, const Arguments& arguments, int max_ctas,
 
 void Launch::run_hopper(const Arguments& arguments, int ctas, cudaStream_t stream) const {
   const bool bf16 = kv_type_ == KvType::kBf16;
-  const bool one_term = implementation_ == Implementation::kHopperOneTerm;
   switch (head_dim_) {
     case 64:
-      bf16 ? launch_attention<64, KvType::kBf16>(maps_, arguments, ctas, one_term, stream)
-           : launch_attention<64, KvType::kE4m3>(maps_, arguments, ctas, one_term, stream);
+      bf16 ? launch_attention<64, KvType::kBf16>(maps_, arguments, ctas, implementation_, stream)
+           : launch_attention<64, KvType::kE4m3>(maps_, arguments, ctas, implementation_, stream);
       break;
     case 128:
-      bf16 ? launch_attention<128, KvType::kBf16>(maps_, arguments, ctas, one_term, stream)
-           : launch_attention<128, KvType::kE4m3>(maps_, arguments, ctas, one_term, stream);
+      bf16 ? launch_attention<128, KvType::kBf16>(maps_, arguments, ctas, implementation_, stream)
+           : launch_attention<128, KvType::kE4m3>(maps_, arguments, ctas, implementation_, stream);
       break;
     case 256:
-      bf16 ? launch_attention<256, KvType::kBf16>(maps_, arguments, ctas, one_term, stream)
-           : launch_attention<256, KvType::kE4m3>(maps_, arguments, ctas, one_term, stream);
+      bf16 ? launch_attention<256, KvType::kBf16>(maps_, arguments, ctas, implementation_, stream)
+           : launch_attention<256, KvType::kE4m3>(maps_, arguments, ctas, implementation_, stream);
       break;
     default:
-      bf16 ? launch_latent_attention(maps_.key, arguments, ctas, one_term, stream)
-           : launch_coded_latent_attention(coded_maps_, arguments, ctas, stream);
+      bf16 ? launch_latent_attention(maps_.key, arguments, ctas, implementation_, stream)
+           : launch_coded_latent_attention(coded_maps_, arguments, ctas, implementation_, stream);
       break;
   }
 }

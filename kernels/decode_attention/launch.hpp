@@ -10,12 +10,6 @@
 
 namespace ridge::kernels::decode {
 
-enum class Implementation {
-  kHopper,
-  kHopperOneTerm,  ///< With P in one BF16 term: value_passes.
-  kPortable,       ///< For every chip from Ampere on; no MLA.
-};
-
 /// A kernel made ready for one problem: schedule and scratch memory on the device, tensor
 /// maps encoded. `run` is a pure enqueue and may be captured in a graph.
 class Launch {

@@ -13,6 +13,29 @@
 /// row and the same two of the row 8 below.
 namespace ridge::kernels::decode {
 
+/// Two neighboring elements of the output, from `at` on, in either of its formats.
+__device__ __forceinline__ void write_float_pair(const Arguments& arguments, std::int64_t at,
+                                                 float first, float second) {
+  *reinterpret_cast<float2*>(static_cast<float*>(arguments.output) + at) =
+      make_float2(first, second);
+}
+__device__ __forceinline__ void write_bf16_pair(const Arguments& arguments, std::int64_t at,
+                                                float first, float second) {
+  *reinterpret_cast<__nv_bfloat162*>(static_cast<__nv_bfloat16*>(arguments.output) + at) =
+      __floats2bfloat162_rn(first, second);
+}
+
+/// The log-sum-exp, in base 2, of a row of a whole result or of a part.
+__device__ __forceinline__ void write_row_lse(const Arguments& arguments, const Segment& segment,
+                                              int first_head, int row, float lse) {
+  if (segment.partial >= 0) {
+    arguments.partial_lse[static_cast<std::int64_t>(segment.partial) * kTileRows + row] = lse;
+  } else {
+    arguments.lse[static_cast<std::int64_t>(segment.request) * arguments.query_heads + first_head +
+                  row] = lse * pipeline::kLn2;
+  }
+}
+
 /// Whole results go to the rows of the output, parts of them as PartLayout says. Writes `Columns`
 /// columns from `first_column` on; `factor` is what the sums of either row are to be multiplied by.
 template <int ValueDim, int Columns>
@@ -73,12 +96,8 @@ __device__ __forceinline__ void write_lse(const Arguments& arguments, const Segm
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
     const int row = pipeline::upper_row() + 8 * half;
-    const float lse = softmax.lse_log2(half);
-    if (row < rows && segment.partial >= 0) {
-      arguments.partial_lse[static_cast<std::int64_t>(segment.partial) * kTileRows + row] = lse;
-    } else if (row < rows) {
-      arguments.lse[static_cast<std::int64_t>(segment.request) * arguments.query_heads +
-                    first_head + row] = lse * pipeline::kLn2;
+    if (row < rows) {
+      write_row_lse(arguments, segment, first_head, row, softmax.lse_log2(half));
     }
   }
 }

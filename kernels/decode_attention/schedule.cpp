@@ -100,12 +100,23 @@ double part_tiles(const Problem& problem) {
          (static_cast<double>(problem.cached_token_bytes()) / problem.kv_heads * kTileTokens);
 }
 
-/// Into how many parts items are split when dealt so.
-int count_parts(const std::vector<Item>& items, std::int64_t total, int ctas, int segment_cost) {
+bool in_one_pair(int cta, int other) {
+  return cta / 2 == other / 2;
+}
+
+/// Into how many parts items are split when dealt so; with `pairs` those of a pair count as one.
+int count_parts(const std::vector<Item>& items, std::int64_t total, int ctas, int segment_cost,
+                bool pairs) {
   int parts = 0;
+  int of_item = 0;
+  int last_cta = 0;
   deal(items, total, ctas, segment_cost,
-       [&](int, const Item& item, std::int64_t, std::int64_t tiles) {
-         parts += tiles != item.whole.tiles ? 1 : 0;
+       [&](int cta, const Item& item, std::int64_t first, std::int64_t tiles) {
+         of_item = first == 0 ? 1 : of_item + (pairs && in_one_pair(cta, last_cta) ? 0 : 1);
+         last_cta = cta;
+         if (first + tiles == item.whole.tiles) {
+           parts += of_item > 1 ? of_item : 0;
+         }
        });
   return parts;
 }
@@ -119,7 +130,7 @@ struct Division {
 /// CTAs: where items are equal none is then split in vain, and memory, which all CTAs wait for, is
 /// as busy. What counts is the longest CTA and the CTA's share of the parts' bytes.
 Division divide(const std::vector<Item>& items, std::int64_t payload, int most, int segment_cost,
-                double part_tiles) {
+                double part_tiles, bool pairs) {
   const auto count = static_cast<int>(items.size());
   const int even = count <= most
                        ? most / count * count
@@ -132,7 +143,8 @@ Division divide(const std::vector<Item>& items, std::int64_t payload, int most, 
     }
     const std::int64_t total = least_total(items, payload, ctas, segment_cost);
     const double longest = static_cast<double>((total + ctas - 1) / ctas);
-    const double cost = longest + part_tiles * count_parts(items, total, ctas, segment_cost) / ctas;
+    const double cost =
+        longest + part_tiles * count_parts(items, total, ctas, segment_cost, pairs) / ctas;
     if (best.ctas == 0 || cost < best_cost) {
       best = {ctas, total};
       best_cost = cost;
@@ -143,7 +155,7 @@ Division divide(const std::vector<Item>& items, std::int64_t payload, int most, 
 
 }  // namespace
 
-Schedule make_schedule(const Problem& problem, int max_ctas, int segment_cost) {
+Schedule make_schedule(const Problem& problem, int max_ctas, int segment_cost, Pairing pairing) {
   problem.validate();
   if (max_ctas < 1 || segment_cost < 0) {
     throw std::invalid_argument(
@@ -153,6 +165,7 @@ Schedule make_schedule(const Problem& problem, int max_ctas, int segment_cost) {
   // find them in L2: one row block is dealt, and the others do the same beside it.
   const int row_blocks = (problem.group() + kTileRows - 1) / kTileRows;
   const int abreast = max_ctas >= row_blocks ? row_blocks : 1;
+  const bool pairs = pairing == Pairing::kPairs && abreast == 1;
   const std::vector<Item> items = list_items(problem, row_blocks / abreast);
   std::int64_t payload = 0;  // Without the cost of any split.
   std::int64_t pieces = 0;   // The most segments that are worth their while.
@@ -160,9 +173,10 @@ Schedule make_schedule(const Problem& problem, int max_ctas, int segment_cost) {
     payload += segment_cost + item.whole.tiles;
     pieces += std::max((item.whole.tiles + kSplitTiles - 1) / kSplitTiles, 1);
   }
+  const int dealt_to = pairs ? std::max(max_ctas / 2 * 2, 1) : max_ctas / abreast;
   const auto [ctas, total] =
-      divide(items, payload, static_cast<int>(std::min<std::int64_t>(max_ctas / abreast, pieces)),
-             segment_cost, part_tiles(problem));
+      divide(items, payload, static_cast<int>(std::min<std::int64_t>(dealt_to, pieces)),
+             segment_cost, part_tiles(problem), pairs);
 
   std::vector<Part> parts;
   deal(items, total, ctas, segment_cost,
@@ -171,7 +185,11 @@ Schedule make_schedule(const Problem& problem, int max_ctas, int segment_cost) {
          part.segment.first_tile = static_cast<std::int32_t>(first);
          part.segment.tiles = static_cast<std::int32_t>(tiles);
          if (tiles != item.whole.tiles) {
-           part.segment.partial = first == 0 ? 0 : parts.back().segment.partial + 1;
+           const bool beside = pairs && first > 0 && in_one_pair(cta, parts.back().cta);
+           part.segment.partial = first == 0 ? 0 : parts.back().segment.partial + (beside ? 0 : 1);
+           if (beside) {
+             part.segment.paired = parts.back().segment.paired = 1;
+           }
          }
          parts.push_back(part);
        });
@@ -179,10 +197,10 @@ Schedule make_schedule(const Problem& problem, int max_ctas, int segment_cost) {
   Schedule schedule;
   for (auto part = parts.begin(); part != parts.end();) {
     auto end = part + 1;
-    while (end != parts.end() && end->segment.partial > 0) {
+    while (end != parts.end() && end->segment.first_tile > 0) {
       ++end;
     }
-    const auto count = static_cast<int>(end - part);
+    const int count = std::max((end - 1)->segment.partial, 0) + 1;
     for (int block = 0; count > 1 && block < abreast; ++block) {
       const Segment& segment = part->segment;
       schedule.merges.push_back({segment.request, segment.kv_head, segment.row_block + block,
@@ -190,7 +208,7 @@ Schedule make_schedule(const Problem& problem, int max_ctas, int segment_cost) {
     }
     for (; part != end; ++part) {
       part->of = count;
-      part->segment.partial += count > 1 ? schedule.partials : 0;
+      part->segment.partial = count > 1 ? part->segment.partial + schedule.partials : -1;
     }
     schedule.partials += count > 1 ? count * abreast : 0;
   }
@@ -210,6 +228,14 @@ Schedule make_schedule(const Problem& problem, int max_ctas, int segment_cost) {
       schedule.cta_begin.push_back(static_cast<std::int32_t>(schedule.segments.size()));
     }
     part = end;
+    // What a pair shares both do last, so that neither waits in the midst of its work.
+    const auto first = schedule.segments.begin() + schedule.cta_begin[schedule.ctas() - 1];
+    if (first != schedule.segments.end() && first->paired != 0) {
+      std::rotate(first, first + 1, schedule.segments.end());
+    }
+  }
+  if (pairing == Pairing::kPairs && schedule.ctas() % 2 != 0) {
+    schedule.cta_begin.push_back(schedule.cta_begin.back());
   }
   return schedule;
 }

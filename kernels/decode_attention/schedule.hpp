@@ -20,9 +20,14 @@ struct Segment {
   std::int32_t tiles = 0;      ///< 0 only for a request of length 0, whose output is still written.
   std::int32_t kv_tokens = 0;  ///< The request's whole length: masks the last tile.
   std::int32_t partial = -1;   ///< Where the unfinished result goes, or -1: this is all of it.
-  std::int32_t padding = 0;    ///< To 32 bytes, so that a segment is two 16-byte loads.
+  /// 1: the CTA beside this one (2i and 2i + 1 are a pair) has the tiles before or behind these,
+  /// and both results are merged between the two. Such a segment is its CTA's last.
+  std::int32_t paired = 0;
 };
 static_assert(sizeof(Segment) == 32);
+
+/// Whether CTAs 2i and 2i + 1 run as a cluster and merge what they share of a result between them.
+enum class Pairing { kNone, kPairs };
 
 /// The partial results of one (request, KV head, row block) that was split over CTAs.
 struct Merge {
@@ -63,6 +68,11 @@ inline constexpr int kSplitTiles = 2;
 /// row blocks of a KV head go to neighboring CTAs, which do the same at the same time; with fewer
 /// CTAs than row blocks, to one after another. A few CTAs fewer are used where that gives each the
 /// same number of equal requests, or each request the same number of CTAs, and is judged cheaper.
-Schedule make_schedule(const Problem& problem, int max_ctas, int segment_cost = kSegmentCostTiles);
+///
+/// With kPairs the CTAs are an even number (the last may have nothing to do, and two are used where
+/// `max_ctas` is 1), and what two CTAs of a pair share counts as one part, of one result if there
+/// is no other. Row blocks side by side, which are different results, leave nothing to pair.
+Schedule make_schedule(const Problem& problem, int max_ctas, int segment_cost = kSegmentCostTiles,
+                       Pairing pairing = Pairing::kNone);
 
 }  // namespace ridge::kernels::decode

@@ -20,6 +20,7 @@ inline constexpr int kThreads = 384;  ///< Two consumer warpgroups and the produ
 inline constexpr int kProducerRegisters = 40;
 inline constexpr int kConsumerRegisters = 232;
 inline constexpr int kMaxSlots = 24;
+inline constexpr int kPairBarriers = 2;  ///< Of two CTAs that merge what they share.
 
 struct TilePlan {
   std::uint32_t query_bytes = 0;    ///< The 64 x head_dim query tile, two-byte elements.
@@ -33,6 +34,7 @@ struct TilePlan {
   std::uint32_t slot_offset = 0;
   std::uint32_t stats_offset = 0;    ///< Each consumer's row maxima and sums, see the kernels.
   std::uint32_t barrier_offset = 0;  ///< Per slot: full, then per slot: empty.
+  std::uint32_t pair_offset = 0;     ///< The barriers of a pair of CTAs, see pair_merge.cuh.
   std::uint32_t total_bytes = 0;     ///< What to ask of the launch, alignment slack included.
 };
 
@@ -78,7 +80,7 @@ constexpr TilePlan tile_plan(int head_dim, KvType type) {
   const std::uint32_t converted = kConsumers * operands * plan.operand_bytes;
   const std::uint32_t stats =
       kConsumers * (in_registers ? kTransposedStatsBytes : kTileRows * 2u * sizeof(float));
-  const std::uint32_t barriers = kMaxSlots * 2 * 8;
+  const std::uint32_t barriers = (kMaxSlots * 2 + kPairBarriers) * 8;
   const std::uint32_t fixed = plan.query_bytes + converted + stats + barriers + kSwizzleAtomBytes;
   const auto fitting = static_cast<int>((kSharedLimitBytes - fixed) / plan.slot_bytes);
   plan.slots = (fitting < kMaxSlots ? fitting : kMaxSlots) / 2 * 2;
@@ -87,6 +89,7 @@ constexpr TilePlan tile_plan(int head_dim, KvType type) {
   plan.slot_offset = plan.operand_offset + converted;
   plan.stats_offset = plan.slot_offset + static_cast<std::uint32_t>(plan.slots) * plan.slot_bytes;
   plan.barrier_offset = plan.stats_offset + stats;
+  plan.pair_offset = plan.barrier_offset + kMaxSlots * 2 * 8;
   plan.total_bytes = plan.barrier_offset + barriers + kSwizzleAtomBytes;
   return plan;
 }

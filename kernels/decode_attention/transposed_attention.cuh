@@ -4,6 +4,8 @@
 #include "common/device_math.cuh"
 #include "common/wgmma.cuh"
 #include "decode_attention/arguments.hpp"
+#include "decode_attention/pair_merge.cuh"
+#include "decode_attention/result.cuh"
 #include "decode_attention/tile_plan.hpp"
 #include "decode_attention/tile_stream.cuh"
 #include "decode_attention/transposed_layout.hpp"
@@ -377,13 +379,15 @@ struct TransposedAttention : TileStream<HeadDim, KvType::kE4m3> {
   // ------------------------------------------------------------------------------------
 
   /// What each consumer's output is to be multiplied by, per head, left where its references were;
-  /// and the log-sum-exp, written.
+  /// and the log-sum-exp, written, or kept for the merge of a pair.
+  template <bool Paired>
   static __device__ void weigh_consumers(const Shared& shared, const State& state,
                                          const Arguments& arguments, const Segment& segment,
                                          int consumer, int first_head, int rows) {
     *reinterpret_cast<float2*>(shares(shared, consumer, thread() / 32) + of_lane()) =
         make_float2(state.sum[0], state.sum[1]);
     named_barrier(named::kConsumersTogether, kConsumers * 128);
+    const bool in_pair = Paired && segment.paired != 0;
     const int row = thread() % Heads;
     float largest = -INFINITY;
     float total = 0;
@@ -411,11 +415,10 @@ struct TransposedAttention : TileStream<HeadDim, KvType::kE4m3> {
       reference(shared, consumer)[row] = total > 0 ? own / total * value_scale : 0.0f;
       if (consumer == 0 && row < rows) {
         const float lse = total > 0 ? largest + log2f(total) : -INFINITY;
-        if (segment.partial >= 0) {
-          arguments.partial_lse[static_cast<std::int64_t>(segment.partial) * kTileRows + row] = lse;
+        if (in_pair) {
+          PairMemory::of(shared).own_lse()[row] = lse;
         } else {
-          arguments.lse[static_cast<std::int64_t>(segment.request) * arguments.query_heads +
-                        first_head + row] = lse * pipeline::kLn2;
+          write_row_lse(arguments, segment, first_head, row, lse);
         }
       }
     }
@@ -530,6 +533,28 @@ struct TransposedAttention : TileStream<HeadDim, KvType::kE4m3> {
     }
   }
 
+  /// The half of the rows of O^T that a consumer has, merged with those of the pair's other CTA:
+  /// each finishes half of the heads.
+  template <int Half>
+  static __device__ void merge_half_in_pair(const Shared& shared, const Arguments& arguments,
+                                            const Segment& segment, int first_head, int rows,
+                                            const State& state) {
+    constexpr int kPairs = Heads / 16;
+    merge_in_pair<HeadDim, true, Heads, kPairs, kHalfBlocks>(
+        PairMemory::of(shared), arguments, segment, first_head, rows,
+        [&](std::uint32_t rank, int pair, int n) {
+          const float* const of_first = state.output[Half * kHalfBlocks + n] + pair * 4;
+          const float* const of_second = of_first + kPairs * 4;
+          return rank == 0 ? make_float4(of_first[0], of_first[2], of_first[1], of_first[3])
+                           : make_float4(of_second[0], of_second[2], of_second[1], of_second[3]);
+        },
+        [&](std::uint32_t rank, int pair, int n) {
+          return (Half * kHalfBlocks + n) * (kTileRows / 8) + static_cast<int>(rank) * kPairs +
+                 pair;
+        });
+  }
+
+  template <bool Paired>
   static __device__ void consume(const Shared& shared, const Arguments& arguments, int begin,
                                  int end) {
     // From one lane, so that the compiler knows that a warp agrees, and descriptors stay in uniform
@@ -568,11 +593,20 @@ struct TransposedAttention : TileStream<HeadDim, KvType::kE4m3> {
         valid < kTileTokens ? values<true>(shared, state, weights, value, part, consumer, valid)
                             : values<false>(shared, state, weights, value, part, consumer, valid);
       }
-      weigh_consumers(shared, state, arguments, segment, consumer, first_head, rows);
+      const bool in_pair = Paired && segment.paired != 0;
+      if (in_pair) {
+        PairMemory::of(shared).offer_slots();
+      }
+      weigh_consumers<Paired>(shared, state, arguments, segment, consumer, first_head, rows);
       scale_output(shared, state, consumer);
       const bool consumer_1_has_tiles = consumer_of(done + 1) < segment.tiles;
-      if (consumer_1_has_tiles) {
+      if (consumer_1_has_tiles || in_pair) {
         merge_consumers(shared, state, consumer);
+      }
+      if (in_pair) {
+        consumer == 0 ? merge_half_in_pair<0>(shared, arguments, segment, first_head, rows, state)
+                      : merge_half_in_pair<1>(shared, arguments, segment, first_head, rows, state);
+        break;  // It is the CTA's last.
       }
       if (consumer == 0) {
         write_half<0>(arguments, segment, first_head, rows, state);

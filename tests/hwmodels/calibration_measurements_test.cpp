@@ -308,6 +308,11 @@ constexpr const char* kBench = R"({
                "kv_heads": 1, "head_dim": 256, "kv_dtype": "fp8_e4m3"},
      "bytes_read": 1, "bytes_written": 1, "flop": 1, "median_us": 100, "p10_us": 99,
      "p90_us": 101, "samples": 50},
+    {"family": "decode_attention", "kernel": "ridge",
+     "shape": {"batch": 64, "context_tokens": 8192, "kv_lengths": "equal", "query_heads": 64,
+               "kv_heads": 1, "head_dim": 256, "kv_dtype": "fp8_e4m3", "page_tokens": 16},
+     "bytes_read": 1, "bytes_written": 1, "flop": 1, "median_us": 200, "p10_us": 199,
+     "p90_us": 201, "samples": 50},
     {"family": "latent_attention", "kernel": "ridge",
      "shape": {"batch": 64, "context_tokens": 8192, "kv_lengths": "equal", "query_heads": 128,
                "kv_rank": 512, "rope_dim": 64, "kv_dtype": "bf16"},
@@ -334,6 +339,7 @@ TEST(MeasurementJson, ReadsTheBenchmarksPointsAndTellsWhatItLeavesAside) {
   EXPECT_EQ(set.device(), "Some Device");
   EXPECT_EQ(set.rows(), 4U);
   EXPECT_EQ(set.skipped.at("the benchmark's family \"launch_overhead\""), 1U);
+  EXPECT_EQ(set.skipped.at("the benchmark's family \"decode_attention\""), 1U);  // other pages
   const CurveKey latent{.family = Family::latent_attention,
                         .format = Format::bf16,
                         .head_dim = 576,

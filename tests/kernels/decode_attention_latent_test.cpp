@@ -59,7 +59,8 @@ TEST(LatentPlan, FitsSharedMemoryWithoutOverlapAndKeepsSwizzledTilesAligned) {
         {plan.landed_offset, coded ? slots * 5 * 8 : 0},
         {plan.empty_offset, slots * 8},
         {plan.message_ready_offset, 8},
-        {plan.message_read_offset, 8}};
+        {plan.message_read_offset, 8},
+        {plan.scored_offset, 8}};
     std::uint32_t end = 0;
     for (const auto& [offset, bytes] : regions) {
       EXPECT_EQ(offset, end);

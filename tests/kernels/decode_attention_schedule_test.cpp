@@ -207,6 +207,70 @@ TEST(SplitSchedule, PartialsOfAMergeAreConsecutiveAndInTokenOrder) {
   }
 }
 
+TEST(SplitSchedule, PairsShareOneResultEachAndDoItLast) {
+  int paired = 0;
+  for (std::uint64_t seed = 0; seed < 300; ++seed) {
+    Problem problem = random_problem(seed);
+    const int max_ctas = 2 + static_cast<int>(random_bits(seed, 11) % 139);
+    const Schedule schedule = make_schedule(problem, max_ctas, 3, Pairing::kPairs);
+    ASSERT_EQ(schedule.ctas() % 2, 0);
+    ASSERT_LE(schedule.ctas(), max_ctas);
+    std::map<Key, std::map<int, int>> tiles;  // By first tile, of each item.
+    std::map<Key, std::map<int, int>> parts;  // By part, how many segments it is made of.
+    for (int cta = 0; cta < schedule.ctas(); ++cta) {
+      for (int i = schedule.cta_begin[cta]; i < schedule.cta_begin[cta + 1]; ++i) {
+        const Segment& segment = schedule.segments[i];
+        const Key key{segment.request, segment.kv_head, segment.row_block};
+        ASSERT_TRUE(tiles[key].emplace(segment.first_tile, segment.tiles).second);
+        ++parts[key][segment.partial];
+        if (segment.paired == 0) {
+          continue;
+        }
+        ++paired;
+        ASSERT_EQ(i + 1, schedule.cta_begin[cta + 1]) << "seed " << seed;
+        const Segment& other = schedule.segments[schedule.cta_begin[(cta ^ 1) + 1] - 1];
+        ASSERT_EQ(other.paired, 1);
+        ASSERT_EQ(std::tie(other.request, other.kv_head, other.row_block, other.partial),
+                  std::tie(segment.request, segment.kv_head, segment.row_block, segment.partial));
+        ASSERT_EQ(
+            cta % 2 == 0 ? segment.first_tile + segment.tiles : other.first_tile + other.tiles,
+            cta % 2 == 0 ? other.first_tile : segment.first_tile);
+      }
+    }
+    for (const auto& [key, of_item] : tiles) {
+      int next = 0;
+      for (const auto& [first, count] : of_item) {
+        ASSERT_EQ(first, next) << "seed " << seed;
+        next += count;
+      }
+      ASSERT_EQ(next, tiles_of(problem.kv_lengths[std::get<0>(key)]));
+      ASSERT_EQ(parts[key].count(-1), parts[key].size() == 1 ? 1u : 0u);
+    }
+    int partials = 0;
+    for (const Merge& merge : schedule.merges) {
+      ASSERT_EQ(merge.first_partial, partials);
+      ASSERT_EQ(parts[Key(merge.request, merge.kv_head, merge.row_block)].size(),
+                static_cast<std::size_t>(merge.partials));
+      partials += merge.partials;
+    }
+    ASSERT_EQ(partials, schedule.partials);
+  }
+  EXPECT_GT(paired, 1000);
+}
+
+TEST(SplitSchedule, PairsLeaveNothingToMergeOfTwoCtasPerRequest) {
+  Problem problem;
+  problem.kv_lengths.assign(64, 8192);
+  EXPECT_EQ(make_schedule(problem, 132).partials, 128);
+  EXPECT_EQ(make_schedule(problem, 132, kSegmentCostTiles, Pairing::kPairs).partials, 0);
+  problem.kv_lengths = {4096};
+  EXPECT_EQ(make_schedule(problem, 132).partials, 32);
+  EXPECT_EQ(make_schedule(problem, 132, kSegmentCostTiles, Pairing::kPairs).partials, 16);
+  problem.kv_lengths = {64};  // One CTA, and one beside it that has nothing to do.
+  const Schedule one = make_schedule(problem, 132, kSegmentCostTiles, Pairing::kPairs);
+  EXPECT_EQ(one.cta_begin, (std::vector<std::int32_t>{0, 1, 1}));
+}
+
 TEST(SplitSchedule, IsAFunctionOfItsArguments) {
   for (std::uint64_t seed = 0; seed < 20; ++seed) {
     const Schedule a = make_schedule(random_problem(seed), 132);

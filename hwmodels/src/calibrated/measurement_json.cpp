@@ -299,6 +299,7 @@ void read_attention(const Placed& at, Fields& f, SeriesBuilder& out) {
                                    .qk_dim = head_dim,
                                    .v_dim = head_dim,
                                    .bytes_per_value = bytes_of(format)};
+  if (f.ok() && f.has("page_tokens")) f.set_aside();  // other pages than those of the curves
   if (!f.ok()) return;
   shape.values_per_token = 2.0 * shape.kv_heads * head_dim;
   out.add({.family = Family::decode_attention,

@@ -38,10 +38,11 @@ struct AttentionOutputs {
   std::vector<float> lse;
 };
 
-AttentionOutputs run_attention(const decode::Problem& problem, const decode::HostInputs& inputs,
-                               int ctas) {
+AttentionOutputs run_attention(
+    const decode::Problem& problem, const decode::HostInputs& inputs, int ctas,
+    decode::Implementation implementation = decode::Implementation::kHopper) {
   const decode::DeviceCase device(problem, inputs);
-  const decode::Launch launch(problem, device.arguments, ctas);
+  const decode::Launch launch(problem, device.arguments, ctas, implementation);
   launch.run(nullptr);
   return {device.output.download(), device.lse.download()};
 }
@@ -150,6 +151,30 @@ TEST_P(EmulatedAttention, CombinesARequestSplitOverManyCtas) {
   // More than 16 parts: a team is a warp. More than 32: a lane looks at more than it holds at once.
   expect_close(problem({20 * 128}, 16, 1, 64), 20, 7);
   expect_close(problem({40 * 128 - 3}, 16, 1, 64), 40, 8);
+}
+
+TEST_P(EmulatedAttention, PairsOfThreadBlocksMergeInEveryOrder) {
+  // Whole results of pairs, parts of them for the second merge, other work before, a consumer
+  // without a tile, and a CTA without any.
+  const auto expect_merged = [&](const decode::Problem& p, int ctas, std::uint64_t seeds) {
+    const decode::HostInputs inputs = decode::make_inputs(p, 12);
+    const decode::Result want = decode::reference_attention(p, inputs);
+    AttentionOutputs first;
+    for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
+      Device::instance().seed(seed);
+      const AttentionOutputs got =
+          run_attention(p, inputs, ctas, decode::Implementation::kHopperPairs);
+      ASSERT_LE(decode::relative_error(as_double(got.output), want.output), tolerance()) << seed;
+      ASSERT_LE(decode::relative_error(as_double(got.lse), want.lse), 1e-5) << seed;
+      if (seed == 1) {
+        first = got;
+      }
+      ASSERT_EQ(std::memcmp(got.output.data(), first.output.data(), got.output.size() * 4), 0);
+    }
+  };
+  expect_merged(problem({300, 0, 130}, 32, 2, 64), 5, 4);
+  expect_merged(problem({260, 70}, 16, 1, 128), 4, 2);
+  expect_merged(problem({257}, 64, 1, 256), 2, 1);
 }
 
 /// By ordinary stores, as the kernel that appends to a cache does.
