@@ -60,8 +60,11 @@ TEST(SimulationReport, JsonHasTheKeysThatScriptsReadAndTheyAgree) {
 TEST(SimulationReport, ANumberOfDrawsBelowNoneIsRefusedBeforeAnythingRuns) {
   scenario::Library library;
   const auto located = scenario::read_scenario("step3-2a2f-4k-fp8");
-  for (const auto& ask : {std::function([&] { (void)answer(located, library, {}, -1); }),
-                          std::function([&] { (void)uncertainty_of(located, library, -1); })}) {
+  for (const auto& ask :
+       {std::function([&] { (void)answer(located, library, {}, -1); }), std::function([&] {
+          const scenario::InputDraws draws(library.ranges());
+          (void)uncertainty_of(located, library, draws, -1);
+        })}) {
     try {
       ask();
       FAIL() << "no error";
@@ -69,6 +72,64 @@ TEST(SimulationReport, ANumberOfDrawsBelowNoneIsRefusedBeforeAnythingRuns) {
       EXPECT_STREQ(e.what(), "samples: expected a whole number of at least 0, got -1");
     }
   }
+}
+
+// The shipped scenario with a step's overhead, or without one.
+scenario::LocatedScenario with_step_overhead(std::optional<double> us) {
+  json document = json::parse(test::source_text("scenarios/qwen3-235b-tp8-h20.json"));
+  document["deployment"].erase("step_overhead_us");
+  if (us) document["deployment"]["step_overhead_us"] = *us;
+  const test::TemporaryFile file("scenario.json", document.dump());
+  return scenario::read_scenario(JsonDocument::read(file.path()));
+}
+
+TEST(SimulationReport, IntervalsDrawWhatAScenarioLeavesOpen) {
+  scenario::Library library;
+  constexpr int kDraws = 12;
+  const auto ask = [&](std::optional<double> us, const std::vector<std::string>& fixed) {
+    return answer(with_step_overhead(us), library, {}, kDraws, fixed);
+  };
+  const auto open = ask({}, {});
+  const auto stated = ask(0.0, {});
+  const auto fixed = ask({}, {"gap between steps of SGLang"});
+  EXPECT_EQ(open.result.checksum, stated.result.checksum);
+  const auto tpot = [](const SimulationReport& report) {
+    return *report.uncertainty->interval("tpot_ms");
+  };
+  // Of a step, up to 2 ms.
+  EXPECT_GT(tpot(open).high, tpot(stated).high + 0.2);
+  EXPECT_LT(tpot(open).high, tpot(stated).high + 2.0);
+  EXPECT_EQ(tpot(stated).low, tpot(fixed).low);
+  EXPECT_EQ(tpot(stated).high, tpot(fixed).high);
+  EXPECT_THAT(render(open, view::OutputFormat::table),
+              HasSubstr("gap between steps of SGLang (step_overhead_us 0 to 2000)"));
+  const json drawn = json::parse(render(open, view::OutputFormat::json)).at("drawn");
+  EXPECT_EQ(drawn.size(),
+            json::parse(render(stated, view::OutputFormat::json)).at("drawn").size() + 1);
+  const auto none = ask({}, {"inputs"});
+  EXPECT_TRUE(none.uncertainty->inputs.empty());
+  EXPECT_FALSE(json::parse(render(none, view::OutputFormat::json)).contains("drawn"));
+}
+
+TEST(SimulationReport, AnIntervalBesideItsPredictionIsMarkedWithTheReason) {
+  auto report = simulate(scenario::load_simulation(scenario("step3-2a2f-4k-fp8")));
+  const double tpot = report.result.mean_tpot.value();
+  auto& drawn = report.uncertainty.emplace();
+  drawn.samples = 20;
+  drawn.inputs = {{.what = "popularity of experts",
+                   .from = "exponent 0.19 to 0.76",
+                   .source = "",
+                   .one_sided = true},
+                  {.what = "release of the engine", .from = "a factor", .source = ""}};
+  drawn.intervals["tokens_per_s_per_gpu"] = {1.0, 2.0};
+  const auto table = [&](double low, double high) {
+    drawn.intervals["tpot_ms"] = {low * tpot, high * tpot};
+    return render(report, view::OutputFormat::table);
+  };
+  EXPECT_THAT(table(1.1, 1.2), HasSubstr("* all slower than the prediction, which takes at one end "
+                                         "of what is drawn: popularity of experts. "));
+  EXPECT_THAT(table(0.8, 0.9), HasSubstr("* all faster than the prediction"));
+  EXPECT_THAT(table(0.9, 1.1), Not(HasSubstr("* ")));
 }
 
 TEST(SimulationReport, TheTableSaysWhereItsFiguresComeFrom) {

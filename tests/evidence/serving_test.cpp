@@ -7,6 +7,7 @@
 #include "temporary_file.hpp"
 
 #include <algorithm>
+#include <set>
 #include <string>
 
 #include <fmt/format.h>
@@ -228,7 +229,7 @@ TEST(Serving, IntervalsHoldTheClustersThatALineMayHaveRunOn) {
 
 std::vector<std::string> names_of(const Ledger& ledger) {
   std::vector<std::string> names;
-  for (const LedgerDrawn& drawn : ledger.drawn) names.push_back(drawn.what);
+  for (const scenario::DrawnInput& drawn : ledger.drawn) names.push_back(drawn.what);
   return names;
 }
 
@@ -260,7 +261,7 @@ TEST(Serving, IntervalsDrawInputsThatAreKnownWithinARangeAlone) {
     (void)predict({"gap"});
     ADD_FAILURE();
   } catch (const UserError& e) {
-    EXPECT_THAT(e.what(), HasSubstr("nothing that is drawn is named \"gap\"; there are "));
+    EXPECT_THAT(e.what(), HasSubstr("nothing that is drawn is named \"gap\"; there are\n"));
   }
 }
 
@@ -302,50 +303,39 @@ TEST(Serving, WideExpertParallelismIsAskedAsItWasThen) {
   EXPECT_NE(tpot(3), tpot(0));
 }
 
-TEST(Serving, ARangeOfNoNumberOfTheTermsIsRefused) {
-  auto document = nlohmann::json::parse(test::source_text("scenarios/ledger/serving.json"));
-  document["serving"]["ranges"] = {
-      {{"name", "a"},
-       {"keys", {"/engines/9/step_overhead_us"}},
-       {"low", 0},
-       {"high", 1},
-       {"source", "s"}},
-      {{"name", "b"}, {"keys", {"/releases/source"}}, {"low", 0}, {"high", 1}, {"source", "s"}},
-      {{"name", "c"}, {"keys", {"/releases/spread"}}, {"low", 0}, {"high", 2}, {"source", "s"}},
-      {{"name", "d"}, {"keys", {"/releases/spread"}}, {"low", 1}, {"high", 0}, {"source", "s"}},
-      {{"name", "e"}, {"keys", {"/balancer/copies"}}, {"low", 0}, {"high", 32}, {"source", "s"}}};
-  const test::TemporaryFile file("serving.json", document.dump());
-  try {
-    (void)predict_ledger(file.path(), 0);
-    ADD_FAILURE();
-  } catch (const UserError& e) {
-    const std::string told = e.what();
-    for (const char* words : {"/serving/ranges/0/keys/0: leads to no number of the terms",
-                              "/serving/ranges/1/keys/0: leads to no number of the terms",
-                              "/serving/ranges/2/keys/0: leads to a number from 0 to 1, got 2",
-                              "/serving/ranges/3/low: is above \"high\"",
-                              "/serving/ranges/4/keys/0: leads to a whole number from 0 to "
-                              "1000000, got 11.84"}) {
-      EXPECT_THAT(told, HasSubstr(words));
-    }
-  }
-}
-
-// Pointers count engines; the names of ranges tell which they mean.
-TEST(Serving, RangesOfEnginesAreOfThoseThatTheyName) {
-  const auto serving =
+// Ranges name engines as the terms do, and each has one of its own or the one for all others.
+TEST(Serving, RangesOfEnginesAreOfThoseThatTheTermsName) {
+  const auto terms =
       nlohmann::json::parse(test::source_text("scenarios/ledger/serving.json")).at("serving");
+  const auto ranges = nlohmann::json::parse(test::source_text("scenarios/ranges/inputs.json"));
+  std::set<std::string> titles;
+  for (const auto& engine : terms.at("engines")) titles.insert(engine.at("title"));
   int of_engines = 0;
-  for (const auto& range : serving.at("ranges")) {
-    for (const std::string key : range.at("keys")) {
-      if (!key.starts_with("/engines/")) continue;
-      const auto engine = key.substr(0, key.find('/', std::string("/engines/").size()));
-      const std::string title = serving.at(nlohmann::json::json_pointer(engine)).at("title");
-      EXPECT_TRUE(range.at("name").get<std::string>().ends_with(" of " + title)) << key;
-      ++of_engines;
+  int of_all_others = 0;
+  for (const auto& range : ranges.at("inputs")) {
+    if (range.at("of") != "step_overhead_us") continue;
+    if (!range.contains("engine")) {
+      ++of_all_others;
+      continue;
     }
+    const std::string engine = range.at("engine");
+    EXPECT_EQ(titles.count(engine), 1U) << engine;
+    EXPECT_TRUE(range.at("name").get<std::string>().ends_with(" of " + engine));
+    ++of_engines;
   }
   EXPECT_GT(of_engines, 0);
+  EXPECT_EQ(of_all_others, 1);
+}
+
+TEST(Serving, NotesAreListsUnderHeadings) {
+  const std::string page = ledger_page(shipped(), "ridge reproduce serving");
+  const std::string text = render(shipped(), view::OutputFormat::table);
+  ASSERT_FALSE(shipped().notes.empty());
+  for (const LedgerNote& note : shipped().notes) {
+    EXPECT_THAT(page,
+                HasSubstr(fmt::format("\n## {}\n\n- {}\n", note.heading, note.points.front())));
+    EXPECT_THAT(text, HasSubstr(fmt::format("\n{}\n\n- {}\n", note.heading, note.points.front())));
+  }
 }
 
 TEST(Serving, WhatCannotBeAskedSaysWhy) {

@@ -33,6 +33,7 @@ TEST(FileKinds, EveryShippedFileOfAKindIsInOrder) {
   for (const auto& [folder, kind] :
        {std::pair{"models/data", "model"}, std::pair{"hwmodels/data/chips", "chip"},
         std::pair{"scenarios/reproduce", "reproduction"},
+        std::pair{"scenarios/ranges", "ranges of inputs"},
         std::pair{"hwmodels/data/calibrations", "calibration"},
         std::pair{"kernels/measurements", "measurement"},
         std::pair{"models/data/huggingface/families", "family of Hugging Face configurations"}}) {

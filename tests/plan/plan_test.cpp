@@ -147,6 +147,39 @@ TEST(Plan, EachMeetsTheSlaInTheShareOfDrawsThatIsWanted) {
   for (const Ranked& r : fitted.ranking) EXPECT_EQ(r.choice.requests, r.as_fitted);
 }
 
+// Up to 2 ms of an engine that is not named; the same for each deployment, so that none is ahead by
+// it.
+TEST(Plan, DrawsTakeTheGapBetweenStepsFromItsRangeWhereTheGoalLeavesItOpen) {
+  LocatedGoal goal = test::small_goal(test::small_moe(2), {"h800"}, 8, 5.0);
+  const auto planned = [&](std::optional<Seconds> stated, std::vector<std::string> fixed) {
+    goal.goal.assumptions.step_overhead = stated;
+    return test::plan_of(goal,
+                         {.threads = 2, .samples = 12, .fixed = std::move(fixed), .layouts = 1});
+  };
+  const Plan stated = planned(Seconds{}, {});
+  const Plan open = planned(std::nullopt, {});
+  const Plan fixed = planned(std::nullopt, {"gap between steps"});
+  ASSERT_FALSE(open.ranking.empty());
+  const auto draws = [](const Plan& plan) { return plan.ranking.front().draws; };
+  ASSERT_EQ(draws(open).size(), draws(stated).size());
+  ASSERT_EQ(open.ranking.front().choice.requests, stated.ranking.front().choice.requests);
+  for (std::size_t d = 0; d < draws(open).size(); ++d) {
+    const Seconds longer = draws(open)[d].tpot - draws(stated)[d].tpot;
+    EXPECT_GE(longer, Seconds{});
+    EXPECT_LT(longer, Seconds{2.0e-3});
+    EXPECT_EQ(draws(fixed)[d].tpot, draws(stated)[d].tpot);
+  }
+  const auto names = [](const Plan& plan) {
+    std::vector<std::string> out;
+    for (const auto& input : plan.inputs) out.push_back(input.what);
+    return out;
+  };
+  EXPECT_THAT(names(open), testing::ElementsAre("gap between steps", "release of the engine"));
+  EXPECT_THAT(names(stated), testing::ElementsAre("release of the engine"));
+  EXPECT_THAT(render(open, view::OutputFormat::table),
+              HasSubstr("gap between steps (step_overhead_us 0 to 2000)"));
+}
+
 TEST(Plan, AGoalThatNothingMeetsSaysWhatComesNearestAndByHowMuch) {
   const LocatedGoal goal = test::small_goal(test::small_moe(2), {"h800"}, 16, 0.01);
   const Plan plan = test::plan_of(goal, {.threads = 2, .layouts = 3});

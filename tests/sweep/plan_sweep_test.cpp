@@ -32,7 +32,7 @@ json small_goal() {
           {"gpus", 16},
           {"context_tokens", 65536},
           {"sla_tpot_ms", 0.6},
-          {"assumptions", {{"memory_utilization", 0.12}}}};
+          {"assumptions", {{"memory_utilization", 0.12}, {"step_overhead_us", 0}}}};
 }
 
 json sweep_of(const json& goal, const json& axes) {

@@ -211,8 +211,9 @@ answer::SupportReport support(const Document& question, const std::string& overr
 
 answer::SimulationReport simulate(const Document& question, const std::string& overrides,
                                   std::optional<std::uint64_t> seed, std::optional<int> samples,
-                                  bool picture, bool requests, const std::string& trace,
-                                  const Page& page, const py::object& progress) {
+                                  const std::vector<std::string>& fixed, bool picture,
+                                  bool requests, const std::string& trace, const Page& page,
+                                  const py::object& progress) {
   return watched(progress, [&](Watch& watch) {
     scenario::Library library;
     const JsonDocument document = question.scenario(overrides, library);
@@ -225,7 +226,7 @@ answer::SimulationReport simulate(const Document& question, const std::string& o
                                   .trace_path = trace,
                                   .picture = picture || page.wanted(),
                                   .requests = requests || page.wanted()},
-                                 samples);
+                                 samples, fixed);
     page.write([&](const report::Asked& how) {
       return report::simulation_page(report, scenario::resolve(located, library).input, nullptr,
                                      report::question_of(document, how, "ridge simulate", seed),
@@ -379,8 +380,9 @@ std::vector<ColumnInfo> columns(const Sweep& sweep) {
 }
 
 plan::Plan make_plan(const Document& question, const std::string& overrides, int samples,
-                     std::size_t top, bool front, bool exhaustive, unsigned threads,
-                     const Page& page, const py::object& progress) {
+                     const std::vector<std::string>& fixed, std::size_t top, bool front,
+                     bool exhaustive, unsigned threads, const Page& page,
+                     const py::object& progress) {
   return watched(progress, [&](Watch& watch) {
     scenario::Library library;
     const JsonDocument document = question.goal(overrides, library);
@@ -393,6 +395,7 @@ plan::Plan make_plan(const Document& question, const std::string& overrides, int
         std::move(located), library,
         {.threads = threads_or_all(threads),
          .samples = samples,
+         .fixed = fixed,
          .layouts = top,
          .front = front || page.wanted(),
          .exhaustive = exhaustive,

@@ -54,4 +54,13 @@ CLI::Validator not_empty() {
           ""};
 }
 
+void add_fixed_option(CLI::App& command, std::vector<std::string>& fixed) {
+  command
+      .add_option("--fixed", fixed,
+                  "An input that intervals draw, by its name in the answer, to be left as it is; "
+                  "again for others, or \"inputs\" for all of them")
+      ->type_name("INPUT")
+      ->allow_extra_args(false);
+}
+
 }  // namespace ridge::tools

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 
@@ -14,4 +15,8 @@ namespace ridge::tools {
 [[nodiscard]] CLI::Validator seed();
 // Anything but nothing: an empty name is a variable that was not set.
 [[nodiscard]] CLI::Validator not_empty();
+
+// --fixed, which leaves an input that intervals draw as it is.
+void add_fixed_option(CLI::App& command, std::vector<std::string>& fixed);
+
 }  // namespace ridge::tools

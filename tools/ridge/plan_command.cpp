@@ -14,7 +14,9 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -33,6 +35,7 @@ struct PlanArguments {
   std::optional<double> tokens_per_s;
 
   int samples = 100;
+  std::vector<std::string> fixed;
   std::size_t top = 5;
   unsigned threads = 0;
   bool exhaustive = false;
@@ -106,9 +109,11 @@ void write_report(const PlanArguments& options, const plan::Plan& plan, const re
 void help_rank_0(const PlanArguments& options, Ranks& ranks) {
   try {
     scenario::Library library;
-    plan::help_plan(
-        goal_of(options), library,
-        {.samples = options.samples, .exhaustive = options.exhaustive, .ranks = &ranks});
+    plan::help_plan(goal_of(options), library,
+                    {.samples = options.samples,
+                     .fixed = options.fixed,
+                     .exhaustive = options.exhaustive,
+                     .ranks = &ranks});
   } catch (const std::exception& e) {
     ranks.fail(e.what());
   }
@@ -136,6 +141,7 @@ void run_plan(const PlanArguments& options) {
   const plan::PlanOptions how{
       .threads = options.threads > 0 ? options.threads : cores,
       .samples = options.samples,
+      .fixed = options.fixed,
       .layouts = options.top,
       .front = options.front || !options.picture.empty() || !options.report.empty(),
       .exhaustive = options.exhaustive,
@@ -196,10 +202,11 @@ void add_plan_command(CLI::App& app) {
       ->check(number_between(1e-3, 1e12));
   command
       ->add_option("--samples", options->samples,
-                   "Draws of the calibrations, for the share that meets the SLA; 0 for kernel "
-                   "times as fitted alone")
+                   "Draws of the calibrations and of inputs that the goal leaves open, for the "
+                   "share that meets the SLA; 0 for kernel times as fitted alone")
       ->check(whole_between(0, 10000))
       ->capture_default_str();
+  add_fixed_option(*command, options->fixed);
   command->add_option("--top", options->top, "Deployments to rank")
       ->check(whole_between(1, 1000))
       ->capture_default_str();

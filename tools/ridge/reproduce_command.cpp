@@ -140,12 +140,7 @@ void add_reproduce_command(CLI::App& app) {
                                    "behind each interval")
                       ->check(whole_between(0, 10000))
                       ->capture_default_str();
-  command
-      ->add_option("--fixed", options->fixed,
-                   "Of serving measurements: an input that intervals draw, by its name in the "
-                   "answer, to be left as it is; again for others")
-      ->type_name("INPUT")
-      ->allow_extra_args(false);
+  add_fixed_option(*command, options->fixed);
   add_report_option(*command, options->report);
   add_output_options(*command, options->output, "table|json|csv");
   command->footer([] {

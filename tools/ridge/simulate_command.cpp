@@ -14,6 +14,8 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -31,6 +33,7 @@ struct SimulateArguments {
   std::string latencies;
   std::optional<std::uint64_t> seed;
   std::optional<int> samples;
+  std::vector<std::string> fixed;
   bool verbose = false;
   bool largest_rate = false;
   OutputOptions output;
@@ -58,7 +61,7 @@ Run run_one(const std::string& name, const SimulateArguments& options, bool comp
        .trace_path = compared ? "" : options.trace,
        .picture = !compared && (!options.picture.empty() || !options.report.empty()),
        .requests = !compared && (!options.requests.empty() || !options.report.empty())},
-      options.samples);
+      options.samples, options.fixed);
   progress.reset();  // before anything is said on its line
   warn_of(report, options.verbose);
   // No part of the answer, which is the same whenever it is asked for.
@@ -137,15 +140,17 @@ void add_simulate_command(CLI::App& app) {
   command->add_option("--seed", options->seed, "Seed of all randomness (default: the scenario's)")
       ->check(seed());
   command
-      ->add_option("--samples", options->samples,
-                   "Further runs with calibrations and seeds drawn anew, for an interval (default: "
-                   "20 in closed loop, else 0)")
+      ->add_option(
+          "--samples", options->samples,
+          "Further runs with calibrations, inputs that the scenario leaves open, and seeds "
+          "drawn anew, for an interval (default: 20 in closed loop, else 0)")
       ->check(whole_between(0, 10000));
+  add_fixed_option(*command, options->fixed);
   command
       ->add_flag("--largest-rate", options->largest_rate,
                  "Instead: the largest rate of arrivals at which the SLA holds")
-      ->excludes("--compare", "--trace", "--picture", "--samples", "--requests", "--latencies",
-                 "--report");
+      ->excludes("--compare", "--trace", "--picture", "--samples", "--fixed", "--requests",
+                 "--latencies", "--report");
   command->add_flag(
       "--verbose", options->verbose,
       "Name every operator that a warning is about, and tell how long the simulation took");

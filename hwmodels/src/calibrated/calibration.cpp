@@ -93,18 +93,6 @@ auto slot_of(const Curve& curve) {
   return std::make_tuple(curve.key.family, curve.key.format, curve.key.head_dim);
 }
 
-// Whether a kernel is the one that is named, or one of those: a star stands for any letters.
-bool is_named(std::string_view kernel, std::string_view name) {
-  const std::size_t star = name.find('*');
-  if (star == std::string_view::npos) return kernel == name;
-  if (!kernel.starts_with(name.substr(0, star))) return false;
-  const std::string_view behind = name.substr(star + 1);
-  for (std::size_t i = star; i <= kernel.size(); ++i) {
-    if (is_named(kernel.substr(i), behind)) return true;
-  }
-  return false;
-}
-
 // Place of the curve's kernel in a list of preferred ones; the list's length if it is not there.
 std::ptrdiff_t preference(const std::vector<std::string>& preferred, const Curve& curve) {
   return std::find_if(preferred.begin(), preferred.end(),
@@ -422,6 +410,17 @@ void borrow_elementwise(Calibration& calibration) {
   calibration.curves.push_back(curve);
 }
 
+bool is_named(std::string_view kernel, std::string_view name) {
+  const std::size_t star = name.find('*');
+  if (star == std::string_view::npos) return kernel == name;
+  if (!kernel.starts_with(name.substr(0, star))) return false;
+  const std::string_view behind = name.substr(star + 1);
+  for (std::size_t i = star; i <= kernel.size(); ++i) {
+    if (is_named(kernel.substr(i), behind)) return true;
+  }
+  return false;
+}
+
 Calibration resampled(const Calibration& calibration, std::uint64_t seed) {
   Calibration drawn = calibration;
   for (std::size_t i = 0; i < drawn.curves.size(); ++i) {
@@ -429,6 +428,11 @@ Calibration resampled(const Calibration& calibration, std::uint64_t seed) {
     drawn.curves[i] = resampled(calibration.curves[i], random);
   }
   return drawn;
+}
+
+Calibration slowed(Calibration calibration, double factor) {
+  for (Curve& curve : calibration.curves) curve.factor *= factor;
+  return calibration;
 }
 
 Calibration load_calibration(const std::string& name_or_path) {

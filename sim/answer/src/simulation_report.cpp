@@ -3,6 +3,7 @@
 #include "chrome_trace.hpp"
 #include "disaggregation_factors.hpp"
 #include "pipeline_picture.hpp"
+#include "ridge/answer/drawn_inputs.hpp"
 #include "ridge/answer/simulation_figures.hpp"
 #include "ridge/base/error.hpp"
 #include "ridge/base/file.hpp"
@@ -339,6 +340,12 @@ std::string requests_csv(const SimulationReport& report) {
   return out;
 }
 
+bool SimulationReport::lies_in_interval() const {
+  const auto tpot = uncertainty ? uncertainty->interval("tpot_ms") : std::nullopt;
+  const double predicted = 1e3 * result.mean_tpot.value();
+  return !tpot || (tpot->low <= predicted && predicted <= tpot->high);
+}
+
 std::optional<Interval> Uncertainty::interval(std::string_view figure) const {
   const auto found = intervals.find(figure);
   if (found == intervals.end()) return std::nullopt;
@@ -357,13 +364,18 @@ void check_samples(int samples) {
 }  // namespace
 
 Uncertainty uncertainty_of(const scenario::LocatedScenario& located, scenario::Library& library,
-                           int samples, const std::atomic<bool>* stop) {
+                           const scenario::InputDraws& draws, int samples,
+                           const std::atomic<bool>* stop) {
   check_samples(samples);
+  const scenario::OpenInputs open = scenario::open_inputs(located, library);
   Uncertainty uncertainty;
+  uncertainty.inputs = draws.inputs(located, open, library);
+  scenario::LocatedScenario again = located;
   std::map<std::string, std::vector<double>, std::less<>> drawn;
   for (int i = 1; i <= samples; ++i) {
     const auto seed = static_cast<std::uint64_t>(i);
-    auto scenario = scenario::resolve(located, library, scenario::CalibrationDraw{seed});
+    again.scenario = draws.drawn(located, open, library, seed);
+    auto scenario = scenario::resolve(again, library, draws.calibrations(seed));
     scenario.input.seed += seed;
     const SimulationReport report = simulate(std::move(scenario), {.stop = stop, .floor = false});
     if (!report.calibrated || report.result.partial || report.result.tokens == 0) break;
@@ -380,8 +392,11 @@ Uncertainty uncertainty_of(const scenario::LocatedScenario& located, scenario::L
 }
 
 SimulationReport answer(const scenario::LocatedScenario& located, scenario::Library& library,
-                        const RunOptions& options, std::optional<int> samples) {
+                        const RunOptions& options, std::optional<int> samples,
+                        const std::vector<std::string>& fixed) {
   if (samples) check_samples(*samples);
+  std::optional<scenario::InputDraws> draws;
+  if (samples.value_or(1) > 0 || !fixed.empty()) draws.emplace(library.ranges(), fixed);
   SimulationReport report = [&] {
     auto scenario = scenario::resolve(located, library);
     try {
@@ -394,7 +409,7 @@ SimulationReport answer(const scenario::LocatedScenario& located, scenario::Libr
   const bool quick = report.theoretical_floor.has_value() && report.calibrated;
   const int wanted = samples.value_or(quick ? kUsualSamples : 0);
   if (wanted > 0 && !report.result.partial) {
-    report.uncertainty = uncertainty_of(located, library, wanted, options.stop);
+    report.uncertainty = uncertainty_of(located, library, *draws, wanted, options.stop);
   }
   return report;
 }
@@ -465,6 +480,22 @@ std::string tpot_words(const SimulationReport& report) {
          sla_words(report);
 }
 
+// Why the draws lie to one side of the prediction.
+std::string beside_words(const SimulationReport& report) {
+  const Uncertainty& u = *report.uncertainty;
+  std::vector<std::string> ends;
+  for (const scenario::DrawnInput& input : u.inputs) {
+    if (input.one_sided) ends.push_back(input.what);
+  }
+  const bool slower = u.interval("tpot_ms")->low > 1e3 * report.result.mean_tpot.value();
+  return fmt::format(
+      "all {} than the prediction, which takes at one end of what is drawn: {}. What you know of "
+      "it, the scenario may say",
+      slower ? "slower" : "faster",
+      ends.empty() ? "kernels beyond what they were measured on"
+                   : fmt::format("{}", fmt::join(ends, ", ")));
+}
+
 std::string uncertainty_words(const SimulationReport& report) {
   if (!report.calibrated) {
     return "  interval       none: a roofline is a bound, not an estimate\n";
@@ -474,11 +505,14 @@ std::string uncertainty_words(const SimulationReport& report) {
   const auto tpot = u.interval("tpot_ms");
   const auto throughput = u.interval("tokens_per_s_per_gpu");
   if (!tpot || !throughput) return {};
-  return fmt::format(
-      "  90 % interval  TPOT {} to {}, {:.0f} to {:.0f} tokens/s/GPU: of {} runs "
-      "with calibrations drawn anew within their error, and other seeds\n",
-      in_ms(tpot->low / 1e3), in_ms(tpot->high / 1e3), throughput->low, throughput->high,
-      u.samples);
+  const bool whole = report.lies_in_interval();
+  std::string out = fmt::format(
+      "  90 % interval  TPOT {} to {}{}, {:.0f} to {:.0f} tokens/s/GPU: of {} runs\n"
+      "  drawn          calibrations within their error{}{}, and other seeds\n",
+      in_ms(tpot->low / 1e3), in_ms(tpot->high / 1e3), whole ? "" : " *", throughput->low,
+      throughput->high, u.samples, u.inputs.empty() ? "" : ", ", scenario::words_of(u.inputs));
+  if (!whole) out += "                 * " + beside_words(report) + "\n";
+  return out;
 }
 
 std::string throughput_words(const SimulationReport& report) {
@@ -728,6 +762,21 @@ const view::AnswerKeys<PathAnswer>& answer_keys(const PathAnswer* /*of*/) {
 
 }  // namespace
 
+}  // namespace ridge::answer
+
+namespace ridge::scenario {
+
+const view::AnswerKeys<DrawnInput>& answer_keys(const DrawnInput* /*of*/) {
+  using D = DrawnInput;
+  static const view::AnswerKeys<D> keys(
+      {{"what", "", &D::what}, {"from", "", &D::from}, {"source", "", &D::source}});
+  return keys;
+}
+
+}  // namespace ridge::scenario
+
+namespace ridge::answer {
+
 static const view::AnswerKeys<SimulationReport>& answer_keys(const SimulationReport* /*of*/) {
   using R = SimulationReport;
   static const view::AnswerKeys<R> keys(
@@ -737,6 +786,15 @@ static const view::AnswerKeys<SimulationReport>& answer_keys(const SimulationRep
         [](const R& r) { return fmt::format("simulated; kernel times: {}", r.provenance); }},
        {"link_provenance", view::kLinkWords, &R::link_provenance},
        view::figures_of(simulation_figures()),
+       view::left_out<R>("drawn",
+                         "The inputs that the scenario leaves open and the interval draws, beside "
+                         "calibrations and seeds.",
+                         [](const R& r) {
+                           using Inputs = std::vector<scenario::DrawnInput>;
+                           return r.uncertainty && !r.uncertainty->inputs.empty()
+                                      ? std::optional<Inputs>(r.uncertainty->inputs)
+                                      : std::nullopt;
+                         }),
        {"pools", "",
         [](const R& r) {
           std::vector<PoolAnswer> out;

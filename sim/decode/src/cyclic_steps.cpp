@@ -75,6 +75,7 @@ struct CyclicSteps::Impl {
       for (std::size_t p = 0; p < deployment.pools.size(); ++p) {
         deployment.pools[p].kernels = draw.kernels[p];
       }
+      if (draw.step_overhead) deployment.step_overhead = *draw.step_overhead;
       timer.emplace(deployment, graph, input.noise.experts, input.noise.slow_gpus, seed,
                     input.drawn_rows);
     }

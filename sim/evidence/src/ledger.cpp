@@ -2,6 +2,7 @@
 
 #include "ledger_file.hpp"
 #include "ledger_parts.hpp"
+#include "ridge/answer/drawn_inputs.hpp"
 #include "ridge/answer/simulation_figures.hpp"
 #include "ridge/base/catalog.hpp"
 #include "ridge/base/format.hpp"
@@ -50,8 +51,10 @@ scenario::LocatedScenario changed_scenario(const std::string& reference,
 // What a prediction is worked out from, and where its mistakes are told.
 struct Asking {
   const JsonNode& node;
+  const scenario::InputDraws& draws;
   int samples = 0;
   scenario::Library& library;
+  std::vector<scenario::DrawnInput>& drawn;  // so far, each once
 
   [[nodiscard]] std::string path(const std::string& reference) const {
     return scenario::reference_from(node.file(), reference);
@@ -69,8 +72,15 @@ void predict(const DeploymentFigure& asks, const Asking& asking, LedgerRow& row)
   name_figure(figure.spec, row);
   row.predicted = figure.shown(report);
   if (asking.samples == 0) return;
-  row.interval =
-      answer::uncertainty_of(located, asking.library, asking.samples).interval(figure.spec.name);
+  const answer::Uncertainty drawn =
+      answer::uncertainty_of(located, asking.library, asking.draws, asking.samples);
+  row.interval = drawn.interval(figure.spec.name);
+  for (const scenario::DrawnInput& input : drawn.inputs) {
+    if (input.one_sided) row.one_sided.push_back(input.what);
+    const bool told = std::any_of(asking.drawn.begin(), asking.drawn.end(),
+                                  [&](const auto& each) { return each.what == input.what; });
+    if (!told) asking.drawn.push_back(input);
+  }
 }
 
 double microseconds(const hw::KernelModel& kernels, const models::OperatorList& operators) {
@@ -129,7 +139,7 @@ void predict(const models::OperatorList& operators, const AskedKernels& asked, c
   if (asking.samples == 0 || choice.model == "theoretical") return;
   std::vector<double> drawn;
   for (int i = 1; i <= asking.samples; ++i) {
-    const scenario::CalibrationDraw draw{static_cast<std::uint64_t>(i)};
+    const auto draw = asking.draws.calibrations(static_cast<std::uint64_t>(i));
     drawn.push_back(predicted(*asking.library.kernels(choice, chip, file, draw)));
   }
   row.interval = interval_90(std::move(drawn));
@@ -209,8 +219,30 @@ LedgerRow predict(const LedgerEntry& entry, const Asking& asking) {
 
 std::string interval_words(const LedgerRow& row) {
   if (!row.interval) return "-";
-  return fmt::format("{} to {}", significant(row.interval->low, 4),
-                     significant(row.interval->high, 4));
+  return fmt::format("{} to {}{}", significant(row.interval->low, 4),
+                     significant(row.interval->high, 4), row.is_beside_interval() ? " *" : "");
+}
+
+// Why intervals lie to one side of their predictions.
+std::string beside_words(const Ledger& ledger) {
+  std::size_t beside = 0;
+  std::vector<std::string> ends;
+  for (const LedgerRow& row : ledger.rows) {
+    if (!row.is_beside_interval()) continue;
+    ++beside;
+    for (const std::string& what : row.one_sided) {
+      if (std::find(ends.begin(), ends.end(), what) == ends.end()) ends.push_back(what);
+    }
+  }
+  if (beside == 0) return {};
+  const bool one = beside == 1;
+  return fmt::format(
+      "{} of these intervals, marked *, {} wholly to one side of {} at one end of what is drawn: "
+      "{}.\n",
+      beside, one ? "lies" : "lie",
+      one ? "its prediction, which is" : "their predictions, which are",
+      ends.empty() ? "kernels beyond what they were measured on"
+                   : fmt::format("{}", fmt::join(ends, ", ")));
 }
 
 std::string summary(const Ledger& ledger) {
@@ -237,7 +269,7 @@ std::string summary(const Ledger& ledger) {
     out += fmt::format("{} of {} measured figures lie within their 90 % intervals.\n", covered,
                        intervals);
   }
-  return out;
+  return out + beside_words(ledger);
 }
 
 std::string table(const Ledger& ledger) {
@@ -255,7 +287,7 @@ std::string table(const Ledger& ledger) {
               short_provenance(row)});
   }
   return ledger.title + "\n\n" + text.text() + provenance_text(ledger) + "\n" + summary(ledger) +
-         tables_text(ledger);
+         tables_text(ledger) + notes_text(ledger);
 }
 
 std::string csv(const Ledger& ledger) {
@@ -338,6 +370,12 @@ static const view::AnswerKeys<LedgerWithout>& answer_keys(const LedgerWithout* /
   return keys;
 }
 
+static const view::AnswerKeys<LedgerNote>& answer_keys(const LedgerNote* /*of*/) {
+  static const view::AnswerKeys<LedgerNote> keys(
+      {{"heading", "", &LedgerNote::heading}, {"points", "", &LedgerNote::points}});
+  return keys;
+}
+
 static const view::AnswerKeys<LedgerGap>& answer_keys(const LedgerGap* /*of*/) {
   using G = LedgerGap;
   static const view::AnswerKeys<G> keys(
@@ -345,17 +383,13 @@ static const view::AnswerKeys<LedgerGap>& answer_keys(const LedgerGap* /*of*/) {
   return keys;
 }
 
-static const view::AnswerKeys<LedgerDrawn>& answer_keys(const LedgerDrawn* /*of*/) {
-  using D = LedgerDrawn;
-  static const view::AnswerKeys<D> keys(
-      {{"what", "", &D::what}, {"from", "", &D::from}, {"source", "", &D::source}});
-  return keys;
-}
-
 static const view::AnswerKeys<Ledger>& answer_keys(const Ledger* /*of*/) {
   using L = Ledger;
   static const view::AnswerKeys<L> keys(
       {{"title", "", &L::title},
+       {"comment", "What the figures have in common.", &L::comment},
+       view::left_out<L>("notes", "What to know of the figures.",
+                         [](const L& l) { return some(l.notes); }),
        {"rows", "", &L::rows},
        view::left_out<L>("groups", "", [](const L& l) { return some(group_errors(l)); }),
        view::left_out<L>("without", "The errors without one thing that the predictions count.",
@@ -382,23 +416,20 @@ Ledger read_ledger(const std::string& name_or_path, const std::string& table, in
   LedgerFile file;
   read_keys(node, file);
   const auto* serving = std::get_if<LedgerServing>(&file.figures);
-  if (serving != nullptr) check_ranges(node.child("serving"), serving->serving);
   diagnostics.throw_if_errors();
   Ledger ledger;
   ledger.title = file.title;
   ledger.comment = file.comment;
+  ledger.notes = file.notes;
   scenario::Library library;
+  const scenario::InputDraws draws(library.ranges(), fixed);
   if (const auto* list = std::get_if<LedgerEntries>(&file.figures)) {
-    if (!fixed.empty()) {
-      throw UserError(fmt::format(
-          "{}: intervals draw calibrations alone, expected no input to be fixed, got \"{}\"",
-          document.name(), fixed.front()));
-    }
     const auto count = static_cast<double>(list->entries.size());
     for (std::size_t i = 0; i < list->entries.size(); ++i) {
       if (go_on && !go_on(static_cast<double>(i) / count)) return ledger;
       const JsonNode entry = node.child("entries").child(i);
-      ledger.rows.push_back(predict(list->entries[i], {entry, samples, library}));
+      ledger.rows.push_back(
+          predict(list->entries[i], {entry, draws, samples, library, ledger.drawn}));
     }
     diagnostics.throw_if_errors();
     return ledger;
@@ -410,6 +441,7 @@ Ledger read_ledger(const std::string& name_or_path, const std::string& table, in
     ledger.comment =
         "Serving measurements beside what Ridge predicts, read on the terms of the shipped ledger; "
         "nothing was fitted to them.";
+    ledger.notes.clear();
   }
   const std::string path =
       table.empty() ? (std::filesystem::path(document.name()).parent_path() / terms.rows).string()
@@ -419,8 +451,7 @@ Ledger read_ledger(const std::string& name_or_path, const std::string& table, in
   const auto passes = static_cast<double>(1 + serving_mechanisms().size());
   double pass = 0.0;
   const GoOn within_pass = [&](double share) { return !go_on || go_on((pass + share) / passes); };
-  const ServingDraws draws(terms, samples, fixed);
-  if (!predict_serving(measured, path, terms, draws, library, ledger, within_pass)) {
+  if (!predict_serving(measured, path, terms, draws, samples, library, ledger, within_pass)) {
     return ledger;
   }
   for (const ServingMechanism& mechanism : serving_mechanisms()) {
@@ -428,7 +459,8 @@ Ledger read_ledger(const std::string& name_or_path, const std::string& table, in
     ServingTerms less = terms;
     mechanism.without(less);
     Ledger other;
-    if (!predict_serving(measured, path, less, {}, library, other, within_pass)) return ledger;
+    if (!predict_serving(measured, path, less, draws, 0, library, other, within_pass))
+      return ledger;
     ledger.without.push_back({std::string(mechanism.name), group_errors(other)});
   }
   return ledger;
@@ -509,7 +541,7 @@ std::string parts_words(const LedgerRow& row) {
 // Of many rows: what they say together first.
 std::string grouped_page(const Ledger& ledger, const std::string& command) {
   std::string out = page_head(ledger, command) + "\n" + summary(ledger) + tables_page(ledger) +
-                    provenance_page(ledger);
+                    notes_page(ledger) + provenance_page(ledger);
   out +=
       "\n## Every figure\n\nParts in ms of a step's critical path.\n\n"
       "| figure | engine | measured | predicted | error | 90 % interval | kernel times | parts | "
@@ -538,7 +570,8 @@ std::string ledger_page(const Ledger& ledger, const std::string& command) {
                        significant(row.measured, 4), row.unit, significant(row.predicted, 4),
                        100.0 * row.error(), interval_words(row), row.provenance);
   }
-  out += "\n" + summary(ledger) + "\n## Why\n\n";
+  out += "\n" + summary(ledger) + tables_page(ledger) + notes_page(ledger) +
+         provenance_page(ledger) + "\n## Why\n\n";
   for (const LedgerRow& row : ledger.rows) {
     out += fmt::format("- **{}** ({}; {:+.1f} %): {}\n", row.figure, row.source,
                        100.0 * row.error(), row.explanation);

@@ -226,6 +226,17 @@ static const KeyTable& keys_of(const LedgerServing* /*of*/) {
   return table;
 }
 
+static const KeyTable& keys_of(const LedgerNote* /*of*/) {
+  using N = LedgerNote;
+  static const KeyTable table =
+      key_table<N>("note", "What to know of the figures, as a list under a heading.",
+                   {
+                       key<&N::heading>("heading", ""),
+                       key<&N::points>("points", "", keys::AtLeastOne{"at least one point"}),
+                   });
+  return table;
+}
+
 const KeyTable& keys_of(const LedgerFile* /*of*/) {
   using F = LedgerFile;
   static const KeyTable table =
@@ -236,6 +247,7 @@ const KeyTable& keys_of(const LedgerFile* /*of*/) {
               key<&F::title>("title", "The question in a line."),
               key<&F::comment>("comment",
                                "What the figures have in common: the page's introduction."),
+              key<&F::notes>("notes", "Behind the tables.").optional(),
           },
           cases("", "",
                 {

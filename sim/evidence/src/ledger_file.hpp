@@ -109,6 +109,7 @@ struct LedgerServing {
 struct LedgerFile {
   std::string title;
   std::string comment;
+  std::vector<LedgerNote> notes;
   std::variant<LedgerEntries, LedgerServing> figures;
 };
 [[nodiscard]] const KeyTable& keys_of(const LedgerFile*);

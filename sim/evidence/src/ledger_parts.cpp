@@ -79,7 +79,7 @@ std::string provenance_page(const Ledger& ledger) {
   list("Kernel times", all.kernels);
   list("Links, where messages go over wires that no collective was measured on", all.links);
   std::vector<std::string> drawn;
-  for (const LedgerDrawn& each : ledger.drawn) {
+  for (const scenario::DrawnInput& each : ledger.drawn) {
     drawn.push_back(fmt::format("{}: {}", each.what, each.source));
   }
   list("What intervals draw", drawn);
@@ -200,7 +200,8 @@ LedgerTable drawn_table(const Ledger& ledger) {
                         "--fixed leaves one as it is.",
                     .columns = {"input", "from"},
                     .names = 2};
-  for (const LedgerDrawn& drawn : ledger.drawn) table.rows.push_back({drawn.what, drawn.from});
+  for (const scenario::DrawnInput& drawn : ledger.drawn)
+    table.rows.push_back({drawn.what, drawn.from});
   return table;
 }
 
@@ -226,6 +227,23 @@ std::string tables_text(const Ledger& ledger) {
     }
     out += fmt::format("\n{}\n\n{}", table.heading, text.text());
     if (!table.words.empty()) out += table.words + "\n";
+  }
+  return out;
+}
+
+std::string notes_text(const Ledger& ledger) {
+  std::string out;
+  for (const LedgerNote& note : ledger.notes) {
+    out += fmt::format("\n{}\n\n", note.heading);
+    for (const std::string& point : note.points) out += fmt::format("- {}\n", point);
+  }
+  return out;
+}
+
+std::string notes_page(const Ledger& ledger) {
+  std::string out;
+  for (const LedgerNote& note : ledger.notes) {
+    out += fmt::format("\n## {}\n\n- {}\n", note.heading, fmt::join(note.points, "\n- "));
   }
   return out;
 }

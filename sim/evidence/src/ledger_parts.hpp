@@ -26,6 +26,8 @@ void add_stage_parts(const answer::SimulationReport& report, LedgerRow& row, dou
 [[nodiscard]] std::string provenance_page(const Ledger& ledger);
 // ledger_tables() for a terminal and as sections of a page.
 [[nodiscard]] std::string tables_text(const Ledger& ledger);
+[[nodiscard]] std::string notes_text(const Ledger& ledger);
+[[nodiscard]] std::string notes_page(const Ledger& ledger);
 [[nodiscard]] std::string tables_page(const Ledger& ledger);
 
 }  // namespace ridge::evidence

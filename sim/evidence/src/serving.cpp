@@ -6,7 +6,6 @@
 #include "ridge/base/format.hpp"
 #include "ridge/base/keys.hpp"
 #include "ridge/base/parallel.hpp"
-#include "ridge/base/random.hpp"
 #include "ridge/decode/memory_plan.hpp"
 #include "ridge/hwmodels/calibrated/calibration.hpp"
 #include "ridge/scenario/kernel_choice.hpp"
@@ -111,17 +110,14 @@ std::optional<CannotAsk> apply_weights(const ServingRow& row, models::ModelSpec&
 // ---- the question -------------------------------------------------------------------------------
 
 constexpr std::string_view kTimePerToken = "tpot_ms";  // of the figures of a simulation
-constexpr std::uint64_t kReleaseStream = 1;            // the stream of random numbers for them
 
 struct Question {
   LedgerRow row;
   // With fewer and with more requests, where their mean number is not whole.
   std::vector<scenario::LocatedScenario> scenarios;
-  double upper_share = 0.0;  // of the second
-  std::string_view figure;   // of a simulation
-  // That sums over nodes were measured on: draws take them in turn.
-  std::vector<const ServingTerms::Cluster*> clusters;
-  Seconds gap_before_sums;
+  double upper_share = 0.0;   // of the second
+  std::string_view figure;    // of a simulation
+  scenario::OpenInputs open;  // that the line does not tell
   // Prompts of others that a request waits for in its life, and how they are worked on.
   double prompts = 0.0;
   double answer_tokens = 1.0;
@@ -155,16 +151,6 @@ std::variant<bool, CannotAsk> shares_with_prefill(const ServingRow& row) {
   return CannotAsk{fmt::format("the strategy \"{}\" is not known", row.strategy)};
 }
 
-// Sums of a cluster, each with a gap in front.
-std::vector<decode::AllReduceWay> sums_of(const ServingTerms::Cluster& cluster, Seconds gap) {
-  std::vector<decode::AllReduceWay> ways = cluster.ways;
-  for (decode::AllReduceWay& way : ways) {
-    if (way.measured.empty()) way.overhead += gap;
-    for (Seconds& measured : way.measured) measured += gap;
-  }
-  return ways;
-}
-
 // How a worker lies on its nodes.
 struct Layout {
   bool one_group = false;  // tensor parallelism alone
@@ -192,7 +178,9 @@ class Asker {
     if (auto problem = deployment(row, scenario)) return *problem;
     if (auto problem = metric(row, question)) return *problem;
     const ServingEngine* engine = engine_of(row, terms_);
+    question.open.step_overhead = true;
     if (engine != nullptr) {
+      question.open.engine = engine->title;
       scenario.deployment.step_overhead = engine->step_overhead;
       scenario.deployment.execution = engine->execution;
       if (scenario.deployment.micro_batches > 1) scenario.deployment.schedule = engine->two_batches;
@@ -209,14 +197,16 @@ class Asker {
       prefer(engine->kernels, gpus);
     }
     if (layout.one_group && layout.over_nodes) {
-      if (engine != nullptr) question.gap_before_sums = engine->gap_before_sums_over_nodes;
+      if (engine != nullptr) question.open.gap_before_sums = engine->gap_before_sums_over_nodes;
       time_sums(row, *node, scenario, question);
       if (engine != nullptr && engine->step_overhead_over_nodes) {
         scenario.deployment.step_overhead = *engine->step_overhead_over_nodes;
+        question.open.step_overhead = false;
       }
     }
     if (const auto nic = library_.chip(gpus.chip.name)->nic_bandwidth.value; layout.wide() && nic) {
       gpus.nic_bandwidth = terms_.exchange_nics.share * *nic;
+      question.open.exchange_nics = true;
     }
     if (layout.wide() && engine != nullptr) {
       scenario.deployment.execution = engine->execution_over_nodes.value_or(engine->execution);
@@ -227,7 +217,8 @@ class Asker {
         layout.wide() && std::any_of(by_nics.begin(), by_nics.end(), [&](const std::string& part) {
           return has(row.source, part);
         });
-    if (engine == nullptr || !engine->even_routing) popular_experts(row, layout, scenario);
+    if (engine == nullptr || !engine->even_routing)
+      popular_experts(row, layout, scenario, question.open);
     if (auto problem = cache(row, scenario)) return *problem;
     if (auto problem = requests(row, scenario, question)) return *problem;
 
@@ -372,11 +363,14 @@ class Asker {
 
   // Copies are made by a balancer of the experts' load, and one comes with expert parallelism over
   // nodes.
-  void popular_experts(const ServingRow& row, const Layout& layout, scenario::Scenario& out) const {
+  void popular_experts(const ServingRow& row, const Layout& layout, scenario::Scenario& out,
+                       scenario::OpenInputs& open) const {
+    open.experts = true;
     scenario::PowerLawExperts experts{.exponent = terms_.expert_popularity.exponent};
     const auto* moe = first_moe(*out.model.spec);
     if (moe != nullptr && (layout.wide() || row.redundant_experts.value_or(0.0) > 0.0)) {
       experts.balancer_error = terms_.balancer.error;
+      open.balancer = true;
       scenario::Pool& gpus = std::get<scenario::WholePool>(out.deployment.pools).gpus;
       if (!row.redundant_experts) {
         const std::int64_t ranks = gpus.ffn_expert_parallel;
@@ -404,11 +398,12 @@ class Asker {
     out.deployment.execution.all_reduce_with_norm = false;
     out.deployment.execution.norm_in_all_reduce = {};
     const auto gpus = std::get<scenario::WholePool>(out.deployment.pools).gpus.gpus_per_instance;
-    for (const ServingTerms::Span& sums : terms_.sums_over_nodes.spans) {
-      if (sums.gpus_per_node != node || sums.nodes * node != gpus) continue;
-      question.clusters = clusters_of(row, sums);
-      const ServingTerms::Cluster& first = *question.clusters.front();
-      out.network.all_reduce = sums_of(first, question.gap_before_sums);
+    const auto ranges = library_.ranges();
+    const auto* sums = terms_.measured_sums ? ranges->sums_over_nodes.over(gpus, node) : nullptr;
+    if (sums != nullptr) {
+      question.open.clusters = clusters_of(row, *sums);
+      const scenario::SumsCluster& first = *question.open.clusters.front();
+      out.network.all_reduce = scenario::sums_of(first, question.open.gap_before_sums);
       out.network.transport.source = out.scale_up.transport.source = first.source;
       return;
     }
@@ -417,12 +412,12 @@ class Asker {
   }
 
   // Those with the fabric that a line names, or all.
-  static std::vector<const ServingTerms::Cluster*> clusters_of(const ServingRow& row,
-                                                               const ServingTerms::Span& sums) {
+  static std::vector<const scenario::SumsCluster*> clusters_of(const ServingRow& row,
+                                                               const scenario::SumsSpan& sums) {
     const std::string words = small(row.strategy + " " + row.source + " " + row.cautions);
-    std::vector<const ServingTerms::Cluster*> named;
-    std::vector<const ServingTerms::Cluster*> all;
-    for (const ServingTerms::Cluster& cluster : sums.clusters) {
+    std::vector<const scenario::SumsCluster*> named;
+    std::vector<const scenario::SumsCluster*> all;
+    for (const scenario::SumsCluster& cluster : sums.clusters) {
       all.push_back(&cluster);
       if (has(words, small(cluster.fabric))) named.push_back(&cluster);
     }
@@ -541,21 +536,19 @@ class Asker {
 
 // ---- the answer ---------------------------------------------------------------------------------
 
-// Into what the row predicts, and of what that is made.
+// Into what the row predicts, and of what that is made; under a draw where there are `draws`.
 void answer_to(const Question& question, scenario::Library& library,
-               std::optional<scenario::CalibrationDraw> draw, bool draws_clusters, LedgerRow& row) {
+               const scenario::InputDraws* draws, std::uint64_t seed, LedgerRow& row) {
   const auto& figure = answer::simulation_figure(question.figure);
   name_figure(figure.spec, row);
   double prefill_ms = 0.0;
   for (std::size_t i = 0; i < question.scenarios.size(); ++i) {
     scenario::LocatedScenario located = question.scenarios[i];
-    if (draw && draws_clusters && !question.clusters.empty()) {
-      const auto turn = static_cast<std::size_t>(draw->seed) % question.clusters.size();
-      located.scenario.network.all_reduce =
-          sums_of(*question.clusters[turn], question.gap_before_sums);
-    }
-    auto resolved = scenario::resolve(located, library, draw);
-    if (draw) resolved.input.seed += draw->seed;
+    if (draws != nullptr) located.scenario = draws->drawn(located, question.open, library, seed);
+    auto resolved = draws == nullptr
+                        ? scenario::resolve(located, library)
+                        : scenario::resolve(located, library, draws->calibrations(seed));
+    if (draws != nullptr) resolved.input.seed += seed;
     if (i == 0 && question.prompts > 0.0) {
       const Seconds wait =
           question.prompts * prefill_wait(resolved.input.deployment, question.prefill);
@@ -572,26 +565,21 @@ void answer_to(const Question& question, scenario::Library& library,
   if (prefill_ms > 0.0) row.parts.push_back({"prompts of others", prefill_ms});
 }
 
-LedgerRow predict(Question& question, const ServingRow& asked, std::span<const Asker> drawn,
-                  const ServingDraws& draws, scenario::Library& library) {
+LedgerRow predict(Question& question, const scenario::InputDraws& draws, int samples,
+                  scenario::Library& library) {
   LedgerRow row = std::move(question.row);
-  answer_to(question, library, {}, false, row);
-  if (draws.samples() == 0) return row;
+  answer_to(question, library, nullptr, 0, row);
+  if (samples == 0) return row;
   std::vector<double> values;
-  for (int i = 1; i <= draws.samples(); ++i) {
+  for (int i = 1; i <= samples; ++i) {
     LedgerRow again;
-    const auto seed = static_cast<std::uint64_t>(i);
-    const scenario::CalibrationDraw draw{seed};
-    if (drawn.empty()) {
-      answer_to(question, library, draw, draws.clusters(), again);
-    } else {
-      const auto other = drawn[seed - 1].ask(asked);
-      answer_to(std::get<Question>(other), library, draw, draws.clusters(), again);
-    }
-    values.push_back(again.predicted *
-                     Random(seed, kReleaseStream).lognormal(draws.release_spread()));
+    answer_to(question, library, &draws, static_cast<std::uint64_t>(i), again);
+    values.push_back(again.predicted);
   }
   row.interval = interval_90(std::move(values));
+  for (const auto& input : draws.inputs(question.scenarios.front(), question.open, library)) {
+    if (input.one_sided) row.one_sided.push_back(input.what);
+  }
   return row;
 }
 
@@ -673,59 +661,6 @@ static const KeyTable& keys_of(const ServingTerms::Balancer* /*of*/) {
   return table;
 }
 
-static const KeyTable& keys_of(const ServingTerms::Range* /*of*/) {
-  using R = ServingTerms::Range;
-  static const KeyTable table = key_table<R>(
-      "range", "What intervals draw evenly from a range that sources tell.",
-      {
-          key<&R::name>("name", "What it is of; `--fixed` takes it."),
-          key<&R::keys>("keys", "JSON pointers into the terms; one draw for all of them.",
-                        keys::AtLeastOne{"at least one pointer"}),
-          key<&R::low>("low", "In the unit of what the pointers lead to.", between(0, 1e9)),
-          key<&R::high>("high", "Likewise.", between(0, 1e9)),
-          key<&R::source>("source", "Where it was found."),
-      });
-  return table;
-}
-
-static const KeyTable& keys_of(const ServingTerms::Cluster* /*of*/) {
-  using C = ServingTerms::Cluster;
-  static const KeyTable table =
-      key_table<C>("cluster", "Where sums were measured.",
-                   {
-                       key<&C::fabric>("fabric", "As lines of the table may name it."),
-                       key<&C::ways>("ways", "As /network/all_reduce of a simulate scenario."),
-                       key<&C::source>("source", "Who measured them."),
-                   });
-  return table;
-}
-
-static const KeyTable& keys_of(const ServingTerms::Span* /*of*/) {
-  using S = ServingTerms::Span;
-  static const KeyTable table = key_table<S>(
-      "span", "So many nodes of so many GPUs.",
-      {
-          key<&S::nodes>("nodes", "", between(2, 1e6)),
-          key<&S::gpus_per_node>("gpus_per_node", "", between(1, 1e6)),
-          key<&S::clusters>("clusters",
-                            "The first answers, and draws go through all; where a line names a "
-                            "fabric, of those alone that have it.",
-                            keys::AtLeastOne{"at least one cluster"}),
-      });
-  return table;
-}
-
-static const KeyTable& keys_of(const ServingTerms::SumsOverNodes* /*of*/) {
-  using S = ServingTerms::SumsOverNodes;
-  static const KeyTable table = key_table<S>(
-      "sums_over_nodes", "Sums of tensor parallelism over several nodes, as they were measured.",
-      {
-          key<&S::spans>("spans", "Over other numbers of nodes, the wires decide."),
-          key<&S::source>("source", "Of all of them."),
-      });
-  return table;
-}
-
 static const KeyTable& keys_of(const ServingTerms::Norm* /*of*/) {
   using N = ServingTerms::Norm;
   static const KeyTable table = key_table<N>(
@@ -775,17 +710,6 @@ static const KeyTable& keys_of(const ServingTerms::ExchangesByNics* /*of*/) {
   return table;
 }
 
-static const KeyTable& keys_of(const ServingTerms::Releases* /*of*/) {
-  using R = ServingTerms::Releases;
-  static const KeyTable table = key_table<R>(
-      "releases", "How far a step differs between releases of an engine, in intervals alone.",
-      {
-          key<&R::spread>("spread", "The standard deviation of its logarithm.", between(0, 1)),
-          key<&R::source>("source", "Where it was found."),
-      });
-  return table;
-}
-
 const KeyTable& keys_of(const ServingTerms* /*of*/) {
   using T = ServingTerms;
   static const KeyTable table = key_table<T>(
@@ -804,11 +728,10 @@ const KeyTable& keys_of(const ServingTerms* /*of*/) {
           key<&T::captured>("captured_batches", ""),
           key<&T::exchange_nics>("exchange_nics", ""),
           key<&T::exchanges_by_nics>("exchanges_by_nics", ""),
-          key<&T::releases>("releases", ""),
-          key<&T::ranges>("ranges", "Of numbers above, in intervals alone.").optional(),
           key<&T::norm_in_all_reduce>("norm_in_all_reduce", ""),
-          key<&T::sums_over_nodes>("all_reduce_over_nodes", ""),
-          key<&T::within_node>("within_node", "What software and protocol take from NVLink."),
+          key<&T::within_node>("within_node",
+                               "Where no sums were measured over so many nodes: what software and "
+                               "protocol take from NVLink."),
           key<&T::between_nodes>("between_nodes", "Likewise from the NICs."),
       });
   return table;
@@ -831,8 +754,12 @@ std::span<const ServingMechanism> serving_mechanisms() {
                            engine.kernels_over_nodes.clear();
                          }
                        }},
+      // What a balancer knows wrongly of experts that are all alike is nothing.
       ServingMechanism{"uneven experts",
-                       [](ServingTerms& terms) { terms.expert_popularity.exponent = 0.0; }},
+                       [](ServingTerms& terms) {
+                         terms.expert_popularity.exponent = 0.0;
+                         terms.balancer.error = 0.0;
+                       }},
       ServingMechanism{"what a balancer leaves",
                        [](ServingTerms& terms) { terms.balancer.error = 0.0; }},
       ServingMechanism{"caches from memory, not from L2",
@@ -865,7 +792,7 @@ std::span<const ServingMechanism> serving_mechanisms() {
                          for (ServingEngine& engine : terms.engines) engine.two_batches.reset();
                        }},
       ServingMechanism{"sums over nodes as measured",
-                       [](ServingTerms& terms) { terms.sums_over_nodes.spans.clear(); }},
+                       [](ServingTerms& terms) { terms.measured_sums = false; }},
       ServingMechanism{"gaps before sums over nodes",
                        [](ServingTerms& terms) {
                          for (ServingEngine& engine : terms.engines) {
@@ -894,11 +821,9 @@ std::span<const ServingMechanism> serving_mechanisms() {
 }
 
 bool predict_serving(const std::vector<ServingRow>& rows, const std::string& file,
-                     const ServingTerms& terms, const ServingDraws& draws,
+                     const ServingTerms& terms, const scenario::InputDraws& draws, int samples,
                      scenario::Library& library, Ledger& ledger, const GoOn& go_on) {
   const Asker asker(file, terms, library);
-  std::vector<Asker> drawn;
-  for (const ServingTerms& other : draws.terms()) drawn.emplace_back(file, other, library);
   std::atomic<bool> stopped{false};
   std::vector<std::variant<LedgerRow, LedgerGap>> out(rows.size());
   parallel_for(std::max(1U, std::thread::hardware_concurrency()), rows.size(), [&] {
@@ -913,7 +838,7 @@ bool predict_serving(const std::vector<ServingRow>& rows, const std::string& fil
         if (const auto* cannot = std::get_if<CannotAsk>(&question)) {
           out[i] = LedgerGap{.figure = row.id, .source = row.source, .reason = cannot->reason};
         } else {
-          out[i] = predict(std::get<Question>(question), row, drawn, draws, library);
+          out[i] = predict(std::get<Question>(question), draws, samples, library);
         }
       } catch (const UserError& e) {
         // A deployment that cannot be run as the table says.
@@ -926,7 +851,7 @@ bool predict_serving(const std::vector<ServingRow>& rows, const std::string& fil
     };
   });
   if (stopped) return false;
-  ledger.drawn = draws.drawn();
+  if (samples > 0) ledger.drawn = draws.inputs();
   for (auto& each : out) {
     if (auto* row = std::get_if<LedgerRow>(&each)) {
       ledger.rows.push_back(std::move(*row));

@@ -12,6 +12,7 @@
 #include "ridge/models/model_spec.hpp"
 #include "ridge/plan/structure.hpp"
 #include "ridge/scenario/cost_scenario.hpp"
+#include "ridge/scenario/ranges.hpp"
 #include "ridge/scenario/simulation_scenario.hpp"
 #include "ridge/sweep/sweep.hpp"
 
@@ -122,6 +123,9 @@ const std::array kKinds = {
              [](const json& d) { return d.contains("layers") && !d.contains("hidden"); },
              [](const std::string& path) { hw::calibrated::check_experts_without_gate(path); },
              hw::calibrated::experts_without_gate_keys},
+    FileKind{"ranges of inputs", "ranges", [](const json& d) { return scenario_of(d, "ranges"); },
+             [](const std::string& path) { (void)scenario::read_ranges(path); },
+             table_of<scenario::Ranges>},
     FileKind{"reproduction", "reproduction",
              [](const json& d) { return scenario_of(d, "reproduction"); },
              [](const std::string& path) { (void)evidence::reproduce(path); },

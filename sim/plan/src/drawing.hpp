@@ -27,8 +27,11 @@ class Drawing {
  public:
   // All must outlive this object.
   Drawing(const Stocktaking& stock, scenario::Library& library, const std::string& file,
-          int samples, const std::atomic<bool>* stop)
-      : stock_(stock), samples_(samples), stop_(stop), draws_(stock, library, file, samples) {}
+          int samples, const scenario::InputDraws& inputs, const std::atomic<bool>* stop)
+      : stock_(stock),
+        samples_(samples),
+        stop_(stop),
+        draws_(stock, library, file, samples, inputs) {}
 
   // `threads`: where it is simulated.
   [[nodiscard]] Drawn draw(Choice choice, unsigned threads) const;

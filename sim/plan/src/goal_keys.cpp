@@ -172,9 +172,10 @@ static const KeyTable& keys_of(const Assumptions* /*of*/) {
               .optional(),
           key<&A::scale_up>("scale_up", "Within a node: NVLink or its like.").optional(),
           key<&A::step_overhead>("step_overhead_us",
-                                 "Sampling, scheduling and graph launch, once per step.",
-                                 at_least(0))
-              .optional(),
+                                 "Sampling, scheduling and graph launch, once per step. Where "
+                                 "absent: none, and draws take it from the engine's range "
+                                 "(scenarios/ranges).",
+                                 at_least(0)),
           key<&A::attention_precision>("attention_precision",
                                        "Where the deployment changes what the model ships with."),
           key<&A::drafting>("drafting", "Of drafts, where any are allowed."),

@@ -37,6 +37,7 @@ Verdict Judge::simulated(const KernelDraw& draw, std::int64_t requests) const {
     input.deployment.pools[p].kernels = draw.kernels[p];
   }
   input.seed = draw.seed;
+  if (draw.step_overhead) input.deployment.step_overhead = *draw.step_overhead;
   const PerToken share = stock_.per_token(structure_);
   // So that tokens take steps; how many of them share one is known without chance.
   if (input.deployment.drafting.tokens > 0) {
@@ -154,16 +155,37 @@ std::vector<Verdict> Judge::drawn_verdicts(std::int64_t requests) {
   return drawn_verdicts(requests, stock_.goal().sla_tpot, 0);
 }
 
+std::vector<scenario::DrawnInput> drawn_inputs(const Stocktaking& stock,
+                                               const scenario::InputDraws& inputs) {
+  std::vector<scenario::DrawnInput> out;
+  const Goal& goal = stock.goal();
+  for (const Stock& chip : goal.chips) {
+    if (goal.assumptions.step_overhead) break;
+    const auto drawn = inputs.drawn_step_overhead({}, chip.prefer_kernels);
+    const bool told = drawn && std::any_of(out.begin(), out.end(), [&](const auto& each) {
+                        return each.what == drawn->what;
+                      });
+    if (drawn && !told) out.push_back(*drawn);
+  }
+  if (const auto releases = inputs.drawn_releases()) out.push_back(*releases);
+  return out;
+}
+
 Draws::Draws(const Stocktaking& stock, scenario::Library& library, const std::string& file,
-             int samples)
+             int samples, const scenario::InputDraws& inputs)
     : stock_(stock) {
   const Goal& goal = stock.goal();
   for (std::size_t c = 0; c < stock.chips().size(); ++c) {
-    auto& all = kernels_.emplace_back();
+    const std::vector<std::string>& preferred = goal.chips[c].prefer_kernels;
+    auto& kernels = kernels_.emplace_back();
+    auto& overheads = step_overheads_.emplace_back();
     for (int i = 1; i <= samples; ++i) {
-      all.push_back(library.kernels({stock.chips()[c].kernel_model, goal.chips[c].prefer_kernels},
-                                    *stock.chips()[c].spec, file,
-                                    scenario::CalibrationDraw{static_cast<std::uint64_t>(i)}));
+      const auto seed = static_cast<std::uint64_t>(i);
+      kernels.push_back(library.kernels({stock.chips()[c].kernel_model, preferred},
+                                        *stock.chips()[c].spec, file, inputs.calibrations(seed)));
+      overheads.push_back(goal.assumptions.step_overhead
+                              ? std::nullopt
+                              : inputs.step_overhead({}, preferred, seed));
     }
   }
 }
@@ -176,6 +198,7 @@ std::vector<KernelDraw> Draws::of(const Structure& s) const {
     draw.kernels.push_back(attention[i]);
     if (s.split()) draw.kernels.push_back(kernels_[s.ffn_chip][i]);
     draw.seed = stock_.goal().seed + i + 1;
+    draw.step_overhead = step_overheads_[s.attention_chip][i];
   }
   return out;
 }

@@ -19,6 +19,7 @@
 #include <string_view>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 namespace ridge::plan {
 namespace {
@@ -44,8 +45,10 @@ std::size_t number_of(const Choice& choice, const Candidates& all) {
 }
 
 // What decides the answer: the goal, and all that its names stand for.
-std::string question_of(const Stocktaking& stock, const scenario::Library& library, int samples) {
-  std::string text = fmt::format("{}{} draws", json_text(stock.goal()), samples);
+std::string question_of(const Stocktaking& stock, const scenario::Library& library, int samples,
+                        const std::vector<std::string>& fixed) {
+  std::string text = fmt::format("{}{} draws of all but {}", json_text(stock.goal()), samples,
+                                 fmt::join(fixed, ", "));
   for (const std::string& file : library.contents()) text += "\n" + file;
   return digest_of(text);
 }
@@ -61,6 +64,8 @@ class Planner {
     plan_.title = located.goal.title;
     plan_.stock = std::make_shared<const Stocktaking>(std::move(located), library);
     plan_.samples = samples_of(stock(), options);
+    inputs_.emplace(library.ranges(), options.fixed);
+    if (plan_.samples > 0) plan_.inputs = drawn_inputs(stock(), *inputs_);
   }
 
   Plan run() {
@@ -95,14 +100,14 @@ class Planner {
 
   // Whom a mistake in the goal would end, as it ends this one.
   void begin_with_ranks() {
-    options_.ranks->begin(question_of(stock(), library_, plan_.samples));
+    options_.ranks->begin(question_of(stock(), library_, plan_.samples, options_.fixed));
     options_.ranks->lead({}, {}, {}, options_.stop);
   }
 
   // The batch that is within the SLA often enough.
   void draw(const Candidates& all, Bounds& bounds) {
     if (plan_.samples == 0 || plan_.ranking.empty()) return;
-    const Drawing drawing(stock(), library_, file_, plan_.samples, options_.stop);
+    const Drawing drawing(stock(), library_, file_, plan_.samples, *inputs_, options_.stop);
     std::atomic<std::size_t> done{0};
     std::vector<Drawn> drawn(plan_.ranking.size());
     const auto tell = [&] {
@@ -438,6 +443,7 @@ class Planner {
   scenario::Library& library_;
   const PlanOptions& options_;
   std::string file_;
+  std::optional<scenario::InputDraws> inputs_;
   Plan plan_;
 };
 
@@ -468,10 +474,11 @@ void help_plan(LocatedGoal located, scenario::Library& library, const PlanOption
   Bounds bounds(stock, all);
   const Evaluation evaluation(stock, all, bounds, options);
   const int samples = samples_of(stock, options);
-  const std::string question = question_of(stock, library, samples);
+  const std::string question = question_of(stock, library, samples, options.fixed);
+  const scenario::InputDraws inputs(library.ranges(), options.fixed);
   std::optional<Drawing> drawing;
   const PieceWorker worker(all, evaluation, [&]() -> const Drawing& {
-    if (!drawing) drawing.emplace(stock, library, file, samples, options.stop);
+    if (!drawing) drawing.emplace(stock, library, file, samples, inputs, options.stop);
     return *drawing;
   });
   options.ranks->follow(question, [&](const std::string& piece) { return worker.answer(piece); });

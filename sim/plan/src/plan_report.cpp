@@ -1,5 +1,6 @@
 #include "ridge/plan/plan_report.hpp"
 
+#include "ridge/answer/drawn_inputs.hpp"
 #include "ridge/base/error.hpp"
 #include "ridge/base/file.hpp"
 #include "ridge/base/format.hpp"
@@ -80,7 +81,7 @@ std::string assumed(const Stocktaking& stock) {
   std::string out = fmt::format(
       "{}, experts equally likely, {}; {} us a step beside its stages; weights and KV in {} of "
       "memory",
-      requests, drafts, significant(a.step_overhead.value() * 1e6, 3),
+      requests, drafts, significant(a.step_overhead.value_or(Seconds{}).value() * 1e6, 3),
       percent(a.memory_utilization));
   if (a.attention_precision) out += "; attention in the precision of the goal";
   return out;
@@ -285,8 +286,9 @@ std::string table(const Plan& plan) {
     if (plan.samples > 0) {
       out += fmt::format(
           "Each has the best batch that is within the SLA in {} of {} draws of "
-          "the calibrations within their error.\n",
-          percent(goal.confidence), plan.samples);
+          "the calibrations within their error{}{}.\n",
+          percent(goal.confidence), plan.samples, plan.inputs.empty() ? "" : ", ",
+          scenario::words_of(plan.inputs));
     }
   } else if (!plan.near_misses.empty()) {
     out += fmt::format(
@@ -553,6 +555,12 @@ static const view::AnswerKeys<Plan>& answer_keys(const Plan* /*of*/) {
        {"confidence", "Share of draws in which the SLA shall be met.",
         [](const P& p) { return p.stock->goal().confidence; }},
        {"samples", "Draws of the calibrations.", &P::samples},
+       view::left_out<P>(
+           "drawn", "The inputs that the goal leaves open and draws draw, beside calibrations.",
+           [](const P& p) {
+             using Inputs = std::vector<scenario::DrawnInput>;
+             return p.inputs.empty() ? std::nullopt : std::optional<Inputs>(p.inputs);
+           }),
        {"kernel_times", "Of each chip.",
         [](const P& p) {
           view::ByName<std::string> out;

@@ -304,6 +304,12 @@ void add_sources(const SimulationReport& report, const decode::SimulationInput& 
                         .rows = {}};
   table.rows.push_back({{"kernels"}, {"times"}, {report.provenance}});
   table.rows.push_back({{"links"}, {"overheads and efficiencies"}, {report.link_provenance}});
+  if (report.uncertainty) {
+    for (const scenario::DrawnInput& input : report.uncertainty->inputs) {
+      table.rows.push_back(
+          {{"interval"}, {fmt::format("{}: {}", input.what, input.from)}, {input.source}});
+    }
+  }
   const auto& model = input.deployment.model;
   if (!model.claims.source.empty()) {
     table.rows.push_back({{model.title}, {"architecture, as published"}, {model.claims.source}});

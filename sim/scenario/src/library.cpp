@@ -53,6 +53,10 @@ std::shared_ptr<const Calibration> Library::calibration(const std::string& name_
 std::shared_ptr<const JsonDocument> Library::document(const std::string& path) {
   return from(documents_, path, [&] { return JsonDocument::read(path); });
 }
+std::shared_ptr<const Ranges> Library::ranges() {
+  constexpr const char* kShipped = "inputs";
+  return from(ranges_, kShipped, [&] { return read_ranges(kShipped); });
+}
 std::shared_ptr<const RequestTrace> Library::trace(const std::string& path, const Trace& how) {
   const std::string name =
       fmt::format("{}\n{} {} {} {}", path, how.rate_scale, how.max_requests.value_or(0), how.sort,
@@ -115,7 +119,10 @@ std::unique_ptr<hw::KernelModel> Library::kernels(const KernelChoice& choice,
   if (on_other_links) {
     calibration = hw::calibrated::on_other_links(std::move(calibration), *measured, chip);
   }
-  if (draw) calibration = hw::calibrated::resampled(calibration, draw->seed);
+  if (draw) {
+    calibration =
+        hw::calibrated::slowed(hw::calibrated::resampled(calibration, draw->seed), draw->release);
+  }
   return hw::calibrated_model(chip, calibration);
 }
 

@@ -580,9 +580,10 @@ static const KeyTable& keys_of(const Deployment* /*of*/) {
                                              "kernels of other micro-batches.")
               .optional(),
           key<&D::step_overhead>("step_overhead_us",
-                                 "Sampling, scheduling and graph launch, once per step.",
-                                 at_least(0))
-              .optional(),
+                                 "Sampling, scheduling and graph launch, once per step. Where "
+                                 "absent: none, and intervals draw it from the engine's range "
+                                 "(scenarios/ranges).",
+                                 at_least(0)),
           key<&D::execution>("execution",
                              "How the engine launches a step's kernels, where that differs from "
                              "one after the other as each was measured alone.")
@@ -899,7 +900,9 @@ static const KeyTable& keys_of(const Noise* /*of*/) {
           key<&N::slow_links>("slow_links",
                               "All NICs of an instance, both directions, in every replica.")
               .optional(),
-          key<&N::experts>("experts", "Which experts are popular.").optional(),
+          key<&N::experts>("experts",
+                           "Which experts are popular. Where absent: all alike, and intervals draw "
+                           "it from a range (scenarios/ranges)."),
           key<&N::expert_rows>("expert_rows",
                                "How many tokens each expert gets: as a step's tokens choose at "
                                "random, or the mean of that, in which equal experts are equally "

@@ -181,7 +181,7 @@ class Resolver {
     out.gathering = asked.gathering;
     out.schedule = asked.schedule;
     out.scale_up_overlaps_compute = asked.scale_up_overlaps_compute;
-    out.step_overhead = asked.step_overhead;
+    out.step_overhead = asked.step_overhead.value_or(Seconds{});
     out.execution = asked.execution;
     if (asked.attention_precision) precision(*asked.attention_precision, out.model);
     if (asked.drafting) {
@@ -441,7 +441,8 @@ class Resolver {
            .factor = slow.factor});
     }
     out.experts.counts = asked.expert_rows;
-    std::visit([&](const auto& kind) { experts(kind, d.model, out.experts); }, asked.experts);
+    if (!asked.experts) return;
+    std::visit([&](const auto& kind) { experts(kind, d.model, out.experts); }, *asked.experts);
   }
 
   void experts(const UniformExperts& /*asked*/, const models::ModelSpec& /*model*/,

@@ -324,6 +324,7 @@ def simulate(
     *,
     seed: int | None = None,
     samples: int | None = None,
+    fixed: Sequence[str] = (),
     picture: bool = False,
     requests: bool = False,
     trace: str | os.PathLike[str] | None = None,
@@ -332,14 +333,15 @@ def simulate(
 ) -> Simulation:
     """What a deployment delivers, event by event.
 
-    `samples`: further runs with calibrations and seeds drawn anew, for 90 % intervals (20 in closed loop, else
-    none). `picture`: also draw who computes and who waits. `requests`: also keep every request that arrived
+    `samples`: further runs with calibrations, inputs that the scenario leaves open, and seeds drawn anew, for 90 %
+    intervals (20 in closed loop, else none). `fixed`: inputs that they leave as they are, by name, or "inputs" for
+    all. `picture`: also draw who computes and who waits. `requests`: also keep every request that arrived
     (`requests_to_csv()`). `trace`: a file for ui.perfetto.dev. `report`: a file for the answer as a page.
     """
     return Simulation(
         _core.simulate(
             _document(scenario, "scenario"), _json(overrides or {}),
-            None if seed is None else _seed(seed), None if samples is None else _samples(samples),
+            None if seed is None else _seed(seed), None if samples is None else _samples(samples), list(fixed),
             picture, requests, os.fspath(trace or ""),
             _page(report, "simulate", scenario, overrides), progress,
         )
@@ -423,6 +425,7 @@ def plan(
     overrides: Overrides | None = None,
     *,
     samples: int = 100,
+    fixed: Sequence[str] = (),
     top: int = 5,
     front: bool = False,
     exhaustive: bool = False,
@@ -432,14 +435,15 @@ def plan(
 ) -> Plan:
     """The best deployments for a goal: models, chips, GPUs, context, SLA.
 
-    `samples`: draws of the calibrations, for the share that meets the SLA; 0 for kernel times as fitted alone.
+    `samples`: draws of the calibrations and of inputs that the goal leaves open, for the share that meets the SLA;
+    0 for kernel times as fitted alone. `fixed`: inputs that they leave as they are, by name, or "inputs" for all.
     `top`: how many to rank. `front`: also the best at other speeds than the SLA's. `exhaustive` tries every
     batch of every structure, to check the search. `report`: a file for the answer as a page. `progress` is
     told of each part of the work in turn.
     """
     return Plan(
         _core.plan(
-            _document(goal, "goal"), _json(overrides or {}), _samples(samples),
+            _document(goal, "goal"), _json(overrides or {}), _samples(samples), list(fixed),
             _whole("top", top, 1, 1000), front, exhaustive, _threads(threads),
             _page(report, "plan", goal, overrides), progress,
         )

@@ -94,6 +94,11 @@ void borrow_elementwise(Calibration& calibration);
 
 // Another draw of every curve (see resampled(Curve)); the same seed gives the same calibration.
 [[nodiscard]] Calibration resampled(const Calibration& calibration, std::uint64_t seed);
+// With every time that was measured so many times as long.
+[[nodiscard]] Calibration slowed(Calibration calibration, double factor);
+
+// Whether a kernel is the one that is named, or one of those: a star stands for any letters.
+[[nodiscard]] bool is_named(std::string_view kernel, std::string_view name);
 
 // Of a file (docs/schema/calibration.schema.json).
 [[nodiscard]] const KeyTable& keys_of(const Calibration*);

@@ -3,6 +3,7 @@
 
 #include "ridge/base/statistics.hpp"
 #include "ridge/decode/simulation.hpp"
+#include "ridge/scenario/input_draws.hpp"
 #include "ridge/scenario/simulation_scenario.hpp"
 #include "ridge/view/output_format.hpp"
 
@@ -20,10 +21,12 @@ class AnswerDescription;
 
 namespace ridge::answer {
 
-// How far predictions spread when calibrations and seeds are drawn again.
+// How far predictions spread when calibrations, inputs that the scenario leaves open and seeds are
+// drawn again.
 struct Uncertainty {
   int samples = 0;
   int within_sla = 0;  // of the samples, where there is an SLA
+  std::vector<scenario::DrawnInput> inputs;
   // 90 % intervals of every figure that is a number, by name, in base units.
   std::map<std::string, Interval, std::less<>> intervals;
 
@@ -70,6 +73,8 @@ struct SimulationReport {
   // Of arrivals.
   [[nodiscard]] std::optional<double> offered_tokens_per_second_per_gpu() const;
   [[nodiscard]] bool overloaded() const { return result.load && !result.load->stable; }
+  // Whether the prediction lies among the draws of its interval, where there is one.
+  [[nodiscard]] bool lies_in_interval() const;
   // All that is asked for, at the 95th percentile; never where more arrives than is served.
   [[nodiscard]] std::optional<bool> meets_sla() const;
 };
@@ -94,7 +99,8 @@ struct OperatorTime {
 // In the warning of each operator that is outside its range, as hw::range_warnings() words it.
 inline constexpr std::string_view kOutOfRange = ": outside what the calibration was measured on";
 
-// Of a deployment's kernel times: "theory", or a calibration with its error; by pool where they differ.
+// Of a deployment's kernel times: "theory", or a calibration with its error; by pool where they
+// differ.
 [[nodiscard]] std::string kernel_provenance(const decode::Deployment& deployment);
 
 struct RunOptions {
@@ -111,17 +117,20 @@ struct RunOptions {
 [[nodiscard]] SimulationReport simulate(scenario::SimulationScenario scenario,
                                         const RunOptions& options = {});
 
-// Runs the scenario `samples` times more, each with calibrations drawn again and a seed of its own;
-// not at all where there is no calibration to draw.
+// Runs the scenario `samples` times more, each with calibrations and open inputs drawn again and a
+// seed of its own; not at all where there is no calibration to draw.
 [[nodiscard]] Uncertainty uncertainty_of(const scenario::LocatedScenario& located,
-                                         scenario::Library& library, int samples,
+                                         scenario::Library& library,
+                                         const scenario::InputDraws& draws, int samples,
                                          const std::atomic<bool>* stop = nullptr);
 
 // The answer to a scenario: simulated, with the 90 % intervals of `samples` further runs. Unless
-// told how many, 20 in closed loop, whose runs take milliseconds, and none otherwise.
+// told how many, 20 in closed loop, whose runs take milliseconds, and none otherwise. `fixed`:
+// names of inputs that they leave as they are.
 [[nodiscard]] SimulationReport answer(const scenario::LocatedScenario& located,
                                       scenario::Library& library, const RunOptions& options = {},
-                                      std::optional<int> samples = {});
+                                      std::optional<int> samples = {},
+                                      const std::vector<std::string>& fixed = {});
 
 // A line for every request that arrived, warm-up included: when it came, was admitted, got its
 // first and its last token, and how many it got. check_ throws UserError for a closed loop, whose

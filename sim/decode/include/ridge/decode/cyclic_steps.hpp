@@ -16,10 +16,12 @@
 
 namespace ridge::decode {
 
-// The kernel models of each pool, and the seed of what is drawn (which experts tokens choose).
+// The kernel models of each pool, the seed of what is drawn (which experts tokens choose), and what
+// a step takes beside its kernels: nothing: as the deployment has it.
 struct KernelDraw {
   std::vector<std::shared_ptr<const hw::KernelModel>> kernels;
   std::uint64_t seed = 1;
+  std::optional<Seconds> step_overhead{};
 };
 
 // How long the work of one replica's micro-batches takes under one draw.

@@ -52,6 +52,13 @@ struct LedgerRow {
   // Of `predicted`, what attention kernels spend on query rows that only fill up their tiles.
   double padding = 0;
 
+  // Inputs that the interval draws, of which the prediction takes one end.
+  std::vector<std::string> one_sided;
+
+  // Whether the interval lies wholly to one side of the prediction.
+  [[nodiscard]] bool is_beside_interval() const {
+    return interval && (predicted < interval->low || predicted > interval->high);
+  }
   // (predicted - measured) / measured.
   [[nodiscard]] double error() const { return predicted / measured - 1.0; }
   // The same of the time behind the figure, so that a sign says the same of times and of rates:
@@ -87,20 +94,20 @@ struct LedgerWithout {
   std::vector<GroupError> groups;
 };
 
-// An input of the predictions that intervals draw, beside the curves of calibrations.
-struct LedgerDrawn {
-  std::string what;
-  std::string from;
-  std::string source;
+// What to know of a ledger's figures: a list under a heading.
+struct LedgerNote {
+  std::string heading;
+  std::vector<std::string> points;
 };
 
 struct Ledger {
   std::string title;
   std::string comment;  // what the figures have in common
+  std::vector<LedgerNote> notes;
   std::vector<LedgerRow> rows;
   std::vector<LedgerGap> left_out;
   std::vector<LedgerWithout> without;
-  std::vector<LedgerDrawn> drawn;
+  std::vector<scenario::DrawnInput> drawn;  // that intervals draw, beside the calibrations
 };
 
 // None where the rows are of no group.
@@ -124,8 +131,8 @@ using GoOn = std::function<bool(double share)>;
 // Of a file (docs/schema/ledger.schema.json).
 [[nodiscard]] const KeyTable& ledger_keys();
 // Reads the ledger of a report by name or path and predicts each
-// of its figures, `samples` times over for the intervals. `fixed`: names of inputs that serving
-// ledgers draw, to be left as they are. Throws UserError.
+// of its figures, `samples` times over for the intervals. `fixed`: names of inputs that they draw,
+// to be left as they are. Throws UserError.
 [[nodiscard]] Ledger predict_ledger(const std::string& name_or_path, int samples,
                                     const GoOn& go_on = {},
                                     const std::vector<std::string>& fixed = {});

@@ -4,6 +4,7 @@
 
 #include "ridge/base/json.hpp"
 #include "ridge/evidence/ledger.hpp"
+#include "ridge/scenario/input_draws.hpp"
 #include "ridge/scenario/library.hpp"
 
 #include <cstddef>
@@ -61,7 +62,7 @@ struct ServingEngine {
   Seconds step_overhead;             // between two steps, when the GPUs wait for the host
   // In its place where a library sums over nodes; nothing: the same.
   std::optional<Seconds> step_overhead_over_nodes;
-  Seconds gap_before_sums_over_nodes;              // of each, in a captured graph
+  Seconds gap_before_sums_over_nodes;  // of each, in a captured graph
   std::vector<std::int64_t> captured_with_drafts;  // none: as captured of the terms
   decode::Execution execution;
   // Where expert parallelism spans nodes.
@@ -80,25 +81,8 @@ struct ServingTerms {
   std::map<std::string, std::string> chips;         // likewise
   std::map<std::string, std::string> calibrations;  // of chips that have none of their own
   std::vector<ServingEngine> engines;
-  // Of tensor parallelism over several nodes: sums by a library, as they were measured on clusters
-  // of so many nodes. The first of them answers, and draws go through all; where a line names a
-  // fabric, of those alone that have it.
-  struct Cluster {
-    std::string fabric;
-    std::string source;
-    std::vector<decode::AllReduceWay> ways;
-  };
-  struct Span {
-    std::int64_t nodes = 2;
-    std::int64_t gpus_per_node = 8;
-    std::vector<Cluster> clusters;
-  };
-  struct SumsOverNodes {
-    std::vector<Span> spans;
-    std::string source;
-  };
-  SumsOverNodes sums_over_nodes;
-  // Over other numbers of nodes, what it takes from the wires.
+  // Of tensor parallelism over several nodes, where no sums were measured over so many: what it
+  // takes from the wires.
   net::Transport within_node;
   net::Transport between_nodes;
   // Of experts, as a power law has it, unless routing was imposed.
@@ -140,23 +124,8 @@ struct ServingTerms {
     std::string source;
   };
   ExchangesByNics exchanges_by_nics;
-  // Of a step, between releases of an engine, of which one was measured and another's kernels
-  // answer: the standard deviation of the logarithm, in intervals alone.
-  struct Releases {
-    double spread = 0.0;
-    std::string source;
-  };
-  Releases releases;
-  // Numbers of these terms that sources tell a range of: intervals draw them evenly from it.
-  struct Range {
-    std::string name;
-    std::vector<std::string> keys;  // JSON pointers into the terms
-    double low = 0.0;
-    double high = 0.0;
-    std::string source;
-  };
-  std::vector<Range> ranges;
   bool prompts = true;          // whether those of others are counted where they share the GPUs
+  bool measured_sums = true;    // whether sums over nodes are, where they were measured
   bool sums_of_squares = true;  // whether norms over the heads of all GPUs add them up
 };
 [[nodiscard]] const KeyTable& keys_of(const ServingTerms*);
@@ -168,35 +137,11 @@ struct ServingMechanism {
 };
 [[nodiscard]] std::span<const ServingMechanism> serving_mechanisms();
 
-// What intervals draw beside the curves of calibrations.
-class ServingDraws {
- public:
-  ServingDraws() = default;  // none
-  // `fixed`: names of what stays as the terms say. Throws UserError where there is no such name.
-  ServingDraws(const ServingTerms& terms, int samples, const std::vector<std::string>& fixed);
-
-  [[nodiscard]] int samples() const { return samples_; }
-  // Of draw 1, 2, ... samples(); none where the terms stay as they are.
-  [[nodiscard]] const std::vector<ServingTerms>& terms() const { return terms_; }
-  [[nodiscard]] bool clusters() const { return clusters_; }
-  [[nodiscard]] double release_spread() const { return release_spread_; }
-  [[nodiscard]] const std::vector<LedgerDrawn>& drawn() const { return drawn_; }
-
- private:
-  int samples_ = 0;
-  std::vector<ServingTerms> terms_;
-  bool clusters_ = true;
-  double release_spread_ = 0.0;
-  std::vector<LedgerDrawn> drawn_;
-};
-// Whether each range leads to a number of the terms that may take its values; reports into the node
-// of the terms.
-void check_ranges(const JsonNode& node, const ServingTerms& terms);
-
 // Predicts each line that can be asked; the others are left out, with the reason. Asks `go_on` from
-// any thread, and leaves the ledger alone where it says no: whether it never did.
+// any thread, and leaves the ledger alone where it says no: whether it never did. Intervals are of
+// `samples` draws.
 bool predict_serving(const std::vector<ServingRow>& rows, const std::string& file,
-                     const ServingTerms& terms, const ServingDraws& draws,
+                     const ServingTerms& terms, const scenario::InputDraws& draws, int samples,
                      scenario::Library& library, Ledger& ledger, const GoOn& go_on = {});
 
 }  // namespace ridge::evidence

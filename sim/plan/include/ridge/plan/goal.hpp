@@ -69,7 +69,7 @@ using Workload = std::variant<RenewedRequests, scenario::Poisson, scenario::Trac
 struct Assumptions {
   scenario::Network network;
   scenario::ScaleUp scale_up;
-  Seconds step_overhead;
+  std::optional<Seconds> step_overhead;
   std::optional<scenario::AttentionPrecision> attention_precision;
   std::optional<Drafting> drafting;
   double memory_utilization = 0.9;

@@ -4,10 +4,12 @@
 
 #include "ridge/decode/cyclic_steps.hpp"
 #include "ridge/plan/structure.hpp"
+#include "ridge/scenario/input_draws.hpp"
 
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <vector>
 
 namespace ridge::plan {
@@ -66,16 +68,23 @@ class Judge {
   decode::ReplicaTimes times_;       // the last that were asked for
 };
 
-// The kernel models of a structure's pools under each of `samples` draws: the same draws for all
-// structures. The seed of what else is drawn moves with them, as in `ridge simulate`.
+// What draws draw, of the inputs that a goal leaves open; experts are equally likely in a plan.
+[[nodiscard]] std::vector<scenario::DrawnInput> drawn_inputs(const Stocktaking& stock,
+                                                             const scenario::InputDraws& inputs);
+
+// The kernel models of a structure's pools under each of `samples` draws, and what host gap there
+// is between its steps: the same draws for all structures. The seed of what else is drawn moves
+// with them, as in `ridge simulate`.
 class Draws {
  public:
-  Draws(const Stocktaking& stock, scenario::Library& library, const std::string& file, int samples);
+  Draws(const Stocktaking& stock, scenario::Library& library, const std::string& file, int samples,
+        const scenario::InputDraws& inputs);
   [[nodiscard]] std::vector<decode::KernelDraw> of(const Structure& structure) const;
 
  private:
   const Stocktaking& stock_;
   std::vector<std::vector<std::shared_ptr<const hw::KernelModel>>> kernels_;  // [chip][draw]
+  std::vector<std::vector<std::optional<Seconds>>> step_overheads_;           // likewise
 };
 
 }  // namespace ridge::plan

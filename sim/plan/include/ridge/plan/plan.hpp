@@ -32,9 +32,10 @@ namespace ridge::plan {
 struct PlanOptions {
   unsigned threads = 1;
   int samples = 100;
-  std::size_t layouts = 5;    // ranked
-  bool each_strategy = true;  // the best of each strategy is told besides
-  bool front = false;         // also the best at other speeds than the SLA's
+  std::vector<std::string> fixed;  // names of inputs that draws leave as they are
+  std::size_t layouts = 5;         // ranked
+  bool each_strategy = true;       // the best of each strategy is told besides
+  bool front = false;              // also the best at other speeds than the SLA's
   // Tries every structure with every batch.
   bool exhaustive = false;
   const std::atomic<bool>* stop = nullptr;
@@ -111,6 +112,7 @@ struct Plan {
   std::string title;
   std::shared_ptr<const Stocktaking> stock;
   int samples = 0;
+  std::vector<scenario::DrawnInput> inputs;  // that the draws draw beside the calibrations
   std::vector<Ranked> ranking;
   std::vector<std::string> why;  // the first is first
   std::vector<WhatIf> what_ifs;

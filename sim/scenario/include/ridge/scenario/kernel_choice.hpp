@@ -15,6 +15,7 @@ namespace ridge::scenario {
 // seed gives the same draw.
 struct CalibrationDraw {
   std::uint64_t seed = 0;
+  double release = 1.0;  // what another release of the engine makes of every kernel's time
 };
 
 struct KernelChoice {

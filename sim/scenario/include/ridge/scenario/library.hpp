@@ -1,4 +1,5 @@
-// The files that questions refer to, each read once: models, chips, calibrations, traces, shares.
+// The files that questions refer to, each read once: models, chips, calibrations, traces, shares,
+// and the ranges that intervals draw from.
 #pragma once
 
 #include "ridge/base/file.hpp"
@@ -9,6 +10,7 @@
 #include "ridge/hwmodels/kernel_model.hpp"
 #include "ridge/models/model_spec.hpp"
 #include "ridge/scenario/kernel_choice.hpp"
+#include "ridge/scenario/ranges.hpp"
 #include "ridge/scenario/request_trace.hpp"
 
 #include <map>
@@ -32,6 +34,9 @@ class Library {
   [[nodiscard]] std::shared_ptr<const JsonDocument> document(const std::string& path);
   [[nodiscard]] std::shared_ptr<const RequestTrace> trace(const std::string& path,
                                                           const Trace& how);
+
+  // Those that ship.
+  [[nodiscard]] std::shared_ptr<const Ranges> ranges();
 
   // A relative path to a calibration counts from the folder of `scenario_file`. `as_shipped`: the
   // chip without what a pool says of its links, which a calibration made on it was measured over.
@@ -59,6 +64,7 @@ class Library {
   Shelf<hw::calibrated::Calibration> calibrations_;
   Shelf<JsonDocument> documents_;
   Shelf<RequestTrace> traces_;
+  Shelf<Ranges> ranges_;
 };
 
 }  // namespace ridge::scenario

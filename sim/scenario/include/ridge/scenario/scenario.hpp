@@ -105,7 +105,7 @@ struct Deployment {
   decode::Gathering gathering = decode::Gathering::whole;
   std::optional<decode::Schedule> schedule;
   bool scale_up_overlaps_compute = true;
-  Seconds step_overhead;
+  std::optional<Seconds> step_overhead;  // none
   decode::Execution execution;
   std::optional<AttentionPrecision> attention_precision;
   std::optional<Drafting> drafting;
@@ -219,7 +219,7 @@ struct Noise {
   double network_jitter = 0.0;
   std::vector<SlowGpu> slow_gpus;
   std::vector<SlowLink> slow_links;
-  Experts experts;
+  std::optional<Experts> experts;  // all alike
   decode::ExpertPopularity::Counts expert_rows = decode::ExpertPopularity::Counts::drawn;
   bool operator==(const Noise&) const = default;
 };
