@@ -277,6 +277,7 @@ std::vector<Proof> proofs() {
        "of no effect without \"all_reduce_with_norm\"",
        "one pool"},
       {"/deployment/execution/launch_overlap_us", {}, execution("launch_overlap_us", 0.5)},
+      {"/deployment/execution/routing_us", {}, execution("routing_us", 20), "", "one pool"},
       {"/deployment/execution/qk_norm_with_sum",
        {{"/model", "minimax-m2"}},
        execution("qk_norm_with_sum", true),

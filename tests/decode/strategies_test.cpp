@@ -619,6 +619,16 @@ TEST(Strategies, TheKernelOfAnAllReduceDoesTheNormBehindIt) {
   EXPECT_NEAR(before - test::run(input).mean_tpot.value(), 6 * (3e-6 + 4e-6 - 2e-6), 1e-11);
 }
 
+TEST(Strategies, KernelsThatChooseExpertsTakeWhatTheEngineSays) {
+  auto input = tensor_parallel(6, 1);
+  input.deployment.pools[0].kernels = test::named_kernels({{"route", 3e-6}});
+  const double before = test::run(input).mean_tpot.value();
+  input.deployment.execution.routing = Seconds{15e-6};
+  EXPECT_NEAR(test::run(input).mean_tpot.value() - before, 6 * (15e-6 - 3e-6), 1e-11);
+  input.deployment.execution.routing = Seconds{0.0};
+  EXPECT_NEAR(before - test::run(input).mean_tpot.value(), 6 * 3e-6, 1e-11);
+}
+
 TEST(Strategies, ANormOverAllHeadsIsOneKernelWithItsSum) {
   auto input = tensor_parallel(6, 1);
   std::get<models::GroupedQueryAttention>(input.deployment.model.attentions[0].kind)

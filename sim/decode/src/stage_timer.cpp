@@ -234,7 +234,9 @@ Seconds StageTimer::total(const Pool& pool, bool behind_all_reduce, Piece piece)
     if (how.qk_norm_with_sum && is_beside_qk_sum(op)) continue;
     const auto* sum_up = std::get_if<models::Collective>(&op.shape);
     const hw::Timing asked =
-        sum_up != nullptr && deployment_.collectives == CollectiveTiming::links
+        how.routing && models::is_choice_of_experts(op.name)
+            ? hw::Timing{.time = *how.routing, .bound = hw::Resource::launch}
+        : sum_up != nullptr && deployment_.collectives == CollectiveTiming::links
             ? hw::Timing{.time = collective_time(pool, Collective::Pattern::all_reduce,
                                                  static_cast<std::uint32_t>(sum_up->ranks),
                                                  sum_up->payload.value()),

@@ -212,6 +212,9 @@ class Asker {
       scenario.deployment.execution = engine->execution_over_nodes.value_or(engine->execution);
     }
     scenario.deployment.execution.captured_batches = captured(row, engine);
+    if (engine != nullptr && small(row.weight_precision).starts_with("mxfp4")) {
+      scenario.deployment.execution.routing = engine->routing_in_mxfp4;
+    }
     const std::vector<std::string>& by_nics = terms_.exchanges_by_nics.lines;
     scenario.deployment.execution.exchanges_by_nics =
         layout.wide() && std::any_of(by_nics.begin(), by_nics.end(), [&](const std::string& part) {
@@ -611,6 +614,9 @@ static const KeyTable& keys_of(const ServingEngine* /*of*/) {
               "gap_before_sums_over_nodes_us",
               "In front of each of those sums, in a captured graph.", at_least(0))
               .optional(),
+          key<&E::routing_in_mxfp4>(
+              "routing_in_mxfp4_us",
+              "As routing_us of /deployment/execution, where experts are in MXFP4.", at_least(0)),
           key<&E::captured_with_drafts>(
               "captured_batches_with_drafts",
               "In place of captured_batches of the terms where requests are drafted for; the same "
@@ -801,6 +807,12 @@ std::span<const ServingMechanism> serving_mechanisms() {
                        }},
       ServingMechanism{"sums of squares in norms over all heads",
                        [](ServingTerms& terms) { terms.sums_of_squares = false; }},
+      ServingMechanism{"kernels that choose experts in MXFP4",
+                       [](ServingTerms& terms) {
+                         for (ServingEngine& engine : terms.engines) {
+                           engine.routing_in_mxfp4.reset();
+                         }
+                       }},
       ServingMechanism{"embeddings and logits of a shared vocabulary",
                        [](ServingTerms& terms) {
                          kEach(terms, [](decode::Execution& e) { e.vocabulary_exchange = false; });

@@ -100,6 +100,11 @@ const KeyTable& keys_of(const Execution* /*of*/) {
                                       "What that norm adds to the kernel of the all-reduce.",
                                       at_least(0))
               .optional(),
+          key<&E::routing>("routing_us",
+                           "What the kernels take in each MoE layer that choose experts and sort "
+                           "tokens by them. Where absent: the choice is one kernel, and sorting is "
+                           "part of the experts' own.",
+                           at_least(0)),
           key<&E::vocabulary_exchange>("vocabulary_exchange",
                                        "GPUs that share a request's heads share the vocabulary "
                                        "too: in every step they add up the embeddings of tokens "

@@ -162,6 +162,9 @@ struct Execution {
   Seconds norm_in_all_reduce;
   // A norm of queries and keys over the heads of all GPUs is one kernel with the sum that it needs.
   bool qk_norm_with_sum = false;
+  // What the kernels take that choose a layer's experts and sort tokens by them; nothing: the
+  // choice is one kernel, and those of the experts sort.
+  std::optional<Seconds> routing;
   // GPUs that share a request's heads share the vocabulary: they add up the embedding of a token,
   // of which one has a row, and gather the logits of which each has a part.
   bool vocabulary_exchange = false;

@@ -63,6 +63,8 @@ struct ServingEngine {
   // In its place where a library sums over nodes; nothing: the same.
   std::optional<Seconds> step_overhead_over_nodes;
   Seconds gap_before_sums_over_nodes;  // of each, in a captured graph
+  // As routing_us of /deployment/execution, of experts in MXFP4, which have kernels of their own.
+  std::optional<Seconds> routing_in_mxfp4;
   std::vector<std::int64_t> captured_with_drafts;  // none: as captured of the terms
   decode::Execution execution;
   // Where expert parallelism spans nodes.
