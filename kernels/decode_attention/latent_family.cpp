@@ -8,7 +8,7 @@ namespace ridge::kernels::decode {
 
 namespace {
 
-bool one_term(const std::string& kernel) {
+bool has_one_term(const std::string& kernel) {
   return kernel == "ridge_one_term" || kernel == "ridge_turns";
 }
 
@@ -35,7 +35,8 @@ std::string explain_latent(const bench::Point& point, const bench::DeviceFacts& 
       kSharedLimitBytes / 1024.0, kLatentThreads,
       problem.coded_latent() ? ", three warps that expand codes to F16" : "", registers.producer,
       registers.score, registers.value);
-  return text + explain(launch_plan(problem, schedule, one_term(point.kernel)), schedule, device);
+  return text +
+         explain(launch_plan(problem, schedule, has_one_term(point.kernel)), schedule, device);
 }
 
 std::vector<bench::Point> latent_grid(bench::Extent extent, const bench::DeviceFacts& device) {
