@@ -862,10 +862,9 @@ TEST(ShippedCalibrations, LoadFitTheirSchemaAndNameAShippedChip) {
       for (std::size_t j = 0; j < p.size(); ++j) {
         EXPECT_GT(p[j], 0.0) << name << ' ' << curve.key.slot() << ' ' << info[j].name;
         EXPECT_TRUE(std::isfinite(p[j]));
-        // Of four or five shapes, one that is unlike the others is a quarter or a fifth of all, and
-        // some of the others' measurements lie outside as well.
+        // Of four shapes, one that is unlike the others is a quarter of all: 28 of 110 measurements.
         EXPECT_GT(curve.held_out.measurements == 0 ? 1.0 : curve.held_out.coverage_90,
-                  curve.held_out.groups > 5 ? 0.8 : 0.7)
+                  curve.held_out.groups > 5 ? 0.8 : 0.74)
             << name << ' ' << curve.key.slot();
         if (info[j].name == "memory_TBps") {
           EXPECT_LE(p[j], c.machine.memory_TBps * 1.001);

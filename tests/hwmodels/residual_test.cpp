@@ -3,6 +3,7 @@
 
 #include "ridge/base/random.hpp"
 
+#include <array>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -103,10 +104,35 @@ TEST(Residual, IsTheSumOfItsTreesEachAskedByItself) {
   EXPECT_TRUE(residual.first(0).empty());
 }
 
+TEST(Residual, WhatIsDoubtedIsNotAlwaysAsked) {
+  // Two features that tell the same.
+  Random random(6);
+  std::vector<double> features;
+  std::vector<double> target;
+  for (int i = 0; i < 400; ++i) {
+    const double a = random.uniform();
+    features.insert(features.end(), {a, 2.0 * a});
+    target.push_back(a > 0.4 ? 0.05 : -0.05);
+  }
+  const auto asked = [&](const BoostOptions& options) {
+    std::array<int, 2> times{};
+    const Residual residual = boost(features, 2, target, options);
+    for (const ResidualTree& tree : residual.trees()) {
+      ++times[tree.feature[0]];
+    }
+    return times;
+  };
+  EXPECT_EQ(asked({.trees = 20}), (std::array<int, 2>{20, 0}));
+  const std::array<int, 2> doubted = asked({.trees = 20, .doubt = 0.3});
+  EXPECT_GT(doubted[0], 3);
+  EXPECT_GT(doubted[1], 3);
+  EXPECT_NE(doubted, asked({.trees = 20, .doubt = 0.3, .seed = 2}));
+}
+
 TEST(Residual, IsTheSameEveryTime) {
   const Made data = made([](double a, double b) { return 0.1 * a * b; }, 0.01, 3);
-  const Residual one = boost(data.features, 2, data.target);
-  const Residual two = boost(data.features, 2, data.target);
+  const Residual one = boost(data.features, 2, data.target, {.doubt = 0.3});
+  const Residual two = boost(data.features, 2, data.target, {.doubt = 0.3});
   for (std::size_t i = 0; i < 100; ++i) {
     const auto row = std::span(data.features).subspan(2 * i, 2);
     EXPECT_EQ(one(row), two(row));

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
 #include <numeric>
 #include <set>
 #include <type_traits>
@@ -24,14 +25,15 @@ constexpr std::size_t kNamedOutliers = 10;
 // The residual's trees are taken in steps, as many as help.
 constexpr std::size_t kTreesPerStep = 7;
 constexpr std::size_t kTreeSteps = 16;
-constexpr std::size_t kLeastToLearnFrom = 50;
+constexpr std::size_t kLeastToLearnFrom = 20;
 // Slowly in few thresholds, or fast in many and pulled little by each: a few shapes tell little at
 // a time, hundreds of them a library's rules, between measurements of which every tenth is off by
 // as much; of few measurements, by trees that ask less. What predicts unseen shapes best is taken.
-constexpr std::array<BoostOptions, 3> kLearning = {
-    {{.trees = kTreesPerStep * kTreeSteps, .rate = 0.25, .clip = 0.1, .bins = 24},
-     {.trees = kTreesPerStep * kTreeSteps, .rate = 1.0, .clip = 0.03, .bins = 63},
-     {.trees = kTreesPerStep * kTreeSteps, .rate = 0.5, .clip = 0.1, .bins = 24, .depth = 4}}};
+constexpr std::array<BoostOptions, 4> kLearning = {
+    {{.rate = 0.25, .clip = 0.1, .least_weight = 12.0, .bins = 24, .doubt = 0.3},
+     {.rate = 0.5, .clip = 0.03, .least_weight = 4.0, .bins = 63, .doubt = 0.3},
+     {.rate = 1.0, .clip = 0.03, .least_weight = 12.0, .bins = 63},
+     {.rate = 0.5, .clip = 0.1, .least_weight = 12.0, .bins = 24, .depth = 4, .doubt = 0.3}}};
 constexpr std::size_t kSmallSeries = 600;  // rows from which on trees need not ask less
 
 struct Bounds {
@@ -120,7 +122,7 @@ class Fitter {
     FitResult result;
     const HeldOut held_out = cross_validate(all, candidates, curve);
     if (held_out.trees > 0) {
-      curve.residual = learned(full, all, held_out.learning).first(held_out.trees);
+      curve.residual = learned(full, all, held_out.way).first(held_out.trees);
     }
     for (const std::size_t row : all) {
       result.points.push_back(
@@ -146,9 +148,12 @@ class Fitter {
         .us;
   }
 
-  // What `fitted` leaves of these rows.
+  // What `fitted` leaves of these rows, learned in this one of kLearning.
   [[nodiscard]] Residual learned(const Fitted<Form>& fitted, const std::vector<std::size_t>& rows,
-                                 const BoostOptions& learning) {
+                                 std::size_t way) {
+    BoostOptions learning = kLearning[way];
+    learning.trees = kTreesPerStep * kTreeSteps;
+    learning.seed = options_.seed;
     constexpr std::size_t kCount = Form::kFeatures.size() + 1;
     const std::vector<std::size_t> some = sample(rows, options_.residual_rows, random_);
     std::vector<double> features;
@@ -235,14 +240,14 @@ class Fitter {
     std::vector<std::size_t> fold;
     // Of the residual: as many trees as help, and how they are learned.
     std::size_t trees = 0;
-    BoostOptions learning = {};
+    std::size_t way = 0;
   };
   // Logarithm of each row's prediction, by steps of the residual's trees.
   using LogByStep = std::vector<std::array<double, kTreeSteps + 1>>;
   // Of one fold, by way to learn and step: how far off its rows are, summed.
   using Loss = std::array<std::array<double, kTreeSteps + 1>, kLearning.size()>;
   struct HowLearned {
-    std::size_t learning = 0;
+    std::size_t way = 0;
     std::size_t step = 0;
   };
 
@@ -280,13 +285,13 @@ class Fitter {
       }
       const Fitted<Form> fitted = solve(seen, candidates, 1);
       for (const std::size_t row : unseen) result.fold[row] = fold;
-      for (std::size_t l = 0; l < ways_to_learn(); ++l) {
-        const Residual residual = learn ? learned(fitted, seen, kLearning[l]) : Residual{};
+      for (std::size_t way = 0; way < ways_to_learn(); ++way) {
+        const Residual residual = learn ? learned(fitted, seen, way) : Residual{};
         for (const std::size_t row : unseen) {
-          log_us[l][row] = predict_by_step(fitted, residual, row);
+          log_us[way][row] = predict_by_step(fitted, residual, row);
           for (std::size_t step = 0; step <= kTreeSteps; ++step) {
-            loss[fold][l][step] +=
-                std::min(kOutlier, std::abs(log_us[l][row][step] - log_us_[row]));
+            loss[fold][way][step] +=
+                std::min(kOutlier, std::abs(log_us[way][row][step] - log_us_[row]));
           }
         }
       }
@@ -296,12 +301,12 @@ class Fitter {
     if (learn) {
       for (std::size_t fold = 0; fold < folds; ++fold) how[fold] = best_learning(loss, fold);
       const HowLearned best = best_learning(loss, folds);
-      result.learning = kLearning[best.learning];
+      result.way = best.way;
       result.trees = best.step * kTreesPerStep;
     }
     for (const std::size_t row : all) {
       const HowLearned& of = how[result.fold[row]];
-      result.predicted[row] = std::exp(log_us[of.learning][row][of.step]);
+      result.predicted[row] = std::exp(log_us[of.way][row][of.step]);
     }
     std::vector<double> error(series_.size());
     for (const std::size_t row : all) {
@@ -374,15 +379,15 @@ class Fitter {
   [[nodiscard]] HowLearned best_learning(const std::vector<Loss>& loss, std::size_t without) const {
     HowLearned best;
     double least = std::numeric_limits<double>::infinity();
-    for (std::size_t l = 0; l < ways_to_learn(); ++l) {
+    for (std::size_t way = 0; way < ways_to_learn(); ++way) {
       for (std::size_t step = 0; step <= kTreeSteps; ++step) {
         double sum = 0.0;
         for (std::size_t fold = 0; fold < loss.size(); ++fold) {
-          if (fold != without) sum += loss[fold][l][step];
+          if (fold != without) sum += loss[fold][way][step];
         }
         if (sum < least) {
           least = sum;
-          best = {.learning = l, .step = step};
+          best = {.way = way, .step = step};
         }
       }
     }
@@ -392,31 +397,89 @@ class Fitter {
   // How far the common factor must be drawn for 90 % of held-out measurements to lie within
   // their 90 % intervals, and how many do where the other folds decide.
   void set_draws(Curve& curve, const HeldOut& held_out) {
-    constexpr double kNinetyPercent = 1.645;
     std::vector<std::size_t> rows(series_.size());
     std::iota(rows.begin(), rows.end(), std::size_t{0});
     rows = sample(std::move(rows), options_.fit_rows, random_);
     const std::vector<double> variance = drawn_variance(curve, rows);
-    // The sigma at which each measurement would just be covered.
-    std::vector<double> needed;
+    const bool by_shape = curve.held_out.by_shape;
+    std::vector<Miss> all;
     for (std::size_t i = 0; i < rows.size(); ++i) {
-      const double off =
-          std::log(held_out.predicted[rows[i]] / series_.us[rows[i]]) / kNinetyPercent;
-      needed.push_back(std::sqrt(std::max(0.0, off * off - variance[i])));
+      const std::size_t row = rows[i];
+      const double off = std::log(held_out.predicted[row] / series_.us[row]);
+      all.push_back({.off = off,
+                     .group = by_shape ? series_.shape_group[row] : series_.batch_group[row],
+                     .sigma = std::sqrt(std::max(
+                         0.0, off * off / (kNinetyPercent * kNinetyPercent) - variance[i]))});
     }
-    curve.held_out.draw_sigma = quantile(needed, 0.9);
+    curve.held_out.draw_sigma = sigma_to_draw(all);
     std::size_t covered = 0;
     for (std::size_t fold = 0; fold < static_cast<std::size_t>(curve.held_out.folds); ++fold) {
-      std::vector<double> others;
+      std::vector<Miss> others;
       for (std::size_t i = 0; i < rows.size(); ++i) {
-        if (held_out.fold[rows[i]] != fold) others.push_back(needed[i]);
+        if (held_out.fold[rows[i]] != fold) others.push_back(all[i]);
       }
-      const double sigma = others.empty() ? 0.0 : quantile(std::move(others), 0.9);
+      const double sigma = others.empty() ? 0.0 : sigma_to_draw(others);
       for (std::size_t i = 0; i < rows.size(); ++i) {
-        covered += held_out.fold[rows[i]] == fold && needed[i] <= sigma ? 1 : 0;
+        covered += held_out.fold[rows[i]] == fold && all[i].sigma <= sigma ? 1 : 0;
       }
     }
     curve.held_out.coverage_90 = static_cast<double>(covered) / static_cast<double>(rows.size());
+  }
+
+  // Of a held-out measurement: the logarithm that its prediction is off by, what was left out with
+  // it, and the sigma at which it would just be covered.
+  struct Miss {
+    double off;
+    std::uint32_t group;
+    double sigma;
+  };
+  static constexpr double kNinetyPercent = 1.645;
+
+  // Such that nine of ten are covered, and as much more as so few that err independently leave
+  // open: Student's quantile over the normal one.
+  [[nodiscard]] static double sigma_to_draw(const std::vector<Miss>& misses) {
+    std::vector<double> sigma;
+    for (const Miss& miss : misses) sigma.push_back(miss.sigma);
+    const double freedom = std::max(1.0, independent(misses) - 1.0);
+    // Of the 95th percentile (Cornish and Fisher's expansion, within 2 % from three on).
+    constexpr double z = kNinetyPercent;
+    constexpr double z3 = z * z * z;
+    const double student = z + (z3 + z) / (4.0 * freedom) +
+                           (5.0 * z3 * z * z + 16.0 * z3 + 3.0 * z) / (96.0 * freedom * freedom);
+    return quantile(std::move(sigma), 0.9) * student / z;
+  }
+
+  // As how many measurements that err independently these count, of which those of a group err
+  // together: their number over 1 + (size of a group - 1) x correlation within one, the correlation
+  // from the scatter between and within groups.
+  [[nodiscard]] static double independent(const std::vector<Miss>& misses) {
+    struct Sums {
+      double count = 0;
+      double off = 0;
+    };
+    std::map<std::uint32_t, Sums> groups;
+    double squares = 0.0;
+    for (const Miss& miss : misses) {
+      const double off = std::clamp(miss.off, -kOutlier, kOutlier);
+      groups[miss.group].count += 1.0;
+      groups[miss.group].off += off;
+      squares += off * off;
+    }
+    const auto count = static_cast<double>(misses.size());
+    const auto number = static_cast<double>(groups.size());
+    if (number < 2.0 || count <= number) return number;
+    double between = 0.0;  // about zero: a bias that all groups have is an error of each
+    double sizes = 0.0;
+    for (const auto& [group, sums] : groups) {
+      between += sums.off * sums.off / sums.count;
+      sizes += sums.count * sums.count;
+    }
+    const double size = sizes / count;  // of the group that a measurement is in
+    const double within_square = (squares - between) / (count - number);
+    const double between_square = between / number;
+    const double common = std::max(0.0, (between_square - within_square) / size);
+    const double correlation = common > 0.0 ? common / (common + within_square) : 0.0;
+    return count / (1.0 + (size - 1.0) * correlation);
   }
 
   // Variance of the logarithm of each row's time when the parameters are drawn again.

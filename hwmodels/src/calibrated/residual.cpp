@@ -1,6 +1,7 @@
 #include "ridge/hwmodels/calibrated/residual.hpp"
 
 #include "ridge/base/error.hpp"
+#include "ridge/base/random.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -179,6 +180,7 @@ class Booster {
       : count_(count),
         rows_(target.size()),
         options_(options),
+        random_(options.seed),
         thresholds_(thresholds_of(features, count, options.bins)),
         bin_(count * rows_),
         left_(rows_),
@@ -254,12 +256,13 @@ class Booster {
     return {0, thresholds_[0].size()};
   }
 
-  // The question that, asked of all nodes, explains most of what is left. No threshold at all where
-  // none explains anything.
+  // The question that, asked of all nodes, explains most of what is left, as far as the doubt in
+  // each lets it be told. No threshold at all where none explains anything.
   std::pair<std::size_t, std::size_t> best_question(std::size_t nodes) {
-    double most = -1.0;
+    double most = -std::numeric_limits<double>::infinity();
     std::pair<std::size_t, std::size_t> best = no_question();
     std::vector<Sum> sums;
+    const double explained = explained_by(nodes);
     for (std::size_t f = 0; f < count_; ++f) {
       const std::size_t edges = thresholds_[f].size();
       if (edges == 0) continue;
@@ -286,6 +289,9 @@ class Booster {
           gain += left.pull * left.pull / (left.weight + options_.least_weight) +
                   right * right / (all.weight - left.weight + options_.least_weight);
         }
+        // As if the question were found worth more or less.
+        const double found = options_.doubt * (2.0 * random_.uniform() - 1.0);
+        gain = (gain - explained) * (1.0 + found);
         if (gain > most) {
           most = gain;
           best = {f, edge};
@@ -295,9 +301,22 @@ class Booster {
     return best;
   }
 
+  // What the questions asked so far explain.
+  [[nodiscard]] double explained_by(std::size_t nodes) const {
+    std::vector<Sum> sums(nodes);
+    for (std::size_t row = 0; row < rows_; ++row) {
+      sums[node_[row]].pull += pull_[row];
+      sums[node_[row]].weight += 1.0;
+    }
+    double gain = 0.0;
+    for (const Sum& sum : sums) gain += sum.pull * sum.pull / (sum.weight + options_.least_weight);
+    return gain;
+  }
+
   std::size_t count_;
   std::size_t rows_;
   BoostOptions options_;
+  Random random_;
   std::vector<std::vector<float>> thresholds_;
   std::vector<std::uint8_t> bin_;  // by feature, then row
   std::vector<double> left_;       // of the target

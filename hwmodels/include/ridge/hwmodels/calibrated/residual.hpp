@@ -62,6 +62,11 @@ struct BoostOptions {
   double least_weight = 12.0;  // measurements that pull a leaf halfway from zero to their mean
   std::size_t bins = 24;       // thresholds that are tried of a feature
   std::size_t depth = ResidualTree::kDepth;  // questions that a tree asks, at most
+  // What a question seems to explain is taken times 1 - doubt to 1 + doubt, drawn anew for each:
+  // of questions that few shapes tell apart, not always the same is asked, and each answers for
+  // less.
+  double doubt = 0.0;
+  std::uint64_t seed = 1;
 };
 
 // Trees that lead from zero to `target`, of which there is one for each row of `features`
