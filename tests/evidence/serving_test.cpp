@@ -327,6 +327,22 @@ TEST(Serving, RangesOfEnginesAreOfThoseThatTheTermsName) {
   EXPECT_EQ(of_all_others, 1);
 }
 
+TEST(Serving, AnIntervalBesideItsPredictionIsMarkedAndSaysWhatStandsAtOneEnd) {
+  Ledger ledger;
+  ledger.rows = {{.figure = "within", .measured = 10, .predicted = 11, .interval = Interval{9, 12}},
+                 {.figure = "beside", .measured = 10, .predicted = 8, .interval = Interval{9, 12}}};
+  ledger.rows[0].one_sided = {"neither this"};
+  ledger.rows[1].one_sided = {"gap between steps"};
+  for (const std::string& answer :
+       {ledger_page(ledger, "ridge"), render(ledger, view::OutputFormat::table)}) {
+    EXPECT_THAT(answer, HasSubstr("9.000 to 12.00 *"));
+    EXPECT_THAT(answer, HasSubstr("1 of these intervals, marked *, lies wholly to one side of its "
+                                  "prediction, which is at one end of what is drawn: gap between "
+                                  "steps.\n"));
+    EXPECT_THAT(answer, testing::Not(HasSubstr("neither this")));
+  }
+}
+
 TEST(Serving, NotesAreListsUnderHeadings) {
   const std::string page = ledger_page(shipped(), "ridge reproduce serving");
   const std::string text = render(shipped(), view::OutputFormat::table);

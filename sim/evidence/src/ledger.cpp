@@ -56,6 +56,11 @@ struct Asking {
   scenario::Library& library;
   std::vector<scenario::DrawnInput>& drawn;  // so far, each once
 
+  void draws_from(const scenario::DrawnInput& input) const {
+    const bool told = std::any_of(drawn.begin(), drawn.end(),
+                                  [&](const auto& each) { return each.what == input.what; });
+    if (!told) drawn.push_back(input);
+  }
   [[nodiscard]] std::string path(const std::string& reference) const {
     return scenario::reference_from(node.file(), reference);
   }
@@ -77,9 +82,7 @@ void predict(const DeploymentFigure& asks, const Asking& asking, LedgerRow& row)
   row.interval = drawn.interval(figure.spec.name);
   for (const scenario::DrawnInput& input : drawn.inputs) {
     if (input.one_sided) row.one_sided.push_back(input.what);
-    const bool told = std::any_of(asking.drawn.begin(), asking.drawn.end(),
-                                  [&](const auto& each) { return each.what == input.what; });
-    if (!told) asking.drawn.push_back(input);
+    asking.draws_from(input);
   }
 }
 
@@ -143,6 +146,7 @@ void predict(const models::OperatorList& operators, const AskedKernels& asked, c
     drawn.push_back(predicted(*asking.library.kernels(choice, chip, file, draw)));
   }
   row.interval = interval_90(std::move(drawn));
+  if (const auto releases = asking.draws.drawn_releases()) asking.draws_from(*releases);
 }
 
 void predict(const LayerFigure& asks, const Asking& asking, LedgerRow& row) {
@@ -525,8 +529,11 @@ std::string page_head(const Ledger& ledger, const std::string& command) {
       "*90 % interval*: where 90 % of the predictions fall when every calibrated curve is "
       "drawn\nagain: its parameters within what the fit leaves open, and a common factor, as wide "
       "as 90 % of the\nheld-out measurements need, and wider where it answers for what it was not "
-      "fitted on.\n",
-      ledger.title, ledger.comment, command);
+      "fitted on{}.\n",
+      ledger.title, ledger.comment, command,
+      ledger.drawn.empty()
+          ? ""
+          : "; and\nwhat nothing tells, from the ranges [below](#what-intervals-draw)");
 }
 
 // "attention 4.51, FFN 5.04".
