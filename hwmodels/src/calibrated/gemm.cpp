@@ -16,6 +16,23 @@ constexpr std::array<double, 4> kLibrarySplits = {2, 4, 8, 16};
 // Of the library's FP8 kernels, which lack the last of each.
 constexpr std::size_t kFp8Tiles = 5;
 constexpr std::size_t kFp8Splits = 3;
+// Of the library's tiles, by tile: what a row or column is of one, values multiplied and loaded for
+// a step of k, the area in tiles of 128 x 128.
+struct LibraryTiles {
+  std::array<double, kLibraryTiles.size()> per_row, per_column, multiplied, edge, area;
+};
+constexpr LibraryTiles kLibrary = [] {
+  LibraryTiles of{};
+  for (std::size_t t = 0; t < kLibraryTiles.size(); ++t) {
+    const Tile& tile = kLibraryTiles[t];
+    of.per_row[t] = 1.0 / tile.m;
+    of.per_column[t] = 1.0 / tile.n;
+    of.multiplied[t] = std::max(tile.m, kMultipliedRows) * tile.n;
+    of.edge[t] = tile.m + tile.n;
+    of.area[t] = tile.m * tile.n / (128.0 * 128.0);
+  }
+  return of;
+}();
 constexpr std::array<double, 2> kFineRows = {64, 128};
 constexpr std::array<double, 9> kFineColumns = {16, 32, 48, 64, 80, 96, 112, 128, 160};
 constexpr Tile kTallOfFine = {256, 128};
@@ -148,26 +165,39 @@ Estimate GemmForm::time(const Machine& machine, const Choice& choice, const Para
            round_up(columns) * steps * (row_tiles - rows) * p[ragged_us];
   };
   double core = std::numeric_limits<double>::infinity();
+  // All tiles side by side, of which a baseline build does two at a time. A quotient by a power of
+  // two is as exact as a product.
   const auto library = [&](std::size_t tiles_offered, std::size_t splits_offered) {
+    using PerTile = std::array<double, kLibraryTiles.size()>;
+    PerTile ends_us, each_step_us, waves, us;
+    for (std::size_t t = 0; t < us.size(); ++t) {
+      const double rows = s.m * kLibrary.per_row[t];
+      const double row_tiles = round_up(rows);
+      const double column_tiles = round_up(s.n * kLibrary.per_column[t]);
+      const double arithmetic_us = kLibrary.multiplied[t] * us_per_area;
+      const double loads_us = kLibrary.edge[t] * us_per_edge;
+      const double longer_us = arithmetic_us < loads_us ? loads_us : arithmetic_us;
+      each_step_us[t] = p[step_us] < longer_us ? longer_us : p[step_us];
+      ends_us[t] = p[wave_us] + p[tile_us] * kLibrary.area[t];
+      const double columns = s.batch * column_tiles * per_unit;
+      us[t] = round_up(columns * row_tiles) * (ends_us[t] + steps * each_step_us[t]) +
+              round_up(columns) * steps * (row_tiles - rows) * p[ragged_us];
+      waves[t] = s.batch * row_tiles * column_tiles * per_unit;
+    }
     const double partial_us = 4e-6 * s.batch * s.m * s.n / p[split_TBps];
-    std::array<double, kLibrarySplits.size()> steps_of_split;
-    for (std::size_t i = 0; i < steps_of_split.size(); ++i) {
-      steps_of_split[i] = round_up(steps / kLibrarySplits[i]);
-    }
-    for (std::size_t t = 0; t < tiles_offered; ++t) {
-      const Tile& tile = kLibraryTiles[t];
-      core = std::min(core, unsplit(tile, 1.0));
-      const double each_step_us = step_of(tile, 1.0);
-      const double ends_us = ends_of(tile);
-      const double tiles = s.batch * round_up(s.m / tile.m) * round_up(s.n / tile.n) * per_unit;
-      std::array<double, kLibrarySplits.size()> us;
-      for (std::size_t i = 0; i < us.size(); ++i) {
-        const double split = kLibrarySplits[i];
-        us[i] = round_up(tiles * split) * (ends_us + steps_of_split[i] * each_step_us) +
-                p[split_us] + split * partial_us;
+    for (std::size_t i = 0; i < splits_offered; ++i) {
+      const double split = kLibrarySplits[i];
+      const double steps_of_split = round_up(steps / split);
+      const double merge_us = p[split_us];
+      const double partials_us = split * partial_us;
+      for (std::size_t t = 0; t < us.size(); ++t) {
+        const double split_us =
+            round_up(waves[t] * split) * (ends_us[t] + steps_of_split * each_step_us[t]) +
+            merge_us + partials_us;
+        us[t] = split_us < us[t] ? split_us : us[t];
       }
-      for (std::size_t i = 0; i < splits_offered; ++i) core = std::min(core, us[i]);
     }
+    for (std::size_t t = 0; t < tiles_offered; ++t) core = std::min(core, us[t]);
   };
   switch (choice.menu) {
     case TileMenu::library:
