@@ -109,6 +109,13 @@ TEST(SimulationReport, IntervalsDrawWhatAScenarioLeavesOpen) {
   const auto none = ask({}, {"inputs"});
   EXPECT_TRUE(none.uncertainty->inputs.empty());
   EXPECT_FALSE(json::parse(render(none, view::OutputFormat::json)).contains("drawn"));
+  // A roofline has no interval.
+  auto theory = with_step_overhead({});
+  auto& gpus = std::get<scenario::WholePool>(theory.scenario.deployment.pools).gpus;
+  gpus.kernel_model = "theoretical";
+  gpus.prefer_kernels.clear();
+  const auto bound = answer(theory, library, {}, kDraws);
+  EXPECT_FALSE(json::parse(render(bound, view::OutputFormat::json)).contains("drawn"));
 }
 
 TEST(SimulationReport, AnIntervalBesideItsPredictionIsMarkedWithTheReason) {

@@ -129,9 +129,11 @@ class SameDigitsAsTheCommandLine(unittest.TestCase):
         )
 
     def test_of_a_simulation_with_a_seed_of_its_own(self):
-        asked = ridge.simulate(DEPLOYMENT, seed=7, samples=2)
-        told = ridge_json("simulate", DEPLOYMENT, "--seed", "7", "--samples", "2")
+        asked = ridge.simulate(DEPLOYMENT, seed=7, samples=2, fixed=["popularity of experts"])
+        how = ("simulate", DEPLOYMENT, "--seed", "7", "--samples", "2")
+        told = ridge_json(*how, "--fixed", "popularity of experts")
         self.assertEqual(asked.to_dict(), told)
+        self.assertNotEqual(told["drawn"], ridge_json(*how)["drawn"])
         self.assertNotEqual(told["checksum"], ridge_json("simulate", DEPLOYMENT, "--samples", "0")["checksum"])
 
     def test_of_a_sweep(self):

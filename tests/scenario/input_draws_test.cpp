@@ -85,6 +85,10 @@ TEST(InputDraws, DrawWhatAScenarioLeavesOpenAndNothingThatItStates) {
   EXPECT_THAT(drawn_for(stated), Not(Contains("NICs in exchanges")));
   EXPECT_THAT(drawn_for(document, {"NICs in exchanges"}), Not(Contains("NICs in exchanges")));
   EXPECT_THAT(drawn_for(document, {"inputs"}), IsEmpty());
+  // Of experts that stay all alike a balancer knows nothing wrongly.
+  EXPECT_THAT(drawn_for(document, {"popularity of experts"}),
+              testing::ElementsAre("NICs in exchanges", "gap between steps of SGLang",
+                                   "release of the engine"));
 }
 
 TEST(InputDraws, TakeTheGapOfTheEngineWhoseKernelsArePreferred) {
@@ -158,7 +162,7 @@ TEST(InputDraws, SumOverEachClusterInTurnWhereNobodyTellsWhatSumsTake) {
     EXPECT_EQ(draws.drawn(open, inputs, library, seed).network.all_reduce,
               clusters[seed % clusters.size()].ways);
   }
-  const auto told = [&](const char* part, const char* key, double value) {
+  const auto told = [&](const char* part, const char* key, const json& value) {
     json stated = document;
     stated[part][key] = value;
     return open_inputs(located(stated), library).clusters.empty();
@@ -166,6 +170,7 @@ TEST(InputDraws, SumOverEachClusterInTurnWhereNobodyTellsWhatSumsTake) {
   EXPECT_TRUE(told("network", "overhead_us", 20));
   EXPECT_TRUE(told("network", "efficiency", 0.8));
   EXPECT_TRUE(told("scale_up", "overhead_us", 5));
+  EXPECT_TRUE(told("network", "all_reduce", {{{"overhead_us", 20}, {"bandwidth_GBps", 100}}}));
   EXPECT_THAT(open_inputs(located(sliced(8)), library).clusters, IsEmpty());
   EXPECT_THAT(open_inputs(located(sliced(64)), library).clusters, IsEmpty());
 }

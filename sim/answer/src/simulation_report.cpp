@@ -369,7 +369,6 @@ Uncertainty uncertainty_of(const scenario::LocatedScenario& located, scenario::L
   check_samples(samples);
   const scenario::OpenInputs open = scenario::open_inputs(located, library);
   Uncertainty uncertainty;
-  uncertainty.inputs = draws.inputs(located, open, library);
   scenario::LocatedScenario again = located;
   std::map<std::string, std::vector<double>, std::less<>> drawn;
   for (int i = 1; i <= samples; ++i) {
@@ -388,6 +387,7 @@ Uncertainty uncertainty_of(const scenario::LocatedScenario& located, scenario::L
     ++uncertainty.samples;
   }
   for (auto& [name, values] : drawn) uncertainty.intervals[name] = interval_90(std::move(values));
+  if (uncertainty.samples > 0) uncertainty.inputs = draws.inputs(located, open, library);
   return uncertainty;
 }
 

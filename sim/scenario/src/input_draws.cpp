@@ -264,7 +264,10 @@ std::vector<DrawnInput> InputDraws::inputs(const LocatedScenario& located, const
       scenario.noise.experts ? std::get_if<PowerLawExperts>(&*scenario.noise.experts) : nullptr;
   add(open.experts, range_of(RangedInput::expert_popularity),
       [&] { return experts == nullptr ? 0.0 : experts->exponent; });
-  add(open.balancer, range_of(RangedInput::balancer_error),
+  // What a balancer knows wrongly of experts that stay all alike is nothing.
+  const bool unlike =
+      experts != nullptr || (open.experts && range_of(RangedInput::expert_popularity) != kNone);
+  add(open.balancer && unlike, range_of(RangedInput::balancer_error),
       [&] { return experts == nullptr ? 0.0 : experts->balancer_error.value_or(0.0); });
   add(open.exchange_nics, range_of(RangedInput::exchange_nics), [&] {
     const Pool& pool = *pools_of(scenario).front();
