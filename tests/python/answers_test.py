@@ -136,6 +136,13 @@ class SameDigitsAsTheCommandLine(unittest.TestCase):
         self.assertNotEqual(told["drawn"], ridge_json(*how)["drawn"])
         self.assertNotEqual(told["checksum"], ridge_json("simulate", DEPLOYMENT, "--samples", "0")["checksum"])
 
+    def test_takes_a_single_input_to_leave_as_it_is_by_its_name_alone(self):
+        for name in ("popularity of experts", "inputs"):
+            self.assertEqual(
+                ridge.simulate(DEPLOYMENT, samples=2, fixed=name).to_dict(),
+                ridge_json("simulate", DEPLOYMENT, "--samples", "2", "--fixed", name),
+            )
+
     def test_of_a_sweep(self):
         asked = ridge.sweep("sweep-afd-micro-batches")
         self.assertEqual(asked.to_dict(), ridge_json("sweep", "sweep-afd-micro-batches"))
@@ -166,6 +173,9 @@ class SameDigitsAsTheCommandLine(unittest.TestCase):
                 self.assertEqual(asked.to_dict(), told)
                 self.assertEqual(asked.to_csv(), table)
                 self.assertEqual(asked._repr_svg_(), drawn)
+            told = ridge_json("plan", path, "--samples", "5", "--top", "2", "--fixed", "inputs")
+            self.assertEqual(ridge.plan(goal, samples=5, top=2, fixed="inputs").to_dict(), told)
+            self.assertNotIn("drawn", told)
         self.assertIsNone(ridge.plan(goal, samples=0, top=1)._repr_svg_())
 
     def test_of_a_reproduction_and_a_ledger(self):

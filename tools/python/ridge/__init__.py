@@ -187,6 +187,11 @@ def _paths(files: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> 
     return [os.fspath(file) for file in ([files] if isinstance(files, (str, os.PathLike)) else files)]
 
 
+def _names(names: str | Sequence[str]) -> list[str]:
+    """One name or many."""
+    return [names] if isinstance(names, str) else list(names)
+
+
 def _several(value: Any) -> list[Any]:
     """One or many, where paths count from here."""
     one = isinstance(value, (str, os.PathLike, Mapping)) or not hasattr(value, "__iter__")
@@ -324,7 +329,7 @@ def simulate(
     *,
     seed: int | None = None,
     samples: int | None = None,
-    fixed: Sequence[str] = (),
+    fixed: str | Sequence[str] = (),
     picture: bool = False,
     requests: bool = False,
     trace: str | os.PathLike[str] | None = None,
@@ -334,14 +339,14 @@ def simulate(
     """What a deployment delivers, event by event.
 
     `samples`: further runs with calibrations, inputs that the scenario leaves open, and seeds drawn anew, for 90 %
-    intervals (20 in closed loop, else none). `fixed`: inputs that they leave as they are, by name, or "inputs" for
-    all. `picture`: also draw who computes and who waits. `requests`: also keep every request that arrived
+    intervals (20 in closed loop, else none). `fixed`: one or several inputs that they leave as they are, by name, or
+    "inputs" for all. `picture`: also draw who computes and who waits. `requests`: also keep every request that arrived
     (`requests_to_csv()`). `trace`: a file for ui.perfetto.dev. `report`: a file for the answer as a page.
     """
     return Simulation(
         _core.simulate(
             _document(scenario, "scenario"), _json(overrides or {}),
-            None if seed is None else _seed(seed), None if samples is None else _samples(samples), list(fixed),
+            None if seed is None else _seed(seed), None if samples is None else _samples(samples), _names(fixed),
             picture, requests, os.fspath(trace or ""),
             _page(report, "simulate", scenario, overrides), progress,
         )
@@ -425,7 +430,7 @@ def plan(
     overrides: Overrides | None = None,
     *,
     samples: int = 100,
-    fixed: Sequence[str] = (),
+    fixed: str | Sequence[str] = (),
     top: int = 5,
     front: bool = False,
     exhaustive: bool = False,
@@ -436,14 +441,14 @@ def plan(
     """The best deployments for a goal: models, chips, GPUs, context, SLA.
 
     `samples`: draws of the calibrations and of inputs that the goal leaves open, for the share that meets the SLA;
-    0 for kernel times as fitted alone. `fixed`: inputs that they leave as they are, by name, or "inputs" for all.
-    `top`: how many to rank. `front`: also the best at other speeds than the SLA's. `exhaustive` tries every
-    batch of every structure, to check the search. `report`: a file for the answer as a page. `progress` is
-    told of each part of the work in turn.
+    0 for kernel times as fitted alone. `fixed`: one or several inputs that they leave as they are, by name, or
+    "inputs" for all. `top`: how many to rank. `front`: also the best at other speeds than the SLA's. `exhaustive`
+    tries every batch of every structure, to check the search. `report`: a file for the answer as a page. `progress`
+    is told of each part of the work in turn.
     """
     return Plan(
         _core.plan(
-            _document(goal, "goal"), _json(overrides or {}), _samples(samples), list(fixed),
+            _document(goal, "goal"), _json(overrides or {}), _samples(samples), _names(fixed),
             _whole("top", top, 1, 1000), front, exhaustive, _threads(threads),
             _page(report, "plan", goal, overrides), progress,
         )
@@ -459,7 +464,7 @@ def reproduce(
     calibration: str | os.PathLike[str] | None = None,
     chip: str | os.PathLike[str] | None = None,
     samples: int = 100,
-    fixed: Sequence[str] = (),
+    fixed: str | Sequence[str] = (),
     report: Report = None,
     progress: Progress | None = None,
 ) -> Reproduction | KernelLedger:
@@ -467,9 +472,9 @@ def reproduce(
 
     `serving`: instead, a table of serving measurements (CSV) beside what we predict. `kernels`: instead, measured
     kernels (CSV files, ridge-bench's JSON, or folders of them) beside what a `calibration` says of them, transferred
-    to `chip` where one is named. `samples`: draws behind each interval, of what was measured. `fixed`: inputs that
-    intervals of serving measurements draw, by their names in the answer, to be left as they are. `report`: a file
-    for the answer as a page.
+    to `chip` where one is named. `samples`: draws behind each interval, of what was measured. `fixed`: one or
+    several inputs that intervals of serving measurements draw, by their names in the answer, to be left as they are,
+    or "inputs" for all. `report`: a file for the answer as a page.
     """
     if fixed and serving is None and not measured:
         raise Error("fixed: expected measured=True or serving= beside it")
@@ -487,11 +492,11 @@ def reproduce(
         return KernelLedger(_core.judge(files, os.fspath(calibration), os.fspath(chip or ""), page, progress))
     if serving is not None:
         page = _page(report, "reproduce", {"serving": serving})
-        return Ledger(_core.predict("", os.fspath(serving), _samples(samples), list(fixed), page, progress))
+        return Ledger(_core.predict("", os.fspath(serving), _samples(samples), _names(fixed), page, progress))
     name = os.fspath(published or "")
     page = _page(report, "reproduce", name)
     if measured:
-        return Ledger(_core.predict(name, "", _samples(samples), list(fixed), page, progress))
+        return Ledger(_core.predict(name, "", _samples(samples), _names(fixed), page, progress))
     return Reproduction(_core.reproduce(name, page, progress))
 
 
@@ -502,7 +507,7 @@ def calibrate(
     name: str = "mine",
     source: str = "",
     base: str | os.PathLike[str] = "",
-    prefer: Sequence[str] = (),
+    prefer: str | Sequence[str] = (),
     threads: int = 0,
     seed: int = 1,
     report: Report = None,
@@ -515,7 +520,7 @@ def calibrate(
     return Calibration(
         _core.calibrate(
             _paths(measurements), os.fspath(chip), name, source, os.fspath(base),
-            list(prefer), _threads(threads), _seed(seed), _page(report, "calibrate", chip), progress,
+            _names(prefer), _threads(threads), _seed(seed), _page(report, "calibrate", chip), progress,
         )
     )
 
@@ -525,7 +530,7 @@ def import_model(
     *,
     name: str | None = None,
     precision: str | None = None,
-    ignore: Sequence[str] = (),
+    ignore: str | Sequence[str] = (),
     as_: str = "",
 ) -> Model:
     """A Hugging Face config.json (its path, its folder, or itself) turned into a model of Ridge.
@@ -534,7 +539,7 @@ def import_model(
     """
     if name is None:
         name = "imported" if isinstance(config, Mapping) else _Path(config).stem
-    imported = _core.import_model(_document(config, "config"), name, precision, list(ignore), as_)
+    imported = _core.import_model(_document(config, "config"), name, precision, _names(ignore), as_)
     return Model(imported.json, imported.assumptions)
 
 
