@@ -55,8 +55,12 @@ static const KeyTable& keys_of(const InputRange* /*of*/) {
                                "Of this engine in calibrations, a star for any letters: pools that "
                                "prefer them are taken to run it.")
                   .optional(),
-              key<&R::low>("low", "", between(0, 1e9)),
-              key<&R::high>("high", "", between(0, 1e9)),
+              key<&R::low>("low",
+                           "The least, in the unit of \"of\": of expert_popularity an exponent, of "
+                           "balancer_error the standard deviation of a logarithm, of exchange_nics "
+                           "a share, of step_overhead_us microseconds.",
+                           between(0, 1e9)),
+              key<&R::high>("high", "The most, in the same unit.", between(0, 1e9)),
               key<&R::source>("source", "Where it was found."),
           })
           .relation(check_ends);
@@ -83,8 +87,10 @@ static const KeyTable& keys_of(const SumsSpan* /*of*/) {
           key<&S::nodes>("nodes", "", between(2, 1e6)),
           key<&S::gpus_per_node>("gpus_per_node", "", between(1, 1e6)),
           key<&S::clusters>("clusters",
-                            "Draws go through all; in the serving ledger the first answers, and "
-                            "where a line names a fabric, of those alone that have it.",
+                            "Draws go through all. In ridge simulate they do where a scenario "
+                            "states neither /network/all_reduce nor its links, and the prediction "
+                            "takes what its wires give. In the serving ledger the first answers, "
+                            "and where a line names a fabric, of those alone that have it.",
                             keys::AtLeastOne{"at least one cluster"}),
       });
   return table;
