@@ -205,7 +205,7 @@ TEST(Overload, IsToldFromWhatArrivesAndIsServed) {
     EXPECT_DOUBLE_EQ(flooded.load->offered_tokens_per_second, 2e7);
     EXPECT_FALSE(flooded.load->stable);
     const double served = static_cast<double>(flooded.tokens) / 5 / 0.025;
-    for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+    for (std::uint64_t seed = 1; seed <= 4; ++seed) {
       input.seed = seed;
       test::arrive(input, 0.9 * served, 100, 5, 0.125);
       EXPECT_TRUE(test::run(input).load->stable);

@@ -4,6 +4,7 @@
 #include "json_schema.hpp"
 #include "ridge/base/error.hpp"
 #include "ridge/base/format.hpp"
+#include "shipped_serving.hpp"
 #include "source_tree.hpp"
 
 #include <cmath>
@@ -22,11 +23,6 @@ using ::testing::StartsWith;
 
 const Ledger& report() {
   static const Ledger kLedger = predict_ledger("step3", 0);
-  return kLedger;
-}
-
-const Ledger& serving() {
-  static const Ledger kLedger = predict_ledger("serving", 0);
   return kLedger;
 }
 
@@ -193,7 +189,7 @@ TEST(Ledger, JsonCarriesTheParts) {
 }
 
 TEST(Ledger, JsonCarriesWhatManyRowsSayTogether) {
-  const Ledger& ledger = serving();
+  const Ledger& ledger = test::shipped_serving();
   const auto json = nlohmann::json::parse(render(ledger, view::OutputFormat::json));
   EXPECT_EQ(json["rows"][0]["group"]["kind"], ledger.rows[0].group.kind);
   EXPECT_EQ(json["rows"][0]["note"], ledger.rows[0].note);
@@ -203,7 +199,7 @@ TEST(Ledger, JsonCarriesWhatManyRowsSayTogether) {
 }
 
 TEST(Ledger, TheTableNamesEveryFigureThatCannotBeAsked) {
-  const Ledger& ledger = serving();
+  const Ledger& ledger = test::shipped_serving();
   const std::string table = render(ledger, view::OutputFormat::table);
   const std::string left_out = table.substr(table.find("What cannot be asked"));
   ASSERT_FALSE(ledger.left_out.empty());

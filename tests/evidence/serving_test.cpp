@@ -3,6 +3,7 @@
 #include "ridge/evidence/serving.hpp"
 
 #include "ridge/base/error.hpp"
+#include "shipped_serving.hpp"
 #include "source_tree.hpp"
 #include "temporary_file.hpp"
 
@@ -19,11 +20,6 @@ namespace ridge::evidence {
 namespace {
 
 using ::testing::HasSubstr;
-
-const Ledger& shipped() {
-  static const Ledger kLedger = predict_ledger("serving", 0);
-  return kLedger;
-}
 
 const GroupError& group(const std::vector<GroupError>& groups, const std::string& name) {
   for (const GroupError& each : groups) {
@@ -101,9 +97,11 @@ TEST(ServingTable, KnowsItsColumns) {
 
 TEST(Serving, EveryShippedLineIsAskedOrLeftOutWithAReason) {
   const auto table = read_serving_table(test::source_path("scenarios/ledger/serving.csv").string());
-  EXPECT_EQ(shipped().rows.size() + shipped().left_out.size(), table.size());
-  for (const LedgerGap& gap : shipped().left_out) EXPECT_FALSE(gap.reason.empty()) << gap.figure;
-  for (const LedgerRow& row : shipped().rows) {
+  EXPECT_EQ(test::shipped_serving().rows.size() + test::shipped_serving().left_out.size(),
+            table.size());
+  for (const LedgerGap& gap : test::shipped_serving().left_out)
+    EXPECT_FALSE(gap.reason.empty()) << gap.figure;
+  for (const LedgerRow& row : test::shipped_serving().rows) {
     EXPECT_FALSE(row.source.empty()) << row.figure;
     EXPECT_FALSE(row.parts.empty()) << row.figure;
   }
@@ -112,7 +110,7 @@ TEST(Serving, EveryShippedLineIsAskedOrLeftOutWithAReason) {
 // Where the predictions stood when this was written, so that a change that makes them worse is
 // noticed. They are not targets, and nothing is tuned to them.
 TEST(Serving, IsNoFartherOffThanItWas) {
-  const auto groups = group_errors(shipped());
+  const auto groups = group_errors(test::shipped_serving());
   EXPECT_LT(group(groups, "one node").median, 0.05);
   EXPECT_LT(group(groups, "one node").p90, 0.15);
   EXPECT_LT(group(groups, "one node, with prefill").median, 0.07);
@@ -123,7 +121,7 @@ TEST(Serving, IsNoFartherOffThanItWas) {
 // of it was fitted, and in the order in which an engine launches its stages it comes out.
 TEST(Serving, TwoBatchesGainWhatTheyWereSeenToGain) {
   const auto predicted = [](std::string_view id) {
-    for (const LedgerRow& row : shipped().rows) {
+    for (const LedgerRow& row : test::shipped_serving().rows) {
       if (row.figure.starts_with(id)) return row.predicted;
     }
     ADD_FAILURE() << "no line " << id;
@@ -134,9 +132,9 @@ TEST(Serving, TwoBatchesGainWhatTheyWereSeenToGain) {
 }
 
 TEST(Serving, WhatEachPartOfThePredictionIsWorthShows) {
-  const auto groups = group_errors(shipped());
-  ASSERT_EQ(shipped().without.size(), serving_mechanisms().size());
-  for (const LedgerWithout& without : shipped().without) {
+  const auto groups = group_errors(test::shipped_serving());
+  ASSERT_EQ(test::shipped_serving().without.size(), serving_mechanisms().size());
+  for (const LedgerWithout& without : test::shipped_serving().without) {
     ASSERT_EQ(without.groups.size(), groups.size()) << without.what;
     const bool same = std::equal(groups.begin(), groups.end(), without.groups.begin(),
                                  [](const GroupError& a, const GroupError& b) {
@@ -159,7 +157,7 @@ TEST(Serving, ABatchBetweenTwoWholeNumbersLiesBetweenTheirPredictions) {
 }
 
 TEST(Serving, ThePartsOfAStepAddUpToItsTime) {
-  for (const LedgerRow& row : shipped().rows) {
+  for (const LedgerRow& row : test::shipped_serving().rows) {
     if (row.unit != "ms") continue;
     double total = 0.0;
     for (const LedgerPart& part : row.parts) total += part.value;
@@ -170,13 +168,13 @@ TEST(Serving, ThePartsOfAStepAddUpToItsTime) {
 TEST(Serving, ATableOfOnesOwnIsToldUnderItsName) {
   const Ledger ledger = of("a,s,vLLM 1,Llama-3.1-70B,H100,4,,4,,,fp8,,,1000,1,,TPOT,10,ms\n");
   EXPECT_THAT(ledger.title, HasSubstr("mine.csv?"));
-  EXPECT_NE(ledger.comment, shipped().comment);
+  EXPECT_NE(ledger.comment, test::shipped_serving().comment);
   EXPECT_THAT(ledger.comment, HasSubstr("nothing was fitted"));
 }
 
 TEST(Serving, ThePageTellsWhatKernelTimesAndLinksRestOn) {
-  const std::string page = ledger_page(shipped(), "ridge reproduce serving");
-  for (const LedgerRow& row : shipped().rows) {
+  const std::string page = ledger_page(test::shipped_serving(), "ridge reproduce serving");
+  for (const LedgerRow& row : test::shipped_serving().rows) {
     for (const std::string& words : {row.provenance, row.links}) {
       if (words.empty()) continue;
       const auto at = page.find("\n- " + words + "\n");
@@ -344,10 +342,10 @@ TEST(Serving, AnIntervalBesideItsPredictionIsMarkedAndSaysWhatStandsAtOneEnd) {
 }
 
 TEST(Serving, NotesAreListsUnderHeadings) {
-  const std::string page = ledger_page(shipped(), "ridge reproduce serving");
-  const std::string text = render(shipped(), view::OutputFormat::table);
-  ASSERT_FALSE(shipped().notes.empty());
-  for (const LedgerNote& note : shipped().notes) {
+  const std::string page = ledger_page(test::shipped_serving(), "ridge reproduce serving");
+  const std::string text = render(test::shipped_serving(), view::OutputFormat::table);
+  ASSERT_FALSE(test::shipped_serving().notes.empty());
+  for (const LedgerNote& note : test::shipped_serving().notes) {
     EXPECT_THAT(page,
                 HasSubstr(fmt::format("\n## {}\n\n- {}\n", note.heading, note.points.front())));
     EXPECT_THAT(text, HasSubstr(fmt::format("\n{}\n\n- {}\n", note.heading, note.points.front())));

@@ -1,5 +1,6 @@
 // What commands write as JSON: each answer follows its schema, and the same question gives the same
 // bytes.
+#include "few_served.hpp"
 #include "json_schema.hpp"
 #include "program.hpp"
 #include "source_tree.hpp"
@@ -53,7 +54,9 @@ const std::vector<Answer> kAnswers = {
      {"plan", "--model", "step-3", "--chip", "h800", "--gpus", "16", "--tpot-ms", "1"}},
     {"Reproduction", "reproduce-answer", {"reproduce", "step3"}},
     {"Ledger", "ledger-answer", {"reproduce", "step3", "--measured", "--samples", "2"}},
-    {"LedgerOfServing", "ledger-answer", {"reproduce", "serving", "--measured", "--samples", "0"}},
+    {"LedgerOfServing",
+     "ledger-answer",
+     {"reproduce", "--serving", few_served(), "--samples", "0"}},
     {"LedgerOfKernels",
      "kernels-answer",
      {"reproduce", "--kernels", source_path("kernels/measurements/h200-peers.json").string(),

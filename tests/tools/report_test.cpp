@@ -1,5 +1,6 @@
 // Pages that are handed on: whole in one file, asked again from themselves, and without a fault in
 // a browser where this machine has one.
+#include "few_served.hpp"
 #include "program.hpp"
 #include "ridge/view/page.hpp"
 #include "source_tree.hpp"
@@ -166,7 +167,7 @@ const Kind kKinds[] = {
     {"Reproduction", {"reproduce", "step3"}, false, {"figures as printed"}},
     {"Ledger", {"reproduce", "step3", "--measured", "--samples", "0"}, true, {"within 10 %"}},
     {"ServingLedger",
-     {"reproduce", "serving", "--measured", "--samples", "0"},
+     {"reproduce", "--serving", few_served(), "--samples", "0"},
      true,
      {"Bias of time", "without uneven experts", "What cannot be asked",
       "even routing was imposed"}},

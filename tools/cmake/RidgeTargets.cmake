@@ -18,6 +18,9 @@ target_compile_options(ridge_options INTERFACE
   # Contraction into fused multiply-adds differs between build types and machines; reports
   # must not.
   $<$<COMPILE_LANGUAGE:CXX>:-ffp-contract=off>
+  # GCC frees what it no longer needs whenever its heap has doubled from 128 MiB, and comes to a tenth of its time;
+  # the largest unit here takes 1.25 GB where it begins to at 1 GiB, and 1.0 GB without this.
+  $<$<COMPILE_LANG_AND_ID:CXX,GNU>:SHELL:--param ggc-min-heapsize=1048576>
   # Nobody replaces our functions at run time; GCC may inline them as if they were not in a library.
   $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<CXX_COMPILER_ID:GNU>>:-fno-semantic-interposition>
   $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<BOOL:${RIDGE_WERROR}>>:-Werror>)

@@ -305,9 +305,9 @@ void add_sources(const SimulationReport& report, const decode::SimulationInput& 
   table.rows.push_back({{"kernels"}, {"times"}, {report.provenance}});
   table.rows.push_back({{"links"}, {"overheads and efficiencies"}, {report.link_provenance}});
   if (report.uncertainty) {
-    for (const scenario::DrawnInput& input : report.uncertainty->inputs) {
+    for (const scenario::DrawnInput& drawn : report.uncertainty->inputs) {
       table.rows.push_back(
-          {{"interval"}, {fmt::format("{}: {}", input.what, input.from)}, {input.source}});
+          {{"interval"}, {fmt::format("{}: {}", drawn.what, drawn.from)}, {drawn.source}});
     }
   }
   const auto& model = input.deployment.model;
