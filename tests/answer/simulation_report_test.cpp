@@ -21,6 +21,7 @@ namespace ridge::answer {
 namespace {
 
 using nlohmann::json;
+using testing::Contains;
 using testing::HasSubstr;
 using testing::Not;
 
@@ -109,6 +110,11 @@ TEST(SimulationReport, IntervalsDrawWhatAScenarioLeavesOpen) {
   const auto none = ask({}, {"inputs"});
   EXPECT_TRUE(none.uncertainty->inputs.empty());
   EXPECT_FALSE(json::parse(render(none, view::OutputFormat::json)).contains("drawn"));
+  EXPECT_EQ(fixed.warnings, open.warnings);
+  EXPECT_EQ(none.warnings, open.warnings);
+  // Nor is what has no effect passed over.
+  EXPECT_THAT(ask(0.0, {"gap between steps of SGLang"}).warnings,
+              Contains(HasSubstr("\"gap between steps of SGLang\" is not drawn here")));
   // A roofline has no interval.
   auto theory = with_step_overhead({});
   auto& gpus = std::get<scenario::WholePool>(theory.scenario.deployment.pools).gpus;

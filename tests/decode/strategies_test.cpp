@@ -629,6 +629,15 @@ TEST(Strategies, KernelsThatChooseExpertsTakeWhatTheEngineSays) {
   EXPECT_NEAR(before - test::run(input).mean_tpot.value(), 6 * 3e-6, 1e-11);
 }
 
+TEST(Strategies, MicroBatchesShareAStepsWaitForItsHost) {
+  for (const std::int64_t micro_batches : {1, 2}) {
+    auto input = tensor_parallel(4, micro_batches);
+    const double without = test::run(input).mean_tpot.value();
+    input.deployment.step_overhead = Seconds{100e-6};
+    EXPECT_NEAR(test::run(input).mean_tpot.value() - without, 100e-6, 1e-6) << micro_batches;
+  }
+}
+
 TEST(Strategies, ANormOverAllHeadsIsOneKernelWithItsSum) {
   auto input = tensor_parallel(6, 1);
   std::get<models::GroupedQueryAttention>(input.deployment.model.attentions[0].kind)

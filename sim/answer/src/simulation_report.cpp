@@ -391,6 +391,32 @@ Uncertainty uncertainty_of(const scenario::LocatedScenario& located, scenario::L
   return uncertainty;
 }
 
+namespace {
+
+// Whatever is to stay fixed, and would not be drawn here anyway.
+void add_fixed_warnings(const scenario::LocatedScenario& located, scenario::Library& library,
+                        const std::vector<std::string>& fixed, SimulationReport& report) {
+  std::vector<scenario::DrawnInput> drawn;
+  if (report.uncertainty && report.uncertainty->samples > 0) {
+    drawn = scenario::InputDraws(library.ranges())
+                .inputs(located, scenario::open_inputs(located, library), library);
+  }
+  for (const std::string& name : fixed) {
+    const bool acts = name == scenario::InputDraws::kInputs
+                          ? !drawn.empty()
+                          : std::any_of(drawn.begin(), drawn.end(),
+                                        [&](const auto& input) { return input.what == name; });
+    if (acts) continue;
+    report.warnings.push_back(fmt::format("\"{}\" is not drawn here, fixed or not: {}", name,
+                                          !report.uncertainty ? "no interval is asked for"
+                                          : drawn.empty()
+                                              ? "an interval needs calibrated kernels"
+                                              : "the scenario states it, or has no use for it"));
+  }
+}
+
+}  // namespace
+
 SimulationReport answer(const scenario::LocatedScenario& located, scenario::Library& library,
                         const RunOptions& options, std::optional<int> samples,
                         const std::vector<std::string>& fixed) {
@@ -411,6 +437,7 @@ SimulationReport answer(const scenario::LocatedScenario& located, scenario::Libr
   if (wanted > 0 && !report.result.partial) {
     report.uncertainty = uncertainty_of(located, library, *draws, wanted, options.stop);
   }
+  add_fixed_warnings(located, library, fixed, report);
   return report;
 }
 

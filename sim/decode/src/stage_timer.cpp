@@ -457,7 +457,10 @@ void StageTimer::time_work(const HeadWork& work, const Batch& batch, std::span<d
       models::head_operators(deployment_.model, rows * work.queries, split, scratch_);
       // Of a group of GPUs that share requests.
       const double shared = rows * static_cast<double>(sharing) / static_cast<double>(gpus);
-      time = total(pool, false, FfnPiece::whole) + deployment_.step_overhead +
+      // An engine's step carries all micro-batches: once in it the GPUs wait for the host.
+      const Seconds waiting =
+          deployment_.step_overhead / static_cast<double>(deployment_.micro_batches);
+      time = total(pool, false, FfnPiece::whole) + waiting +
              vocabulary_exchange(pool, shared * work.queries);
       if (const std::int64_t drafts = deployment_.drafting.tokens; drafts > 0) {
         // Each draft is one token of each sequence, proposed through the same head. In front of

@@ -171,11 +171,13 @@ static const KeyTable& keys_of(const Assumptions* /*of*/) {
               "Between instances and nodes: over the NICs, unless \"path\" says otherwise.")
               .optional(),
           key<&A::scale_up>("scale_up", "Within a node: NVLink or its like.").optional(),
-          key<&A::step_overhead>("step_overhead_us",
-                                 "Sampling, scheduling and graph launch, once per step. Where "
-                                 "absent: none, and draws take it from the engine's range "
-                                 "(scenarios/ranges).",
-                                 at_least(0)),
+          key<&A::step_overhead>(
+              "step_overhead_us",
+              "Sampling, scheduling and graph launch, once per step of the engine, which all "
+              "micro-batches share. Where "
+              "absent: none, and draws take it from the engine's range "
+              "(scenarios/ranges).",
+              at_least(0)),
           key<&A::attention_precision>("attention_precision",
                                        "Where the deployment changes what the model ships with."),
           key<&A::drafting>("drafting", "Of drafts, where any are allowed."),

@@ -241,7 +241,9 @@ struct Deployment {
   std::optional<Schedule> schedule;
   bool scale_up_overlaps_compute = true;  // collectives within an instance run beside the kernels
 
-  Seconds step_overhead;  // sampling, scheduling and graph launch, once per step, beside no kernel
+  // Sampling, scheduling and graph launch, beside no kernel, once per step of the engine, which all
+  // micro-batches share.
+  Seconds step_overhead;
   Execution execution;
   Communication network;
   net::Fabric fabric;  // between the instances' nodes; one switch unless told otherwise
