@@ -285,7 +285,7 @@ std::vector<bench::Case> cases(bench::Extent extent, const bench::DeviceFacts& d
         shape(1, 4096 + 17, Lengths::kEqual, {64, 4, 128}));
     add("one long request with a head_dim of 128: split over the chip",
         shape(1, 4096 + 17, Lengths::kEqual, {64, 1, 128}));
-    add("ragged batch", shape(16, 500, Lengths::kRagged, {64, 1, 256}));
+    add("ragged batch", shape(16, 300, Lengths::kRagged, {64, 1, 256}));
     add("GQA: 16 of 64 rows used", shape(4, 700, Lengths::kRagged, {64, 4, 128}));
     add("head_dim 64", shape(4, 700, Lengths::kRagged, {16, 2, 64}));
     add("128 query heads of one KV head: two row blocks",

@@ -16,7 +16,7 @@ int main(int count, char** arguments) {
     delete number;
     result = *number;
   } else if (mistake == "leak") {
-    int* volatile number = new int(four);
+    [[maybe_unused]] int* volatile number = new int(four);
     number = nullptr;
     return 0;  // Found when the program ends.
   } else if (mistake == "signed") {
