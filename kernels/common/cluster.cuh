@@ -63,6 +63,7 @@ __device__ __forceinline__ void store_async(std::uint32_t destination, float4 va
 __device__ __forceinline__ void mbarrier_wait_in_cluster(std::uint32_t barrier,
                                                          std::uint32_t parity) {
 #ifdef RIDGE_WATCHDOG
+  // Orders nothing that other CTAs stored: what follows does.
   mbarrier_wait_or_report(barrier, parity);
 #endif
   asm volatile(

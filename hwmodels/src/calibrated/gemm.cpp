@@ -188,13 +188,12 @@ Estimate GemmForm::time(const Machine& machine, const Choice& choice, const Para
     for (std::size_t i = 0; i < splits_offered; ++i) {
       const double split = kLibrarySplits[i];
       const double steps_of_split = round_up(steps / split);
-      const double merge_us = p[split_us];
       const double partials_us = split * partial_us;
       for (std::size_t t = 0; t < us.size(); ++t) {
-        const double split_us =
+        const double in_parts_us =
             round_up(waves[t] * split) * (ends_us[t] + steps_of_split * each_step_us[t]) +
-            merge_us + partials_us;
-        us[t] = split_us < us[t] ? split_us : us[t];
+            p[split_us] + partials_us;
+        us[t] = in_parts_us < us[t] ? in_parts_us : us[t];
       }
     }
     for (std::size_t t = 0; t < tiles_offered; ++t) core = std::min(core, us[t]);

@@ -789,21 +789,6 @@ const view::AnswerKeys<PathAnswer>& answer_keys(const PathAnswer* /*of*/) {
 
 }  // namespace
 
-}  // namespace ridge::answer
-
-namespace ridge::scenario {
-
-const view::AnswerKeys<DrawnInput>& answer_keys(const DrawnInput* /*of*/) {
-  using D = DrawnInput;
-  static const view::AnswerKeys<D> keys(
-      {{"what", "", &D::what}, {"from", "", &D::from}, {"source", "", &D::source}});
-  return keys;
-}
-
-}  // namespace ridge::scenario
-
-namespace ridge::answer {
-
 static const view::AnswerKeys<SimulationReport>& answer_keys(const SimulationReport* /*of*/) {
   using R = SimulationReport;
   static const view::AnswerKeys<R> keys(

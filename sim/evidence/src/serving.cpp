@@ -220,8 +220,9 @@ class Asker {
         layout.wide() && std::any_of(by_nics.begin(), by_nics.end(), [&](const std::string& part) {
           return has(row.source, part);
         });
-    if (engine == nullptr || !engine->even_routing)
+    if (engine == nullptr || !engine->even_routing) {
       popular_experts(row, layout, scenario, question.open);
+    }
     if (auto problem = cache(row, scenario)) return *problem;
     if (auto problem = requests(row, scenario, question)) return *problem;
 

@@ -174,9 +174,8 @@ static const KeyTable& keys_of(const Assumptions* /*of*/) {
           key<&A::step_overhead>(
               "step_overhead_us",
               "Sampling, scheduling and graph launch, once per step of the engine, which all "
-              "micro-batches share. Where "
-              "absent: none, and draws take it from the engine's range "
-              "(scenarios/ranges).",
+              "micro-batches share. Where absent: none, and draws take it from the engine's "
+              "range (scenarios/ranges).",
               at_least(0)),
           key<&A::attention_precision>("attention_precision",
                                        "Where the deployment changes what the model ships with."),

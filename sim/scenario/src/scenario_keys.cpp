@@ -587,9 +587,8 @@ static const KeyTable& keys_of(const Deployment* /*of*/) {
           key<&D::step_overhead>(
               "step_overhead_us",
               "Sampling, scheduling and graph launch, once per step of the engine, which all "
-              "micro-batches share. Where "
-              "absent: none, and intervals draw it from the engine's range "
-              "(scenarios/ranges).",
+              "micro-batches share. Where absent: none, and intervals draw it from the engine's "
+              "range (scenarios/ranges).",
               at_least(0)),
           key<&D::execution>("execution",
                              "How the engine launches a step's kernels, where that differs from "
