@@ -51,12 +51,14 @@ json changed(json document, const Changes& changes) {
   return document;
 }
 
-// What the scenario is answered, or how it is refused.
-std::string answer_to(const json& document) {
+// What the scenario is answered, with intervals of so many draws, or how it is refused.
+std::string answer_to(const json& document, int draws) {
   const test::TemporaryFile file("scenario.json", document.dump());
   try {
-    json report = json::parse(
-        render(simulate(scenario::load_simulation(file.path())), view::OutputFormat::json));
+    scenario::Library library;
+    json report =
+        json::parse(render(answer(scenario::read_scenario(file.path()), library, {}, draws),
+                           view::OutputFormat::json));
     for (const char* other : {"name", "title"}) report.erase(other);
     return report.dump(1);
   } catch (const UserError& e) {
@@ -70,6 +72,7 @@ struct Proof {
   Changes moved;             // beside them
   std::string refusal = {};  // what is said of it; empty where the answer is another
   const char* scenario = "afd";
+  int draws = 0;
 };
 
 // Two pools, one pool, and one with experts over all of it: a closed loop on rooflines, cut short.
@@ -216,6 +219,16 @@ json shares(int first) {
   all.front() = first;
   return {{"popularity", "shares"}, {"shares", all}};
 }
+// How popular experts are, where nothing tells.
+json own_ranges(double low, double high) {
+  return {{"/ranges",
+           {{"inputs",
+             {{{"name", "popularity of experts"},
+               {"of", "expert_popularity"},
+               {"low", low},
+               {"high", high},
+               {"source", "here"}}}}}}};
+}
 json trace(const char* key = nullptr, const json& value = {}) {
   json out = {{"/workload",
                {{"kind", "trace"},
@@ -236,6 +249,9 @@ std::vector<Proof> proofs() {
       {"/kind", {}, {{"/kind", "cost"}}, "expected a scenario of kind \"simulate\""},
       {"/model", {}, {{"/model", "llama-3.1-70b"}}, "", "one pool"},
       {"/seed", {{"/noise", {{"kernel_jitter", 0.2}}}}, {{"/seed", 2}}},
+      {"/ranges", with(pool("kernel_model", "calibrated:h800", "gpus"), {{"/noise", nullptr}}),
+       own_ranges(2, 3), "", "wide", 2},
+      {"/ranges", {}, own_ranges(3, 2), "/ranges/inputs/0/low: is above"},
       {"/sla_tpot_ms", {}, {{"/sla_tpot_ms", 1}}},
       {"/sla_queueing_ms", kPoisson, {{"/sla_queueing_ms", 1e-6}}},
       {"/sla_time_in_system_ms", kPoisson, {{"/sla_time_in_system_ms", 1}}},
@@ -423,6 +439,8 @@ std::vector<Proof> proofs() {
        "one pool"},
       {"/network/overhead_us", {}, {{"/network/overhead_us", 500}}},
       {"/network/efficiency", {}, {{"/network/efficiency", 0.1}}},
+      {"/network/efficiency", {}, {{"/network/source", nullptr}}, "expected \"source\": where"},
+      {"/scale_up/overhead_us", {}, {{"/scale_up/source", nullptr}}, "expected \"source\": where"},
       {"/network/source", {}, {{"/network/source", "another"}}},
       {"/network/fabric/nodes_per_leaf", fabric(nullptr, {}), fabric("nodes_per_leaf", 4)},
       {"/network/fabric/spines", fabric(nullptr, {}), fabric("spines", 1)},
@@ -654,10 +672,10 @@ TEST(EveryKeyActs, OrIsRefusedWithAReason) {
   for (const Proof& proof : all) {
     const json before = changed(scenario_named(proof.scenario), proof.base);
     const json after = changed(before, proof.moved);
-    const std::string told = answer_to(after);
+    const std::string told = answer_to(after, proof.draws);
     if (proof.refusal.empty()) {
       EXPECT_EQ(told.front(), '{') << proof.key << "\n" << told;
-      EXPECT_NE(answer_to(before), told) << proof.key << " changes nothing";
+      EXPECT_NE(answer_to(before, proof.draws), told) << proof.key << " changes nothing";
     } else {
       EXPECT_THAT(told, HasSubstr(proof.refusal)) << proof.key;
     }

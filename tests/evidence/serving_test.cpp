@@ -255,6 +255,16 @@ TEST(Serving, IntervalsDrawInputsThatAreKnownWithinARangeAlone) {
   EXPECT_EQ(drawn.rows[0].interval->low, fixed.rows[0].interval->low);
   EXPECT_EQ(drawn.rows[0].interval->high, fixed.rows[0].interval->high);
   EXPECT_EQ(predict(names_of(drawn)).drawn.size(), 0U);
+  // What no line draws is said to have no effect.
+  EXPECT_TRUE(fixed.warnings.empty());
+  EXPECT_TRUE(predict({"inputs"}).warnings.empty());
+  const Ledger vain = predict({"NICs in exchanges", "gap between steps of SGLang"});
+  EXPECT_THAT(vain.warnings,
+              ::testing::ElementsAre("\"NICs in exchanges\" is not drawn here, fixed or not: no "
+                                     "figure leaves it open"));
+  EXPECT_THAT(render(vain, view::OutputFormat::json), HasSubstr("is not drawn here"));
+  EXPECT_THAT(predict_serving_table(file.path(), 0, {}, {"inputs"}).warnings,
+              ::testing::ElementsAre(HasSubstr("no intervals are asked for")));
   try {
     (void)predict({"gap"});
     ADD_FAILURE();
@@ -325,6 +335,22 @@ TEST(Serving, RangesOfEnginesAreOfThoseThatTheTermsName) {
   EXPECT_EQ(of_all_others, 1);
 }
 
+// A figure that was worked out from a profile of GPUs has no gap between steps in it.
+TEST(Serving, OfAProfileNoGapBetweenStepsIsDrawn) {
+  const std::string line = "a,s,{},Llama-3.1-70B,H100,8,,8,,,fp8,,,1000,0.125,,TPOT,10,ms\n";
+  const auto drawn = [&](const char* engine) {
+    const test::TemporaryFile file("mine.csv",
+                                   std::string(kHeader) + fmt::format(fmt::runtime(line), engine));
+    const Ledger ledger = predict_serving_table(file.path(), 1);
+    std::vector<std::string> names;
+    for (const scenario::DrawnInput& input : ledger.rows.at(0).open) names.push_back(input.what);
+    return names;
+  };
+  EXPECT_THAT(drawn("DeepSeek's own"), ::testing::ElementsAre("release of the engine"));
+  EXPECT_THAT(drawn("another"),
+              ::testing::ElementsAre("gap between steps", "release of the engine"));
+}
+
 TEST(Serving, AnIntervalBesideItsPredictionIsMarkedAndSaysWhatStandsAtOneEnd) {
   Ledger ledger;
   ledger.rows = {{.figure = "within", .measured = 10, .predicted = 11, .interval = Interval{9, 12}},
@@ -335,8 +361,8 @@ TEST(Serving, AnIntervalBesideItsPredictionIsMarkedAndSaysWhatStandsAtOneEnd) {
        {ledger_page(ledger, "ridge"), render(ledger, view::OutputFormat::table)}) {
     EXPECT_THAT(answer, HasSubstr("9.000 to 12.00 *"));
     EXPECT_THAT(answer, HasSubstr("1 of these intervals, marked *, lies wholly to one side of its "
-                                  "prediction, which is at one end of what is drawn: gap between "
-                                  "steps.\n"));
+                                  "prediction. The prediction takes one end of the range that is "
+                                  "drawn from, for gap between steps.\n"));
     EXPECT_THAT(answer, testing::Not(HasSubstr("neither this")));
   }
 }

@@ -54,7 +54,7 @@ TEST(Bounds, AreNeverAboveItWhereALibrarySumsOverNodes) {
   LocatedGoal goal = test::small_goal(test::small_moe(2), {"h800"}, 32, 10);
   goal.goal.allowed.strategies = {"tensor_parallel"};
   scenario::Network& network = goal.goal.assumptions.network;
-  network.transport = {.overhead = Seconds{50e-6}, .efficiency = 0.8, .source = "a test"};
+  network.wire = {.overhead = Seconds{50e-6}, .efficiency = 0.8, .source = "a test"};
   network.all_reduce = {{.overhead = Seconds{1e-6}, .bandwidth = BytesPerSecond{1e12}}};
   EXPECT_GT(compare(goal, 1), 30U);
 }

@@ -178,6 +178,64 @@ TEST(Plan, DrawsTakeTheGapBetweenStepsFromItsRangeWhereTheGoalLeavesItOpen) {
   EXPECT_THAT(names(stated), testing::ElementsAre("release of the engine"));
   EXPECT_THAT(render(open, view::OutputFormat::table),
               HasSubstr("gap between steps (step_overhead_us 0 to 2000)"));
+  // Nor is what has no effect passed over.
+  EXPECT_TRUE(fixed.warnings.empty());
+  EXPECT_THAT(
+      planned(Seconds{}, {"gap between steps"}).warnings,
+      testing::ElementsAre(HasSubstr("\"gap between steps\" is not drawn here, fixed or not: "
+                                     "the goal states it")));
+  const Plan popular = planned(std::nullopt, {"popularity of experts"});
+  EXPECT_THAT(popular.warnings, testing::ElementsAre(HasSubstr("a plan draws none of it")));
+  EXPECT_THAT(render(popular, view::OutputFormat::json),
+              HasSubstr("\"popularity of experts\\\" is not drawn"));
+  const Plan fitted = test::plan_of(
+      goal, {.threads = 2, .samples = 0, .fixed = {"release of the engine"}, .layouts = 1});
+  EXPECT_THAT(fitted.warnings, testing::ElementsAre(HasSubstr("no draws are asked for")));
+}
+
+TEST(Plan, DrawsTakeWhatTheGoalsOwnRangesSay) {
+  LocatedGoal goal = test::small_goal(test::small_moe(2), {"h800"}, 8, 9.0);
+  goal.goal.assumptions.step_overhead.reset();
+  const PlanOptions options{.threads = 2, .samples = 6, .layouts = 1};
+  const Plan shipped = test::plan_of(goal, options);
+  goal.goal.ranges = {
+      .name = {},
+      .spec = scenario::Ranges{.inputs = {{.name = "gap between steps",
+                                           .of = scenario::RangedInput::step_overhead_us,
+                                           .low = 5000,
+                                           .high = 5000,
+                                           .source = "a test"}}}};
+  const Plan own = test::plan_of(goal, options);
+  ASSERT_FALSE(own.ranking.empty());
+  ASSERT_EQ(own.ranking.front().choice.requests, shipped.ranking.front().choice.requests);
+  for (std::size_t d = 0; d < 6; ++d) {
+    const Seconds longer =
+        own.ranking.front().draws[d].tpot - shipped.ranking.front().draws[d].tpot;
+    EXPECT_GT(longer, Seconds{3.0e-3});
+    EXPECT_LT(longer, Seconds{5.0e-3});
+  }
+  // What it writes draws alike.
+  const scenario::Scenario& written = own.ranking.front().scenario.scenario;
+  ASSERT_TRUE(written.ranges && written.ranges->spec);
+  EXPECT_EQ(written.ranges->spec->inputs[0].high, 5000);
+  EXPECT_FALSE(written.network.wire.is_told());
+  expect_written_alike(goal, options);
+  goal.goal.ranges->spec->inputs[0].name = "ours";
+  try {
+    (void)test::plan_of(goal, options);
+    ADD_FAILURE();
+  } catch (const UserError& e) {
+    EXPECT_THAT(e.what(), HasSubstr("goal.json: /ranges/inputs/0/name: \"step_overhead_us\" of no "
+                                    "engine has a range that ships, \"gap between steps\""));
+  }
+  // A file's path counts from the goal's folder, wherever the scenario is written.
+  goal.goal.ranges = {.name = "./nowhere/ours.json", .spec = {}};
+  try {
+    (void)test::plan_of(goal, options);
+    ADD_FAILURE();
+  } catch (const UserError& e) {
+    EXPECT_THAT(e.what(), HasSubstr("/nowhere/ours.json"));
+  }
 }
 
 TEST(Plan, AGoalThatNothingMeetsSaysWhatComesNearestAndByHowMuch) {
@@ -246,10 +304,10 @@ TEST(Plan, GoesByWhatIsAssumedOfLinks) {
     return best;
   };
   const double ideal = afd();
-  goal.goal.assumptions.network.transport = {
+  goal.goal.assumptions.network.wire = {
       .overhead = Seconds{20e-6}, .efficiency = 0.8, .source = "a test"};
   goal.goal.assumptions.network.copies = decode::Copies::per_node;
-  goal.goal.assumptions.scale_up.transport = {
+  goal.goal.assumptions.scale_up.wire = {
       .overhead = Seconds{5e-6}, .efficiency = 0.8, .source = "a test"};
   EXPECT_LT(afd(), ideal);
 }
@@ -260,7 +318,7 @@ TEST(Plan, SumsOverNodesGoByTheWaysOfTheirLibrary) {
   goal.goal.allowed.strategies = {"tensor_parallel"};
   goal.goal.allowed.micro_batches = {1};
   scenario::Network& network = goal.goal.assumptions.network;
-  network.transport = {.overhead = Seconds{20e-6}, .efficiency = 0.8, .source = "a test"};
+  network.wire = {.overhead = Seconds{20e-6}, .efficiency = 0.8, .source = "a test"};
   const auto over_nodes = [&] {
     const Plan plan = test::plan_of(goal, {.threads = 2, .samples = 0});
     EXPECT_GE(plan.ranking.size(), 2U) << "within a node too";

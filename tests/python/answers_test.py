@@ -143,6 +143,24 @@ class SameDigitsAsTheCommandLine(unittest.TestCase):
                 ridge_json("simulate", DEPLOYMENT, "--samples", "2", "--fixed", name),
             )
 
+    def test_of_a_simulation_with_ranges_of_its_own(self):
+        own = {"inputs": [{"name": "popularity of experts", "of": "expert_popularity", "low": 1, "high": 2,
+                           "source": "here"}]}
+        document = ridge.scenario(DEPLOYMENT)
+        with tempfile.TemporaryDirectory() as folder:
+            for name, text in (("ours.json", {"kind": "ranges", **own}), ("d.json", {**document, "ranges": "./ours.json"})):
+                with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
+                    json.dump(text, file)
+            path = os.path.join(folder, "d.json")
+            told = ridge_json("simulate", path, "--samples", "2")
+            drawn = {each["what"]: each["from"] for each in told["drawn"]}
+            self.assertEqual(drawn["popularity of experts"], "exponent 1 to 2")
+            moved = ridge.simulate(path, {"/ranges/inputs/0/high": 3}, samples=2).to_dict()
+            self.assertIn("exponent 1 to 3", [each["from"] for each in moved["drawn"]])
+            self.assertEqual(ridge.simulate(path, samples=2).to_dict(), told)
+        asked = ridge.simulate({**document, "ranges": own}, samples=2).to_dict()
+        self.assertEqual(asked["drawn"], told["drawn"])
+
     def test_of_a_sweep(self):
         asked = ridge.sweep("sweep-afd-micro-batches")
         self.assertEqual(asked.to_dict(), ridge_json("sweep", "sweep-afd-micro-batches"))

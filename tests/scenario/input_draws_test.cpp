@@ -4,6 +4,7 @@
 
 #include "ridge/base/error.hpp"
 #include "ridge/base/json.hpp"
+#include "ridge/base/keys.hpp"
 #include "source_tree.hpp"
 #include "temporary_file.hpp"
 
@@ -41,6 +42,9 @@ json wide() {
 json sliced(std::int64_t gpus) {
   json document = json::parse(test::source_text("scenarios/qwen3-235b-tp8-h20.json"));
   document["deployment"]["collectives"] = "links";
+  for (const char* part : {"network", "scale_up"}) {
+    for (const char* key : {"overhead_us", "efficiency"}) document[part].erase(key);
+  }
   json& pool = document["deployment"]["pools"]["gpus"];
   pool["gpus_per_instance"] = gpus;
   return document;
@@ -61,7 +65,7 @@ std::vector<std::string> drawn_for(const json& document,
                                    const std::vector<std::string>& fixed = {}) {
   Library library;
   const LocatedScenario scenario = located(document);
-  return names(InputDraws(library.ranges(), fixed)
+  return names(InputDraws(ranges_of(scenario, library), fixed)
                    .inputs(scenario, open_inputs(scenario, library), library));
 }
 
@@ -154,7 +158,7 @@ TEST(InputDraws, SumOverEachClusterInTurnWhereNobodyTellsWhatSumsTake) {
   const auto ranges = library.ranges();
   json document = sliced(16);
   const LocatedScenario open = located(document);
-  const auto& clusters = ranges->sums_over_nodes.over(16, 8)->clusters;
+  const auto& clusters = ranges->sums_over(16, 8)->clusters;
   const OpenInputs inputs = open_inputs(open, library);
   ASSERT_EQ(inputs.clusters.size(), clusters.size());
   const InputDraws draws(ranges);
@@ -167,7 +171,11 @@ TEST(InputDraws, SumOverEachClusterInTurnWhereNobodyTellsWhatSumsTake) {
     stated[part][key] = value;
     return open_inputs(located(stated), library).clusters.empty();
   };
+  EXPECT_FALSE(told("network", "source", "another"));
   EXPECT_TRUE(told("network", "overhead_us", 20));
+  // Stated, be it as what it would have been.
+  EXPECT_TRUE(told("network", "overhead_us", 0));
+  EXPECT_TRUE(told("scale_up", "efficiency", 1));
   EXPECT_TRUE(told("network", "efficiency", 0.8));
   EXPECT_TRUE(told("scale_up", "overhead_us", 5));
   EXPECT_TRUE(told("network", "all_reduce", {{{"overhead_us", 20}, {"bandwidth_GBps", 100}}}));
@@ -201,7 +209,7 @@ TEST(InputDraws, AReleaseMakesEveryMeasuredKernelSlowerAlike) {
     squares += std::log(factor) * std::log(factor);
   }
   EXPECT_EQ(factors.size(), kDraws);
-  EXPECT_NEAR(std::sqrt(squares / kDraws), library.ranges()->releases.spread, 0.01);
+  EXPECT_NEAR(std::sqrt(squares / kDraws), library.ranges()->releases->spread, 0.01);
   const auto chip = library.chip("h800");
   const auto time = [&](double release) {
     const auto kernels = library.kernels({"calibrated:h800", {}}, *chip, "",
@@ -216,7 +224,8 @@ TEST(InputDraws, AReleaseMakesEveryMeasuredKernelSlowerAlike) {
 std::string ranges_complaint(const json& document) {
   const test::TemporaryFile file("ranges.json", document.dump());
   try {
-    (void)read_ranges(file.path());
+    Library library;
+    (void)library.ranges(file.path());
   } catch (const UserError& e) {
     return e.what();
   }
@@ -233,6 +242,200 @@ TEST(Ranges, MistakesInTheFileAreToldWhereTheyStand) {
   EXPECT_THAT(told, HasSubstr("/inputs/0/low: is above \"high\""));
   EXPECT_THAT(told, HasSubstr("/inputs/1/engine: of no effect but of \"step_overhead_us\""));
   EXPECT_THAT(told, HasSubstr("/inputs/2/low: expected a share above 0"));
+}
+
+// What is said of the shipped file with this range beside its own.
+std::string complaint_beside(const json& range) {
+  json document = json::parse(test::source_text("scenarios/ranges/inputs.json"));
+  document["inputs"].push_back(range);
+  return ranges_complaint(document);
+}
+json gap_range(const char* name, const char* engine, const json& kernels) {
+  json out = {{"name", name},
+              {"of", "step_overhead_us"},
+              {"low", 100},
+              {"high", 200},
+              {"source", "a test"}};
+  if (engine != nullptr) out["engine"] = engine;
+  if (!kernels.is_null()) out["kernels"] = kernels;
+  return out;
+}
+
+TEST(Ranges, ThatCannotBeToldApartAreRefused) {
+  json share = {{"name", "our NICs"},
+                {"of", "exchange_nics"},
+                {"low", 0.5},
+                {"high", 0.6},
+                {"source", "a test"}};
+  EXPECT_THAT(complaint_beside(share),
+              HasSubstr("/inputs/7/of: \"exchange_nics\" has a range at /inputs/2 (\"NICs in "
+                        "exchanges\"): expected one for each input"));
+  share["kernels"] = {"mine:*"};
+  EXPECT_THAT(complaint_beside(share),
+              HasSubstr("/inputs/7/kernels: of no effect but of \"step_overhead_us\""));
+  EXPECT_THAT(complaint_beside(gap_range("gap between steps", "Mine", nullptr)),
+              HasSubstr("/inputs/7/name: \"gap between steps\" is the name of /inputs/6 too"));
+  EXPECT_THAT(
+      complaint_beside(gap_range("our gap", nullptr, nullptr)),
+      HasSubstr("/inputs/7/of: \"step_overhead_us\" of no engine has a range at /inputs/6"));
+  EXPECT_THAT(complaint_beside(gap_range("our gap", "vLLM", nullptr)),
+              HasSubstr("/inputs/7/of: \"step_overhead_us\" of engine \"vLLM\" has a range"));
+  EXPECT_THAT(complaint_beside(gap_range("our gap", nullptr, {"mine:*"})),
+              HasSubstr("/inputs/7/kernels: tell of no engine: expected \"engine\" beside them"));
+  EXPECT_THAT(complaint_beside(gap_range("our gap", "Mine", {"mine:*", "vllm:*"})),
+              HasSubstr("/inputs/7/kernels/1: \"vllm:*\" tells of engine \"vLLM\" at /inputs/4"));
+  EXPECT_THAT(complaint_beside(gap_range("inputs", "Mine", nullptr)),
+              HasSubstr("/inputs/7/name: \"inputs\" is the name of something else"));
+  EXPECT_THAT(complaint_beside(gap_range("", "Mine", nullptr)),
+              HasSubstr("/inputs/7/name: expected a name"));
+  EXPECT_EQ(complaint_beside(gap_range("our gap", "Mine", {"mine:*"})), "");
+  json document = json::parse(test::source_text("scenarios/ranges/inputs.json"));
+  json& spans = document["sums_over_nodes"]["spans"];
+  spans.push_back(spans[0]);
+  spans[1]["clusters"][0]["ways"][0]["overhead_us"] = 3;
+  const std::string told = ranges_complaint(document);
+  EXPECT_THAT(told, HasSubstr("/sums_over_nodes/spans/1/clusters/0/ways/0: expected either"));
+  spans[1]["clusters"][0]["ways"][0].erase("overhead_us");
+  EXPECT_THAT(ranges_complaint(document),
+              HasSubstr("/sums_over_nodes/spans/2: 2 nodes of 8 GPUs stand at /spans/0 too"));
+}
+
+// Ranges of a scenario's own: a file beside it, or in it.
+json popular(double low, double high, const char* name = "popularity of experts") {
+  return {{"name", name},
+          {"of", "expert_popularity"},
+          {"low", low},
+          {"high", high},
+          {"source", "a test"}};
+}
+
+TEST(OwnRanges, TakeThePlaceOfThoseOfTheirNamesAndLeaveTheOthers) {
+  json document = wide();
+  document["ranges"] = {{"inputs", {popular(1.5, 1.75), gap_range("our gap", "Mine", {"mine:*"})}}};
+  Library library;
+  const LocatedScenario own = located(document);
+  const auto ranges = ranges_of(own, library);
+  const OpenInputs open = open_inputs(own, library);
+  const InputDraws draws(ranges);
+  const InputDraws shipped(library.ranges());
+  EXPECT_THAT(names(draws.inputs(own, open, library)),
+              testing::UnorderedElementsAreArray(drawn_for(wide())));
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    const Scenario drawn = draws.drawn(own, open, library, seed);
+    const Scenario usual = shipped.drawn(own, open, library, seed);
+    const double exponent = std::get<PowerLawExperts>(*drawn.noise.experts).exponent;
+    const double before = std::get<PowerLawExperts>(*usual.noise.experts).exponent;
+    // At the same place of its range.
+    EXPECT_NEAR((exponent - 1.5) / 0.25, (before - 0.19) / (0.76 - 0.19), 1e-9);
+    EXPECT_EQ(drawn.deployment.step_overhead, usual.deployment.step_overhead);
+    EXPECT_EQ(std::get<WholePool>(drawn.deployment.pools).gpus.nic_bandwidth,
+              std::get<WholePool>(usual.deployment.pools).gpus.nic_bandwidth);
+    EXPECT_EQ(std::get<PowerLawExperts>(*drawn.noise.experts).balancer_error,
+              std::get<PowerLawExperts>(*usual.noise.experts).balancer_error);
+    EXPECT_EQ(draws.calibrations(seed).release, shipped.calibrations(seed).release);
+  }
+  // The new one answers for its kernels, and before a shipped one that they would tell of too.
+  for (const char* kernels : {"mine:*", "sglang:mine"}) {
+    document["ranges"]["inputs"][1]["kernels"] = {kernels};
+    document["deployment"]["pools"]["gpus"]["prefer_kernels"] = {
+        kernels == std::string("mine:*") ? "mine:fast" : "sglang:mine"};
+    EXPECT_THAT(drawn_for(document), Contains("our gap")) << kernels;
+  }
+  // It may be fixed by its name.
+  EXPECT_THAT(drawn_for(document, {"our gap"}), Not(Contains("our gap")));
+}
+
+TEST(OwnRanges, OfReleasesAndOfSumsOverAsManyNodesTakeTheirPlace) {
+  json document = sliced(16);
+  const json cluster = {
+      {"fabric", "ours"}, {"ways", {{{"measured_us", {70}}}}}, {"source", "here"}};
+  const auto span = [&](int nodes) {
+    return json{{"nodes", nodes}, {"gpus_per_node", 8}, {"clusters", {cluster}}};
+  };
+  document["ranges"] = {{"releases", {{"spread", 0}, {"source", "one release"}}},
+                        {"sums_over_nodes", {{"spans", {span(2), span(8)}}, {"source", "ours"}}}};
+  Library library;
+  const LocatedScenario own = located(document);
+  const OpenInputs open = open_inputs(own, library);
+  ASSERT_EQ(open.clusters.size(), 1U);
+  EXPECT_EQ(open.clusters[0].fabric, "ours");
+  const auto ranges = ranges_of(own, library);
+  EXPECT_EQ(InputDraws(ranges).calibrations(3).release, 1.0);
+  EXPECT_NE(ranges->sums_over(64, 8), nullptr);
+  ASSERT_NE(ranges->sums_over(32, 8), nullptr);
+  EXPECT_EQ(ranges->sums_over(32, 8)->clusters[0].source,
+            library.ranges()->sums_over(32, 8)->clusters[0].source);
+  EXPECT_EQ(ranges->inputs.size(), library.ranges()->inputs.size());
+  // Both sources are told.
+  EXPECT_THAT(ranges->sums_over_nodes->source, StartsWith("ours; over other numbers of nodes: "));
+}
+
+TEST(OwnRanges, StandInAFileOrInTheScenario) {
+  json document = wide();
+  const json own = {{"inputs", {popular(2, 2)}}};
+  json file = own;
+  file["kind"] = "ranges";
+  const test::TemporaryFile ranges("my-ranges.json", file.dump());
+  const auto exponent = [&](const json& value) {
+    document["ranges"] = value;
+    Library library;
+    const LocatedScenario scenario = located(document);
+    const auto drawn = InputDraws(ranges_of(scenario, library))
+                           .drawn(scenario, open_inputs(scenario, library), library, 1);
+    return std::get<PowerLawExperts>(*drawn.noise.experts).exponent;
+  };
+  EXPECT_EQ(exponent(own), 2.0);
+  EXPECT_EQ(exponent(ranges.path()), 2.0);
+  EXPECT_LT(exponent("inputs"), 0.76);  // those that ship, by name
+  // Written and read again they are the same.
+  document["ranges"] = own;
+  EXPECT_EQ(json::parse(json_text(located(document).scenario)).at("ranges"), own);
+}
+
+std::string scenario_complaint(const json& document) {
+  try {
+    Library library;
+    (void)resolve(located(document), library);
+  } catch (const UserError& e) {
+    return e.what();
+  }
+  return {};
+}
+
+TEST(OwnRanges, MistakesAreToldWhereTheyStandWithTheWayOn) {
+  json document = wide();
+  const auto told = [&](const json& range) {
+    document["ranges"] = {{"inputs", {range}}};
+    return scenario_complaint(document);
+  };
+  EXPECT_EQ(told(popular(1, 2)), "");
+  EXPECT_THAT(told(popular(1, 2, "ours")),
+              HasSubstr("scenario.json: /ranges/inputs/0/name: \"expert_popularity\" has a range "
+                        "that ships, \"popularity of experts\": expected that name, to take its "
+                        "place"));
+  EXPECT_THAT(told(popular(1, 0.5, "NICs in exchanges")),
+              HasSubstr("/ranges/inputs/0/low: is above \"high\""));
+  EXPECT_THAT(told(popular(0.5, 1, "NICs in exchanges")),
+              HasSubstr("/ranges/inputs/0/of: what ships as \"NICs in exchanges\" is a range of "
+                        "\"exchange_nics\": expected the same, or another name"));
+  document["ranges"] = "nowhere.json";
+  EXPECT_THAT(scenario_complaint(document), HasSubstr("/ranges: "));
+  document["ranges"] = 3;
+  EXPECT_THAT(scenario_complaint(document),
+              HasSubstr("/ranges: expected a name, a path or an object"));
+  // Of a file, in that file.
+  const json file = {{"kind", "ranges"}, {"inputs", {popular(1, 2, "ours")}}};
+  const test::TemporaryFile ranges("my-ranges.json", file.dump());
+  document["ranges"] = ranges.path();
+  EXPECT_THAT(scenario_complaint(document), HasSubstr("my-ranges.json: /inputs/0/name: "));
+  EXPECT_THAT(ranges_complaint(file), HasSubstr("/inputs/0/name: "));
+}
+
+TEST(InputDraws, NamesOfWhatIsAskedBesideAreNoMistakes) {
+  Library library;
+  EXPECT_NO_THROW(InputDraws(library.ranges(), {"our gap"}, {"our gap"}));
+  EXPECT_THAT(InputDraws::names(*library.ranges()),
+              testing::IsSupersetOf({"popularity of experts", "release of the engine", "inputs"}));
 }
 
 }  // namespace

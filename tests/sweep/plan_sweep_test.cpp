@@ -8,6 +8,7 @@
 #include "ridge/sweep/sweep.hpp"
 #include "ridge/sweep/sweep_output.hpp"
 #include "small_goals.hpp"
+#include "temporary_file.hpp"
 
 #include <string>
 #include <utility>
@@ -218,6 +219,37 @@ TEST(PlanSweep, DrawsHoldTheBestToTheConfidence) {
   EXPECT_EQ(rows[1]["sla_met_share"], 1.0);
   EXPECT_GT(rows[0]["batch"], rows[1]["batch"]);
   EXPECT_GT(rows[0]["tokens_per_s_per_gpu_low"], 0.0);
+}
+
+TEST(PlanSweep, AnEndOfAGoalsOwnRangeIsMovedInPlace) {
+  json goal = small_goal();
+  goal["assumptions"].erase("step_overhead_us");
+  goal["sla_tpot_ms"] = 20;
+  const json own = {{"kind", "ranges"},
+                    {"inputs",
+                     {{{"name", "gap between steps"},
+                       {"of", "step_overhead_us"},
+                       {"low", 0},
+                       {"high", 1},
+                       {"source", "a test"}}}}};
+  const test::TemporaryFile file("ours.json", own.dump());
+  for (const json& ranges : {own, json(file.path())}) {
+    goal["ranges"] = ranges;  // as they stand, or the path of a file
+    json sweep = sweep_of(goal, json::parse(R"([{"pointer": "/goal/ranges/inputs/0/high",
+                                                 "values": [1, 5000]}])"));
+    sweep["base"]["samples"] = 8;
+    sweep["columns"] = {"sla_met_share", "tokens_per_s_per_gpu_low"};
+    const json rows = written(sweep)["rows"];
+    ASSERT_EQ(rows.size(), 2U);
+    const auto low = [&](int row) { return rows[row]["tokens_per_s_per_gpu_low"].get<double>(); };
+    EXPECT_LT(low(1), 0.9 * low(0));
+    // Below the other end: no range.
+    sweep["base"]["goal"]["ranges"] = own;
+    sweep["base"]["goal"]["ranges"]["inputs"][0]["low"] = 10;
+    sweep["base"]["goal"]["ranges"]["inputs"][0]["high"] = 20;
+    sweep["axes"][0]["values"] = {5};
+    EXPECT_THAT(message_of(sweep), HasSubstr("is above \"high\""));
+  }
 }
 
 TEST(PlanSweep, TheAnswerIsTheSameForAnyNumberOfThreads) {

@@ -277,6 +277,58 @@ TEST_F(Mistake, WhatDoesNotFitInMemoryIsToldAtItsKeyWithTheMostThatDoes) {
   }
 }
 
+// Of two scenarios one may draw what the other knows nothing of.
+TEST_F(Mistake, AFixedInputOfEitherComparedScenarioIsNone) {
+  json scenario = json::parse(source_text("scenarios/qwen3-235b-tp8-h20.json"));
+  scenario["ranges"] = "ours.json";
+  const json ours = {{"kind", "ranges"},
+                     {"inputs",
+                      {{{"name", "our gap"},
+                        {"of", "step_overhead_us"},
+                        {"engine", "ours"},
+                        {"kernels", {"sglang:*"}},
+                        {"low", 1},
+                        {"high", 2},
+                        {"source", "here"}}}}};
+  write("ours.json", ours.dump());
+  const std::string own = write("own.json", scenario.dump());
+  scenario.erase("ranges");
+  const std::string other = write("other.json", scenario.dump());
+  const std::vector<std::string> how = {"--samples", "2", "--fixed", "our gap"};
+  for (const auto& [first, second] : {std::pair(own, other), std::pair(other, own)}) {
+    std::vector<std::string> arguments = {"simulate", first, "--compare", second};
+    arguments.insert(arguments.end(), how.begin(), how.end());
+    const Outcome run = ridge(arguments);
+    EXPECT_EQ(run.status, 0) << run.err;
+    EXPECT_THAT(run.err, HasSubstr("ridge: warning: other: \"our gap\" is not drawn here"));
+    EXPECT_THAT(run.err, Not(HasSubstr("own: \"our gap\"")));
+  }
+  std::vector<std::string> arguments = {"simulate", other};
+  arguments.insert(arguments.end(), how.begin(), how.end());
+  const Outcome run = ridge(arguments);
+  EXPECT_EQ(run.status, 2);
+  EXPECT_THAT(run.err, HasSubstr("nothing that is drawn is named \"our gap\"; there are\n"));
+}
+
+TEST_F(Mistake, InRangesOfOnesOwnAreFoundByCheckAlone) {
+  const json ours = {{"kind", "ranges"},
+                     {"inputs",
+                      {{{"name", "ours"},
+                        {"of", "expert_popularity"},
+                        {"low", 1},
+                        {"high", 2},
+                        {"source", "here"}}}}};
+  const Outcome run = ridge({"check", write("ours.json", ours.dump())});
+  EXPECT_EQ(run.status, 2);
+  EXPECT_THAT(run.err,
+              HasSubstr("ours.json: /inputs/0/name: \"expert_popularity\" has a range that "
+                        "ships, \"popularity of experts\": expected that name"));
+  json scenario = json::parse(source_text("scenarios/qwen3-235b-tp8-h20.json"));
+  scenario["ranges"] = "ours.json";
+  EXPECT_THAT(ridge({"check", write("scenario.json", scenario.dump())}).err,
+              HasSubstr("scenario.json: /ranges: "));
+}
+
 TEST_F(Mistake, AMissingDataFolderIsToldWithTheWayOn) {
   ASSERT_EQ(::setenv("RIDGE_DATA", path("nowhere").c_str(), 1), 0);
   const Outcome run = shell("list models");

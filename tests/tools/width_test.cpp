@@ -105,6 +105,18 @@ TEST(Output, OfEveryHelpFitsEightyColumns) {
   EXPECT_GE(commands, 15);
 }
 
+TEST(Output, WarningsFitTheLineAndGoOnFurtherIn) {
+  const Width width("50");
+  const Outcome outcome = ridge({"simulate", "step3-2a2f-4k-fp8", "--samples", "0", "--fixed",
+                                 "popularity of experts", "--compare", "qwen3-235b-tp8-h20"});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_LE(longest_line(outcome.err), 50U) << outcome.err;
+  // Of two, each says which.
+  EXPECT_THAT(outcome.err,
+              HasSubstr("ridge: warning: qwen3-235b-tp8-h20: \"popularity\n  of experts\" is not "
+                        "drawn here, fixed or not: no\n  interval is asked for\n"));
+}
+
 // On a terminal of its own, which `script` gives it.
 std::string on_a_terminal(const std::string& environment) {
   return run("script",
@@ -160,15 +172,21 @@ TEST(Output, TakesTheColumnsThatItIsGiven) {
   EXPECT_LE(longest_line(ridge({"list", "scenarios"}).out), 60U);
 }
 
-TEST(Output, WarningsOfOneKindAreOneLineUnlessAskedFor) {
+TEST(Output, WarningsOfOneKindAreOneUnlessAskedFor) {
+  const auto warnings = [](const std::string& text) {
+    int count = 0;
+    std::istringstream lines(text);
+    for (std::string line; std::getline(lines, line);) count += line.starts_with("ridge: warning");
+    return count;
+  };
   const Arguments asked = {"simulate", "step3-2a2f-4k-fp8", "--samples", "0"};
   const Outcome folded = ridge(asked);
-  EXPECT_EQ(std::count(folded.err.begin(), folded.err.end(), '\n'), 1) << folded.err;
+  EXPECT_EQ(warnings(folded.err), 1) << folded.err;
   EXPECT_THAT(folded.err, HasSubstr("--verbose"));
   Arguments verbose = asked;
   verbose.push_back("--verbose");
   const Outcome all = ridge(verbose);
-  EXPECT_GT(std::count(all.err.begin(), all.err.end(), '\n'), 1) << all.err;
+  EXPECT_GT(warnings(all.err), 1) << all.err;
   EXPECT_THAT(all.err, Not(HasSubstr("--verbose")));
 }
 

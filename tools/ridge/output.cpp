@@ -170,7 +170,8 @@ ExampleNames example_names() {
 }
 
 void warn(std::string_view text) {
-  fmt::print(stderr, "ridge: warning: {}\n", text);
+  fmt::print(stderr, "{}",
+             view::folded(fmt::format("ridge: warning: {}", text), view::error_width()));
 }
 
 void warn_of(const answer::SimulationReport& report, bool verbose, std::string_view which) {

@@ -158,6 +158,7 @@ void run_plan(const PlanArguments& options) {
       }};
   const plan::Plan plan = plan::make_plan(goal_of(options), library, how);
   bar.reset();
+  for (const std::string& warning : plan.warnings) warn(warning);
   for (std::size_t i = 0; i < plan.ranking.size(); ++i) {
     warn_of(plan.ranking[i].report, options.verbose, fmt::format("#{}: ", i + 1));
   }

@@ -39,6 +39,7 @@ void run_ledger(const ReproduceArguments& options) {
       options.serving.empty()
           ? evidence::predict_ledger(options.reproduction, options.samples, {}, options.fixed)
           : evidence::predict_serving_table(options.serving, options.samples, {}, options.fixed);
+  for (const std::string& warning : ledger.warnings) warn(warning);
   if (!options.page.empty()) {
     const std::string what = options.serving.empty()
                                  ? fmt::format("{} --measured", options.reproduction)

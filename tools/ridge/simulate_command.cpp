@@ -44,9 +44,21 @@ struct Run {
   scenario::SimulationScenario scenario;  // that was simulated
 };
 
+// What the intervals of a scenario draw: names.
+std::vector<std::string> drawn_names(const std::string& scenario) {
+  if (scenario.empty()) return {};
+  scenario::Library library;
+  return scenario::InputDraws::names(
+      *scenario::ranges_of(scenario::read_scenario(scenario), library));
+}
+
 Run run_one(const std::string& name, const SimulateArguments& options, bool compared) {
   scenario::Library library;
   const auto located = scenario::read_scenario(name);
+  // A name may be of what the scenario beside this one draws alone.
+  const auto others = options.fixed.empty() || options.compare.empty()
+                          ? std::vector<std::string>()
+                          : drawn_names(compared ? options.scenario : options.compare);
   const auto scenario = scenario::resolve(located, library);
   if (!compared && !options.requests.empty()) answer::check_requests(located, "--requests");
   if (!compared && !options.latencies.empty()) answer::check_requests(located, "--latencies");
@@ -61,9 +73,10 @@ Run run_one(const std::string& name, const SimulateArguments& options, bool comp
        .trace_path = compared ? "" : options.trace,
        .picture = !compared && (!options.picture.empty() || !options.report.empty()),
        .requests = !compared && (!options.requests.empty() || !options.report.empty())},
-      options.samples, options.fixed);
+      options.samples, options.fixed, others);
   progress.reset();  // before anything is said on its line
-  warn_of(report, options.verbose);
+  warn_of(report, options.verbose,
+          options.compare.empty() ? "" : fmt::format("{}: ", scenario.name));
   // No part of the answer, which is the same whenever it is asked for.
   if (options.verbose) {
     fmt::print(stderr, "ridge: {} events in {} s\n", report.result.events,

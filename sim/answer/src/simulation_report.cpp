@@ -393,25 +393,19 @@ Uncertainty uncertainty_of(const scenario::LocatedScenario& located, scenario::L
 
 namespace {
 
-// Whatever is to stay fixed, and would not be drawn here anyway.
 void add_fixed_warnings(const scenario::LocatedScenario& located, scenario::Library& library,
                         const std::vector<std::string>& fixed, SimulationReport& report) {
   std::vector<scenario::DrawnInput> drawn;
   if (report.uncertainty && report.uncertainty->samples > 0) {
-    drawn = scenario::InputDraws(library.ranges())
+    drawn = scenario::InputDraws(scenario::ranges_of(located, library))
                 .inputs(located, scenario::open_inputs(located, library), library);
   }
-  for (const std::string& name : fixed) {
-    const bool acts = name == scenario::InputDraws::kInputs
-                          ? !drawn.empty()
-                          : std::any_of(drawn.begin(), drawn.end(),
-                                        [&](const auto& input) { return input.what == name; });
-    if (acts) continue;
-    report.warnings.push_back(fmt::format("\"{}\" is not drawn here, fixed or not: {}", name,
-                                          !report.uncertainty ? "no interval is asked for"
-                                          : drawn.empty()
-                                              ? "an interval needs calibrated kernels"
-                                              : "the scenario states it, or has no use for it"));
+  for (std::string& warning :
+       scenario::fixed_in_vain(fixed, drawn,
+                               !report.uncertainty ? "no interval is asked for"
+                               : drawn.empty()     ? "an interval needs calibrated kernels"
+                                               : "the scenario states it, or has no use for it")) {
+    report.warnings.push_back(std::move(warning));
   }
 }
 
@@ -419,14 +413,17 @@ void add_fixed_warnings(const scenario::LocatedScenario& located, scenario::Libr
 
 SimulationReport answer(const scenario::LocatedScenario& located, scenario::Library& library,
                         const RunOptions& options, std::optional<int> samples,
-                        const std::vector<std::string>& fixed) {
+                        const std::vector<std::string>& fixed,
+                        const std::vector<std::string>& others) {
   if (samples) check_samples(*samples);
+  auto resolved = scenario::resolve(located, library);
   std::optional<scenario::InputDraws> draws;
-  if (samples.value_or(1) > 0 || !fixed.empty()) draws.emplace(library.ranges(), fixed);
+  if (samples.value_or(1) > 0 || !fixed.empty()) {
+    draws.emplace(scenario::ranges_of(located, library), fixed, others);
+  }
   SimulationReport report = [&] {
-    auto scenario = scenario::resolve(located, library);
     try {
-      return simulate(std::move(scenario), options);
+      return simulate(std::move(resolved), options);
     } catch (const UserError& e) {
       throw scenario::told_where_it_stands(located, e);
     }
@@ -515,12 +512,9 @@ std::string beside_words(const SimulationReport& report) {
     if (input.one_sided) ends.push_back(input.what);
   }
   const bool slower = u.interval("tpot_ms")->low > 1e3 * report.result.mean_tpot.value();
-  return fmt::format(
-      "all {} than the prediction, which takes at one end of what is drawn: {}. What you know of "
-      "it, the scenario may say",
-      slower ? "slower" : "faster",
-      ends.empty() ? "kernels beyond what they were measured on"
-                   : fmt::format("{}", fmt::join(ends, ", ")));
+  return fmt::format("nearly all runs are {} than the prediction. {}{}",
+                     slower ? "slower" : "faster", scenario::one_sided_words(ends),
+                     ends.empty() ? "" : " State in the scenario what you know of it.");
 }
 
 std::string uncertainty_words(const SimulationReport& report) {

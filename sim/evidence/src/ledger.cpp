@@ -80,6 +80,10 @@ void predict(const DeploymentFigure& asks, const Asking& asking, LedgerRow& row)
   const answer::Uncertainty drawn =
       answer::uncertainty_of(located, asking.library, asking.draws, asking.samples);
   row.interval = drawn.interval(figure.spec.name);
+  if (drawn.samples > 0) {
+    row.open = asking.draws.with_nothing_fixed().inputs(
+        located, scenario::open_inputs(located, asking.library), asking.library);
+  }
   for (const scenario::DrawnInput& input : drawn.inputs) {
     if (input.one_sided) row.one_sided.push_back(input.what);
     asking.draws_from(input);
@@ -147,6 +151,9 @@ void predict(const models::OperatorList& operators, const AskedKernels& asked, c
   }
   row.interval = interval_90(std::move(drawn));
   if (const auto releases = asking.draws.drawn_releases()) asking.draws_from(*releases);
+  if (auto open = asking.draws.with_nothing_fixed().drawn_releases()) {
+    row.open.push_back(std::move(*open));
+  }
 }
 
 void predict(const LayerFigure& asks, const Asking& asking, LedgerRow& row) {
@@ -240,13 +247,9 @@ std::string beside_words(const Ledger& ledger) {
   }
   if (beside == 0) return {};
   const bool one = beside == 1;
-  return fmt::format(
-      "{} of these intervals, marked *, {} wholly to one side of {} at one end of what is drawn: "
-      "{}.\n",
-      beside, one ? "lies" : "lie",
-      one ? "its prediction, which is" : "their predictions, which are",
-      ends.empty() ? "kernels beyond what they were measured on"
-                   : fmt::format("{}", fmt::join(ends, ", ")));
+  return fmt::format("{} of these intervals, marked *, {} wholly to one side of {}. {}\n", beside,
+                     one ? "lies" : "lie", one ? "its prediction" : "their predictions",
+                     scenario::one_sided_words(ends));
 }
 
 std::string summary(const Ledger& ledger) {
@@ -400,7 +403,9 @@ static const view::AnswerKeys<Ledger>& answer_keys(const Ledger* /*of*/) {
                          [](const L& l) { return some(l.without); }),
        view::left_out<L>("drawn", "What intervals draw beside the curves of calibrations.",
                          [](const L& l) { return some(l.drawn); }),
-       view::left_out<L>("left_out", "", [](const L& l) { return some(l.left_out); })});
+       view::left_out<L>("left_out", "", [](const L& l) { return some(l.left_out); }),
+       view::left_out<L>("warnings", "Of the question.",
+                         [](const L& l) { return some(l.warnings); })});
   return keys;
 }
 
@@ -470,6 +475,15 @@ Ledger read_ledger(const std::string& name_or_path, const std::string& table, in
   return ledger;
 }
 
+// Of what was to stay fixed and no row draws.
+void warn_of_fixed(const std::vector<std::string>& fixed, int samples, Ledger& ledger) {
+  std::vector<scenario::DrawnInput> open;
+  for (const LedgerRow& row : ledger.rows)
+    open.insert(open.end(), row.open.begin(), row.open.end());
+  ledger.warnings = scenario::fixed_in_vain(
+      fixed, open, samples == 0 ? "no intervals are asked for" : "no figure leaves it open");
+}
+
 }  // namespace
 
 const KeyTable& ledger_keys() {
@@ -478,12 +492,16 @@ const KeyTable& ledger_keys() {
 
 Ledger predict_ledger(const std::string& name_or_path, int samples, const GoOn& go_on,
                       const std::vector<std::string>& fixed) {
-  return read_ledger(name_or_path, {}, samples, go_on, fixed);
+  Ledger ledger = read_ledger(name_or_path, {}, samples, go_on, fixed);
+  warn_of_fixed(fixed, samples, ledger);
+  return ledger;
 }
 
 Ledger predict_serving_table(const std::string& path, int samples, const GoOn& go_on,
                              const std::vector<std::string>& fixed) {
-  return read_ledger("serving", path, samples, go_on, fixed);
+  Ledger ledger = read_ledger("serving", path, samples, go_on, fixed);
+  warn_of_fixed(fixed, samples, ledger);
+  return ledger;
 }
 
 std::string render(const Ledger& ledger, view::OutputFormat format) {

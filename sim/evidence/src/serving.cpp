@@ -178,7 +178,7 @@ class Asker {
     if (auto problem = deployment(row, scenario)) return *problem;
     if (auto problem = metric(row, question)) return *problem;
     const ServingEngine* engine = engine_of(row, terms_);
-    question.open.step_overhead = true;
+    question.open.step_overhead = engine == nullptr || !engine->profiled;
     if (engine != nullptr) {
       question.open.engine = engine->title;
       scenario.deployment.step_overhead = engine->step_overhead;
@@ -298,6 +298,7 @@ class Asker {
     }
     d.micro_batches = row.overlap == "yes" ? 2 : 1;
     d.collectives = decode::CollectiveTiming::kernel_model;
+    out.network.wire.source = out.scale_up.wire.source = "";  // measured collectives are no wires
     out.measurement = scenario::MeasuredSteps{.warmup = 2, .steps = 4};
     if (const std::int64_t drafts = whole(row.drafts, 0); drafts > 0) {
       if (out.model.spec->mtp.modules == 0) return CannotAsk{"drafts by a model without a module"};
@@ -369,10 +370,11 @@ class Asker {
   // nodes.
   void popular_experts(const ServingRow& row, const Layout& layout, scenario::Scenario& out,
                        scenario::OpenInputs& open) const {
+    const auto* moe = first_moe(*out.model.spec);
+    if (moe == nullptr) return;
     open.experts = true;
     scenario::PowerLawExperts experts{.exponent = terms_.expert_popularity.exponent};
-    const auto* moe = first_moe(*out.model.spec);
-    if (moe != nullptr && (layout.wide() || row.redundant_experts.value_or(0.0) > 0.0)) {
+    if (layout.wide() || row.redundant_experts.value_or(0.0) > 0.0) {
       experts.balancer_error = terms_.balancer.error;
       open.balancer = true;
       scenario::Pool& gpus = std::get<scenario::WholePool>(out.deployment.pools).gpus;
@@ -403,29 +405,30 @@ class Asker {
     out.deployment.execution.norm_in_all_reduce = {};
     const auto gpus = std::get<scenario::WholePool>(out.deployment.pools).gpus.gpus_per_instance;
     const auto ranges = library_.ranges();
-    const auto* sums = terms_.measured_sums ? ranges->sums_over_nodes.over(gpus, node) : nullptr;
+    const auto* sums = terms_.measured_sums ? ranges->sums_over(gpus, node) : nullptr;
     if (sums != nullptr) {
       question.open.clusters = clusters_of(row, *sums);
-      const scenario::SumsCluster& first = *question.open.clusters.front();
+      const scenario::SumsCluster& first = question.open.clusters.front();
       out.network.all_reduce = scenario::sums_of(first, question.open.gap_before_sums);
-      out.network.transport.source = out.scale_up.transport.source = first.source;
+      out.network.wire.source = out.scale_up.wire.source = first.source;
       return;
     }
-    out.scale_up.transport = terms_.within_node;
-    out.network.transport = terms_.between_nodes;
+    const auto told = [](const net::Transport& terms) {
+      return scenario::Wire{
+          .overhead = terms.overhead, .efficiency = terms.efficiency, .source = terms.source};
+    };
+    out.scale_up.wire = told(terms_.within_node);
+    out.network.wire = told(terms_.between_nodes);
   }
 
   // Those with the fabric that a line names, or all.
-  static std::vector<const scenario::SumsCluster*> clusters_of(const ServingRow& row,
-                                                               const scenario::SumsSpan& sums) {
+  static std::vector<scenario::SumsCluster> clusters_of(const ServingRow& row,
+                                                        const scenario::SumsSpan& sums) {
     const std::string words = small(row.strategy + " " + row.source + " " + row.cautions);
-    std::vector<const scenario::SumsCluster*> named;
-    std::vector<const scenario::SumsCluster*> all;
-    for (const scenario::SumsCluster& cluster : sums.clusters) {
-      all.push_back(&cluster);
-      if (has(words, small(cluster.fabric))) named.push_back(&cluster);
-    }
-    return named.empty() ? all : named;
+    std::vector<scenario::SumsCluster> named;
+    std::copy_if(sums.clusters.begin(), sums.clusters.end(), std::back_inserter(named),
+                 [&](const auto& cluster) { return has(words, small(cluster.fabric)); });
+    return named.empty() ? sums.clusters : named;
   }
 
   // Of others, on the GPUs that decode. The table counts the requests of all workers, and a request
@@ -581,9 +584,11 @@ LedgerRow predict(Question& question, const scenario::InputDraws& draws, int sam
     values.push_back(again.predicted);
   }
   row.interval = interval_90(std::move(values));
-  for (const auto& input : draws.inputs(question.scenarios.front(), question.open, library)) {
+  const scenario::LocatedScenario& asked = question.scenarios.front();
+  for (const auto& input : draws.inputs(asked, question.open, library)) {
     if (input.one_sided) row.one_sided.push_back(input.what);
   }
+  row.open = draws.with_nothing_fixed().inputs(asked, question.open, library);
   return row;
 }
 
@@ -629,6 +634,10 @@ static const KeyTable& keys_of(const ServingEngine* /*of*/) {
                                "The order in which it overlaps two batches, as schedules of "
                                "deployments; whichever is ready where absent.",
                                std::span(scenario::kSchedules)),
+          key<&E::profiled>("profiled",
+                            "Whether its figures were worked out from a profile of GPUs: they are "
+                            "taken to hold no gap between steps, and intervals draw none.")
+              .optional(),
           key<&E::even_routing>("even_routing",
                                 "Whether equal loads of experts were imposed when it was "
                                 "measured.")

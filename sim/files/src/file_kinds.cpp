@@ -12,6 +12,7 @@
 #include "ridge/models/model_spec.hpp"
 #include "ridge/plan/structure.hpp"
 #include "ridge/scenario/cost_scenario.hpp"
+#include "ridge/scenario/library.hpp"
 #include "ridge/scenario/ranges.hpp"
 #include "ridge/scenario/simulation_scenario.hpp"
 #include "ridge/sweep/sweep.hpp"
@@ -124,7 +125,10 @@ const std::array kKinds = {
              [](const std::string& path) { hw::calibrated::check_experts_without_gate(path); },
              hw::calibrated::experts_without_gate_keys},
     FileKind{"ranges of inputs", "ranges", [](const json& d) { return scenario_of(d, "ranges"); },
-             [](const std::string& path) { (void)scenario::read_ranges(path); },
+             [](const std::string& path) {
+               scenario::Library library;
+               (void)library.ranges(path);
+             },
              table_of<scenario::Ranges>},
     FileKind{"reproduction", "reproduction",
              [](const json& d) { return scenario_of(d, "reproduction"); },

@@ -19,11 +19,6 @@ const Catalog& catalog() {
 
 }  // namespace
 
-Assumptions::Assumptions() {
-  network.transport.source = "theory: the wire's bandwidth and no software";
-  scale_up.transport.source = network.transport.source;
-}
-
 const std::vector<std::string>& goal_names() {
   return catalog().names();
 }
@@ -51,6 +46,9 @@ JsonDocument goal_document(const std::string& name_or_path) {
       workload != document.json().end() && workload->contains("file")) {
     auto& trace = workload->at("file");
     trace = from_folder_of(file, trace.get<std::string>());
+  }
+  if (auto ranges = document.json().find("ranges"); ranges != document.json().end()) {
+    put_document(*ranges, scenario::ranges_document);
   }
   for (auto& stock : document.json().at("chips")) {
     put_document(stock.at("chip"), hw::chip_document);

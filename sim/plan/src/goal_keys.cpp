@@ -234,6 +234,7 @@ const KeyTable& keys_of(const Goal* /*of*/) {
                                  std::span(kObjectives)),
               key<&G::allowed>("allowed", "What may be tried.").optional(),
               key<&G::assumptions>("assumptions", "What the plan takes for granted.").optional(),
+              key<&G::ranges>("ranges", std::string(scenario::kRangesWords)),
               key<&G::seed>("seed", "Of all randomness.", at_least(0)).optional(),
           })
           .relation(check_requests, kRequestsRelation)

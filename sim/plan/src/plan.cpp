@@ -64,8 +64,16 @@ class Planner {
     plan_.title = located.goal.title;
     plan_.stock = std::make_shared<const Stocktaking>(std::move(located), library);
     plan_.samples = samples_of(stock(), options);
-    inputs_.emplace(library.ranges(), options.fixed);
+    inputs_.emplace(stock().ranges(), options.fixed);
     if (plan_.samples > 0) plan_.inputs = drawn_inputs(stock(), *inputs_);
+    const auto drawn = plan_.samples > 0
+                           ? drawn_inputs(stock(), scenario::InputDraws(stock().ranges()))
+                           : std::vector<scenario::DrawnInput>();
+    plan_.warnings =
+        scenario::fixed_in_vain(options.fixed, drawn,
+                                plan_.samples > 0 ? "the goal states it, or a plan draws none of it"
+                                : stock().calibrated() ? "no draws are asked for"
+                                                       : "draws need calibrated kernels");
   }
 
   Plan run() {
@@ -475,7 +483,7 @@ void help_plan(LocatedGoal located, scenario::Library& library, const PlanOption
   const Evaluation evaluation(stock, all, bounds, options);
   const int samples = samples_of(stock, options);
   const std::string question = question_of(stock, library, samples, options.fixed);
-  const scenario::InputDraws inputs(library.ranges(), options.fixed);
+  const scenario::InputDraws inputs(stock.ranges(), options.fixed);
   std::optional<Drawing> drawing;
   const PieceWorker worker(all, evaluation, [&]() -> const Drawing& {
     if (!drawing) drawing.emplace(stock, library, file, samples, inputs, options.stop);

@@ -561,6 +561,12 @@ static const view::AnswerKeys<Plan>& answer_keys(const Plan* /*of*/) {
              using Inputs = std::vector<scenario::DrawnInput>;
              return p.inputs.empty() ? std::nullopt : std::optional<Inputs>(p.inputs);
            }),
+       view::left_out<P>("warnings", "Of the question.",
+                         [](const P& p) {
+                           using Lines = std::vector<std::string>;
+                           return p.warnings.empty() ? std::nullopt
+                                                     : std::optional<Lines>(p.warnings);
+                         }),
        {"kernel_times", "Of each chip.",
         [](const P& p) {
           view::ByName<std::string> out;

@@ -73,20 +73,19 @@ void drop_what_has_no_effect(const Structure& s, bool sums_over_nodes,
   if (!s.split()) network.path = decode::MessagePath::nics;
   const bool over_scale_up = network.path == decode::MessagePath::scale_up;
   if (over_scale_up) {
-    network.transport.overhead = Seconds{};
-    network.transport.efficiency = 1.0;
+    network.wire.overhead.reset();
+    network.wire.efficiency.reset();
     network.fabric.reset();
   }
   if (s.collectives == decode::CollectiveTiming::kernel_model) {
     scenario.scale_up.in_switch_reduction = false;
     if (!over_scale_up) {
       scenario.scale_up = {};
-      scenario.scale_up.transport.source =
-          "none asked: the kernel times tell what collectives take";
+      scenario.scale_up.wire.source = "none asked: the kernel times tell what collectives take";
     }
     if (!s.split()) {
       network = {};
-      network.transport.source = scenario.scale_up.transport.source;
+      network.wire.source = scenario.scale_up.wire.source;
     }
   }
   if (s.strategy != kWideExpertParallel) {
@@ -95,9 +94,9 @@ void drop_what_has_no_effect(const Structure& s, bool sums_over_nodes,
   }
   if (!sums_over_nodes) network.all_reduce.clear();
   if (!network.all_reduce.empty()) {
-    for (net::Transport* each : {&network.transport, &scenario.scale_up.transport}) {
-      each->overhead = Seconds{};
-      each->efficiency = 1.0;
+    for (scenario::Wire* each : {&network.wire, &scenario.scale_up.wire}) {
+      each->overhead.reset();
+      each->efficiency.reset();
     }
   }
   if (!s.split()) {
@@ -191,6 +190,8 @@ Stocktaking::Stocktaking(LocatedGoal located, scenario::Library& library)
       }
     });
   }
+  if (goal.ranges) goal.ranges = settled(located_.file, *goal.ranges);
+  ranges_ = library.ranges(goal.ranges, located_.file, located_.pointer + "/ranges", diagnostics);
   if (goal.assumptions.network.model != decode::NetworkModel::ports) {
     diagnostics.error(located_.file, located_.pointer + "/assumptions/network/model",
                       "expected \"ports\", by which a plan times its deployments: simulate what it "
@@ -407,6 +408,7 @@ scenario::LocatedScenario Stocktaking::scenario_of(const Structure& s,
     holds_ffn(pools.gpus);
     d.pools = std::move(pools);
   }
+  scenario.ranges = goal.ranges;
   scenario.network = goal.assumptions.network;
   scenario.scale_up = goal.assumptions.scale_up;
   drop_what_has_no_effect(s, sums_over_nodes(s), scenario);

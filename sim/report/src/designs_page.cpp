@@ -95,7 +95,7 @@ std::string sweep_page(const sweep::SweepResult& result, const view::PageQuestio
 
 std::string plan_page(const plan::Plan& plan, const view::PageQuestion& question,
                       const Asked& asked) {
-  std::vector<std::string> warnings;
+  std::vector<std::string> warnings = plan.warnings;
   for (const auto& ranked : plan.ranking) {
     for (const std::string& warning : ranked.report.warnings) {
       if (std::find(warnings.begin(), warnings.end(), warning) == warnings.end()) {

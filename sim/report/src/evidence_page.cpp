@@ -87,6 +87,7 @@ std::string ledger_page(const evidence::Ledger& ledger, const Asked& asked) {
   page.badge(fmt::format("{} of {} within 10 %", within(0.10), ledger.rows.size()),
              view::Tone::plain);
   page.badge(fmt::format("{} within 15 %", within(0.15)), view::Tone::plain);
+  page.warnings(ledger.warnings);
 
   page.section("Errors");
   view::ScatterPlot plot{.title = "Prediction over measurement, with its 90 % interval",

@@ -14,8 +14,6 @@
 namespace ridge::scenario {
 namespace {
 
-constexpr std::string_view kClusters = "cluster of sums over nodes";
-constexpr std::string_view kReleases = "release of the engine";
 // Streams of random numbers: of releases, and the first of ranges.
 constexpr std::uint64_t kReleaseStream = 1;
 constexpr std::uint64_t kRangeStreams = 1000;
@@ -68,11 +66,6 @@ bool chooses_experts(const LocatedScenario& located, Library& library) {
                             : *library.model(reference_from(located.file, model.name)));
 }
 
-// Whether nobody has told what software takes from the wire.
-bool ideal(const net::Transport& transport) {
-  return transport.overhead == Seconds{} && transport.efficiency == 1.0;
-}
-
 }  // namespace
 
 OpenInputs open_inputs(const LocatedScenario& located, Library& library) {
@@ -93,13 +86,21 @@ OpenInputs open_inputs(const LocatedScenario& located, Library& library) {
                        d.collectives == decode::CollectiveTiming::kernel_model;
   if (d.strategy == "tensor_parallel" && over_nodes &&
       d.collectives == decode::CollectiveTiming::links && scenario.network.all_reduce.empty() &&
-      ideal(scenario.network.transport) && ideal(scenario.scale_up.transport)) {
-    const auto ranges = library.ranges();
-    if (const SumsSpan* span = ranges->sums_over_nodes.over(pool.gpus_per_instance, node)) {
-      for (const SumsCluster& cluster : span->clusters) open.clusters.push_back(&cluster);
+      !scenario.network.wire.is_told() && !scenario.scale_up.wire.is_told()) {
+    const auto ranges = ranges_of(located, library);
+    if (const SumsSpan* span = ranges->sums_over(pool.gpus_per_instance, node)) {
+      open.clusters = span->clusters;
     }
   }
   return open;
+}
+
+std::shared_ptr<const Ranges> ranges_of(const LocatedScenario& located, Library& library) {
+  Diagnostics diagnostics;
+  auto out = library.ranges(located.scenario.ranges, located.file, located.pointer + "/ranges",
+                            diagnostics);
+  diagnostics.throw_if_errors();
+  return out;
 }
 
 std::vector<decode::AllReduceWay> sums_of(const SumsCluster& cluster, Seconds gap) {
@@ -111,23 +112,30 @@ std::vector<decode::AllReduceWay> sums_of(const SumsCluster& cluster, Seconds ga
   return ways;
 }
 
-InputDraws::InputDraws(std::shared_ptr<const Ranges> ranges, const std::vector<std::string>& fixed)
+std::vector<std::string> InputDraws::names(const Ranges& ranges) {
+  std::vector<std::string> out;
+  for (const InputRange& range : ranges.inputs) out.push_back(range.name);
+  for (const std::string_view name : {kClusters, kReleases, kInputs}) out.emplace_back(name);
+  return out;
+}
+
+InputDraws::InputDraws(std::shared_ptr<const Ranges> ranges, const std::vector<std::string>& fixed,
+                       const std::vector<std::string>& others)
     : ranges_(std::move(ranges)) {
-  std::vector<std::string> names;
-  const bool all_fixed = std::find(fixed.begin(), fixed.end(), kInputs) != fixed.end();
-  const auto is_drawn = [&](std::string_view name) {
-    names.emplace_back(name);
-    return !all_fixed && std::find(fixed.begin(), fixed.end(), name) == fixed.end();
+  const auto is_in = [](const std::vector<std::string>& names, std::string_view name) {
+    return std::find(names.begin(), names.end(), name) != names.end();
   };
+  const bool all_fixed = is_in(fixed, kInputs);
+  const auto is_drawn = [&](std::string_view name) { return !all_fixed && !is_in(fixed, name); };
   for (const InputRange& range : ranges_->inputs) drawn_.push_back(is_drawn(range.name));
   clusters_ = is_drawn(kClusters);
   releases_ = is_drawn(kReleases);
-  names.emplace_back(kInputs);
+  std::vector<std::string> known = names(*ranges_);
   for (const std::string& name : fixed) {
-    if (std::find(names.begin(), names.end(), name) != names.end()) continue;
-    names.back() += " (all of them)";
+    if (is_in(known, name) || is_in(others, name)) continue;
+    known.back() += " (all of them)";
     throw UserError(fmt::format("nothing that is drawn is named \"{}\"; there are\n  {}", name,
-                                fmt::join(names, "\n  ")));
+                                fmt::join(known, "\n  ")));
   }
 }
 
@@ -163,11 +171,11 @@ std::size_t InputDraws::step_overhead_range(const std::string& engine,
 
 double InputDraws::value(std::size_t range, std::uint64_t seed) const {
   const InputRange& of = ranges_->inputs[range];
-  return of.low + Random(seed, kRangeStreams + range).uniform() * (of.high - of.low);
+  return of.low + Random(seed, kRangeStreams + of.stream).uniform() * (of.high - of.low);
 }
 
 CalibrationDraw InputDraws::calibrations(std::uint64_t seed) const {
-  const double spread = releases_ ? ranges_->releases.spread : 0.0;
+  const double spread = releases_ && ranges_->releases ? ranges_->releases->spread : 0.0;
   return {.seed = seed, .release = Random(seed, kReleaseStream).lognormal(spread)};
 }
 
@@ -205,7 +213,7 @@ Scenario InputDraws::drawn(const LocatedScenario& located, const OpenInputs& ope
   }
   if (clusters_ && !open.clusters.empty()) {
     out.network.all_reduce =
-        sums_of(*open.clusters[seed % open.clusters.size()], open.gap_before_sums);
+        sums_of(open.clusters[seed % open.clusters.size()], open.gap_before_sums);
   }
   return out;
 }
@@ -224,17 +232,17 @@ DrawnInput InputDraws::told(std::size_t range, std::optional<double> own) const 
 DrawnInput InputDraws::told_clusters() const {
   return {.what = std::string(kClusters),
           .from = "those measured, in turn, where none is named",
-          .source = ranges_->sums_over_nodes.source};
+          .source = ranges_->sums_over_nodes ? ranges_->sums_over_nodes->source : ""};
 }
 
 std::optional<DrawnInput> InputDraws::drawn_releases() const {
-  if (!releases_) return std::nullopt;
+  if (!releases_ || !ranges_->releases) return std::nullopt;
   return DrawnInput{
       .what = std::string(kReleases),
       .from = fmt::format(
           "kernels times a factor of median 1, standard deviation {:g} of its logarithm",
-          ranges_->releases.spread),
-      .source = ranges_->releases.source};
+          ranges_->releases->spread),
+      .source = ranges_->releases->source};
 }
 
 std::optional<DrawnInput> InputDraws::drawn_step_overhead(
@@ -283,6 +291,26 @@ std::vector<DrawnInput> InputDraws::inputs(const LocatedScenario& located, const
   }
   if (const auto releases = drawn_releases()) out.push_back(*releases);
   return out;
+}
+
+std::vector<std::string> fixed_in_vain(const std::vector<std::string>& fixed,
+                                       const std::vector<DrawnInput>& drawn, std::string_view why) {
+  std::vector<std::string> out;
+  for (const std::string& name : fixed) {
+    const bool acts =
+        name == kInputs ? !drawn.empty()
+                        : std::any_of(drawn.begin(), drawn.end(),
+                                      [&](const DrawnInput& input) { return input.what == name; });
+    if (acts) continue;
+    out.push_back(fmt::format("\"{}\" is not drawn here, fixed or not: {}", name, why));
+  }
+  return out;
+}
+
+std::string one_sided_words(const std::vector<std::string>& inputs) {
+  if (inputs.empty()) return "Some kernels lie beyond what they were measured on.";
+  return fmt::format("The prediction takes one end of the range that is drawn from, for {}.",
+                     fmt::join(inputs, ", "));
 }
 
 std::string words_of(const std::vector<DrawnInput>& inputs) {

@@ -53,9 +53,45 @@ std::shared_ptr<const Calibration> Library::calibration(const std::string& name_
 std::shared_ptr<const JsonDocument> Library::document(const std::string& path) {
   return from(documents_, path, [&] { return JsonDocument::read(path); });
 }
+namespace {
+constexpr const char* kShippedRanges = "inputs";
+}  // namespace
+
 std::shared_ptr<const Ranges> Library::ranges() {
-  constexpr const char* kShipped = "inputs";
-  return from(ranges_, kShipped, [&] { return read_ranges(kShipped); });
+  return from(ranges_, kShippedRanges,
+              [&] { return read_ranges(ranges_document(kShippedRanges)); });
+}
+std::shared_ptr<const Ranges> Library::ranges(const std::string& name_or_path) {
+  // Read ahead, so that what is noted of the file does not depend on who read what before.
+  const auto shipped = ranges();
+  return from(ranges_, name_or_path, [&] {
+    Diagnostics diagnostics;
+    const JsonDocument document = ranges_document(name_or_path);
+    Ranges out = over(read_ranges(document), *shipped,
+                      [&](const std::string& pointer, const std::string& message) {
+                        diagnostics.error(document.name(), pointer, message);
+                      });
+    diagnostics.throw_if_errors();
+    return out;
+  });
+}
+std::shared_ptr<const Ranges> Library::ranges(const std::optional<RangesReference>& own,
+                                              const std::string& file, const std::string& pointer,
+                                              Diagnostics& diagnostics) {
+  try {
+    if (!own) return ranges();
+    if (!own->spec) return ranges(reference_from(file, own->name));
+  } catch (const UserError& e) {
+    diagnostics.error(file, pointer, e.what());
+    return nullptr;
+  }
+  bool well = true;
+  auto out = std::make_shared<const Ranges>(
+      over(*own->spec, *ranges(), [&](const std::string& place, const std::string& message) {
+        diagnostics.error(file, pointer + place, message);
+        well = false;
+      }));
+  return well ? out : nullptr;
 }
 std::shared_ptr<const RequestTrace> Library::trace(const std::string& path, const Trace& how) {
   const std::string name =

@@ -26,6 +26,7 @@ void settle_references(const std::string& file, json& scenario) {
     reference = load(reference_from(file, reference.get<std::string>())).json();
   };
   put_document(scenario, "model", models::model_document);
+  if (scenario.contains("ranges")) put_document(scenario, "ranges", ranges_document);
   for (json& pool : scenario.at("deployment").at("pools")) {
     put_document(pool, "chip", hw::chip_document);
     constexpr std::string_view kCalibrated = "calibrated:";
@@ -76,10 +77,14 @@ JsonDocument model_document(const std::string& name_or_path, Library& /*library*
 JsonDocument chip_document(const std::string& name_or_path, Library& /*library*/) {
   return hw::chip_document(name_or_path);
 }
+JsonDocument own_ranges(const std::string& name_or_path, Library& /*library*/) {
+  return ranges_document(name_or_path);
+}
 constexpr std::array kHolders = {
     Holder{"model", model_document},    Holder{"models", model_document},
     Holder{"chip", chip_document},      Holder{"chips", chip_document},
-    Holder{"afd_chips", chip_document}, Holder{"scenario", whole_document}};
+    Holder{"afd_chips", chip_document}, Holder{"ranges", own_ranges},
+    Holder{"scenario", whole_document}};
 
 bool is_index(std::string_view token) {
   return !token.empty() && std::all_of(token.begin(), token.end(),

@@ -5,7 +5,11 @@
 #include "ridge/base/keys.hpp"
 #include "ridge/scenario/scenario.hpp"
 
+#include <algorithm>
 #include <array>
+#include <utility>
+
+#include <fmt/format.h>
 
 namespace ridge::scenario {
 
@@ -15,21 +19,103 @@ static constexpr std::array<Named<RangedInput>, 4> kRangedInputs = {
      {"exchange_nics", RangedInput::exchange_nics},
      {"step_overhead_us", RangedInput::step_overhead_us}}};
 
-const SumsSpan* SumsOverNodes::over(std::int64_t gpus, std::int64_t gpus_per_node) const {
-  for (const SumsSpan& span : spans) {
+const SumsSpan* Ranges::sums_over(std::int64_t gpus, std::int64_t gpus_per_node) const {
+  if (!sums_over_nodes) return nullptr;
+  for (const SumsSpan& span : sums_over_nodes->spans) {
     if (span.gpus_per_node == gpus_per_node && span.nodes * gpus_per_node == gpus) return &span;
   }
   return nullptr;
 }
 
+// Ranges of one input could not be told apart.
+static bool same_input(const InputRange& a, const InputRange& b) {
+  return a.of == b.of && a.engine == b.engine;
+}
+static bool same_nodes(const SumsSpan& a, const SumsSpan& b) {
+  return a.nodes == b.nodes && a.gpus_per_node == b.gpus_per_node;
+}
+
+// "expert_popularity", "step_overhead_us of engine "SGLang"".
+static std::string words_of(const InputRange& range) {
+  const auto* named = std::find_if(kRangedInputs.begin(), kRangedInputs.end(),
+                                   [&](const auto& each) { return each.value == range.of; });
+  std::string out = fmt::format("\"{}\"", named->name);
+  if (range.of == RangedInput::step_overhead_us) {
+    out += range.engine.empty() ? " of no engine" : fmt::format(" of engine \"{}\"", range.engine);
+  }
+  return out;
+}
+
+static constexpr const char* kAboveHigh = "is above \"high\"";
+
 static void check_ends(const JsonNode& node, const void* object) {
   const auto& range = *static_cast<const InputRange*>(object);
-  if (range.low > range.high) node.child("low").error("is above \"high\"");
+  if (range.low > range.high) node.child("low").error(kAboveHigh);
   if (range.of == RangedInput::exchange_nics && range.low <= 0.0) {
     node.child("low").error("expected a share above 0");
   }
-  if (range.of != RangedInput::step_overhead_us && !range.engine.empty()) {
-    node.child("engine").error("of no effect but of \"step_overhead_us\": expected none");
+  constexpr std::string_view kOfGapsAlone =
+      "of no effect but of \"step_overhead_us\": expected none";
+  if (range.of != RangedInput::step_overhead_us) {
+    if (!range.engine.empty()) node.child("engine").error(kOfGapsAlone);
+    if (!range.kernels.empty()) node.child("kernels").error(kOfGapsAlone);
+  } else if (range.engine.empty() && !range.kernels.empty()) {
+    node.child("kernels").error(
+        "tell of no engine: expected \"engine\" beside them, or no \"kernels\"");
+  }
+  for (const std::string_view taken : {kClusters, kReleases, kInputs}) {
+    if (range.name == taken) {
+      node.child("name").error(fmt::format(
+          "\"{}\" is the name of something else that is drawn: expected another", taken));
+    }
+  }
+  if (range.name.empty()) node.child("name").error("expected a name, got an empty one");
+}
+
+static void check_alone(const JsonNode& node, const void* object) {
+  const auto& inputs = static_cast<const Ranges*>(object)->inputs;
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    const JsonNode at = node.child("inputs").child(i);
+    for (std::size_t j = 0; j < i; ++j) {
+      const std::string there = fmt::format("/inputs/{}", j);
+      if (inputs[i].name == inputs[j].name) {
+        at.child("name").error(
+            fmt::format("\"{}\" is the name of {} too: expected another", inputs[i].name, there));
+      }
+      if (same_input(inputs[i], inputs[j])) {
+        at.child("of").error(
+            fmt::format("{} has a range at {} (\"{}\"): expected one for each input",
+                        words_of(inputs[i]), there, inputs[j].name));
+      }
+      for (std::size_t k = 0; k < inputs[i].kernels.size(); ++k) {
+        const auto& others = inputs[j].kernels;
+        if (std::find(others.begin(), others.end(), inputs[i].kernels[k]) == others.end()) continue;
+        at.child("kernels").child(k).error(
+            fmt::format("\"{}\" tells of engine \"{}\" at {}: expected kernels of one engine",
+                        inputs[i].kernels[k], inputs[j].engine, there));
+      }
+    }
+  }
+}
+
+static void check_spans(const JsonNode& node, const void* object) {
+  const auto& spans = static_cast<const SumsOverNodes*>(object)->spans;
+  for (std::size_t i = 0; i < spans.size(); ++i) {
+    for (std::size_t j = 0; j < i; ++j) {
+      if (!same_nodes(spans[i], spans[j])) continue;
+      node.child("spans").child(i).error(fmt::format(
+          "{} nodes of {} GPUs stand at /spans/{} too: expected all their clusters in one",
+          spans[i].nodes, spans[i].gpus_per_node, j));
+    }
+  }
+}
+
+static void check_ways(const JsonNode& node, const void* object) {
+  const auto& ways = static_cast<const SumsCluster*>(object)->ways;
+  for (std::size_t i = 0; i < ways.size(); ++i) {
+    if (const std::string_view wrong = problem_of(ways[i]); !wrong.empty()) {
+      node.child("ways").child(i).error(wrong);
+    }
   }
 }
 
@@ -73,9 +159,11 @@ static const KeyTable& keys_of(const SumsCluster* /*of*/) {
       key_table<C>("cluster", "Where sums were measured.",
                    {
                        key<&C::fabric>("fabric", "Between its nodes."),
-                       key<&C::ways>("ways", "As /network/all_reduce of a simulate scenario."),
+                       key<&C::ways>("ways", "As /network/all_reduce of a simulate scenario.",
+                                     keys::AtLeastOne{"at least one way to sum"}),
                        key<&C::source>("source", "Who measured them."),
-                   });
+                   })
+          .relation(check_ways);
   return table;
 }
 
@@ -98,12 +186,17 @@ static const KeyTable& keys_of(const SumsSpan* /*of*/) {
 
 static const KeyTable& keys_of(const SumsOverNodes* /*of*/) {
   using S = SumsOverNodes;
-  static const KeyTable table = key_table<S>(
-      "sums_over_nodes", "Sums of tensor parallelism over several nodes, as they were measured.",
-      {
-          key<&S::spans>("spans", "Over other numbers of nodes, the wires decide."),
-          key<&S::source>("source", "Of all of them."),
-      });
+  static const KeyTable table =
+      key_table<S>("sums_over_nodes",
+                   "Sums of tensor parallelism over several nodes, as they were measured.",
+                   {
+                       key<&S::spans>("spans",
+                                      "Over other numbers of nodes, the wires decide. Of a "
+                                      "question's own, a span takes the place of the shipped one "
+                                      "of as many nodes and GPUs."),
+                       key<&S::source>("source", "Of all of them."),
+                   })
+          .relation(check_spans);
   return table;
 }
 
@@ -123,27 +216,99 @@ const KeyTable& keys_of(const Ranges* /*of*/) {
   using R = Ranges;
   static const KeyTable table =
       key_table<R>(
-          "", "What intervals draw of inputs that are known within a range alone.",
+          "",
+          "What intervals draw of inputs that are known within a range alone: in a file, or as "
+          "\"ranges\" of a simulate scenario or a goal. Those of a question go over those that "
+          "ship (scenarios/ranges/inputs.json): what has the name of a shipped range takes its "
+          "place, what has another name comes beside, and what is absent stays as it ships.",
           {
-              key_of_all<R>("kind", "", keys::constant("ranges", "a file of kind \"ranges\"")),
-              key<&R::title>("title", "What they are, in a line."),
-              key<&R::inputs>("inputs", "Each drawn on its own."),
-              key<&R::releases>("releases", ""),
-              key<&R::sums_over_nodes>("sums_over_nodes", ""),
+              key_of_all<R>("kind", "Of a file, unless its \"$schema\" tells.",
+                            keys::constant("ranges", "a file of kind \"ranges\""))
+                  .optional(),
+              key<&R::title>("title", "What they are, in a line.").optional(),
+              key<&R::inputs>("inputs", "Each drawn on its own.").optional(),
+              key<&R::releases>("releases",
+                                "How far kernels differ between releases of an engine."),
+              key<&R::sums_over_nodes>("sums_over_nodes",
+                                       "What sums of tensor parallelism over nodes take."),
           })
+          .relation(check_alone)
           .file("ranges");
   return table;
 }
 
-Ranges read_ranges(const std::string& name_or_path) {
-  const Catalog catalog("the name of ranges", "scenarios/ranges");
-  const JsonDocument document = JsonDocument::read(catalog.resolve(name_or_path));
+JsonDocument ranges_document(const std::string& name_or_path) {
+  static const Catalog ranges("the name of ranges", "scenarios/ranges", "scenarios/ranges");
+  return JsonDocument::read(ranges.resolve(name_or_path));
+}
+
+Ranges read_ranges(const JsonDocument& document) {
   Diagnostics diagnostics;
   const JsonContext context{.file = document.name(), .diagnostics = &diagnostics};
   Ranges ranges;
   read_keys(JsonNode(document.json(), context), ranges);
   diagnostics.throw_if_errors();
+  for (std::size_t i = 0; i < ranges.inputs.size(); ++i) ranges.inputs[i].stream = i;
   return ranges;
+}
+
+static SumsOverNodes over(SumsOverNodes own, const SumsOverNodes& shipped) {
+  const std::size_t stated = own.spans.size();
+  for (const SumsSpan& span : shipped.spans) {
+    const auto end = own.spans.begin() + static_cast<std::ptrdiff_t>(stated);
+    const bool replaced = std::any_of(own.spans.begin(), end,
+                                      [&](const SumsSpan& its) { return same_nodes(its, span); });
+    if (!replaced) own.spans.push_back(span);
+  }
+  if (own.spans.size() > stated) {
+    own.source += "; over other numbers of nodes: " + shipped.source;
+  }
+  return own;
+}
+
+Ranges over(
+    const Ranges& own, const Ranges& shipped,
+    const std::function<void(const std::string& pointer, const std::string& message)>& complain) {
+  Ranges out{
+      .title = own.title,
+      .inputs = own.inputs,
+      .releases = own.releases ? own.releases : shipped.releases,
+      .sums_over_nodes = own.sums_over_nodes ? own.sums_over_nodes : shipped.sums_over_nodes};
+  if (own.sums_over_nodes && shipped.sums_over_nodes) {
+    out.sums_over_nodes = over(*own.sums_over_nodes, *shipped.sums_over_nodes);
+  }
+  // Those of the question first, since the first answers; whichever takes the place of a shipped
+  // one takes its random numbers too.
+  std::size_t streams = shipped.inputs.size();
+  for (std::size_t i = 0; i < own.inputs.size(); ++i) {
+    out.inputs[i].stream = streams++;
+    // A sweep may have moved an end since they were read.
+    if (own.inputs[i].low > own.inputs[i].high)
+      complain(fmt::format("/inputs/{}/low", i), kAboveHigh);
+  }
+  for (const InputRange& range : shipped.inputs) {
+    bool replaced = false;
+    for (std::size_t i = 0; i < own.inputs.size(); ++i) {
+      const std::string pointer = fmt::format("/inputs/{}", i);
+      const bool same_name = own.inputs[i].name == range.name;
+      if (same_name != same_input(own.inputs[i], range)) {
+        complain(pointer + (same_name ? "/of" : "/name"),
+                 same_name
+                     ? fmt::format("what ships as \"{}\" is a range of {}: expected the same, "
+                                   "or another name",
+                                   range.name, words_of(range))
+                     : fmt::format("{} has a range that ships, \"{}\": expected that name, to "
+                                   "take its place",
+                                   words_of(range), range.name));
+      }
+      if (same_name) {
+        out.inputs[i].stream = range.stream;
+        replaced = true;
+      }
+    }
+    if (!replaced) out.inputs.push_back(range);
+  }
+  return out;
 }
 
 }  // namespace ridge::scenario

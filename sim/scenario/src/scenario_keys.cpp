@@ -180,6 +180,15 @@ const KeyTable& keys_of(const AllReduceWay* /*of*/) {
   return table;
 }
 
+std::string_view problem_of(const AllReduceWay& way) {
+  const bool law = way.bandwidth > BytesPerSecond{};
+  const bool part = way.overhead > Seconds{} || !way.ramp.empty();
+  return (way.measured.empty() ? law : !law && !part)
+             ? ""
+             : "expected either \"measured_us\", or \"bandwidth_GBps\" with \"overhead_us\" and "
+               "\"ramp\"";
+}
+
 }  // namespace ridge::decode
 
 namespace ridge::scenario {
@@ -216,7 +225,7 @@ std::vector<std::string> pool_names() {
   return {"attention", "ffn", "gpus"};
 }
 
-// A model or a chip: read from its own object here, or told by its name.
+// A model, a chip or ranges: read from their own object here, or told by their name.
 template <typename Spec>
 class ReferenceType final : public JsonType {
  public:
@@ -467,6 +476,48 @@ JsonTypePtr json_type_of(const ModelReference* /*of*/, std::string_view /*key*/)
 JsonTypePtr json_type_of(const ChipReference* /*of*/, std::string_view /*key*/) {
   return std::make_shared<ReferenceType<hw::ChipSpec>>(hw::read_chip);
 }
+JsonTypePtr json_type_of(const RangesReference* /*of*/, std::string_view /*key*/) {
+  return std::make_shared<ReferenceType<Ranges>>(
+      [](const JsonNode& node, Ranges& out) { (void)read_keys(node, out); });
+}
+
+net::Transport Wire::transport() const {
+  return {.overhead = overhead.value_or(Seconds{}),
+          .efficiency = efficiency.value_or(1.0),
+          .source = source.value_or("theory: the wire's bandwidth and no software")};
+}
+
+// As net::Transport's keys, any of which may be left out.
+static std::vector<KeyEntry> wire_keys(KeyAccess step) {
+  using W = Wire;
+  return key_table<W>(
+             "", "",
+             {
+                 key<&W::overhead>("overhead_us",
+                                   "Software time of each message; none where absent. Where "
+                                   "neither it nor the efficiency of any link is told, intervals "
+                                   "of tensor_parallel over nodes draw what sums take "
+                                   "(scenarios/ranges).",
+                                   at_least(0)),
+                 key<&W::efficiency>("efficiency",
+                                     "Of the wire's bandwidth, for large messages; 1 where absent.",
+                                     positive(1.0)),
+                 key<&W::source>("source",
+                                 "Where overhead and efficiency come from; goes with either."),
+             })
+      .under(step)
+      .entries();
+}
+template <typename C>
+void check_wire(const JsonNode& node, const void* object) {
+  const Wire& wire = static_cast<const C*>(object)->wire;
+  if (wire.is_told() && !wire.source) {
+    node.error("expected \"source\": where \"overhead_us\" and \"efficiency\" come from");
+  }
+}
+static constexpr const char* kWireRelation = R"({
+  "dependencies": {"overhead_us": ["source"], "efficiency": ["source"]}
+})";
 
 static const KeyTable& keys_of(const WholePool* /*of*/) {
   static const KeyTable table = key_table<WholePool>(
@@ -607,9 +658,6 @@ static const KeyTable& keys_of(const Deployment* /*of*/) {
 const KeyTable& keys_of(const Network* /*of*/) {
   using N = Network;
   static const KeyTable table = [] {
-    std::vector<KeyEntry> entries = keys_of(static_cast<const net::Transport*>(nullptr))
-                                        .under(keys::member_access<&N::transport>())
-                                        .entries();
     std::vector<Key<N>> all = {key<&N::model>(
         "model",
         "ports: each NIC direction serves one message at a time, the fabric is never "
@@ -622,7 +670,8 @@ const KeyTable& keys_of(const Network* /*of*/) {
                                 "and what scale_up says of software.",
                                 std::span(kMessagePaths))
                       .optional());
-    for (auto& entry : entries) all.push_back({std::move(entry)});
+    for (auto& entry : wire_keys(keys::member_access<&N::wire>()))
+      all.push_back({std::move(entry)});
     all.push_back(key<&N::copies>("copies",
                                   "What an exchange between tokens and experts sends over NICs. "
                                   "per_expert: a token once for each of its experts in other "
@@ -647,8 +696,10 @@ const KeyTable& keys_of(const Network* /*of*/) {
                         "Leaf and spine switches between the nodes. Without it one switch "
                         "joins them all."));
     return key_table<N>(
-        "network", "Between instances and nodes: over the NICs, unless \"path\" says otherwise.",
-        std::move(all));
+               "network",
+               "Between instances and nodes: over the NICs, unless \"path\" says otherwise.",
+               std::move(all))
+        .relation(check_wire<N>, kWireRelation);
   }();
   return table;
 }
@@ -657,17 +708,16 @@ const KeyTable& keys_of(const ScaleUp* /*of*/) {
   using U = ScaleUp;
   static const KeyTable table = [] {
     std::vector<Key<U>> all;
-    std::vector<KeyEntry> entries = keys_of(static_cast<const net::Transport*>(nullptr))
-                                        .under(keys::member_access<&U::transport>())
-                                        .entries();
-    for (auto& entry : entries) all.push_back({std::move(entry)});
+    for (auto& entry : wire_keys(keys::member_access<&U::wire>()))
+      all.push_back({std::move(entry)});
     all.push_back(key<&U::in_switch_reduction>(
                       "in_switch_reduction",
                       "Whether the switch multicasts what all receive and adds up what all send "
                       "(NVLS), so that a gather loads one direction of the links and a scatter of "
                       "sums the other.")
                       .optional());
-    return key_table<U>("scale_up", "Within a node: NVLink or its like.", std::move(all));
+    return key_table<U>("scale_up", "Within a node: NVLink or its like.", std::move(all))
+        .relation(check_wire<U>, kWireRelation);
   }();
   return table;
 }
@@ -988,6 +1038,7 @@ const KeyTable& keys_of(const Scenario* /*of*/) {
     std::vector<KeyEntry> sla =
         keys_of(static_cast<const Sla*>(nullptr)).under(keys::member_access<&S::sla>()).entries();
     for (auto& entry : sla) all.push_back({std::move(entry)});
+    all.push_back(key<&S::ranges>("ranges", std::string(kRangesWords)));
     all.push_back(key<&S::seed>("seed", "Of all randomness.", at_least(0)).optional());
     return key_table<S>("",
                         "A deployment, its requests and its disturbances. docs/simulation.md tells "

@@ -61,6 +61,9 @@ class Resolver {
     noise(scenario.noise, in.deployment, in.noise);
     measurement(scenario.measurement, in.measurement);
     out.sla = scenario.sla;
+    // That they read well; only intervals draw from them.
+    (void)library_.ranges(scenario.ranges, located_.file, located_.pointer + "/ranges",
+                          diagnostics_);
     in.seed = scenario.seed;
     return out;
   }
@@ -240,11 +243,11 @@ class Resolver {
   static void network(const Scenario& scenario, decode::SimulationInput& out) {
     out.network_model = scenario.network.model;
     out.deployment.message_path = scenario.network.path;
-    out.deployment.network = {.transport = scenario.network.transport,
+    out.deployment.network = {.transport = scenario.network.wire.transport(),
                               .copies = scenario.network.copies,
                               .nodes_per_token = scenario.network.nodes_per_token.value_or(0),
                               .all_reduce = scenario.network.all_reduce};
-    out.deployment.scale_up = {.transport = scenario.scale_up.transport,
+    out.deployment.scale_up = {.transport = scenario.scale_up.wire.transport(),
                                .in_switch_reduction = scenario.scale_up.in_switch_reduction};
     if (scenario.network.fabric) out.deployment.fabric = *scenario.network.fabric;
   }
@@ -255,12 +258,11 @@ class Resolver {
   // What a deployment has no use for is refused, so that it is not taken for granted.
   void check_links(const Scenario& scenario) {
     const Deployment& d = scenario.deployment;
-    const auto neutral = [&](std::string_view pointer, const net::Transport& asked,
-                             std::string_view why) {
-      if (asked.overhead != Seconds{}) {
+    const auto neutral = [&](std::string_view pointer, const Wire& asked, std::string_view why) {
+      if (asked.overhead.value_or(Seconds{}) != Seconds{}) {
         error(fmt::format("{}/overhead_us", pointer), fmt::format("{}: expected 0", why));
       }
-      if (asked.efficiency != 1.0) {
+      if (asked.efficiency.value_or(1.0) != 1.0) {
         error(fmt::format("{}/efficiency", pointer), fmt::format("{}: expected 1", why));
       }
     };
@@ -270,7 +272,7 @@ class Resolver {
       if (whole) {
         error("/network/path", fmt::format("{}: expected \"nics\"", kNoMessages));
       }
-      neutral("/network", scenario.network.transport,
+      neutral("/network", scenario.network.wire,
               "of no effect where messages go over \"scale_up\"");
       if (scenario.network.fabric) {
         error("/network/fabric", "one switch joins a scale-up domain: expected none");
@@ -279,12 +281,12 @@ class Resolver {
     if (d.collectives == decode::CollectiveTiming::kernel_model) {
       constexpr std::string_view kWhy =
           "of no effect where \"collectives\" are timed by the \"kernel_model\"";
-      if (!over_scale_up) neutral("/scale_up", scenario.scale_up.transport, kWhy);
+      if (!over_scale_up) neutral("/scale_up", scenario.scale_up.wire, kWhy);
       if (scenario.scale_up.in_switch_reduction) {
         error("/scale_up/in_switch_reduction", fmt::format("{}: expected false", kWhy));
       }
       if (whole) {
-        neutral("/network", scenario.network.transport, kWhy);
+        neutral("/network", scenario.network.wire, kWhy);
         if (scenario.network.copies != decode::Copies::per_expert) {
           error("/network/copies", fmt::format("{}: expected \"per_expert\"", kWhy));
         }
@@ -300,22 +302,16 @@ class Resolver {
       error("/deployment/execution/captured_batches", "expected each to be larger than the last");
     }
     for (std::size_t i = 0; i < scenario.network.all_reduce.size(); ++i) {
-      const decode::AllReduceWay& way = scenario.network.all_reduce[i];
-      const bool law = way.bandwidth > BytesPerSecond{};
-      const bool part = way.overhead > Seconds{} || !way.ramp.empty();
-      if (way.measured.empty() ? !law : law || part) {
-        error(fmt::format("/network/all_reduce/{}", i),
-              "expected either \"measured_us\", or \"bandwidth_GBps\" with \"overhead_us\" and "
-              "\"ramp\"");
-      }
+      const std::string_view wrong = decode::problem_of(scenario.network.all_reduce[i]);
+      if (!wrong.empty()) error(fmt::format("/network/all_reduce/{}", i), wrong);
     }
     if (!scenario.network.all_reduce.empty()) {
       if (d.strategy != "tensor_parallel") {
         error("/network/all_reduce", "of no effect but in \"tensor_parallel\": expected none");
       } else {
         constexpr std::string_view kWhy = "of no effect beside \"all_reduce\" of the network";
-        neutral("/scale_up", scenario.scale_up.transport, kWhy);
-        neutral("/network", scenario.network.transport, kWhy);
+        neutral("/scale_up", scenario.scale_up.wire, kWhy);
+        neutral("/network", scenario.network.wire, kWhy);
       }
     }
     if (scenario.network.copies != decode::Copies::per_expert &&

@@ -1,4 +1,4 @@
-// What stands in the place of a model's or a chip's name (DocumentPlace::load).
+// What stands in the place of the name of a model, a chip or ranges (DocumentPlace::load).
 #pragma once
 
 #include "ridge/base/json.hpp"
@@ -16,6 +16,10 @@ inline JsonDocument model_document(const std::string& name_or_path,
 }
 inline JsonDocument chip_document(const std::string& name_or_path, scenario::Library& /*library*/) {
   return hw::chip_document(name_or_path);
+}
+inline JsonDocument ranges_document(const std::string& name_or_path,
+                                    scenario::Library& /*library*/) {
+  return scenario::ranges_document(name_or_path);
 }
 
 }  // namespace ridge::sweep

@@ -124,7 +124,7 @@ class PlanEvaluator final : public Evaluator {
   }
 
   [[nodiscard]] std::vector<std::string> notes() const override {
-    const net::Transport& wires = question_->goal.assumptions.network.transport;
+    const net::Transport wires = question_->goal.assumptions.network.wire.transport();
     return {fmt::format("links between instances: {}", wires.source)};
   }
 
@@ -261,6 +261,9 @@ class PlanEvaluatorKind final : public EvaluatorKind {
     };
     each("models", "", model_document);
     each("chips", "/chip", chip_document);
+    if (goal->is_object() && goal->contains("ranges")) {
+      out.push_back({fmt::format("{}/ranges", kGoal), ranges_document});
+    }
     return out;
   }
 

@@ -126,11 +126,13 @@ struct RunOptions {
 
 // The answer to a scenario: simulated, with the 90 % intervals of `samples` further runs. Unless
 // told how many, 20 in closed loop, whose runs take milliseconds, and none otherwise. `fixed`:
-// names of inputs that they leave as they are.
+// names of inputs that they leave as they are; `others`: what may be named there besides
+// (scenario::InputDraws).
 [[nodiscard]] SimulationReport answer(const scenario::LocatedScenario& located,
                                       scenario::Library& library, const RunOptions& options = {},
                                       std::optional<int> samples = {},
-                                      const std::vector<std::string>& fixed = {});
+                                      const std::vector<std::string>& fixed = {},
+                                      const std::vector<std::string>& others = {});
 
 // A line for every request that arrived, warm-up included: when it came, was admitted, got its
 // first and its last token, and how many it got. check_ throws UserError for a closed loop, whose

@@ -54,6 +54,8 @@ struct LedgerRow {
 
   // Inputs that the interval draws, of which the prediction takes one end.
   std::vector<std::string> one_sided;
+  // What it draws where nothing is fixed.
+  std::vector<scenario::DrawnInput> open;
 
   // Whether the interval lies wholly to one side of the prediction.
   [[nodiscard]] bool is_beside_interval() const {
@@ -108,6 +110,7 @@ struct Ledger {
   std::vector<LedgerGap> left_out;
   std::vector<LedgerWithout> without;
   std::vector<scenario::DrawnInput> drawn;  // that intervals draw, beside the calibrations
+  std::vector<std::string> warnings;        // of the question
 };
 
 // None where the rows are of no group.

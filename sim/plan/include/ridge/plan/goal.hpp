@@ -73,7 +73,6 @@ struct Assumptions {
   std::optional<scenario::AttentionPrecision> attention_precision;
   std::optional<Drafting> drafting;
   double memory_utilization = 0.9;
-  Assumptions();
 };
 
 // Cached tokens of each request, where nothing says another.
@@ -96,6 +95,7 @@ struct Goal {
   std::optional<Objective> objective;
   Allowed allowed;
   Assumptions assumptions;
+  std::optional<scenario::RangesReference> ranges;  // its own, over those that ship
   std::uint64_t seed = 1;
 };
 
@@ -111,8 +111,8 @@ struct LocatedGoal {
 [[nodiscard]] const std::vector<std::string>& goal_names();
 // The shipped goal of this name, or the file at this path. Throws UserError.
 [[nodiscard]] LocatedGoal read_goal(const std::string& name_or_path);
-// Its JSON, models and chips in place of their names and paths absolute, so that it may stand
-// anywhere. Throws UserError.
+// Its JSON, models, chips and ranges in place of their names and paths absolute, so that it may
+// stand anywhere. Throws UserError.
 [[nodiscard]] JsonDocument goal_document(const std::string& name_or_path);
 
 // Where a file stands whose path counts from the folder of another.

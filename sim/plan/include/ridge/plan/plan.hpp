@@ -113,6 +113,7 @@ struct Plan {
   std::shared_ptr<const Stocktaking> stock;
   int samples = 0;
   std::vector<scenario::DrawnInput> inputs;  // that the draws draw beside the calibrations
+  std::vector<std::string> warnings;         // of the question; each report has those of its own
   std::vector<Ranked> ranking;
   std::vector<std::string> why;  // the first is first
   std::vector<WhatIf> what_ifs;

@@ -94,6 +94,8 @@ class Stocktaking {
     return models_;
   }
   [[nodiscard]] bool calibrated() const;  // whether any kernel times may be drawn again
+  // What draws draw from: those that ship, and the goal's own over them.
+  [[nodiscard]] const std::shared_ptr<const scenario::Ranges>& ranges() const { return ranges_; }
 
   // Of the requests in decode, on average: what the search takes them all to have.
   [[nodiscard]] double context() const { return context_; }
@@ -133,6 +135,7 @@ class Stocktaking {
   Seconds recorded_;  // from the first request of a trace to the last
   std::vector<std::shared_ptr<const models::ModelSpec>> models_;
   std::vector<Chip> chips_;
+  std::shared_ptr<const scenario::Ranges> ranges_;
   std::map<Template, decode::SimulationInput> templates_;
 };
 

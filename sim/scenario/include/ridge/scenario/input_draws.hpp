@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace ridge::scenario {
@@ -21,9 +22,12 @@ struct OpenInputs {
   bool step_overhead = false;
   std::string engine;  // whose step overhead; empty: as the kernels that pools prefer tell
   // Sums over nodes may take what they take on any of these, after a gap; none where they are told.
-  std::vector<const SumsCluster*> clusters;
+  std::vector<SumsCluster> clusters;
   Seconds gap_before_sums;
 };
+// What its intervals draw from: the ranges that ship, and its own over them. Throws UserError.
+[[nodiscard]] std::shared_ptr<const Ranges> ranges_of(const LocatedScenario& located,
+                                                      Library& library);
 // Of a scenario that can be resolved: what it does not state, and what acts in it.
 [[nodiscard]] OpenInputs open_inputs(const LocatedScenario& located, Library& library);
 
@@ -40,10 +44,16 @@ struct DrawnInput {
 class InputDraws {
  public:
   // `fixed`: names of what stays as it is, or kInputs for all but the calibrations. Throws
-  // UserError where nothing that is drawn has such a name.
+  // UserError where neither these ranges nor `others` (the names of what is drawn for questions
+  // asked beside this one) have such a name.
   explicit InputDraws(std::shared_ptr<const Ranges> ranges,
-                      const std::vector<std::string>& fixed = {});
-  static constexpr std::string_view kInputs = "inputs";
+                      const std::vector<std::string>& fixed = {},
+                      const std::vector<std::string>& others = {});
+  // All that may be fixed.
+  [[nodiscard]] static std::vector<std::string> names(const Ranges& ranges);
+
+  // The same without what is fixed.
+  [[nodiscard]] InputDraws with_nothing_fixed() const { return InputDraws(ranges_); }
 
   // Of the draws 1, 2, ... Each input has random numbers of its own: what one draws depends neither
   // on the others nor on what is fixed.
@@ -79,6 +89,16 @@ class InputDraws {
   bool clusters_ = true;
   bool releases_ = true;
 };
+
+// What to say of each fixed name that has no effect: of what is `drawn` where nothing is fixed it
+// is none, and why.
+[[nodiscard]] std::vector<std::string> fixed_in_vain(const std::vector<std::string>& fixed,
+                                                     const std::vector<DrawnInput>& drawn,
+                                                     std::string_view why);
+
+// Why a prediction lies to one side of what is drawn: a sentence, of the inputs that it takes at an
+// end of their ranges.
+[[nodiscard]] std::string one_sided_words(const std::vector<std::string>& inputs);
 
 // "popularity of experts (exponent 0.19 to 0.76), release of the engine (...)".
 [[nodiscard]] std::string words_of(const std::vector<DrawnInput>& inputs);

@@ -2,6 +2,7 @@
 // and the ranges that intervals draw from.
 #pragma once
 
+#include "ridge/base/error.hpp"
 #include "ridge/base/file.hpp"
 #include "ridge/base/json.hpp"
 #include "ridge/decode/workload.hpp"
@@ -11,6 +12,7 @@
 #include "ridge/models/model_spec.hpp"
 #include "ridge/scenario/kernel_choice.hpp"
 #include "ridge/scenario/ranges.hpp"
+#include "ridge/scenario/reference.hpp"
 #include "ridge/scenario/request_trace.hpp"
 
 #include <map>
@@ -37,6 +39,14 @@ class Library {
 
   // Those that ship.
   [[nodiscard]] std::shared_ptr<const Ranges> ranges();
+  // The same with a question's own over them, where it has any: its `file` says so at `pointer`.
+  // Null after a report.
+  [[nodiscard]] std::shared_ptr<const Ranges> ranges(const std::optional<RangesReference>& own,
+                                                     const std::string& file,
+                                                     const std::string& pointer,
+                                                     Diagnostics& diagnostics);
+  // The same with those of a file over them.
+  [[nodiscard]] std::shared_ptr<const Ranges> ranges(const std::string& name_or_path);
 
   // A relative path to a calibration counts from the folder of `scenario_file`. `as_shipped`: the
   // chip without what a pool says of its links, which a calibration made on it was measured over.

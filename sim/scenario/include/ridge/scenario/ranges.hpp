@@ -1,17 +1,21 @@
 // Inputs of a deployment that its description mostly leaves open, and what sources tell of each: a
-// range, or measurements of several clusters. Intervals draw from these (input_draws.hpp).
+// range, or measurements of several clusters. Intervals draw from these (input_draws.hpp). Ranges
+// ship; a question may have its own, which go over them.
 #pragma once
 
 #include "ridge/base/quantity.hpp"
 #include "ridge/decode/deployment.hpp"
 
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 namespace ridge {
+class JsonDocument;
 class KeyTable;
-}
+}  // namespace ridge
 
 namespace ridge::scenario {
 
@@ -31,6 +35,7 @@ struct InputRange {
   double low = 0.0;
   double high = 0.0;
   std::string source;
+  std::size_t stream = 0;  // of random numbers, its own among all that are drawn from together
 };
 
 // Sums of tensor parallelism over several nodes, by a library, as they were measured on clusters of
@@ -48,9 +53,6 @@ struct SumsSpan {
 struct SumsOverNodes {
   std::vector<SumsSpan> spans;
   std::string source;
-
-  // Null where none were measured over so many.
-  [[nodiscard]] const SumsSpan* over(std::int64_t gpus, std::int64_t gpus_per_node) const;
 };
 
 // How far kernels differ between releases of an engine, of which one was measured and another runs.
@@ -59,15 +61,31 @@ struct Releases {
   std::string source;
 };
 
-// Of a file (docs/schema/ranges.schema.json).
+// Of a file (docs/schema/ranges.schema.json), or as they stand in a question.
 struct Ranges {
   std::string title;
-  std::vector<InputRange> inputs;
-  Releases releases;
-  SumsOverNodes sums_over_nodes;
+  std::vector<InputRange> inputs;  // of two that tell of one engine's kernels, the first answers
+  std::optional<Releases> releases;
+  std::optional<SumsOverNodes> sums_over_nodes;
+
+  // Null where no sums were measured over so many.
+  [[nodiscard]] const SumsSpan* sums_over(std::int64_t gpus, std::int64_t gpus_per_node) const;
 };
 [[nodiscard]] const KeyTable& keys_of(const Ranges*);
-// Throws UserError.
-[[nodiscard]] Ranges read_ranges(const std::string& name_or_path);
+// The file of this name, or at this path, and what it says alone. Throw UserError.
+[[nodiscard]] JsonDocument ranges_document(const std::string& name_or_path);
+[[nodiscard]] Ranges read_ranges(const JsonDocument& document);
+
+// What else is drawn, under names that no range may have.
+inline constexpr std::string_view kClusters = "cluster of sums over nodes";
+inline constexpr std::string_view kReleases = "release of the engine";
+inline constexpr std::string_view kInputs = "inputs";  // all of them
+
+// `own` over `shipped`. A range takes the place of the one of its name, and is new where there is
+// none; so do sums over as many nodes, and releases. `complain` is told, by a pointer into `own`,
+// of what cannot be told from a range that ships.
+[[nodiscard]] Ranges over(
+    const Ranges& own, const Ranges& shipped,
+    const std::function<void(const std::string& pointer, const std::string& message)>& complain);
 
 }  // namespace ridge::scenario

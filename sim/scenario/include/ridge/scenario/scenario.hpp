@@ -16,6 +16,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -113,10 +114,22 @@ struct Deployment {
   bool operator==(const Deployment&) const = default;
 };
 
+// What is said of a wire's software and protocol.
+struct Wire {
+  std::optional<Seconds> overhead;    // none
+  std::optional<double> efficiency;   // 1
+  std::optional<std::string> source;  // of both
+  bool operator==(const Wire&) const = default;
+
+  [[nodiscard]] bool is_told() const { return overhead || efficiency; }
+  // The wire alone where nothing is.
+  [[nodiscard]] net::Transport transport() const;
+};
+
 struct Network {
   decode::NetworkModel model = decode::NetworkModel::ports;
   decode::MessagePath path = decode::MessagePath::nics;
-  net::Transport transport;
+  Wire wire;
   decode::Copies copies = decode::Copies::per_expert;
   std::optional<std::int64_t> nodes_per_token;
   std::vector<decode::AllReduceWay> all_reduce;
@@ -125,7 +138,7 @@ struct Network {
 };
 
 struct ScaleUp {
-  net::Transport transport;
+  Wire wire;
   bool in_switch_reduction = false;
   bool operator==(const ScaleUp&) const = default;
 };
@@ -255,6 +268,7 @@ struct Scenario {
   Noise noise;
   Measurement measurement;
   Sla sla;
+  std::optional<RangesReference> ranges;  // its own, over those that ship
   std::uint64_t seed = 1;
 };
 
@@ -278,5 +292,7 @@ namespace ridge::decode {
 [[nodiscard]] const KeyTable& keys_of(const Execution*);
 [[nodiscard]] const KeyTable& keys_of(const AllReduceWay*);
 [[nodiscard]] const KeyTable& keys_of(const ProfiledStep*);
+// What is wrong with a way to sum that reads well; empty where nothing is.
+[[nodiscard]] std::string_view problem_of(const AllReduceWay&);
 
 }  // namespace ridge::decode
