@@ -23,5 +23,6 @@ bool launch_runs(std::string_view kernel, const bench::Shape& shape,
 
 std::string explain(const bench::Point& point, const bench::DeviceFacts& device);
 std::vector<bench::Case> cases(bench::Extent extent, const bench::DeviceFacts& device);
+bench::CheckReport nothing_to_check(const bench::Case&, const bench::DeviceFacts&);
 
 }  // namespace ridge::kernels::ceilings

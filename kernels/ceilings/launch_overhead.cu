@@ -38,12 +38,9 @@ class LaunchWorkload : public bench::Workload {
   unsigned ctas_;
 };
 
-std::unique_ptr<bench::Workload> prepare(const bench::Point& point, const bench::DeviceFacts&) {
+std::unique_ptr<bench::Workload> prepare_launches(const bench::Point& point,
+                                                  const bench::DeviceFacts&) {
   return std::make_unique<LaunchWorkload>(point);
-}
-
-bench::CheckReport nothing_to_check(const bench::Case&, const bench::DeviceFacts&) {
-  return {};
 }
 
 }  // namespace
@@ -57,7 +54,7 @@ const bench::Family& launch_overhead_family() {
       .explain = explain,
       .cases = cases,
       .check = nothing_to_check,
-      .prepare = prepare,
+      .prepare = prepare_launches,
       .runs = launch_runs,
   };
   return family;

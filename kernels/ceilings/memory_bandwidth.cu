@@ -111,13 +111,9 @@ class BandwidthWorkload : public bench::Workload {
   DeviceBuffer<uint4> sink_;
 };
 
-std::unique_ptr<bench::Workload> prepare(const bench::Point& point,
-                                         const bench::DeviceFacts& facts) {
+std::unique_ptr<bench::Workload> prepare_copies(const bench::Point& point,
+                                                const bench::DeviceFacts& facts) {
   return std::make_unique<BandwidthWorkload>(point, facts);
-}
-
-bench::CheckReport nothing_to_check(const bench::Case&, const bench::DeviceFacts&) {
-  return {};
 }
 
 }  // namespace
@@ -131,7 +127,7 @@ const bench::Family& memory_bandwidth_family() {
       .explain = explain,
       .cases = cases,
       .check = nothing_to_check,
-      .prepare = prepare,
+      .prepare = prepare_copies,
   };
   return family;
 }

@@ -15,7 +15,7 @@
 namespace ridge::kernels::elementwise {
 namespace {
 
-constexpr int kThreads = 256;
+constexpr int kNormThreads = 256;
 constexpr int kVector = 8;  // BF16 elements of a 16-byte load
 constexpr int kLanesPerGroup = kQuantGroup / kVector;
 constexpr int kMostVectors = 4;  // Per thread: hidden up to 8192
@@ -30,17 +30,17 @@ __device__ void unpack(const uint4& packed, float (&x)[kVector]) {
 }
 
 /// One CTA per token; a group of 128 elements is 16 neighboring lanes.
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kNormThreads)
     rms_norm_quantize_kernel(const uint4* x, const uint4* weight, uint2* codes, float* scales,
                              int hidden) {
-  __shared__ float warp_squares[kThreads / 32];
+  __shared__ float warp_squares[kNormThreads / 32];
   const int vectors = hidden / kVector;
   const uint4* row = x + static_cast<std::int64_t>(blockIdx.x) * vectors;
   float values[kMostVectors][kVector];
   float squares = 0;
 #pragma unroll
   for (int v = 0; v < kMostVectors; ++v) {
-    const int at = v * kThreads + static_cast<int>(threadIdx.x);
+    const int at = v * kNormThreads + static_cast<int>(threadIdx.x);
     unpack(at < vectors ? row[at] : make_uint4(0, 0, 0, 0), values[v]);
 #pragma unroll
     for (int i = 0; i < kVector; ++i) {
@@ -57,14 +57,14 @@ __global__ void __launch_bounds__(kThreads)
   __syncthreads();
   squares = 0;
 #pragma unroll
-  for (int warp = 0; warp < kThreads / 32; ++warp) {
+  for (int warp = 0; warp < kNormThreads / 32; ++warp) {
     squares += warp_squares[warp];
   }
   const float factor = rsqrtf(squares / static_cast<float>(hidden) + kRmsEpsilon);
 
 #pragma unroll
   for (int v = 0; v < kMostVectors; ++v) {
-    const int at = v * kThreads + static_cast<int>(threadIdx.x);
+    const int at = v * kNormThreads + static_cast<int>(threadIdx.x);
     float gain[kVector];
     unpack(at < vectors ? weight[at] : make_uint4(0, 0, 0, 0), gain);
     float largest = 0;
@@ -92,15 +92,15 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-struct Buffers {
-  Buffers(const bench::Shape& shape, int set_count)
+struct NormBuffers {
+  NormBuffers(const bench::Shape& shape, int set_count)
       : tokens(static_cast<int>(shape.integer("tokens"))),
         hidden(static_cast<int>(shape.integer("hidden"))),
         x(static_cast<std::size_t>(tokens) * hidden * set_count),
         weight(hidden),
         codes(x.size()),
         scales(x.size() / kQuantGroup) {
-    if (hidden % kQuantGroup != 0 || hidden > kMostVectors * kThreads * kVector) {
+    if (hidden % kQuantGroup != 0 || hidden > kMostVectors * kNormThreads * kVector) {
       throw CudaError(
           "rms_norm_quantize: expected hidden as a multiple of 128, at most 8192, got " +
           std::to_string(hidden));
@@ -112,7 +112,7 @@ struct Buffers {
 
   void launch(int set, cudaStream_t stream) {
     const std::size_t at = static_cast<std::size_t>(set) * tokens * hidden;
-    launch_kernel({.grid = static_cast<unsigned>(tokens), .block = kThreads, .stream = stream},
+    launch_kernel({.grid = static_cast<unsigned>(tokens), .block = kNormThreads, .stream = stream},
                   rms_norm_quantize_kernel, reinterpret_cast<const uint4*>(x.data() + at),
                   reinterpret_cast<const uint4*>(weight.data()),
                   reinterpret_cast<uint2*>(codes.data() + at), scales.data() + at / kQuantGroup,
@@ -129,8 +129,8 @@ struct Buffers {
 
 /// Codes may differ from the reference's by one step, where float and double fall on either side of
 /// a tie, but in no more than one element of a thousand.
-bench::CheckReport check(const bench::Case& test, const bench::DeviceFacts&) {
-  Buffers buffers(test.shape, 1);
+bench::CheckReport check_norm(const bench::Case& test, const bench::DeviceFacts&) {
+  NormBuffers buffers(test.shape, 1);
   buffers.codes.fill_bytes(0xff);
   buffers.scales.fill_bytes(0xff);
   buffers.launch(0, nullptr);
@@ -168,9 +168,9 @@ bench::CheckReport check(const bench::Case& test, const bench::DeviceFacts&) {
   return report;
 }
 
-std::unique_ptr<bench::Workload> prepare(const bench::Point& point,
-                                         const bench::DeviceFacts& facts) {
-  return std::make_unique<RotatingWorkload<Buffers>>(
+std::unique_ptr<bench::Workload> prepare_norm(const bench::Point& point,
+                                              const bench::DeviceFacts& facts) {
+  return std::make_unique<RotatingWorkload<NormBuffers>>(
       point.shape, bench::input_sets(point.work.bytes_read, facts));
 }
 
@@ -184,8 +184,8 @@ const bench::Family& rms_norm_quantize_family() {
       .grid = rms_norm_quantize_grid,
       .explain = rms_norm_quantize_explain,
       .cases = rms_norm_quantize_cases,
-      .check = check,
-      .prepare = prepare,
+      .check = check_norm,
+      .prepare = prepare_norm,
   };
   return family;
 }

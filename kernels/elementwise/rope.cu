@@ -15,7 +15,7 @@
 namespace ridge::kernels::elementwise {
 namespace {
 
-constexpr int kThreads = 256;
+constexpr int kRopeThreads = 256;
 constexpr int kPairs = 4;  // Of one thread: 8 bytes from either half of a head
 constexpr int kTablePositions = 4096;
 
@@ -29,10 +29,10 @@ __device__ std::uint32_t pack(float low, float high) {
 }
 
 /// `table` is [position][head_dim / 2] of (cos, sin).
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kRopeThreads)
     rope_kernel(uint2* x, const std::int32_t* positions, const float4* table, int heads,
                 int head_dim, std::int64_t threads) {
-  const std::int64_t thread = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x;
+  const std::int64_t thread = static_cast<std::int64_t>(blockIdx.x) * kRopeThreads + threadIdx.x;
   if (thread >= threads) {
     return;
   }
@@ -54,8 +54,8 @@ __global__ void __launch_bounds__(kThreads)
                      pack(a1.x * second.y + b1.x * second.x, a1.y * second.w + b1.y * second.z));
 }
 
-struct Buffers {
-  Buffers(const bench::Shape& shape, int set_count)
+struct RopeBuffers {
+  RopeBuffers(const bench::Shape& shape, int set_count)
       : tokens(static_cast<int>(shape.integer("tokens"))),
         heads(static_cast<int>(shape.integer("heads"))),
         head_dim(static_cast<int>(shape.integer("head_dim"))),
@@ -87,8 +87,8 @@ struct Buffers {
 
   void launch(int set, cudaStream_t stream) {
     const std::int64_t threads = static_cast<std::int64_t>(tokens) * heads * head_dim / 2 / kPairs;
-    launch_kernel({.grid = static_cast<unsigned>((threads + kThreads - 1) / kThreads),
-                   .block = kThreads,
+    launch_kernel({.grid = static_cast<unsigned>((threads + kRopeThreads - 1) / kRopeThreads),
+                   .block = kRopeThreads,
                    .stream = stream},
                   rope_kernel,
                   reinterpret_cast<uint2*>(x.data() + static_cast<std::size_t>(set) * tokens *
@@ -106,8 +106,8 @@ struct Buffers {
   DeviceBuffer<std::int32_t> positions;
 };
 
-bench::CheckReport check(const bench::Case& test, const bench::DeviceFacts&) {
-  Buffers buffers(test.shape, 1);
+bench::CheckReport check_rope(const bench::Case& test, const bench::DeviceFacts&) {
+  RopeBuffers buffers(test.shape, 1);
   const std::vector<double> want =
       rope(buffers.x.download(), buffers.host_positions, buffers.heads, buffers.head_dim);
   buffers.launch(0, nullptr);
@@ -136,9 +136,9 @@ bench::CheckReport check(const bench::Case& test, const bench::DeviceFacts&) {
   return report;
 }
 
-std::unique_ptr<bench::Workload> prepare(const bench::Point& point,
-                                         const bench::DeviceFacts& facts) {
-  return std::make_unique<RotatingWorkload<Buffers>>(
+std::unique_ptr<bench::Workload> prepare_rope(const bench::Point& point,
+                                              const bench::DeviceFacts& facts) {
+  return std::make_unique<RotatingWorkload<RopeBuffers>>(
       point.shape, bench::input_sets(point.work.bytes_written, facts));
 }
 
@@ -152,8 +152,8 @@ const bench::Family& rope_family() {
       .grid = rope_grid,
       .explain = rope_explain,
       .cases = rope_cases,
-      .check = check,
-      .prepare = prepare,
+      .check = check_rope,
+      .prepare = prepare_rope,
   };
   return family;
 }

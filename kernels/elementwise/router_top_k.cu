@@ -73,8 +73,8 @@ __global__ void __launch_bounds__(kWarps * 32)
   }
 }
 
-struct Buffers {
-  Buffers(const bench::Shape& shape, int set_count)
+struct RouterBuffers {
+  RouterBuffers(const bench::Shape& shape, int set_count)
       : tokens(static_cast<int>(shape.integer("tokens"))),
         experts(static_cast<int>(shape.integer("experts"))),
         top_k(static_cast<int>(shape.integer("top_k"))),
@@ -106,8 +106,8 @@ struct Buffers {
   DeviceBuffer<std::int32_t> chosen;
 };
 
-bench::CheckReport check(const bench::Case& test, const bench::DeviceFacts&) {
-  Buffers buffers(test.shape, 1);
+bench::CheckReport check_router(const bench::Case& test, const bench::DeviceFacts&) {
+  RouterBuffers buffers(test.shape, 1);
   buffers.weights.fill_bytes(0xff);
   buffers.chosen.fill_bytes(0xff);
   buffers.launch(0, nullptr);
@@ -133,9 +133,9 @@ bench::CheckReport check(const bench::Case& test, const bench::DeviceFacts&) {
   return report;
 }
 
-std::unique_ptr<bench::Workload> prepare(const bench::Point& point,
-                                         const bench::DeviceFacts& facts) {
-  return std::make_unique<RotatingWorkload<Buffers>>(
+std::unique_ptr<bench::Workload> prepare_router(const bench::Point& point,
+                                                const bench::DeviceFacts& facts) {
+  return std::make_unique<RotatingWorkload<RouterBuffers>>(
       point.shape, bench::input_sets(point.work.bytes_read, facts));
 }
 
@@ -149,8 +149,8 @@ const bench::Family& router_top_k_family() {
       .grid = router_top_k_grid,
       .explain = router_top_k_explain,
       .cases = router_top_k_cases,
-      .check = check,
-      .prepare = prepare,
+      .check = check_router,
+      .prepare = prepare_router,
   };
   return family;
 }

@@ -8,6 +8,8 @@
 
 namespace ridge::kernels::moe {
 
+inline constexpr std::uint64_t kTokenSeed = 12;
+
 /// Token activations as a norm leaves them, [tokens][hidden] BF16: near a standard normal, with one
 /// channel in 64 eight times larger, so that scale blocks differ.
 RIDGE_HOST_DEVICE constexpr Bf16 random_activation(std::uint64_t seed, std::uint64_t index,

@@ -20,9 +20,6 @@
 namespace ridge::kernels::moe {
 namespace {
 
-constexpr std::uint64_t kWeightSeed = 11;
-constexpr std::uint64_t kTokenSeed = 12;
-
 /// The device state of one case.
 struct DeviceCase {
   DeviceCase(const LayerShape& layer_shape, const RouterOutput& router,

@@ -13,6 +13,8 @@
 /// the device without a transfer and any element can be recomputed on the host.
 namespace ridge::kernels::moe {
 
+inline constexpr std::uint64_t kWeightSeed = 11;
+
 enum class Projection : std::uint8_t { kGate, kUp, kDown };
 
 struct RandomWeights {

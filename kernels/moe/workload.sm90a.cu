@@ -16,9 +16,6 @@
 namespace ridge::kernels::moe {
 namespace {
 
-constexpr std::uint64_t kWeightSeed = 11;
-constexpr std::uint64_t kTokenSeed = 12;
-
 __global__ void fill_tokens_kernel(Bf16* tokens, std::uint64_t count, int hidden,
                                    std::uint64_t seed) {
   const std::uint64_t stride = static_cast<std::uint64_t>(gridDim.x) * blockDim.x;
