@@ -104,6 +104,69 @@ TEST(Residual, IsTheSumOfItsTreesEachAskedByItself) {
   EXPECT_TRUE(residual.first(0).empty());
 }
 
+// Trees over `features` features, of thresholds that `draw` gives.
+template <typename Draw>
+std::vector<ResidualTree> drawn_trees(std::size_t count, std::size_t features, Random& random,
+                                      Draw&& draw) {
+  std::vector<ResidualTree> trees(count);
+  for (ResidualTree& tree : trees) {
+    for (std::size_t level = 0; level < ResidualTree::kDepth; ++level) {
+      tree.feature[level] = static_cast<std::uint8_t>(random.below(features));
+      tree.threshold[level] = draw(random);
+    }
+    for (std::int16_t& leaf : tree.leaf) {
+      leaf = static_cast<std::int16_t>(static_cast<int>(random.below(401)) - 200);
+    }
+  }
+  return trees;
+}
+
+template <typename Draw>
+void expect_sums(const std::vector<ResidualTree>& trees, std::size_t features, Random& random,
+                 Draw&& draw) {
+  const Residual residual(trees);
+  for (int i = 0; i < 2000; ++i) {
+    std::vector<double> asked(features);
+    // On a threshold, beside one, and far from all.
+    for (double& value : asked) {
+      value = static_cast<double>(draw(random)) + 1e-4 * (static_cast<double>(random.below(3)) - 1);
+      if (random.below(10) == 0) value = random.below(2) == 0 ? -1e9 : 1e9;
+    }
+    double sum = 0.0;
+    for (const ResidualTree& tree : trees) sum += tree(asked);
+    ASSERT_NEAR(residual(asked), sum, 1e-9);
+    ASSERT_GT(std::exp(sum), residual.least_factor());
+  }
+}
+
+TEST(Residual, OfFewFeaturesAllTreesAreOneTable) {
+  Random random(7);
+  const auto eighths = [](Random& r) { return 0.125F * static_cast<float>(r.below(40)); };
+  expect_sums(drawn_trees(112, 2, random, eighths), 2, random, eighths);
+}
+
+TEST(Residual, ThresholdsMayCrowd) {
+  // Most of them in one of the divisions that a value is looked up by.
+  Random random(8);
+  const auto crowded = [](Random& r) {
+    return r.below(4) == 0 ? static_cast<float>(r.below(12))
+                           : 1.0F - 0.0003F * static_cast<float>(r.below(30));
+  };
+  expect_sums(drawn_trees(112, 5, random, crowded), 5, random, crowded);
+}
+
+TEST(Residual, TheMostTreesOfTheMostFeaturesFit) {
+  // Of tables as large as those of fewer trees, there would be more cells than numbers.
+  Random random(9);
+  const auto any = [](Random& r) { return static_cast<float>(r.below(4000)); };
+  expect_sums(drawn_trees(Residual::kMaxTrees, Residual::kMaxFeatures, random, any),
+              Residual::kMaxFeatures, random, any);
+}
+
+TEST(Residual, WithoutTreesMultipliesByOne) {
+  EXPECT_EQ(Residual().least_factor(), 1.0);
+}
+
 TEST(Residual, WhatIsDoubtedIsNotAlwaysAsked) {
   // Two features that tell the same.
   Random random(6);

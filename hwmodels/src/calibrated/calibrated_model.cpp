@@ -315,27 +315,25 @@ class CalibratedModel final : public KernelModel {
     Estimate estimate;
   };
 
-  template <typename A>
-  [[nodiscard]] Said say(const Curve& curve, const A& asked, double outside) const {
-    const auto* fitted = std::get_if<Fitted<typename A::Form>>(&curve.fitted);
-    return {&curve, outside, curve.estimate(calibration_.machine, *fitted, asked.shape, outside)};
-  }
-
   // Of kernels whose range holds the shape, the fastest; of all where none does.
   template <typename A>
   [[nodiscard]] Said fastest(const std::vector<const Curve*>& curves, const A& asked) const {
-    const auto ranged = A::Form::ranged(asked.shape);
+    using Form = typename A::Form;
+    const auto ranged = Form::ranged(asked.shape);
     Said best;
     for (const Curve* curve : curves) {
       const double outside = curve->octaves_outside(ranged);
       const bool within = outside == 0.0;
       const bool best_within = best.curve != nullptr && best.octaves_outside == 0.0;
       if (best_within && !within) continue;
-      const Said said = say(*curve, asked, outside);
-      if (best.curve == nullptr || (within && !best_within) ||
-          said.estimate.us < best.estimate.us) {
-        best = said;
-      }
+      const bool rivals = best.curve != nullptr && within == best_within;
+      const calibrated::AskedForm<Form> form(
+          calibration_.machine, *std::get_if<Fitted<Form>>(&curve->fitted), asked.shape);
+      // Mostly the form alone tells that a kernel is slower.
+      if (rivals && form.estimate().us * curve->residual.least_factor() > best.estimate.us)
+        continue;
+      const Estimate estimate = curve->learned(form, outside);
+      if (!rivals || estimate.us < best.estimate.us) best = {curve, outside, estimate};
     }
     return best;
   }

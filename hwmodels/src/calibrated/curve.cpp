@@ -13,10 +13,9 @@ double Curve::standard_error() const {
   return std::sqrt(fitted_error * fitted_error + added * added);
 }
 
-double Curve::octaves_outside(std::span<const double> values) const {
+double Curve::octaves(std::span<const double> values) const {
   double octaves = 0.0;
-  const std::size_t count = std::min(values.size(), ranges.size());
-  for (std::size_t i = 0; i < count; ++i) {
+  for (std::size_t i = 0; i < values.size(); ++i) {
     if (values[i] > ranges[i].max) {
       octaves += std::log2(values[i] / ranges[i].max);
     } else if (values[i] < ranges[i].min) {

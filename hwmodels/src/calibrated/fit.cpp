@@ -162,10 +162,10 @@ class Fitter {
     std::vector<double> target;
     features.reserve(some.size() * kCount);
     for (const std::size_t row : some) {
-      const double us = predict(fitted, row);
-      const auto of_row = residual_features<Form>(machine_, fitted.choice, shapes_[row], us);
+      const AskedForm<Form> form(machine_, fitted, shapes_[row]);
+      const auto of_row = form.features();
       features.insert(features.end(), of_row.begin(), of_row.end());
-      target.push_back(log_us_[row] - std::log(us));
+      target.push_back(log_us_[row] - std::log(form.estimate().us));
     }
     return boost(features, kCount, target, learning);
   }
@@ -355,9 +355,9 @@ class Fitter {
                                                                    const Residual& residual,
                                                                    std::size_t row) const {
     std::array<double, kTreeSteps + 1> log_us{};
-    const double us = predict(fitted, row);
-    double sum = std::log(us);
-    const auto features = residual_features<Form>(machine_, fitted.choice, shapes_[row], us);
+    const AskedForm<Form> form(machine_, fitted, shapes_[row]);
+    double sum = std::log(form.estimate().us);
+    const auto features = form.features();
     for (std::size_t step = 0; step <= kTreeSteps; ++step) {
       log_us[step] = sum;
       for (std::size_t t = 0; t < kTreesPerStep; ++t) {

@@ -41,7 +41,8 @@ constexpr Tile kTallOfFine = {256, 128};
 // least cycles on the wires from L2 or within a compute unit, in whole waves; two tiles beside each
 // other share what they load where there is more than one wave.
 Tile tile_of_least_traffic(double units, const GemmForm::Shape& s) {
-  constexpr std::array<double, 11> kColumns = {16, 32, 48, 64, 80, 96, 112, 128, 144, 160, 192};
+  static constexpr std::array<double, 11> kColumns = {16,  32,  48,  64,  80, 96,
+                                                      112, 128, 144, 160, 192};
   constexpr std::size_t kColumnsOfTall = 8;  // beside more than 128 rows
   struct Rows {
     double of_tile;
@@ -49,39 +50,61 @@ Tile tile_of_least_traffic(double units, const GemmForm::Shape& s) {
   };
   // In the order in which they are compared.
   constexpr std::array<Rows, 5> kRows = {{{64, 32}, {128, 64}, {16, 0}, {32, 16}, {256, 128}}};
-  constexpr double kTiny = 1e-9;                           // of a rounded quotient
+  constexpr double kTiny = 1e-9;  // of a rounded quotient
+  constexpr double kNever = std::numeric_limits<double>::infinity();
   const double l2 = 1.0 / std::min(64.0 * units, 6153.0);  // cycles for a byte
   const double l1 = 1.0 / (128.0 * units);
-  std::array<double, kColumns.size()> columns_of_tiles;
+  using ByColumns = std::array<double, kColumns.size()>;
+  ByColumns columns_of_tiles;
   for (std::size_t c = 0; c < kColumns.size(); ++c) {
     columns_of_tiles[c] = round_up(s.n / kColumns[c]);
   }
   struct Best {
-    double cycles = std::numeric_limits<double>::infinity();
+    double cycles = kNever;
     Tile tile{};
+
+    // The first of the least.
+    void look(double rows, const ByColumns& by_columns, std::size_t count) {
+      // Two at a time: a minimum waits for the one before.
+      std::array<double, 2> least_of{kNever, kNever};
+      for (std::size_t c = 0; c < count; ++c) {
+        least_of[c % 2] = by_columns[c] < least_of[c % 2] ? by_columns[c] : least_of[c % 2];
+      }
+      const double least = std::min(least_of[0], least_of[1]);
+      if (least >= cycles) return;
+      std::size_t c = 0;
+      while (by_columns[c] != least) ++c;
+      cycles = least;
+      tile = {rows, kColumns[c]};
+    }
   };
   Best alone;
   Best shared;
   for (const auto& [rows, next_lower] : kRows) {
     if (rows < kMultipliedRows && s.m > rows) continue;
     if (s.m <= next_lower) continue;  // which holds all rows as well, and moves less
+    const double multiplied = std::max(rows, kMultipliedRows);
     const double rows_of_tiles = s.batch * round_up(s.m / rows) / units;
     const double out = 2.0 * rows / s.k;
-    const std::size_t count = rows > 128 ? kColumnsOfTall : kColumns.size();
-    for (std::size_t c = 0; c < count; ++c) {
+    // All columns side by side, without a branch.
+    ByColumns cycles;
+    ByColumns with_neighbor;
+    for (std::size_t c = 0; c < kColumns.size(); ++c) {
       const double columns = kColumns[c];
       const double waves = round_up(rows_of_tiles * columns_of_tiles[c] - kTiny);
       const double written = out * columns;
-      const double inside =
-          l1 * (rows + std::max(rows, kMultipliedRows) + 2.0 * columns + 2.0 * written);
+      const double inside = l1 * (rows + multiplied + 2.0 * columns + 2.0 * written);
       const double loaded = rows + columns;
-      const double cycles = waves * std::max(inside, l2 * (loaded + written));
-      if (cycles < alone.cycles) alone = {cycles, {rows, columns}};
-      if (waves <= 1.0) continue;
-      const double with_neighbor =
-          waves * std::max(inside, l2 * (loaded - 0.5 * std::max(rows, columns) + written));
-      if (with_neighbor < shared.cycles) shared = {with_neighbor, {rows, columns}};
+      const double wider = rows < columns ? columns : rows;
+      const double all = l2 * (loaded + written);
+      const double halved = l2 * (loaded - 0.5 * wider + written);
+      cycles[c] = waves * (inside < all ? all : inside);
+      const double alone_only = waves <= 1.0 ? kNever : 0.0;
+      with_neighbor[c] = waves * (inside < halved ? halved : inside) + alone_only;
     }
+    const std::size_t count = rows > 128 ? kColumnsOfTall : kColumns.size();
+    alone.look(rows, cycles, count);
+    shared.look(rows, with_neighbor, count);
   }
   return shared.cycles < alone.cycles * (1.0 - kTiny) ? shared.tile : alone.tile;
 }

@@ -1,111 +1,27 @@
 #include "ridge/hwmodels/calibrated/residual.hpp"
 
+#include "residual_tables.hpp"
 #include "ridge/base/error.hpp"
 #include "ridge/base/random.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <map>
 #include <numeric>
 #include <utility>
 
 namespace ridge::hw::calibrated {
 
-// One bit for each level of each tree, as many trees to a word as fit, the first level highest: a
-// tree's bits are the number of its leaf.
 struct Residual::Compiled {
-  static constexpr std::size_t kTreesPerWord = 64 / ResidualTree::kDepth;
-
-  // Of one feature: the thresholds that are asked for, rising, and the bits of the questions that
-  // are answered yes above the first b of them, b = 0 ... all.
-  struct Questions {
-    static constexpr std::size_t kMostCells = 1024;
-
-    std::size_t feature = 0;
-    std::vector<double> thresholds;      // and, behind the last, what nothing exceeds
-    std::vector<std::uint64_t> answers;  // by b, then word
-    // Between the thresholds, cells of one width: the first threshold in each or behind it, and the
-    // most that one cell holds. What lies in a cell exceeds all thresholds of those before it.
-    double from = 0;
-    double cells_per_unit = 0;
-    std::vector<std::uint16_t> first;
-    std::size_t most_in_cell = 0;
-
-    [[nodiscard]] std::size_t cell(double value) const {
-      const double at = (value - from) * cells_per_unit;
-      const auto last = static_cast<double>(first.size() - 1);
-      return static_cast<std::size_t>(
-          static_cast<std::int64_t>(at > 0.0 ? std::min(at, last) : 0.0));
-    }
-
-    // How many thresholds `value` exceeds, without a branch to guess.
-    [[nodiscard]] std::size_t exceeded(double value) const {
-      const std::size_t before = first[cell(value)];
-      std::size_t here = 0;
-      for (std::size_t i = 0; i < most_in_cell; ++i) here += value > thresholds[before + i] ? 1 : 0;
-      return before + here;
-    }
-
-    // The fewest cells of which none holds more than one threshold, or the most there may be.
-    void divide() {
-      const std::size_t count = thresholds.size();
-      from = thresholds.front();
-      // The largest float stands for no question at all.
-      const auto last = std::find_if(thresholds.rbegin(), thresholds.rend() - 1, [](double t) {
-        return t < static_cast<double>(std::numeric_limits<float>::max());
-      });
-      const double width = *last - from;
-      for (std::size_t cells = 16; cells <= kMostCells; cells *= 2) {
-        cells_per_unit = width > 0.0 ? static_cast<double>(cells - 1) / width : 0.0;
-        first.assign(cells, 0);
-        std::vector<std::size_t> held(cells, 0);
-        for (const double threshold : thresholds) ++held[cell(threshold)];
-        std::size_t before = 0;
-        for (std::size_t c = 0; c < cells; ++c) {
-          first[c] = static_cast<std::uint16_t>(before);
-          before += held[c];
-        }
-        most_in_cell = *std::max_element(held.begin(), held.end());
-        if (most_in_cell <= 1) break;
-      }
-      thresholds.resize(count + most_in_cell, std::numeric_limits<double>::infinity());
-    }
-  };
-
-  explicit Compiled(std::vector<ResidualTree> all)
-      : trees(std::move(all)), words((trees.size() + kTreesPerWord - 1) / kTreesPerWord) {
-    leaves.resize(words * kTreesPerWord * ResidualTree::kLeaves, 0);
-    std::map<std::size_t, std::map<double, std::vector<std::size_t>>> bits;
-    for (std::size_t t = 0; t < trees.size(); ++t) {
-      std::copy(trees[t].leaf.begin(), trees[t].leaf.end(),
-                leaves.begin() + static_cast<std::ptrdiff_t>(t * ResidualTree::kLeaves));
-      const std::size_t lowest =
-          64 * (t / kTreesPerWord) + ResidualTree::kDepth * (t % kTreesPerWord);
-      for (std::size_t level = 0; level < ResidualTree::kDepth; ++level) {
-        const auto threshold = static_cast<double>(trees[t].threshold[level]);
-        bits[trees[t].feature[level]][threshold].push_back(lowest + ResidualTree::kDepth - 1 -
-                                                           level);
-      }
-    }
-    for (const auto& [feature, by_threshold] : bits) {
-      Questions& asked = questions.emplace_back();
-      asked.feature = feature;
-      std::vector<std::uint64_t> yes(words, 0);
-      asked.answers = yes;
-      for (const auto& [threshold, numbers] : by_threshold) {
-        asked.thresholds.push_back(threshold);
-        for (const std::size_t bit : numbers) yes[bit / 64] |= std::uint64_t{1} << (bit % 64);
-        asked.answers.insert(asked.answers.end(), yes.begin(), yes.end());
-      }
-      asked.divide();
-    }
+  explicit Compiled(std::vector<ResidualTree> all) : trees(std::move(all)), tables(trees) {
+    constexpr double kRounding = 1e-12;
+    least_factor =
+        std::exp(ResidualTree::kLeafUnit * std::min(0, tables.least())) * (1.0 - kRounding);
   }
 
   std::vector<ResidualTree> trees;
-  std::size_t words;
-  std::vector<std::int32_t> leaves;  // by tree, zeros behind the last
-  std::vector<Questions> questions;
+  ResidualTables tables;
+  double least_factor = 1.0;
 };
 
 Residual::Residual(std::vector<ResidualTree> trees) {
@@ -129,25 +45,11 @@ Residual Residual::first(std::size_t count) const {
 }
 
 double Residual::operator()(std::span<const double> features) const {
-  if (empty()) return 0.0;
-  const Compiled& c = *compiled_;
-  std::array<const std::uint64_t*, kMaxFeatures> rows;
-  std::size_t asked = 0;
-  for (const Compiled::Questions& q : c.questions) {
-    rows[asked++] = &q.answers[q.exceeded(features[q.feature]) * c.words];
-  }
-  std::int32_t sum = 0;
-  const std::int32_t* leaf = c.leaves.data();
-  for (std::size_t w = 0; w < c.words; ++w) {
-    std::uint64_t bits = 0;
-    for (std::size_t i = 0; i < asked; ++i) bits |= rows[i][w];
-    for (std::size_t t = 0; t < Compiled::kTreesPerWord; ++t) {
-      sum += leaf[bits % ResidualTree::kLeaves];
-      bits /= ResidualTree::kLeaves;
-      leaf += ResidualTree::kLeaves;
-    }
-  }
-  return ResidualTree::kLeafUnit * sum;
+  return empty() ? 0.0 : ResidualTree::kLeafUnit * compiled_->tables(features);
+}
+
+double Residual::least_factor() const {
+  return empty() ? 1.0 : compiled_->least_factor;
 }
 
 namespace {

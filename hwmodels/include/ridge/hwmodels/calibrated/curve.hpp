@@ -6,7 +6,9 @@
 #include "ridge/hwmodels/calibrated/forms.hpp"
 #include "ridge/hwmodels/calibrated/residual.hpp"
 
+#include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -92,20 +94,34 @@ struct Curve {
   [[nodiscard]] double standard_error() const;
 
   // Doublings by which `values`, in the order of `ranges`, leave them, summed; 0 inside.
-  [[nodiscard]] double octaves_outside(std::span<const double> values) const;
+  [[nodiscard]] double octaves_outside(std::span<const double> values) const {
+    bool outside = false;
+    const std::size_t count = std::min(values.size(), ranges.size());
+    for (std::size_t i = 0; i < count; ++i) {
+      outside = outside || values[i] > ranges[i].max || values[i] < ranges[i].min;
+    }
+    return outside ? octaves(values.first(count)) : 0.0;
+  }
 
   // The form's time with what was learned of the measurements that it missed. The residual fades
   // out over the first doubling outside the ranges; beyond, the physical form answers alone.
   template <typename Form>
   [[nodiscard]] Estimate estimate(const Machine& machine, const Fitted<Form>& f,
                                   const typename Form::Shape& shape, double outside) const {
-    Estimate result = Form::time(machine, f.choice, f.p, shape);
+    return learned(AskedForm<Form>(machine, f, shape), outside);
+  }
+  // The same, of what the form says already.
+  template <typename Form>
+  [[nodiscard]] Estimate learned(const AskedForm<Form>& asked, double outside) const {
+    Estimate result = asked.estimate();
     if (!residual.empty() && outside < 1.0) {
-      const auto features = residual_features<Form>(machine, f.choice, shape, result.us);
-      result.us *= std::exp((1.0 - outside) * residual(features));
+      result.us *= std::exp((1.0 - outside) * residual(asked.features()));
     }
     return result;
   }
+
+ private:
+  [[nodiscard]] double octaves(std::span<const double> values) const;
 };
 
 // A curve as it might have come out of another set of measurements of the same kind: parameters

@@ -136,20 +136,39 @@ struct DecodeAttentionForm {
     return {.splits = splits, .blocks = waves, .tiles = waves * round_up(tiles / splits)};
   }
 
-  // launch + [from memory] first bytes + sequences + queries and outputs + [split] combine
-  //   + soft_max(waves of blocks, cache bytes / bandwidth).
+  // What a launch does, whatever the parameters.
+  struct Plan {
+    double group = 1;      // query rows of one KV head
+    double tile_rows = 1;  // the matrix units work on whole tiles: one half filled costs as much
+    double row_tiles = 1;
+    double tiles = 1;  // of one sequence's cache
+    double cache_MB = 0;
+    Cut parts;
+  };
+  [[nodiscard]] static Plan plan(const Machine& machine, const Choice& choice, const Shape& s) {
+    Plan of;
+    of.group = s.query_rows / s.kv_heads;
+    of.tile_rows = tile_height(choice, of.group);
+    of.row_tiles = round_up(of.group / of.tile_rows);
+    of.tiles = std::max(1.0, round_up(s.context / choice.tile_tokens));
+    of.cache_MB = s.sequences * s.context * s.values_per_token * s.bytes_per_value * 1e-6;
+    of.parts = cut(machine, choice, s.sequences, of.row_tiles * s.kv_heads, of.tiles);
+    return of;
+  }
+
   [[nodiscard]] static Estimate time(const Machine& machine, const Choice& choice,
                                      const Parameters& p, const Shape& s) {
-    const double group = s.query_rows / s.kv_heads;
-    // The matrix units work on whole tiles: a group that fills half of one costs as much.
-    const double rows = tile_height(choice, group);
-    const double row_tiles = round_up(group / rows);
-    const double tiles = std::max(1.0, round_up(s.context / choice.tile_tokens));
-    const Cut parts = cut(machine, choice, s.sequences, row_tiles * s.kv_heads, tiles);
-
+    return time(choice, p, s, plan(machine, choice, s));
+  }
+  // launch + [from memory] first bytes + sequences + queries and outputs + [split] combine
+  //   + soft_max(waves of blocks, cache bytes / bandwidth).
+  [[nodiscard]] static Estimate time(const Choice& choice, const Parameters& p, const Shape& s,
+                                     const Plan& plan) {
+    const double row_tiles = plan.row_tiles;
+    const double cache_MB = plan.cache_MB;
+    const Cut& parts = plan.parts;
     // The first reading comes from memory or, where the whole cache of the launch fits, from L2;
     // further row tiles read partly what the first left in L2.
-    const double cache_MB = s.sequences * s.context * s.values_per_token * s.bytes_per_value * 1e-6;
     const double x2 = (cache_MB / p[l2_MB]) * (cache_MB / p[l2_MB]);
     const double x8 = (x2 * x2) * (x2 * x2);
     const double resident = s.cold ? 0.0 : 1.0 / (1.0 + x8);
@@ -158,7 +177,8 @@ struct DecodeAttentionForm {
 
     const double tile_KB =
         choice.tile_tokens * s.values_per_token / s.kv_heads * s.bytes_per_value * 1e-3;
-    const double tile_MFLOP = 2.0 * rows * choice.tile_tokens * (s.qk_dim + s.v_dim) * 1e-6;
+    const double tile_MFLOP =
+        2.0 * plan.tile_rows * choice.tile_tokens * (s.qk_dim + s.v_dim) * 1e-6;
     // Copies into shared memory run beside the matrix units: a tile takes the longer of the two.
     const double work_us = std::max(tile_KB / p[block_GBps], tile_MFLOP / p[block_TFLOPps]);
     const double core = core_us(choice, parts, p, work_us);
@@ -183,26 +203,20 @@ struct DecodeAttentionForm {
       "tile_fill",      "log2_blocks",   "log2_splits", "log2_tiles",
       "log2_run_tiles", "log2_cache_MB", "wave_fill"};
   [[nodiscard]] static std::array<double, kFeatures.size()> features(const Machine& machine,
-                                                                     const Choice& choice,
-                                                                     const Shape& s) {
-    const double group = s.query_rows / s.kv_heads;
-    const double rows = tile_height(choice, group);
-    const double row_tiles = round_up(group / rows);
-    const double tiles = std::max(1.0, round_up(s.context / choice.tile_tokens));
-    const double blocks = s.sequences * row_tiles * s.kv_heads;
-    const Cut parts = cut(machine, choice, s.sequences, row_tiles * s.kv_heads, tiles);
-    const double MB = s.sequences * s.context * s.values_per_token * s.bytes_per_value * 1e-6;
+                                                                     const Shape& s,
+                                                                     const Plan& plan) {
+    const double blocks = s.sequences * plan.row_tiles * s.kv_heads;
     return {rough_log2(s.sequences),
             rough_log2(s.context),
-            rough_log2(group),
+            rough_log2(plan.group),
             rough_log2(s.kv_heads),
-            group / (rows * row_tiles),
+            plan.group / (plan.tile_rows * plan.row_tiles),
             rough_log2(blocks / machine.compute_units),
-            rough_log2(parts.splits),
-            rough_log2(tiles),
-            rough_log2(parts.tiles),
-            rough_log2(MB),
-            fill(blocks * parts.splits / machine.compute_units)};
+            rough_log2(plan.parts.splits),
+            rough_log2(plan.tiles),
+            rough_log2(plan.parts.tiles),
+            rough_log2(plan.cache_MB),
+            fill(blocks * plan.parts.splits / machine.compute_units)};
   }
 
  private:

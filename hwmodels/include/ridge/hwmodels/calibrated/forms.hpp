@@ -49,18 +49,56 @@ using Shapes = Forms::AnyShapes;
 // Names of what a curve's ranges are kept of, in their order.
 [[nodiscard]] std::span<const std::string_view> range_names(const FittedForm& fitted);
 
-// What a residual is learned of: the features of the shape, and last the form's own time.
+// A form asked for one shape: its time, and what a residual is learned of. What both need of the
+// shape, where a form has such a plan, is worked out once.
 template <typename Form>
-[[nodiscard]] auto residual_features(const Machine& machine, const typename Form::Choice& choice,
-                                     const typename Form::Shape& shape, double us) {
-  constexpr std::size_t kOfShape = Form::kFeatures.size();
-  static_assert(kOfShape + 1 <= Residual::kMaxFeatures);
-  std::array<double, kOfShape + 1> all;
-  const std::array<double, kOfShape> of_shape = Form::features(machine, choice, shape);
-  std::copy(of_shape.begin(), of_shape.end(), all.begin());
-  all.back() = rough_log2(us);
-  return all;
-}
+class AskedForm {
+ public:
+  AskedForm(const Machine& machine, const Fitted<Form>& fitted, const typename Form::Shape& shape)
+      : machine_(machine), fitted_(fitted), shape_(shape) {
+    if constexpr (kPlans) {
+      plan_ = Form::plan(machine, fitted.choice, shape);
+      estimate_ = Form::time(fitted.choice, fitted.p, shape, plan_);
+    } else {
+      estimate_ = Form::time(machine, fitted.choice, fitted.p, shape);
+    }
+  }
+
+  [[nodiscard]] const Estimate& estimate() const { return estimate_; }
+
+  // The features of the shape, and last the form's own time.
+  [[nodiscard]] auto features() const {
+    constexpr std::size_t kOfShape = Form::kFeatures.size();
+    static_assert(kOfShape + 1 <= Residual::kMaxFeatures);
+    std::array<double, kOfShape + 1> all;
+    const auto of_shape = [&] {
+      if constexpr (kPlans)
+        return Form::features(machine_, shape_, plan_);
+      else
+        return Form::features(machine_, fitted_.choice, shape_);
+    }();
+    std::copy(of_shape.begin(), of_shape.end(), all.begin());
+    all.back() = rough_log2(estimate_.us);
+    return all;
+  }
+
+ private:
+  static constexpr bool kPlans = requires { typename Form::Plan; };
+  struct NoPlan {};
+  template <typename F>
+  static auto plan_type() {
+    if constexpr (requires { typename F::Plan; })
+      return typename F::Plan{};
+    else
+      return NoPlan{};
+  }
+
+  const Machine& machine_;
+  const Fitted<Form>& fitted_;
+  const typename Form::Shape& shape_;
+  decltype(plan_type<Form>()) plan_;
+  Estimate estimate_;
+};
 // In that order.
 [[nodiscard]] std::span<const std::string_view> feature_names(const FittedForm& fitted);
 

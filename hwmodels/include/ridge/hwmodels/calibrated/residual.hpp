@@ -31,8 +31,7 @@ struct ResidualTree {
   }
 };
 
-// The trees, and all their questions as bits: which of them a value answers yes is looked up by the
-// feature, not asked tree by tree, since every operator of every step asks.
+// The trees, summed by looking up (src/calibrated/residual_tables.hpp).
 class Residual {
  public:
   static constexpr std::size_t kMaxTrees = 160;
@@ -49,6 +48,8 @@ class Residual {
 
   // Of ln(time). Never allocates.
   [[nodiscard]] double operator()(std::span<const double> features) const;
+  // Of time: below whatever it may multiply by, faded or not. 1 where it has no trees.
+  [[nodiscard]] double least_factor() const;
 
  private:
   struct Compiled;

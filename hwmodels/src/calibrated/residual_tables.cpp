@@ -1,0 +1,303 @@
+#include "residual_tables.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <numeric>
+
+namespace ridge::hw::calibrated {
+
+namespace {
+
+// Cells of a table of some of the trees; of the one table of all of them, where it has no more; and
+// of all tables, which is what a number can say. Of fewer cells there are more tables to look up;
+// of more, those of an operator's kernels leave the core's own cache.
+constexpr std::uint32_t kMostOfSome = 2048;
+constexpr std::uint32_t kMostOfAll = 16384;
+constexpr std::size_t kMostCells = std::size_t{1} << 16U;
+
+}  // namespace
+
+class ResidualTables::Builder {
+ public:
+  Builder(std::span<const ResidualTree> trees, ResidualTables& out) : trees_(trees), out_(out) {}
+
+  void run() {
+    place_thresholds();
+    group();
+    write();
+  }
+
+ private:
+  // What a tree asks, as places of thresholds.
+  struct Questions {
+    std::array<std::size_t, ResidualTree::kDepth> by_level{};
+    // The first `count` places, rising and each once, so that those of a feature stand together.
+    std::array<std::uint16_t, ResidualTree::kDepth> distinct{};
+    std::size_t count = 0;
+    std::int64_t largest_leaf = 0;
+  };
+
+  // Trees taken together.
+  struct Table {
+    std::vector<std::size_t> trees;
+    std::vector<std::uint8_t> asks;                   // 1 or 0, by place of a threshold
+    std::array<std::uint32_t, kMaxFeatures> parts{};  // that a feature is cut into, by its place
+    std::uint32_t cells = 1;
+    std::int64_t largest_sum = 0;
+  };
+
+  // The thresholds of one feature, rising, and how they lie in its divisions.
+  struct Asked {
+    std::size_t feature = 0;
+    std::vector<double> thresholds;
+    double from = 0;
+    double divisions_per_unit = 0;
+    std::array<std::size_t, kDivisions> held{};
+    std::size_t most = 0;
+  };
+
+  [[nodiscard]] std::vector<Asked> thresholds_by_feature() const {
+    std::array<std::vector<double>, kMaxFeatures> by_feature;
+    for (const ResidualTree& tree : trees_) {
+      for (std::size_t level = 0; level < ResidualTree::kDepth; ++level) {
+        by_feature[tree.feature[level]].push_back(static_cast<double>(tree.threshold[level]));
+      }
+    }
+    std::vector<Asked> all;
+    for (std::size_t f = 0; f < kMaxFeatures; ++f) {
+      std::vector<double>& rising = by_feature[f];
+      if (rising.empty()) continue;
+      std::sort(rising.begin(), rising.end());
+      rising.erase(std::unique(rising.begin(), rising.end()), rising.end());
+      all.push_back({.feature = f, .thresholds = std::move(rising)});
+    }
+    return all;
+  }
+
+  static void divide(Asked& of) {
+    // The largest float stands for no question at all.
+    const auto last =
+        std::find_if(of.thresholds.rbegin(), of.thresholds.rend() - 1, [](double threshold) {
+          return threshold < static_cast<double>(std::numeric_limits<float>::max());
+        });
+    constexpr double kLast = kDivisions - 1;
+    of.from = of.thresholds.front();
+    const double width = *last - of.from;
+    of.divisions_per_unit = width > 0.0 ? kLast / width : 0.0;
+    for (const double threshold : of.thresholds) {
+      const double at = (threshold - of.from) * of.divisions_per_unit;
+      std::size_t& here = of.held[static_cast<std::size_t>(std::clamp(at, 0.0, kLast))];
+      of.most = std::max(of.most, ++here);
+    }
+  }
+
+  void place_thresholds() {
+    std::vector<Asked> all = thresholds_by_feature();
+    for (Asked& of : all) divide(of);
+    const auto behind = std::stable_partition(all.begin(), all.end(),
+                                              [](const Asked& of) { return of.most <= kSpread; });
+    out_.spread_ = static_cast<std::size_t>(behind - all.begin());
+    out_.asked_ = all.size();
+    out_.padded_ = (all.size() + kFeaturesAtATime - 1) / kFeaturesAtATime * kFeaturesAtATime;
+    std::array<std::size_t, kMaxFeatures> place_of{};  // of a feature among those asked
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      const Asked& of = all[i];
+      place_of[of.feature] = i;
+      out_.feature_[i] = static_cast<std::uint8_t>(of.feature);
+      out_.from_[i] = of.from;
+      out_.divisions_per_unit_[i] = of.divisions_per_unit;
+      std::size_t place = out_.thresholds_.size();
+      start_.push_back(place);
+      for (const std::size_t held : of.held) {
+        out_.first_.push_back(static_cast<std::uint16_t>(place));
+        place += held;
+      }
+      out_.thresholds_.insert(out_.thresholds_.end(), of.thresholds.begin(), of.thresholds.end());
+      out_.thresholds_.insert(out_.thresholds_.end(), kSpread,
+                              std::numeric_limits<double>::infinity());
+      feature_at_.resize(out_.thresholds_.size(), static_cast<std::uint8_t>(i));
+      rising_.push_back(of.thresholds);
+    }
+    // Features that nothing asks for add nothing.
+    out_.first_.resize(out_.padded_ * kDivisions,
+                       static_cast<std::uint16_t>(out_.thresholds_.size()));
+    out_.thresholds_.insert(out_.thresholds_.end(), kSpread,
+                            std::numeric_limits<double>::infinity());
+    place_questions(place_of);
+  }
+
+  void place_questions(const std::array<std::size_t, kMaxFeatures>& place_of) {
+    for (const ResidualTree& tree : trees_) {
+      Questions& asks = questions_.emplace_back();
+      for (std::size_t level = 0; level < ResidualTree::kDepth; ++level) {
+        const std::size_t i = place_of[tree.feature[level]];
+        const auto at = std::lower_bound(rising_[i].begin(), rising_[i].end(),
+                                         static_cast<double>(tree.threshold[level]));
+        asks.by_level[level] = start_[i] + static_cast<std::size_t>(at - rising_[i].begin());
+      }
+      std::array<std::size_t, ResidualTree::kDepth> places = asks.by_level;
+      std::sort(places.begin(), places.end());
+      const auto end = std::unique(places.begin(), places.end());
+      for (auto at = places.begin(); at != end; ++at) {
+        asks.distinct[asks.count++] = static_cast<std::uint16_t>(*at);
+      }
+      for (const std::int16_t leaf : tree.leaf) {
+        asks.largest_leaf = std::max(asks.largest_leaf, std::abs(std::int64_t{leaf}));
+      }
+    }
+  }
+
+  [[nodiscard]] Table empty_table() const {
+    Table table;
+    table.asks.resize(out_.thresholds_.size(), 0);
+    table.parts.fill(1);
+    return table;
+  }
+
+  // How many cells a table has with a tree more; any number above `most` where it has more.
+  [[nodiscard]] std::uint32_t cells_with(const Table& table, std::size_t tree,
+                                         std::uint32_t most) const {
+    const Questions& asks = questions_[tree];
+    std::uint32_t cells = table.cells;
+    for (std::size_t q = 0; q < asks.count && cells <= most;) {
+      const std::size_t i = feature_at_[asks.distinct[q]];
+      std::uint32_t fresh = 0;
+      for (; q < asks.count && feature_at_[asks.distinct[q]] == i; ++q) {
+        fresh += 1U - table.asks[asks.distinct[q]];
+      }
+      if (fresh > 0) cells = cells / table.parts[i] * (table.parts[i] + fresh);
+    }
+    return cells;
+  }
+
+  // Any tree fits a table of none; of several, a cell must hold the sum.
+  [[nodiscard]] bool fits(const Table& table, std::size_t tree, std::uint32_t most) const {
+    return table.trees.empty() || (table.largest_sum + questions_[tree].largest_leaf <=
+                                       std::numeric_limits<std::int16_t>::max() &&
+                                   cells_with(table, tree, most) <= most);
+  }
+
+  void add(Table& table, std::size_t tree) const {
+    table.cells = cells_with(table, tree, std::numeric_limits<std::uint32_t>::max());
+    table.largest_sum += questions_[tree].largest_leaf;
+    table.trees.push_back(tree);
+    for (std::size_t q = 0; q < questions_[tree].count; ++q) {
+      const std::size_t place = questions_[tree].distinct[q];
+      table.parts[feature_at_[place]] += 1U - table.asks[place];
+      table.asks[place] = 1;
+    }
+  }
+
+  void group() {
+    tables_.assign(1, empty_table());
+    for (std::size_t t = 0; t < trees_.size() && fits(tables_[0], t, kMostOfAll); ++t) {
+      add(tables_[0], t);
+    }
+    if (tables_[0].trees.size() == trees_.size()) return;
+    for (std::uint32_t most = kMostOfSome;; most /= 2) {
+      group_some(most);
+      std::size_t cells = 1;
+      for (const Table& table : tables_) cells += table.cells;
+      if (cells <= kMostCells) return;
+    }
+  }
+
+  // Each takes, of the trees that are left, the one that asks the least that is new to it.
+  void group_some(std::uint32_t most) {
+    tables_.clear();
+    std::vector<std::size_t> left(trees_.size());
+    std::iota(left.begin(), left.end(), std::size_t{0});
+    while (!left.empty()) {
+      Table& table = tables_.emplace_back(empty_table());
+      for (auto best = left.end();; best = left.end()) {
+        // Of the first tree any number of cells will do.
+        std::uint32_t least =
+            table.trees.empty() ? std::numeric_limits<std::uint32_t>::max() : most;
+        for (auto tree = left.begin(); tree != left.end(); ++tree) {
+          const std::uint32_t cells = cells_with(table, *tree, least);
+          if (cells > least || (cells == least && best != left.end())) continue;
+          if (!fits(table, *tree, least)) continue;
+          least = cells;
+          best = tree;
+        }
+        if (best == left.end()) break;
+        add(table, *best);
+        left.erase(best);
+      }
+    }
+  }
+
+  void write() {
+    out_.row_length_ = (tables_.size() + kNumbersAtATime - 1) / kNumbersAtATime;
+    out_.numbers_.assign(out_.thresholds_.size() * out_.row_length_, Numbers{});
+    out_.cells_.assign(1, 0);
+    for (std::size_t n = 0; n < tables_.size(); ++n) write(tables_[n], n);
+  }
+
+  // The n-th table: its cells lie behind those of the tables before, the first feature's parts
+  // beside each other.
+  void write(const Table& table, std::size_t n) {
+    const std::size_t base = out_.cells_.size();
+    std::size_t stride = 1;
+    for (std::size_t i = 0; i < out_.asked_; ++i) {
+      std::size_t part = 0;
+      for (std::size_t exceeded = 0; exceeded <= rising_[i].size(); ++exceeded) {
+        const std::size_t row = start_[i] + exceeded;
+        out_.numbers_[row * out_.row_length_ + n / kNumbersAtATime][n % kNumbersAtATime] =
+            static_cast<std::uint16_t>(part * stride + (i == 0 ? base : 0));
+        part += table.asks[start_[i] + exceeded];
+      }
+      stride *= table.parts[i];
+    }
+    out_.cells_.resize(base + table.cells, 0);
+    for (const std::size_t t : table.trees) {
+      const std::vector<std::uint8_t> leaf = leaves(table, t);
+      for (std::size_t c = 0; c < table.cells; ++c) {
+        std::int16_t& cell = out_.cells_[base + c];
+        cell = static_cast<std::int16_t>(cell + trees_[t].leaf[leaf[c]]);
+      }
+    }
+    out_.least_ += *std::min_element(out_.cells_.begin() + static_cast<std::ptrdiff_t>(base),
+                                     out_.cells_.end());
+  }
+
+  // Which of a tree's leaves each cell of its table takes.
+  [[nodiscard]] std::vector<std::uint8_t> leaves(const Table& table, std::size_t tree) const {
+    std::vector<std::uint8_t> result(1, 0);
+    for (std::size_t i = 0; i < out_.asked_; ++i) {
+      if (table.parts[i] == 1) continue;
+      // The answers of each part of this feature, beside those of the features before.
+      const std::size_t before = result.size();
+      result.resize(before * table.parts[i]);
+      std::uint8_t* part = result.data();
+      for (std::size_t place = start_[i]; place < start_[i] + rising_[i].size(); ++place) {
+        if (table.asks[place] == 0) continue;
+        std::uint8_t answers = 0;
+        for (std::size_t level = 0; level < ResidualTree::kDepth; ++level) {
+          const std::size_t asked = questions_[tree].by_level[level];
+          const bool yes = feature_at_[asked] == i && asked <= place;
+          answers = static_cast<std::uint8_t>(2 * answers + (yes ? 1 : 0));
+        }
+        part += before;
+        for (std::size_t c = 0; c < before; ++c) {
+          part[c] = static_cast<std::uint8_t>(result[c] | answers);
+        }
+      }
+    }
+    return result;
+  }
+
+  std::span<const ResidualTree> trees_;
+  ResidualTables& out_;
+  std::vector<std::vector<double>> rising_;  // thresholds, by place of the feature
+  std::vector<std::size_t> start_;           // place of a feature's first threshold
+  std::vector<std::uint8_t> feature_at_;     // place of a threshold's feature
+  std::vector<Questions> questions_;         // by tree
+  std::vector<Table> tables_;
+};
+
+ResidualTables::ResidualTables(std::span<const ResidualTree> trees) {
+  Builder(trees, *this).run();
+}
+
+}  // namespace ridge::hw::calibrated
