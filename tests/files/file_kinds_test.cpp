@@ -105,6 +105,12 @@ TEST(FileKinds, FactsOfKernelsAreCheckedLikeAnyFile) {
   gates.erase("$schema");
   EXPECT_EQ(check(gates).kind, "layers of experts without a gate");
   EXPECT_THAT(check(gates).problems, ElementsAre(HasSubstr("/layers/0/top_k")));
+  json errors = parsed("hwmodels/data/kernels/transfer_errors.json");
+  EXPECT_THAT(check(errors).problems, SizeIs(0));
+  errors["transfers"][0]["errors"][0]["family"] = "gem";
+  errors.erase("$schema");
+  EXPECT_EQ(check(errors).kind, "errors of transfers");
+  EXPECT_THAT(check(errors).problems, ElementsAre(HasSubstr("/transfers/0/errors/0/family")));
 }
 
 // A mistake inside a family is told where it is, and what is "like" another need not say all.

@@ -57,6 +57,8 @@ constexpr std::array kKinds = {
                [](const std::string& path) { hw::calibrated::check_attention_kernels(path); }},
     FuzzedKind{"experts-without-gate",
                [](const std::string& path) { hw::calibrated::check_experts_without_gate(path); }},
+    FuzzedKind{"transfer-errors",
+               [](const std::string& path) { (void)hw::calibrated::load_transfer_errors(path); }},
 };
 
 // A file without a place on any disk.

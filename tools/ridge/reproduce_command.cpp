@@ -25,6 +25,7 @@ struct ReproduceArguments {
   std::vector<std::string> kernels;
   std::string calibration;
   std::string chip;
+  std::string errors;
   std::string page;
   std::string report;
   int samples = 100;
@@ -60,6 +61,10 @@ void run_kernels(const ReproduceArguments& options) {
   const report::Asked how = asked(options.report);
   const auto ledger = evidence::judge_kernels(options.kernels, options.calibration, options.chip);
   if (!options.report.empty()) write_file(options.report, report::kernels_page(ledger, how));
+  if (!options.errors.empty()) {
+    evidence::write_transfer_errors(options.kernels, options.calibration, options.chip,
+                                    options.errors);
+  }
   write_output(options.output, evidence::render(ledger, options.output.format));
 }
 
@@ -127,6 +132,13 @@ void add_reproduce_command(CLI::App& app) {
                    "transferred")
       ->needs(kernels)
       ->type_name("CHIP");
+  command
+      ->add_option("--errors", options->errors,
+                   "With --kernels: a file of errors of transfers, into which what this one needed "
+                   "is written; without another --chip, what other kernels in place of the "
+                   "measured ones needed")
+      ->needs(kernels)
+      ->type_name("FILE.json");
   kernels->needs(calibration);
   calibration->needs(kernels);
   command->add_flag("--measured", options->measured,

@@ -4,6 +4,7 @@
 #include "ridge/base/error.hpp"
 #include "ridge/base/keys.hpp"
 #include "ridge/base/nearest_name.hpp"
+#include "ridge/hwmodels/calibrated/transfer_errors.hpp"
 
 #include <algorithm>
 #include <array>
@@ -98,43 +99,6 @@ std::ptrdiff_t preference(const std::vector<std::string>& preferred, const Curve
   return std::find_if(preferred.begin(), preferred.end(),
                       [&](const auto& name) { return is_named(curve.key.kernel, name); }) -
          preferred.begin();
-}
-
-// Of a transfer: between chips of one balance, by family, and for each e-fold of change of balance.
-// Measured with ridge reproduce --kernels --chip; docs/calibration.md says of what and how.
-constexpr double kErrorPerFold = 0.10;
-
-double error_between_alike(Family family) {
-  switch (family) {
-    case Family::latent_attention:
-    case Family::compressed_attention:
-    case Family::index_scores:
-    case Family::all_reduce:
-    case Family::all_gather:
-    case Family::reduce_scatter:
-      return 0.02;
-    case Family::decode_attention:
-    case Family::grouped_gemm:
-    case Family::moe_layer:
-      return 0.04;
-    case Family::gated_delta_state:
-      return 0.05;
-    case Family::elementwise:
-      return 0.06;
-    case Family::top_k:
-    case Family::all_to_all:
-      return 0.07;
-    case Family::kimi_delta_state:
-      return 0.08;
-    case Family::gemm:
-    case Family::sparse_latent_attention:
-      return 0.12;
-    case Family::expert_dispatch:
-      return 0.17;
-    case Family::expert_combine:
-      return 0.22;
-  }
-  throw InvariantError("a family without a transfer");
 }
 
 bool on_the_wire(Family family) {
@@ -282,7 +246,7 @@ void prefer(Calibration& calibration, const std::vector<std::string>& kernels) {
                    });
 }
 
-double transfer_error(Family family, const ChipSpec& from, const ChipSpec& to) {
+double change_error(Family family, const ChipSpec& from, const ChipSpec& to) {
   const auto folds = [](double x) { return std::abs(std::log(x)); };
   double change = 0.0;
   if (on_the_wire(family)) {
@@ -294,7 +258,12 @@ double transfer_error(Family family, const ChipSpec& from, const ChipSpec& to) {
     change = std::max(folds(ratio(to.matrix_rate[bf16], from.matrix_rate[bf16]) / memory),
                       folds(ratio(to.compute_units, from.compute_units) / memory));
   }
-  return std::hypot(error_between_alike(family), kErrorPerFold * change);
+  return transfer_errors().per_fold * change;
+}
+
+double transfer_error(Family family, const ChipSpec& from, const ChipSpec& to) {
+  return std::hypot(transfer_errors().between_alike(family, from.generation),
+                    change_error(family, from, to));
 }
 
 Calibration moved(Calibration calibration, const ChipSpec& from, const ChipSpec& to) {

@@ -1,10 +1,14 @@
 #include "ridge/evidence/kernels.hpp"
 
 #include "ridge/base/error.hpp"
+#include "ridge/base/file.hpp"
+#include "ridge/hwmodels/calibrated/transfer_errors.hpp"
 #include "ridge/view/answer_keys.hpp"
 #include "ridge/view/text_table.hpp"
 
+#include <algorithm>
 #include <array>
+#include <cmath>
 #include <filesystem>
 #include <utility>
 
@@ -108,6 +112,36 @@ KernelLedger judge_kernels(std::span<const std::string> files, const std::string
   }
   note_what_was_seen(asked, measurements, ledger.notes);
   return ledger;
+}
+
+void write_transfer_errors(std::span<const std::string> files, const std::string& calibration,
+                           const std::string& chip, const std::string& path) {
+  const Calibration own = hw::calibrated::load_calibration(calibration);
+  const bool elsewhere = !chip.empty() && chip != own.chip;
+  const hw::ChipSpec from = hw::load_chip(own.chip);
+  const hw::ChipSpec to = elsewhere ? hw::load_chip(chip) : from;
+  const auto measurements =
+      hw::calibrated::read_measurements(hw::calibrated::measurement_files(files));
+  const Calibration asked = elsewhere ? hw::calibrated::transferred(own, from, to) : own;
+  hw::calibrated::MeasuredTransfer measured{
+      .from = from.name,
+      .to = to.name,
+      .source = asked.source,
+      .errors = hw::calibrated::needed_errors(measurements, asked, !elsewhere),
+      .left_out = {}};
+  if (measured.errors.empty()) {
+    throw UserError(fmt::format(
+        "{}: {} has no curve for what was measured{}", files.front(), asked.name,
+        elsewhere ? "" : " but of the very kernels, which tell nothing of others in their place"));
+  }
+  for (hw::calibrated::NeededError& each : measured.errors) {
+    const double change = hw::calibrated::change_error(each.family, from, to);
+    each.error = std::sqrt(std::max(0.0, each.error * each.error - change * change));
+    each.error = 1e-3 * std::round(1e3 * each.error);
+  }
+  hw::calibrated::TransferErrors errors = hw::calibrated::load_transfer_errors(path);
+  replace(errors, std::move(measured));
+  write_file(path, to_json(errors));
 }
 
 namespace {

@@ -124,6 +124,10 @@ const std::array kKinds = {
              [](const json& d) { return d.contains("layers") && !d.contains("hidden"); },
              [](const std::string& path) { hw::calibrated::check_experts_without_gate(path); },
              hw::calibrated::experts_without_gate_keys},
+    FileKind{"errors of transfers", "transfer-errors",
+             [](const json& d) { return d.contains("transfers") && d.contains("per_fold"); },
+             [](const std::string& path) { (void)hw::calibrated::load_transfer_errors(path); },
+             table_of<hw::calibrated::TransferErrors>},
     FileKind{"ranges of inputs", "ranges", [](const json& d) { return scenario_of(d, "ranges"); },
              [](const std::string& path) {
                scenario::Library library;

@@ -3,6 +3,7 @@
 
 #include "ridge/hwmodels/calibrated/calibration.hpp"
 #include "ridge/hwmodels/calibrated/measurement.hpp"
+#include "ridge/hwmodels/calibrated/transfer_errors.hpp"
 
 #include <cstdint>
 #include <optional>
@@ -23,7 +24,8 @@ struct Judgment {
   double p90 = 0;
   double worst = 0;
   double bias = 0;
-  // Share of the measurements within 1.645 of the curve's stated standard errors.
+  // Share of the measurements within 1.645 of the curve's stated standard errors, and of what is
+  // stated beside them where another kernel answers than was measured (transfer_errors.hpp).
   double coverage_90 = 0;
   // What the curve's own error would need beside it, as a transfer adds (transfer_error()), for
   // nine of ten of those inside the ranges to be; nothing where none is inside.
@@ -34,5 +36,12 @@ struct Judgment {
 // that was measured it answers, else whichever would answer a user.
 [[nodiscard]] std::vector<Judgment> judge(const MeasurementSet& set,
                                           const Calibration& calibration);
+
+// What curves of a calibration need beside their own errors, over all measurements inside their
+// ranges: by family, those of the very kernels that were measured; or by family and format, those
+// of other kernels. None for what nothing answers for.
+[[nodiscard]] std::vector<NeededError> needed_errors(const MeasurementSet& set,
+                                                     const Calibration& calibration,
+                                                     bool by_another_kernel);
 
 }  // namespace ridge::hw::calibrated

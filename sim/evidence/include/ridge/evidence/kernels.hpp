@@ -36,6 +36,13 @@ struct KernelLedger {
                                          const std::string& calibration,
                                          const std::string& chip = {});
 [[nodiscard]] std::string render(const KernelLedger& ledger, view::OutputFormat format);
+
+// What these measurements say a transfer of the calibration to `chip` adds to its errors, family by
+// family and without the part of the change of balance, into the file of such errors at `path`
+// (docs/calibration.md); without a chip, or on the calibration's own, what it adds that another
+// kernel answers than was measured. Throws UserError where nothing tells.
+void write_transfer_errors(std::span<const std::string> files, const std::string& calibration,
+                           const std::string& chip, const std::string& path);
 [[nodiscard]] const view::AnswerDescription& kernels_answer();
 
 }  // namespace ridge::evidence
