@@ -280,11 +280,11 @@ std::vector<bench::Case> cases(bench::Extent extent, const bench::DeviceFacts& d
     add("ten tiles per CTA: every slot is used again and again",
         shape(device.sm_count, 640, Lengths::kEqual, {16, 1, 256}));
     add("one long request: split over the chip",
-        shape(1, 4096 + 17, Lengths::kEqual, {64, 1, 256}));
+        shape(1, 2048 + 17, Lengths::kEqual, {64, 1, 256}));
     add("one long request, 16 of 64 rows used: split over the chip",
-        shape(1, 4096 + 17, Lengths::kEqual, {64, 4, 128}));
+        shape(1, 2048 + 17, Lengths::kEqual, {64, 4, 128}));
     add("one long request with a head_dim of 128: split over the chip",
-        shape(1, 4096 + 17, Lengths::kEqual, {64, 1, 128}));
+        shape(1, 2048 + 17, Lengths::kEqual, {64, 1, 128}));
     add("ragged batch", shape(16, 300, Lengths::kRagged, {64, 1, 256}));
     add("GQA: 16 of 64 rows used", shape(4, 700, Lengths::kRagged, {64, 4, 128}));
     add("head_dim 64", shape(4, 700, Lengths::kRagged, {16, 2, 64}));
@@ -292,7 +292,7 @@ std::vector<bench::Case> cases(bench::Extent extent, const bench::DeviceFacts& d
         shape(4, 300, Lengths::kRagged, {128, 1, 256}));
     if (type == KvType::kE4m3) {
       add_new("32 query heads of one KV head: products of 32 columns, split over the chip",
-              shape(1, 4096 + 17, Lengths::kEqual, {32, 1, 128}));
+              shape(1, 2048 + 17, Lengths::kEqual, {32, 1, 128}));
       add_new("24 query heads of each KV head", shape(4, 300, Lengths::kRagged, {48, 2, 256}));
     }
     // By pairs of CTAs: what a case needs for that.

@@ -118,7 +118,7 @@ std::vector<bench::Case> latent_cases(bench::Extent extent, const bench::DeviceF
   add("length 0 yields zeros and -inf", 3, 0, Lengths::kEqual, 64);
   add("as many requests as SMs: slots are reused, no split", device.sm_count, 200, Lengths::kEqual,
       16);
-  add("one long request: split over the chip", 1, 4096 + 17, Lengths::kEqual, 64);
+  add("one long request: split over the chip", 1, 2048 + 17, Lengths::kEqual, 64);
   add("128 query heads: two row blocks", 4, 300, Lengths::kRagged, 128);
   add("fewer query heads than a tile has rows", 2, 130, Lengths::kEqual, 16);
   add("more query heads than one tile has rows, fewer than two", 2, 130, Lengths::kEqual, 96);
