@@ -79,7 +79,9 @@ TEST(TransferErrors, WhatIsLeftOutCountsForItsOwnGenerationAndNoGenerationForLes
 
 TEST(TransferErrors, AShippedChipTellsItsGeneration) {
   for (const MeasuredTransfer& transfer : transfer_errors().transfers) {
-    if (transfer.from == transfer.to) EXPECT_NE(transfer.generation, "") << transfer.from;
+    if (transfer.from == transfer.to) {
+      EXPECT_NE(transfer.generation, "") << transfer.from;
+    }
   }
 }
 
