@@ -8,6 +8,7 @@
 
 namespace ridge::kernels::moe {
 
+/// Of the tokens that are checked and of those that are timed.
 inline constexpr std::uint64_t kTokenSeed = 12;
 
 /// Token activations as a norm leaves them, [tokens][hidden] BF16: near a standard normal, with one

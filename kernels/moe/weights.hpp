@@ -13,6 +13,7 @@
 /// the device without a transfer and any element can be recomputed on the host.
 namespace ridge::kernels::moe {
 
+/// Of the weights that are checked and of those that are timed.
 inline constexpr std::uint64_t kWeightSeed = 11;
 
 enum class Projection : std::uint8_t { kGate, kUp, kDown };
