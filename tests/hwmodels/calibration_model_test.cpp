@@ -3,10 +3,16 @@
 #include "json_schema.hpp"
 #include "ridge/base/error.hpp"
 #include "ridge/base/keys.hpp"
+#include "ridge/base/random.hpp"
 #include "ridge/hwmodels/calibrated/calibrated_model.hpp"
 #include "source_tree.hpp"
+#include "temporary_file.hpp"
 
 #include <cmath>
+#include <limits>
+#include <memory>
+#include <set>
+#include <utility>
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
@@ -16,6 +22,7 @@
 namespace ridge::hw::calibrated {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
@@ -387,6 +394,83 @@ Calibration learned() {
   tree.leaf.fill(kTenth);
   for (Curve& curve : c.curves) curve.residual = Residual({tree});
   return c;
+}
+
+TEST(CalibratedModel, AThresholdThatFourBytesDoNotHoldIsRefused) {
+  Calibration c = whole();
+  ResidualTree tree;
+  tree.threshold.fill(std::numeric_limits<float>::max());
+  c.curves.front().residual = Residual({tree});
+  auto json = nlohmann::json::parse(to_json(c));
+  const auto message = [&] {
+    const test::TemporaryFile file("mine.json", json.dump());
+    try {
+      (void)load_calibration(file.path());
+    } catch (const UserError& e) {
+      return std::string(e.what());
+    }
+    return std::string();
+  };
+  EXPECT_EQ(message(), "") << "the largest float, which is no question";
+  for (const double threshold : {1e39, -1e39}) {
+    json["curves"][0]["residual"]["trees"][0][1] = threshold;
+    EXPECT_THAT(message(),
+                AllOf(HasSubstr("/curves/0/residual/trees/0"), HasSubstr("a threshold is beyond")));
+  }
+}
+
+// Of the kernels that are usable, none is passed over that is faster: each asked by itself.
+TEST(CalibratedModel, TheFastestIsFoundWithoutAskingAll) {
+  Random random(12);
+  Calibration c = whole();
+  std::erase_if(c.curves, [](const Curve& curve) { return curve.key.family == Family::gemm; });
+  const std::size_t others = c.curves.size();
+  for (int kernel = 0; kernel < 6; ++kernel) {
+    Curve curve = curve_of<GemmForm>(Family::gemm, Format::bf16);
+    curve.key.kernel = fmt::format("k{}", kernel);
+    curve.ranges = {{"m", 1, 4096}, {"n", 32, 65536}, {"k", 32, 65536}, {"batch", 1, 1}};
+    if (kernel == 5) curve.ranges[0].max = 32;
+    const std::size_t features = feature_names(curve.fitted).size();
+    std::vector<ResidualTree> trees(60);
+    for (ResidualTree& tree : trees) {
+      for (std::size_t level = 0; level < ResidualTree::kDepth; ++level) {
+        tree.feature[level] = static_cast<std::uint8_t>(random.below(features));
+        tree.threshold[level] = static_cast<float>(random.below(14));
+      }
+      for (std::int16_t& leaf : tree.leaf) {
+        leaf = static_cast<std::int16_t>(static_cast<int>(random.below(801)) - 400);
+      }
+    }
+    curve.residual = Residual(std::move(trees));
+    c.curves.push_back(std::move(curve));
+  }
+  const auto all = calibrated_model(chip_named("testchip"), c);
+  std::vector<std::unique_ptr<KernelModel>> each;
+  for (std::size_t kernel = others; kernel < c.curves.size(); ++kernel) {
+    Calibration one = c;
+    one.curves.erase(one.curves.begin() + static_cast<std::ptrdiff_t>(others), one.curves.end());
+    one.curves.push_back(c.curves[kernel]);
+    each.push_back(calibrated_model(chip_named("testchip"), one));
+  }
+  std::set<std::size_t> won;
+  for (int i = 0; i < 300; ++i) {
+    const auto product =
+        op(models::Gemm{.m = static_cast<double>(1 + random.below(6000)),
+                        .n = static_cast<std::int64_t>(64 * (1 + random.below(100))),
+                        .k = static_cast<std::int64_t>(64 * (1 + random.below(100)))});
+    std::size_t best = 0;
+    const auto rank = [&](std::size_t kernel) {
+      const Timing timing = each[kernel]->time(product);
+      return std::make_pair(!timing.within_range, timing.time.value());
+    };
+    for (std::size_t kernel = 1; kernel < each.size(); ++kernel) {
+      if (rank(kernel) < rank(best)) best = kernel;
+    }
+    won.insert(best);
+    ASSERT_EQ(all->kernel(product), c.curves[others + best].key.kernel);
+    ASSERT_EQ(all->time(product).time.value(), each[best]->time(product).time.value());
+  }
+  EXPECT_GT(won.size(), 3U) << "the test asks where they differ";
 }
 
 TEST(CalibratedModel, WhatWasLearnedFadesOutOverTheFirstDoublingOutsideTheRange) {
@@ -862,7 +946,8 @@ TEST(ShippedCalibrations, LoadFitTheirSchemaAndNameAShippedChip) {
       for (std::size_t j = 0; j < p.size(); ++j) {
         EXPECT_GT(p[j], 0.0) << name << ' ' << curve.key.slot() << ' ' << info[j].name;
         EXPECT_TRUE(std::isfinite(p[j]));
-        // Of four shapes, one that is unlike the others is a quarter of all: 28 of 110 measurements.
+        // Of four shapes, one that is unlike the others is a quarter of all: 28 of 110
+        // measurements.
         EXPECT_GT(curve.held_out.measurements == 0 ? 1.0 : curve.held_out.coverage_90,
                   curve.held_out.groups > 5 ? 0.8 : 0.74)
             << name << ' ' << curve.key.slot();

@@ -152,7 +152,46 @@ TEST(Residual, ThresholdsMayCrowd) {
     return r.below(4) == 0 ? static_cast<float>(r.below(12))
                            : 1.0F - 0.0003F * static_cast<float>(r.below(30));
   };
-  expect_sums(drawn_trees(112, 5, random, crowded), 5, random, crowded);
+  const std::vector<ResidualTree> trees = drawn_trees(112, 5, random, crowded);
+  EXPECT_EQ(Residual(trees).crowded(), 5U);
+  expect_sums(trees, 5, random, crowded);
+}
+
+TEST(Residual, NoNumberAndNoEndAreAnsweredAsTreesAnswerThem) {
+  Random random(10);
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  const std::vector<std::vector<float>> kinds = {
+      {1.0F, kInfinity}, {-kInfinity, 1.0F}, {-kInfinity, kInfinity}, {-3.4e38F, 1.0F, 3.4e38F}};
+  for (const std::vector<float>& thresholds : kinds) {
+    const std::vector<ResidualTree> trees = drawn_trees(
+        20, 2, random, [&](Random& r) { return thresholds[r.below(thresholds.size())]; });
+    const Residual residual(trees);
+    const std::vector<double> values = {std::numeric_limits<double>::quiet_NaN(),
+                                        std::numeric_limits<double>::infinity(),
+                                        -std::numeric_limits<double>::infinity(),
+                                        0.5,
+                                        1.0,
+                                        2.0};
+    for (const double a : values) {
+      for (const double b : values) {
+        const std::vector<double> asked = {a, b};
+        double sum = 0.0;
+        for (const ResidualTree& tree : trees) sum += tree(asked);
+        EXPECT_NEAR(residual(asked), sum, 1e-9) << a << ", " << b;
+      }
+    }
+  }
+}
+
+TEST(Residual, NoQuestionDoesNotCrowdTheOthers) {
+  Random random(11);
+  // As the fit makes it, and as a file's five digits hold it.
+  for (const float none : {std::numeric_limits<float>::max(), 3.4028e38F}) {
+    const auto drawn = [&](Random& r) {
+      return r.below(5) == 0 ? none : static_cast<float>(r.below(60));
+    };
+    EXPECT_EQ(Residual(drawn_trees(112, 3, random, drawn)).crowded(), 0U) << none;
+  }
 }
 
 TEST(Residual, TheMostTreesOfTheMostFeaturesFit) {

@@ -212,8 +212,12 @@ void read_tree(const JsonNode& node, std::size_t features, ResidualTree& out) {
     if (feature < 0.0 || feature >= static_cast<double>(features)) {
       return refuse("a feature is not one of them");
     }
+    const auto threshold = numbers[2 * level + 1].template get<double>();
+    if (std::abs(threshold) > static_cast<double>(std::numeric_limits<float>::max())) {
+      return refuse("a threshold is beyond what four bytes hold");
+    }
     out.feature[level] = static_cast<std::uint8_t>(feature);
-    out.threshold[level] = numbers[2 * level + 1].template get<float>();
+    out.threshold[level] = static_cast<float>(threshold);
   }
   for (std::size_t i = 0; i < out.leaf.size(); ++i) {
     const auto leaf = numbers[2 * ResidualTree::kDepth + i].template get<double>();

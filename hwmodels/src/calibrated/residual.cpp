@@ -52,6 +52,10 @@ double Residual::least_factor() const {
   return empty() ? 1.0 : compiled_->least_factor;
 }
 
+std::size_t Residual::crowded() const {
+  return empty() ? 0 : compiled_->tables.crowded();
+}
+
 namespace {
 
 // Each feature's thresholds: midpoints between neighboring values, at most `bins` of them, spread

@@ -1,8 +1,10 @@
 #include "residual_tables.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <limits>
 #include <numeric>
+#include <utility>
 
 namespace ridge::hw::calibrated {
 
@@ -14,6 +16,10 @@ namespace {
 constexpr std::uint32_t kMostOfSome = 2048;
 constexpr std::uint32_t kMostOfAll = 16384;
 constexpr std::size_t kMostCells = std::size_t{1} << 16U;
+
+// From here on a threshold stands for no question: a tree that asks fewer has the largest float in
+// their place, of which a file holds five digits.
+constexpr double kNoQuestion = 3.4e38;
 
 }  // namespace
 
@@ -75,18 +81,16 @@ class ResidualTables::Builder {
   }
 
   static void divide(Asked& of) {
-    // The largest float stands for no question at all.
-    const auto last =
-        std::find_if(of.thresholds.rbegin(), of.thresholds.rend() - 1, [](double threshold) {
-          return threshold < static_cast<double>(std::numeric_limits<float>::max());
-        });
+    const auto last = std::find_if(of.thresholds.rbegin(), of.thresholds.rend() - 1,
+                                   [](double threshold) { return threshold < kNoQuestion; });
     constexpr double kLast = kDivisions - 1;
     of.from = of.thresholds.front();
     const double width = *last - of.from;
     of.divisions_per_unit = width > 0.0 ? kLast / width : 0.0;
     for (const double threshold : of.thresholds) {
       const double at = (threshold - of.from) * of.divisions_per_unit;
-      std::size_t& here = of.held[static_cast<std::size_t>(std::clamp(at, 0.0, kLast))];
+      // As a value is looked up, also where `at` is not a number.
+      std::size_t& here = of.held[static_cast<std::size_t>(at > 0.0 ? std::min(at, kLast) : 0.0)];
       of.most = std::max(of.most, ++here);
     }
   }

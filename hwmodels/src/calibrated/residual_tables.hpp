@@ -62,6 +62,9 @@ class ResidualTables {
   // No sum is below it; most do not come near.
   [[nodiscard]] std::int32_t least() const { return least_; }
 
+  // Features whose thresholds are not spread.
+  [[nodiscard]] std::size_t crowded() const { return asked_ - spread_; }
+
  private:
   class Builder;
 

@@ -50,6 +50,8 @@ class Residual {
   [[nodiscard]] double operator()(std::span<const double> features) const;
   // Of time: below whatever it may multiply by, faded or not. 1 where it has no trees.
   [[nodiscard]] double least_factor() const;
+  // Features whose thresholds crowd, so that they are gone through one by one: answers take longer.
+  [[nodiscard]] std::size_t crowded() const;
 
  private:
   struct Compiled;
