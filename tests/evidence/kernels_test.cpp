@@ -1,8 +1,14 @@
 // Measured kernels beside a calibration.
 #include "ridge/evidence/kernels.hpp"
 
+#include "ridge/base/error.hpp"
+#include "ridge/hwmodels/calibrated/transfer_errors.hpp"
+#include "source_tree.hpp"
 #include "temporary_file.hpp"
 
+#include <cmath>
+
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -33,7 +39,7 @@ KernelLedger judged(const std::string& name, const std::string& rows) {
   const test::TemporaryFile measured(name, rows);
   const test::TemporaryFile calibration("mine.json", kCalibration);
   const std::vector<std::string> files = {measured.path()};
-  return judge_kernels(files, calibration.path());
+  return judge_kernels(read_kernels(files, calibration.path()));
 }
 
 TEST(Kernels, AreJudgedByWhatTheCalibrationSaysOfThem) {
@@ -65,6 +71,110 @@ TEST(Kernels, ThatTheFitHasSeenAreNoPredictionAndSaidToBeNone) {
   const std::string rows = "kernel,bytes_read,bytes_written,latency_us\nk,8000000,0,10\n";
   EXPECT_THAT(judged("seen.csv", rows).notes, Contains(HasSubstr("what the fit has seen")));
   EXPECT_TRUE(judged("new.csv", rows).notes.empty());
+}
+
+using hw::calibrated::Family;
+using hw::calibrated::MeasuredTransfer;
+
+// Errors of no transfer, in a file of one's own.
+constexpr const char* kErrors = R"({
+  "comment": "mine",
+  "per_fold": 0.1,
+  "per_fold_source": "",
+  "least": 0.02,
+  "least_source": "",
+  "transfers": []
+}
+)";
+
+// RMSNorm on H800 takes 2 us and streams 1 TB/s: two kernels, one of them slower by 10 us.
+std::string two_kernels() {
+  auto calibration = nlohmann::json::parse(kCalibration);
+  auto slow = calibration["curves"][0];
+  slow["kernel"] = "slow";
+  slow["parameters"]["launch_us"] = 12;
+  calibration["curves"].push_back(slow);
+  return calibration.dump();
+}
+
+std::vector<MeasuredTransfer> written(const std::string& calibration, const std::string& rows,
+                                      const std::string& chip = {}) {
+  const test::TemporaryFile measured("new.csv",
+                                     "kernel,bytes_read,bytes_written,latency_us\n" + rows);
+  const test::TemporaryFile made("mine.json", calibration);
+  const test::TemporaryFile errors("errors.json", kErrors);
+  const std::vector<std::string> files = {measured.path()};
+  write_transfer_errors(read_kernels(files, made.path(), chip), errors.path());
+  const auto json = JsonDocument::read(errors.path()).json();
+  EXPECT_EQ(json["comment"], "mine");
+  return hw::calibrated::load_transfer_errors(errors.path()).transfers;
+}
+
+template <typename Ask>
+std::string refused(Ask&& ask) {
+  try {
+    (void)ask();
+  } catch (const UserError& e) {
+    return e.what();
+  }
+  return "";
+}
+
+TEST(TransferErrorsOfKernels, AreWithoutTheChangeOfBalanceAndRounded) {
+  const hw::ChipSpec from = hw::load_chip("h800");
+  const hw::ChipSpec to = hw::load_chip("h200");
+  const double change = hw::calibrated::change_error(Family::elementwise, from, to);
+  ASSERT_GT(change, 0.02);
+  // 8 MB takes 2 us and 8 us of a stream that is as much faster as memory is.
+  const auto moved = hw::calibrated::transferred(
+      hw::calibrated::load_calibration(test::TemporaryFile("mine.json", kCalibration).path()), from,
+      to);
+  const auto& fitted = std::get<hw::calibrated::Fitted<hw::calibrated::ElementwiseForm>>(
+      moved.curves.front().fitted);
+  const double predicted = fitted.p[0] + 8.0 / fitted.p[1];
+  const double own = 0.10;  // 0.1645 / 1.645
+  const double off = std::log(1.4) / 1.645;
+  const auto transfers =
+      written(kCalibration, fmt::format("k,8000000,0,{}\n", 1.4 * predicted), "h200");
+  ASSERT_EQ(transfers.size(), 1U);
+  EXPECT_EQ(transfers[0].from, "h800");
+  EXPECT_EQ(transfers[0].to, "h200");
+  ASSERT_EQ(transfers[0].errors.size(), 1U);
+  const double error = transfers[0].errors[0].error;
+  EXPECT_NEAR(error, std::sqrt(off * off - own * own - change * change), 5.1e-4);
+  EXPECT_EQ(error, std::stod(fmt::format("{:.3f}", error)));
+  EXPECT_EQ(transfers[0].errors[0].measurements, 1);
+}
+
+TEST(TransferErrorsOfKernels, OnTheChipItselfAreOfTheOtherKernels) {
+  // Predicted by "slow" 20 us, half as fast as "k".
+  const double off = std::log(2.0) / 1.645;
+  const test::TemporaryFile same("same.json", test::source_text("hwmodels/data/chips/h800.json"));
+  for (const std::string& chip : {std::string(), std::string("h800"), same.path()}) {
+    SCOPED_TRACE(chip);
+    const auto transfers = written(two_kernels(), "k,8000000,0,10\n", chip);
+    ASSERT_EQ(transfers.size(), 1U);
+    EXPECT_EQ(transfers[0].from, "h800");
+    EXPECT_EQ(transfers[0].to, "h800");
+    EXPECT_NEAR(transfers[0].errors.at(0).error, std::sqrt(off * off - 0.10 * 0.10), 5.1e-4);
+  }
+}
+
+TEST(TransferErrorsOfKernels, WhereNothingTellsTheWayOnIsSaid) {
+  const std::string alone = refused([] { return written(kCalibration, "k,8000000,0,10\n"); });
+  EXPECT_THAT(alone, HasSubstr("new.csv: mine has no curve of another kernel"));
+  EXPECT_THAT(alone, HasSubstr("with --chip"));
+  EXPECT_THAT(refused([] { return written(kCalibration, "z,8000000,0,10\n", "h200"); }),
+              HasSubstr("mine has no curve of the kernels that were measured"));
+  const test::TemporaryFile measured(
+      "new.csv", "kernel,bytes_read,bytes_written,latency_us\nk,8000000,0,10\n");
+  const test::TemporaryFile made("mine.json", two_kernels());
+  const std::vector<std::string> files = {measured.path(), measured.path()};
+  EXPECT_THAT(refused([&] {
+                write_transfer_errors(read_kernels(files, made.path()), made.path() + ".none");
+                return 0;
+              }),
+              HasSubstr("there is no such file; begin with a copy of the shipped one"));
 }
 
 }  // namespace

@@ -476,7 +476,7 @@ evidence::KernelLedger judge(const std::vector<std::string>& kernels,
                              const std::string& calibration, const std::string& chip,
                              const Page& page, const py::object& progress) {
   return watched(progress, [&](Watch&) {
-    auto ledger = evidence::judge_kernels(kernels, calibration, chip);
+    auto ledger = evidence::judge_kernels(evidence::read_kernels(kernels, calibration, chip));
     page.write([&](const report::Asked& how) { return report::kernels_page(ledger, how); });
     return ledger;
   });

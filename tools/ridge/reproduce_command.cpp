@@ -59,12 +59,10 @@ void run_ledger(const ReproduceArguments& options) {
 
 void run_kernels(const ReproduceArguments& options) {
   const report::Asked how = asked(options.report);
-  const auto ledger = evidence::judge_kernels(options.kernels, options.calibration, options.chip);
+  const auto measured = evidence::read_kernels(options.kernels, options.calibration, options.chip);
+  const auto ledger = evidence::judge_kernels(measured);
   if (!options.report.empty()) write_file(options.report, report::kernels_page(ledger, how));
-  if (!options.errors.empty()) {
-    evidence::write_transfer_errors(options.kernels, options.calibration, options.chip,
-                                    options.errors);
-  }
+  if (!options.errors.empty()) evidence::write_transfer_errors(measured, options.errors);
   write_output(options.output, evidence::render(ledger, options.output.format));
 }
 

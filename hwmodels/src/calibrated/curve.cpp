@@ -7,10 +7,9 @@
 namespace ridge::hw::calibrated {
 
 double Curve::standard_error() const {
-  constexpr double kNinetyPercent = 1.645;
-  const double fitted_error = held_out.p90 / kNinetyPercent;
+  const double own = fitted_error();
   const double added = borrowed ? borrowed->added_error : 0.0;
-  return std::sqrt(fitted_error * fitted_error + added * added);
+  return std::sqrt(own * own + added * added);
 }
 
 double Curve::octaves(std::span<const double> values) const {

@@ -435,7 +435,6 @@ class Fitter {
     std::uint32_t group;
     double sigma;
   };
-  static constexpr double kNinetyPercent = 1.645;
 
   // Such that nine of ten are covered, and as much more as so few that err independently leave
   // open: Student's quantile over the normal one.

@@ -12,8 +12,6 @@ namespace ridge::hw::calibrated {
 
 namespace {
 
-constexpr double kNinetyPercent = 1.645;
-
 // Those that may answer for measurements of `key`.
 std::vector<const Curve*> answering(const Calibration& calibration, const CurveKey& key) {
   for (const Curve& curve : calibration.curves) {
@@ -33,14 +31,15 @@ struct Answer {
   double us = 0;
   double octaves_outside = 0;
 
-  // Standard errors of the curve that what was measured is off by.
-  [[nodiscard]] double off(double measured_us) const {
-    return std::log(us / measured_us) / kNinetyPercent;
+  // The standard error whose 90 % interval would just cover what was measured.
+  [[nodiscard]] double just_covering(double measured_us) const {
+    return std::abs(std::log(us / measured_us)) / kNinetyPercent;
   }
   // What the curve's own error needs beside it to just cover it.
   [[nodiscard]] double needed(double measured_us) const {
-    const double own = curve->held_out.p90 / kNinetyPercent;
-    return std::sqrt(std::max(0.0, off(measured_us) * off(measured_us) - own * own));
+    const double covering = just_covering(measured_us);
+    const double own = curve->fitted_error();
+    return std::sqrt(std::max(0.0, covering * covering - own * own));
   }
 };
 
@@ -76,7 +75,7 @@ void judge_shapes(const Machine& machine, const std::vector<typename Form::Shape
     off.push_back(std::abs(ratio - 1.0));
     const double error = std::hypot(best.curve->standard_error(),
                                     is_another(out.key, *best.curve) ? of_another : 0.0);
-    covered += std::abs(best.off(measured_us[i])) <= error ? 1 : 0;
+    covered += best.just_covering(measured_us[i]) <= error ? 1 : 0;
     if (best.octaves_outside == 0.0) needed.push_back(best.needed(measured_us[i]));
     out.outside += best.octaves_outside > 0.0 ? 1 : 0;
     if (!std::exchange(out.answered, true)) out.answered_by = best.curve->key.kernel;

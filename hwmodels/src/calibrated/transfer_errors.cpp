@@ -3,6 +3,7 @@
 #include "ridge/base/catalog.hpp"
 #include "ridge/base/error.hpp"
 #include "ridge/base/json.hpp"
+#include "ridge/base/nearest_name.hpp"
 #include "ridge/base/ordered_json.hpp"
 #include "ridge/hwmodels/chip_spec.hpp"
 
@@ -16,13 +17,85 @@
 
 namespace ridge::hw::calibrated {
 
+namespace {
+
+template <typename T>
+auto of(const std::vector<T>& all, Family family, Format format) {
+  return std::find_if(all.begin(), all.end(), [&](const T& each) {
+    return each.family == family && each.format == format;
+  });
+}
+
+// Those of a family and format are one each, and between two chips of all formats together.
+template <typename T>
+void check_each(const JsonNode& node, const std::vector<T>& all, bool between_chips) {
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const T& each = all[i];
+    const auto first = static_cast<std::size_t>(of(all, each.family, each.format) - all.begin());
+    if (first < i) {
+      node.child(i).error(fmt::format(
+          "{}{} is told of twice; {} is the first: leave one out", name_of(each.family),
+          each.format == Format::any ? std::string() : fmt::format(" in {}", name_of(each.format)),
+          node.child(first).pointer()));
+    }
+    if (between_chips && each.format != Format::any) {
+      node.child(i).child("format").expected("no format between two chips",
+                                             ": all formats count together");
+    }
+  }
+}
+
+void check_transfer(const JsonNode& node, const void* object) {
+  const auto& transfer = *static_cast<const MeasuredTransfer*>(object);
+  const bool between_chips = transfer.from != transfer.to;
+  check_each(node.child("errors"), transfer.errors, between_chips);
+  if (!transfer.left_out.empty()) {
+    check_each(node.child("left_out"), transfer.left_out, between_chips);
+  }
+  for (std::size_t i = 0; i < transfer.left_out.size(); ++i) {
+    const LeftOut& each = transfer.left_out[i];
+    if (of(transfer.errors, each.family, each.format) != transfer.errors.end()) continue;
+    node.child("left_out").child(i).expected("a family and format that errors tell of");
+  }
+  const bool estimated =
+      std::all_of(transfer.errors.begin(), transfer.errors.end(),
+                  [](const NeededError& each) { return each.measurements == 0; });
+  if (estimated || !transfer.generation.empty()) return;
+  const std::vector<std::string> chips = chip_names();
+  for (const auto& [key, chip] : {std::pair("from", transfer.from), std::pair("to", transfer.to)}) {
+    if (std::find(chips.begin(), chips.end(), chip) != chips.end()) continue;
+    node.child(key).expected("the name of a shipped chip",
+                             ", or its generation beside it" + did_you_mean(chip, chips));
+  }
+}
+
+void check_transfers(const JsonNode& node, const void* object) {
+  const auto& all = static_cast<const TransferErrors*>(object)->transfers;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    for (std::size_t j = 0; j < i; ++j) {
+      if (all[j].from != all[i].from || all[j].to != all[i].to) continue;
+      const JsonNode transfers = node.child("transfers");
+      transfers.child(i).error(
+          fmt::format("{} to {} is told of twice, and would count twice; {} is the first: put "
+                      "their errors together",
+                      all[i].from, all[i].to, transfers.child(j).pointer()));
+      break;
+    }
+  }
+}
+
+}  // namespace
+
+static constexpr const char* kFormat =
+    "All together where absent, as between two chips they always count.";
+
 static const KeyTable& keys_of(const NeededError* /*of*/) {
   using E = NeededError;
   static const KeyTable table = key_table<E>(
       "error", "What curves of a family needed.",
       {
           key<&E::family>("family", "", family_names()),
-          key<&E::format>("format", "All together where absent.", format_names()).optional(),
+          key<&E::format>("format", kFormat, format_names()).optional(),
           key<&E::error>("error", "Relative standard error beside the curves' own.", at_least(0)),
           key<&E::measurements>("measurements", "That it was found with; 0 of an estimate.",
                                 at_least(0)),
@@ -38,7 +111,7 @@ static const KeyTable& keys_of(const LeftOut* /*of*/) {
       "generation alone.",
       {
           key<&L::family>("family", "", family_names()),
-          key<&L::format>("format", "All together where absent.", format_names()).optional(),
+          key<&L::format>("format", kFormat, format_names()).optional(),
           key<&L::why>("why", "What it tells of."),
       });
   return table;
@@ -46,20 +119,31 @@ static const KeyTable& keys_of(const LeftOut* /*of*/) {
 
 static const KeyTable& keys_of(const MeasuredTransfer* /*of*/) {
   using T = MeasuredTransfer;
-  static const KeyTable table = key_table<T>(
-      "transfer",
-      "One chip's curves beside another's measurements; from a chip to itself, curves of the "
-      "other kernels beside each kernel's measurements.",
-      {
-          key<&T::from>("from", "The chip that the curves were fitted on."),
-          key<&T::to>("to", "The chip that was measured."),
-          key<&T::source>("source", "Of the measurements, or of the errors themselves."),
-          key<&T::errors>("errors", ""),
-          key<&T::left_out>(
-              "left_out",
-              "Counted between chips of this generation alone; of other kernels, not at all.")
-              .optional(),
-      });
+  static const KeyTable table =
+      key_table<T>(
+          "transfer",
+          "One chip's curves beside another's measurements; from a chip to itself, curves of the "
+          "other kernels beside each kernel's measurements.",
+          {
+              key<&T::from>(
+                  "from",
+                  "The chip that the curves were fitted on; of estimates alone, a word for "
+                  "any."),
+              key<&T::to>("to",
+                          "The chip that was measured; of estimates alone, a word for any other."),
+              key<&T::generation>(
+                  "generation",
+                  "Of both chips, where one is not shipped. Of shipped ones their own "
+                  "files tell it.")
+                  .optional(),
+              key<&T::source>("source", "Of the measurements, or of the errors themselves."),
+              key<&T::errors>("errors", ""),
+              key<&T::left_out>(
+                  "left_out",
+                  "Counted between chips of this generation alone; of other kernels, not at all.")
+                  .optional(),
+          })
+          .relation(check_transfer);
   return table;
 }
 
@@ -79,18 +163,12 @@ const KeyTable& keys_of(const TransferErrors* /*of*/) {
               key<&E::least_source>("least_source", "How that is known."),
               key<&E::transfers>("transfers", ""),
           })
-          .file("measured errors of transfers");
+          .file("measured errors of transfers")
+          .relation(check_transfers);
   return table;
 }
 
 namespace {
-
-template <typename T>
-auto of(const std::vector<T>& all, Family family, Format format) {
-  return std::find_if(all.begin(), all.end(), [&](const T& each) {
-    return each.family == family && each.format == format;
-  });
-}
 
 std::optional<double> needed(const MeasuredTransfer& transfer, Family family, Format format) {
   const auto found = of(transfer.errors, family, format);
@@ -107,7 +185,7 @@ std::optional<double> root_mean_square(const std::vector<double>& errors, double
   double squares = 0.0;
   for (const double error : errors) squares += error * error;
   const double mean = squares / static_cast<double>(errors.size());
-  return std::max(least, 0.01 * std::round(100.0 * std::sqrt(mean)));
+  return std::max(least, std::round(100.0 * std::sqrt(mean)) / 100.0);
 }
 
 }  // namespace
@@ -162,65 +240,82 @@ TransferErrors load_transfer_errors(const std::filesystem::path& path) {
   return errors;
 }
 
+std::filesystem::path transfer_errors_path() {
+  return data_root() / "hwmodels/data/kernels/transfer_errors.json";
+}
+
 const TransferErrors& transfer_errors() {
-  static const TransferErrors kShipped =
-      load_transfer_errors(data_root() / "hwmodels/data/kernels/transfer_errors.json");
+  static const TransferErrors kShipped = load_transfer_errors(transfer_errors_path());
   return kShipped;
 }
 
-std::string to_json(const TransferErrors& errors) {
-  OrderedJson all;
-  write_keys(errors, all);
-  std::string out = "{\n  \"$schema\": \"../../../docs/schema/transfer-errors.schema.json\",\n";
-  for (const auto& [key, value] : all.items()) {
-    if (key != "transfers") out += fmt::format("  \"{}\": {},\n", key, value.dump());
-  }
-  // A line for each family, so that a difference shows which one moved.
-  out += "  \"transfers\": [";
-  const char* separator = "\n";
-  for (const OrderedJson& transfer : all["transfers"]) {
-    out += separator;
-    separator = ",\n";
-    out += "    {";
-    const char* comma = "\n";
-    for (const auto& [key, value] : transfer.items()) {
-      out += fmt::format("{}      \"{}\": ", comma, key);
-      comma = ",\n";
-      if (!value.is_array()) {
-        out += value.dump();
-        continue;
-      }
-      const char* line = "[\n";
-      for (const OrderedJson& element : value) {
-        out += fmt::format("{}        {}", line, element.dump());
-        line = ",\n";
-      }
-      out += value.empty() ? "[]" : "\n      ]";
+namespace {
+
+// A line for each family, so that a difference shows which one moved.
+std::string transfer_text(const OrderedJson& transfer) {
+  std::string out = "    {";
+  const char* comma = "\n";
+  for (const auto& [key, value] : transfer.items()) {
+    out += fmt::format("{}      \"{}\": ", comma, key);
+    comma = ",\n";
+    if (!value.is_array()) {
+      out += value.dump();
+      continue;
     }
-    out += "\n    }";
+    const char* line = "[\n";
+    for (const OrderedJson& element : value) {
+      out += fmt::format("{}        {}", line, element.dump());
+      line = ",\n";
+    }
+    out += value.empty() ? "[]" : "\n      ]";
   }
-  out += "\n  ]\n}\n";
-  return out;
+  return out + "\n    }";
 }
 
-void replace(TransferErrors& errors, MeasuredTransfer measured) {
-  const auto same = std::find_if(
-      errors.transfers.begin(), errors.transfers.end(),
-      [&](const auto& each) { return each.from == measured.from && each.to == measured.to; });
-  if (same == errors.transfers.end()) {
-    errors.transfers.push_back(std::move(measured));
-    return;
-  }
-  for (const NeededError& fresh : measured.errors) {
-    const auto known = std::find_if(same->errors.begin(), same->errors.end(), [&](const auto& e) {
-      return e.family == fresh.family && e.format == fresh.format;
-    });
-    if (known == same->errors.end()) {
-      same->errors.push_back(fresh);
-    } else {
-      *known = fresh;
+std::string file_text(const OrderedJson& file) {
+  std::string out = "{";
+  const char* comma = "\n";
+  for (const auto& [key, value] : file.items()) {
+    out += fmt::format("{}  \"{}\": ", comma, key);
+    comma = ",\n";
+    if (key != "transfers") {
+      out += value.dump();
+      continue;
     }
+    const char* line = "[\n";
+    for (const OrderedJson& transfer : value) {
+      out += line + transfer_text(transfer);
+      line = ",\n";
+    }
+    out += value.empty() ? "[]" : "\n  ]";
   }
+  return out + "\n}\n";
+}
+
+}  // namespace
+
+std::string with_transfer(const std::filesystem::path& path, const MeasuredTransfer& measured) {
+  const TransferErrors known = load_transfer_errors(path);
+  // What else the file says, comments among it, stays as it is.
+  OrderedJson file = OrderedJson::parse(json_text_of(path));
+  const auto same = std::find_if(
+      known.transfers.begin(), known.transfers.end(),
+      [&](const auto& each) { return each.from == measured.from && each.to == measured.to; });
+  if (same == known.transfers.end()) {
+    write_keys(measured, file["transfers"].emplace_back());
+    return file_text(file);
+  }
+  const auto place = static_cast<std::size_t>(same - known.transfers.begin());
+  OrderedJson& errors = file["transfers"][place]["errors"];
+  for (const NeededError& fresh : measured.errors) {
+    const auto old = of(same->errors, fresh.family, fresh.format);
+    OrderedJson& line = old == same->errors.end()
+                            ? errors.emplace_back()
+                            : errors[static_cast<std::size_t>(old - same->errors.begin())];
+    line = OrderedJson();
+    write_keys(fresh, line);
+  }
+  return file_text(file);
 }
 
 }  // namespace ridge::hw::calibrated

@@ -85,63 +85,87 @@ std::span<const KernelFigure> kernel_figures() {
   return kFigures;
 }
 
-KernelLedger judge_kernels(std::span<const std::string> files, const std::string& calibration,
-                           const std::string& chip) {
-  Calibration asked = hw::calibrated::load_calibration(calibration);
-  const std::string fitted_for = asked.chip;
-  const bool elsewhere = !chip.empty() && chip != fitted_for;
-  if (elsewhere) {
+KernelMeasurements read_kernels(std::span<const std::string> files, const std::string& calibration,
+                                const std::string& chip) {
+  KernelMeasurements measured{.calibration = hw::calibrated::load_calibration(calibration),
+                              .fitted_for = {},
+                              .chip = chip,
+                              .elsewhere = false,
+                              .set = {}};
+  measured.fitted_for = measured.calibration.chip;
+  if (!chip.empty()) {
+    // A chip is known by its name: the path of a file of the calibration's own is no other place.
     const hw::ChipSpec to = hw::load_chip(chip);
-    asked = hw::calibrated::transferred(asked, hw::load_chip(fitted_for), to);
+    measured.elsewhere = to.name != measured.fitted_for;
+    if (measured.elsewhere) {
+      measured.calibration =
+          hw::calibrated::transferred(measured.calibration, hw::load_chip(measured.fitted_for), to);
+    }
   }
-  const auto measurements =
-      hw::calibrated::read_measurements(hw::calibrated::measurement_files(files));
+  measured.set = hw::calibrated::read_measurements(hw::calibrated::measurement_files(files));
+  return measured;
+}
+
+KernelLedger judge_kernels(const KernelMeasurements& measured) {
+  const Calibration& asked = measured.calibration;
   KernelLedger ledger{.calibration = asked.name,
-                      .chip = fitted_for,
-                      .transferred_to = elsewhere ? asked.chip : "",
+                      .chip = measured.fitted_for,
+                      .transferred_to = measured.elsewhere ? asked.chip : "",
                       .files = {},
-                      .device = measurements.device(),
-                      .rows = hw::calibrated::judge(measurements, asked),
-                      .notes = measurements.left_aside()};
-  for (const auto& file : measurements.files) ledger.files.push_back(file.path);
+                      .device = measured.set.device(),
+                      .rows = hw::calibrated::judge(measured.set, asked),
+                      .notes = measured.set.left_aside()};
+  for (const auto& file : measured.set.files) ledger.files.push_back(file.path);
   for (const Judgment& row : ledger.rows) {
     if (!row.answered) {
       ledger.notes.push_back(
           fmt::format("{}: {} has no curve for it", row.key.slot(), ledger.calibration));
     }
   }
-  note_what_was_seen(asked, measurements, ledger.notes);
+  note_what_was_seen(asked, measured.set, ledger.notes);
   return ledger;
 }
 
-void write_transfer_errors(std::span<const std::string> files, const std::string& calibration,
-                           const std::string& chip, const std::string& path) {
-  const Calibration own = hw::calibrated::load_calibration(calibration);
-  const bool elsewhere = !chip.empty() && chip != own.chip;
-  const hw::ChipSpec from = hw::load_chip(own.chip);
-  const hw::ChipSpec to = elsewhere ? hw::load_chip(chip) : from;
-  const auto measurements =
-      hw::calibrated::read_measurements(hw::calibrated::measurement_files(files));
-  const Calibration asked = elsewhere ? hw::calibrated::transferred(own, from, to) : own;
-  hw::calibrated::MeasuredTransfer measured{
+void write_transfer_errors(const KernelMeasurements& measured, const std::string& path) {
+  if (!std::filesystem::exists(path)) {
+    throw UserError(
+        fmt::format("{}: there is no such file; begin with a copy of the shipped one, {}", path,
+                    hw::calibrated::transfer_errors_path().string()));
+  }
+  const hw::ChipSpec from = hw::load_chip(measured.fitted_for);
+  const hw::ChipSpec to = measured.elsewhere ? hw::load_chip(measured.chip) : from;
+  const std::vector<std::string> shipped = hw::chip_names();
+  const auto is_shipped = [&](const hw::ChipSpec& chip) {
+    return std::find(shipped.begin(), shipped.end(), chip.name) != shipped.end();
+  };
+  hw::calibrated::MeasuredTransfer needed{
       .from = from.name,
       .to = to.name,
-      .source = asked.source,
-      .errors = hw::calibrated::needed_errors(measurements, asked, !elsewhere),
+      .source = measured.calibration.source,
+      .errors =
+          hw::calibrated::needed_errors(measured.set, measured.calibration, !measured.elsewhere),
       .left_out = {}};
-  if (measured.errors.empty()) {
+  if (!is_shipped(from) || !is_shipped(to)) needed.generation = from.generation;
+  if (needed.errors.empty()) {
+    std::vector<std::string> files;
+    for (const auto& file : measured.set.files) files.push_back(file.path);
     throw UserError(fmt::format(
-        "{}: {} has no curve for what was measured{}", files.front(), asked.name,
-        elsewhere ? "" : " but of the very kernels, which tell nothing of others in their place"));
+        "{}: {}", fmt::join(files, ", "),
+        measured.elsewhere
+            ? fmt::format("{} has no curve of the kernels that were measured, or all rows lie "
+                          "outside its ranges: measure kernels that ridge show calibrated:{} lists",
+                          measured.calibration.name, measured.calibration.name)
+            : fmt::format("{} has no curve of another kernel that could answer in the place of "
+                          "those measured: for what a transfer needs, name the chip that was "
+                          "measured with --chip",
+                          measured.calibration.name)));
   }
-  for (hw::calibrated::NeededError& each : measured.errors) {
+  for (hw::calibrated::NeededError& each : needed.errors) {
     const double change = hw::calibrated::change_error(each.family, from, to);
     each.error = std::sqrt(std::max(0.0, each.error * each.error - change * change));
-    each.error = 1e-3 * std::round(1e3 * each.error);
+    each.error = std::round(1e3 * each.error) / 1e3;
   }
-  hw::calibrated::TransferErrors errors = hw::calibrated::load_transfer_errors(path);
-  replace(errors, std::move(measured));
-  write_file(path, to_json(errors));
+  write_file(path, hw::calibrated::with_transfer(path, needed));
 }
 
 namespace {

@@ -2,6 +2,7 @@
 
 #include "ridge/hwmodels/calibrated/calibrated_model.hpp"
 #include "ridge/hwmodels/calibrated/calibration.hpp"
+#include "ridge/hwmodels/calibrated/transfer_errors.hpp"
 #include "ridge/scenario/scenario.hpp"
 #include "ridge/scenario/scenario_files.hpp"
 
@@ -47,6 +48,9 @@ std::shared_ptr<const hw::ChipSpec> Library::chip(const std::string& name_or_pat
   return from(chips_, name_or_path, [&] { return hw::load_chip(name_or_path); });
 }
 std::shared_ptr<const Calibration> Library::calibration(const std::string& name_or_path) {
+  // The intervals of a transfer rest on it too, but it is read once in a process.
+  (void)from(documents_, "errors of transfers",
+             [] { return JsonDocument::read(hw::calibrated::transfer_errors_path()); });
   return from(calibrations_, name_or_path,
               [&] { return hw::calibrated::load_calibration(name_or_path); });
 }

@@ -17,6 +17,9 @@
 
 namespace ridge::hw::calibrated {
 
+// Standard errors that nine of ten normal draws lie within.
+inline constexpr double kNinetyPercent = 1.645;
+
 // Between which values of a quantity of the shape there were measurements.
 struct Range {
   std::string name;  // "context", "m", ...
@@ -89,8 +92,10 @@ struct Curve {
   // where it answers for what it was not fitted on.
   double stray = 0.0;
 
-  // Relative standard error of one prediction within the range: such that 90 % of held-out
-  // predictions lie within 1.645 of it, as in a normal distribution.
+  // Relative standard error of one prediction of the curve's own chip within the range: such that
+  // 90 % of held-out predictions lie within kNinetyPercent of it, as in a normal distribution.
+  [[nodiscard]] double fitted_error() const { return held_out.p90 / kNinetyPercent; }
+  // The same with what a transfer added.
   [[nodiscard]] double standard_error() const;
 
   // Doublings by which `values`, in the order of `ranges`, leave them, summed; 0 inside.

@@ -38,7 +38,7 @@ struct MeasuredTransfer {
   std::string source;
   std::vector<NeededError> errors;
   std::vector<LeftOut> left_out;  // counted between chips of this generation alone
-  // Of the chips, by the file of the first; empty where none has its name.
+  // Of the chips: by the file of the first where it is shipped, else as stated, else empty.
   std::string generation{};
 };
 
@@ -60,14 +60,17 @@ struct TransferErrors {
   [[nodiscard]] double of_another_kernel(Family family, Format format) const;
 };
 
+// Throws UserError, also for what is told twice or of chips that nobody knows.
 [[nodiscard]] TransferErrors load_transfer_errors(const std::filesystem::path& path);
+[[nodiscard]] std::filesystem::path transfer_errors_path();
 // The shipped ones, read once.
 [[nodiscard]] const TransferErrors& transfer_errors();
-[[nodiscard]] std::string to_json(const TransferErrors& errors);
 [[nodiscard]] const KeyTable& keys_of(const TransferErrors*);
 
-// What this transfer needed, by family and format, in place of what it needed before. What it
-// does not tell of, its source and what is left out of it stay as they were.
-void replace(TransferErrors& errors, MeasuredTransfer measured);
+// The text of a file of them with what this transfer needed, by family and format, in place of what
+// it needed before. What `measured` does not tell of, the transfer's source, what is left out of it
+// and comments stay as they were. Throws UserError as load_transfer_errors() does.
+[[nodiscard]] std::string with_transfer(const std::filesystem::path& path,
+                                        const MeasuredTransfer& measured);
 
 }  // namespace ridge::hw::calibrated

@@ -15,6 +15,14 @@ class AnswerDescription;
 
 namespace ridge::evidence {
 
+struct KernelMeasurements {
+  hw::calibrated::Calibration calibration;  // transferred where `elsewhere`
+  std::string fitted_for;                   // the chip's name
+  std::string chip;        // that was measured, as asked for; empty where it is not
+  bool elsewhere = false;  // whether it is another than the calibration's
+  hw::calibrated::MeasurementSet set;
+};
+
 struct KernelLedger {
   std::string calibration;
   std::string chip;            // that it was fitted for
@@ -32,17 +40,17 @@ struct KernelLedger {
 // `files` are CSV files, ridge-bench's JSON, or folders of them; `calibration` is a name or a path,
 // transferred to `chip` where one is named.
 // Throws UserError: docs/calibration.md lists the columns.
-[[nodiscard]] KernelLedger judge_kernels(std::span<const std::string> files,
-                                         const std::string& calibration,
-                                         const std::string& chip = {});
+[[nodiscard]] KernelMeasurements read_kernels(std::span<const std::string> files,
+                                              const std::string& calibration,
+                                              const std::string& chip = {});
+[[nodiscard]] KernelLedger judge_kernels(const KernelMeasurements& measured);
 [[nodiscard]] std::string render(const KernelLedger& ledger, view::OutputFormat format);
 
-// What these measurements say a transfer of the calibration to `chip` adds to its errors, family by
-// family and without the part of the change of balance, into the file of such errors at `path`
-// (docs/calibration.md); without a chip, or on the calibration's own, what it adds that another
-// kernel answers than was measured. Throws UserError where nothing tells.
-void write_transfer_errors(std::span<const std::string> files, const std::string& calibration,
-                           const std::string& chip, const std::string& path);
+// What these measurements say a transfer of the calibration to their chip adds to its errors,
+// family by family and without the part of the change of balance, into the file of such errors at
+// `path`, which exists (docs/calibration.md); on the calibration's own chip, what it adds that
+// another kernel answers than was measured. Throws UserError where nothing tells.
+void write_transfer_errors(const KernelMeasurements& measured, const std::string& path);
 [[nodiscard]] const view::AnswerDescription& kernels_answer();
 
 }  // namespace ridge::evidence
