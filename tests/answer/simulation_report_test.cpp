@@ -168,10 +168,9 @@ TEST(SimulationReport, AnIntervalBesideItsPredictionIsMarkedWithTheReason) {
     drawn.intervals["tpot_ms"] = {low * tpot, high * tpot};
     return render(report, view::OutputFormat::table);
   };
-  EXPECT_THAT(
-      table(1.1, 1.2),
-      HasSubstr("* nearly all runs are slower than the prediction. The prediction takes one "
-                "end of the range that is drawn from, for popularity of experts. State"));
+  EXPECT_THAT(table(1.1, 1.2),
+              HasSubstr("* nearly all runs are slower than the prediction. The prediction takes an "
+                        "end of what is drawn, or lies outside, in popularity of experts. State"));
   EXPECT_THAT(table(0.8, 0.9), HasSubstr("* nearly all runs are faster than the prediction."));
   EXPECT_THAT(table(0.9, 1.1), Not(HasSubstr("* ")));
 }

@@ -6,8 +6,11 @@
 #include "ridge/base/format.hpp"
 #include "shipped_serving.hpp"
 #include "source_tree.hpp"
+#include "temporary_file.hpp"
 
 #include <cmath>
+#include <string>
+#include <vector>
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
@@ -180,6 +183,69 @@ TEST(Ledger, TellsHowManyMeasuredFiguresItsIntervalsHold) {
               HasSubstr(fmt::format("{} of {} measured figures lie within their 90 % intervals.",
                                     held, drawn.rows.size())));
   EXPECT_GT(held, drawn.rows.size() / 2);
+}
+
+// A row of a scenario with ranges of its own.
+nlohmann::json row_of(const std::string& scenario) {
+  return {{"figure", "ours"},      {"kind", "simulation"}, {"scenario", scenario},
+          {"quantity", "tpot_ms"}, {"measured", 50},       {"source", "a test"},
+          {"explanation", "None."}};
+}
+
+TEST(Ledger, ARowDrawsFromTheRangesOfItsScenario) {
+  auto document = nlohmann::json::parse(test::source_text("scenarios/qwen3-235b-tp8-h20.json"));
+  document["deployment"].erase("step_overhead_us");
+  const test::TemporaryFile shipped("shipped.json", document.dump());
+  document["ranges"] = nlohmann::json::parse(R"({"inputs": [
+      {"name": "gap between steps of SGLang", "of": "step_overhead_us", "engine": "SGLang",
+       "low": 5000, "high": 5000, "source": "a trace of ours"},
+      {"name": "another gap", "of": "step_overhead_us", "engine": "Mine", "kernels": ["mine:*"],
+       "low": 1, "high": 2, "source": "a test"}]})");
+  const test::TemporaryFile own("own.json", document.dump());
+  const nlohmann::json file = {{"kind", "ledger"},
+                               {"title", "Ours"},
+                               {"comment", "None."},
+                               {"entries", {row_of(shipped.path()), row_of(own.path())}}};
+  const test::TemporaryFile ledger_file("ledger.json", file.dump());
+  const Ledger ledger = predict_ledger(ledger_file.path(), 6);
+  ASSERT_EQ(ledger.rows.size(), 2U);
+  EXPECT_GT(ledger.rows[1].interval->low, ledger.rows[0].interval->low + 3.0);
+  // Both ranges are told, since they are not the same.
+  std::vector<std::string> gaps;
+  for (const auto& input : ledger.drawn) {
+    if (input.what == "gap between steps of SGLang") gaps.push_back(input.from);
+  }
+  EXPECT_THAT(gaps,
+              testing::ElementsAre("step_overhead_us 0 to 2000", "step_overhead_us 5000 to 5000"));
+  // A name that this scenario alone has is no mistake; one that nothing has is.
+  EXPECT_NO_THROW((void)predict_ledger(ledger_file.path(), 1, {}, {"another gap"}));
+  EXPECT_THROW((void)predict_ledger(ledger_file.path(), 1, {}, {"no gap"}), UserError);
+}
+
+TEST(Ledger, BothSourcesAreToldWhereOwnSumsLeaveShippedOnes) {
+  auto document = nlohmann::json::parse(test::source_text("scenarios/qwen3-235b-tp8-h20.json"));
+  document["deployment"]["collectives"] = "links";
+  for (const char* part : {"network", "scale_up"}) {
+    for (const char* key : {"overhead_us", "efficiency"}) document[part].erase(key);
+  }
+  auto& pool = document["deployment"]["pools"]["gpus"];
+  pool["gpus_per_instance"] = pool["attention_tensor_parallel"] = 16;
+  pool["ffn_expert_parallel"] = 2;
+  document["workload"]["requests_per_gpu"] = 4;
+  document["ranges"] = nlohmann::json::parse(R"({"sums_over_nodes": {"source": "ours", "spans": [
+      {"nodes": 2, "gpus_per_node": 8, "clusters": [
+        {"fabric": "ours", "ways": [{"measured_us": [70]}], "source": "here"}]}]}})");
+  const test::TemporaryFile own("own.json", document.dump());
+  const nlohmann::json file = {{"kind", "ledger"},
+                               {"title", "Ours"},
+                               {"comment", "None."},
+                               {"entries", {row_of(own.path())}}};
+  const test::TemporaryFile ledger_file("ledger.json", file.dump());
+  std::string source;
+  for (const auto& input : predict_ledger(ledger_file.path(), 2).drawn) {
+    if (input.what == "cluster of sums over nodes") source = input.source;
+  }
+  EXPECT_THAT(source, testing::StartsWith("ours; over other numbers of nodes: "));
 }
 
 TEST(Ledger, JsonCarriesTheParts) {

@@ -360,9 +360,10 @@ TEST(Serving, AnIntervalBesideItsPredictionIsMarkedAndSaysWhatStandsAtOneEnd) {
   for (const std::string& answer :
        {ledger_page(ledger, "ridge"), render(ledger, view::OutputFormat::table)}) {
     EXPECT_THAT(answer, HasSubstr("9.000 to 12.00 *"));
-    EXPECT_THAT(answer, HasSubstr("1 of these intervals, marked *, lies wholly to one side of its "
-                                  "prediction. The prediction takes one end of the range that is "
-                                  "drawn from, for gap between steps.\n"));
+    EXPECT_THAT(answer,
+                HasSubstr("1 of these intervals, marked *, lies wholly to one side of its "
+                          "prediction. The prediction takes an end of what is drawn, or lies "
+                          "outside, in gap between steps.\n"));
     EXPECT_THAT(answer, testing::Not(HasSubstr("neither this")));
   }
 }

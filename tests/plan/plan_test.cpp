@@ -5,6 +5,10 @@
 #include "temporary_file.hpp"
 
 #include <filesystem>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
@@ -227,6 +231,21 @@ TEST(Plan, DrawsTakeWhatTheGoalsOwnRangesSay) {
   } catch (const UserError& e) {
     EXPECT_THAT(e.what(), HasSubstr("goal.json: /ranges/inputs/0/name: \"step_overhead_us\" of no "
                                     "engine has a range that ships, \"gap between steps\""));
+  }
+  // An axis may set an end or an engine after they were read.
+  for (const auto& [change, told] :
+       std::vector<std::pair<std::function<void(scenario::InputRange&)>, std::string>>{
+           {[](auto& range) { range.low = 1e5; }, "/ranges/inputs/0/low: is above"},
+           {[](auto& range) { range.engine = "ours"; },
+            "/ranges/inputs/0/kernels: expected the engine's kernels"}}) {
+    LocatedGoal changed = goal;
+    change(changed.goal.ranges->spec->inputs[0]);
+    try {
+      (void)test::plan_of(changed, options);
+      ADD_FAILURE() << told;
+    } catch (const UserError& e) {
+      EXPECT_THAT(e.what(), HasSubstr(told));
+    }
   }
   // A file's path counts from the goal's folder, wherever the scenario is written.
   goal.goal.ranges = {.name = "./nowhere/ours.json", .spec = {}};

@@ -345,6 +345,119 @@ TEST(OwnRanges, TakeThePlaceOfThoseOfTheirNamesAndLeaveTheOthers) {
   EXPECT_THAT(drawn_for(document, {"our gap"}), Not(Contains("our gap")));
 }
 
+TEST(OwnRanges, OfAnEnginesGapHaveTheKernelsOfTheOneWhosePlaceTheyTake) {
+  json document = wide();
+  const auto gap_of = [&](const json& range, const char* kernels) {
+    document["ranges"] = {{"inputs", {range}}};
+    document["deployment"]["pools"]["gpus"]["prefer_kernels"] = {kernels};
+    Library library;
+    const LocatedScenario own = located(document);
+    const InputDraws draws(ranges_of(own, library));
+    return draws.drawn(own, open_inputs(own, library), library, 1)
+               .deployment.step_overhead->value() *
+           1e6;
+  };
+  const char* shipped = "gap between steps of SGLang";
+  for (const char* kernels : {"sglang:*", "sglang:fa3"}) {
+    const double gap = gap_of(gap_range(shipped, "SGLang", nullptr), kernels);
+    EXPECT_GE(gap, 100.0) << kernels;
+    EXPECT_LE(gap, 200.0) << kernels;
+  }
+  // Its own go over them, and leave the others to the range of no engine.
+  EXPECT_LE(gap_of(gap_range(shipped, "SGLang", {"ours:*"}), "ours:fast"), 200.0);
+  document["ranges"] = {{"inputs", {gap_range(shipped, "SGLang", {"ours:*"})}}};
+  document["deployment"]["pools"]["gpus"]["prefer_kernels"] = {"sglang:*"};
+  EXPECT_THAT(drawn_for(document), Contains("gap between steps"));
+}
+
+TEST(OwnRanges, DrawTheSameWhateverStandsBesideThem) {
+  json document = wide();
+  document["deployment"]["pools"]["gpus"]["prefer_kernels"] = {"mine:*"};
+  const json mine = gap_range("our gap", "Mine", {"mine:*"});
+  const json other = gap_range("another gap", "Other", {"other:*"});
+  const auto gaps = [&](const json& inputs) {
+    document["ranges"] = {{"inputs", inputs}};
+    Library library;
+    const LocatedScenario own = located(document);
+    const InputDraws draws(ranges_of(own, library));
+    std::vector<double> out;
+    for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+      out.push_back(draws.drawn(own, open_inputs(own, library), library, seed)
+                        .deployment.step_overhead->value());
+    }
+    return out;
+  };
+  const auto alone = gaps(json::array({mine}));
+  EXPECT_EQ(gaps(json::array({other, mine})), alone);
+  EXPECT_EQ(gaps(json::array({mine, other})), alone);
+  // Each has random numbers of its own.
+  Library library;
+  const auto both = over({.inputs = {{.name = "our gap"}, {.name = "another gap"}}}, {},
+                         [](const auto& /*pointer*/, const auto& /*message*/) {});
+  EXPECT_NE(both.inputs[0].stream, both.inputs[1].stream);
+}
+
+TEST(OwnRanges, ThatAPredictionLiesOutsideOfAreNamed) {
+  json document = wide();
+  const auto one_sided = [&](double low, double high) {
+    json gap = gap_range("gap between steps of SGLang", "SGLang", nullptr);
+    gap["low"] = low;
+    gap["high"] = high;
+    document["ranges"] = {{"inputs", {gap}}};
+    Library library;
+    const LocatedScenario own = located(document);
+    for (const DrawnInput& input :
+         InputDraws(ranges_of(own, library)).inputs(own, open_inputs(own, library), library)) {
+      if (input.what == gap["name"]) return input.one_sided;
+    }
+    ADD_FAILURE() << "not drawn";
+    return false;
+  };
+  EXPECT_TRUE(one_sided(200, 400));  // the prediction has none
+  EXPECT_TRUE(one_sided(0, 400));
+  EXPECT_EQ(one_sided_words({"gap"}),
+            "The prediction takes an end of what is drawn, or lies outside, in gap.");
+}
+
+// What `over` tells of ranges that were changed after they were read, as an axis changes them.
+std::vector<std::string> complaints_of(const Ranges& own) {
+  Library library;
+  std::vector<std::string> out;
+  (void)over(own, *library.ranges(), [&](const std::string& pointer, const std::string& message) {
+    out.push_back(pointer + ": " + message);
+  });
+  return out;
+}
+
+TEST(OwnRanges, AreCheckedAgainAfterAChange) {
+  Library library;
+  const Ranges well = *library.ranges();
+  EXPECT_THAT(complaints_of(well), IsEmpty());
+  const auto changed = [&](auto&& change) {
+    Ranges own = well;
+    change(own);
+    return complaints_of(own);
+  };
+  EXPECT_THAT(changed([](Ranges& own) { own.inputs[0].low = 9.0; }),
+              Contains("/inputs/0/low: is above \"high\""));
+  EXPECT_THAT(changed([](Ranges& own) { own.inputs[2].low = 0.0; }),
+              Contains("/inputs/2/low: expected a share above 0"));
+  EXPECT_THAT(changed([](Ranges& own) { own.inputs[4].name = own.inputs[3].name; }),
+              Contains(StartsWith("/inputs/4/name: \"gap between steps of SGLang\" is the name of "
+                                  "/inputs/3 too")));
+  EXPECT_THAT(changed([](Ranges& own) { own.inputs[4].engine = "SGLang"; }),
+              Contains(StartsWith("/inputs/4/of: \"step_overhead_us\" of engine \"SGLang\" has a "
+                                  "range at /inputs/3")));
+  EXPECT_THAT(changed([](Ranges& own) { own.inputs[4].kernels = {"sglang:*"}; }),
+              Contains(StartsWith("/inputs/4/kernels/0: \"sglang:*\" tells of engine")));
+  EXPECT_THAT(changed([](Ranges& own) { own.sums_over_nodes->spans[1].nodes = 2; }),
+              Contains(StartsWith("/sums_over_nodes/spans/1: 2 nodes of 8 GPUs stand at")));
+  EXPECT_THAT(changed([](Ranges& own) {
+                own.sums_over_nodes->spans[1].clusters[0].ways[0].overhead = Seconds{1e-6};
+              }),
+              Contains(StartsWith("/sums_over_nodes/spans/1/clusters/0/ways/0: expected either")));
+}
+
 TEST(OwnRanges, OfReleasesAndOfSumsOverAsManyNodesTakeTheirPlace) {
   json document = sliced(16);
   const json cluster = {
@@ -418,6 +531,8 @@ TEST(OwnRanges, MistakesAreToldWhereTheyStandWithTheWayOn) {
   EXPECT_THAT(told(popular(0.5, 1, "NICs in exchanges")),
               HasSubstr("/ranges/inputs/0/of: what ships as \"NICs in exchanges\" is a range of "
                         "\"exchange_nics\": expected the same, or another name"));
+  EXPECT_THAT(told(gap_range("our gap", "Mine", nullptr)),
+              HasSubstr("/ranges/inputs/0/kernels: expected the engine's kernels"));
   document["ranges"] = "nowhere.json";
   EXPECT_THAT(scenario_complaint(document), HasSubstr("/ranges: "));
   document["ranges"] = 3;

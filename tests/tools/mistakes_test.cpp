@@ -338,6 +338,24 @@ TEST_F(Mistake, AMissingDataFolderIsToldWithTheWayOn) {
                              HasSubstr("set RIDGE_DATA")));
 }
 
+TEST_F(Mistake, InShippedRangesIsOfNoScenarioThatDoesNotAskForThem) {
+  // One's own of that name, so that the name tells of two.
+  fs::create_directories(path("ridge/scenarios/ranges"));
+  write("ridge/scenarios/ranges/inputs.json", "{}");
+  json scenario = json::parse(source_text("scenarios/step3-2a2f-4k-fp8.json"));
+  const std::string without = write("without.json", scenario.dump());
+  scenario["ranges"] = {{"inputs", json::array()}};
+  const std::string with = write("with.json", scenario.dump());
+  ASSERT_EQ(::setenv("XDG_CONFIG_HOME", path("").c_str(), 1), 0);
+  const Outcome quiet = shell("simulate '" + without + "' --samples 0 > '" + path("out") + "'");
+  const Outcome told = shell("simulate '" + with + "' --samples 0");
+  ::unsetenv("XDG_CONFIG_HOME");
+  EXPECT_EQ(quiet.status, 0) << quiet.err;
+  EXPECT_EQ(told.status, 2);
+  EXPECT_THAT(told.err, AllOf(HasSubstr("\"inputs\" is the name of ranges"),
+                              testing::Not(HasSubstr("/ranges:"))));
+}
+
 TEST_F(Mistake, WhatStandsOnStandardInputIsReadOnceHoweverOftenItIsAskedFor) {
   const std::string model = model_after([](json&) {});
   EXPECT_EQ(shell("show - < '" + model + "' > '" + path("card") + "'").status, 0);

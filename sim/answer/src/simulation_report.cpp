@@ -394,11 +394,12 @@ Uncertainty uncertainty_of(const scenario::LocatedScenario& located, scenario::L
 namespace {
 
 void add_fixed_warnings(const scenario::LocatedScenario& located, scenario::Library& library,
-                        const std::vector<std::string>& fixed, SimulationReport& report) {
+                        const scenario::InputDraws& draws, const std::vector<std::string>& fixed,
+                        SimulationReport& report) {
   std::vector<scenario::DrawnInput> drawn;
   if (report.uncertainty && report.uncertainty->samples > 0) {
-    drawn = scenario::InputDraws(scenario::ranges_of(located, library))
-                .inputs(located, scenario::open_inputs(located, library), library);
+    drawn = draws.with_nothing_fixed().inputs(located, scenario::open_inputs(located, library),
+                                              library);
   }
   for (std::string& warning :
        scenario::fixed_in_vain(fixed, drawn,
@@ -434,7 +435,7 @@ SimulationReport answer(const scenario::LocatedScenario& located, scenario::Libr
   if (wanted > 0 && !report.result.partial) {
     report.uncertainty = uncertainty_of(located, library, *draws, wanted, options.stop);
   }
-  add_fixed_warnings(located, library, fixed, report);
+  if (!fixed.empty()) add_fixed_warnings(located, library, *draws, fixed, report);
   return report;
 }
 

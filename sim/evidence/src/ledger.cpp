@@ -51,14 +51,16 @@ scenario::LocatedScenario changed_scenario(const std::string& reference,
 // What a prediction is worked out from, and where its mistakes are told.
 struct Asking {
   const JsonNode& node;
-  const scenario::InputDraws& draws;
+  const scenario::InputDraws& draws;  // from the ranges that ship
+  const std::vector<std::string>& fixed;
   int samples = 0;
   scenario::Library& library;
   std::vector<scenario::DrawnInput>& drawn;  // so far, each once
 
   void draws_from(const scenario::DrawnInput& input) const {
-    const bool told = std::any_of(drawn.begin(), drawn.end(),
-                                  [&](const auto& each) { return each.what == input.what; });
+    const bool told = std::any_of(drawn.begin(), drawn.end(), [&](const auto& each) {
+      return each.what == input.what && each.from == input.from;
+    });
     if (!told) drawn.push_back(input);
   }
   [[nodiscard]] std::string path(const std::string& reference) const {
@@ -77,11 +79,14 @@ void predict(const DeploymentFigure& asks, const Asking& asking, LedgerRow& row)
   name_figure(figure.spec, row);
   row.predicted = figure.shown(report);
   if (asking.samples == 0) return;
+  // Names of nothing were told before.
+  const scenario::InputDraws draws(scenario::ranges_of(located, asking.library), asking.fixed,
+                                   asking.fixed);
   const answer::Uncertainty drawn =
-      answer::uncertainty_of(located, asking.library, asking.draws, asking.samples);
+      answer::uncertainty_of(located, asking.library, draws, asking.samples);
   row.interval = drawn.interval(figure.spec.name);
   if (drawn.samples > 0) {
-    row.open = asking.draws.with_nothing_fixed().inputs(
+    row.open = draws.with_nothing_fixed().inputs(
         located, scenario::open_inputs(located, asking.library), asking.library);
   }
   for (const scenario::DrawnInput& input : drawn.inputs) {
@@ -226,6 +231,29 @@ LedgerRow predict(const LedgerEntry& entry, const Asking& asking) {
     asking.node.error(e.what());
   }
   return row;
+}
+
+// Of what is drawn for rows whose scenarios have ranges of their own.
+std::vector<std::string> own_names(const LedgerEntries& list, const JsonNode& node,
+                                   scenario::Library& library) {
+  std::vector<std::string> out;
+  Diagnostics ignored;  // the rows tell of them
+  const JsonContext context{.file = node.file(), .diagnostics = &ignored};
+  const JsonNode entries = JsonNode(node.json(), context).child("entries");
+  for (std::size_t i = 0; i < list.entries.size(); ++i) {
+    const auto* asks = std::get_if<DeploymentFigure>(&list.entries[i].asks);
+    if (asks == nullptr) continue;
+    try {
+      const std::string path = scenario::reference_from(node.file(), asks->scenario);
+      const auto located = changed_scenario(path, asks->changes, entries.child(i));
+      if (!located.scenario.ranges) continue;
+      const auto names = scenario::InputDraws::names(*scenario::ranges_of(located, library));
+      out.insert(out.end(), names.begin(), names.end());
+    } catch (const UserError&) {
+      continue;
+    }
+  }
+  return out;
 }
 
 std::string interval_words(const LedgerRow& row) {
@@ -431,14 +459,18 @@ Ledger read_ledger(const std::string& name_or_path, const std::string& table, in
   ledger.comment = file.comment;
   ledger.notes = file.notes;
   scenario::Library library;
-  const scenario::InputDraws draws(library.ranges(), fixed);
-  if (const auto* list = std::get_if<LedgerEntries>(&file.figures)) {
+  const auto* list = std::get_if<LedgerEntries>(&file.figures);
+  const scenario::InputDraws draws(library.ranges(), fixed,
+                                   list == nullptr || fixed.empty()
+                                       ? std::vector<std::string>()
+                                       : own_names(*list, node, library));
+  if (list != nullptr) {
     const auto count = static_cast<double>(list->entries.size());
     for (std::size_t i = 0; i < list->entries.size(); ++i) {
       if (go_on && !go_on(static_cast<double>(i) / count)) return ledger;
       const JsonNode entry = node.child("entries").child(i);
       ledger.rows.push_back(
-          predict(list->entries[i], {entry, draws, samples, library, ledger.drawn}));
+          predict(list->entries[i], {entry, draws, fixed, samples, library, ledger.drawn}));
     }
     diagnostics.throw_if_errors();
     return ledger;

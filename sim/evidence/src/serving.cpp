@@ -15,6 +15,7 @@
 #include <atomic>
 #include <cctype>
 #include <cmath>
+#include <iterator>
 #include <thread>
 
 #include <fmt/format.h>

@@ -66,9 +66,10 @@ class Planner {
     plan_.samples = samples_of(stock(), options);
     inputs_.emplace(stock().ranges(), options.fixed);
     if (plan_.samples > 0) plan_.inputs = drawn_inputs(stock(), *inputs_);
-    const auto drawn = plan_.samples > 0
-                           ? drawn_inputs(stock(), scenario::InputDraws(stock().ranges()))
-                           : std::vector<scenario::DrawnInput>();
+    std::vector<scenario::DrawnInput> drawn;
+    if (plan_.samples > 0 && !options.fixed.empty()) {
+      drawn = drawn_inputs(stock(), inputs_->with_nothing_fixed());
+    }
     plan_.warnings =
         scenario::fixed_in_vain(options.fixed, drawn,
                                 plan_.samples > 0 ? "the goal states it, or a plan draws none of it"

@@ -190,6 +190,7 @@ std::optional<Seconds> InputDraws::step_overhead(const std::string& engine,
 Scenario InputDraws::drawn(const LocatedScenario& located, const OpenInputs& open, Library& library,
                            std::uint64_t seed) const {
   Scenario out = located.scenario;
+  out.ranges.reset();  // this is a draw from them
   if (const std::size_t range = range_of(RangedInput::expert_popularity);
       open.experts && range != kNone) {
     if (!out.noise.experts) out.noise.experts = PowerLawExperts{};
@@ -309,7 +310,7 @@ std::vector<std::string> fixed_in_vain(const std::vector<std::string>& fixed,
 
 std::string one_sided_words(const std::vector<std::string>& inputs) {
   if (inputs.empty()) return "Some kernels lie beyond what they were measured on.";
-  return fmt::format("The prediction takes one end of the range that is drawn from, for {}.",
+  return fmt::format("The prediction takes an end of what is drawn, or lies outside, in {}.",
                      fmt::join(inputs, ", "));
 }
 

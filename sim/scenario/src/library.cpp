@@ -82,8 +82,10 @@ std::shared_ptr<const Ranges> Library::ranges(const std::string& name_or_path) {
 std::shared_ptr<const Ranges> Library::ranges(const std::optional<RangesReference>& own,
                                               const std::string& file, const std::string& pointer,
                                               Diagnostics& diagnostics) {
+  // A mistake in what ships is none of the question's.
+  const auto shipped = ranges();
+  if (!own) return shipped;
   try {
-    if (!own) return ranges();
     if (!own->spec) return ranges(reference_from(file, own->name));
   } catch (const UserError& e) {
     diagnostics.error(file, pointer, e.what());
@@ -91,7 +93,7 @@ std::shared_ptr<const Ranges> Library::ranges(const std::optional<RangesReferenc
   }
   bool well = true;
   auto out = std::make_shared<const Ranges>(
-      over(*own->spec, *ranges(), [&](const std::string& place, const std::string& message) {
+      over(*own->spec, *shipped, [&](const std::string& place, const std::string& message) {
         diagnostics.error(file, pointer + place, message);
         well = false;
       }));

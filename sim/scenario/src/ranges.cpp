@@ -46,77 +46,116 @@ static std::string words_of(const InputRange& range) {
   return out;
 }
 
-static constexpr const char* kAboveHigh = "is above \"high\"";
+using Complain = std::function<void(const std::string& pointer, const std::string& message)>;
 
-static void check_ends(const JsonNode& node, const void* object) {
-  const auto& range = *static_cast<const InputRange*>(object);
-  if (range.low > range.high) node.child("low").error(kAboveHigh);
+static void check(const InputRange& range, const Complain& complain) {
+  if (range.low > range.high) complain("/low", "is above \"high\"");
   if (range.of == RangedInput::exchange_nics && range.low <= 0.0) {
-    node.child("low").error("expected a share above 0");
+    complain("/low", "expected a share above 0");
   }
-  constexpr std::string_view kOfGapsAlone =
-      "of no effect but of \"step_overhead_us\": expected none";
+  constexpr const char* kOfGapsAlone = "of no effect but of \"step_overhead_us\": expected none";
   if (range.of != RangedInput::step_overhead_us) {
-    if (!range.engine.empty()) node.child("engine").error(kOfGapsAlone);
-    if (!range.kernels.empty()) node.child("kernels").error(kOfGapsAlone);
+    if (!range.engine.empty()) complain("/engine", kOfGapsAlone);
+    if (!range.kernels.empty()) complain("/kernels", kOfGapsAlone);
   } else if (range.engine.empty() && !range.kernels.empty()) {
-    node.child("kernels").error(
-        "tell of no engine: expected \"engine\" beside them, or no \"kernels\"");
+    complain("/kernels", "tell of no engine: expected \"engine\" beside them, or no \"kernels\"");
   }
   for (const std::string_view taken : {kClusters, kReleases, kInputs}) {
     if (range.name == taken) {
-      node.child("name").error(fmt::format(
-          "\"{}\" is the name of something else that is drawn: expected another", taken));
+      complain("/name",
+               fmt::format("\"{}\" is the name of something else that is drawn: expected another",
+                           taken));
     }
   }
-  if (range.name.empty()) node.child("name").error("expected a name, got an empty one");
+  if (range.name.empty()) complain("/name", "expected a name, got an empty one");
 }
 
-static void check_alone(const JsonNode& node, const void* object) {
-  const auto& inputs = static_cast<const Ranges*>(object)->inputs;
+static void check(const std::vector<InputRange>& inputs, const Complain& complain) {
   for (std::size_t i = 0; i < inputs.size(); ++i) {
-    const JsonNode at = node.child("inputs").child(i);
+    const std::string here = fmt::format("/{}", i);
     for (std::size_t j = 0; j < i; ++j) {
       const std::string there = fmt::format("/inputs/{}", j);
       if (inputs[i].name == inputs[j].name) {
-        at.child("name").error(
-            fmt::format("\"{}\" is the name of {} too: expected another", inputs[i].name, there));
+        complain(here + "/name", fmt::format("\"{}\" is the name of {} too: expected another",
+                                             inputs[i].name, there));
       }
       if (same_input(inputs[i], inputs[j])) {
-        at.child("of").error(
-            fmt::format("{} has a range at {} (\"{}\"): expected one for each input",
-                        words_of(inputs[i]), there, inputs[j].name));
+        complain(here + "/of",
+                 fmt::format("{} has a range at {} (\"{}\"): expected one for each input",
+                             words_of(inputs[i]), there, inputs[j].name));
       }
       for (std::size_t k = 0; k < inputs[i].kernels.size(); ++k) {
         const auto& others = inputs[j].kernels;
         if (std::find(others.begin(), others.end(), inputs[i].kernels[k]) == others.end()) continue;
-        at.child("kernels").child(k).error(
-            fmt::format("\"{}\" tells of engine \"{}\" at {}: expected kernels of one engine",
-                        inputs[i].kernels[k], inputs[j].engine, there));
+        complain(fmt::format("{}/kernels/{}", here, k),
+                 fmt::format("\"{}\" tells of engine \"{}\" at {}: expected kernels of one engine",
+                             inputs[i].kernels[k], inputs[j].engine, there));
       }
     }
   }
 }
 
-static void check_spans(const JsonNode& node, const void* object) {
-  const auto& spans = static_cast<const SumsOverNodes*>(object)->spans;
+static void check(const std::vector<SumsSpan>& spans, const Complain& complain) {
   for (std::size_t i = 0; i < spans.size(); ++i) {
     for (std::size_t j = 0; j < i; ++j) {
       if (!same_nodes(spans[i], spans[j])) continue;
-      node.child("spans").child(i).error(fmt::format(
-          "{} nodes of {} GPUs stand at /spans/{} too: expected all their clusters in one",
-          spans[i].nodes, spans[i].gpus_per_node, j));
+      complain(fmt::format("/{}", i),
+               fmt::format("{} nodes of {} GPUs stand at /spans/{} too: expected all their "
+                           "clusters in one",
+                           spans[i].nodes, spans[i].gpus_per_node, j));
     }
   }
 }
 
-static void check_ways(const JsonNode& node, const void* object) {
-  const auto& ways = static_cast<const SumsCluster*>(object)->ways;
-  for (std::size_t i = 0; i < ways.size(); ++i) {
-    if (const std::string_view wrong = problem_of(ways[i]); !wrong.empty()) {
-      node.child("ways").child(i).error(wrong);
+static void check(const SumsCluster& cluster, const Complain& complain) {
+  for (std::size_t i = 0; i < cluster.ways.size(); ++i) {
+    const std::string_view wrong = problem_of(cluster.ways[i]);
+    if (!wrong.empty()) complain(fmt::format("/ways/{}", i), std::string(wrong));
+  }
+}
+
+// Tells of mistakes below `pointer`.
+static Complain below(const Complain& complain, const std::string& pointer) {
+  return [&complain, pointer](const std::string& place, const std::string& message) {
+    complain(pointer + place, message);
+  };
+}
+
+// What keys check one by one as they are read, all of it again: a sweep may have set one since.
+static void check(const Ranges& ranges, const Complain& complain) {
+  for (std::size_t i = 0; i < ranges.inputs.size(); ++i) {
+    check(ranges.inputs[i], below(complain, fmt::format("/inputs/{}", i)));
+  }
+  check(ranges.inputs, below(complain, "/inputs"));
+  if (!ranges.sums_over_nodes) return;
+  const std::vector<SumsSpan>& spans = ranges.sums_over_nodes->spans;
+  check(spans, below(complain, "/sums_over_nodes/spans"));
+  for (std::size_t i = 0; i < spans.size(); ++i) {
+    for (std::size_t j = 0; j < spans[i].clusters.size(); ++j) {
+      check(spans[i].clusters[j],
+            below(complain, fmt::format("/sums_over_nodes/spans/{}/clusters/{}", i, j)));
     }
   }
+}
+
+// As a key table's relation: `what` of an object, told below `pointer` of its node.
+template <typename T>
+static void check_node(const JsonNode& node, const std::string& pointer, const T& what) {
+  check(what, [&](const std::string& place, const std::string& message) {
+    JsonNode(node.json(), node.context(), node.pointer() + pointer + place).error(message);
+  });
+}
+static void check_range(const JsonNode& node, const void* object) {
+  check_node(node, "", *static_cast<const InputRange*>(object));
+}
+static void check_alone(const JsonNode& node, const void* object) {
+  check_node(node, "/inputs", static_cast<const Ranges*>(object)->inputs);
+}
+static void check_spans(const JsonNode& node, const void* object) {
+  check_node(node, "/spans", static_cast<const SumsOverNodes*>(object)->spans);
+}
+static void check_ways(const JsonNode& node, const void* object) {
+  check_node(node, "", *static_cast<const SumsCluster*>(object));
 }
 
 static const KeyTable& keys_of(const InputRange* /*of*/) {
@@ -139,7 +178,8 @@ static const KeyTable& keys_of(const InputRange* /*of*/) {
                   .optional(),
               key<&R::kernels>("kernels",
                                "Of this engine in calibrations, a star for any letters: pools that "
-                               "prefer them are taken to run it.")
+                               "prefer them are taken to run it. A range that takes the place of a "
+                               "shipped one may leave them out, and has its.")
                   .optional(),
               key<&R::low>("low",
                            "The least, in the unit of \"of\": of expert_popularity an exponent, of "
@@ -149,7 +189,7 @@ static const KeyTable& keys_of(const InputRange* /*of*/) {
               key<&R::high>("high", "The most, in the same unit.", between(0, 1e9)),
               key<&R::source>("source", "Where it was found."),
           })
-          .relation(check_ends);
+          .relation(check_range);
   return table;
 }
 
@@ -266,9 +306,17 @@ static SumsOverNodes over(SumsOverNodes own, const SumsOverNodes& shipped) {
   return own;
 }
 
+// By its name alone, so that a range draws the same whatever stands beside it.
+static std::uint64_t stream_of(const std::string& name) {
+  std::uint64_t hash = 0xcbf29ce484222325;  // 64-bit FNV-1a
+  for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  return hash;
+}
+
 Ranges over(
     const Ranges& own, const Ranges& shipped,
     const std::function<void(const std::string& pointer, const std::string& message)>& complain) {
+  check(own, complain);
   Ranges out{
       .title = own.title,
       .inputs = own.inputs,
@@ -279,13 +327,7 @@ Ranges over(
   }
   // Those of the question first, since the first answers; whichever takes the place of a shipped
   // one takes its random numbers too.
-  std::size_t streams = shipped.inputs.size();
-  for (std::size_t i = 0; i < own.inputs.size(); ++i) {
-    out.inputs[i].stream = streams++;
-    // A sweep may have moved an end since they were read.
-    if (own.inputs[i].low > own.inputs[i].high)
-      complain(fmt::format("/inputs/{}/low", i), kAboveHigh);
-  }
+  for (InputRange& range : out.inputs) range.stream = stream_of(range.name);
   for (const InputRange& range : shipped.inputs) {
     bool replaced = false;
     for (std::size_t i = 0; i < own.inputs.size(); ++i) {
@@ -303,10 +345,17 @@ Ranges over(
       }
       if (same_name) {
         out.inputs[i].stream = range.stream;
+        if (out.inputs[i].kernels.empty()) out.inputs[i].kernels = range.kernels;
         replaced = true;
       }
     }
     if (!replaced) out.inputs.push_back(range);
+  }
+  for (std::size_t i = 0; i < own.inputs.size(); ++i) {
+    if (out.inputs[i].engine.empty() || !out.inputs[i].kernels.empty()) continue;
+    complain(fmt::format("/inputs/{}/kernels", i),
+             fmt::format("expected the engine's kernels, by which pools tell that they run \"{}\"",
+                         out.inputs[i].engine));
   }
   return out;
 }

@@ -503,7 +503,7 @@ static std::vector<KeyEntry> wire_keys(KeyAccess step) {
                                      "Of the wire's bandwidth, for large messages; 1 where absent.",
                                      positive(1.0)),
                  key<&W::source>("source",
-                                 "Where overhead and efficiency come from; goes with either."),
+                                 "Where overhead and efficiency come from; required with either."),
              })
       .under(step)
       .entries();

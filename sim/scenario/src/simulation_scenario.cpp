@@ -61,9 +61,11 @@ class Resolver {
     noise(scenario.noise, in.deployment, in.noise);
     measurement(scenario.measurement, in.measurement);
     out.sla = scenario.sla;
-    // That they read well; only intervals draw from them.
-    (void)library_.ranges(scenario.ranges, located_.file, located_.pointer + "/ranges",
-                          diagnostics_);
+    if (scenario.ranges) {
+      // That they read well; only intervals draw from them.
+      (void)library_.ranges(scenario.ranges, located_.file, located_.pointer + "/ranges",
+                            diagnostics_);
+    }
     in.seed = scenario.seed;
     return out;
   }

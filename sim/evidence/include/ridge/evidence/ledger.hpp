@@ -52,7 +52,7 @@ struct LedgerRow {
   // Of `predicted`, what attention kernels spend on query rows that only fill up their tiles.
   double padding = 0;
 
-  // Inputs that the interval draws, of which the prediction takes one end.
+  // Inputs that the interval draws, of which the prediction takes an end or lies outside.
   std::vector<std::string> one_sided;
   // What it draws where nothing is fixed.
   std::vector<scenario::DrawnInput> open;

@@ -72,8 +72,8 @@ struct ServingEngine {
   std::optional<decode::Execution> execution_over_nodes;  // nothing: the same
   bool mixes_prefill = false;                             // prompts share their steps with decoding
   std::optional<decode::Schedule> two_batches;  // the order that it overlaps them in; nothing: any
-  bool profiled =
-      false;  // its figures come from a profile of GPUs: no gap between steps is in them
+  // Its figures come from a profile of GPUs: no gap between steps is in them.
+  bool profiled = false;
   bool even_routing = false;  // it imposed equal loads of the experts when it was measured
   std::string source;
 };

@@ -38,7 +38,7 @@ struct DrawnInput {
   std::string what;
   std::string from;
   std::string source;
-  bool one_sided = false;  // the scenario itself takes it at an end of that, or beyond
+  bool one_sided = false;  // the scenario itself takes it at an end of that, or outside
 };
 
 class InputDraws {
@@ -97,7 +97,7 @@ class InputDraws {
                                                      std::string_view why);
 
 // Why a prediction lies to one side of what is drawn: a sentence, of the inputs that it takes at an
-// end of their ranges.
+// end of their ranges or outside.
 [[nodiscard]] std::string one_sided_words(const std::vector<std::string>& inputs);
 
 // "popularity of experts (exponent 0.19 to 0.76), release of the engine (...)".

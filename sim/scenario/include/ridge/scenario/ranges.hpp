@@ -6,10 +6,12 @@
 #include "ridge/base/quantity.hpp"
 #include "ridge/decode/deployment.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace ridge {
@@ -35,7 +37,7 @@ struct InputRange {
   double low = 0.0;
   double high = 0.0;
   std::string source;
-  std::size_t stream = 0;  // of random numbers, its own among all that are drawn from together
+  std::uint64_t stream = 0;  // of random numbers: its place where it ships, else told by its name
 };
 
 // Sums of tensor parallelism over several nodes, by a library, as they were measured on clusters of
@@ -81,9 +83,10 @@ inline constexpr std::string_view kClusters = "cluster of sums over nodes";
 inline constexpr std::string_view kReleases = "release of the engine";
 inline constexpr std::string_view kInputs = "inputs";  // all of them
 
-// `own` over `shipped`. A range takes the place of the one of its name, and is new where there is
-// none; so do sums over as many nodes, and releases. `complain` is told, by a pointer into `own`,
-// of what cannot be told from a range that ships.
+// `own` over `shipped`. A range takes the place of the one of its name, with its kernels where it
+// names none, and is new where there is none; so do sums over as many nodes, and releases.
+// `complain` is told, by a pointer into `own`, of what is wrong with it, alone or beside what
+// ships.
 [[nodiscard]] Ranges over(
     const Ranges& own, const Ranges& shipped,
     const std::function<void(const std::string& pointer, const std::string& message)>& complain);
