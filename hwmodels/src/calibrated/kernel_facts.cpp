@@ -1,5 +1,6 @@
 #include "ridge/hwmodels/calibrated/kernel_facts.hpp"
 
+#include "facts_file.hpp"
 #include "ridge/base/catalog.hpp"
 #include "ridge/base/error.hpp"
 #include "ridge/base/keys.hpp"
@@ -152,21 +153,6 @@ static const KeyTable& keys_of(const LayersWithoutGate* /*of*/) {
           .file("measured layers of experts without a gate");
   return table;
 }
-
-namespace {
-
-template <typename File>
-File load_facts(const std::filesystem::path& path) {
-  const JsonDocument document = JsonDocument::read(path);
-  Diagnostics diagnostics;
-  const JsonContext context{.file = document.name(), .diagnostics = &diagnostics};
-  File file;
-  read_keys(JsonNode(document.json(), context), file);
-  diagnostics.throw_if_errors();
-  return file;
-}
-
-}  // namespace
 
 const KeyTable& attention_kernel_keys() {
   return keys_of(static_cast<const AttentionKernels*>(nullptr));

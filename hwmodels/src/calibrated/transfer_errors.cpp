@@ -1,5 +1,6 @@
 #include "ridge/hwmodels/calibrated/transfer_errors.hpp"
 
+#include "facts_file.hpp"
 #include "ridge/base/catalog.hpp"
 #include "ridge/base/error.hpp"
 #include "ridge/base/json.hpp"
@@ -226,12 +227,7 @@ double TransferErrors::of_another_kernel(Family family, Format format) const {
 }
 
 TransferErrors load_transfer_errors(const std::filesystem::path& path) {
-  const JsonDocument document = JsonDocument::read(path);
-  Diagnostics diagnostics;
-  const JsonContext context{.file = document.name(), .diagnostics = &diagnostics};
-  TransferErrors errors;
-  read_keys(JsonNode(document.json(), context), errors);
-  diagnostics.throw_if_errors();
+  auto errors = load_facts<TransferErrors>(path);
   const std::vector<std::string> chips = chip_names();
   for (MeasuredTransfer& transfer : errors.transfers) {
     if (std::find(chips.begin(), chips.end(), transfer.from) == chips.end()) continue;
