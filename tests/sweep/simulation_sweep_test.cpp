@@ -9,6 +9,7 @@
 #include "ridge/scenario/simulation_scenario.hpp"
 #include "ridge/sweep/sweep.hpp"
 #include "ridge/sweep/sweep_output.hpp"
+#include "temporary_file.hpp"
 
 #include <algorithm>
 #include <filesystem>
@@ -208,6 +209,69 @@ TEST(SimulationSweep, FilesNamedByAScenarioAreFoundFromItsOwnFolder) {
   EXPECT_EQ(rows[0]["floor_ms"], nullptr) << "known for a closed loop only";
   ASSERT_GT(alone.result.tokens, 0U);
   expect_row_is(rows[1], json::parse(render(alone, view::OutputFormat::json)));
+}
+
+// Calibrated, and without a gap between steps of its own: that is drawn.
+json drawn_scenario() {
+  json scenario = shipped_scenario("deepseek-v3-ep128-4k");
+  scenario["measurement"] = {{"warmup_steps", 1}, {"steps", 2}};
+  scenario["deployment"].erase("step_overhead_us");
+  return scenario;
+}
+
+TEST(SimulationSweep, IntervalsAreThoseOfSimulateAndDrawFromRangesThatAnAxisMoves) {
+  const json own = {{"kind", "ranges"},
+                    {"inputs",
+                     {{{"name", "gap between steps"},
+                       {"of", "step_overhead_us"},
+                       {"low", 0},
+                       {"high", 1},
+                       {"source", "a test"}}}}};
+  const test::TemporaryFile file("ours.json", own.dump());
+  json scenario = drawn_scenario();
+  for (const json& ranges : {own, json(file.path())}) {
+    scenario["ranges"] = ranges;  // as they stand, or the path of a file
+    json sweep = simulation_sweep(scenario, json::parse(R"([
+        {"pointer": "/scenario/ranges/inputs/0/high", "values": [1, 50000]}])"));
+    sweep["base"]["samples"] = 5;
+    sweep["columns"] = {"tpot_ms", "tpot_low_ms", "tpot_high_ms", "uncertainty_samples"};
+    const json answer = written(run(sweep));
+    const json& rows = answer["rows"];
+    ASSERT_EQ(rows.size(), 2U);
+    EXPECT_EQ(answer["notes"].dump().find("an axis moves ranges"), std::string::npos);
+    EXPECT_EQ(rows[0]["tpot_ms"], rows[1]["tpot_ms"]);
+    EXPECT_EQ(rows[0]["uncertainty_samples"], 5);
+    // A gap of up to 50 ms, drawn evenly.
+    EXPECT_GT(rows[1]["tpot_high_ms"].get<double>(), rows[0]["tpot_high_ms"].get<double>() + 10.0);
+
+    scenario["ranges"] = own;
+    Diagnostics diagnostics;
+    const JsonContext context{.file = "x.json", .diagnostics = &diagnostics};
+    scenario::LocatedScenario located{.file = "x.json", .pointer = {}, .scenario = {}};
+    read_keys(JsonNode(scenario, context), located.scenario);
+    scenario::Library library;
+    const json alone =
+        json::parse(render(answer::answer(located, library, {}, 5), view::OutputFormat::json));
+    EXPECT_EQ(rows[0]["tpot_low_ms"], alone["uncertainty"]["tpot_ms"][0]);
+    EXPECT_EQ(rows[0]["tpot_high_ms"], alone["uncertainty"]["tpot_ms"][1]);
+  }
+}
+
+TEST(SimulationSweep, RangesThatNothingIsDrawnFromAreToldAndIntervalsNeedSamples) {
+  json scenario = drawn_scenario();
+  scenario["ranges"] = {{"kind", "ranges"},
+                        {"inputs",
+                         {{{"name", "gap between steps"},
+                           {"of", "step_overhead_us"},
+                           {"low", 0},
+                           {"high", 1},
+                           {"source", "a test"}}}}};
+  json sweep = simulation_sweep(scenario, json::parse(R"([
+      {"pointer": "/scenario/ranges/inputs/0/high", "values": [1, 5]}])"));
+  sweep["columns"] = {"tpot_ms"};
+  EXPECT_THAT(written(run(sweep))["notes"].dump(), HasSubstr("an axis moves ranges"));
+  sweep["columns"] = {"tpot_low_ms"};
+  EXPECT_THAT(refusal_of(sweep), HasSubstr("column \"tpot_low_ms\" needs \"samples\" in the base"));
 }
 
 TEST(SimulationSweep, TheAnswerIsTheSameForAnyNumberOfThreads) {

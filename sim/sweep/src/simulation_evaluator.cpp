@@ -6,6 +6,7 @@
 #include "ridge/base/ordered_json.hpp"
 #include "ridge/hwmodels/chip_spec.hpp"
 #include "ridge/models/model_spec.hpp"
+#include "ridge/scenario/input_draws.hpp"
 #include "ridge/scenario/overrides.hpp"
 #include "ridge/scenario/simulation_scenario.hpp"
 
@@ -22,6 +23,7 @@ namespace {
 using nlohmann::json;
 
 constexpr const char* kScenario = "/scenario";
+constexpr const char* kRanges = "/scenario/ranges";
 
 // Every figure that is a number, in the order of the JSON.
 struct SimulationColumns {
@@ -30,7 +32,7 @@ struct SimulationColumns {
 
   SimulationColumns() {
     for (const auto& figure : answer::simulation_figures()) {
-      if (figure.label != nullptr || !answer::of_one_run(figure)) continue;
+      if (figure.label != nullptr) continue;
       specs.push_back(figure.spec);
       figures.push_back(&figure);
     }
@@ -42,14 +44,34 @@ const SimulationColumns& simulation_columns() {
   return columns;
 }
 
+bool of_draws(std::size_t column) {
+  return !answer::of_one_run(*simulation_columns().figures[column]);
+}
+
+// What intervals take: the scenario as it stands, to be drawn again.
+struct Intervals {
+  scenario::LocatedScenario located;
+  scenario::InputDraws draws;
+  int samples = 0;
+};
+
 // A deployment is found not to fit only while its requests are placed, so problem() runs it and
 // evaluate() hands out what came of it.
 class SimulationEvaluator final : public Evaluator {
  public:
-  SimulationEvaluator(scenario::SimulationScenario scenario, const EvaluatorNeeds& needs)
+  SimulationEvaluator(scenario::SimulationScenario scenario, std::optional<Intervals> intervals,
+                      const EvaluatorNeeds& needs)
       : scenario_(std::move(scenario)),
+        intervals_(std::move(intervals)),
         columns_(needs.columns.begin(), needs.columns.end()),
+        library_(needs.library),
         stop_(needs.stop) {}
+
+  // Nothing has a place (see prepare()); what an axis moves is seen here.
+  [[nodiscard]] JsonPlace place(std::string_view pointer) override {
+    moves_ranges_ |= pointer.starts_with(kRanges);
+    return {};
+  }
 
   [[nodiscard]] std::string problem() const override {
     run();
@@ -77,6 +99,12 @@ class SimulationEvaluator final : public Evaluator {
         out.push_back(fmt::format("{}: no cost: price unknown", pool.kernels->chip().name));
       }
     }
+    if (moves_ranges_ && !intervals_) {
+      out.emplace_back(
+          "an axis moves ranges, of which nothing here is drawn: that takes \"samples\" in the "
+          "base "
+          "and a column of an interval, such as tpot_low_ms");
+    }
     return out;
   }
 
@@ -95,6 +123,10 @@ class SimulationEvaluator final : public Evaluator {
     if (report_ || problem_) return;
     try {
       report_ = answer::simulate(scenario_, {.stop = stop_});
+      if (intervals_ && !report_->result.partial) {
+        report_->uncertainty = answer::uncertainty_of(
+            intervals_->located, *library_, intervals_->draws, intervals_->samples, stop_);
+      }
     } catch (const UserError& e) {
       const Mistake& first = e.mistakes().front();
       problem_ = first.file == decode::kScenario ? first.pointer + ": " + first.message : e.what();
@@ -102,8 +134,11 @@ class SimulationEvaluator final : public Evaluator {
   }
 
   scenario::SimulationScenario scenario_;
+  std::optional<Intervals> intervals_;  // none where no column asks for any
   std::vector<std::size_t> columns_;
+  scenario::Library* library_;
   const std::atomic<bool>* stop_;
+  bool moves_ranges_ = false;
   mutable std::optional<answer::SimulationReport> report_;
   mutable std::optional<std::string> problem_;  // why there is no report
 };
@@ -112,6 +147,7 @@ class SimulationEvaluator final : public Evaluator {
 // well.
 struct SimulatedQuestion {
   scenario::Scenario scenario;
+  std::int64_t samples = 0;
 };
 
 class ScenarioType final : public JsonType {
@@ -141,6 +177,12 @@ const KeyTable& keys_of(const SimulatedQuestion* /*of*/) {
                           "Axes reach into it: \"/scenario/deployment/micro_batches\".",
                    .access = {keys::member_access<&SimulatedQuestion::scenario>()},
                    .type = std::make_shared<ScenarioType>()}},
+              key<&SimulatedQuestion::samples>(
+                  "samples",
+                  "Draws of the calibrations and of what the scenario leaves open, from its "
+                  "\"ranges\", that the ends of intervals come from; 0 draws none.",
+                  between(0, 10000))
+                  .optional(),
           })
           .commented();
   return table;
@@ -158,9 +200,9 @@ class SimulationEvaluatorKind final : public EvaluatorKind {
   [[nodiscard]] std::string_view subject() const override { return kScenario; }
   [[nodiscard]] std::size_t points_per_chunk() const override { return 1; }
 
-  [[nodiscard]] std::string_view missing_for(std::size_t /*column*/,
-                                             const JsonNode& /*question*/) const override {
-    return {};
+  [[nodiscard]] std::string_view missing_for(std::size_t column,
+                                             const JsonNode& question) const override {
+    return of_draws(column) && !question.json().contains("samples") ? "samples" : "";
   }
 
   [[nodiscard]] std::vector<DocumentPlace> places(const JsonNode& question) const override {
@@ -168,6 +210,9 @@ class SimulationEvaluatorKind final : public EvaluatorKind {
     if (scenario == question.json().end()) return {};
     if (scenario->is_string()) return {{kScenario, scenario::whole_document}};
     std::vector<DocumentPlace> out = {{fmt::format("{}/model", kScenario), model_document}};
+    if (scenario->contains("ranges")) {
+      out.push_back({kRanges, ranges_document});
+    }
     const json::json_pointer pools("/deployment/pools");
     if (scenario->contains(pools) && scenario->at(pools).is_object()) {
       for (const auto& pool : scenario->at(pools).items()) {
@@ -192,7 +237,14 @@ class SimulationEvaluatorKind final : public EvaluatorKind {
                                             .scenario = std::move(question.scenario)};
     auto scenario = scenario::resolve(located, *needs.library, *node.context().diagnostics);
     if (!node.context().diagnostics->ok()) return nullptr;
-    return std::make_unique<SimulationEvaluator>(std::move(scenario), needs);
+    std::optional<Intervals> intervals;
+    if (question.samples > 0 && std::any_of(needs.columns.begin(), needs.columns.end(), of_draws)) {
+      intervals =
+          Intervals{.located = located,
+                    .draws = scenario::InputDraws(scenario::ranges_of(located, *needs.library)),
+                    .samples = static_cast<int>(question.samples)};
+    }
+    return std::make_unique<SimulationEvaluator>(std::move(scenario), std::move(intervals), needs);
   }
 };
 
