@@ -49,6 +49,22 @@ TEST(FileKinds, EveryShippedFileOfAKindIsInOrder) {
   }
 }
 
+TEST(FileKinds, ADefaultThatAnAnswerDependsOnIsShown) {
+  json scenario = parsed("scenarios/step3-2a2f-4k-fp8.json");
+  EXPECT_THAT(check(scenario).defaults, SizeIs(0));
+  scenario["network"].erase("model");
+  const FileCheck silent = check(scenario);
+  EXPECT_THAT(silent.problems, SizeIs(0));
+  EXPECT_THAT(silent.defaults, ElementsAre(HasSubstr("/network/model is \"ports\"")));
+  scenario["network"]["model"] = "max_min_fair";
+  EXPECT_THAT(check(scenario).defaults, SizeIs(0));
+  // No messages between pools: nothing depends on it.
+  json whole = parsed("scenarios/qwen3-235b-tp8-h20.json");
+  whole["network"].erase("model");
+  EXPECT_THAT(check(whole).problems, SizeIs(0));
+  EXPECT_THAT(check(whole).defaults, SizeIs(0));
+}
+
 TEST(FileKinds, AreToldByTheirKeysWhereTheyNameNoSchema) {
   for (const auto& [path, kind] : {std::pair{"models/data/step-3.json", "model"},
                                    std::pair{"hwmodels/data/chips/h800.json", "chip"},

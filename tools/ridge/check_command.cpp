@@ -23,7 +23,10 @@ void run_check(const CheckArguments& options) {
   std::vector<files::CheckedFile> checked;
   for (const auto& file : options.files) {
     files::FileCheck check = files::check_file(file);
-    if (check.problems.empty()) good += fmt::format("{}: ok ({})\n", file, check.kind);
+    if (check.problems.empty()) {
+      good += fmt::format("{}: ok ({})\n", file, check.kind);
+      for (const std::string& told : check.defaults) good += fmt::format("  by default {}\n", told);
+    }
     problems.insert(problems.end(), check.problems.begin(), check.problems.end());
     checked.push_back({file, std::move(check)});
   }

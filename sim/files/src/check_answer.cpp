@@ -33,11 +33,14 @@ static const view::AnswerKeys<CheckedFile>& answer_keys(const CheckedFile* /*of*
        {"kind", "Null where it could not be told.",
         [](const F& f) { return view::told(f.check.kind); }},
        {"ok", "", [](const F& f) { return f.check.problems.empty(); }},
-       {"mistakes", "", [](const F& f) {
+       {"mistakes", "",
+        [](const F& f) {
           std::vector<MistakeOf> out;
           for (const Mistake& mistake : f.check.mistakes) out.push_back({f.file, mistake});
           return out;
-        }}});
+        }},
+       {"defaults", "What a file in order leaves to a default that its answer depends on.",
+        [](const F& f) { return f.check.defaults; }}});
   return keys;
 }
 

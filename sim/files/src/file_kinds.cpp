@@ -35,6 +35,8 @@ using nlohmann::json;
 using Check = void (*)(const std::string& path);
 // Whether a file without "$schema" looks like this kind.
 using Recognize = bool (*)(const json& document);
+// See FileCheck::defaults, of a document in order.
+using Defaults = std::vector<std::string> (*)(const json& document);
 
 bool scenario_of(const json& document, std::string_view kind) {
   const auto found = document.find("kind");
@@ -53,6 +55,14 @@ void check_cost(const std::string& path) {
 void check_simulation(const std::string& path) {
   const std::atomic<bool> stop{true};
   (void)decode::Simulation(scenario::load_simulation(path).input).run(&stop);
+}
+
+// Where there are no messages between pools, the two models of the network are one.
+std::vector<std::string> simulation_defaults(const json& document) {
+  if (document.at("deployment").at("strategy") != "afd") return {};
+  if (document.at("network").contains("model")) return {};
+  return {
+      "/network/model is \"ports\": messages line up at each NIC, and the fabric is never full"};
 }
 
 // With the files that it names, and that its strategies can run something of what it allows.
@@ -75,6 +85,7 @@ struct FileKind {
   Recognize recognize;
   Check check;
   const KeyTable& (*keys)();
+  Defaults defaults = nullptr;
 };
 
 template <typename T>
@@ -100,7 +111,7 @@ const std::array kKinds = {
              sweep::sweep_keys},
     FileKind{"simulate scenario", "simulate-scenario",
              [](const json& d) { return scenario_of(d, "simulate"); }, check_simulation,
-             table_of<scenario::Scenario>},
+             table_of<scenario::Scenario>, simulation_defaults},
     FileKind{"goal", "goal", [](const json& d) { return scenario_of(d, "plan"); }, check_goal,
              table_of<plan::Goal>},
     FileKind{"measurement", "measurement",
@@ -216,6 +227,7 @@ FileCheck check_file(const std::filesystem::path& path) {
     // A bare name would be looked up among the shipped files.
     const bool bare = !path.has_parent_path() && path != "-";
     kind->check((bare ? "." / path : path).string());
+    if (kind->defaults != nullptr) result.defaults = kind->defaults(document.json());
   } catch (const UserError& e) {
     result.problems = lines(e.what());
     result.mistakes = e.mistakes();

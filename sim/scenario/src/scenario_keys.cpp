@@ -658,11 +658,14 @@ static const KeyTable& keys_of(const Deployment* /*of*/) {
 const KeyTable& keys_of(const Network* /*of*/) {
   using N = Network;
   static const KeyTable table = [] {
-    std::vector<Key<N>> all = {key<&N::model>(
-        "model",
-        "ports: each NIC direction serves one message at a time, the fabric is never "
-        "full. max_min_fair: all links are shared max-min fairly.",
-        std::span(kNetworkModels))};
+    std::vector<Key<N>> all = {
+        key<&N::model>(
+            "model",
+            "ports: each NIC direction serves one message at a time, the fabric is never "
+            "full. max_min_fair: all links are shared max-min fairly. Only messages between pools "
+            "(afd) tell the two apart.",
+            std::span(kNetworkModels))
+            .optional()};
     all.push_back(key<&N::path>("path",
                                 "What messages between pools go over (afd). nics: the NICs. "
                                 "scale_up: the links of one scale-up domain that holds all GPUs of "

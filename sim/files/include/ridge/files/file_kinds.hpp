@@ -18,6 +18,8 @@ struct FileCheck {
   std::string kind;                   // "model"; empty where it could not be told
   std::vector<std::string> problems;  // each names the file and the place
   std::vector<Mistake> mistakes;      // the same, in parts
+  // Of a file in order: what it leaves to a default that its answer depends on, place and value.
+  std::vector<std::string> defaults;
 };
 
 // Reads the file as what it says it is ("$schema", else its keys) and collects every problem.
