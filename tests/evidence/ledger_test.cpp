@@ -222,6 +222,44 @@ TEST(Ledger, ARowDrawsFromTheRangesOfItsScenario) {
   EXPECT_THROW((void)predict_ledger(ledger_file.path(), 1, {}, {"no gap"}), UserError);
 }
 
+// A deployment beside itself with a gap between steps as long as a step of it, or none: half as
+// fast.
+TEST(Ledger, AComparisonIsARatioWhoseDrawsAreTheSameForBoth) {
+  nlohmann::json row = row_of("deepseek-v3-ep128-4k");
+  row.erase("quantity");
+  row["kind"] = "comparison";
+  row["beside"] = row["scenario"];
+  const auto asked = [&](const nlohmann::json& entry, int samples) {
+    const nlohmann::json file = {
+        {"kind", "ledger"}, {"title", "Ours"}, {"comment", "None."}, {"entries", {entry}}};
+    const test::TemporaryFile ledger_file("ledger.json", file.dump());
+    return predict_ledger(ledger_file.path(), samples);
+  };
+  const Ledger same = asked(row, 4);
+  EXPECT_DOUBLE_EQ(same.rows[0].predicted, 1.0);
+  EXPECT_EQ(same.rows[0].unit, "times");
+  // What differs from draw to draw differs for both alike.
+  EXPECT_DOUBLE_EQ(same.rows[0].interval->low, 1.0);
+  EXPECT_DOUBLE_EQ(same.rows[0].interval->high, 1.0);
+  row["measured"] = 0.5;
+  row["beside_changes"] = {{"/workload/requests_per_gpu", 64}};
+  const Ledger fewer = asked(row, 0);
+  EXPECT_GT(fewer.rows[0].predicted, 1.1);  // it has 128
+  EXPECT_THAT(render(fewer, view::OutputFormat::table),
+              HasSubstr("In 0 of 1 comparisons the faster is the one that was measured to be."));
+  row["beside_changes"] = {{"/workload/nothing", 64}};
+  EXPECT_THROW((void)asked(row, 0), UserError);
+}
+
+TEST(Ledger, TheOrderOfAfdAndEpIsRightWhereBothAreKnown) {
+  const Ledger known = predict_ledger("afd-or-ep", 0);
+  EXPECT_EQ(known.rows.size(), 5U);
+  for (const LedgerRow& each : known.rows) {
+    EXPECT_EQ(each.predicted > 1.0, each.measured > 1.0) << each.figure;
+    EXPECT_NEAR(each.predicted, each.measured, 0.2 * each.measured) << each.figure;
+  }
+}
+
 TEST(Ledger, BothSourcesAreToldWhereOwnSumsLeaveShippedOnes) {
   auto document = nlohmann::json::parse(test::source_text("scenarios/qwen3-235b-tp8-h20.json"));
   document["deployment"]["collectives"] = "links";

@@ -361,23 +361,33 @@ void check_samples(int samples) {
   }
 }
 
-}  // namespace
-
-Uncertainty uncertainty_of(const scenario::LocatedScenario& located, scenario::Library& library,
-                           const scenario::InputDraws& draws, int samples,
-                           const std::atomic<bool>* stop) {
+// Hands out a report for each of the draws, until one has nothing to tell.
+template <typename Take>
+void each_draw(const scenario::LocatedScenario& located, scenario::Library& library,
+               const scenario::InputDraws& draws, int samples, const std::atomic<bool>* stop,
+               Take&& take) {
   check_samples(samples);
   const scenario::OpenInputs open = scenario::open_inputs(located, library);
-  Uncertainty uncertainty;
   scenario::LocatedScenario again = located;
-  std::map<std::string, std::vector<double>, std::less<>> drawn;
   for (int i = 1; i <= samples; ++i) {
     const auto seed = static_cast<std::uint64_t>(i);
     again.scenario = draws.drawn(located, open, library, seed);
     auto scenario = scenario::resolve(again, library, draws.calibrations(seed));
     scenario.input.seed += seed;
     const SimulationReport report = simulate(std::move(scenario), {.stop = stop, .floor = false});
-    if (!report.calibrated || report.result.partial || report.result.tokens == 0) break;
+    if (!report.calibrated || report.result.partial || report.result.tokens == 0) return;
+    take(report);
+  }
+}
+
+}  // namespace
+
+Uncertainty uncertainty_of(const scenario::LocatedScenario& located, scenario::Library& library,
+                           const scenario::InputDraws& draws, int samples,
+                           const std::atomic<bool>* stop) {
+  Uncertainty uncertainty;
+  std::map<std::string, std::vector<double>, std::less<>> drawn;
+  each_draw(located, library, draws, samples, stop, [&](const SimulationReport& report) {
     for (const auto& figure : simulation_figures()) {
       if (figure.spec.kind != view::FigureKind::number || !of_one_run(figure)) continue;
       const double value = figure.value(report);
@@ -385,10 +395,23 @@ Uncertainty uncertainty_of(const scenario::LocatedScenario& located, scenario::L
     }
     if (report.meets_sla().value_or(false)) ++uncertainty.within_sla;
     ++uncertainty.samples;
-  }
+  });
   for (auto& [name, values] : drawn) uncertainty.intervals[name] = interval_90(std::move(values));
-  if (uncertainty.samples > 0) uncertainty.inputs = draws.inputs(located, open, library);
+  if (uncertainty.samples > 0) {
+    uncertainty.inputs = draws.inputs(located, scenario::open_inputs(located, library), library);
+  }
   return uncertainty;
+}
+
+std::vector<double> drawn_figure(const scenario::LocatedScenario& located,
+                                 scenario::Library& library, const scenario::InputDraws& draws,
+                                 int samples, std::string_view figure) {
+  const SimulationFigure& asked = simulation_figure(figure);
+  std::vector<double> out;
+  each_draw(located, library, draws, samples, nullptr, [&](const SimulationReport& report) {
+    if (const double value = asked.shown(report); std::isfinite(value)) out.push_back(value);
+  });
+  return out;
 }
 
 namespace {

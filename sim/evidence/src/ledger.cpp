@@ -31,15 +31,17 @@ namespace ridge::evidence {
 
 namespace {
 
+constexpr const char* kTimes = "times";  // the unit of comparisons
+
 // The scenario of this name or path, with other values at some places.
 scenario::LocatedScenario changed_scenario(const std::string& reference,
                                            const std::map<std::string, ChangedValue>& changes,
-                                           const JsonNode& entry) {
+                                           const JsonNode& entry, const char* key = "changes") {
   JsonDocument document = JsonDocument::read(scenario::scenario_path(reference));
   for (const auto& [pointer, value] : changes) {
     const JsonContext context{.file = document.name()};
     if (!JsonNode(document.json(), context).contains_pointer(pointer)) {
-      entry.child("changes").child(pointer).error(
+      entry.child(key).child(pointer).error(
           fmt::format("leads to no value of {}", document.name()));
       continue;
     }
@@ -93,6 +95,46 @@ void predict(const DeploymentFigure& asks, const Asking& asking, LedgerRow& row)
     if (input.one_sided) row.one_sided.push_back(input.what);
     asking.draws_from(input);
   }
+}
+
+// Each draw is the same for both, so that an error that they share does not count.
+void predict(const ComparisonFigure& asks, const Asking& asking, LedgerRow& row) {
+  constexpr const char* kFigure = "tokens_per_s_per_gpu";
+  const std::array<scenario::LocatedScenario, 2> both = {
+      changed_scenario(asking.path(asks.scenario), asks.changes, asking.node),
+      changed_scenario(asking.path(asks.beside), asks.beside_changes, asking.node,
+                       "beside_changes")};
+  std::array<double, 2> rates = {};
+  std::array<std::vector<double>, 2> drawn;
+  for (std::size_t i = 0; i < both.size(); ++i) {
+    const scenario::LocatedScenario& located = both[i];
+    const answer::SimulationReport report =
+        answer::simulate(scenario::resolve(located, asking.library));
+    rates[i] = answer::simulation_figure(kFigure).shown(report);
+    if (i == 0) {
+      row.provenance = report.provenance;
+      row.links = report.link_provenance;
+    }
+    if (asking.samples == 0) continue;
+    const scenario::InputDraws draws(scenario::ranges_of(located, asking.library), asking.fixed,
+                                     asking.fixed);
+    drawn[i] = answer::drawn_figure(located, asking.library, draws, asking.samples, kFigure);
+    const scenario::OpenInputs open = scenario::open_inputs(located, asking.library);
+    for (const scenario::DrawnInput& input : draws.inputs(located, open, asking.library)) {
+      asking.draws_from(input);
+    }
+    for (scenario::DrawnInput& input :
+         draws.with_nothing_fixed().inputs(located, open, asking.library)) {
+      row.open.push_back(std::move(input));
+    }
+  }
+  row.unit = kTimes;
+  row.predicted = rates[0] / rates[1];
+  std::vector<double> ratios;
+  for (std::size_t i = 0; i < std::min(drawn[0].size(), drawn[1].size()); ++i) {
+    ratios.push_back(drawn[0][i] / drawn[1][i]);
+  }
+  if (!ratios.empty()) row.interval = interval_90(std::move(ratios));
 }
 
 double microseconds(const hw::KernelModel& kernels, const models::OperatorList& operators) {
@@ -303,6 +345,17 @@ std::string summary(const Ledger& ledger) {
   if (intervals > 0) {
     out += fmt::format("{} of {} measured figures lie within their 90 % intervals.\n", covered,
                        intervals);
+  }
+  std::size_t compared = 0;
+  std::size_t ordered = 0;
+  for (const LedgerRow& row : ledger.rows) {
+    if (row.unit != kTimes) continue;
+    ++compared;
+    ordered += (row.predicted > 1.0) == (row.measured > 1.0) ? 1 : 0;
+  }
+  if (compared > 0) {
+    out += fmt::format("In {} of {} comparisons the faster is the one that was measured to be.\n",
+                       ordered, compared);
   }
   return out + beside_words(ledger);
 }

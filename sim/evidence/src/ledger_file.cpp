@@ -77,6 +77,25 @@ static const KeyTable& keys_of(const DeploymentFigure* /*of*/) {
   return table;
 }
 
+static const KeyTable& keys_of(const ComparisonFigure* /*of*/) {
+  using F = ComparisonFigure;
+  static const KeyTable table = key_table<F>(
+      "", "",
+      {
+          key<&F::scenario>("scenario",
+                            "A simulate scenario: a name, or a path from this file's "
+                            "folder."),
+          key<&F::changes>("changes",
+                           "JSON pointers into the scenario, and the values that stand there "
+                           "instead.")
+              .optional(),
+          key<&F::beside>("beside",
+                          "The scenario whose tokens a second and GPU it is compared with."),
+          key<&F::beside_changes>("beside_changes", "The same of that one.").optional(),
+      });
+  return table;
+}
+
 static const KeyTable& keys_of(const LayerFigure* /*of*/) {
   using F = LayerFigure;
   using models::AttentionShard;
@@ -197,6 +216,10 @@ static const KeyTable& keys_of(const LedgerEntry* /*of*/) {
             {
                 when_member_holds<&E::asks, DeploymentFigure>("simulation",
                                                               "A figure of a deployment."),
+                when_member_holds<&E::asks, ComparisonFigure>(
+                    "comparison",
+                    "How many times the tokens a second and GPU of another deployment one "
+                    "delivers."),
                 when_member_holds<&E::asks, LayerFigure>(
                     "attention_layer", "An attention layer with the projections around it."),
                 when_member_holds<&E::asks, AttentionFigure>("decode_attention",

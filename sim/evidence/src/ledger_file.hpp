@@ -33,6 +33,14 @@ struct DeploymentFigure {
   std::string quantity;                         // of answer::simulation_figures()
 };
 
+// How many times the tokens a second and GPU of another deployment one delivers.
+struct ComparisonFigure {
+  std::string scenario;                         // as of DeploymentFigure
+  std::map<std::string, ChangedValue> changes;  // likewise
+  std::string beside;                           // the other's
+  std::map<std::string, ChangedValue> beside_changes;
+};
+
 // Whose kernels are asked, of all figures in microseconds.
 struct AskedKernels {
   std::string chip;          // a name or path
@@ -94,8 +102,8 @@ struct LedgerEntry {
   double measured = 0;
   std::string source;
   std::string explanation;
-  std::variant<DeploymentFigure, LayerFigure, AttentionFigure, GemmFigure, GroupedGemmFigure,
-               ExchangeFigure, MessageFigure>
+  std::variant<DeploymentFigure, ComparisonFigure, LayerFigure, AttentionFigure, GemmFigure,
+               GroupedGemmFigure, ExchangeFigure, MessageFigure>
       asks;
 };
 

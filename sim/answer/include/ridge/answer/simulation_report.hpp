@@ -124,6 +124,12 @@ struct RunOptions {
                                          const scenario::InputDraws& draws, int samples,
                                          const std::atomic<bool>* stop = nullptr);
 
+// A figure of these runs, in its unit: one value each, fewer where a run has none.
+[[nodiscard]] std::vector<double> drawn_figure(const scenario::LocatedScenario& located,
+                                               scenario::Library& library,
+                                               const scenario::InputDraws& draws, int samples,
+                                               std::string_view figure);
+
 // The answer to a scenario: simulated, with the 90 % intervals of `samples` further runs. Unless
 // told how many, 20 in closed loop, whose runs take milliseconds, and none otherwise. `fixed`:
 // names of inputs that they leave as they are; `others`: what may be named there besides
