@@ -220,9 +220,15 @@ TEST(Serving, IntervalsHoldTheClustersThatALineMayHaveRunOn) {
   ASSERT_EQ(ledger.rows.size(), 2U);
   const LedgerRow& unnamed = ledger.rows[0];
   const LedgerRow& named = ledger.rows[1];
-  EXPECT_EQ(unnamed.predicted, named.predicted);
+  // The median of all is slower than the middle of those over InfiniBand: by 123 sums of 14 KiB
+  // (two in each of 61 layers, one of the embedding), 38.6 us in place of the mean of 32.2
+  // and 38.6.
+  EXPECT_NEAR(unnamed.predicted - named.predicted, 123 * 3.2e-3, 0.03);
   EXPECT_GT(unnamed.interval->high, 1.5 * unnamed.predicted);
   EXPECT_LT(named.interval->high, 1.3 * named.predicted);
+  // Neither lies at an end of what is drawn.
+  EXPECT_FALSE(unnamed.is_beside_interval());
+  EXPECT_THAT(unnamed.one_sided, ::testing::Not(::testing::Contains("cluster of sums over nodes")));
 }
 
 std::vector<std::string> names_of(const Ledger& ledger) {

@@ -69,6 +69,31 @@ std::vector<std::string> drawn_for(const json& document,
                    .inputs(scenario, open_inputs(scenario, library), library));
 }
 
+// Of three clusters the one in the middle, size by size; of two, the mean. A law counts as what it
+// gives: 2 us and 64 B at 64 MB/s are 3 us.
+TEST(InputDraws, TheMedianOfClustersIsTakenSizeBySize) {
+  const auto measured = [](const char* fabric, double first, double second) {
+    decode::AllReduceWay way;
+    way.measured = {Seconds{first * 1e-6}, Seconds{second * 1e-6}};
+    return SumsCluster{.fabric = fabric, .source = fabric, .ways = {way}};
+  };
+  decode::AllReduceWay law;
+  law.overhead = Seconds{2e-6};
+  law.bandwidth = BytesPerSecond{64e6};
+  const std::vector<SumsCluster> three = {measured("a", 1, 8), measured("b", 10, 5),
+                                          SumsCluster{.fabric = "c", .source = "c", .ways = {law}}};
+  const SumsCluster median = median_of(three);
+  ASSERT_EQ(median.ways.size(), 1U);
+  ASSERT_GE(median.ways[0].measured.size(), 2U);
+  EXPECT_NEAR(median.ways[0].measured[0].value(), 3e-6, 1e-12);  // of 1, 3, 10
+  EXPECT_NEAR(median.ways[0].measured[1].value(), 5e-6, 1e-12);  // of 4, 5, 8
+  EXPECT_EQ(median.fabric, "a, b, c");
+  const SumsCluster mean = median_of({three[0], three[1]});
+  EXPECT_NEAR(mean.ways[0].measured[0].value(), 5.5e-6, 1e-12);
+  EXPECT_NEAR(mean.ways[0].measured[1].value(), 6.5e-6, 1e-12);
+  EXPECT_EQ(median_of({three[1]}).ways, three[1].ways);
+}
+
 TEST(InputDraws, DrawWhatAScenarioLeavesOpenAndNothingThatItStates) {
   const json document = wide();
   EXPECT_THAT(

@@ -6,6 +6,7 @@
 #include "ridge/scenario/scenario_files.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include <fmt/format.h>
@@ -100,6 +101,39 @@ std::shared_ptr<const Ranges> ranges_of(const LocatedScenario& located, Library&
   auto out = library.ranges(located.scenario.ranges, located.file, located.pointer + "/ranges",
                             diagnostics);
   diagnostics.throw_if_errors();
+  return out;
+}
+
+SumsCluster median_of(const std::vector<SumsCluster>& clusters) {
+  if (clusters.size() == 1) return clusters.front();
+  // As far as nccl-tests prints sums within a millisecond or so, where all are laws.
+  std::size_t sizes = 20;
+  SumsCluster out;
+  for (const SumsCluster& cluster : clusters) {
+    for (const decode::AllReduceWay& way : cluster.ways) {
+      sizes = std::max(sizes, way.measured.size());
+    }
+    if (out.fabric.find(cluster.fabric) == std::string::npos) {
+      out.fabric += (out.fabric.empty() ? "" : ", ") + cluster.fabric;
+    }
+    out.source += (out.source.empty() ? "the median of: " : "; ") + cluster.source;
+  }
+  decode::AllReduceWay& median = out.ways.emplace_back();
+  for (std::size_t i = 0; i < sizes; ++i) {
+    const Bytes size{64.0 * std::exp2(static_cast<double>(i))};
+    std::vector<Seconds> times;
+    for (const SumsCluster& cluster : clusters) {
+      Seconds fastest = cluster.ways.front().time(size);
+      for (const decode::AllReduceWay& way : cluster.ways) {
+        fastest = std::min(fastest, way.time(size));
+      }
+      times.push_back(fastest);
+    }
+    std::sort(times.begin(), times.end());
+    const std::size_t half = times.size() / 2;
+    median.measured.push_back(times.size() % 2 == 1 ? times[half]
+                                                    : 0.5 * (times[half - 1] + times[half]));
+  }
   return out;
 }
 
@@ -287,8 +321,8 @@ std::vector<DrawnInput> InputDraws::inputs(const LocatedScenario& located, const
       [&] { return 1e6 * scenario.deployment.step_overhead.value_or(Seconds{}).value(); });
   if (clusters_ && !open.clusters.empty()) {
     out.push_back(told_clusters());
-    // The first, or none.
-    out.back().one_sided = scenario.network.all_reduce.empty() || open.clusters.size() > 1;
+    // None of them, unless the scenario is a ledger's question.
+    out.back().one_sided = scenario.network.all_reduce.empty();
   }
   if (const auto releases = drawn_releases()) out.push_back(*releases);
   return out;
