@@ -199,26 +199,13 @@ void read_chip(const JsonNode& node, ChipSpec& out) {
   read_keys(node, out);
 }
 
-namespace {
-
-ChipSpec checked(const JsonDocument& document) {
-  Diagnostics diagnostics;
-  const JsonContext context{.file = document.name(), .diagnostics = &diagnostics};
-  ChipSpec chip;
-  read_chip(JsonNode(document.json(), context), chip);
-  diagnostics.throw_if_errors();
-  return chip;
-}
-
-}  // namespace
-
 ChipSpec load_chip(const std::string& name_or_path) {
-  return checked(JsonDocument::read(catalog().resolve(name_or_path)));
+  return read_document<ChipSpec>(JsonDocument::read(catalog().resolve(name_or_path)));
 }
 
 JsonDocument chip_document(const std::string& name_or_path) {
   JsonDocument document = JsonDocument::read(catalog().resolve(name_or_path));
-  (void)checked(document);
+  (void)read_document<ChipSpec>(document);
   return document;
 }
 

@@ -127,7 +127,7 @@ class Importer {
 
  private:
   void fill(const Layout& layout) {
-    const Family& family = *config_.family();
+    const ConfigFamily& family = *config_.family();
     model_["name"] = options_.name;
     model_["title"] =
         fmt::format("{} (imported; its comment tells what was assumed)", options_.name);

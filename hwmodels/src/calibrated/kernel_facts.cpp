@@ -1,6 +1,5 @@
 #include "ridge/hwmodels/calibrated/kernel_facts.hpp"
 
-#include "facts_file.hpp"
 #include "ridge/base/catalog.hpp"
 #include "ridge/base/error.hpp"
 #include "ridge/base/keys.hpp"
@@ -161,17 +160,17 @@ const KeyTable& experts_without_gate_keys() {
   return keys_of(static_cast<const LayersWithoutGate*>(nullptr));
 }
 void check_attention_kernels(const std::filesystem::path& path) {
-  (void)load_facts<AttentionKernels>(path);
+  (void)read_document<AttentionKernels>(JsonDocument::read(path));
 }
 void check_experts_without_gate(const std::filesystem::path& path) {
-  (void)load_facts<LayersWithoutGate>(path);
+  (void)read_document<LayersWithoutGate>(JsonDocument::read(path));
 }
 
 Facts<DecodeAttentionForm::Choice> stated(const CurveKey& key,
                                           std::vector<DecodeAttentionForm::Choice> guesses) {
   Facts<DecodeAttentionForm::Choice> result;
-  static const auto kKnown =
-      load_facts<AttentionKernels>(data_root() / "hwmodels/data/kernels/decode_attention.json");
+  static const auto kKnown = read_document<AttentionKernels>(
+      JsonDocument::read(data_root() / "hwmodels/data/kernels/decode_attention.json"));
   for (const AttentionKernel& facts : kKnown.kernels) {
     if (std::find(facts.names.begin(), facts.names.end(), key.kernel) == facts.names.end()) {
       continue;
@@ -197,8 +196,8 @@ Facts<DecodeAttentionForm::Choice> stated(const CurveKey& key,
 }
 
 bool experts_have_gate(std::string_view kernel, double experts, double top_k, double intermediate) {
-  static const auto kWithout = load_facts<LayersWithoutGate>(
-      data_root() / "hwmodels/data/kernels/experts_without_gate.json");
+  static const auto kWithout = read_document<LayersWithoutGate>(
+      JsonDocument::read(data_root() / "hwmodels/data/kernels/experts_without_gate.json"));
   return std::none_of(
       kWithout.layers.begin(), kWithout.layers.end(), [&](const LayerWithoutGate& layer) {
         const auto is = [](std::int64_t stated, double asked) {

@@ -1,6 +1,5 @@
 #include "ridge/hwmodels/calibrated/transfer_errors.hpp"
 
-#include "facts_file.hpp"
 #include "ridge/base/catalog.hpp"
 #include "ridge/base/error.hpp"
 #include "ridge/base/json.hpp"
@@ -227,7 +226,7 @@ double TransferErrors::of_another_kernel(Family family, Format format) const {
 }
 
 TransferErrors load_transfer_errors(const std::filesystem::path& path) {
-  auto errors = load_facts<TransferErrors>(path);
+  auto errors = read_document<TransferErrors>(JsonDocument::read(path));
   const std::vector<std::string> chips = chip_names();
   for (MeasuredTransfer& transfer : errors.transfers) {
     if (std::find(chips.begin(), chips.end(), transfer.from) == chips.end()) continue;

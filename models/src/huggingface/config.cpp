@@ -29,7 +29,7 @@ std::string referred(const JsonNode& expression) {
   return text.starts_with('$') ? text.substr(1) : std::string();
 }
 
-const Family* family_of(const std::string& model_type) {
+const ConfigFamily* family_of(const std::string& model_type) {
   for (const auto& family : families()) {
     const auto& types = family->says.model_types;
     if (std::find(types.begin(), types.end(), model_type) != types.end()) return family.get();
@@ -37,7 +37,7 @@ const Family* family_of(const std::string& model_type) {
   return nullptr;
 }
 
-const Family* family_named(const std::string& name) {
+const ConfigFamily* family_named(const std::string& name) {
   for (const auto& family : families()) {
     if (family->name == name) return family.get();
   }

@@ -18,7 +18,7 @@ class Config {
   Config(const JsonNode& root, const ImportOptions& options,
          std::function<void(std::string)> assume);
 
-  [[nodiscard]] const Family* family() const { return family_; }
+  [[nodiscard]] const ConfigFamily* family() const { return family_; }
   [[nodiscard]] const JsonNode& root() const { return root_; }
 
   // The value at a key or path, null counting as absent.
@@ -57,7 +57,7 @@ class Config {
   JsonNode root_;
   JsonNode text_;  // the language model's part, or the root itself
   std::function<void(std::string)> assume_;
-  const Family* family_ = nullptr;
+  const ConfigFamily* family_ = nullptr;
   bool quiet_ = false;
   std::int64_t layer_ = 0;
   std::set<std::string> told_;  // keys whose absence has been reported or assumed about

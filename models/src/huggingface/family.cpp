@@ -275,7 +275,7 @@ void collect_references(const JsonNode& node, std::set<std::string>& out) {
   }
 }
 
-Family::Family(std::string file, JsonDocument merged_document)
+ConfigFamily::ConfigFamily(std::string file, JsonDocument merged_document)
     : name(std::move(file)),
       document(std::move(merged_document)),
       context{.file = document.name(), .diagnostics = &problems} {
@@ -295,20 +295,20 @@ Family::Family(std::string file, JsonDocument merged_document)
   keys.irrelevant.insert(says.irrelevant.begin(), says.irrelevant.end());
 }
 
-const FamilyDefault* Family::default_of(const std::string& key) const {
+const FamilyDefault* ConfigFamily::default_of(const std::string& key) const {
   const auto found = says.defaults.find(key);
   const bool told = found != says.defaults.end() && found->second && found->second->value;
   return told ? &*found->second : nullptr;
 }
 
-const std::vector<std::unique_ptr<Family>>& families() {
-  static const std::vector<std::unique_ptr<Family>> all = [] {
+const std::vector<std::unique_ptr<ConfigFamily>>& families() {
+  static const std::vector<std::unique_ptr<ConfigFamily>> all = [] {
     const Catalog catalog = family_catalog();
-    std::vector<std::unique_ptr<Family>> out;
+    std::vector<std::unique_ptr<ConfigFamily>> out;
     for (const auto& name : catalog.names()) {
       const auto path = catalog.resolve(name);
       out.push_back(
-          std::make_unique<Family>(name, JsonDocument(path.string(), merged(catalog, path))));
+          std::make_unique<ConfigFamily>(name, JsonDocument(path.string(), merged(catalog, path))));
     }
     return out;
   }();
@@ -321,12 +321,9 @@ const KeyTable& family_keys() {
 
 void check_family(const std::filesystem::path& path) {
   const JsonDocument own = JsonDocument::read(path);
-  Diagnostics problems;
-  const JsonContext context{.file = own.name(), .diagnostics = &problems};
-  FamilyFile file;
-  read_keys(JsonNode(own.json(), context), file);
-  problems.throw_if_errors();
-  (void)Family(path.stem().string(), JsonDocument(own.name(), merged(family_catalog(), path)));
+  (void)read_document<FamilyFile>(own);
+  (void)ConfigFamily(path.stem().string(),
+                     JsonDocument(own.name(), merged(family_catalog(), path)));
 }
 
 const IrrelevantKeys& irrelevant_everywhere() {

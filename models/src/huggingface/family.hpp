@@ -105,8 +105,8 @@ struct FamilyFile {
 [[nodiscard]] const KeyTable& keys_of(const FamilyFile*);
 
 // A family: its own file, with those that it is "like" merged in.
-struct Family {
-  Family(std::string name, JsonDocument document);
+struct ConfigFamily {
+  ConfigFamily(std::string name, JsonDocument document);
 
   [[nodiscard]] const FamilyDefault* default_of(const std::string& key) const;
 
@@ -119,7 +119,7 @@ struct Family {
 };
 
 // All shipped families. Throws UserError where a file of theirs is wrong.
-[[nodiscard]] const std::vector<std::unique_ptr<Family>>& families();
+[[nodiscard]] const std::vector<std::unique_ptr<ConfigFamily>>& families();
 
 // What means nothing for cost in any family: tokens, training, generation, other modalities.
 struct IrrelevantKeys {

@@ -663,6 +663,13 @@ bool KeyTable::read(const JsonNode& node, void* out) const {
   return read_entries(object, out);
 }
 
+void read_document(const JsonDocument& document, const KeyTable& table, void* out) {
+  Diagnostics diagnostics;
+  const JsonContext context{.file = document.name(), .diagnostics = &diagnostics};
+  table.read(JsonNode(document.json(), context), out);
+  diagnostics.throw_if_errors();
+}
+
 void KeyTable::write_entries(const void* object, void* usual, OrderedJson& out) const {
   const KeyCase* chosen = nullptr;
   if (cases_) {

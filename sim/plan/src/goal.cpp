@@ -25,12 +25,7 @@ const std::vector<std::string>& goal_names() {
 
 LocatedGoal read_goal(const std::string& name_or_path) {
   const JsonDocument document = JsonDocument::read(catalog().resolve(name_or_path));
-  Diagnostics diagnostics;
-  const JsonContext context{.file = document.name(), .diagnostics = &diagnostics};
-  LocatedGoal located{.file = document.name(), .pointer = {}, .goal = {}};
-  read_keys(JsonNode(document.json(), context), located.goal);
-  diagnostics.throw_if_errors();
-  return located;
+  return {.file = document.name(), .pointer = {}, .goal = read_document<Goal>(document)};
 }
 
 JsonDocument goal_document(const std::string& name_or_path) {

@@ -32,11 +32,7 @@ const KeyTable& keys_of(const CostScenario* /*of*/) {
 }
 
 CostScenario read_cost_scenario(const JsonDocument& document) {
-  Diagnostics diagnostics;
-  const JsonContext context{.file = document.name(), .diagnostics = &diagnostics};
-  CostScenario scenario;
-  read_keys(JsonNode(document.json(), context), scenario);
-  diagnostics.throw_if_errors();
+  auto scenario = read_document<CostScenario>(document);
   scenario.file = document.name();
   return scenario;
 }

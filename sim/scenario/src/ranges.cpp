@@ -283,11 +283,7 @@ JsonDocument ranges_document(const std::string& name_or_path) {
 }
 
 Ranges read_ranges(const JsonDocument& document) {
-  Diagnostics diagnostics;
-  const JsonContext context{.file = document.name(), .diagnostics = &diagnostics};
-  Ranges ranges;
-  read_keys(JsonNode(document.json(), context), ranges);
-  diagnostics.throw_if_errors();
+  auto ranges = read_document<Ranges>(document);
   for (std::size_t i = 0; i < ranges.inputs.size(); ++i) ranges.inputs[i].stream = i;
   return ranges;
 }

@@ -23,6 +23,7 @@
 // enum member (when) or of a variant (when_holds).
 //
 //   read_keys(node, price);                  // reports into the node's diagnostics
+//   const auto price = read_document<Price>(JsonDocument::read(path));  // throws every mistake
 //   const std::string text = json_text(price);
 //   JsonPlace rate = find_place(price, "/rate_USD_per_hour");
 //   rate.assign(2.5);                        // in the unit of the key; false where out of range
@@ -613,6 +614,14 @@ template <auto M, typename A>
 template <typename T>
 bool read_keys(const JsonNode& node, T& out) {
   return keys_of(static_cast<const T*>(nullptr)).read(node, &out);
+}
+void read_document(const JsonDocument& document, const KeyTable& table, void* out);
+// What a whole document says. Throws UserError with every mistake in it.
+template <typename T>
+[[nodiscard]] T read_document(const JsonDocument& document) {
+  T out;
+  read_document(document, keys_of(static_cast<const T*>(nullptr)), &out);
+  return out;
 }
 template <typename T>
 void write_keys(const T& value, OrderedJson& out) {
