@@ -15,6 +15,7 @@ class ScaledModel final : public KernelModel {
     return timing;
   }
   [[nodiscard]] const ChipSpec& chip() const override { return kernels_->chip(); }
+  [[nodiscard]] bool calibrated() const override { return kernels_->calibrated(); }
   [[nodiscard]] std::string provenance() const override { return kernels_->provenance(); }
 
  private:

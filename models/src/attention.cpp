@@ -158,6 +158,7 @@ void AttentionContext::choose(const SparseIndex& index, double keys) const {
 void AttentionContext::output_projection(std::int64_t width) const {
   const std::int64_t ranks = shard.output_parallel;
   projection("output", Projection::output, hidden, width / ranks);
+  out.last().purpose = Purpose::output_projection;
   if (ranks == 1) return;
   // Each of the gathering ranks multiplies everyone's tokens by its slice of the rows.
   std::get<Gemm>(out.last().shape).m *= static_cast<double>(ranks);
@@ -181,12 +182,14 @@ void AttentionContext::norm_over_heads(std::int64_t values_per_token) const {
           Elementwise{.values_read = tokens * static_cast<double>(values_per_token),
                       .values_written = tokens * kSums,
                       .input = precisions.activations,
-                      .output = Precision::fp32});
+                      .output = Precision::fp32},
+          Purpose::norm_over_heads);
   out.add("qk_sum", Part::communication,
           Collective{.kind = Collective::Kind::all_reduce,
                      .ranks = shard.tensor_parallel,
                      .payload = tokens * kSums * bytes_per_value(Precision::fp32)});
   elementwise("qk_norm", values_per_token);
+  out.last().purpose = Purpose::norm_over_heads;
 }
 
 void AttentionContext::elementwise(std::string_view name, std::int64_t values_per_token) const {
@@ -205,6 +208,7 @@ void attention_operators(const AttentionBlock& block, const Precisions& precisio
   if (std::holds_alternative<NoAttention>(block.kind)) return;
   residual_operators(block.residual_streams, precisions, hidden, shape.tokens(), out);
   context.elementwise("attention_norm", hidden);
+  out.last().purpose = Purpose::residual_norm;
   std::visit([&](const auto& kind) { emit(kind, context); }, block.kind);
 }
 

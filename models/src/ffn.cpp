@@ -119,9 +119,13 @@ void emit(const MoeFfn& ffn, const Emitter& e, double tokens, const FfnShard& sh
   if (ffn.gated) rows.kind = GroupedGemm::Kind::down;
   e.grouped("expert_down", rows, token, intermediate, e.block.compute, e.precisions.activations);
   if (ffn.shared_intermediate > 0) {
+    const std::size_t first = e.out.size();
     e.dense("shared_gate_up", "shared_activation", "shared_down", own,
             ffn.shared_intermediate / shard.tensor_parallel, ffn.gated,
             ffn.shared_weights.value_or(e.block.weight_format()));
+    for (Operator* op = e.out.begin() + first; op != e.out.end(); ++op) {
+      op->purpose = Purpose::shared_experts;
+    }
   }
   if (ffn.dense_intermediate > 0) {
     e.dense("gate_up", "activation", "down", own, ffn.dense_intermediate / shard.tensor_parallel,
@@ -200,6 +204,7 @@ void routing_operators(const FfnBlock& block, const Precisions& precisions, std:
   const double values = tokens * static_cast<double>(hidden);
   residual_operators(block.residual_streams, precisions, hidden, tokens, out);
   e.elementwise("ffn_norm", values, values, block.compute);
+  out.last().purpose = Purpose::residual_norm;
   const auto* moe = std::get_if<MoeFfn>(&block.kind);
   if (moe == nullptr) return;
   out.add("router", Part::router,
@@ -212,6 +217,7 @@ void routing_operators(const FfnBlock& block, const Precisions& precisions, std:
                .output = Precision::fp32});
   e.elementwise("route", tokens * static_cast<double>(moe->experts),
                 tokens * static_cast<double>(moe->top_k), Precision::fp32);
+  out.last().purpose = Purpose::expert_choice;
 }
 
 void ffn_operators(const FfnBlock& block, const Precisions& precisions, std::int64_t hidden,

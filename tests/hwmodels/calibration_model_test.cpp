@@ -707,12 +707,12 @@ TEST(CalibrationResample, SameSeedSameDrawAndDrawsSpreadAsTheErrorSays) {
   double sum = 0.0;
   double squares = 0.0;
   constexpr int kDraws = 400;
-  const double centre =
+  const double center =
       calibrated_model(chip_named("testchip"), c)->time(op(attention(64, 8192))).time.value();
   for (int seed = 0; seed < kDraws; ++seed) {
     const auto model =
         calibrated_model(chip_named("testchip"), resampled(c, static_cast<std::uint64_t>(seed)));
-    const double x = std::log(model->time(op(attention(64, 8192))).time.value() / centre);
+    const double x = std::log(model->time(op(attention(64, 8192))).time.value() / center);
     sum += x;
     squares += x * x;
   }

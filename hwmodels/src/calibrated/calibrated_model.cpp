@@ -189,7 +189,7 @@ class CalibratedModel final : public KernelModel {
       const auto info = calibrated::parameters_of(curve.fitted);
       const auto values = calibrated::values_of(curve.fitted);
       for (std::size_t j = 0; j < values.size(); ++j) {
-        if (info[j].name == "launch_us") values[j] /= what.launch;
+        if (info[j].role == Role::launch) values[j] /= what.launch;
       }
     }
     return std::make_unique<CalibratedModel>(chip, std::move(moved));
@@ -206,6 +206,7 @@ class CalibratedModel final : public KernelModel {
     return result;
   }
 
+  [[nodiscard]] bool calibrated() const override { return true; }
   [[nodiscard]] std::string provenance() const override {
     double least = 1.0;
     double most = 0.0;

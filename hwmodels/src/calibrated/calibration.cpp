@@ -63,6 +63,7 @@ struct Move {
   [[nodiscard]] double operator()(const ParameterInfo& info, double value, Format format) const {
     switch (info.role) {
       case Role::own:
+      case Role::launch:
       case Role::overlap:
       // What L2 gives does not follow the memory's bandwidth.
       case Role::l2_rate:
@@ -405,13 +406,7 @@ Calibration slowed(Calibration calibration, double factor) {
 }
 
 Calibration load_calibration(const std::string& name_or_path) {
-  const JsonDocument document = JsonDocument::read(catalog().resolve(name_or_path));
-  Diagnostics diagnostics;
-  const JsonContext context{.file = document.name(), .diagnostics = &diagnostics};
-  Calibration calibration;
-  read_keys(JsonNode(document.json(), context), calibration);
-  diagnostics.throw_if_errors();
-  return calibration;
+  return read_document<Calibration>(JsonDocument::read(catalog().resolve(name_or_path)));
 }
 
 std::vector<std::string> calibration_names() {

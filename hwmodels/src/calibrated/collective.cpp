@@ -7,7 +7,7 @@ namespace ridge::hw::calibrated {
 
 std::span<const ParameterInfo> CollectiveForm::parameters() {
   static constexpr std::array<ParameterInfo, kParameterCount> kInfo = {{
-      {"launch_us", "launch and synchronisation of two ranks", 0.5, 5.0, 100.0},
+      {"launch_us", "launch and synchronization of two ranks", 0.5, 5.0, 100.0, Role::launch},
       {"hop_us", "each further hop of the algorithm", 1e-3, 1.0, 50.0},
       {"low_latency_GBps", "bandwidth of the protocol for short messages", 1.0, 60.0, 1000.0,
        Role::scale_up_rate},

@@ -15,7 +15,7 @@ std::span<const Named<SplitPolicy>> split_names() {
 
 std::span<const ParameterInfo> DecodeAttentionForm::parameters() {
   static constexpr std::array<ParameterInfo, kParameterCount> kInfo = {{
-      {"launch_us", "launch, first loads, last store", 1.0, 8.0, 60.0},
+      {"launch_us", "launch, first loads, last store", 1.0, 8.0, 60.0, Role::launch},
       {"block_us", "start and end of one block, per wave", 0.05, 2.0, 20.0},
       {"sequence_us", "scheduling and page table of one sequence", 1e-4, 0.01, 0.3},
       {"tile_us", "latency of one tile's loop iteration", 1e-3, 0.1, 5.0},

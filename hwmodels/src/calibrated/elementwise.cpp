@@ -4,7 +4,7 @@ namespace ridge::hw::calibrated {
 
 std::span<const ParameterInfo> ElementwiseForm::parameters() {
   static constexpr std::array<ParameterInfo, kParameterCount> kInfo = {{
-      {"launch_us", "launch, first loads, last store", 0.3, 2.5, 60.0},
+      {"launch_us", "launch, first loads, last store", 0.3, 2.5, 60.0, Role::launch},
       {"memory_TBps", "bandwidth of a mixed stream of reads and writes", 0.2, 2.7, 100.0,
        Role::memory_rate},
   }};

@@ -6,7 +6,7 @@ namespace ridge::hw::calibrated {
 
 std::span<const ParameterInfo> ExpertExchangeForm::parameters() {
   static constexpr std::array<ParameterInfo, kParameterCount> kInfo = {{
-      {"launch_us", "launch, and the handshake within a server", 0.5, 9.0, 100.0},
+      {"launch_us", "launch, and the handshake within a server", 0.5, 9.0, 100.0, Role::launch},
       {"server_us", "each doubling of the servers", 1e-2, 5.0, 50.0},
       {"expert_us", "each expert held: counters to poll", 1e-4, 0.05, 1.0},
       {"message_ns", "issuing one message to one expert", 0.01, 2.0, 200.0},

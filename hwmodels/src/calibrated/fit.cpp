@@ -491,13 +491,13 @@ class Fitter {
                                                    const std::vector<std::size_t>& rows) const {
     constexpr int kDraws = 32;
     std::vector<double> variance(rows.size());
-    const auto& centre = std::get<Fitted<Form>>(curve.fitted);
+    const auto& center = std::get<Fitted<Form>>(curve.fitted);
     for (int draw = 0; draw < kDraws; ++draw) {
       Random random(options_.seed, static_cast<std::uint64_t>(draw));
       const Curve drawn = resampled(curve, random);
       const auto& fitted = std::get<Fitted<Form>>(drawn.fitted);
       for (std::size_t i = 0; i < rows.size(); ++i) {
-        const double shift = std::log(predict(fitted, rows[i]) / predict(centre, rows[i]));
+        const double shift = std::log(predict(fitted, rows[i]) / predict(center, rows[i]));
         variance[i] += shift * shift / kDraws;
       }
     }

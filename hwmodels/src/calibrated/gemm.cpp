@@ -128,7 +128,7 @@ std::span<const Named<TileMenu>> menu_names() {
 
 std::span<const ParameterInfo> GemmForm::parameters() {
   static constexpr std::array<ParameterInfo, kParameterCount> kInfo = {{
-      {"launch_us", "launch, first loads, last store", 0.3, 3.0, 60.0},
+      {"launch_us", "launch, first loads, last store", 0.3, 3.0, 60.0, Role::launch},
       {"wave_us", "start and end of a wave of tiles", 0.02, 0.3, 8.0},
       {"tile_us", "start and end of a 128 x 128 tile, growing with its area", 1e-3, 0.3, 3.0},
       {"step_us", "latency of one step of 128 in k", 1e-4, 0.05, 2.0},

@@ -14,7 +14,8 @@ constexpr double kThrottle_us = 1000.0;  // duration at which half of the power 
 
 std::span<const ParameterInfo> GroupedGemmForm::parameters() {
   static constexpr std::array<ParameterInfo, kParameterCount> kInfo = {{
-      {"launch_us", "launches, routing and permutation of one product", 0.5, 8.0, 60.0},
+      {"launch_us", "launches, routing and permutation of one product", 0.5, 8.0, 60.0,
+       Role::launch},
       {"expert_us", "each expert held, whether or not it has rows", 1e-5, 0.01, 1.0},
       {"wave_us", "start and end of a wave of tiles", 0.02, 0.5, 10.0},
       {"tile_us", "start and end of a 128-row tile", 1e-3, 0.3, 5.0},

@@ -50,7 +50,7 @@ struct Checks {
   std::vector<Failure> wrong;
 };
 
-struct Timing {
+struct HowTimed {
   std::string method;
   std::string statistic;
 };
@@ -77,7 +77,7 @@ struct File {
   Device device;
   std::map<std::string, std::string> software;
   RunClocks clocks;
-  Timing timing;
+  HowTimed timing;
   std::optional<Checks> checks;
   std::vector<Failure> not_measured;
   std::vector<Point> points;
@@ -146,12 +146,12 @@ static const KeyTable& keys_of(const Checks* /*of*/) {
   return table;
 }
 
-static const KeyTable& keys_of(const Timing* /*of*/) {
-  static const KeyTable table = key_table<Timing>("timing", "How a time was taken, in words.",
-                                                  {
-                                                      key<&Timing::method>("method", ""),
-                                                      key<&Timing::statistic>("statistic", ""),
-                                                  });
+static const KeyTable& keys_of(const HowTimed* /*of*/) {
+  static const KeyTable table = key_table<HowTimed>("timing", "How a time was taken, in words.",
+                                                    {
+                                                        key<&HowTimed::method>("method", ""),
+                                                        key<&HowTimed::statistic>("statistic", ""),
+                                                    });
   return table;
 }
 

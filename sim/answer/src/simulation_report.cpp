@@ -55,7 +55,7 @@ void for_each_block(const decode::SimulationInput& input, const decode::Simulati
     for (const models::Operator& op : all) {
       const bool on_links = d.collectives == decode::CollectiveTiming::links &&
                             std::holds_alternative<models::Collective>(op.shape);
-      if (!on_links) operators.add(op.name, op.part, op.shape);
+      if (!on_links) operators.add(op.name, op.part, op.shape, op.purpose);
     }
     ask(decode::Role::attention, b, d.model.layers_with_attention(b), operators);
   }
@@ -218,6 +218,7 @@ std::vector<OperatorTime> operator_times(const decode::SimulationInput& input,
                                     .layers = layers,
                                     .name = std::string(op.name),
                                     .part = op.part,
+                                    .purpose = op.purpose,
                                     .kernel = std::string(pool.kernels->kernel(op)),
                                     .timing = pool.kernels->time(op)});
                    }
@@ -285,7 +286,7 @@ SimulationReport simulate(scenario::SimulationScenario scenario, const RunOption
   report.attention_pool = d.index_of(decode::Role::attention);
   report.ffn_pool = d.index_of(decode::Role::ffn);
   report.calibrated = std::any_of(d.pools.begin(), d.pools.end(), [](const decode::Pool& pool) {
-    return pool.kernels->provenance().starts_with("calibrated");
+    return pool.kernels->calibrated();
   });
   if (options.floor) report.theoretical_floor = floor_of(input);
 

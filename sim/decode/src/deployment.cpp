@@ -58,8 +58,8 @@ double output_width(const Deployment& d, std::size_t attention_block) {
                               {.tensor_parallel = d.attention_tensor_parallel},
                               models::MlaCount::absorbed, operators);
   for (const models::Operator& op : operators) {
-    const auto* gemm = std::get_if<models::Gemm>(&op.shape);
-    if (gemm != nullptr && op.name == "output") return static_cast<double>(gemm->k);
+    if (op.purpose != models::Purpose::output_projection) continue;
+    return static_cast<double>(std::get<models::Gemm>(op.shape).k);
   }
   throw InvariantError("an attention block has no output projection");
 }

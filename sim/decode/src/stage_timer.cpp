@@ -39,16 +39,6 @@ models::Collective::Kind kind_of(Collective::Pattern pattern) {
   return Kind::all_reduce;
 }
 
-// The norm of the residual, ahead of an attention or an FFN.
-bool is_residual_norm(const models::Operator& op) {
-  return op.name == "attention_norm" || op.name == "ffn_norm";
-}
-
-// Around the sum of a norm over the heads of all GPUs.
-bool is_beside_qk_sum(const models::Operator& op) {
-  return op.name == "qk_squares" || op.name == "qk_norm";
-}
-
 // All of them, so that a new one does not compile before it is here.
 auto values_of(const models::Gemm& gemm) {
   const auto& [m, n, k, batch, weights, compute, input, output, weight_scales] = gemm;
@@ -227,14 +217,15 @@ Seconds StageTimer::total(const Pool& pool, bool behind_all_reduce, Piece piece)
   for (std::size_t place = 0; place < scratch_.size(); ++place) {
     const models::Operator& op = scratch_[place];
     if (!decode::launches(piece, scratch_, place)) continue;
-    if (how.all_reduce_with_norm && behind_all_reduce && is_residual_norm(op)) {
+    if (how.all_reduce_with_norm && behind_all_reduce &&
+        op.purpose == models::Purpose::residual_norm) {
       sum += how.norm_in_all_reduce;
       continue;
     }
-    if (how.qk_norm_with_sum && is_beside_qk_sum(op)) continue;
+    if (how.qk_norm_with_sum && op.purpose == models::Purpose::norm_over_heads) continue;
     const auto* sum_up = std::get_if<models::Collective>(&op.shape);
     const hw::Timing asked =
-        how.routing && models::is_choice_of_experts(op.name)
+        how.routing && op.purpose == models::Purpose::expert_choice
             ? hw::Timing{.time = *how.routing, .bound = hw::Resource::launch}
         : sum_up != nullptr && deployment_.collectives == CollectiveTiming::links
             ? hw::Timing{.time = collective_time(pool, Collective::Pattern::all_reduce,
@@ -246,7 +237,7 @@ Seconds StageTimer::total(const Pool& pool, bool behind_all_reduce, Piece piece)
     if (time > how.launch_overlap) time -= how.launch_overlap;
     if (watched_ != nullptr) launched.kernels.push_back({op, asked});
     if (how.shared_experts_beside && piece == Piece::whole &&
-        models::is_of_shared_experts(op.name)) {
+        op.purpose == models::Purpose::shared_experts) {
       beside += time;
       beside_work += roofline(op, kernels.chip());
     } else {

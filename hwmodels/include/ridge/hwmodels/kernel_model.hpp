@@ -93,6 +93,8 @@ class KernelModel {
   }
 
   [[nodiscard]] virtual const ChipSpec& chip() const = 0;
+  // Whether it rests on measurements, so that a draw may vary it.
+  [[nodiscard]] virtual bool calibrated() const { return false; }
   // "theory" or "calibrated (held-out error 4.2 %)": what stands beside every figure.
   [[nodiscard]] virtual std::string provenance() const = 0;
 };

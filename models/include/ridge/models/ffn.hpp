@@ -79,15 +79,6 @@ struct FfnShard {
 void routing_operators(const FfnBlock& block, const Precisions& precisions, std::int64_t hidden,
                        double tokens, OperatorList& out);
 
-// Of an operator of routing_operators(), by its name: the choice of experts.
-[[nodiscard]] inline bool is_choice_of_experts(std::string_view name) {
-  return name == "route";
-}
-// Of an operator of ffn_operators(), by its name.
-[[nodiscard]] inline bool is_of_shared_experts(std::string_view name) {
-  return name.starts_with("shared_");
-}
-
 // Appends the operators of one FFN layer for `tokens` tokens entering the whole (sharded) layer.
 void ffn_operators(const FfnBlock& block, const Precisions& precisions, std::int64_t hidden,
                    double tokens, const FfnShard& shard, OperatorList& out);

@@ -195,10 +195,21 @@ struct PointToPoint {
 using Shape = std::variant<DecodeAttention, StateUpdate, TopK, Gemm, GroupedGemm, Elementwise,
                            Collective, PointToPoint>;
 
+// What an operator is for, where an engine launches it in another way than the others of its part.
+enum class Purpose : std::uint8_t {
+  none,
+  residual_norm,    // ahead of an attention or an FFN
+  norm_over_heads,  // around the sum of a norm over the heads of all GPUs
+  output_projection,
+  expert_choice,
+  shared_experts,
+};
+
 struct Operator {
-  std::string_view name;  // "q_down", "expert_gate_up": a literal
+  std::string_view name;  // "q_down", "expert_gate_up": a literal, for people
   Part part = Part::elementwise;
   Shape shape;
+  Purpose purpose = Purpose::none;
 
   [[nodiscard]] Kernel kernel() const;
 };
@@ -216,9 +227,9 @@ struct Operator {
 // The operators of a layer, in launch order, without an allocation.
 class OperatorList {
  public:
-  void add(std::string_view name, Part part, const Shape& shape) {
+  void add(std::string_view name, Part part, const Shape& shape, Purpose purpose = Purpose::none) {
     RIDGE_INVARIANT(size_ < items_.size(), "a layer launches more operators than expected");
-    items_[size_++] = Operator{name, part, shape};
+    items_[size_++] = Operator{name, part, shape, purpose};
   }
   [[nodiscard]] Operator& last() { return items_[size_ - 1]; }
   void clear() { size_ = 0; }

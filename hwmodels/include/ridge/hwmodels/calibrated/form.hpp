@@ -18,6 +18,7 @@ namespace ridge::hw::calibrated {
 // it, and how it moves to another chip of the generation.
 enum class Role : std::uint8_t {
   own,            // of the kernel, or of one compute unit: the same on every chip
+  launch,         // from the launch on, whatever the shape: the same on every chip
   overlap,        // how far two limits add up: none at 0
   memory_rate,    // bandwidth from memory: never above the data sheet's
   stream_rate,    // bandwidth of a stream that L2 may help: follows the memory's

@@ -87,6 +87,7 @@ struct OperatorTime {
   std::int64_t layers = 0;
   std::string name;
   models::Part part = models::Part::attention;
+  models::Purpose purpose = models::Purpose::none;
   std::string kernel;  // that it was measured as; empty where there is none
   hw::Timing timing;
 };

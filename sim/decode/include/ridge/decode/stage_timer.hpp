@@ -25,7 +25,7 @@ struct GroupBatch {
 };
 
 // Whether a piece launches the operator at a place of those of the whole, which are in launch order
-// and have parts and names.
+// and have parts and purposes.
 template <typename Operators>
 [[nodiscard]] bool launches(AttentionPiece piece, const Operators& whole, std::size_t place) {
   if (piece == AttentionPiece::whole) return true;
@@ -38,7 +38,7 @@ template <typename Operators>
 }
 template <typename Operators>
 [[nodiscard]] bool launches(FfnPiece piece, const Operators& whole, std::size_t place) {
-  const bool shared = models::is_of_shared_experts(whole[place].name);
+  const bool shared = whole[place].purpose == models::Purpose::shared_experts;
   return piece == FfnPiece::whole || shared == (piece == FfnPiece::shared);
 }
 
