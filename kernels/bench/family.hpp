@@ -97,7 +97,7 @@ class Workload {
   virtual ~Workload() = default;
   virtual int sets() const = 0;
   /// Enqueues one execution over input set `set`; called during graph capture, so it may not
-  /// allocate or synchronise.
+  /// allocate or synchronize.
   virtual void launch(int set, Stream stream) = 0;
   /// Whether launches are timed as replays of a graph; otherwise they are enqueued one by one.
   virtual bool in_graph() const { return true; }

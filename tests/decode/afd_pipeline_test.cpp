@@ -96,6 +96,21 @@ TEST(AfdPipeline, StaggeredMessagesKeepEveryPortBusy) {
   EXPECT_NEAR(result.mean_tpot.value(), expected, 1e-3 * expected);
 }
 
+TEST(AfdPipeline, PoolsAreToldByTheirRolesNotByTheirPlaces) {
+  auto input = test::two_to_two(4, 2, {.attention = 2e-6, .ffn = 50e-6});
+  input.deployment.pools[1].instances = 1;
+  input.deployment.ffn_expert_parallel = 1;
+  const auto attention_first = test::run(input);
+  std::swap(input.deployment.pools[0], input.deployment.pools[1]);
+  const auto ffn_first = test::run(input);
+  EXPECT_EQ(attention_first.mean_tpot, ffn_first.mean_tpot);
+  EXPECT_EQ(attention_first.tokens, ffn_first.tokens);
+  EXPECT_GT(attention_first.pools[1].busy, attention_first.pools[0].busy);
+  for (std::size_t p = 0; p < 2; ++p) {
+    EXPECT_EQ(attention_first.pools[p].busy, ffn_first.pools[1 - p].busy);
+  }
+}
+
 TEST(AfdPipeline, CollectivesBesideTheKernelsCostNoFfnTime) {
   // The FFN is the bottleneck; its collectives overlap the kernels of the other micro-batches.
   auto input = test::two_to_two(4, 3, {.attention = 2e-6, .ffn = 50e-6});

@@ -436,7 +436,7 @@ TEST(Drafting, AcceptanceCanDifferByPositionAndOneModuleRunsAgain) {
 
 class Admitting : public testing::Test {
  protected:
-  RequestPool pool(Routing routing, std::size_t micro_batches = 1,
+  RequestPool pool(RequestRouting routing, std::size_t micro_batches = 1,
                    const GroupLimits& limits = {.kv_bytes = 1000,
                                                 .requests_per_micro_batch = 100}) {
     return {3, micro_batches, limits, routing};
@@ -454,7 +454,7 @@ class Admitting : public testing::Test {
 };
 
 TEST_F(Admitting, RoundRobinTakesTurns) {
-  RequestPool p = pool(Routing::round_robin);
+  RequestPool p = pool(RequestRouting::round_robin);
   for (const std::int64_t context : {400, 10, 10, 10, 10}) {
     p.enqueue({.context = context, .output = 1});
   }
@@ -463,7 +463,7 @@ TEST_F(Admitting, RoundRobinTakesTurns) {
 }
 
 TEST_F(Admitting, LeastKvAvoidsTheFullestGroup) {
-  RequestPool p = pool(Routing::least_kv);
+  RequestPool p = pool(RequestRouting::least_kv);
   for (const std::int64_t context : {400, 10, 10, 10, 10}) {
     p.enqueue({.context = context, .output = 1});
   }
@@ -472,14 +472,14 @@ TEST_F(Admitting, LeastKvAvoidsTheFullestGroup) {
 }
 
 TEST_F(Admitting, LeastLoadEvensOutNumbers) {
-  RequestPool p = pool(Routing::least_load);
+  RequestPool p = pool(RequestRouting::least_load);
   for (int i = 0; i < 7; ++i) p.enqueue({.context = 10 + 50 * i, .output = 1});
   admit(p);
   EXPECT_THAT(requests(p), testing::UnorderedElementsAre(2, 2, 3));
 }
 
 TEST_F(Admitting, TheFirstInTheQueueIsNotOvertaken) {
-  RequestPool p = pool(Routing::least_kv);
+  RequestPool p = pool(RequestRouting::least_kv);
   for (const std::int64_t context : {900, 900, 900, 500, 1}) {
     p.enqueue({.context = context, .output = 0});
   }
@@ -489,7 +489,7 @@ TEST_F(Admitting, TheFirstInTheQueueIsNotOvertaken) {
 }
 
 TEST_F(Admitting, MicroBatchesShareFairly) {
-  RequestPool p = pool(Routing::least_kv, 2);
+  RequestPool p = pool(RequestRouting::least_kv, 2);
   for (int i = 0; i < 9; ++i) p.enqueue({.context = 1, .output = 1});
   admit(p, 0);
   EXPECT_EQ(p.active_in(0), 5);
@@ -498,7 +498,7 @@ TEST_F(Admitting, MicroBatchesShareFairly) {
 }
 
 TEST_F(Admitting, KvAndBatchesAreGivenBackToTheByte) {
-  RequestPool p = pool(Routing::least_load);
+  RequestPool p = pool(RequestRouting::least_load);
   for (int i = 0; i < 30; ++i) p.enqueue({.context = 10 + i, .output = 1 + i % 5});
   admit(p);
   std::int64_t tokens = 0;

@@ -3,7 +3,7 @@
 namespace ridge::decode {
 
 RequestPool::RequestPool(std::size_t groups, std::size_t micro_batches, const GroupLimits& limits,
-                         Routing routing)
+                         RequestRouting routing)
     : groups_(groups),
       limits_(limits),
       routing_(routing),
@@ -63,10 +63,10 @@ std::size_t RequestPool::choose(std::size_t micro_batch, double kv_bytes) {
     if (kv_used_[g] + kv_bytes > limits_.kv_bytes) continue;
     if (best == kNone) {
       best = g;
-      if (routing_ == Routing::round_robin) break;
+      if (routing_ == RequestRouting::round_robin) break;
       continue;
     }
-    const bool better = routing_ == Routing::least_load
+    const bool better = routing_ == RequestRouting::least_load
                             ? requests < batches_[micro_batch * groups_ + best].requests
                             : kv_used_[g] < kv_used_[best];
     if (better) best = g;

@@ -58,7 +58,7 @@ struct GroupLimits {
 class RequestPool {
  public:
   RequestPool(std::size_t groups, std::size_t micro_batches, const GroupLimits& limits,
-              Routing routing);
+              RequestRouting routing);
 
   void enqueue(const PendingRequest& request) { waiting_.push_back(request); }
   [[nodiscard]] const std::deque<PendingRequest>& waiting() const { return waiting_; }
@@ -189,7 +189,7 @@ class RequestPool {
 
   std::size_t groups_;
   GroupLimits limits_;
-  Routing routing_;
+  RequestRouting routing_;
   std::size_t next_group_ = 0;  // round robin
   std::deque<PendingRequest> waiting_;
   std::vector<std::vector<ActiveRequest>> requests_;  // [micro-batch][group]

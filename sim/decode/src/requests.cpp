@@ -236,7 +236,8 @@ std::optional<std::size_t> Requests::arrive(SimTime now) {
 }
 
 std::size_t Requests::choose_replica() {
-  if (input_.admission.routing == Routing::round_robin) return next_replica_++ % pools_.size();
+  if (input_.admission.routing == RequestRouting::round_robin)
+    return next_replica_++ % pools_.size();
   std::size_t best = 0;
   const auto load = [&](std::size_t r) {
     return pools_[r].active() + static_cast<std::int64_t>(pools_[r].waiting().size());

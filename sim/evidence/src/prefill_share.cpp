@@ -11,7 +11,7 @@ namespace {
 
 // Everything of a layer but the attention itself, for `tokens` tokens on one GPU.
 Seconds rows_time(const decode::Deployment& d, const models::LayerSpec& layer, double tokens) {
-  const decode::Pool& pool = d.pools.front();
+  const decode::Pool& pool = d.pool(decode::Role::attention);
   const models::ModelSpec& model = d.model;
   models::OperatorList operators;
   models::attention_operators(model.attentions[layer.attention], model.precisions, model.hidden,
@@ -52,7 +52,7 @@ Seconds attention_time(const decode::Deployment& d, const models::LayerSpec& lay
   Seconds sum;
   for (const models::Operator& op : operators) {
     if (!std::holds_alternative<models::DecodeAttention>(op.shape)) continue;
-    sum += d.pools.front().kernels->time(op).time;
+    sum += d.pool(decode::Role::attention).kernels->time(op).time;
   }
   return sum;
 }

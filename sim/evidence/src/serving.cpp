@@ -489,7 +489,7 @@ class Asker {
     const double group = std::ceil(mean_requests(row) / static_cast<double>(d.groups()));
     const Bytes each =
         decode::request_kv_bytes(d, resolved.input.admission, std::llround(*row.mean_context));
-    return group * each <= plan.pools.front().kv_budget;
+    return group * each <= plan.pools[d.index_of(decode::Role::attention)].kv_budget;
   }
 
   // Of a worker.

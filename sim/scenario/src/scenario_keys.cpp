@@ -47,8 +47,8 @@ const KeyTable& keys_of(const Fabric* /*of*/) {
           key<&F::nodes_per_leaf>("nodes_per_leaf", "", between(1, 1e6)),
           key<&F::spines>("spines", "Every leaf goes to every spine.", between(1, 1e6)),
           key<&F::oversubscription>("oversubscription",
-                                    "A leaf's bandwidth towards its NICs over its bandwidth "
-                                    "towards the spines.",
+                                    "A leaf's bandwidth toward its NICs over its bandwidth "
+                                    "toward the spines.",
                                     between(1, 1000)),
           key<&F::hop_latency>("hop_latency_us", "Of each cable and the switch behind it.",
                                at_least(0)),
@@ -207,10 +207,10 @@ constexpr std::array<Named<decode::Copies>, 2> kCopies = {
 constexpr std::array<Named<decode::ExpertPopularity::Counts>, 2> kExpertRows = {
     {{"drawn", decode::ExpertPopularity::Counts::drawn},
      {"expected", decode::ExpertPopularity::Counts::expected}}};
-constexpr std::array<Named<decode::Routing>, 3> kRoutings = {
-    {{"round_robin", decode::Routing::round_robin},
-     {"least_load", decode::Routing::least_load},
-     {"least_kv", decode::Routing::least_kv}}};
+constexpr std::array<Named<decode::RequestRouting>, 3> kRoutings = {
+    {{"round_robin", decode::RequestRouting::round_robin},
+     {"least_load", decode::RequestRouting::least_load},
+     {"least_kv", decode::RequestRouting::least_kv}}};
 constexpr std::array<Named<decode::AdmissionPolicy>, 2> kAdmissionPolicies = {
     {{"final_length", decode::AdmissionPolicy::final_length},
      {"current_length", decode::AdmissionPolicy::current_length}}};

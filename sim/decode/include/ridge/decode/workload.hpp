@@ -55,7 +55,7 @@ struct Workload {
 };
 
 // Among the groups of a micro-batch (and the replicas), who gets a new request.
-enum class Routing : std::uint8_t { round_robin, least_load, least_kv };
+enum class RequestRouting : std::uint8_t { round_robin, least_load, least_kv };
 
 // What memory a request must find free to be admitted.
 enum class AdmissionPolicy : std::uint8_t {
@@ -74,7 +74,7 @@ struct ProfiledStep {
 };
 
 struct Admission {
-  Routing routing = Routing::least_kv;
+  RequestRouting routing = RequestRouting::least_kv;
   AdmissionPolicy policy = AdmissionPolicy::final_length;
   std::int64_t max_requests_per_gpu = 0;  // over all micro-batches; 0: memory alone decides
   std::int64_t page_tokens = 64;

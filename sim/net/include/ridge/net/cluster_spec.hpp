@@ -38,7 +38,7 @@ struct Fabric {
   Arrangement arrangement = Arrangement::rails;
   int nodes_per_leaf = 0;  // 0: all nodes
   int spines = 0;          // every leaf goes to every spine
-  // A leaf's bandwidth towards its NICs over its bandwidth towards the spines; >= 1.
+  // A leaf's bandwidth toward its NICs over its bandwidth toward the spines; >= 1.
   double oversubscription = 1.0;
   Seconds hop_latency;  // per cable, with the switch behind it
   bool operator==(const Fabric&) const = default;

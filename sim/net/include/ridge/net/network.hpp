@@ -53,7 +53,7 @@ class Network {
 
   template <class Sink>
   void start(des::SimTime now, const Transfer& transfer, Sink&& sink) {
-    const Timing& transport = transports_[transfer.transport];
+    const RoundedTransport& transport = transports_[transfer.transport];
     const des::SimTime ready = now + transport.overhead + transfer.delay;
     const double wire_bytes = static_cast<double>(transfer.bytes) / transport.efficiency;
     const Group& group = transfer.group;
@@ -95,7 +95,7 @@ class Network {
   [[nodiscard]] const Router& router() const { return router_; }
 
  private:
-  struct Timing {
+  struct RoundedTransport {
     des::SimTime overhead;
     double efficiency = 1.0;
   };
@@ -130,7 +130,7 @@ class Network {
   Router router_;
   SerialPorts ports_;
   FairLinks links_;
-  std::vector<Timing> transports_;
+  std::vector<RoundedTransport> transports_;
   des::SimTime scheduled_wake_ = des::SimTime::never();
   std::uint64_t transfers_ = 0;
   std::uint64_t bytes_ = 0;

@@ -189,7 +189,7 @@ struct Trace {
 using Workload = std::variant<ClosedLoop, Poisson, Trace>;
 
 struct Admission {
-  decode::Routing routing = decode::Routing::least_kv;
+  decode::RequestRouting routing = decode::RequestRouting::least_kv;
   decode::AdmissionPolicy policy = decode::AdmissionPolicy::final_length;
   std::optional<std::int64_t> max_requests_per_gpu;
   std::int64_t page_tokens = 64;
