@@ -34,6 +34,7 @@
 #include "watch.hpp"
 
 #include <algorithm>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
@@ -543,16 +544,19 @@ auto written(OutputFormat format) {
   };
 }
 
-}  // namespace
-}  // namespace ridge::python
+enum class Csv : std::uint8_t { yes, no };
 
-PYBIND11_MODULE(_core, m) {
-  using namespace ridge;
-  using namespace ridge::python;
-  py::register_exception_translator([](std::exception_ptr failure) { translate(failure); });
+// An answer, with what writes it.
+template <typename Report>
+py::class_<Report> answer_class(py::module_& m, const char* name, Csv csv = Csv::yes) {
+  py::class_<Report> type(m, name);
+  type.def("json", written<Report>(OutputFormat::json));
+  if (csv == Csv::yes) type.def("csv", written<Report>(OutputFormat::csv));
+  type.def("text", written<Report>(OutputFormat::table));
+  return type;
+}
 
-  m.attr("version") = RIDGE_VERSION;
-  m.attr("default_cost_scenario") = scenario::kDefaultCostScenario;
+void add_files(py::module_& m) {
   m.def("use_data", [](const std::filesystem::path& root) { use_data(root); });
   m.def("data_root", [] { return data_root(); });
   m.def("is_path", [](const std::string& name_or_path) { return is_path(name_or_path); });
@@ -562,39 +566,31 @@ PYBIND11_MODULE(_core, m) {
   });
   m.def("check",
         [](const std::filesystem::path& path) { return files::check_file(path).problems; });
-
   py::class_<Document>(m, "Document")
       .def(py::init<std::string, std::string>(), py::arg("name"), py::arg("text") = "");
   py::class_<Page>(m, "Page").def(py::init<std::string, std::string>(), py::arg("path"),
                                   py::arg("call"));
+  py::class_<models::ImportResult>(m, "Import")
+      .def_readonly("json", &models::ImportResult::model_json)
+      .def_readonly("assumptions", &models::ImportResult::assumptions);
+  m.def("import_model", import_model, py::call_guard<py::gil_scoped_release>());
+}
 
-  py::class_<answer::CostReport>(m, "Cost")
-      .def("json", written<answer::CostReport>(OutputFormat::json))
-      .def("csv", written<answer::CostReport>(OutputFormat::csv))
-      .def("text", written<answer::CostReport>(OutputFormat::table));
+void add_closed_forms(py::module_& m) {
+  m.attr("default_cost_scenario") = scenario::kDefaultCostScenario;
+  answer_class<answer::CostReport>(m, "Cost");
   m.def("cost", cost, py::call_guard<py::gil_scoped_release>());
-
-  py::class_<answer::FitReport>(m, "Fit")
-      .def("json", written<answer::FitReport>(OutputFormat::json))
-      .def("text", written<answer::FitReport>(OutputFormat::table));
+  answer_class<answer::FitReport>(m, "Fit", Csv::no);
   m.def("fit", fit, py::call_guard<py::gil_scoped_release>());
   m.attr("weights_share") = hw::theory::FitAssumptions{}.weights_share;
-
-  py::class_<answer::SparsityReport>(m, "Sparsity")
-      .def("json", written<answer::SparsityReport>(OutputFormat::json))
-      .def("csv", written<answer::SparsityReport>(OutputFormat::csv))
-      .def("text", written<answer::SparsityReport>(OutputFormat::table));
+  answer_class<answer::SparsityReport>(m, "Sparsity");
   m.def("sparsity", sparsity, py::call_guard<py::gil_scoped_release>());
-
-  py::class_<answer::SupportReport>(m, "Support")
-      .def("json", written<answer::SupportReport>(OutputFormat::json))
-      .def("csv", written<answer::SupportReport>(OutputFormat::csv))
-      .def("text", written<answer::SupportReport>(OutputFormat::table));
+  answer_class<answer::SupportReport>(m, "Support");
   m.def("support", support, py::call_guard<py::gil_scoped_release>());
+}
 
-  py::class_<answer::SimulationReport>(m, "Simulation")
-      .def("json", written<answer::SimulationReport>(OutputFormat::json))
-      .def("text", written<answer::SimulationReport>(OutputFormat::table))
+void add_deployments(py::module_& m) {
+  answer_class<answer::SimulationReport>(m, "Simulation", Csv::no)
       .def_readonly("svg", &answer::SimulationReport::picture)
       .def("latencies", answer::latency_picture)
       .def("requests", answer::requests_csv)
@@ -603,17 +599,23 @@ PYBIND11_MODULE(_core, m) {
              return shown(answer::render_comparison(report, other, OutputFormat::table));
            });
   m.def("simulate", simulate);
-
-  py::class_<answer::Explanation>(m, "Explanation")
-      .def("json", written<answer::Explanation>(OutputFormat::json))
-      .def("text", written<answer::Explanation>(OutputFormat::table));
+  answer_class<answer::Explanation>(m, "Explanation", Csv::no);
   m.def("explain", explain);
-
-  py::class_<answer::RateSearch>(m, "LargestRate")
-      .def("json", written<answer::RateSearch>(OutputFormat::json))
-      .def("text", written<answer::RateSearch>(OutputFormat::table));
+  answer_class<answer::RateSearch>(m, "LargestRate", Csv::no);
   m.def("largest_rate", largest_rate);
+  answer_class<plan::Plan>(m, "Plan").def("svg", [](const plan::Plan& plan) {
+    return plan.front.empty() ? std::string() : plan::plan_picture(plan);
+  });
+  m.def("plan", make_plan);
+}
 
+std::vector<std::vector<std::string>> axis_headers(const Sweep& sweep) {
+  std::vector<std::vector<std::string>> headers;
+  for (const auto& axis : sweep.part->scenario().axes) headers.push_back(axis.headers);
+  return headers;
+}
+
+void add_sweeps(py::module_& m) {
   py::class_<Sweep>(m, "Sweep")
       .def("json", [](const Sweep& sweep) { return sweep.written(OutputFormat::json); })
       .def("csv", [](const Sweep& sweep) { return sweep.written(OutputFormat::csv); })
@@ -627,14 +629,7 @@ PYBIND11_MODULE(_core, m) {
       .def_property_readonly("subject", [](const Sweep& s) { return s.part->subject(); })
       .def_property_readonly(
           "objectives", [](const Sweep& s) { return s.whole->scenario().pareto.objectives.size(); })
-      .def_property_readonly("axes",
-                             [](const Sweep& s) {
-                               std::vector<std::vector<std::string>> headers;
-                               for (const auto& axis : s.part->scenario().axes) {
-                                 headers.push_back(axis.headers);
-                               }
-                               return headers;
-                             })
+      .def_property_readonly("axes", axis_headers)
       .def_property_readonly("columns", columns)
       .def_property_readonly("labels", [](const Sweep& s) { return s.whole->labels().names(); })
       .def_property_readonly("references", &Sweep::references)
@@ -644,32 +639,14 @@ PYBIND11_MODULE(_core, m) {
       .def("__len__", [](const Sweep& sweep) { return sweep.part->kept(); });
   m.def("sweep", run_sweep);
   m.def("merge", merge);
+}
 
-  py::class_<plan::Plan>(m, "Plan")
-      .def("json", written<plan::Plan>(OutputFormat::json))
-      .def("csv", written<plan::Plan>(OutputFormat::csv))
-      .def("text", written<plan::Plan>(OutputFormat::table))
-      .def("svg", [](const plan::Plan& plan) {
-        return plan.front.empty() ? std::string() : plan::plan_picture(plan);
-      });
-  m.def("plan", make_plan);
-
-  py::class_<evidence::Reproduction>(m, "Reproduction")
-      .def("json", written<evidence::Reproduction>(OutputFormat::json))
-      .def("csv", written<evidence::Reproduction>(OutputFormat::csv))
-      .def("text", written<evidence::Reproduction>(OutputFormat::table));
+void add_evidence(py::module_& m) {
+  answer_class<evidence::Reproduction>(m, "Reproduction");
   m.def("reproduce", reproduce);
-
-  py::class_<evidence::Ledger>(m, "Ledger")
-      .def("json", written<evidence::Ledger>(OutputFormat::json))
-      .def("csv", written<evidence::Ledger>(OutputFormat::csv))
-      .def("text", written<evidence::Ledger>(OutputFormat::table));
+  answer_class<evidence::Ledger>(m, "Ledger");
   m.def("predict", predict);
-
-  py::class_<evidence::KernelLedger>(m, "KernelLedger")
-      .def("json", written<evidence::KernelLedger>(OutputFormat::json))
-      .def("csv", written<evidence::KernelLedger>(OutputFormat::csv))
-      .def("text", written<evidence::KernelLedger>(OutputFormat::table));
+  answer_class<evidence::KernelLedger>(m, "KernelLedger");
   m.def("judge", judge);
 
   using hw::calibrated::CalibrateResult;
@@ -690,9 +667,18 @@ PYBIND11_MODULE(_core, m) {
         return plots;
       });
   m.def("calibrate", calibrate);
+}
 
-  py::class_<models::ImportResult>(m, "Import")
-      .def_readonly("json", &models::ImportResult::model_json)
-      .def_readonly("assumptions", &models::ImportResult::assumptions);
-  m.def("import_model", import_model, py::call_guard<py::gil_scoped_release>());
+}  // namespace
+}  // namespace ridge::python
+
+PYBIND11_MODULE(_core, m) {
+  using namespace ridge::python;
+  py::register_exception_translator([](std::exception_ptr failure) { translate(failure); });
+  m.attr("version") = RIDGE_VERSION;
+  add_files(m);
+  add_closed_forms(m);
+  add_deployments(m);
+  add_sweeps(m);
+  add_evidence(m);
 }

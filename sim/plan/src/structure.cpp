@@ -134,13 +134,6 @@ Layout layout_of(const Structure& s) {
 Stocktaking::Stocktaking(LocatedGoal located, scenario::Library& library)
     : located_(std::move(located)) {
   Diagnostics diagnostics;
-  const auto tried = [&](const std::string& pointer, auto&& read) {
-    try {
-      read();
-    } catch (const UserError& e) {
-      diagnostics.error(located_.file, located_.pointer + pointer, e.what());
-    }
-  };
   Goal& goal = located_.goal;
   context_ = goal.context.value_or(context_);
   rate_ = goal.rate;
@@ -154,17 +147,48 @@ Stocktaking::Stocktaking(LocatedGoal located, scenario::Library& library)
     diagnostics.error(located_.file, located_.pointer + "/assumptions/drafting",
                       "of no effect unless \"drafts\" in \"allowed\" has a number above 0");
   }
+  take_models(library, diagnostics);
+  take_chips(library, diagnostics);
+  if (goal.ranges) goal.ranges = settled(located_.file, *goal.ranges);
+  ranges_ = library.ranges(goal.ranges, located_.file, located_.pointer + "/ranges", diagnostics);
+  if (goal.assumptions.network.model != decode::NetworkModel::ports) {
+    diagnostics.error(located_.file, located_.pointer + "/assumptions/network/model",
+                      "expected \"ports\", by which a plan times its deployments: simulate what it "
+                      "writes with another");
+  }
+  diagnostics.throw_if_errors();
+  take_kernels(library, diagnostics);
+  check_objective(diagnostics);
+  diagnostics.throw_if_errors();
+  resolve_templates(drafts, library, diagnostics);
+  diagnostics.throw_if_errors();
+}
+
+template <typename Read>
+void Stocktaking::tried(const std::string& pointer, Diagnostics& diagnostics, Read&& read) const {
+  try {
+    read();
+  } catch (const UserError& e) {
+    diagnostics.error(located_.file, located_.pointer + pointer, e.what());
+  }
+}
+
+void Stocktaking::take_models(scenario::Library& library, Diagnostics& diagnostics) {
+  Goal& goal = located_.goal;
   for (std::size_t i = 0; i < goal.models.size(); ++i) {
-    tried(fmt::format("/models/{}", i), [&] {
+    tried(fmt::format("/models/{}", i), diagnostics, [&] {
       goal.models[i] = settled(located_.file, goal.models[i]);
       models_.push_back(goal.models[i].spec
                             ? std::make_shared<const models::ModelSpec>(*goal.models[i].spec)
                             : library.model(goal.models[i].name));
     });
   }
-  for (std::size_t i = 0; i < goal.chips.size(); ++i) {
-    Stock& stock = goal.chips[i];
-    tried(fmt::format("/chips/{}/chip", i), [&] {
+}
+
+void Stocktaking::take_chips(scenario::Library& library, Diagnostics& diagnostics) {
+  for (std::size_t i = 0; i < located_.goal.chips.size(); ++i) {
+    Stock& stock = located_.goal.chips[i];
+    tried(fmt::format("/chips/{}/chip", i), diagnostics, [&] {
       stock.chip = settled(located_.file, stock.chip);
       Chip& chip = chips_.emplace_back();
       chip.spec = stock.chip.spec ? std::make_shared<const hw::ChipSpec>(*stock.chip.spec)
@@ -190,22 +214,22 @@ Stocktaking::Stocktaking(LocatedGoal located, scenario::Library& library)
       }
     });
   }
-  if (goal.ranges) goal.ranges = settled(located_.file, *goal.ranges);
-  ranges_ = library.ranges(goal.ranges, located_.file, located_.pointer + "/ranges", diagnostics);
-  if (goal.assumptions.network.model != decode::NetworkModel::ports) {
-    diagnostics.error(located_.file, located_.pointer + "/assumptions/network/model",
-                      "expected \"ports\", by which a plan times its deployments: simulate what it "
-                      "writes with another");
-  }
-  diagnostics.throw_if_errors();
+}
+
+void Stocktaking::take_kernels(scenario::Library& library, Diagnostics& diagnostics) {
   for (std::size_t i = 0; i < chips_.size(); ++i) {
-    tried(fmt::format("/chips/{}/kernel_model", i), [&] {
-      chips_[i].provenance = library
-                                 .kernels({chips_[i].kernel_model, goal.chips[i].prefer_kernels},
-                                          *chips_[i].spec, located_.file)
-                                 ->provenance();
+    Chip& chip = chips_[i];
+    tried(fmt::format("/chips/{}/kernel_model", i), diagnostics, [&] {
+      chip.provenance = library
+                            .kernels({chip.kernel_model, located_.goal.chips[i].prefer_kernels},
+                                     *chip.spec, located_.file)
+                            ->provenance();
     });
   }
+}
+
+void Stocktaking::check_objective(Diagnostics& diagnostics) const {
+  const Goal& goal = located_.goal;
   const bool priced = std::all_of(chips_.begin(), chips_.end(),
                                   [](const Chip& chip) { return chip.price.has_value(); });
   if (!priced && (goal.budget || objective_of(goal) == Objective::usd_per_million_tokens)) {
@@ -217,9 +241,22 @@ Stocktaking::Stocktaking(LocatedGoal located, scenario::Library& library)
     diagnostics.error(located_.file, located_.pointer + "/objective",
                       "the fewest GPUs for what rate? Give \"tokens_per_s\"");
   }
-  diagnostics.throw_if_errors();
+}
+
+void Stocktaking::resolve_templates(bool drafts, scenario::Library& library,
+                                    Diagnostics& diagnostics) {
   const auto drawn_rows = std::make_shared<decode::DrawnRows>();
-  // Resolved once for each way to fill pools; the rest of a structure is set on a copy.
+  const auto resolve = [&](Structure s) {
+    // Within a node, and over two.
+    const std::int64_t node = *chips_[s.attention_chip].spec->chips_per_server.value;
+    for (const std::int64_t gpus : {node, 2 * node}) {
+      s.gpus_per_instance = gpus;
+      if (templates_.contains(template_of(s))) continue;
+      auto& input = templates_[template_of(s)];
+      input = scenario::resolve(scenario_of(s, 1), library, diagnostics).input;
+      input.drawn_rows = drawn_rows;
+    }
+  };
   for (std::size_t m = 0; m < models_.size(); ++m) {
     for (std::size_t a = 0; a < chips_.size(); ++a) {
       for (const std::string& strategy : decode::strategy_names()) {
@@ -231,20 +268,11 @@ Stocktaking::Stocktaking(LocatedGoal located, scenario::Library& library)
           } else if (f != a) {
             continue;
           }
-          // Within a node, and over two.
-          const std::int64_t node = *chips_[a].spec->chips_per_server.value;
-          for (const std::int64_t gpus : {node, 2 * node}) {
-            s.gpus_per_instance = gpus;
-            if (templates_.contains(template_of(s))) continue;
-            auto& input = templates_[template_of(s)];
-            input = scenario::resolve(scenario_of(s, 1), library, diagnostics).input;
-            input.drawn_rows = drawn_rows;
-          }
+          resolve(std::move(s));
         }
       }
     }
   }
-  diagnostics.throw_if_errors();
 }
 
 namespace {

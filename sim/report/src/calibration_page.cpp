@@ -25,69 +25,61 @@ view::ScatterPlot residual_plot(std::string_view title, std::span<const HeldOutP
   return plot;
 }
 
-std::string calibration_page(const CalibrateResult& result, const Asked& asked) {
-  const Calibration& calibration = result.calibration;
-  view::Page page(fmt::format("Calibration {} of {}", calibration.name, calibration.chip),
-                  asked.maker);
-  page.lead(calibration.source);
-  std::int64_t measurements = 0;
-  for (const Curve& curve : calibration.curves) measurements += curve.held_out.measurements;
-  page.badge(fmt::format("{} curves from {} measurements", calibration.curves.size(), measurements),
-             view::Tone::plain);
-  std::vector<std::string> warnings = result.refused;
-  warnings.insert(warnings.end(), result.notes.begin(), result.notes.end());
-  page.warnings(warnings);
+static std::vector<view::PageCell> row_of(const Calibration& calibration, const Curve& curve) {
+  const auto percent = [](double share) {
+    return view::PageCell{fmt::format("{:.1f} %", 100.0 * share), share};
+  };
+  const HeldOutError& e = curve.held_out;
+  std::vector<view::PageCell> row = {
+      {curve.key.slot()},
+      {curve.key.kernel},
+      {fmt::format("{}", e.measurements), static_cast<double>(e.measurements)}};
+  if (e.measurements > 0) {
+    row.push_back({fmt::format("{} {}", e.groups, e.by_shape ? "shapes" : "batch sizes")});
+    for (const double share : {e.p50, e.p90, e.worst, e.in_sample_p50, e.coverage_90}) {
+      row.push_back(percent(share));
+    }
+    row.push_back(
+        {fmt::format("{}", curve.outlier_count), static_cast<double>(curve.outlier_count)});
+  } else {
+    row.resize(row.size() + 7);
+  }
+  std::string use(words_of(use_of(calibration, curve)));
+  if (curve.borrowed) {
+    use += fmt::format("; borrowed ({}), + {:.0f} %", curve.borrowed->from,
+                       100.0 * curve.borrowed->added_error);
+  }
+  row.push_back({use});
+  return row;
+}
 
+static void add_curves(const Calibration& calibration, view::Page& page) {
   page.section("Curves");
   page.paragraph(
       "Held-out: whole shapes were left out of the fit in turn, and these are the errors on them.",
       true);
-  view::PageTable table{.columns = {{"operator"},
-                                    {"kernel"},
-                                    {"measured", true},
-                                    {"left out"},
-                                    {"held-out p50", true},
-                                    {"p90", true},
-                                    {"worst", true},
-                                    {"in-sample p50", true},
-                                    {"within 9 of 10", true,
-                                     "share of measurements within the interval that should hold "
-                                     "nine of ten"},
-                                    {"outliers", true},
-                                    {"use"}},
-                        .rows = {}};
-  const auto percent = [](double share) {
-    return view::PageCell{fmt::format("{:.1f} %", 100.0 * share), share};
-  };
-  for (const Curve& curve : calibration.curves) {
-    const HeldOutError& e = curve.held_out;
-    auto& row = table.rows.emplace_back();
-    row = {{curve.key.slot()},
-           {curve.key.kernel},
-           {fmt::format("{}", e.measurements), static_cast<double>(e.measurements)}};
-    if (e.measurements > 0) {
-      row.push_back({fmt::format("{} {}", e.groups, e.by_shape ? "shapes" : "batch sizes")});
-      for (const double share : {e.p50, e.p90, e.worst, e.in_sample_p50, e.coverage_90}) {
-        row.push_back(percent(share));
-      }
-      row.push_back(
-          {fmt::format("{}", curve.outlier_count), static_cast<double>(curve.outlier_count)});
-    } else {
-      row.resize(row.size() + 7);
-    }
-    std::string use(words_of(use_of(calibration, curve)));
-    if (curve.borrowed) {
-      use += fmt::format("; borrowed ({}), + {:.0f} %", curve.borrowed->from,
-                         100.0 * curve.borrowed->added_error);
-    }
-    row.push_back({use});
-  }
+  view::PageTable table{
+      .columns = {{"operator"},
+                  {"kernel"},
+                  {"measured", true},
+                  {"left out"},
+                  {"held-out p50", true},
+                  {"p90", true},
+                  {"worst", true},
+                  {"in-sample p50", true},
+                  {"in 90 %", true, "share of measurements within the 90 % interval"},
+                  {"outliers", true},
+                  {"use"}},
+      .rows = {}};
+  for (const Curve& curve : calibration.curves) table.rows.push_back(row_of(calibration, curve));
   page.table(table);
+}
 
+// Family by family, in the order of the curves.
+static void add_residuals(const CalibrateResult& result, view::Page& page) {
   page.section("Residuals");
   page.paragraph("Every dot is a measurement beside its prediction by a fit that left it out.",
                  true);
-  // Family by family, in the order of the curves.
   std::vector<Family> families;
   for (const auto& [key, points] : result.held_out) {
     if (std::find(families.begin(), families.end(), key.family) == families.end()) {
@@ -104,6 +96,22 @@ std::string calibration_page(const CalibrateResult& result, const Asked& asked) 
     page.subsection(name_of(family));
     page.charts(plots);
   }
+}
+
+std::string calibration_page(const CalibrateResult& result, const Asked& asked) {
+  const Calibration& calibration = result.calibration;
+  view::Page page(fmt::format("Calibration {} of {}", calibration.name, calibration.chip),
+                  asked.maker);
+  page.lead(calibration.source);
+  std::int64_t measurements = 0;
+  for (const Curve& curve : calibration.curves) measurements += curve.held_out.measurements;
+  page.badge(fmt::format("{} curves from {} measurements", calibration.curves.size(), measurements),
+             view::Tone::plain);
+  std::vector<std::string> warnings = result.refused;
+  warnings.insert(warnings.end(), result.notes.begin(), result.notes.end());
+  page.warnings(warnings);
+  add_curves(calibration, page);
+  add_residuals(result, page);
   page.question({.command = asked.command, .json = "", .file_name = "", .again = ""});
   return page.html();
 }

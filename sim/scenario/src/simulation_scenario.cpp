@@ -259,85 +259,110 @@ class Resolver {
 
   // What a deployment has no use for is refused, so that it is not taken for granted.
   void check_links(const Scenario& scenario) {
-    const Deployment& d = scenario.deployment;
-    const auto neutral = [&](std::string_view pointer, const Wire& asked, std::string_view why) {
-      if (asked.overhead.value_or(Seconds{}) != Seconds{}) {
-        error(fmt::format("{}/overhead_us", pointer), fmt::format("{}: expected 0", why));
-      }
-      if (asked.efficiency.value_or(1.0) != 1.0) {
-        error(fmt::format("{}/efficiency", pointer), fmt::format("{}: expected 1", why));
-      }
-    };
-    const bool whole = std::holds_alternative<WholePool>(d.pools);
-    const bool over_scale_up = scenario.network.path == decode::MessagePath::scale_up;
-    if (over_scale_up) {
-      if (whole) {
-        error("/network/path", fmt::format("{}: expected \"nics\"", kNoMessages));
-      }
-      neutral("/network", scenario.network.wire,
-              "of no effect where messages go over \"scale_up\"");
-      if (scenario.network.fabric) {
-        error("/network/fabric", "one switch joins a scale-up domain: expected none");
-      }
+    check_path(scenario);
+    check_timed_collectives(scenario);
+    check_execution(scenario.deployment.execution);
+    check_sums(scenario);
+    check_copies(scenario);
+    if (is_whole(scenario)) check_one_pool(scenario);
+  }
+
+  static bool is_whole(const Scenario& scenario) {
+    return std::holds_alternative<WholePool>(scenario.deployment.pools);
+  }
+
+  void expect_neutral(std::string_view pointer, const Wire& asked, std::string_view why) {
+    if (asked.overhead.value_or(Seconds{}) != Seconds{}) {
+      error(fmt::format("{}/overhead_us", pointer), fmt::format("{}: expected 0", why));
     }
-    if (d.collectives == decode::CollectiveTiming::kernel_model) {
-      constexpr std::string_view kWhy =
-          "of no effect where \"collectives\" are timed by the \"kernel_model\"";
-      if (!over_scale_up) neutral("/scale_up", scenario.scale_up.wire, kWhy);
-      if (scenario.scale_up.in_switch_reduction) {
-        error("/scale_up/in_switch_reduction", fmt::format("{}: expected false", kWhy));
-      }
-      if (whole) {
-        neutral("/network", scenario.network.wire, kWhy);
-        if (scenario.network.copies != decode::Copies::per_expert) {
-          error("/network/copies", fmt::format("{}: expected \"per_expert\"", kWhy));
-        }
-      }
+    if (asked.efficiency.value_or(1.0) != 1.0) {
+      error(fmt::format("{}/efficiency", pointer), fmt::format("{}: expected 1", why));
     }
-    if (d.execution.norm_in_all_reduce != Seconds{} && !d.execution.all_reduce_with_norm) {
+  }
+
+  void check_path(const Scenario& scenario) {
+    if (scenario.network.path != decode::MessagePath::scale_up) return;
+    if (is_whole(scenario)) {
+      error("/network/path", fmt::format("{}: expected \"nics\"", kNoMessages));
+    }
+    expect_neutral("/network", scenario.network.wire,
+                   "of no effect where messages go over \"scale_up\"");
+    if (scenario.network.fabric) {
+      error("/network/fabric", "one switch joins a scale-up domain: expected none");
+    }
+  }
+
+  void check_timed_collectives(const Scenario& scenario) {
+    if (scenario.deployment.collectives != decode::CollectiveTiming::kernel_model) return;
+    constexpr std::string_view kWhy =
+        "of no effect where \"collectives\" are timed by the \"kernel_model\"";
+    if (scenario.network.path != decode::MessagePath::scale_up) {
+      expect_neutral("/scale_up", scenario.scale_up.wire, kWhy);
+    }
+    if (scenario.scale_up.in_switch_reduction) {
+      error("/scale_up/in_switch_reduction", fmt::format("{}: expected false", kWhy));
+    }
+    if (!is_whole(scenario)) return;
+    expect_neutral("/network", scenario.network.wire, kWhy);
+    if (scenario.network.copies != decode::Copies::per_expert) {
+      error("/network/copies", fmt::format("{}: expected \"per_expert\"", kWhy));
+    }
+  }
+
+  void check_execution(const decode::Execution& execution) {
+    if (execution.norm_in_all_reduce != Seconds{} && !execution.all_reduce_with_norm) {
       error("/deployment/execution/norm_in_all_reduce_us",
             "of no effect without \"all_reduce_with_norm\": expected 0");
     }
-    if (const auto& batches = d.execution.captured_batches;
-        std::adjacent_find(batches.begin(), batches.end(), std::greater_equal<>()) !=
+    const auto& batches = execution.captured_batches;
+    if (std::adjacent_find(batches.begin(), batches.end(), std::greater_equal<>()) !=
         batches.end()) {
       error("/deployment/execution/captured_batches", "expected each to be larger than the last");
     }
-    for (std::size_t i = 0; i < scenario.network.all_reduce.size(); ++i) {
-      const std::string_view wrong = decode::problem_of(scenario.network.all_reduce[i]);
+  }
+
+  void check_sums(const Scenario& scenario) {
+    const auto& ways = scenario.network.all_reduce;
+    for (std::size_t i = 0; i < ways.size(); ++i) {
+      const std::string_view wrong = decode::problem_of(ways[i]);
       if (!wrong.empty()) error(fmt::format("/network/all_reduce/{}", i), wrong);
     }
-    if (!scenario.network.all_reduce.empty()) {
-      if (d.strategy != "tensor_parallel") {
-        error("/network/all_reduce", "of no effect but in \"tensor_parallel\": expected none");
-      } else {
-        constexpr std::string_view kWhy = "of no effect beside \"all_reduce\" of the network";
-        neutral("/scale_up", scenario.scale_up.wire, kWhy);
-        neutral("/network", scenario.network.wire, kWhy);
-      }
+    if (ways.empty()) return;
+    if (scenario.deployment.strategy != "tensor_parallel") {
+      error("/network/all_reduce", "of no effect but in \"tensor_parallel\": expected none");
+      return;
     }
-    if (scenario.network.copies != decode::Copies::per_expert &&
-        d.strategy != "wide_expert_parallel") {
+    constexpr std::string_view kWhy = "of no effect beside \"all_reduce\" of the network";
+    expect_neutral("/scale_up", scenario.scale_up.wire, kWhy);
+    expect_neutral("/network", scenario.network.wire, kWhy);
+  }
+
+  void check_copies(const Scenario& scenario) {
+    const bool wide = scenario.deployment.strategy == "wide_expert_parallel";
+    const decode::Copies copies = scenario.network.copies;
+    if (copies != decode::Copies::per_expert && !wide) {
       error("/network/copies",
             "of no effect but in \"wide_expert_parallel\": expected \"per_expert\"");
     }
-    if (d.execution.exchanges_by_nics) {
-      if (d.strategy != "wide_expert_parallel") {
+    if (scenario.deployment.execution.exchanges_by_nics) {
+      if (!wide) {
         error("/deployment/execution/exchanges_by_nics",
               "of no effect but in \"wide_expert_parallel\": expected false");
-      } else if (scenario.network.copies != decode::Copies::per_expert) {
+      } else if (copies != decode::Copies::per_expert) {
         error("/network/copies",
               "of no effect beside \"exchanges_by_nics\": expected \"per_expert\"");
       }
     }
-    if (scenario.network.nodes_per_token && scenario.network.copies != decode::Copies::per_node) {
+    if (scenario.network.nodes_per_token && copies != decode::Copies::per_node) {
       error("/network/nodes_per_token", "of no effect unless \"copies\" are \"per_node\"");
     }
-    if (!whole) return;
-    if (d.dispatch != decode::Dispatch::broadcast) {
+  }
+
+  void check_one_pool(const Scenario& scenario) {
+    if (scenario.deployment.dispatch != decode::Dispatch::broadcast) {
       error("/deployment/dispatch", "of no effect but in \"afd\": expected \"broadcast\"");
     }
-    if (d.gathering != decode::Gathering::whole) {
+    if (scenario.deployment.gathering != decode::Gathering::whole) {
       error("/deployment/gathering", "of no effect but in \"afd\": expected \"whole\"");
     }
     if (scenario.network.model != decode::NetworkModel::ports) {

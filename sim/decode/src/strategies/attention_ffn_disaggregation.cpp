@@ -85,160 +85,228 @@ void check_attention_ffn_disaggregation(const Deployment& d, Problems& problems)
   }
 }
 
-StepGraph compile_attention_ffn_disaggregation(const Deployment& d, std::uint32_t drawn_layers) {
-  const std::uint32_t attention_pool = d.index_of(Role::attention);
-  const std::uint32_t ffn_pool = d.index_of(Role::ffn);
-  const auto attentions = static_cast<std::uint32_t>(d.pools[attention_pool].instances);
-  const auto ffns = static_cast<std::uint32_t>(d.pools[ffn_pool].instances);
-  const auto attention_tp = static_cast<std::uint32_t>(d.attention_tensor_parallel);
-  const auto tp = static_cast<std::uint32_t>(d.ffn_tensor_parallel);
-  // Expert-parallel ranks within an FFN instance.
-  const auto peers = static_cast<std::uint32_t>(d.pools[ffn_pool].gpus_per_instance) / tp;
+namespace {
 
-  StepGraphBuilder graph;
-  std::vector<ResourceId> attention_kernels;
-  std::vector<ResourceId> ffn_kernels;
-  std::vector<ResourceId> gathering_links;
-  std::vector<ResourceId> scattering_links;
-  for (std::uint32_t i = 0; i < attentions; ++i) {
-    attention_kernels.push_back(graph.resource({{attention_pool, i}, true}));
-  }
-  for (std::uint32_t j = 0; j < ffns; ++j) {
-    ffn_kernels.push_back(graph.resource({{ffn_pool, j}, true}));
-    const auto links = [&] {
-      return d.scale_up_overlaps_compute ? graph.resource({{ffn_pool, j}, false})
-                                         : ffn_kernels.back();
-    };
-    gathering_links.push_back(links());
-    // A ring loads both directions; with the switch's help a gather loads one and a scatter the
-    // other.
-    const bool both = !d.scale_up.in_switch_reduction || peers > 1;
-    scattering_links.push_back(both ? gathering_links.back() : links());
+// Lays one step of a micro-batch out, layer by layer.
+class AfdCompiler {
+ public:
+  explicit AfdCompiler(const Deployment& d)
+      : d_(d),
+        attention_pool_(d.index_of(Role::attention)),
+        ffn_pool_(d.index_of(Role::ffn)),
+        attentions_(static_cast<std::uint32_t>(d.pools[attention_pool_].instances)),
+        ffns_(static_cast<std::uint32_t>(d.pools[ffn_pool_].instances)),
+        tp_(static_cast<std::uint32_t>(d.ffn_tensor_parallel)),
+        peers_(static_cast<std::uint32_t>(d.pools[ffn_pool_].gpus_per_instance) / tp_),
+        before_(attentions_) {
+    add_resources();
   }
 
-  // The tasks that attention instance i waits for.
-  std::vector<std::vector<TaskId>> before(attentions);
-  std::uint32_t partials = 0;
-  std::uint32_t number = 0;
-  for (const StepLayer& layer : step_layers(d, drawn_layers)) {
-    const auto& ffn = d.model.ffns[layer.blocks.ffn];
-    const auto* moe = std::get_if<models::MoeFfn>(&ffn.kind);
-    const double share = dense_share(d, ffn);
-    const double queries = layer.queries;
-    const double out_bytes = dispatch_bytes_per_token(d.model, ffn) * share * queries;
-    const double back_bytes = combine_bytes_per_token(d.model) * share * queries;
-
-    std::vector<TaskId> attention(attentions);
-    for (std::uint32_t i = 0; i < attentions; ++i) {
-      const WorkId work =
-          graph.work(AttentionWork{.at = {attention_pool, i},
-                                   .block = static_cast<std::uint32_t>(layer.blocks.attention),
-                                   .next_ffn = static_cast<std::uint32_t>(layer.blocks.ffn),
-                                   .partials = partials,
-                                   .queries = layer.queries,
-                                   .ranks = attention_tp});
-      attention[i] = graph.task(work, attention_kernels[i], number, before[i]);
-      before[i].clear();
+  StepGraph compile(std::uint32_t drawn_layers) {
+    for (const StepLayer& layer : step_layers(d_, drawn_layers)) {
+      add_layer(layer);
+      ++number_;
     }
+    for (std::uint32_t i = 0; i < attentions_; ++i) {
+      const WorkId head =
+          graph_.work(HeadWork{.at = {attention_pool_, i},
+                               .queries = static_cast<std::uint32_t>(d_.queries_per_step())});
+      graph_.task(head, attention_kernels_[i], number_, before_[i]);
+    }
+    return graph_.compile();
+  }
+
+ private:
+  // What is the same for all instances in a layer.
+  struct Layer {
+    const StepLayer& step;
+    const models::FfnBlock& ffn;
+    double out_bytes;  // per request, to the FFN and back
+    double back_bytes;
+  };
+  // [instance that gets them][instance that they are from]
+  using TasksByInstance = std::vector<std::vector<TaskId>>;
+
+  void add_resources() {
+    for (std::uint32_t i = 0; i < attentions_; ++i) {
+      attention_kernels_.push_back(graph_.resource({{attention_pool_, i}, true}));
+    }
+    for (std::uint32_t j = 0; j < ffns_; ++j) {
+      ffn_kernels_.push_back(graph_.resource({{ffn_pool_, j}, true}));
+      const auto links = [&] {
+        return d_.scale_up_overlaps_compute ? graph_.resource({{ffn_pool_, j}, false})
+                                            : ffn_kernels_.back();
+      };
+      gathering_links_.push_back(links());
+      // A ring loads both directions; with the switch's help a gather loads one and a scatter the
+      // other.
+      const bool both = !d_.scale_up.in_switch_reduction || peers_ > 1;
+      scattering_links_.push_back(both ? gathering_links_.back() : links());
+    }
+  }
+
+  void add_layer(const StepLayer& step) {
+    const models::FfnBlock& ffn = d_.model.ffns[step.blocks.ffn];
+    const double share = dense_share(d_, ffn);
+    const double queries = step.queries;
+    const Layer layer{.step = step,
+                      .ffn = ffn,
+                      .out_bytes = dispatch_bytes_per_token(d_.model, ffn) * share * queries,
+                      .back_bytes = combine_bytes_per_token(d_.model) * share * queries};
+    const std::vector<TaskId> attention = add_attention(step);
     if (std::holds_alternative<models::NoFfn>(ffn.kind)) {
       // Nothing to send: the next layer's attention follows on the same instance.
-      for (std::uint32_t i = 0; i < attentions; ++i) before[i] = {attention[i]};
-      partials = 0;
-      ++number;
-      continue;
+      for (std::uint32_t i = 0; i < attentions_; ++i) before_[i] = {attention[i]};
+      partials_ = 0;
+      return;
     }
-    // Each instance begins with another partner, so that no receiver is crowded while others idle.
-    std::vector<std::vector<TaskId>> arrivals(ffns, std::vector<TaskId>(attentions));
-    std::vector<std::vector<std::uint32_t>> senders(ffns);  // in the order in which they come
-    for (std::uint32_t k = 0; k < ffns; ++k) {
-      for (std::uint32_t i = 0; i < attentions; ++i) {
-        const std::uint32_t j = (i + k) % ffns;
-        const WorkId message =
-            graph.work(Message{.from = {attention_pool, i},
-                               .to = {ffn_pool, j},
-                               .bytes_per_token = out_bytes,
-                               .requests_of = i,
-                               .routed = routed_share(d, ffn, j, layer.expert_layer)});
-        arrivals[j][i] = graph.transfer(message, number, std::array{attention[i]});
-        senders[j].push_back(i);
-      }
-    }
-    // results[j][i]: what must be done before FFN instance j answers attention instance i.
-    std::vector<std::vector<TaskId>> results(ffns);
-    for (std::uint32_t j = 0; j < ffns; ++j) {
-      // What the GPUs of the instance tell each other of the tokens of some or all attention
-      // instances before and after they compute.
-      const bool exchanges = tp > 1 || (peers > 1 && moe != nullptr);
-      const auto collective = [&](bool returning, std::uint32_t requests_of,
-                                  std::span<const TaskId> after) {
-        const double bytes = returning ? back_bytes : out_bytes;
-        const auto routed = routed_share(d, ffn, j, layer.expert_layer);
-        const WorkId work =
-            peers > 1
-                ? graph.work(PeerExchange{.at = {ffn_pool, j},
-                                          .bytes_per_token = bytes,
-                                          .requests_of = requests_of,
-                                          .block = static_cast<std::uint32_t>(layer.blocks.ffn),
-                                          .layer = layer.expert_layer,
-                                          .ranks = peers,
-                                          .returning = returning,
-                                          .routed = routed})
-                : graph.work(Collective{.at = {ffn_pool, j},
-                                        .pattern = returning ? Collective::Pattern::reduce_scatter
-                                                             : Collective::Pattern::all_gather,
-                                        .bytes_per_token = bytes,
-                                        .requests_of = requests_of,
-                                        .ranks = tp,
-                                        .routed = routed});
-        return graph.task(work, returning ? scattering_links[j] : gathering_links[j], number,
-                          after);
-      };
-      std::vector<TaskId> arrived = arrivals[j];
-      const bool each = d.gathering == Gathering::per_message;
-      if (exchanges && each) {
-        for (const std::uint32_t i : senders[j]) {
-          arrived[i] = collective(false, i, std::array{arrived[i]});
-        }
-      } else if (exchanges) {
-        arrived = {collective(false, kAllInstances, arrived)};
-      }
-      const WorkId work = graph.work(FfnWork{.at = {ffn_pool, j},
-                                             .block = static_cast<std::uint32_t>(layer.blocks.ffn),
-                                             .layer = layer.expert_layer,
-                                             .queries = layer.queries});
-      const TaskId done = graph.task(work, ffn_kernels[j], number, arrived);
-      results[j].assign(attentions, done);
-      if (exchanges && each) {
-        // In the order in which the messages leave.
-        for (std::uint32_t k = 0; k < attentions; ++k) {
-          const std::uint32_t i = (j + k) % attentions;
-          results[j][i] = collective(true, i, std::array{done});
-        }
-      } else if (exchanges) {
-        results[j].assign(attentions, collective(true, kAllInstances, std::array{done}));
-      }
-    }
-    for (std::uint32_t k = 0; k < attentions; ++k) {
-      for (std::uint32_t j = 0; j < ffns; ++j) {
-        const std::uint32_t i = (j + k) % attentions;
-        const WorkId message =
-            graph.work(Message{.from = {ffn_pool, j},
-                               .to = {attention_pool, i},
-                               .bytes_per_token = back_bytes,
-                               .requests_of = i,
-                               .routed = routed_share(d, ffn, j, layer.expert_layer)});
-        before[i].push_back(graph.transfer(message, number, std::array{results[j][i]}));
-      }
-    }
-    partials = ffns;
-    ++number;
+    TasksByInstance results = send_out(layer, attention);
+    for (std::uint32_t j = 0; j < ffns_; ++j) results[j] = add_ffn(layer, j, std::move(results[j]));
+    send_back(layer, results);
+    partials_ = ffns_;
   }
-  for (std::uint32_t i = 0; i < attentions; ++i) {
-    const WorkId head = graph.work(HeadWork{
-        .at = {attention_pool, i}, .queries = static_cast<std::uint32_t>(d.queries_per_step())});
-    graph.task(head, attention_kernels[i], number, before[i]);
+
+  std::vector<TaskId> add_attention(const StepLayer& step) {
+    std::vector<TaskId> attention(attentions_);
+    for (std::uint32_t i = 0; i < attentions_; ++i) {
+      const WorkId work = graph_.work(
+          AttentionWork{.at = {attention_pool_, i},
+                        .block = static_cast<std::uint32_t>(step.blocks.attention),
+                        .next_ffn = static_cast<std::uint32_t>(step.blocks.ffn),
+                        .partials = partials_,
+                        .queries = step.queries,
+                        .ranks = static_cast<std::uint32_t>(d_.attention_tensor_parallel)});
+      attention[i] = graph_.task(work, attention_kernels_[i], number_, before_[i]);
+      before_[i].clear();
+    }
+    return attention;
   }
-  return graph.compile();
+
+  // The arrivals at each FFN instance. Each attention instance begins with another partner, so that
+  // no receiver is crowded while others idle.
+  TasksByInstance send_out(const Layer& layer, const std::vector<TaskId>& attention) {
+    TasksByInstance arrivals(ffns_, std::vector<TaskId>(attentions_));
+    for (std::uint32_t k = 0; k < ffns_; ++k) {
+      for (std::uint32_t i = 0; i < attentions_; ++i) {
+        const std::uint32_t j = (i + k) % ffns_;
+        const WorkId message =
+            graph_.work(Message{.from = {attention_pool_, i},
+                                .to = {ffn_pool_, j},
+                                .bytes_per_token = layer.out_bytes,
+                                .requests_of = i,
+                                .routed = routed_share(d_, layer.ffn, j, layer.step.expert_layer)});
+        arrivals[j][i] = graph_.transfer(message, number_, std::array{attention[i]});
+      }
+    }
+    return arrivals;
+  }
+
+  // The attention instances in the order in which their messages reach FFN instance j.
+  [[nodiscard]] std::vector<std::uint32_t> senders_to(std::uint32_t j) const {
+    std::vector<std::uint32_t> senders;
+    for (std::uint32_t k = 0; k < ffns_; ++k) {
+      for (std::uint32_t i = (j + ffns_ - k) % ffns_; i < attentions_; i += ffns_) {
+        senders.push_back(i);
+      }
+    }
+    return senders;
+  }
+
+  // FFN instance j, from the arrival of each message to what must be done before each is answered.
+  std::vector<TaskId> add_ffn(const Layer& layer, std::uint32_t j, std::vector<TaskId> arrived) {
+    const bool moe = std::holds_alternative<models::MoeFfn>(layer.ffn.kind);
+    const bool exchanges = tp_ > 1 || (peers_ > 1 && moe);
+    const bool each = d_.gathering == Gathering::per_message;
+    if (exchanges && each) {
+      for (const std::uint32_t i : senders_to(j)) {
+        arrived[i] = collective(layer, j, false, i, std::array{arrived[i]});
+      }
+    } else if (exchanges) {
+      arrived = {collective(layer, j, false, kAllInstances, arrived)};
+    }
+    const WorkId work =
+        graph_.work(FfnWork{.at = {ffn_pool_, j},
+                            .block = static_cast<std::uint32_t>(layer.step.blocks.ffn),
+                            .layer = layer.step.expert_layer,
+                            .queries = layer.step.queries});
+    const TaskId done = graph_.task(work, ffn_kernels_[j], number_, arrived);
+    std::vector<TaskId> results(attentions_, done);
+    if (exchanges && each) {
+      // In the order in which the messages leave.
+      for (std::uint32_t k = 0; k < attentions_; ++k) {
+        const std::uint32_t i = (j + k) % attentions_;
+        results[i] = collective(layer, j, true, i, std::array{done});
+      }
+    } else if (exchanges) {
+      results.assign(attentions_, collective(layer, j, true, kAllInstances, std::array{done}));
+    }
+    return results;
+  }
+
+  // What the GPUs of FFN instance j tell each other of the tokens of some or all attention
+  // instances before and after they compute.
+  TaskId collective(const Layer& layer, std::uint32_t j, bool returning, std::uint32_t requests_of,
+                    std::span<const TaskId> after) {
+    const double bytes = returning ? layer.back_bytes : layer.out_bytes;
+    const auto routed = routed_share(d_, layer.ffn, j, layer.step.expert_layer);
+    const WorkId work =
+        peers_ > 1
+            ? graph_.work(PeerExchange{.at = {ffn_pool_, j},
+                                       .bytes_per_token = bytes,
+                                       .requests_of = requests_of,
+                                       .block = static_cast<std::uint32_t>(layer.step.blocks.ffn),
+                                       .layer = layer.step.expert_layer,
+                                       .ranks = peers_,
+                                       .returning = returning,
+                                       .routed = routed})
+            : graph_.work(Collective{.at = {ffn_pool_, j},
+                                     .pattern = returning ? Collective::Pattern::reduce_scatter
+                                                          : Collective::Pattern::all_gather,
+                                     .bytes_per_token = bytes,
+                                     .requests_of = requests_of,
+                                     .ranks = tp_,
+                                     .routed = routed});
+    return graph_.task(work, returning ? scattering_links_[j] : gathering_links_[j], number_,
+                       after);
+  }
+
+  // The next layer's attention waits for the answers of all FFN instances.
+  void send_back(const Layer& layer, const TasksByInstance& results) {
+    for (std::uint32_t k = 0; k < attentions_; ++k) {
+      for (std::uint32_t j = 0; j < ffns_; ++j) {
+        const std::uint32_t i = (j + k) % attentions_;
+        const WorkId message =
+            graph_.work(Message{.from = {ffn_pool_, j},
+                                .to = {attention_pool_, i},
+                                .bytes_per_token = layer.back_bytes,
+                                .requests_of = i,
+                                .routed = routed_share(d_, layer.ffn, j, layer.step.expert_layer)});
+        before_[i].push_back(graph_.transfer(message, number_, std::array{results[j][i]}));
+      }
+    }
+  }
+
+  const Deployment& d_;
+  std::uint32_t attention_pool_;
+  std::uint32_t ffn_pool_;
+  std::uint32_t attentions_;
+  std::uint32_t ffns_;
+  std::uint32_t tp_;
+  std::uint32_t peers_;  // expert-parallel ranks within an FFN instance
+  StepGraphBuilder graph_;
+  std::vector<ResourceId> attention_kernels_;
+  std::vector<ResourceId> ffn_kernels_;
+  std::vector<ResourceId> gathering_links_;
+  std::vector<ResourceId> scattering_links_;
+  std::vector<std::vector<TaskId>> before_;  // what each attention instance waits for
+  std::uint32_t partials_ = 0;
+  std::uint32_t number_ = 0;  // of the layer
+};
+
+}  // namespace
+
+StepGraph compile_attention_ffn_disaggregation(const Deployment& d, std::uint32_t drawn_layers) {
+  return AfdCompiler(d).compile(drawn_layers);
 }
 
 }  // namespace ridge::decode

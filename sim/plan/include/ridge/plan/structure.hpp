@@ -128,6 +128,16 @@ class Stocktaking {
   [[nodiscard]] bool sums_over_nodes(const Structure& structure) const;
   [[nodiscard]] Template template_of(const Structure& structure) const;
   void take_workload(scenario::Library& library, Diagnostics& diagnostics);
+  void take_models(scenario::Library& library, Diagnostics& diagnostics);
+  void take_chips(scenario::Library& library, Diagnostics& diagnostics);
+  void take_kernels(scenario::Library& library, Diagnostics& diagnostics);
+  void check_objective(Diagnostics& diagnostics) const;
+  // Once for each way to fill pools; the rest of a structure is set on a copy.
+  void resolve_templates(bool drafts, scenario::Library& library, Diagnostics& diagnostics);
+  // What reading throws is a mistake at this pointer of the goal.
+  template <typename Read>
+  void tried(const std::string& pointer, Diagnostics& diagnostics, Read&& read) const;
+
   LocatedGoal located_;
   double context_ = kUsualContext;
   double output_ = 0;  // of a workload's requests, on average
