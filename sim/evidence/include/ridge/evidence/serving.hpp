@@ -128,8 +128,8 @@ struct ServingTerms {
     std::string source;
   };
   ExchangesByNics exchanges_by_nics;
-  bool prompts = true;          // whether those of others are counted where they share the GPUs
-  bool measured_sums = true;    // whether sums over nodes are, where they were measured
+  bool prompts = true;        // whether those of others are counted where they share the GPUs
+  bool measured_sums = true;  // whether sums over nodes are, where they were measured
   // Whether they take what they take on the median of those clusters, or on the first.
   bool median_cluster = true;
   bool sums_of_squares = true;  // whether norms over the heads of all GPUs add them up
