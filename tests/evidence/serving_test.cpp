@@ -231,6 +231,39 @@ TEST(Serving, IntervalsHoldTheClustersThatALineMayHaveRunOn) {
   EXPECT_THAT(unnamed.one_sided, ::testing::Not(::testing::Contains("cluster of sums over nodes")));
 }
 
+// FlashMLA in FP8 has twice the rate of the kernel that answers for SGLang otherwise, and attention
+// decides on this chip; and a step that drafts is longer by 4 ms, or 4 ms over 1.85 tokens. The
+// same line of another source has neither, and one without drafts no wait.
+TEST(Serving, LinesThatNameTheirKernelAndDraftedWithoutOverlapAreAskedSo) {
+  const auto predicted = [](const char* source, int drafts) {
+    const test::TemporaryFile file(
+        "mine.csv",
+        fmt::format("id,source,engine,model,chip,gpus,strategy,attention_tp,attention_dp,moe_tp,"
+                    "moe_ep,weight_precision,kv_precision,mean_context,requests_per_gpu,drafts,"
+                    "acceptance,metric,value,unit\n"
+                    "a,{},SGLang,DeepSeek-R1,H20,16,decode alone,1,16,1,16,fp8,fp8,4864,32,{},0.85,"
+                    "TPOT,100,ms\n",
+                    source, drafts));
+    const Ledger ledger = predict_serving_table(file.path(), 0);
+    EXPECT_EQ(ledger.rows.size(), 1U) << (ledger.left_out.empty() ? "" : ledger.left_out[0].reason);
+    return ledger.rows.at(0);
+  };
+  const LedgerRow other = predicted("ours", 0);
+  const LedgerRow named = predicted("LMSYS blog of 2025-09-26", 0);
+  EXPECT_LT(named.predicted, 0.85 * other.predicted);
+  EXPECT_THAT(named.provenance, ::testing::HasSubstr("trtllm:default"));
+  EXPECT_THAT(other.provenance, ::testing::Not(::testing::HasSubstr("trtllm:default")));
+  const auto head = [](const LedgerRow& row) {
+    const auto found = std::find_if(row.parts.begin(), row.parts.end(),
+                                    [](const LedgerPart& part) { return part.what == "LM head"; });
+    return found == row.parts.end() ? 0.0 : found->value;
+  };
+  // Sampling and launches stand with the LM head.
+  EXPECT_NEAR(head(predicted("LMSYS blog of 2025-09-26", 1)) - head(predicted("ours", 1)), 4.0,
+              1e-6);
+  EXPECT_NEAR(head(named), head(other), 1e-6);
+}
+
 std::vector<std::string> names_of(const Ledger& ledger) {
   std::vector<std::string> names;
   for (const scenario::DrawnInput& drawn : ledger.drawn) names.push_back(drawn.what);

@@ -138,6 +138,12 @@ const ServingEngine* engine_of(const ServingRow& row, const ServingTerms& terms)
   return nullptr;
 }
 
+// Whether its source has any of these parts.
+bool is_of(const ServingRow& row, const std::vector<std::string>& lines) {
+  return std::any_of(lines.begin(), lines.end(),
+                     [&](const std::string& part) { return has(row.source, part); });
+}
+
 // Whether the GPUs that decode work on prompts too.
 std::variant<bool, CannotAsk> shares_with_prefill(const ServingRow& row) {
   const std::string words = small(row.strategy);
@@ -193,6 +199,9 @@ class Asker {
     if (!node) return CannotAsk{fmt::format("how many {} a server holds is not known", row.chip)};
     const Layout layout{.one_group = gpus.attention_tensor_parallel == gpus.gpus_per_instance,
                         .over_nodes = gpus.gpus_per_instance > *node};
+    if (terms_.kernels_by_line && is_of(row, terms_.kernels_by_line->lines)) {
+      prefer(terms_.kernels_by_line->kernels, gpus);
+    }
     if (engine != nullptr) {
       if (layout.wide()) prefer(engine->kernels_over_nodes, gpus);
       prefer(engine->kernels, gpus);
@@ -205,6 +214,11 @@ class Asker {
         question.open.step_overhead = false;
       }
     }
+    if (terms_.drafts_without_overlap && whole(row.drafts, 0) > 0 &&
+        is_of(row, terms_.drafts_without_overlap->lines)) {
+      scenario.deployment.step_overhead = terms_.drafts_without_overlap->step_overhead;
+      question.open.step_overhead = false;
+    }
     if (const auto nic = library_.chip(gpus.chip.name)->nic_bandwidth.value; layout.wide() && nic) {
       gpus.nic_bandwidth = terms_.exchange_nics.share * *nic;
       question.open.exchange_nics = true;
@@ -216,11 +230,8 @@ class Asker {
     if (engine != nullptr && small(row.weight_precision).starts_with("mxfp4")) {
       scenario.deployment.execution.routing = engine->routing_in_mxfp4;
     }
-    const std::vector<std::string>& by_nics = terms_.exchanges_by_nics.lines;
     scenario.deployment.execution.exchanges_by_nics =
-        layout.wide() && std::any_of(by_nics.begin(), by_nics.end(), [&](const std::string& part) {
-          return has(row.source, part);
-        });
+        layout.wide() && is_of(row, terms_.exchanges_by_nics.lines);
     if (engine == nullptr || !engine->even_routing) {
       popular_experts(row, layout, scenario, question.open);
     }
@@ -729,6 +740,33 @@ static const KeyTable& keys_of(const ServingTerms::ExchangesByNics* /*of*/) {
   return table;
 }
 
+static const KeyTable& keys_of(const ServingTerms::KernelsByLine* /*of*/) {
+  using K = ServingTerms::KernelsByLine;
+  static const KeyTable table = key_table<K>(
+      "kernels_by_line", "Kernels that lines ran which their engine's own are not.",
+      {
+          key<&K::lines>("lines", "By a part of their sources."),
+          key<&K::kernels>("kernels", "As prefer_kernels of a pool, before the engine's own.",
+                           keys::AtLeastOne{"the name of at least one kernel"}),
+          key<&K::source>("source", "Where it was found."),
+      });
+  return table;
+}
+
+static const KeyTable& keys_of(const ServingTerms::DraftsWithoutOverlap* /*of*/) {
+  using D = ServingTerms::DraftsWithoutOverlap;
+  static const KeyTable table =
+      key_table<D>("drafts_without_overlap",
+                   "Lines of a time when an engine that drafts waited for its host between steps.",
+                   {
+                       key<&D::lines>("lines", "By a part of their sources."),
+                       key<&D::step_overhead>("step_overhead_us",
+                                              "As step_overhead_us of /deployment.", at_least(0)),
+                       key<&D::source>("source", "Where it was found."),
+                   });
+  return table;
+}
+
 const KeyTable& keys_of(const ServingTerms* /*of*/) {
   using T = ServingTerms;
   static const KeyTable table = key_table<T>(
@@ -747,6 +785,8 @@ const KeyTable& keys_of(const ServingTerms* /*of*/) {
           key<&T::captured>("captured_batches", ""),
           key<&T::exchange_nics>("exchange_nics", ""),
           key<&T::exchanges_by_nics>("exchanges_by_nics", ""),
+          key<&T::kernels_by_line>("kernels_by_line", ""),
+          key<&T::drafts_without_overlap>("drafts_without_overlap", ""),
           key<&T::norm_in_all_reduce>("norm_in_all_reduce", ""),
           key<&T::within_node>("within_node",
                                "Where no sums were measured over so many nodes: what software and "
@@ -806,6 +846,10 @@ std::span<const ServingMechanism> serving_mechanisms() {
                        }},
       ServingMechanism{"exchanges by NICs alone, of their time",
                        [](ServingTerms& terms) { terms.exchanges_by_nics.lines.clear(); }},
+      ServingMechanism{"kernels that lines name",
+                       [](ServingTerms& terms) { terms.kernels_by_line.reset(); }},
+      ServingMechanism{"a wait for the host between steps with drafts",
+                       [](ServingTerms& terms) { terms.drafts_without_overlap.reset(); }},
       ServingMechanism{"two batches in the engine's order",
                        [](ServingTerms& terms) {
                          for (ServingEngine& engine : terms.engines) engine.two_batches.reset();

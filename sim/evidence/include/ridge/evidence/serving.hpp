@@ -128,6 +128,20 @@ struct ServingTerms {
     std::string source;
   };
   ExchangesByNics exchanges_by_nics;
+  // Kernels that lines ran which their engine's own are not, preferred to those.
+  struct KernelsByLine {
+    std::vector<std::string> lines;  // by a part of their sources
+    std::vector<std::string> kernels;
+    std::string source;
+  };
+  std::optional<KernelsByLine> kernels_by_line;
+  // Lines of a time when an engine that drafts waited for its host between steps.
+  struct DraftsWithoutOverlap {
+    std::vector<std::string> lines;  // by a part of their sources
+    Seconds step_overhead;
+    std::string source;
+  };
+  std::optional<DraftsWithoutOverlap> drafts_without_overlap;
   bool prompts = true;        // whether those of others are counted where they share the GPUs
   bool measured_sums = true;  // whether sums over nodes are, where they were measured
   // Whether they take what they take on the median of those clusters, or on the first.
