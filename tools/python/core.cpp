@@ -15,6 +15,7 @@
 #include "ridge/base/error.hpp"
 #include "ridge/base/file.hpp"
 #include "ridge/base/keys.hpp"
+#include "ridge/base/parallel.hpp"
 #include "ridge/evidence/kernels.hpp"
 #include "ridge/evidence/ledger.hpp"
 #include "ridge/evidence/reproduction.hpp"
@@ -39,7 +40,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -100,7 +100,7 @@ struct Page {
 };
 
 unsigned threads_or_all(unsigned threads) {
-  return threads > 0 ? threads : std::max(1U, std::thread::hardware_concurrency());
+  return threads > 0 ? threads : usual_threads();
 }
 
 // A C++ error as the exception of the same kind in ridge._errors, so that it can be caught there.

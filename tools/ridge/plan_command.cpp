@@ -6,6 +6,7 @@
 #include "ridge/base/file.hpp"
 #include "ridge/base/format.hpp"
 #include "ridge/base/keys.hpp"
+#include "ridge/base/parallel.hpp"
 #include "ridge/plan/plan_report.hpp"
 #include "ridge/report/pages.hpp"
 #include "ridge/view/progress.hpp"
@@ -15,7 +16,6 @@
 #include <mutex>
 #include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include <CLI/CLI.hpp>
@@ -137,7 +137,7 @@ void run_plan(const PlanArguments& options) {
   std::unique_ptr<view::Progress> bar;
   std::string doing;
   std::mutex telling;
-  const unsigned cores = ranks ? 1U : std::max(1U, std::thread::hardware_concurrency());
+  const unsigned cores = ranks ? 1U : usual_threads();
   const plan::PlanOptions how{
       .threads = options.threads > 0 ? options.threads : cores,
       .samples = options.samples,

@@ -5,6 +5,7 @@
 #include "output.hpp"
 #include "ridge/base/error.hpp"
 #include "ridge/base/file.hpp"
+#include "ridge/base/parallel.hpp"
 #include "ridge/report/pages.hpp"
 #include "ridge/scenario/scenario_files.hpp"
 #include "ridge/sweep/sweep.hpp"
@@ -19,7 +20,6 @@
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <thread>
 #include <vector>
 
 #include <CLI/CLI.hpp>
@@ -90,7 +90,7 @@ void show(const SweepArguments& options, const sweep::SweepResult& result,
 // `journal`, `ranks`: null for none.
 void answer(const SweepArguments& options, sweep::SweepScenario scenario, sweep::Journal* journal,
             Ranks* ranks) {
-  const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
+  const unsigned cores = usual_threads();
   std::optional<view::Progress> bar;
   std::once_flag begun;
   // An interrupt ends the sweep at once and leaves nothing half-written. A second one changes

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cctype>
 #include <filesystem>
-#include <thread>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -123,8 +122,8 @@ CalibrateResult calibrate(const MeasurementSet& set, const ChipSpec& chip,
   });
 
   std::vector<FitResult> fits(work.size());
-  const unsigned threads = options.threads > 0 ? static_cast<unsigned>(options.threads)
-                                               : std::max(1U, std::thread::hardware_concurrency());
+  const unsigned threads =
+      options.threads > 0 ? static_cast<unsigned>(options.threads) : usual_threads();
   parallel_for(threads, work.size(), [&] {
     return [&](std::size_t i) {
       FitOptions fit_options = options.fit;

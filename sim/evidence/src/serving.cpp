@@ -16,7 +16,6 @@
 #include <cctype>
 #include <cmath>
 #include <iterator>
-#include <thread>
 
 #include <fmt/format.h>
 
@@ -897,7 +896,7 @@ bool predict_serving(const std::vector<ServingRow>& rows, const std::string& fil
   const Asker asker(file, terms, library);
   std::atomic<bool> stopped{false};
   std::vector<std::variant<LedgerRow, LedgerGap>> out(rows.size());
-  parallel_for(std::max(1U, std::thread::hardware_concurrency()), rows.size(), [&] {
+  parallel_for(usual_threads(), rows.size(), [&] {
     return [&](std::size_t i) {
       if (go_on && !go_on(static_cast<double>(i) / static_cast<double>(rows.size()))) {
         stopped = true;

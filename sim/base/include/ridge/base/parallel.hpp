@@ -11,6 +11,11 @@
 
 namespace ridge {
 
+// Threads where nobody says how many: one for each processor.
+[[nodiscard]] inline unsigned usual_threads() {
+  return std::max(1U, std::thread::hardware_concurrency());
+}
+
 // Calls make_worker() once on each thread, and what it returns with every number below `count`, in
 // rising order of number. A worker returns false to end the whole. Of the exceptions thrown, the
 // one of the lowest number is rethrown, whatever the number of threads: all lower numbers were
