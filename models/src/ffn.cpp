@@ -2,6 +2,7 @@
 
 #include "ridge/base/keys.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 
@@ -103,6 +104,15 @@ void emit(const MoeFfn& ffn, const Emitter& e, double tokens, const FfnShard& sh
   rows.active_experts =
       shard.experts ? shard.experts->active
                     : expected_active_experts(static_cast<double>(held), top_k / experts, tokens);
+  if (shard.own_tokens < 1.0) {
+    // Sent here: the tokens that chose any expert of this rank, with no other choice of theirs.
+    const double share = std::min(1.0, shard.load / static_cast<double>(shard.expert_parallel));
+    rows.tokens = expected_active_experts(tokens, share, top_k);
+    rows.routed_rows = rows.rows;
+  } else {
+    rows.tokens = tokens;
+    rows.routed_rows = tokens * top_k;
+  }
   const std::int64_t intermediate = ffn.expert_intermediate / shard.tensor_parallel;
   const std::int64_t width = (ffn.gated ? 2 : 1) * intermediate;
   if (ffn.latent > 0) {

@@ -121,6 +121,17 @@ TEST(FileKinds, FactsOfKernelsAreCheckedLikeAnyFile) {
   gates.erase("$schema");
   EXPECT_EQ(check(gates).kind, "layers of experts without a gate");
   EXPECT_THAT(check(gates).problems, ElementsAre(HasSubstr("/layers/0/top_k")));
+  json tiles = parsed("hwmodels/data/kernels/expert_tiles.json");
+  EXPECT_THAT(check(tiles).problems, SizeIs(0));
+  tiles["expert_tiles"][0]["rule"][1]["tokens_per_expert"] = 2;
+  tiles["expert_tiles"][1]["tuned"][0]["tiles"][1][0] = 0;
+  tiles["expert_tiles"][1]["tuned"][1]["tiles"][0] = {0, 64, 64};
+  tiles.erase("$schema");
+  EXPECT_EQ(check(tiles).kind, "tiles of kernels for layers of experts");
+  EXPECT_THAT(check(tiles).problems,
+              ElementsAre(HasSubstr("/expert_tiles/0/rule: expected rising tokens_per_expert"),
+                          HasSubstr("/expert_tiles/1/tuned/0/tiles/1/0: expected more tokens"),
+                          HasSubstr("/expert_tiles/1/tuned/1/tiles/0: expected [from so many")));
   json errors = parsed("hwmodels/data/kernels/transfer_errors.json");
   EXPECT_THAT(check(errors).problems, SizeIs(0));
   errors["transfers"][0]["errors"][0]["family"] = "gem";

@@ -56,6 +56,8 @@ constexpr std::array kKinds = {
     FuzzedKind{"huggingface-family", [](const std::string& path) { models::check_family(path); }},
     FuzzedKind{"attention-kernels",
                [](const std::string& path) { hw::calibrated::check_attention_kernels(path); }},
+    FuzzedKind{"expert-tiles",
+               [](const std::string& path) { hw::calibrated::check_expert_tiles(path); }},
     FuzzedKind{"experts-without-gate",
                [](const std::string& path) { hw::calibrated::check_experts_without_gate(path); }},
     FuzzedKind{"transfer-errors",

@@ -55,9 +55,13 @@ TEST(CalibratedModel, EvaluationAllocatesNothing) {
                                           .cache_values_per_token = 154}},
         {.name = "gemm", .shape = models::Gemm{.m = 128, .n = 4096, .k = 7168}},
         {.name = "grouped",
-         .shape =
-             models::GroupedGemm{
-                 .rows = 1024, .experts = 32, .active_experts = 30, .n = 4096, .k = 7168}},
+         .shape = models::GroupedGemm{.rows = 1024,
+                                      .experts = 32,
+                                      .active_experts = 30,
+                                      .tokens = 128,
+                                      .routed_rows = 1024,
+                                      .n = 4096,
+                                      .k = 7168}},
         {.name = "norm", .shape = models::Elementwise{.values_read = 1e6, .values_written = 1e6}},
         {.name = "state",
          .shape =

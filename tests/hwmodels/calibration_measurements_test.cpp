@@ -83,8 +83,10 @@ TEST(MeasurementCsv, MoeLayerDividesExpertsOverRanksAndWidthOverSlices) {
   EXPECT_EQ(shape.rows, 512 * 8 / 4);
   EXPECT_EQ(shape.active_experts, 64);
   EXPECT_EQ(shape.routed_rows, 512 * 8);
+  EXPECT_EQ(shape.tokens, 512);
   EXPECT_EQ(shape.n, 2 * 1024);
   EXPECT_EQ(shape.k2, 1024);
+  EXPECT_EQ(shape.intermediate, 1024);
 }
 
 TEST(MeasurementCsv, ExpertsWithoutAGateHaveAFirstProductAsWideAsTheyAre) {

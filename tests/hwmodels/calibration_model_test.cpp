@@ -5,6 +5,7 @@
 #include "ridge/base/keys.hpp"
 #include "ridge/base/random.hpp"
 #include "ridge/hwmodels/calibrated/calibrated_model.hpp"
+#include "ridge/hwmodels/calibrated/kernel_facts.hpp"
 #include "source_tree.hpp"
 #include "temporary_file.hpp"
 
@@ -124,9 +125,13 @@ std::vector<models::Operator> one_of_each() {
                                         .cache_values_per_token = 576}},
       {.name = "gemm", .shape = models::Gemm{.m = 128, .n = 4096, .k = 7168}},
       {.name = "grouped",
-       .shape =
-           models::GroupedGemm{
-               .rows = 1024, .experts = 32, .active_experts = 30, .n = 4096, .k = 7168}},
+       .shape = models::GroupedGemm{.rows = 1024,
+                                    .experts = 32,
+                                    .active_experts = 30,
+                                    .tokens = 128,
+                                    .routed_rows = 1024,
+                                    .n = 4096,
+                                    .k = 7168}},
       {.name = "norm", .shape = models::Elementwise{.values_read = 1e6, .values_written = 1e6}},
       {.name = "state",
        .shape = models::StateUpdate{.sequences = 8, .heads = 32, .key_dim = 128, .value_dim = 128}},
@@ -494,6 +499,24 @@ TEST(CalibratedModel, PartsAddUpToTheTimeWithWhatWasLearned) {
   EXPECT_NEAR(sum.value(), model->time(op(attention(64, 8192))).time.value(), 1e-12);
 }
 
+// By its tokens a kernel chooses its tiles; whoever forgets them is told so.
+TEST(CalibratedModel, ALaunchOverExpertsSaysWhichTokensItIsHanded) {
+  const auto model = calibrated_model(chip_named("testchip"), learned());
+  models::GroupedGemm product{.rows = 1024,
+                              .experts = 32,
+                              .active_experts = 30,
+                              .tokens = 256,
+                              .routed_rows = 1024,
+                              .n = 4096,
+                              .k = 7168};
+  EXPECT_GT(model->time(op(product)).time.value(), 0.0);
+  product.tokens = 0.0;
+  EXPECT_THROW((void)model->time(op(product)), InvariantError);
+  product.tokens = 256.0;
+  product.routed_rows = 0.0;
+  EXPECT_THROW((void)model->time(op(product)), InvariantError);
+}
+
 // A layer of experts was timed whole: its two products share what it takes, and nothing is lost.
 TEST(CalibratedModel, TheTwoProductsOfALayerAddUpToIt) {
   const Calibration c = learned();
@@ -502,6 +525,8 @@ TEST(CalibratedModel, TheTwoProductsOfALayerAddUpToIt) {
                          .rows = 1024,
                          .experts = 32,
                          .active_experts = 30,
+                         .tokens = 256,
+                         .routed_rows = 2048,
                          .n = 4096,
                          .k = 7168};
   models::GroupedGemm down = up;
@@ -509,13 +534,15 @@ TEST(CalibratedModel, TheTwoProductsOfALayerAddUpToIt) {
   down.n = 7168;
   down.k = 2048;
   const GroupedGemmForm::Shape layer{.rows = 1024,
-                                     .routed_rows = 1024,
+                                     .routed_rows = 2048,
+                                     .tokens = 256,
                                      .experts = 32,
                                      .active_experts = 30,
                                      .n = 4096,
                                      .k = 7168,
                                      .n2 = 7168,
                                      .k2 = 2048,
+                                     .intermediate = 2048,
                                      .profile = {}};
   const Curve& curve = *c.find(Family::moe_layer, Format::bf16);
   const auto& fitted = std::get<Fitted<GroupedGemmForm>>(curve.fitted);
@@ -733,6 +760,56 @@ TEST(CalibrationFile, RoundTripsAndFitsItsSchema) {
   read_keys(JsonNode(document.json(), context), again);
   diagnostics.throw_if_errors();
   EXPECT_EQ(to_json(again), text);
+}
+
+// A kernel and a chip of the shipped facts, whatever their names.
+struct TunedKernel {
+  CurveKey key;
+  std::string chip;
+};
+TunedKernel tuned_kernel() {
+  const auto facts =
+      JsonDocument::read(test::source_path("hwmodels/data/kernels/expert_tiles.json")).json();
+  const auto& kernel = facts.at("expert_tiles").at(0);
+  return {.key = {.family = Family::moe_layer,
+                  .format = Format::bf16,
+                  .kernel = kernel.at("kernels").at(0).get<std::string>()},
+          .chip = kernel.at("tuned").at(0).at("chip").get<std::string>()};
+}
+
+TEST(CalibrationFile, StatedTilesAreThoseOfItsChipAndAnUnknownKernelHasNone) {
+  const auto [key, chip] = tuned_kernel();
+  Calibration c = whole();
+  c.chip = chip;
+  Curve curve = curve_of<GroupedGemmForm>(key.family, key.format);
+  curve.key = key;
+  std::get<Fitted<GroupedGemmForm>>(curve.fitted).choice.tiles = stated_expert_tiles(key, "");
+  c.curves = {curve};
+  const auto tiles = [](const Calibration& of) {
+    return std::get<Fitted<GroupedGemmForm>>(of.curves.front().fitted).choice.tiles;
+  };
+  auto json = nlohmann::json::parse(to_json(c));
+  EXPECT_EQ(json["curves"][0]["choice"]["tiles"], "stated");
+  EXPECT_FALSE(json["curves"][0]["choice"].contains("tile_n"));
+  {
+    const test::TemporaryFile file("mine.json", json.dump());
+    const Calibration again = load_calibration(file.path());
+    EXPECT_EQ(tiles(again), stated_expert_tiles(key, chip));
+    EXPECT_EQ(to_json(again), to_json(c));
+    const Calibration elsewhere =
+        moved(again, chip_named("testchip"), chip_named("otherchip", 4.5, 450));
+    EXPECT_EQ(tiles(elsewhere), stated_expert_tiles(key, "otherchip"));
+    EXPECT_NE(tiles(elsewhere), tiles(again)) << "tables are of one chip";
+  }
+  json["curves"][0]["kernel"] = "unheard-of";
+  const test::TemporaryFile file("mine.json", json.dump());
+  try {
+    (void)load_calibration(file.path());
+    FAIL() << "a kernel without facts";
+  } catch (const UserError& e) {
+    EXPECT_THAT(e.what(), AllOf(HasSubstr("/curves/0/choice/tiles: expected tried"),
+                                HasSubstr("is to be fitted again")));
+  }
 }
 
 TEST(CalibrationFile, AMissingParameterIsNamedByItsPointer) {

@@ -141,6 +141,68 @@ TEST(GroupedGemmForm, EveryExpertWithRowsTakesWholeTiles) {
   EXPECT_NEAR(GroupedGemmForm::time(machine(12), choice, p, shape).us, 1.0, 1e-12);
 }
 
+constexpr ExpertTile kSmall{.rows = 16, .columns = 32, .depth = 64};
+constexpr ExpertTile kLarge{.rows = 64, .columns = 64, .depth = 32};
+constexpr ExpertTile kTuned{.rows = 128, .columns = 256, .depth = 64};
+
+ExpertTiles tiles_of_experts() {
+  return {
+      .rule = {{.tokens_per_expert = 1.0, .tile = kSmall}, {.tile = kLarge}},
+      .tuned = {{.experts = 8,
+                 .intermediate = 512,
+                 .tiles = {{.tokens = 0, .tile = kSmall}, {.tokens = 100, .tile = kTuned}}},
+                {.experts = 16, .intermediate = 256, .tiles = {{.tokens = 0, .tile = kTuned}}}}};
+}
+
+TEST(ExpertTiles, ATableThatWasTunedForTheShapeStandsAboveTheRule) {
+  const ExpertTiles tiles = tiles_of_experts();
+  const auto columns = [&](double tokens, double experts, double intermediate) {
+    return tiles.at(tokens, experts, intermediate).columns;
+  };
+  EXPECT_EQ(columns(16, 16, 512), 32) << "as many tokens as experts";
+  EXPECT_EQ(columns(17, 16, 512), 64);
+  EXPECT_EQ(columns(17, 8, 0), 64) << "no layer's product";
+  EXPECT_EQ(columns(99, 8, 512), 32);
+  EXPECT_EQ(columns(100, 8, 512), 256);
+  EXPECT_EQ(columns(1, 16, 256), 256);
+  EXPECT_EQ(columns(1, 16, 257), 32);
+}
+
+// Three experts of 129 rows and 256 columns in tiles of 64 x 64: 36 of them.
+TEST(GroupedGemmForm, AStatedTileIsTakenAndItsBlocksShareLatencyNotWork) {
+  const ExpertTiles tiles{.rule = {{.tile = kLarge}}};
+  GroupedGemmForm::Parameters p{};
+  for (const auto rate :
+       {GroupedGemmForm::unit_TFLOPps, GroupedGemmForm::unit_TBps, GroupedGemmForm::memory_TBps,
+        GroupedGemmForm::row_TBps, GroupedGemmForm::routed_TBps}) {
+    p[rate] = kNever;
+  }
+  const GroupedGemmForm::Choice choice{.tiles = &tiles, .persistent = false};
+  const GroupedGemmForm::Shape shape{.rows = 387,
+                                     .tokens = 387,
+                                     .experts = 8,
+                                     .active_experts = 3,
+                                     .n = 256,
+                                     .k = 128,
+                                     .profile = {}};
+  const auto us = [&](double units) {
+    return GroupedGemmForm::time(machine(units), choice, p, shape).us;
+  };
+  // 228 KB hold three stages of 64 x 32 twice, two bytes each, nine times.
+  p[GroupedGemmForm::wave_us] = 1.0;
+  EXPECT_NEAR(us(4), 1.0, 1e-12);
+  EXPECT_NEAR(us(3), 2.0, 1e-12);
+  // Four steps of 32 a tile, of a wave as of a block.
+  p[GroupedGemmForm::wave_us] = 0.0;
+  p[GroupedGemmForm::step_us] = 1.0;
+  EXPECT_NEAR(us(4), 4.0, 1e-12);
+  // Work is done one tile after the other, by area: a quarter of 128 x 128.
+  p[GroupedGemmForm::step_us] = 0.0;
+  p[GroupedGemmForm::tile_us] = 1.0;
+  EXPECT_NEAR(us(4), 9 * 0.25, 1e-12);
+  EXPECT_NEAR(us(36), 0.25, 1e-12);
+}
+
 TEST(CollectiveForm, ARingHasAHopForEveryFurtherRankATreeForEveryDoubling) {
   CollectiveForm::Parameters p{};
   p[CollectiveForm::launch_us] = 5.0;

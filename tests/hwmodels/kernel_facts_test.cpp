@@ -54,6 +54,35 @@ TEST(KernelFacts, TheShippedFileFitsItsSchema) {
   EXPECT_EQ(test::JsonSchema("attention-kernels").violations(document.json()), "");
 }
 
+TEST(KernelFacts, TilesOfExpertsAreTunedByChipAndTheFileFitsItsSchema) {
+  const auto document =
+      JsonDocument::read(test::source_path("hwmodels/data/kernels/expert_tiles.json"));
+  EXPECT_EQ(test::JsonSchema("expert-tiles").violations(document.json()), "");
+  const auto& facts = document.json().at("expert_tiles").at(0);
+  const CurveKey key{.family = Family::moe_layer,
+                     .format = Format::bf16,
+                     .kernel = facts.at("kernels").at(0).get<std::string>()};
+  const auto& tuned = facts.at("tuned").at(0);
+  const auto chip = tuned.at("chip").get<std::string>();
+  const auto& last = tuned.at("tiles").back();
+  const auto columns = [&](const ExpertTiles* tiles, double tokens) {
+    return tiles
+        ->at(tokens, tuned.at("experts").get<double>(), tuned.at("intermediate").get<double>())
+        .columns;
+  };
+  EXPECT_EQ(columns(stated_expert_tiles(key, chip), last.at(0).get<double>()),
+            last.at(2).get<double>());
+  EXPECT_EQ(columns(stated_expert_tiles(key, "another"), 1e6),
+            facts.at("rule").back().at("columns").get<double>());
+  const auto choices = GroupedGemmForm::facts(key, chip).choices;
+  EXPECT_THAT(choices, SizeIs(2)) << "blocks that take tiles as they finish, or whole waves";
+  EXPECT_THAT(choices,
+              Each(Field(&GroupedGemmForm::Choice::tiles, stated_expert_tiles(key, chip))));
+  EXPECT_EQ(stated_expert_tiles({.family = Family::moe_layer, .kernel = "another"}, chip), nullptr);
+  EXPECT_THAT(GroupedGemmForm::facts({.family = Family::moe_layer}, chip).choices,
+              SizeIs(2 * 3 * 3));
+}
+
 TEST(KernelFacts, LayersWithoutAGateAreThoseListedAndTheFileFitsItsSchema) {
   const auto document =
       JsonDocument::read(test::source_path("hwmodels/data/kernels/experts_without_gate.json"));

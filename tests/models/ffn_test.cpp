@@ -258,6 +258,24 @@ TEST_P(ShardedFfn, ExpertParallelRanksConserveFlopAndActiveExperts) {
             demand(find(whole, "shared_down")).flop);
 }
 
+// Every rank of a tensor-parallel attention has all tokens; where each has its own, a rank is sent
+// those that chose one of its experts: of 64 tokens with 3 choices of which a quarter are here,
+// 1 - (3/4)^3 of them.
+TEST(MoeFfn, ALaunchIsHandedAllTokensOrThoseThatWereSent) {
+  const auto experts = [](const FfnShard& shard) {
+    return std::get<GroupedGemm>(find(operators(kMoe, 64, shard), "expert_gate_up").shape);
+  };
+  for (const FfnShard& shard : {FfnShard{}, FfnShard{.expert_parallel = 4}}) {
+    EXPECT_EQ(experts(shard).tokens, 64.0);
+    EXPECT_EQ(experts(shard).routed_rows, 64.0 * 3);
+  }
+  const GroupedGemm sent = experts({.expert_parallel = 4, .own_tokens = 0.25});
+  EXPECT_NEAR(sent.tokens, 64.0 * (1.0 - 0.75 * 0.75 * 0.75), 1e-9);
+  EXPECT_EQ(sent.routed_rows, sent.rows);
+  const GroupedGemm busy = experts({.expert_parallel = 4, .own_tokens = 0.25, .load = 2.0});
+  EXPECT_NEAR(busy.tokens, 64.0 * (1.0 - 0.5 * 0.5 * 0.5), 1e-9);
+}
+
 TEST(ExpertSkew, MultipliesTheRowsOfTheBusyRank) {
   const OperatorList even = operators(kMoe, 64, {.expert_parallel = 4});
   const OperatorList busy = operators(kMoe, 64, {.expert_parallel = 4, .load = 1.5});

@@ -128,6 +128,7 @@ CalibrateResult calibrate(const MeasurementSet& set, const ChipSpec& chip,
     return [&](std::size_t i) {
       FitOptions fit_options = options.fit;
       fit_options.prior = prior_for(options.base, work[i]->first);
+      fit_options.chip = chip.name;
       fits[i] =
           fit(work[i]->first, work[i]->second, result.calibration.machine, named, fit_options);
       if (options.progress) options.progress();

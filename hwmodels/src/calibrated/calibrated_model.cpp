@@ -524,13 +524,16 @@ class CalibratedModel final : public KernelModel {
   template <typename With>
   void ask_of(const models::Operator& op, const models::GroupedGemm& shape, With& with) const {
     if (shape.rows <= 0.0) return with(Answered{});
+    RIDGE_INVARIANT(shape.tokens > 0.0 && shape.routed_rows > 0.0,
+                    "a launch over experts says which tokens it is handed");
     const Slot& found = of(grouped_, shape.compute, shape.weights);
     if (found.all.empty()) return with(Answered{roofline(models::demand(op))});
     const CurveKey& key = found.all.front()->key;
     Asked<GroupedGemmForm> asked{
         .slot = &found,
         .shape = {.rows = shape.rows,
-                  .routed_rows = shape.rows,
+                  .routed_rows = shape.routed_rows,
+                  .tokens = shape.tokens,
                   .experts = static_cast<double>(shape.experts),
                   .active_experts = std::min(shape.active_experts, shape.rows),
                   .n = static_cast<double>(shape.n),
@@ -555,9 +558,11 @@ class CalibratedModel final : public KernelModel {
     if (kind == models::GroupedGemm::Kind::up) {
       other.n = layer.k;
       other.k = 0.5 * layer.n;
+      layer.intermediate = other.intermediate = other.k;
     } else {
       other.n = 2.0 * layer.k;
       other.k = layer.n;
+      layer.intermediate = other.intermediate = layer.k;
     }
     const auto us = [&](const GroupedGemmForm::Shape& product) {
       return GroupedGemmForm::time(calibration_.machine, fitted->choice, fitted->p, product).us;

@@ -4,6 +4,7 @@
 #include "ridge/base/error.hpp"
 #include "ridge/base/keys.hpp"
 #include "ridge/base/nearest_name.hpp"
+#include "ridge/hwmodels/calibrated/kernel_facts.hpp"
 #include "ridge/hwmodels/calibrated/transfer_errors.hpp"
 
 #include <algorithm>
@@ -107,6 +108,15 @@ bool on_the_wire(Family family) {
   const auto info = parameters_of(form);
   return std::any_of(info.begin(), info.end(),
                      [](const ParameterInfo& each) { return each.role == Role::scale_up_rate; });
+}
+
+// What facts say of kernels on the calibration's chip.
+void state_tiles(Calibration& calibration) {
+  for (Curve& curve : calibration.curves) {
+    auto* fitted = std::get_if<Fitted<GroupedGemmForm>>(&curve.fitted);
+    if (fitted == nullptr || fitted->choice.tiles == nullptr) continue;
+    fitted->choice.tiles = stated_expert_tiles(curve.key, calibration.chip);
+  }
 }
 
 const Catalog& catalog() {
@@ -288,6 +298,7 @@ Calibration moved(Calibration calibration, const ChipSpec& from, const ChipSpec&
     }
     if (from.compute_units.value != to.compute_units.value) curve.residual = {};
   }
+  state_tiles(calibration);
   return calibration;
 }
 
@@ -406,7 +417,10 @@ Calibration slowed(Calibration calibration, double factor) {
 }
 
 Calibration load_calibration(const std::string& name_or_path) {
-  return read_document<Calibration>(JsonDocument::read(catalog().resolve(name_or_path)));
+  auto calibration =
+      read_document<Calibration>(JsonDocument::read(catalog().resolve(name_or_path)));
+  state_tiles(calibration);
+  return calibration;
 }
 
 std::vector<std::string> calibration_names() {

@@ -78,6 +78,9 @@ struct WriteChoice {
   void operator()(std::string_view name, const std::array<double, 3>& heights) const {
     out[std::string(name)] = tile_rows_json(heights);
   }
+  void operator()(std::string_view name, const ExpertTiles* tiles) const {
+    out[std::string(name)] = tiles == nullptr ? "tried" : "stated";
+  }
   void operator()(std::string_view name, bool value) const { out[std::string(name)] = value; }
   void operator()(std::string_view name, double value, NumberRange /*range*/) const {
     out[std::string(name)] = value;
@@ -92,9 +95,23 @@ struct WriteChoice {
 
 struct ReadChoice {
   JsonObject& in;
+  const CurveKey& key;
 
   void operator()(std::string_view name, std::array<double, 3>& heights) const {
     if (const auto rows = in.required(name)) read_tile_rows(*rows, heights);
+  }
+  // Of any chip: state_tiles() finds the calibration's.
+  void operator()(std::string_view name, const ExpertTiles*& tiles) const {
+    static constexpr std::array<Named<bool>, 2> kTiles = {{{"stated", true}, {"tried", false}}};
+    bool stated = false;
+    in.required(name, stated, std::span<const Named<bool>>(kTiles));
+    tiles = stated ? stated_expert_tiles(key, "") : nullptr;
+    if (stated && tiles == nullptr) {
+      in.required(name)->expected(
+          "tried, since hwmodels/data/kernels/expert_tiles.json knows no "
+          "tiles of this kernel and format",
+          "; what was fitted with such facts is to be fitted again");
+    }
   }
   void operator()(std::string_view name, bool& value) const { in.required(name, value); }
   void operator()(std::string_view name, double& value, NumberRange range) const {
@@ -122,7 +139,7 @@ void read_choice(const JsonNode& node, Curve& out) {
   JsonObject choice(node);
   std::visit(
       [&](auto& f) {
-        std::decay_t<decltype(f)>::Form::choice_fields(f.choice, ReadChoice{choice});
+        std::decay_t<decltype(f)>::Form::choice_fields(f.choice, ReadChoice{choice, out.key});
       },
       out.fitted);
 }

@@ -87,7 +87,7 @@ class Fitter {
         machine_(machine),
         options_(options),
         random_(options.seed) {
-    Facts<typename Form::Choice> facts = Form::facts(key);
+    Facts<typename Form::Choice> facts = facts_of(key);
     choices_ = std::move(facts.choices);
     for (const ParameterInfo& info : Form::parameters()) {
       const Bounds bounds = bounds_of(info, machine, key.format, facts.matrix_share);
@@ -141,6 +141,12 @@ class Fitter {
   }
 
  private:
+  [[nodiscard]] Facts<typename Form::Choice> facts_of(const CurveKey& key) const {
+    if constexpr (requires { Form::facts(key, options_.chip); })
+      return Form::facts(key, options_.chip);
+    else
+      return Form::facts(key);
+  }
   [[nodiscard]] double predict(const Fitted<Form>& fitted, std::size_t row) const {
     return Form::time(machine_, fitted.choice, fitted.p, shapes_[row]).us;
   }

@@ -6,9 +6,11 @@
 #include "ridge/base/ordered_json.hpp"
 
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include <nlohmann/json.hpp>
 
@@ -32,6 +34,30 @@ struct AttentionKernel {
 
 struct AttentionKernels {
   std::vector<AttentionKernel> kernels;
+};
+
+struct TileOfExperts {
+  std::optional<double> tokens_per_expert;
+  ExpertTile tile;
+};
+
+struct TunedTiles {
+  std::string chip;
+  std::int64_t experts = 0;
+  std::int64_t intermediate = 0;
+  std::vector<ExpertTiles::From> tiles;
+};
+
+struct TilesOfExperts {
+  std::vector<std::string> names;
+  Format format = Format::any;
+  std::string source;
+  std::vector<TileOfExperts> rule;
+  std::vector<TunedTiles> tuned;
+};
+
+struct ExpertTilesFile {
+  std::vector<TilesOfExperts> kernels;
 };
 
 struct LayerWithoutGate {
@@ -63,6 +89,56 @@ class TileRowsType final : public JsonType {
     out["maxItems"] = 3;
   }
   [[nodiscard]] std::string words() const override { return "one to three rising numbers"; }
+};
+
+// [from so many tokens, rows, columns, depth] after each other.
+class TunedTilesType final : public JsonType {
+ public:
+  bool read(const JsonNode& node, void* out) const override {
+    auto& tiles = *static_cast<std::vector<ExpertTiles::From>*>(out);
+    const std::vector<JsonNode> entries = node.elements();
+    if (entries.empty()) {
+      node.expected("at least one tile");
+      return false;
+    }
+    bool well = true;
+    for (const JsonNode& entry : entries) {
+      const std::vector<JsonNode> numbers = entry.elements();
+      if (numbers.size() != 4) {
+        entry.expected("[from so many tokens, rows, columns, depth]");
+        return false;
+      }
+      ExpertTiles::From from;
+      well &= numbers[0].read(from.tokens, at_least(0));
+      well &= numbers[1].read(from.tile.rows, at_least(1));
+      well &= numbers[2].read(from.tile.columns, at_least(1));
+      well &= numbers[3].read(from.tile.depth, at_least(1));
+      const bool rises = tiles.empty() ? from.tokens == 0.0 : from.tokens > tiles.back().tokens;
+      if (well && !rises) {
+        numbers[0].expected(tiles.empty() ? "0 tokens in the first" : "more tokens than before");
+        well = false;
+      }
+      tiles.push_back(from);
+    }
+    return well;
+  }
+  void write(const void* value, OrderedJson& out) const override {
+    out = OrderedJson::array();
+    for (const auto& [tokens, tile] : *static_cast<const std::vector<ExpertTiles::From>*>(value)) {
+      out.push_back({tokens, tile.rows, tile.columns, tile.depth});
+    }
+  }
+  void describe(OrderedJson& out, SchemaDefinitions& /*definitions*/) const override {
+    out["type"] = "array";
+    out["items"] = {{"type", "array"},
+                    {"items", {{"type", "number"}, {"minimum", 0}}},
+                    {"minItems", 4},
+                    {"maxItems", 4}};
+    out["minItems"] = 1;
+  }
+  [[nodiscard]] std::string words() const override {
+    return "a list of [from so many tokens, rows, columns, depth]";
+  }
 };
 
 constexpr const char* kKernelNames = "As measurements name them.";
@@ -126,6 +202,77 @@ static const KeyTable& keys_of(const AttentionKernels* /*of*/) {
   return table;
 }
 
+static const KeyTable& keys_of(const TileOfExperts* /*of*/) {
+  using T = TileOfExperts;
+  static const KeyTable table = key_table<T>(
+      "rule", "A tile, and up to how many tokens it is taken.",
+      {
+          key<&T::tokens_per_expert>("tokens_per_expert",
+                                     "Handed to the launch, for each expert that the rank holds; "
+                                     "absent in the last.",
+                                     positive(1e9)),
+          key_in<&T::tile, &ExpertTile::rows>("rows", "Of one expert.", at_least(1)),
+          key_in<&T::tile, &ExpertTile::columns>("columns", "Of its weights.", at_least(1)),
+          key_in<&T::tile, &ExpertTile::depth>("depth", "Values of k in one step.", at_least(1)),
+      });
+  return table;
+}
+
+static const KeyTable& keys_of(const TunedTiles* /*of*/) {
+  using T = TunedTiles;
+  static const KeyTable table = key_table<T>(
+      "tuned", "Tiles that were tuned for one shape on one chip.",
+      {
+          key<&T::chip>("chip", ""),
+          key<&T::experts>("experts", "Held by the rank.", at_least(1)),
+          key<&T::intermediate>("intermediate", "Of one expert, on the rank.", at_least(1)),
+          key_as<&T::tiles>("tiles", "Rising by tokens, the first from 0.",
+                            std::make_shared<TunedTilesType>()),
+      });
+  return table;
+}
+
+static const KeyTable& keys_of(const TilesOfExperts* /*of*/) {
+  using T = TilesOfExperts;
+  static const KeyTable table =
+      key_table<T>(
+          "kernel", "A kernel in one number format, under all names that it has.",
+          {
+              key<&T::names>("kernels", kKernelNames, kOneKernel),
+              key<&T::format>("format", "Of the products.", format_names()),
+              key<&T::source>("source", "Its source code."),
+              key<&T::rule>("rule", "For any shape: the first that holds the tokens is taken.",
+                            keys::AtLeastOne{"at least one tile"}),
+              key<&T::tuned>("tuned", "In place of the rule."),
+          })
+          .relation([](const JsonNode& node, const void* object) {
+            const auto& rule = static_cast<const T*>(object)->rule;
+            double before = 0.0;
+            for (std::size_t i = 0; i < rule.size(); ++i) {
+              const bool last = i + 1 == rule.size();
+              const auto& limit = rule[i].tokens_per_expert;
+              if (limit.has_value() == last || (!last && *limit <= before)) {
+                node.child("rule").expected(
+                    "rising tokens_per_expert in all but the last, which has none");
+                return;
+              }
+              if (limit) before = *limit;
+            }
+          });
+  return table;
+}
+
+static const KeyTable& keys_of(const ExpertTilesFile* /*of*/) {
+  static const KeyTable table =
+      key_table<ExpertTilesFile>(
+          "",
+          "Which tiles kernels for layers of experts take, as their sources say, so that a "
+          "calibration need not find them.",
+          {key<&ExpertTilesFile::kernels>("expert_tiles", "")})
+          .file("facts of public kernels for layers of experts");
+  return table;
+}
+
 static const KeyTable& keys_of(const LayerWithoutGate* /*of*/) {
   using L = LayerWithoutGate;
   static const KeyTable table = key_table<L>(
@@ -156,11 +303,17 @@ static const KeyTable& keys_of(const LayersWithoutGate* /*of*/) {
 const KeyTable& attention_kernel_keys() {
   return keys_of(static_cast<const AttentionKernels*>(nullptr));
 }
+const KeyTable& expert_tiles_keys() {
+  return keys_of(static_cast<const ExpertTilesFile*>(nullptr));
+}
 const KeyTable& experts_without_gate_keys() {
   return keys_of(static_cast<const LayersWithoutGate*>(nullptr));
 }
 void check_attention_kernels(const std::filesystem::path& path) {
   (void)read_document<AttentionKernels>(JsonDocument::read(path));
+}
+void check_expert_tiles(const std::filesystem::path& path) {
+  (void)read_document<ExpertTilesFile>(JsonDocument::read(path));
 }
 void check_experts_without_gate(const std::filesystem::path& path) {
   (void)read_document<LayersWithoutGate>(JsonDocument::read(path));
@@ -193,6 +346,45 @@ Facts<DecodeAttentionForm::Choice> stated(const CurveKey& key,
     }
   }
   return result;
+}
+
+namespace {
+
+// Of each kernel and format, by chip; of all chips without tables, under no name.
+using TilesByChip = std::map<std::string, ExpertTiles, std::less<>>;
+
+std::map<std::pair<std::string, Format>, TilesByChip> known_expert_tiles() {
+  const auto file = read_document<ExpertTilesFile>(
+      JsonDocument::read(data_root() / "hwmodels/data/kernels/expert_tiles.json"));
+  std::map<std::pair<std::string, Format>, TilesByChip> known;
+  for (const TilesOfExperts& facts : file.kernels) {
+    ExpertTiles plain;
+    for (const TileOfExperts& each : facts.rule) {
+      plain.rule.push_back({each.tokens_per_expert.value_or(0.0), each.tile});
+    }
+    TilesByChip by_chip{{"", plain}};
+    for (const TunedTiles& tuned : facts.tuned) {
+      by_chip.try_emplace(tuned.chip, plain)
+          .first->second.tuned.push_back({tuned.experts, tuned.intermediate, tuned.tiles});
+    }
+    for (auto& [chip, tiles] : by_chip) {
+      std::sort(tiles.tuned.begin(), tiles.tuned.end(), [](const auto& a, const auto& b) {
+        return std::pair(a.experts, a.intermediate) < std::pair(b.experts, b.intermediate);
+      });
+    }
+    for (const std::string& name : facts.names) known[{name, facts.format}] = by_chip;
+  }
+  return known;
+}
+
+}  // namespace
+
+const ExpertTiles* stated_expert_tiles(const CurveKey& key, std::string_view chip) {
+  static const auto kKnown = known_expert_tiles();
+  const auto kernel = kKnown.find({key.kernel, key.format});
+  if (kernel == kKnown.end()) return nullptr;
+  const auto tuned = kernel->second.find(chip);
+  return tuned == kernel->second.end() ? &kernel->second.at("") : &tuned->second;
 }
 
 bool experts_have_gate(std::string_view kernel, double experts, double top_k, double intermediate) {

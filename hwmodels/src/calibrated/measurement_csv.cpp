@@ -234,12 +234,14 @@ void read_moe_layer(Row& row, SeriesBuilder& out) {
   if (fresh) load->second = busiest_rank(tokens, top_k, experts, ep, *routing);
   const GroupedGemmForm::Shape shape{.rows = load->second.rows,
                                      .routed_rows = tokens * top_k,
+                                     .tokens = tokens,
                                      .experts = std::floor(experts / ep),
                                      .active_experts = load->second.active_experts,
                                      .n = (gated ? 2.0 : 1.0) * intermediate,
                                      .k = hidden,
                                      .n2 = hidden,
                                      .k2 = intermediate,
+                                     .intermediate = intermediate,
                                      .input_bytes = bytes_of(format),
                                      .weight_bytes = weight_bytes_of(format),
                                      .profile = load->second.profile};
@@ -266,7 +268,7 @@ void read_grouped_gemm(Row& row, SeriesBuilder& out) {
                                .input_bytes = bytes_of(format),
                                .weight_bytes = bytes_of(format),
                                .profile = {}};
-  shape.routed_rows = shape.rows;
+  shape.routed_rows = shape.tokens = shape.rows;  // sorted already: each row by itself
   const double gate_up = row.positive("gate_up_us");
   const double down = row.positive("down_us");
   if (!row.good()) return;

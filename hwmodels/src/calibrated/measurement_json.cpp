@@ -374,8 +374,10 @@ std::optional<MoePoint> moe_point(Fields& f) {
   const BusiestRank load = busiest_rank(tokens, top_k, experts, experts / held, *routing);
   point.shape = {.rows = load.rows + shared * tokens,
                  .routed_rows = tokens * (top_k + shared),
+                 .tokens = tokens,
                  .experts = held + shared,
                  .active_experts = load.active_experts + shared,
+                 .intermediate = point.intermediate,
                  .input_bytes = 1.0,
                  .weight_bytes = 1.0,
                  .profile = load.profile};

@@ -238,6 +238,7 @@ void predict(const GroupedGemmFigure& asks, const Asking& asking, LedgerRow& row
   shape.experts = asks.experts;
   shape.active_experts = static_cast<double>(asks.experts);
   shape.rows = asks.rows_per_expert * shape.active_experts;
+  shape.tokens = shape.routed_rows = shape.rows;  // sorted already
   shape.n = asks.n;
   shape.k = asks.k;
   shape.weights = shape.compute = asks.precision;

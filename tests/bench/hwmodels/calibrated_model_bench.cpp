@@ -47,9 +47,12 @@ models::Gemm gemm(int i, models::Precision precision) {
 }
 
 models::GroupedGemm grouped_gemm(int i, models::Precision precision) {
-  return {.rows = 64.0 + 37.0 * i,
+  const double rows = 64.0 + 37.0 * i;
+  return {.rows = rows,
           .experts = 32,
           .active_experts = 31,
+          .tokens = rows,
+          .routed_rows = rows,
           .n = 4096,
           .k = 7168,
           .weights = precision,

@@ -148,6 +148,11 @@ struct GroupedGemm {
   double rows = 1;  // token-expert pairs over all experts of this rank
   std::int64_t experts = 1;
   double active_experts = 1;  // with at least one row: their weights are read
+  // That the launch is handed, of which rows are copies, and their token-expert pairs, those for
+  // experts of other ranks included: by these, kernels choose tiles and look through choices. Where
+  // rows come one by one, in the order of their experts, each is a token. Stated by whoever asks.
+  double tokens = 0;
+  double routed_rows = 0;
   std::int64_t n = 1;
   std::int64_t k = 1;
   Precision weights = Precision::bf16;

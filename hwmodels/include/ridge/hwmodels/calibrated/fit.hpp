@@ -23,6 +23,8 @@ struct FitOptions {
   // Where the parameters are expected before looking, the middle of the form's ranges unless given:
   // a curve of the same form. What the measurements do not determine stays near it.
   const Curve* prior = nullptr;
+  // What was measured, by which facts of kernels may differ; any where empty.
+  std::string chip{};
 };
 
 // Predicted against measured, every row predicted by the fold that had not seen its group.

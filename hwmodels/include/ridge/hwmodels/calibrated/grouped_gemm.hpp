@@ -21,17 +21,49 @@ struct LoadProfile {
   std::uint8_t classes = 1;
 };
 
+// What one block of a kernel works on at a time.
+struct ExpertTile {
+  double rows = 64;     // of one expert
+  double columns = 64;  // of its weights
+  double depth = 64;    // of k, a step
+};
+
+// The tiles that a kernel takes on one chip where its source says so: by a rule for any shape, and
+// by tables that were tuned for some.
+struct ExpertTiles {
+  struct UpTo {
+    double tokens_per_expert = 0;  // that the launch is handed, for each expert held
+    ExpertTile tile;
+  };
+  struct From {
+    double tokens = 0;
+    ExpertTile tile;
+  };
+  struct Tuned {
+    std::int64_t experts = 0;
+    std::int64_t intermediate = 0;
+    std::vector<From> tiles;  // rising, the first from 0
+  };
+  std::vector<UpTo> rule;    // rising; the last is without an end
+  std::vector<Tuned> tuned;  // rising by experts and intermediate
+
+  // `intermediate`: of one expert on this rank; 0 where unknown.
+  [[nodiscard]] ExpertTile at(double tokens, double experts, double intermediate) const;
+};
+
 struct GroupedGemmForm {
   struct Shape {
     using Form = GroupedGemmForm;
     double rows = 1;         // token-expert pairs on this rank
     double routed_rows = 1;  // token-expert pairs of the tokens it was given, on any rank
+    double tokens = 1;       // it was given
     double experts = 1;      // held by this rank
     double active_experts = 1;
     double n = 1;
     double k = 1;
     double n2 = 0;  // with k2: a second product over the same rows; 0 if there is none
     double k2 = 0;
+    double intermediate = 0;  // of one expert, where a product is known to be one of its layer's
     double input_bytes = 2;
     double weight_bytes = 2;
     LoadProfile profile;
@@ -46,15 +78,20 @@ struct GroupedGemmForm {
   }
 
   struct Choice {
-    double tile_n = 128;
+    // Stated where the kernel's source is public (kernel_facts.hpp), null otherwise.
+    const ExpertTiles* tiles = nullptr;
+    double tile_n = 128;          // where they are not stated
     double smallest_tile_m = 16;  // then 32, 64, 128: the fastest is taken
     bool persistent = true;       // blocks take tiles as they finish, against whole waves
     friend bool operator==(const Choice&, const Choice&) = default;
   };
   template <typename C, typename Visit>
   static void choice_fields(C& choice, Visit&& visit) {
-    visit("tile_n", choice.tile_n, positive(1e6));
-    visit("smallest_tile_m", choice.smallest_tile_m, between(1, 128));
+    visit("tiles", choice.tiles);
+    if (choice.tiles == nullptr) {
+      visit("tile_n", choice.tile_n, positive(1e6));
+      visit("smallest_tile_m", choice.smallest_tile_m, between(1, 128));
+    }
     visit("persistent", choice.persistent);
   }
 
@@ -76,22 +113,41 @@ struct GroupedGemmForm {
   using Parameters = std::array<double, kParameterCount>;
 
   [[nodiscard]] static std::span<const ParameterInfo> parameters();
-  [[nodiscard]] static Facts<Choice> facts(const CurveKey& key);
+  // On a chip of this name.
+  [[nodiscard]] static Facts<Choice> facts(const CurveKey& key, std::string_view chip);
 
   // A layer is the sum of its two products; launch, permutation and activation count half to each.
   [[nodiscard]] static Estimate time(const Machine& machine, const Choice& choice,
                                      const Parameters& p, const Shape& s);
 
+  // The stated one; where none is, always the same.
+  [[nodiscard]] static ExpertTile tile_of(const Choice& choice, const Shape& s) {
+    return choice.tiles == nullptr ? ExpertTile{}
+                                   : choice.tiles->at(s.tokens, s.experts, s.intermediate);
+  }
+
   // Of the learned residual.
-  static constexpr std::array<std::string_view, 13> kFeatures = {
-      "log2_rows",    "log2_experts", "active_share",     "log2_load", "load_fill_16",
-      "load_fill_64", "log2_busiest", "log2_n",           "log2_k",    "log2_weights_MB",
-      "log2_tiles",   "wave_fill",    "log2_routed_share"};
+  static constexpr std::array<std::string_view, 15> kFeatures = {"log2_rows",
+                                                                 "log2_experts",
+                                                                 "active_share",
+                                                                 "log2_load",
+                                                                 "load_fill_16",
+                                                                 "load_fill_64",
+                                                                 "log2_busiest",
+                                                                 "log2_n",
+                                                                 "log2_k",
+                                                                 "log2_weights_MB",
+                                                                 "log2_tiles",
+                                                                 "wave_fill",
+                                                                 "log2_routed_share",
+                                                                 "log2_tokens_per_expert",
+                                                                 "log2_tile_area"};
   [[nodiscard]] static std::array<double, kFeatures.size()> features(const Machine& machine,
                                                                      const Choice& choice,
                                                                      const Shape& s) {
     const double active = std::max(s.active_experts, 1e-3);
     const double load = s.rows / active;
+    const ExpertTile tile = tile_of(choice, s);
     const auto busiest = static_cast<double>(s.profile.load[s.profile.classes - 1U]);
     const double tiles =
         active * round_up(load / 64.0) * round_up(s.n / choice.tile_n) / machine.compute_units;
@@ -107,7 +163,9 @@ struct GroupedGemmForm {
             rough_log2(1e-6 * active * (s.n * s.k + s.n2 * s.k2) * s.weight_bytes),
             rough_log2(tiles),
             fill(tiles),
-            rough_log2(s.routed_rows / s.rows)};
+            rough_log2(s.routed_rows / s.rows),
+            rough_log2(s.tokens / s.experts),
+            rough_log2(tile.rows * tile.columns)};
   }
 };
 

@@ -1,12 +1,14 @@
 // What the public sources of kernels say, so that it need not be fitted: tiles of attention, since
-// measurements that wait for memory cannot tell how many rows a tile pads; and which layers of
-// experts were measured without a gate.
+// measurements that wait for memory cannot tell how many rows a tile pads; tiles of experts, which
+// kernels choose by rules and tables that no measurement names; and which layers of experts were
+// measured without a gate.
 #pragma once
 
 #include "ridge/base/json.hpp"
 #include "ridge/base/ordered_json.hpp"
 #include "ridge/hwmodels/calibrated/decode_attention.hpp"
 #include "ridge/hwmodels/calibrated/family.hpp"
+#include "ridge/hwmodels/calibrated/grouped_gemm.hpp"
 
 #include <array>
 #include <filesystem>
@@ -20,6 +22,10 @@ namespace ridge::hw::calibrated {
 [[nodiscard]] Facts<DecodeAttentionForm::Choice> stated(
     const CurveKey& key, std::vector<DecodeAttentionForm::Choice> guesses);
 
+// What hwmodels/data/kernels/expert_tiles.json states of the kernel of this curve on a chip of this
+// name; null where it does not know the kernel. Lives as long as the program.
+[[nodiscard]] const ExpertTiles* stated_expert_tiles(const CurveKey& key, std::string_view chip);
+
 // Whether the experts of a measured layer have a gate, by
 // hwmodels/data/kernels/experts_without_gate.json: all have, but those that it lists.
 [[nodiscard]] bool experts_have_gate(std::string_view kernel, double experts, double top_k,
@@ -27,8 +33,10 @@ namespace ridge::hw::calibrated {
 
 // Of these files; check_ throws UserError.
 [[nodiscard]] const KeyTable& attention_kernel_keys();
+[[nodiscard]] const KeyTable& expert_tiles_keys();
 [[nodiscard]] const KeyTable& experts_without_gate_keys();
 void check_attention_kernels(const std::filesystem::path& path);
+void check_expert_tiles(const std::filesystem::path& path);
 void check_experts_without_gate(const std::filesystem::path& path);
 
 // One to three tile heights, rising; zeros fill the rest. False after a report.
