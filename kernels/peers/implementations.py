@@ -7,6 +7,8 @@ Written against the packages' public interfaces; whatever they answer is compare
 
 import math
 
+from fused_moe import sglang_fused_moe, vllm_fused_moe  # pylint: disable=unused-import
+
 
 def normal(torch, generator, *size):
     """BF16, from the seed."""

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Times what others offer on the shapes of ridge-bench's grids: PyTorch, Triton, FlashAttention 2 and 3, FlashInfer,
-FlashMLA, DeepGEMM, as far as they are installed. Writes the same measurement file (docs/measurement-format.md), so that a
-calibration can be made of the kernels that one serves with, and peers and Ridge's kernels compared point by point.
+FlashMLA, DeepGEMM, the fused MoE layers of vLLM and SGLang, as far as they are installed. Writes the same measurement file
+(docs/measurement-format.md), so that a calibration can be made of the kernels that one serves with, and peers and Ridge's
+kernels compared point by point.
 
     measure_peers.py --output peers.json            a grid that calibrates
     measure_peers.py --output peers.json --full     a denser one
@@ -199,7 +200,8 @@ class Run:
 
     def do_points(self, peer, points):
         """Has one worker do the points; returns those that it did not come to."""
-        worker = Worker(peer, [{"key": p.key(), "shape": p.fields(), "set_bytes": p.set_bytes()} for p in points])
+        worker = Worker(peer, [{"key": p.key(), "shape": p.fields(), "set_bytes": p.set_bytes(), "tolerance": p.tolerance()}
+                               for p in points])
         try:
             left, begun = list(points), False
             while left:
@@ -216,7 +218,7 @@ class Run:
                     continue
                 if "unavailable" in message:
                     self.unavailable[peer] = message["unavailable"]
-                    print(f"{peer}: not installed: {message['unavailable']}", flush=True)
+                    print(f"{peer}: not available: {message['unavailable']}", flush=True)
                     return []
                 point = left.pop(0)
                 self.take(point, message)

@@ -1,11 +1,48 @@
 """What the peers are measured on: the shapes of ridge-bench's grids, with the compulsory work of each."""
 
 import dataclasses
+import functools
+import random
 
 
 def bytes_of(dtype):
     """Of one element."""
     return 2 if dtype == "bf16" else 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Layer:
+    """What decides where the tokens of a mixture-of-experts layer go, as kernels/moe/shape.hpp has it."""
+
+    tokens: int
+    experts: int
+    local_experts: int
+    top_k: int
+    shared_experts: int
+
+
+def layer(fields):
+    """Of a point's fields."""
+    if fields["routing"] != "balanced":
+        raise ValueError(f"routing {fields['routing']}: expected balanced")
+    return Layer(*(fields[field.name] for field in dataclasses.fields(Layer)))
+
+
+@functools.lru_cache(maxsize=4)
+def routing(shape):
+    """Picks of every token, all different: `top_k` routed experts, each equally often to within one, in an order from a fixed
+    seed; then the shared experts, numbered from `experts` on."""
+    order = random.Random(2507).sample(range(shape.experts), shape.experts)
+    shared = list(range(shape.experts, shape.experts + shape.shared_experts))
+    return [[order[(token * shape.top_k + pick) % shape.experts] for pick in range(shape.top_k)] + shared
+            for token in range(shape.tokens)]
+
+
+def local_numbers(shape):
+    """For every expert its number on this rank, which holds the first `local_experts` and the shared ones, or -1."""
+    elsewhere = [-1] * (shape.experts - shape.local_experts)
+    return [*range(shape.local_experts), *elsewhere,
+            *range(shape.local_experts, shape.local_experts + shape.shared_experts)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +70,15 @@ class Point:
             if s["dtype"] == "fp8_block":
                 read += 4 * (s["m"] + (s["n"] + 127) // 128) * (s["k"] // 128)
             return {"bytes_read": read, "bytes_written": s["m"] * s["n"] * 2, "flop": 2 * s["m"] * s["n"] * s["k"]}
+        if self.family == "moe_layer":
+            local = local_numbers(layer(s))
+            picks = [e for token in routing(layer(s)) for e in token if local[e] >= 0]
+            weights, activations = 3 * s["hidden"] * s["intermediate"], 2 * s["tokens"] * s["hidden"]
+            return {
+                "bytes_read": len(set(picks)) * (weights + 4 * weights // 128**2) + activations,
+                "bytes_written": activations,
+                "flop": 2 * len(picks) * weights,
+            }
         vectors = s["batch"] * s["query_heads"]
         tokens = s["batch"] * s["context_tokens"]
         if self.family == "latent_attention":
@@ -48,8 +94,20 @@ class Point:
         }
 
     def set_bytes(self):
-        """Of one set of the inputs that are rotated over."""
+        """What a launch reads of one set of the inputs that are rotated over."""
         return self.work()["bytes_read"]
+
+    def held_bytes(self):
+        """What one set takes: the weights of experts that nobody picks too."""
+        if self.family != "moe_layer":
+            return self.set_bytes()
+        s = self.fields()
+        return 3 * (s["local_experts"] + s["shared_experts"]) * s["hidden"] * s["intermediate"] + 2 * s["tokens"] * s["hidden"]
+
+    def tolerance(self):
+        """Relative. An expert's intermediate is rounded to E4M3 between two products, and where it lies near the middle of two
+        values a last bit decides: as for ridge-bench's whole layer."""
+        return 2e-2 if self.family == "moe_layer" else 1e-2
 
 
 ATTENTION_HEADS = [(64, 1, 256), (64, 4, 128)]
@@ -97,6 +155,28 @@ def gemm_points(peer, full, dtype):
     ]
 
 
+# Layers and slices as in kernels/moe/family.cpp: hidden, intermediate, experts, held here, top_k, shared.
+MOE_LAYERS = [
+    (7168, 5120, 48, 48, 3, 1), (7168, 640, 48, 24, 3, 1), (7168, 640, 48, 48, 3, 1),
+    (7168, 2048, 256, 256, 8, 1), (7168, 2048, 256, 32, 8, 1),
+    (4096, 1536, 128, 128, 8, 0), (4096, 1536, 128, 16, 8, 0),
+]
+MORE_MOE_LAYERS = [(7168, 1280, 48, 48, 3, 1), (7168, 2048, 256, 8, 8, 1)]
+
+
+def moe_points(peer, full):
+    """Whole layers in block-scaled FP8. Few tokens may have none of a rank's experts: nothing to measure."""
+    layers = MOE_LAYERS + (MORE_MOE_LAYERS if full else [])
+    counts = [8, 32, 128, 256, 512, 1024, 2048, 4096, 8192] if full else [8, 32, 128, 512, 2048, 8192]
+    points = [
+        Point("moe_layer", peer, (
+            ("tokens", tokens), ("hidden", hidden), ("intermediate", intermediate), ("experts", experts),
+            ("local_experts", held), ("top_k", top_k), ("shared_experts", shared), ("routing", "balanced")))
+        for hidden, intermediate, experts, held, top_k, shared in layers for tokens in counts
+    ]
+    return [point for point in points if point.work()["flop"] > 0]
+
+
 # By peer: what it is measured on. Its implementation has the same name in implementations.py.
 GRIDS = {
     "torch_sdpa": attention_points,
@@ -109,9 +189,13 @@ GRIDS = {
     "torch_matmul": lambda peer, full: gemm_points(peer, full, "bf16"),
     "torch_scaled_mm": lambda peer, full: gemm_points(peer, full, "fp8"),
     "deep_gemm": lambda peer, full: gemm_points(peer, full, "fp8_block"),
+    "vllm_fused_moe": moe_points,
+    "sglang_fused_moe": moe_points,
 }
 
 
 def grid(peer, full, free_bytes):
     """The peer's points of which two sets of inputs fit in memory."""
-    return [point for point in GRIDS[peer](peer, full) if 2 * point.set_bytes() <= min(20e9, 0.5 * free_bytes)]
+    points = GRIDS[peer](peer, full)
+    # Two sets of a whole DeepSeek-V3 layer are 23 GB.
+    return [p for p in points if 2 * p.held_bytes() <= min(24e9 if p.family == "moe_layer" else 20e9, 0.5 * free_bytes)]
