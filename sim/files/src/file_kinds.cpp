@@ -7,6 +7,7 @@
 #include "ridge/hwmodels/calibrated/calibration.hpp"
 #include "ridge/hwmodels/calibrated/kernel_facts.hpp"
 #include "ridge/hwmodels/calibrated/measurement.hpp"
+#include "ridge/hwmodels/calibrated/transfer_errors.hpp"
 #include "ridge/hwmodels/chip_spec.hpp"
 #include "ridge/models/huggingface.hpp"
 #include "ridge/models/model_spec.hpp"
