@@ -206,6 +206,26 @@ TEST(MeasurementCsv, AnExchangeWithinOneLinkDomainIsOfOneServerHoweverManyTrays)
   EXPECT_EQ(only_shape<ExpertExchangeForm>(servers).servers, 2);
   EXPECT_EQ(only_shape<ExpertExchangeForm>(servers).ranks_per_server, 8);
   EXPECT_DOUBLE_EQ(only_shape<ExpertExchangeForm>(servers).bytes_per_token, 7168 * 2.0);
+  // Balanced routing on 32 ranks; at random 1 - (15/16)^8 of 16.
+  EXPECT_EQ(only_shape<ExpertExchangeForm>(domain).ranks_reached, 8);
+  EXPECT_NEAR(only_shape<ExpertExchangeForm>(servers).ranks_reached, 6.452, 1e-3);
+}
+
+// What experts computed in is no format of what they send back, and its rows are of one shape.
+TEST(MeasurementCsv, ACombineSendsBF16UnlessItIsItselfOfFewBits) {
+  const auto set = read_csv(
+      "kernel,phase,dtype,gpus,nodes,hidden,top_k,experts,tokens_per_gpu,latency_us\n"
+      "k,combine,bfloat16,8,1,7168,8,256,64,20\nk,combine,fp8,8,1,7168,8,256,64,20\n"
+      "k,combine,nvfp4,8,1,7168,8,256,64,20\nk,combine,fp4,8,1,7168,8,256,64,15\n");
+  const Series& series = set.series.begin()->second;
+  const auto& shapes = std::get<std::vector<ExpertExchangeForm::Shape>>(series.shapes);
+  ASSERT_EQ(shapes.size(), 4U);
+  for (const std::size_t full : {0U, 1U, 2U}) {
+    EXPECT_DOUBLE_EQ(shapes[full].bytes_per_token, 7168 * 2.0);
+    EXPECT_EQ(series.shape_group[full], series.shape_group[0]);
+  }
+  EXPECT_DOUBLE_EQ(shapes[3].bytes_per_token, 7168 * 0.5625);
+  EXPECT_NE(series.shape_group[3], series.shape_group[0]);
 }
 
 TEST(MeasurementCsv, CollectorsTablesAreReadByTheirOwnColumns) {

@@ -203,6 +203,29 @@ TEST(GroupedGemmForm, AStatedTileIsTakenAndItsBlocksShareLatencyNotWork) {
   EXPECT_NEAR(us(36), 0.25, 1e-12);
 }
 
+// 1,000 tokens of 8 KB on 8 ranks: eight copies each, or one for each of four ranks, a rank's own
+// eighth of them left out or not.
+TEST(ExpertExchangeForm, ATokenTravelsOncePerExpertOrOncePerRank) {
+  ExpertExchangeForm::Parameters p{};
+  p[ExpertExchangeForm::scale_up_GBps] = 100.0;
+  p[ExpertExchangeForm::network_GBps] = p[ExpertExchangeForm::connection_GBps] = kNever;
+  const ExpertExchangeForm::Shape shape{.servers = 1,
+                                        .ranks_per_server = 8,
+                                        .tokens = 1000,
+                                        .top_k = 8,
+                                        .experts = 64,
+                                        .bytes_per_token = 8000,
+                                        .ranks_reached = 4};
+  const auto us = [&](TokenCopies copies) {
+    return ExpertExchangeForm::time(machine(1), {.copies = copies}, p, shape).us;
+  };
+  EXPECT_NEAR(us(TokenCopies::per_expert), 640.0, 1e-6);
+  EXPECT_NEAR(us(TokenCopies::per_rank), 320.0, 1e-6);
+  EXPECT_NEAR(us(TokenCopies::per_other_rank), 280.0, 1e-6);
+  EXPECT_NEAR(ExpertExchangeForm::ranks_reached_at_random(2, 3), 1.75, 1e-12);
+  EXPECT_EQ(ExpertExchangeForm::ranks_reached_at_random(1, 8), 1.0);
+}
+
 TEST(CollectiveForm, ARingHasAHopForEveryFurtherRankATreeForEveryDoubling) {
   CollectiveForm::Parameters p{};
   p[CollectiveForm::launch_us] = 5.0;

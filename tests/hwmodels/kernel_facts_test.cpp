@@ -4,6 +4,7 @@
 #include "decode_attention/tile_plan.hpp"
 #include "json_schema.hpp"
 #include "ridge/base/error.hpp"
+#include "ridge/hwmodels/calibrated/expert_exchange.hpp"
 #include "source_tree.hpp"
 
 #include <cmath>
@@ -81,6 +82,17 @@ TEST(KernelFacts, TilesOfExpertsAreTunedByChipAndTheFileFitsItsSchema) {
   EXPECT_EQ(stated_expert_tiles({.family = Family::moe_layer, .kernel = "another"}, chip), nullptr);
   EXPECT_THAT(GroupedGemmForm::facts({.family = Family::moe_layer}, chip).choices,
               SizeIs(2 * 3 * 3));
+}
+
+TEST(KernelFacts, ThatATokenTravelsToEachExpertIsKnownOfDeepEPAlone) {
+  const auto choices = [](const std::string& kernel) {
+    return ExpertExchangeForm::facts({.family = Family::expert_dispatch, .kernel = kernel}).choices;
+  };
+  for (const char* kernel : {"", "lib:deepep_ll"}) {
+    ASSERT_THAT(choices(kernel), SizeIs(1));
+    EXPECT_EQ(choices(kernel)[0].copies, TokenCopies::per_expert);
+  }
+  EXPECT_THAT(choices("lib:another"), SizeIs(3));
 }
 
 TEST(KernelFacts, LayersWithoutAGateAreThoseListedAndTheFileFitsItsSchema) {

@@ -626,13 +626,16 @@ class CalibratedModel final : public KernelModel {
       const double payload = shape.payload.value();
       const double bytes = shape.copies > 0.0 ? payload / shape.copies : kUsualMessageBytes;
       const double experts = shape.experts > 0 ? static_cast<double>(shape.experts) : kUsualExperts;
-      return with(Asked<ExpertExchangeForm>{.slot = &exchange,
-                                            .shape = {.servers = ranks / here,
-                                                      .ranks_per_server = here,
-                                                      .tokens = payload / (kUsualTopK * bytes),
-                                                      .top_k = kUsualTopK,
-                                                      .experts = std::max(experts, ranks),
-                                                      .bytes_per_token = bytes}});
+      return with(Asked<ExpertExchangeForm>{
+          .slot = &exchange,
+          .shape = {
+              .servers = ranks / here,
+              .ranks_per_server = here,
+              .tokens = payload / (kUsualTopK * bytes),
+              .top_k = kUsualTopK,
+              .experts = std::max(experts, ranks),
+              .bytes_per_token = bytes,
+              .ranks_reached = ExpertExchangeForm::ranks_reached_at_random(ranks, kUsualTopK)}});
     }
     models::Collective whole = shape;
     whole.copies = 0.0;  // without a kernel of its own, any all-to-all

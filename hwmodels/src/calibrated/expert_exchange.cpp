@@ -1,8 +1,21 @@
 #include "ridge/hwmodels/calibrated/expert_exchange.hpp"
 
 #include <cmath>
+#include <string>
 
 namespace ridge::hw::calibrated {
+
+std::span<const Named<TokenCopies>> copies_names() {
+  static constexpr std::array<Named<TokenCopies>, 3> kNames = {
+      {{"per_expert", TokenCopies::per_expert},
+       {"per_rank", TokenCopies::per_rank},
+       {"per_other_rank", TokenCopies::per_other_rank}}};
+  return kNames;
+}
+
+double ExpertExchangeForm::ranks_reached_at_random(double ranks, double top_k) {
+  return ranks <= 1.0 ? ranks : ranks * -std::expm1(top_k * std::log1p(-1.0 / ranks));
+}
 
 std::span<const ParameterInfo> ExpertExchangeForm::parameters() {
   static constexpr std::array<ParameterInfo, kParameterCount> kInfo = {{
@@ -21,15 +34,26 @@ std::span<const ParameterInfo> ExpertExchangeForm::parameters() {
   return kInfo;
 }
 
-Facts<ExpertExchangeForm::Choice> ExpertExchangeForm::facts(const CurveKey& /*key*/) {
-  return {.choices = {{}}};
+Facts<ExpertExchangeForm::Choice> ExpertExchangeForm::facts(const CurveKey& key) {
+  // DeepEP's low-latency kernels (which tables without a name are of) issue a message for every
+  // expert: deepseek-ai/DeepEP, csrc/kernels/internode_ll.cu.
+  if (key.kernel.empty() || key.kernel.find("deepep") != std::string::npos) {
+    return {.choices = {{}}};
+  }
+  return {.choices = {{.copies = TokenCopies::per_expert},
+                      {.copies = TokenCopies::per_rank},
+                      {.copies = TokenCopies::per_other_rank}}};
 }
 
-Estimate ExpertExchangeForm::time(const Machine& /*machine*/, const Choice& /*choice*/,
+Estimate ExpertExchangeForm::time(const Machine& /*machine*/, const Choice& choice,
                                   const Parameters& p, const Shape& s) {
   const double messages = s.tokens * s.top_k;
-  const double KB = 1e-3 * messages * s.bytes_per_token;
   const double ranks = s.servers * s.ranks_per_server;
+  const double copies = choice.copies == TokenCopies::per_expert ? s.top_k
+                        : choice.copies == TokenCopies::per_rank
+                            ? s.ranks_reached
+                            : s.ranks_reached * (ranks - 1.0) / ranks;
+  const double KB = 1e-3 * s.tokens * copies * s.bytes_per_token;
   const double far = (s.servers - 1.0) / s.servers;
   const double link = KB * ((1.0 - far) / p[scale_up_GBps] + far / p[network_GBps]);
   // DeepEP opens a queue pair for every expert on every peer, so that each carries an equal share:

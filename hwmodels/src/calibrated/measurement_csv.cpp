@@ -330,6 +330,7 @@ void read_expert_exchange(Row& row, SeriesBuilder& out) {
                                   .tokens = row.positive("tokens_per_gpu"),
                                   .top_k = row.positive("top_k"),
                                   .experts = row.positive("experts")};
+  shape.ranks_reached = ExpertExchangeForm::ranks_reached_at_random(kRanks * nodes, shape.top_k);
   const double dispatch = row.positive("dispatch_us");
   const double combine = row.positive("combine_us");
   if (!row.good()) return;
@@ -358,30 +359,38 @@ void read_all_to_all(Row& row, SeriesBuilder& out) {
   // Where a row does not say: dispatch FP8, combine BF16, as low-latency kernels do by default.
   const std::string_view dtype = row.text("dtype");
   const bool dispatch = phase == "dispatch";
+  // Of a combine the column says what the experts computed in: rows of "fp8" and "nvfp4" take as
+  // long as those of "bfloat16" (docs/calibration.md). One that sends few bits itself is "fp4".
+  const bool back_in_full = !dispatch && (dtype == "fp8" || dtype == "nvfp4");
+  const std::string_view travels = back_in_full ? "bfloat16" : dtype;
   double bytes = dispatch ? 1.0 + 4.0 / 128.0 : 2.0;
-  if (dtype == "bfloat16") {
+  if (travels == "bfloat16") {
     bytes = 2.0;
-  } else if (dtype == "fp8") {
+  } else if (travels == "fp8") {
     bytes = 1.0 + 4.0 / 128.0;
-  } else if (dtype == "nvfp4" || dtype == "fp4") {
+  } else if (travels == "nvfp4" || travels == "fp4") {
     bytes = bytes_of(Format::nvfp4);
-  } else if (!dtype.empty()) {
+  } else if (!travels.empty()) {
     return out.set_aside(fmt::format("exchanges with experts in \"{}\"", dtype));
   }
   const double gpus = row.positive("gpus");
   const bool one_domain = kernel.find("NVLink") != std::string::npos;
   const double servers = one_domain ? 1.0 : row.positive("nodes");
   const double hidden = row.positive("hidden");
-  const ExpertExchangeForm::Shape shape{.servers = servers,
-                                        .ranks_per_server = gpus / servers,
-                                        .tokens = row.positive("tokens_per_gpu"),
-                                        .top_k = row.positive("top_k"),
-                                        .experts = row.positive("experts"),
-                                        .bytes_per_token = hidden * bytes};
+  ExpertExchangeForm::Shape shape{.servers = servers,
+                                  .ranks_per_server = gpus / servers,
+                                  .tokens = row.positive("tokens_per_gpu"),
+                                  .top_k = row.positive("top_k"),
+                                  .experts = row.positive("experts"),
+                                  .bytes_per_token = hidden * bytes};
+  // These were measured with balanced routing.
+  shape.ranks_reached = one_domain ? std::min(gpus, shape.top_k)
+                                   : ExpertExchangeForm::ranks_reached_at_random(gpus, shape.top_k);
   const double us = row.positive("latency_us");
   if (!row.good()) return;
   out.add({.family = dispatch ? Family::expert_dispatch : Family::expert_combine, .kernel = kernel},
-          shape, us, fmt::format("{} {} {} {} {}", gpus, hidden, shape.top_k, shape.experts, dtype),
+          shape, us,
+          fmt::format("{} {} {} {} {}", gpus, hidden, shape.top_k, shape.experts, travels),
           fmt::format("{}", shape.tokens), row.line());
 }
 

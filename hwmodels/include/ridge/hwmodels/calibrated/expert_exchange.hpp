@@ -2,6 +2,7 @@
 // experts on this server over the scale-up link, to others over the network card.
 #pragma once
 
+#include "ridge/base/json.hpp"
 #include "ridge/hwmodels/calibrated/form.hpp"
 
 #include <algorithm>
@@ -13,6 +14,14 @@
 
 namespace ridge::hw::calibrated {
 
+// How often a token travels.
+enum class TokenCopies : std::uint8_t {
+  per_expert,      // to each of its experts, as DeepEP's low-latency kernels send it
+  per_rank,        // once to each rank that holds any of them, its own as well
+  per_other_rank,  // the same, but what stays on the rank is not copied
+};
+[[nodiscard]] std::span<const Named<TokenCopies>> copies_names();
+
 struct ExpertExchangeForm {
   struct Shape {
     using Form = ExpertExchangeForm;
@@ -22,7 +31,11 @@ struct ExpertExchangeForm {
     double top_k = 1;
     double experts = 1;          // of the whole layer
     double bytes_per_token = 1;  // one message: activations and their scales
+    double ranks_reached = 1;    // by a token, its own rank included where it has an expert there
   };
+
+  // Ranks that hold any of a token's experts, where it chooses at random.
+  [[nodiscard]] static double ranks_reached_at_random(double ranks, double top_k);
 
   // What a range is kept for.
   static constexpr std::array<std::string_view, 5> kRanges = {"servers", "tokens", "top_k",
@@ -32,10 +45,13 @@ struct ExpertExchangeForm {
   }
 
   struct Choice {
+    TokenCopies copies = TokenCopies::per_expert;
     friend bool operator==(const Choice&, const Choice&) = default;
   };
   template <typename C, typename Visit>
-  static void choice_fields(C& /*choice*/, Visit&& /*visit*/) {}
+  static void choice_fields(C& choice, Visit&& visit) {
+    visit("copies", choice.copies, copies_names());
+  }
 
   enum Index : std::uint8_t {
     launch_us,
