@@ -62,9 +62,10 @@ def attribute(package, written_for, module, name):
 
 
 def vllm_call(s):
-    """fused_experts: the Triton layer that vLLM falls back to. Keywords as in 0.33.0; those given here are in every release
-    since 0.11, where a FusedMoEQuantConfig took the place of flags and scales. Before (0.9 and 0.10), flags."""
-    written_for = "0.9 to 0.33"
+    """fused_experts: the Triton layer that vLLM falls back to. Read in 0.9.2, 0.11.0 and 0.33.0: a FusedMoEQuantConfig took
+    the place of flags and scales with 0.11; `inplace` and `activation`, which came, went and changed, are left to their
+    defaults."""
+    written_for = "0.9.2 to 0.33"
     package = "vllm.model_executor.layers.fused_moe"
     function = attribute("vllm", written_for, package, "fused_experts")
     common = ["hidden_states", "w1", "w2", "topk_weights", "topk_ids", "global_num_experts", "expert_map"]
@@ -105,9 +106,9 @@ def start_sglang(written_for):
 
 
 def sglang_call(s):
-    """fused_experts: SGLang's Triton layer. Keywords as in 0.5.23; picks and settings came as StandardTopKOutput and
-    MoeRunnerConfig with 0.5, and 0.4 is refused."""
-    written_for = "0.5 (read in 0.5.23)"
+    """fused_experts: SGLang's Triton layer. Read in 0.5.4, 0.5.6, 0.5.12 and 0.5.23, which take the same; a model named
+    "dummy", which start_sglang needs, came with 0.5.4."""
+    written_for = "0.5.4 to 0.5.23"
     moe = "sglang.srt.layers.moe"
     function = attribute("sglang", written_for, moe + ".fused_moe_triton", "fused_experts")
     callable_with("sglang", written_for, function, [

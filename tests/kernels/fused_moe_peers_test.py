@@ -155,7 +155,7 @@ class TheCalls(unittest.TestCase):
         later[VLLM]["fused_experts"] = lambda x, w1, w2, topk_weights, topk_ids, global_num_experts=-1, quant_config=None: None
         text = self.refused(later, fused_moe.vllm_call)
         self.assertIn("does not take hidden_states, expert_map and also wants x", text)
-        self.assertIn("written for vllm 0.9 to 0.33: install one of these, or adapt it", text)
+        self.assertIn("written for vllm 0.9.2 to 0.33: install one of these, or adapt it", text)
         moved = self.calls.vllm_with_config()
         del moved[VLLM + ".config"]["fp8_w8a8_moe_quant_config"]
         self.assertIn("no fp8_w8a8_moe_quant_config in " + VLLM + ".config", self.refused(moved, fused_moe.vllm_call))
@@ -163,7 +163,7 @@ class TheCalls(unittest.TestCase):
         old[SGLANG + ".fused_moe_triton"]["fused_experts"] = lambda hidden_states, w1, w2, topk_weights, topk_ids: None
         text = self.refused(old, fused_moe.sglang_call)
         self.assertIn("does not take topk_output, moe_runner_config", text)
-        self.assertIn("written for sglang 0.5", text)
+        self.assertIn("written for sglang 0.5.4 to 0.5.23", text)
         renamed = self.calls.sglang()
         renamed[SGLANG + ".moe_runner"]["MoeRunnerConfig"] = lambda num_experts=0, num_local_experts=0: None
         self.assertIn("does not take inplace", self.refused(renamed, fused_moe.sglang_call))
