@@ -8,7 +8,6 @@
 #include <array>
 #include <cctype>
 #include <filesystem>
-#include <regex>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -32,28 +31,6 @@ std::string within_layers(const std::string& module) {
   constexpr std::string_view kLayers = "layers.";
   const auto at = module.find(kLayers);
   return at == std::string::npos ? module : module.substr(at + kLayers.size());
-}
-
-// Whether a list of modules means this one, as engines read such lists: a regular expression after
-// "re:", a pattern, the module, one that it is in, or a part of its name.
-bool means(const std::string& pattern, const std::string& module) {
-  if (pattern.starts_with("re:")) {
-    try {
-      return std::regex_match("model.layers." + module, std::regex(pattern.substr(3)));
-    } catch (const std::regex_error&) {
-      return false;
-    }
-  }
-  const std::string of_layers = within_layers(pattern);
-  if (of_layers.find('*') != std::string::npos) {
-    return matches(of_layers, module) || matches(of_layers + ".*", module) ||
-           (of_layers == pattern && matches(pattern, "model.layers." + module));
-  }
-  if (of_layers != pattern) return module == of_layers || module.starts_with(of_layers + ".");
-  const auto at = module.find(pattern);
-  if (at == std::string::npos) return false;
-  const auto end = at + pattern.size();
-  return (at == 0 || module[at - 1] == '.') && (end == module.size() || module[end] == '.');
 }
 
 // The number at a key; of a list, the product.
@@ -100,6 +77,31 @@ std::string quantized_by_name(const std::string& file) {
 }
 
 }  // namespace
+
+ModulePattern::ModulePattern(std::string text) : text_(std::move(text)) {
+  if (!text_.starts_with("re:")) return;
+  try {
+    expression_.emplace(text_.substr(3));
+  } catch (const std::regex_error&) {
+    // What is no expression means no module.
+  }
+}
+
+bool ModulePattern::means(const std::string& module) const {
+  if (text_.starts_with("re:")) {
+    return expression_ && std::regex_match("model.layers." + module, *expression_);
+  }
+  const std::string of_layers = within_layers(text_);
+  if (of_layers.find('*') != std::string::npos) {
+    return matches(of_layers, module) || matches(of_layers + ".*", module) ||
+           (of_layers == text_ && matches(text_, "model.layers." + module));
+  }
+  if (of_layers != text_) return module == of_layers || module.starts_with(of_layers + ".");
+  const auto at = module.find(text_);
+  if (at == std::string::npos) return false;
+  const auto end = at + text_.size();
+  return (at == 0 || module[at - 1] == '.') && (end == module.size() || module[end] == '.');
+}
 
 void PartFormat::write(json& block, const PartFormat& base, const std::string& prefix) const {
   const bool same_scales = scale_group == base.scale_group && scale_bytes == base.scale_bytes;
@@ -204,14 +206,14 @@ void Serving::quantize(const JsonNode& quantization) {
       for (const JsonNode& target : targets->elements()) {
         std::string text;
         if (target.read(text) && text != "Linear" && text != "Linear*")
-          rule.targets.push_back(text);
+          rule.targets.emplace_back(text);
       }
     }
     rules_.push_back(std::move(rule));
   }
   if (method.contains("experts")) {
     if (const auto format = format_of(quantization, method.at("experts"))) {
-      rules_.push_back({.targets = {"experts"}, .format = *format});
+      rules_.push_back({.targets = {ModulePattern("experts")}, .format = *format});
     }
   }
   for (const auto& key : method.at("kept")) {
@@ -219,7 +221,7 @@ void Serving::quantize(const JsonNode& quantization) {
     if (!list) continue;
     for (const JsonNode& module : list->elements()) {
       std::string text;
-      if (module.read(text)) kept_.push_back(text);
+      if (module.read(text)) kept_.emplace_back(text);
     }
   }
   const auto cache = find_path(quantization, "kv_cache_quant_algo");
@@ -229,7 +231,7 @@ void Serving::quantize(const JsonNode& quantization) {
 
 bool Serving::kept(const std::string& module) const {
   return std::any_of(kept_.begin(), kept_.end(),
-                     [&](const std::string& pattern) { return means(pattern, module); });
+                     [&](const ModulePattern& pattern) { return pattern.means(module); });
 }
 
 PartFormat Serving::format_of_module(const json& names,
@@ -252,7 +254,7 @@ PartFormat Serving::format_of_module(const json& names,
     for (std::size_t r = 0; r < rules_.size(); ++r) {
       const auto& targets = rules_[r].targets;
       const bool named = std::any_of(targets.begin(), targets.end(), [&](const auto& target) {
-        return any([&](const std::string& module) { return means(target, module); });
+        return any([&](const std::string& module) { return target.means(module); });
       });
       if (named || (targets.empty() && chosen == rules_.size())) chosen = r;
     }

@@ -6,6 +6,13 @@
 #include "ridge/models/attention.hpp"
 #include "ridge/models/huggingface.hpp"
 
+#include <map>
+#include <optional>
+#include <regex>
+#include <set>
+#include <string>
+#include <vector>
+
 #include <nlohmann/json.hpp>
 
 namespace ridge::models {
@@ -20,6 +27,19 @@ struct PartFormat {
 
   // The block's keys that differ from `base`.
   void write(nlohmann::json& block, const PartFormat& base, const std::string& prefix = "") const;
+};
+
+// One entry of a list of modules, as engines read such lists: a regular expression after "re:", a
+// pattern with *, the module, one that it is in, or a part of its name.
+class ModulePattern {
+ public:
+  explicit ModulePattern(std::string text);
+  // Whether it means this module ("3.self_attn.q_proj": the layer and the name within it).
+  [[nodiscard]] bool means(const std::string& module) const;
+
+ private:
+  std::string text_;
+  std::optional<std::regex> expression_;  // compiled once: it is asked of each module of each layer
 };
 
 class Serving {
@@ -42,7 +62,7 @@ class Serving {
  private:
   // One set of targets and their format ("config_groups" has several).
   struct Rule {
-    std::vector<std::string> targets;  // empty: every matrix of a layer
+    std::vector<ModulePattern> targets;  // empty: every matrix of a layer
     PartFormat format;
   };
   void quantize(const JsonNode& quantization);
@@ -62,7 +82,7 @@ class Serving {
   PartFormat plain_;
   PartFormat base_;
   std::vector<Rule> rules_;
-  std::vector<std::string> kept_;
+  std::vector<ModulePattern> kept_;
   bool fp8_cache_ = false;
   Precision wire_ = Precision::bf16;  // to the experts, as they compute
   std::string method_;
