@@ -128,10 +128,10 @@ target_link_libraries(ridge_test_options INTERFACE ridge_options)
 
 # ridge_test(<name> [UNIT] [TOGETHER <filter>] SOURCES ... LIBRARIES ...)
 #
-# A GoogleTest executable ridge_test_<name>, its cases registered with CTest one by one. The headers of
-# GoogleTest and nlohmann/json, most of what a test has to read, come precompiled (tests/support). The suites
-# of the layers that know no scenario yet are UNIT tests: the target `unit` builds them all, the label picks them.
-# Cases that look at one thing which takes seconds to compute run TOGETHER, in one process.
+# A GoogleTest executable ridge_test_<name>, its cases registered with CTest one by one, or as one where they run
+# with sanitizers. The headers of GoogleTest and nlohmann/json, most of what a test has to read, come precompiled
+# (tests/support). The suites of the layers that know no scenario yet are UNIT tests: the target `unit` builds them
+# all, the label picks them. Cases that look at one thing which takes seconds to compute run TOGETHER, in one process.
 function(ridge_test name)
   cmake_parse_arguments(ARG "UNIT" "TOGETHER" "SOURCES;LIBRARIES" ${ARGN})
   add_executable(ridge_test_${name} ${ARG_SOURCES})
@@ -168,6 +168,12 @@ function(ridge_test name)
   # Whose machine it is, and what parts they have of their own, is no matter.
   set(properties TIMEOUT 600 ${label} ENVIRONMENT "RC_PARAMS=seed=20250725"
     ENVIRONMENT_MODIFICATION "XDG_CONFIG_HOME=set:${PROJECT_BINARY_DIR}/no-own-library")
+  if(RIDGE_SANITIZED_TESTS AND name IN_LIST ridge_sanitized_layers)
+    # All cases in one process: with sanitizers, what begins before the first takes longer than most of them.
+    add_test(NAME Sanitized.${name} COMMAND ${run} --gtest_brief=1)
+    set_tests_properties(Sanitized.${name} PROPERTIES ${properties} COST 500)
+    return()
+  endif()
   set(apart "")
   if(ARG_TOGETHER)
     set(apart TEST_FILTER "-${ARG_TOGETHER}")
