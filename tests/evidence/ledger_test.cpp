@@ -251,13 +251,38 @@ TEST(Ledger, AComparisonIsARatioWhoseDrawsAreTheSameForBoth) {
   EXPECT_THROW((void)asked(row, 0), UserError);
 }
 
-TEST(Ledger, TheOrderOfAfdAndEpIsRightWhereBothAreKnown) {
+TEST(Ledger, AComparisonTellsWhatBothRestOnAndDrawsNothingBesideTheory) {
+  nlohmann::json row = row_of("deepseek-v3-ep128-4k");
+  row.erase("quantity");
+  row["kind"] = "comparison";
+  row["beside"] = row["scenario"];
+  row["beside_changes"] = {{"/deployment/pools/gpus/kernel_model", "theoretical"}};
+  const nlohmann::json file = {
+      {"kind", "ledger"}, {"title", "Ours"}, {"comment", "None."}, {"entries", {row}}};
+  const test::TemporaryFile ledger_file("ledger.json", file.dump());
+  const Ledger ledger = predict_ledger(ledger_file.path(), 4);
+  EXPECT_THAT(ledger.rows[0].provenance, ::testing::AllOf(::testing::StartsWith("calibrated:h800"),
+                                                          HasSubstr("; beside it theor")));
+  EXPECT_FALSE(ledger.rows[0].interval.has_value());
+  EXPECT_TRUE(ledger.drawn.empty());
+}
+
+// Beside one tray the order is right; beside more, whose steps grow as Ridge's do not, EP comes out
+// too fast, by two fifths at most.
+TEST(Ledger, AfdBesideEpIsAsFarOffAsItsPageSays) {
   const Ledger known = predict_ledger("afd-or-ep", 0);
-  EXPECT_EQ(known.rows.size(), 5U);
+  EXPECT_EQ(known.rows.size(), 21U);
+  std::size_t wide = 0;
   for (const LedgerRow& each : known.rows) {
-    EXPECT_EQ(each.predicted > 1.0, each.measured > 1.0) << each.figure;
-    EXPECT_NEAR(each.predicted, each.measured, 0.2 * each.measured) << each.figure;
+    if (each.figure.ends_with("EP4") || each.figure.starts_with("Step-3")) {
+      EXPECT_GT(each.predicted, 1.0) << each.figure;
+      EXPECT_NEAR(each.predicted, each.measured, 0.2 * each.measured) << each.figure;
+    } else {
+      ++wide;
+      EXPECT_NEAR(each.predicted, each.measured, 0.45 * each.measured) << each.figure;
+    }
   }
+  EXPECT_EQ(wide, 16U);
 }
 
 TEST(Ledger, BothSourcesAreToldWhereOwnSumsLeaveShippedOnes) {

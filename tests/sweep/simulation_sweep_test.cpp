@@ -274,6 +274,19 @@ TEST(SimulationSweep, RangesThatNothingIsDrawnFromAreToldAndIntervalsNeedSamples
   EXPECT_THAT(refusal_of(sweep), HasSubstr("column \"tpot_low_ms\" needs \"samples\" in the base"));
 }
 
+TEST(SimulationSweep, OfTheoryThereAreNoIntervalsAndANoteSaysSo) {
+  json scenario = drawn_scenario();
+  json sweep = simulation_sweep(scenario, json::parse(R"([
+      {"pointer": "/scenario/workload/requests_per_gpu", "values": [32]}])"));
+  sweep["base"]["samples"] = 2;
+  sweep["columns"] = {"tpot_ms", "tpot_low_ms"};
+  EXPECT_THAT(written(run(sweep))["notes"].dump(), ::testing::Not(HasSubstr("no intervals")));
+  sweep["base"]["scenario"]["deployment"]["pools"]["gpus"]["kernel_model"] = "theoretical";
+  const json answer = written(run(sweep));
+  EXPECT_TRUE(answer["rows"][0]["tpot_low_ms"].is_null());
+  EXPECT_THAT(answer["notes"].dump(), HasSubstr("no intervals: kernel times are theory"));
+}
+
 TEST(SimulationSweep, TheAnswerIsTheSameForAnyNumberOfThreads) {
   const json sweep = simulation_sweep(
       small_scenario(),

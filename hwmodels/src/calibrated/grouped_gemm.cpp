@@ -17,7 +17,7 @@ constexpr double kThrottle_us = 1000.0;  // duration at which half of the power 
 // room: by shared memory, which holds as many stages of both operands as Triton keeps by default,
 // and by threads (2,048 in blocks of 128). The shared memory is that of compute capability 9.0 on
 // (CUDA C++ Programming Guide, technical specifications); a chip file does not say what an earlier
-// chip has, which is less, and step_us, fitted for each chip, makes up for most of it.
+// chip has, which is less: its step_us, fitted with the blocks counted here, comes out longer.
 double resident_blocks(const ExpertTile& tile, double bytes_per_value) {
   constexpr double kSharedBytes = 228.0 * 1024.0;
   constexpr double kStages = 3.0;

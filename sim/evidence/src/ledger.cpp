@@ -97,6 +97,11 @@ void predict(const DeploymentFigure& asks, const Asking& asking, LedgerRow& row)
   }
 }
 
+// What the two of a comparison say, once where it is the same.
+std::string of_both(std::string one, const std::string& beside) {
+  return one == beside ? std::move(one) : fmt::format("{}; beside it {}", one, beside);
+}
+
 // Each draw is the same for both, so that an error that they share does not count.
 void predict(const ComparisonFigure& asks, const Asking& asking, LedgerRow& row) {
   constexpr const char* kFigure = "tokens_per_s_per_gpu";
@@ -104,32 +109,31 @@ void predict(const ComparisonFigure& asks, const Asking& asking, LedgerRow& row)
       changed_scenario(asking.path(asks.scenario), asks.changes, asking.node),
       changed_scenario(asking.path(asks.beside), asks.beside_changes, asking.node,
                        "beside_changes")};
-  std::array<double, 2> rates = {};
+  const std::array<answer::SimulationReport, 2> reports = {
+      answer::simulate(scenario::resolve(both[0], asking.library)),
+      answer::simulate(scenario::resolve(both[1], asking.library))};
+  const auto& figure = answer::simulation_figure(kFigure);
+  row.unit = kTimes;
+  row.predicted = figure.shown(reports[0]) / figure.shown(reports[1]);
+  row.provenance = of_both(reports[0].provenance, reports[1].provenance);
+  row.links = of_both(reports[0].link_provenance, reports[1].link_provenance);
+  // Of theory alone no error is known, nor of a ratio to it.
+  if (asking.samples == 0 || !reports[0].calibrated || !reports[1].calibrated) return;
   std::array<std::vector<double>, 2> drawn;
   for (std::size_t i = 0; i < both.size(); ++i) {
-    const scenario::LocatedScenario& located = both[i];
-    const answer::SimulationReport report =
-        answer::simulate(scenario::resolve(located, asking.library));
-    rates[i] = answer::simulation_figure(kFigure).shown(report);
-    if (i == 0) {
-      row.provenance = report.provenance;
-      row.links = report.link_provenance;
-    }
-    if (asking.samples == 0) continue;
-    const scenario::InputDraws draws(scenario::ranges_of(located, asking.library), asking.fixed,
+    const scenario::InputDraws draws(scenario::ranges_of(both[i], asking.library), asking.fixed,
                                      asking.fixed);
-    drawn[i] = answer::drawn_figure(located, asking.library, draws, asking.samples, kFigure);
-    const scenario::OpenInputs open = scenario::open_inputs(located, asking.library);
-    for (const scenario::DrawnInput& input : draws.inputs(located, open, asking.library)) {
+    drawn[i] = answer::drawn_figure(both[i], asking.library, draws, asking.samples, kFigure);
+    const scenario::OpenInputs open = scenario::open_inputs(both[i], asking.library);
+    for (const scenario::DrawnInput& input : draws.inputs(both[i], open, asking.library)) {
+      if (input.one_sided) row.one_sided.push_back(input.what);
       asking.draws_from(input);
     }
     for (scenario::DrawnInput& input :
-         draws.with_nothing_fixed().inputs(located, open, asking.library)) {
+         draws.with_nothing_fixed().inputs(both[i], open, asking.library)) {
       row.open.push_back(std::move(input));
     }
   }
-  row.unit = kTimes;
-  row.predicted = rates[0] / rates[1];
   std::vector<double> ratios;
   for (std::size_t i = 0; i < std::min(drawn[0].size(), drawn[1].size()); ++i) {
     ratios.push_back(drawn[0][i] / drawn[1][i]);

@@ -206,9 +206,11 @@ static const KeyTable& keys_of(const LedgerEntry* /*of*/) {
       "entry", "A measured figure, and what Ridge is asked.",
       {
           key<&E::figure>("figure", "Its name."),
-          key<&E::measured>("measured",
-                            "In the unit of the quantity; of kernels and messages in microseconds.",
-                            positive()),
+          key<&E::measured>(
+              "measured",
+              "In the unit of the quantity; of kernels and messages in microseconds; of "
+              "comparisons how many times.",
+              positive()),
           key<&E::source>("source", "Who measured it."),
           key<&E::explanation>("explanation", "Why Ridge is off, or is not."),
       },

@@ -63,7 +63,8 @@ std::vector<std::string> simulation_defaults(const json& document) {
   if (document.at("deployment").at("strategy") != "afd") return {};
   if (document.at("network").contains("model")) return {};
   return {
-      "/network/model is \"ports\": messages line up at each NIC, and the fabric is never full"};
+      "/network/model is \"ports\": messages line up at either end, and what lies between is never "
+      "full"};
 }
 
 // With the files that it names, and that its strategies can run something of what it allows.

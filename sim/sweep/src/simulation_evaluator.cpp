@@ -102,8 +102,15 @@ class SimulationEvaluator final : public Evaluator {
     if (moves_ranges_ && !intervals_) {
       out.emplace_back(
           "an axis moves ranges, of which nothing here is drawn: that takes \"samples\" in the "
-          "base "
-          "and a column of an interval, such as tpot_low_ms");
+          "base and a column of an interval, such as tpot_low_ms");
+    }
+    const auto& pools = scenario_.input.deployment.pools;
+    if (intervals_ && std::none_of(pools.begin(), pools.end(), [](const decode::Pool& pool) {
+          return pool.kernels->calibrated();
+        })) {
+      out.emplace_back(
+          "no intervals: kernel times are theory, of whose error nothing is known; a kernel_model "
+          "\"calibrated:NAME\" has them");
     }
     return out;
   }

@@ -32,7 +32,8 @@ struct OpenInputs {
 [[nodiscard]] OpenInputs open_inputs(const LocatedScenario& located, Library& library);
 
 // What sums take on the median of these clusters, of which there is at least one, at each power of
-// two from 64 B to the largest that was measured on any: of two in the middle, their mean.
+// two from 64 B to 32 MiB, or to the largest that was measured on any where that is more: of two in
+// the middle, their mean.
 [[nodiscard]] SumsCluster median_of(const std::vector<SumsCluster>& clusters);
 // Sums of a cluster, each with a gap in front.
 [[nodiscard]] std::vector<decode::AllReduceWay> sums_of(const SumsCluster& cluster, Seconds gap);
