@@ -58,6 +58,10 @@ TEST(FileKinds, ADefaultThatAnAnswerDependsOnIsShown) {
   EXPECT_THAT(silent.defaults, ElementsAre(HasSubstr("/network/model is \"ports\"")));
   scenario["network"]["model"] = "max_min_fair";
   EXPECT_THAT(check(scenario).defaults, SizeIs(0));
+  // Over NVLink it is the default too, and no NIC is spoken of.
+  json inside = parsed("scenarios/qwen3-235b-afd-nvl72.json");
+  inside["network"].erase("model");
+  EXPECT_THAT(check(inside).defaults, ElementsAre(::testing::Not(HasSubstr("NIC"))));
   // No messages between pools: nothing depends on it.
   json whole = parsed("scenarios/qwen3-235b-tp8-h20.json");
   whole["network"].erase("model");
