@@ -149,5 +149,26 @@ TEST(ReadRecord, IsOfTheContentsThatItsThreadReads) {
   EXPECT_NE(outer.digest(), nothing) << "what a record within it saw";
 }
 
+TEST(ReadRecord, WhatIsReadOnceCountsForWhoeverAsks) {
+  const TemporaryFolder folder;
+  const std::string path = folder.put("facts", "42");
+  const auto own = folder.put("own", "7");
+  std::optional<ReadOnce<std::string>> facts;
+  const auto record_of = [&](bool asks_twice) {
+    const ReadRecord record;
+    if (!facts) facts.emplace([&] { return read_file(path, kMiB); });
+    (void)**facts;
+    (void)read_file(own, kMiB);
+    if (asks_twice) EXPECT_EQ(**facts, "42");
+    return record.digest();
+  };
+  const std::string first = record_of(false);
+  EXPECT_EQ(record_of(false), first) << "whoever asked first";
+  EXPECT_EQ(record_of(true), first) << "however often";
+  facts.reset();
+  (void)folder.put("facts", "43");
+  EXPECT_NE(record_of(false), first);
+}
+
 }  // namespace
 }  // namespace ridge

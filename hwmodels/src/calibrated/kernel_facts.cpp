@@ -2,6 +2,7 @@
 
 #include "ridge/base/catalog.hpp"
 #include "ridge/base/error.hpp"
+#include "ridge/base/file.hpp"
 #include "ridge/base/keys.hpp"
 #include "ridge/base/ordered_json.hpp"
 
@@ -322,9 +323,11 @@ void check_experts_without_gate(const std::filesystem::path& path) {
 Facts<DecodeAttentionForm::Choice> stated(const CurveKey& key,
                                           std::vector<DecodeAttentionForm::Choice> guesses) {
   Facts<DecodeAttentionForm::Choice> result;
-  static const auto kKnown = read_document<AttentionKernels>(
-      JsonDocument::read(data_root() / "hwmodels/data/kernels/decode_attention.json"));
-  for (const AttentionKernel& facts : kKnown.kernels) {
+  static const ReadOnce kKnown([] {
+    return read_document<AttentionKernels>(
+        JsonDocument::read(data_root() / "hwmodels/data/kernels/decode_attention.json"));
+  });
+  for (const AttentionKernel& facts : kKnown->kernels) {
     if (std::find(facts.names.begin(), facts.names.end(), key.kernel) == facts.names.end()) {
       continue;
     }
@@ -380,25 +383,28 @@ std::map<std::pair<std::string, Format>, TilesByChip> known_expert_tiles() {
 }  // namespace
 
 const ExpertTiles* stated_expert_tiles(const CurveKey& key, std::string_view chip) {
-  static const auto kKnown = known_expert_tiles();
-  const auto kernel = kKnown.find({key.kernel, key.format});
-  if (kernel == kKnown.end()) return nullptr;
+  static const ReadOnce kKnown(known_expert_tiles);
+  const auto& known = *kKnown;
+  const auto kernel = known.find({key.kernel, key.format});
+  if (kernel == known.end()) return nullptr;
   const auto tuned = kernel->second.find(chip);
   return tuned == kernel->second.end() ? &kernel->second.at("") : &tuned->second;
 }
 
 bool experts_have_gate(std::string_view kernel, double experts, double top_k, double intermediate) {
-  static const auto kWithout = read_document<LayersWithoutGate>(
-      JsonDocument::read(data_root() / "hwmodels/data/kernels/experts_without_gate.json"));
-  return std::none_of(
-      kWithout.layers.begin(), kWithout.layers.end(), [&](const LayerWithoutGate& layer) {
-        const auto is = [](std::int64_t stated, double asked) {
-          return static_cast<double>(stated) == asked;
-        };
-        return is(layer.experts, experts) && is(layer.top_k, top_k) &&
-               (!layer.intermediate || is(*layer.intermediate, intermediate)) &&
-               std::find(layer.kernels.begin(), layer.kernels.end(), kernel) != layer.kernels.end();
-      });
+  static const ReadOnce kWithout([] {
+    return read_document<LayersWithoutGate>(
+        JsonDocument::read(data_root() / "hwmodels/data/kernels/experts_without_gate.json"));
+  });
+  const std::vector<LayerWithoutGate>& layers = kWithout->layers;
+  return std::none_of(layers.begin(), layers.end(), [&](const LayerWithoutGate& layer) {
+    const auto is = [](std::int64_t stated, double asked) {
+      return static_cast<double>(stated) == asked;
+    };
+    return is(layer.experts, experts) && is(layer.top_k, top_k) &&
+           (!layer.intermediate || is(*layer.intermediate, intermediate)) &&
+           std::find(layer.kernels.begin(), layer.kernels.end(), kernel) != layer.kernels.end();
+  });
 }
 
 bool read_tile_rows(const JsonNode& node, std::array<double, 3>& out) {

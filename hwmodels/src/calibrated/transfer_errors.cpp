@@ -2,6 +2,7 @@
 
 #include "ridge/base/catalog.hpp"
 #include "ridge/base/error.hpp"
+#include "ridge/base/file.hpp"
 #include "ridge/base/json.hpp"
 #include "ridge/base/nearest_name.hpp"
 #include "ridge/base/ordered_json.hpp"
@@ -240,8 +241,8 @@ std::filesystem::path transfer_errors_path() {
 }
 
 const TransferErrors& transfer_errors() {
-  static const TransferErrors kShipped = load_transfer_errors(transfer_errors_path());
-  return kShipped;
+  static const ReadOnce kShipped([] { return load_transfer_errors(transfer_errors_path()); });
+  return *kShipped;
 }
 
 namespace {

@@ -1,6 +1,7 @@
 #include "family.hpp"
 
 #include "ridge/base/catalog.hpp"
+#include "ridge/base/file.hpp"
 #include "ridge/models/huggingface.hpp"
 
 #include <algorithm>
@@ -327,7 +328,7 @@ void check_family(const std::filesystem::path& path) {
 }
 
 const IrrelevantKeys& irrelevant_everywhere() {
-  static const IrrelevantKeys keys = [] {
+  static const ReadOnce kKeys([] {
     const JsonDocument document =
         JsonDocument::read(data_root() / "models/data/huggingface/irrelevant_keys.json");
     Diagnostics problems;
@@ -348,8 +349,8 @@ const IrrelevantKeys& irrelevant_everywhere() {
     }
     problems.throw_if_errors();
     return out;
-  }();
-  return keys;
+  });
+  return *kKeys;
 }
 
 }  // namespace ridge::models

@@ -2,6 +2,7 @@
 
 #include "key_check.hpp"
 #include "ridge/base/catalog.hpp"
+#include "ridge/base/file.hpp"
 #include "ridge/base/ordered_json.hpp"
 
 #include <algorithm>
@@ -20,9 +21,9 @@ using nlohmann::json;
 
 // What models/data/huggingface/quantization.json says.
 const json& known() {
-  static const JsonDocument document =
-      JsonDocument::read(data_root() / "models/data/huggingface/quantization.json");
-  return document.json();
+  static const ReadOnce kDocument(
+      [] { return JsonDocument::read(data_root() / "models/data/huggingface/quantization.json"); });
+  return kDocument->json();
 }
 
 // "17.self_attn.q_proj" of "model.language_model.layers.17.self_attn.q_proj"; the name itself where

@@ -88,11 +88,20 @@ thread_local ReadRecord* reading = nullptr;
 }
 
 ReadRecord::ReadRecord() : outer_(std::exchange(reading, this)) {}
+ReadRecord::ReadRecord(Apart /*apart*/) : ReadRecord() {
+  apart_ = true;
+}
 ReadRecord::~ReadRecord() {
   reading = outer_;
 }
 std::string ReadRecord::digest() const {
   return digest_of(digests_);
+}
+
+void ReadRecord::count(const std::string& digest) {
+  for (ReadRecord* record = reading; record != nullptr; record = record->told()) {
+    if (record->digests_.find(digest) == std::string::npos) record->digests_ += digest;
+  }
 }
 
 std::string read_file(const std::filesystem::path& path, std::size_t max_bytes) {
@@ -108,7 +117,7 @@ std::string read_file(const std::filesystem::path& path, std::size_t max_bytes) 
   }
   if (reading != nullptr) {
     const std::string digest = digest_of(contents);
-    for (ReadRecord* record = reading; record != nullptr; record = record->outer_) {
+    for (ReadRecord* record = reading; record != nullptr; record = record->told()) {
       record->digests_ += digest;
     }
   }

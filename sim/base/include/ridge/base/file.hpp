@@ -3,8 +3,10 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
 namespace ridge {
 
@@ -20,18 +22,49 @@ namespace ridge {
 class ReadRecord {
  public:
   ReadRecord();
+  // What is read while this lives is told to no record around it.
+  struct Apart {};
+  explicit ReadRecord(Apart apart);
   ReadRecord(const ReadRecord&) = delete;
   ReadRecord& operator=(const ReadRecord&) = delete;
   ~ReadRecord();
 
   // Of all contents, one after the other.
   [[nodiscard]] std::string digest() const;
+  // Counts contents of this digest as read by this thread, once for each record.
+  static void count(const std::string& digest);
 
  private:
   friend std::string read_file(const std::filesystem::path& path, std::size_t max_bytes);
+  [[nodiscard]] ReadRecord* told() const { return apart_ ? nullptr : outer_; }
   ReadRecord* outer_;
+  bool apart_ = false;
   std::string digests_;
 };
+
+// What is read once in a process. Whoever asks for it counts as having read it; else what a
+// question rests on would hang on who asked first.
+template <typename T>
+class ReadOnce {
+ public:
+  template <typename Read>
+  explicit ReadOnce(Read&& read) {
+    const ReadRecord record{ReadRecord::Apart{}};
+    value_.emplace(read());
+    digest_ = record.digest();
+  }
+  [[nodiscard]] const T& operator*() const {
+    ReadRecord::count(digest_);
+    return *value_;
+  }
+  [[nodiscard]] const T* operator->() const { return &**this; }
+
+ private:
+  std::optional<T> value_;
+  std::string digest_;
+};
+template <typename Read>
+explicit ReadOnce(Read&&) -> ReadOnce<std::invoke_result_t<Read>>;
 
 // What a gzip file holds; other contents as they are. `name` is that of the file in messages.
 [[nodiscard]] std::string unpacked(std::string contents, std::string_view name,
