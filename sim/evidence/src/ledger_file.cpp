@@ -54,6 +54,20 @@ std::vector<Key<F>> with_kernels(std::vector<Key<F>> own) {
   return all;
 }
 
+// Which scenario a figure simulates, before what it asks of it.
+template <typename F>
+std::vector<Key<F>> with_scenario(std::vector<Key<F>> own) {
+  std::vector<Key<F>> all;
+  all.push_back(key<&F::scenario>(
+      "scenario", "A simulate scenario: a name, or a path from this file's folder."));
+  all.push_back(key<&F::changes>("changes",
+                                 "JSON pointers into the scenario, and the values that stand there "
+                                 "instead.")
+                    .optional());
+  for (Key<F>& one : own) all.push_back(std::move(one));
+  return all;
+}
+
 }  // namespace
 
 static JsonTypePtr json_type_of(const ChangedValue* /*of*/, std::string_view /*key*/) {
@@ -62,18 +76,11 @@ static JsonTypePtr json_type_of(const ChangedValue* /*of*/, std::string_view /*k
 
 static const KeyTable& keys_of(const DeploymentFigure* /*of*/) {
   using F = DeploymentFigure;
-  static const KeyTable table = key_table<F>(
-      "", "",
-      {
-          key<&F::scenario>("scenario",
-                            "A simulate scenario: a name, or a path from this file's "
-                            "folder."),
-          key<&F::changes>("changes",
-                           "JSON pointers into the scenario, and the values that stand there "
-                           "instead.")
-              .optional(),
-          key<&F::quantity>("quantity", "Of its answer.", quantities()),
-      });
+  static const KeyTable table =
+      key_table<F>("", "",
+                   with_scenario<F>({
+                       key<&F::quantity>("quantity", "Of its answer.", quantities()),
+                   }));
   return table;
 }
 
@@ -81,18 +88,11 @@ static const KeyTable& keys_of(const ComparisonFigure* /*of*/) {
   using F = ComparisonFigure;
   static const KeyTable table = key_table<F>(
       "", "",
-      {
-          key<&F::scenario>("scenario",
-                            "A simulate scenario: a name, or a path from this file's "
-                            "folder."),
-          key<&F::changes>("changes",
-                           "JSON pointers into the scenario, and the values that stand there "
-                           "instead.")
-              .optional(),
+      with_scenario<F>({
           key<&F::beside>("beside",
                           "The scenario whose tokens a second and GPU it is compared with."),
           key<&F::beside_changes>("beside_changes", "The same of that one.").optional(),
-      });
+      }));
   return table;
 }
 
