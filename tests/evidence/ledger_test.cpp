@@ -43,7 +43,9 @@ double parts_of(const LedgerRow& row) {
 }
 
 TEST(Ledger, ShippedLedgersFitTheirSchema) {
-  for (const char* name : {"serving", "step3", "transfer"}) {
+  EXPECT_THAT(ledger_names(),
+              ::testing::IsSupersetOf({"afd-or-ep", "serving", "step3", "transfer"}));
+  for (const std::string& name : ledger_names()) {
     const auto document =
         JsonDocument::read(test::source_path(fmt::format("scenarios/ledger/{}.json", name)));
     EXPECT_EQ(test::JsonSchema("ledger").violations(document.json()), "") << name;
@@ -159,14 +161,29 @@ TEST(Ledger, ThePageTellsWhatAKernelWithoutPaddingWouldTake) {
                                     significant(padded.predicted - padded.padding, 4))));
 }
 
-TEST(Ledger, TheTableTellsTheErrorOfEachCalibrationOnce) {
+// One line for each calibration, its preferred kernels and whether parts of it were transferred;
+// rows refer to it by its letter.
+TEST(Ledger, TableAndPageTellTheErrorOfEachCalibrationOnceAndRowsItsLetter) {
   const std::string table = render(report(), view::OutputFormat::table);
-  // One line for each calibration, its preferred kernels and whether parts of it were transferred.
-  const auto at = table.find("\ncalibrated:h800 (held-out error ");
+  const auto at = table.find("\na: calibrated:h800 (held-out error ");
   ASSERT_NE(at, std::string::npos);
-  const std::string line = table.substr(at, table.find('\n', at + 1) - at + 1);
-  EXPECT_EQ(table.find(line, at + 1), std::string::npos) << line;
-  EXPECT_THAT(table, HasSubstr("calibrated:h800 with sglang:fa3 (held-out error "));
+  const std::string line = table.substr(at + 4, table.find('\n', at + 1) - at - 3);
+  EXPECT_EQ(table.find(line, at + 5), std::string::npos) << line;
+  EXPECT_THAT(table, HasSubstr(": calibrated:h800 with sglang:fa3 (held-out error "));
+
+  const std::string page = ledger_page(report(), "ridge reproduce step3");
+  const auto on_page = page.find("\n- a: " + line);
+  ASSERT_NE(on_page, std::string::npos);
+  EXPECT_EQ(page.find(line), on_page + 6) << "once";
+  EXPECT_EQ(page.find(line, on_page + 7), std::string::npos) << "once";
+  const auto row_of = [&](const std::string& figure) {
+    const auto from = page.find("\n| " + figure + " |");
+    return page.substr(from + 1, page.find('\n', from + 1) - from - 1);
+  };
+  EXPECT_THAT(row_of("Step-3 2A2F, 4K, FP8, if on H800"), ::testing::EndsWith(" | a |"));
+  EXPECT_THAT(row_of("Step-3 2A2F, 4K, FP8, if on H200"), ::testing::EndsWith(" | b |"));
+  EXPECT_THAT(row_of("Step-3 4A2F, 8K, FP8, if on H800"), ::testing::EndsWith(" | a |"));
+  EXPECT_THAT(row_of("StepMesh transfer of 896 KB"), ::testing::EndsWith(" | theory |"));
 }
 
 TEST(Ledger, TellsHowManyMeasuredFiguresItsIntervalsHold) {

@@ -156,14 +156,14 @@ void add_reproduce_command(CLI::App& app) {
   add_output_options(*command, options->output, "table|json|csv");
   command->footer([] {
     return fmt::format(
-        "Reports by name: {1}.\n"
+        "Reports by name: {1}; with --measured: {3}.\n"
         "Examples:\n"
         "  ridge reproduce {0}\n"
         "  ridge reproduce {0} --format json -o cells.json\n"
         "  ridge reproduce {0} --measured\n"
         "  ridge reproduce --kernels gemm.csv --calibration {2}",
         evidence::reproduction_names().front(), fmt::join(evidence::reproduction_names(), ", "),
-        hw::calibrated::calibration_names().front());
+        hw::calibrated::calibration_names().front(), fmt::join(evidence::ledger_names(), ", "));
   });
   command->callback([options, samples] {
     options->samples_given = samples->count() > 0;

@@ -375,9 +375,10 @@ std::string table(const Ledger& ledger) {
   text.column("90 % interval");
   text.column("kernel times", view::Align::left);
   for (const LedgerRow& row : ledger.rows) {
-    text.row({row.figure, significant(row.measured, 4), significant(row.predicted, 4), row.unit,
-              fmt::format("{:+.1f} %", 100.0 * row.error()), interval_words(row),
-              short_provenance(row)});
+    text.row(
+        {row.figure, significant(row.measured, 4), significant(row.predicted, 4), row.unit,
+         fmt::format("{:+.1f} %", 100.0 * row.error()), interval_words(row),
+         group_errors(ledger).empty() ? provenance_letter(ledger, row) : short_provenance(row)});
   }
   return ledger.title + "\n\n" + text.text() + provenance_text(ledger) + "\n" + summary(ledger) +
          tables_text(ledger) + notes_text(ledger);
@@ -501,10 +502,14 @@ const view::AnswerDescription& ledger_answer() {
 
 namespace {
 
+const Catalog& ledgers() {
+  static const Catalog catalog("the name of a ledger", "scenarios/ledger");
+  return catalog;
+}
+
 Ledger read_ledger(const std::string& name_or_path, const std::string& table, int samples,
                    const GoOn& go_on, const std::vector<std::string>& fixed) {
-  const Catalog catalog("the name of a ledger", "scenarios/ledger");
-  const JsonDocument document = JsonDocument::read(catalog.resolve(name_or_path));
+  const JsonDocument document = JsonDocument::read(ledgers().resolve(name_or_path));
   Diagnostics diagnostics;
   const JsonContext context{.file = document.name(), .diagnostics = &diagnostics};
   const JsonNode node(document.json(), context);
@@ -575,6 +580,10 @@ void warn_of_fixed(const std::vector<std::string>& fixed, int samples, Ledger& l
 }
 
 }  // namespace
+
+const std::vector<std::string>& ledger_names() {
+  return ledgers().names();
+}
 
 const KeyTable& ledger_keys() {
   return keys_of(static_cast<const LedgerFile*>(nullptr));
@@ -677,13 +686,13 @@ std::string ledger_page(const Ledger& ledger, const std::string& command) {
   if (!group_errors(ledger).empty()) return grouped_page(ledger, command);
   std::string out = page_head(ledger, command);
   out += fmt::format(
-      "\n"
+      "\nOf *kernel times* the letter tells [what they rest on](#what-the-predictions-rest-on).\n\n"
       "| figure | measured | predicted | error | 90 % interval | kernel times |\n"
       "| --- | ---: | ---: | ---: | ---: | --- |\n");
   for (const LedgerRow& row : ledger.rows) {
     out += fmt::format("| {} | {} {} | {} | {:+.1f} % | {} | {} |\n", row.figure,
                        significant(row.measured, 4), row.unit, significant(row.predicted, 4),
-                       100.0 * row.error(), interval_words(row), row.provenance);
+                       100.0 * row.error(), interval_words(row), provenance_letter(ledger, row));
   }
   out += "\n" + summary(ledger) + tables_page(ledger) + notes_page(ledger) +
          provenance_page(ledger) + "\n## Why\n\n";

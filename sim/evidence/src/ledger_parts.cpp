@@ -60,12 +60,34 @@ Provenances provenances(const Ledger& ledger) {
   return out;
 }
 
+// a to z, aa, ab, ...
+std::string letter(std::size_t i) {
+  const std::string last(1, static_cast<char>('a' + i % 26));
+  return i < 26 ? last : letter(i / 26 - 1) + last;
+}
+
+// The list with its letters, unless rows are many and their columns have short names.
+std::vector<std::string> lettered(const Ledger& ledger, std::vector<std::string> kernels) {
+  if (!group_errors(ledger).empty()) return kernels;
+  for (std::size_t i = 0; i < kernels.size(); ++i) {
+    kernels[i] = fmt::format("{}: {}", letter(i), kernels[i]);
+  }
+  return kernels;
+}
+
 }  // namespace
+
+std::string provenance_letter(const Ledger& ledger, const LedgerRow& row) {
+  const std::vector<std::string> all = provenances(ledger).kernels;
+  const auto found = std::find(all.begin(), all.end(), row.provenance);
+  return found == all.end() ? row.provenance
+                            : letter(static_cast<std::size_t>(found - all.begin()));
+}
 
 std::string provenance_text(const Ledger& ledger) {
   const Provenances all = provenances(ledger);
   std::string out;
-  for (const std::string& kernels : all.kernels) out += kernels + "\n";
+  for (const std::string& kernels : lettered(ledger, all.kernels)) out += kernels + "\n";
   for (const std::string& links : all.links) out += fmt::format("links: {}\n", links);
   return out;
 }
@@ -76,7 +98,7 @@ std::string provenance_page(const Ledger& ledger) {
   const auto list = [&](std::string_view what, const std::vector<std::string>& entries) {
     if (!entries.empty()) out += fmt::format("\n{}:\n\n- {}\n", what, fmt::join(entries, "\n- "));
   };
-  list("Kernel times", all.kernels);
+  list("Kernel times", lettered(ledger, all.kernels));
   list("Links, where messages go over wires that no collective was measured on", all.links);
   std::vector<std::string> drawn;
   for (const scenario::DrawnInput& each : ledger.drawn) {

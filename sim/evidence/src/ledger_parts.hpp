@@ -19,6 +19,9 @@ void add_stage_parts(const answer::SimulationReport& report, LedgerRow& row, dou
 
 // "calibrated:h800", without its held-out error.
 [[nodiscard]] std::string short_provenance(const LedgerRow& row);
+// What a column says of a row's kernel times where each row is a figure of its own: the letter of
+// provenance_text() and provenance_page(), or the words themselves where they are one.
+[[nodiscard]] std::string provenance_letter(const Ledger& ledger, const LedgerRow& row);
 
 // What kernel times and links rest on, where a column has no room for it; without the held-out
 // errors nobody should believe a figure.

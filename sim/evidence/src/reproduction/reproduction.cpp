@@ -3,10 +3,14 @@
 #include "file.hpp"
 #include "quantities.hpp"
 #include "ridge/base/catalog.hpp"
+#include "ridge/base/error.hpp"
 #include "ridge/base/format.hpp"
 #include "ridge/base/json.hpp"
 #include "ridge/base/keys.hpp"
+#include "ridge/evidence/ledger.hpp"
 #include "ridge/scenario/scenario_files.hpp"
+
+#include <algorithm>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -144,6 +148,16 @@ class Worker {
 }  // namespace
 
 Reproduction reproduce(const std::string& name_or_path) {
+  const auto is_in = [&](const std::vector<std::string>& names) {
+    return std::find(names.begin(), names.end(), name_or_path) != names.end();
+  };
+  if (!is_in(catalog().names()) && is_in(ledger_names())) {
+    throw UserError(fmt::format(
+        "\"{0}\" names measured figures, not a report whose cells can be worked out again: "
+        "expected ridge reproduce {0} --measured (measured=True in Python), or the name of such a "
+        "report ({1})",
+        name_or_path, fmt::join(catalog().names(), ", ")));
+  }
   const JsonDocument document = JsonDocument::read(catalog().resolve(name_or_path));
   return Worker(document).finish();
 }

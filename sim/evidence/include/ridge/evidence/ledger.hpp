@@ -131,6 +131,8 @@ struct LedgerTable {
 // Told the share done before each entry, from any thread: whether to go on.
 using GoOn = std::function<bool(double share)>;
 
+// Of those that ship, sorted.
+[[nodiscard]] const std::vector<std::string>& ledger_names();
 // Of a file (docs/schema/ledger.schema.json).
 [[nodiscard]] const KeyTable& ledger_keys();
 // Reads the ledger of a report by name or path and predicts each
