@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <numbers>
 #include <string>
 #include <variant>
 #include <vector>
@@ -636,6 +637,37 @@ TEST(Strategies, MicroBatchesShareAStepsWaitForItsHost) {
     input.deployment.step_overhead = Seconds{100e-6};
     EXPECT_NEAR(test::run(input).mean_tpot.value() - without, 100e-6, 1e-6) << micro_batches;
   }
+}
+
+// Means of the largest of so many standard normal numbers, from tables of order statistics.
+TEST(Strategies, TheLastOfSoManyIsAsLateAsTablesSay) {
+  EXPECT_EQ(mean_of_the_last(1), 0.0);
+  EXPECT_NEAR(mean_of_the_last(2), 1.0 / std::sqrt(std::numbers::pi), 1e-9);
+  EXPECT_NEAR(mean_of_the_last(3), 1.5 / std::sqrt(std::numbers::pi), 1e-9);
+  EXPECT_NEAR(mean_of_the_last(4), 1.02938, 1e-5);
+  EXPECT_NEAR(mean_of_the_last(8), 1.42360, 1e-5);
+  EXPECT_NEAR(mean_of_the_last(64), 2.34373, 1e-5);
+}
+
+// As a gap between steps would: GPUs of an instance wait for each other, and all with requests
+// where the experts have GPUs of their own.
+TEST(Strategies, AStepWaitsForTheLastOfTheHosts) {
+  const auto waited = [](SimulationInput input, std::int64_t gpus) {
+    const double without = test::run(input).mean_tpot.value();
+    input.deployment.execution.host_stagger = Seconds{100e-6};
+    const double with = test::run(input).mean_tpot.value();
+    input.deployment.execution.host_stagger.reset();
+    input.deployment.step_overhead = Seconds{100e-6 * mean_of_the_last(gpus)};
+    EXPECT_NEAR(with, test::run(input).mean_tpot.value(), 1e-12) << gpus;
+    return with - without;
+  };
+  const SimulationInput wide = wide_expert_parallel(6, 1);
+  const std::int64_t gpus = wide.deployment.pools[0].gpus_per_instance;
+  ASSERT_GT(gpus, 1);
+  EXPECT_NEAR(waited(wide, gpus), 100e-6 * mean_of_the_last(gpus), 1e-9);
+  const SimulationInput split = test::two_to_two(6, 1, kStrategyStages);
+  ASSERT_GT(split.deployment.pools[0].instances, 1);
+  EXPECT_GT(waited(split, split.deployment.pools[0].gpus()), 50e-6);
 }
 
 TEST(Strategies, ANormOverAllHeadsIsOneKernelWithItsSum) {

@@ -239,6 +239,48 @@ TEST(Ledger, ARowDrawsFromTheRangesOfItsScenario) {
   EXPECT_THROW((void)predict_ledger(ledger_file.path(), 1, {}, {"no gap"}), UserError);
 }
 
+// A gap of 5 ms that the scenario leaves open: the prediction takes it, and intervals draw theirs.
+TEST(Ledger, WhatAPredictionTakesOfWhatAScenarioLeavesOpenIsDrawnAllTheSame) {
+  auto document = nlohmann::json::parse(test::source_text("scenarios/qwen3-235b-tp8-h20.json"));
+  document["deployment"].erase("step_overhead_us");
+  const test::TemporaryFile open("open.json", document.dump());
+  nlohmann::json row = row_of(open.path());
+  const auto asked = [&](const nlohmann::json& entry, int samples) {
+    const nlohmann::json file = {
+        {"kind", "ledger"}, {"title", "Ours"}, {"comment", "None."}, {"entries", {entry}}};
+    const test::TemporaryFile ledger_file("ledger.json", file.dump());
+    return predict_ledger(ledger_file.path(), samples).rows[0];
+  };
+  const LedgerRow best = asked(row, 6);
+  row["taken"] = {{"/deployment/step_overhead_us", 5000}};
+  const LedgerRow taken = asked(row, 6);
+  EXPECT_NEAR(taken.predicted, best.predicted + 5.0, 1e-6);
+  EXPECT_DOUBLE_EQ(taken.interval->low, best.interval->low);
+  EXPECT_DOUBLE_EQ(taken.interval->high, best.interval->high);
+  // The range ends at 2 ms.
+  EXPECT_THAT(taken.one_sided, ::testing::Contains("gap between steps of SGLang"));
+
+  nlohmann::json pair = row;
+  pair.erase("quantity");
+  pair["kind"] = "comparison";
+  pair["beside"] = pair["scenario"];
+  pair["beside_taken"] = pair["taken"];
+  EXPECT_DOUBLE_EQ(asked(pair, 0).predicted, 1.0);
+  pair.erase("taken");
+  EXPECT_NEAR(asked(pair, 0).predicted, taken.predicted / best.predicted, 1e-6);
+
+  // Nothing that no interval draws, nor what the scenario states.
+  for (const char* pointer : {"/measurement/steps", "/deployment/execution/host_stagger_us"}) {
+    row["taken"] = {{pointer, 7}};
+    EXPECT_THROW((void)asked(row, 0), UserError) << pointer;
+  }
+  document["deployment"]["step_overhead_us"] = 0;
+  const test::TemporaryFile stated("stated.json", document.dump());
+  row = row_of(stated.path());
+  row["taken"] = {{"/deployment/step_overhead_us", 5000}};
+  EXPECT_THROW((void)asked(row, 0), UserError);
+}
+
 // A deployment beside itself with a gap between steps as long as a step of it, or none: half as
 // fast.
 TEST(Ledger, AComparisonIsARatioWhoseDrawsAreTheSameForBoth) {
@@ -284,22 +326,21 @@ TEST(Ledger, AComparisonTellsWhatBothRestOnAndDrawsNothingBesideTheory) {
   EXPECT_TRUE(ledger.drawn.empty());
 }
 
-// Beside one tray the order is right; beside more, whose steps grow as Ridge's do not, EP comes out
-// too fast, by two fifths at most.
+// The order is right but of MiniMax at 16K, whose AFD nobody measured again, and within a fifth.
 TEST(Ledger, AfdBesideEpIsAsFarOffAsItsPageSays) {
   const Ledger known = predict_ledger("afd-or-ep", 0);
   EXPECT_EQ(known.rows.size(), 21U);
-  std::size_t wide = 0;
+  std::size_t doubtful = 0;
   for (const LedgerRow& each : known.rows) {
-    if (each.figure.ends_with("EP4") || each.figure.starts_with("Step-3")) {
-      EXPECT_GT(each.predicted, 1.0) << each.figure;
-      EXPECT_NEAR(each.predicted, each.measured, 0.2 * each.measured) << each.figure;
+    if (each.figure.starts_with("MiniMax-M2.5, 16K")) {
+      ++doubtful;
+      EXPECT_NEAR(each.predicted, each.measured, 0.3 * each.measured) << each.figure;
     } else {
-      ++wide;
-      EXPECT_NEAR(each.predicted, each.measured, 0.45 * each.measured) << each.figure;
+      EXPECT_EQ(each.predicted > 1.0, each.measured > 1.0) << each.figure;
+      EXPECT_NEAR(each.predicted, each.measured, 0.2 * each.measured) << each.figure;
     }
   }
-  EXPECT_EQ(wide, 16U);
+  EXPECT_EQ(doubtful, 5U);
 }
 
 TEST(Ledger, BothSourcesAreToldWhereOwnSumsLeaveShippedOnes) {

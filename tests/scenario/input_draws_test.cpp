@@ -120,6 +120,58 @@ TEST(InputDraws, DrawWhatAScenarioLeavesOpenAndNothingThatItStates) {
                                    "release of the engine"));
 }
 
+// No range of these ships: they are drawn where the scenario has one, unless it states them.
+TEST(InputDraws, DrawStaggerAndOverheadOfMessagesWhereAScenarioHasTheirRange) {
+  const auto range = [](const char* name, const char* of, double low, double high) {
+    return json{{"name", name}, {"of", of}, {"low", low}, {"high", high}, {"source", "a test"}};
+  };
+  const auto ours = [&] {
+    return json{{"inputs",
+                 {range("our hosts", "host_stagger_us", 100, 200),
+                  range("our messages", "message_overhead_us", 5, 9)}}};
+  };
+  const auto drawn = [](const json& document, std::uint64_t seed) {
+    Library library;
+    const LocatedScenario scenario = located(document);
+    return InputDraws(ranges_of(scenario, library))
+        .drawn(scenario, open_inputs(scenario, library), library, seed);
+  };
+  json one_pool = wide();
+  EXPECT_THAT(drawn_for(one_pool), Not(Contains("our hosts")));
+  EXPECT_FALSE(drawn(one_pool, 1).deployment.execution.host_stagger.has_value());
+  one_pool["ranges"] = ours();
+  EXPECT_THAT(drawn_for(one_pool), Contains("our hosts"));
+  EXPECT_THAT(drawn_for(one_pool), Not(Contains("our messages"))) << "no pool sends another any";
+  std::set<double> staggers;
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    const double us = drawn(one_pool, seed).deployment.execution.host_stagger->value() * 1e6;
+    EXPECT_GE(us, 100);
+    EXPECT_LE(us, 200);
+    staggers.insert(us);
+  }
+  EXPECT_EQ(staggers.size(), 20U);
+  one_pool["deployment"]["execution"]["host_stagger_us"] = 0;
+  EXPECT_THAT(drawn_for(one_pool), Not(Contains("our hosts")));
+
+  // Over the links that the messages take.
+  json split = json::parse(test::source_text("scenarios/qwen3-235b-afd-nvl72.json"));
+  split["ranges"] = ours();
+  EXPECT_THAT(drawn_for(split), Contains("our messages"));
+  const Scenario within = drawn(split, 3);
+  EXPECT_GE(within.scale_up.wire.overhead->value() * 1e6, 5);
+  EXPECT_LE(within.scale_up.wire.overhead->value() * 1e6, 9);
+  EXPECT_EQ(within.network.wire.overhead, Seconds{});
+  split["scale_up"]["overhead_us"] = 0;
+  EXPECT_THAT(drawn_for(split), Not(Contains("our messages")));
+  split["scale_up"].erase("overhead_us");
+  split["network"]["path"] = "nics";
+  split["network"].erase("overhead_us");
+  split["network"]["efficiency"] = 1;
+  const Scenario over_nics = drawn(split, 3);
+  EXPECT_GE(over_nics.network.wire.overhead->value() * 1e6, 5);
+  EXPECT_FALSE(over_nics.scale_up.wire.overhead.has_value());
+}
+
 TEST(InputDraws, TakeTheGapOfTheEngineWhoseKernelsArePreferred) {
   json document = sliced(8);
   json& pool = document["deployment"]["pools"]["gpus"];

@@ -320,6 +320,27 @@ Calibration transferred(const Calibration& calibration, const ChipSpec& from, co
   return result;
 }
 
+Calibration for_other_kernels(Calibration calibration, std::span<const Family> families) {
+  for (const Family family : families) {
+    double most = 0.0;
+    for (Curve& curve : calibration.curves) {
+      if (curve.key.family != family) continue;
+      const double added = transfer_errors().of_another_kernel(family, curve.key.format);
+      most = std::max(most, added);
+      const double before = curve.borrowed ? curve.borrowed->added_error : 0.0;
+      curve.borrowed =
+          Borrowed{.from = curve.borrowed ? curve.borrowed->from : "another kernel than runs",
+                   .added_error = std::hypot(before, added)};
+    }
+    if (most > 0.0) continue;
+    throw UserError(fmt::format(
+        "of {} calibration \"{}\" has no kernel, or nobody measured how far other kernels are "
+        "from one: expected other families",
+        name_of(family), calibration.name));
+  }
+  return calibration;
+}
+
 bool on_other_silicon(const Calibration& calibration, const ChipSpec& sheet, const ChipSpec& chip) {
   const auto values = [](const Machine& m) {
     return std::array{m.compute_units, m.memory_TBps, m.bf16_TFLOPps, m.fp8_TFLOPps, m.fp4_TFLOPps};

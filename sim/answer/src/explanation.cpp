@@ -147,9 +147,11 @@ std::vector<Lever> levers_of(const decode::Deployment& d, const std::vector<Stag
                      to.scale_up.transport.overhead /= times;
                    }});
   }
-  if (d.step_overhead.value() > 0.0) {
-    out.push_back({"overhead of steps", false,
-                   [](double times, decode::Deployment& to) { to.step_overhead /= times; }});
+  if (d.waiting_for_hosts().value() > 0.0) {
+    out.push_back({"overhead of steps", false, [](double times, decode::Deployment& to) {
+                     to.step_overhead /= times;
+                     if (auto& stagger = to.execution.host_stagger) *stagger /= times;
+                   }});
   }
   std::vector<std::pair<std::size_t, std::string>> told;
   for (const StagePart& part : parts) {

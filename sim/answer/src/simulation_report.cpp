@@ -163,6 +163,7 @@ std::optional<Seconds> floor_of(decode::SimulationInput input) {
     pool.communication_units = 0;
   }
   input.deployment.step_overhead = {};
+  input.deployment.execution.host_stagger = {};
   input.deployment.collectives = decode::CollectiveTiming::links;
   input.deployment.network.transport = {.overhead = {}, .efficiency = 1.0, .source = "theory"};
   input.deployment.scale_up = input.deployment.network;
@@ -366,9 +367,8 @@ void check_samples(int samples) {
 template <typename Take>
 void each_draw(const scenario::LocatedScenario& located, scenario::Library& library,
                const scenario::InputDraws& draws, int samples, const std::atomic<bool>* stop,
-               Take&& take) {
+               const scenario::OpenInputs& open, Take&& take) {
   check_samples(samples);
-  const scenario::OpenInputs open = scenario::open_inputs(located, library);
   scenario::LocatedScenario again = located;
   for (int i = 1; i <= samples; ++i) {
     const auto seed = static_cast<std::uint64_t>(i);
@@ -385,33 +385,40 @@ void each_draw(const scenario::LocatedScenario& located, scenario::Library& libr
 
 Uncertainty uncertainty_of(const scenario::LocatedScenario& located, scenario::Library& library,
                            const scenario::InputDraws& draws, int samples,
-                           const std::atomic<bool>* stop) {
+                           const std::atomic<bool>* stop, const scenario::OpenInputs* open) {
   Uncertainty uncertainty;
+  const scenario::OpenInputs drawn_inputs =
+      open != nullptr ? *open : scenario::open_inputs(located, library);
   std::map<std::string, std::vector<double>, std::less<>> drawn;
-  each_draw(located, library, draws, samples, stop, [&](const SimulationReport& report) {
-    for (const auto& figure : simulation_figures()) {
-      if (figure.spec.kind != view::FigureKind::number || !of_one_run(figure)) continue;
-      const double value = figure.value(report);
-      if (std::isfinite(value)) drawn[std::string(figure.spec.name)].push_back(value);
-    }
-    if (report.meets_sla().value_or(false)) ++uncertainty.within_sla;
-    ++uncertainty.samples;
-  });
+  each_draw(located, library, draws, samples, stop, drawn_inputs,
+            [&](const SimulationReport& report) {
+              for (const auto& figure : simulation_figures()) {
+                if (figure.spec.kind != view::FigureKind::number || !of_one_run(figure)) continue;
+                const double value = figure.value(report);
+                if (std::isfinite(value)) drawn[std::string(figure.spec.name)].push_back(value);
+              }
+              if (report.meets_sla().value_or(false)) ++uncertainty.within_sla;
+              ++uncertainty.samples;
+            });
   for (auto& [name, values] : drawn) uncertainty.intervals[name] = interval_90(std::move(values));
   if (uncertainty.samples > 0) {
-    uncertainty.inputs = draws.inputs(located, scenario::open_inputs(located, library), library);
+    uncertainty.inputs = draws.inputs(located, drawn_inputs, library);
   }
   return uncertainty;
 }
 
 std::vector<double> drawn_figure(const scenario::LocatedScenario& located,
                                  scenario::Library& library, const scenario::InputDraws& draws,
-                                 int samples, std::string_view figure) {
+                                 int samples, std::string_view figure,
+                                 const scenario::OpenInputs* open) {
   const SimulationFigure& asked = simulation_figure(figure);
   std::vector<double> out;
-  each_draw(located, library, draws, samples, nullptr, [&](const SimulationReport& report) {
-    if (const double value = asked.shown(report); std::isfinite(value)) out.push_back(value);
-  });
+  each_draw(located, library, draws, samples, nullptr,
+            open != nullptr ? *open : scenario::open_inputs(located, library),
+            [&](const SimulationReport& report) {
+              if (const double value = asked.shown(report); std::isfinite(value))
+                out.push_back(value);
+            });
   return out;
 }
 

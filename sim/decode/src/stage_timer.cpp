@@ -72,6 +72,7 @@ StageTimer::StageTimer(const Deployment& deployment, const StepGraph& graph,
                        std::uint64_t seed, std::shared_ptr<DrawnRows> drawn)
     : deployment_(deployment),
       graph_(graph),
+      waiting_for_hosts_(deployment.waiting_for_hosts()),
       slow_gpus_(std::move(slow_gpus)),
       choices_(seed, kExpertChoices),
       drawn_(std::move(drawn)),
@@ -449,8 +450,7 @@ void StageTimer::time_work(const HeadWork& work, const Batch& batch, std::span<d
       // Of a group of GPUs that share requests.
       const double shared = rows * static_cast<double>(sharing) / static_cast<double>(gpus);
       // An engine's step carries all micro-batches: once in it the GPUs wait for the host.
-      const Seconds waiting =
-          deployment_.step_overhead / static_cast<double>(deployment_.micro_batches);
+      const Seconds waiting = waiting_for_hosts_ / static_cast<double>(deployment_.micro_batches);
       time = total(pool, false, FfnPiece::whole) + waiting +
              vocabulary_exchange(pool, shared * work.queries);
       if (const std::int64_t drafts = deployment_.drafting.tokens; drafts > 0) {

@@ -34,9 +34,9 @@ namespace {
 constexpr const char* kTimes = "times";  // the unit of comparisons
 
 // The scenario of this name or path, with other values at some places.
-scenario::LocatedScenario changed_scenario(const std::string& reference,
-                                           const std::map<std::string, ChangedValue>& changes,
-                                           const JsonNode& entry, const char* key = "changes") {
+JsonDocument changed_scenario(const std::string& reference,
+                              const std::map<std::string, ChangedValue>& changes,
+                              const JsonNode& entry, const char* key = "changes") {
   JsonDocument document = JsonDocument::read(scenario::scenario_path(reference));
   for (const auto& [pointer, value] : changes) {
     const JsonContext context{.file = document.name()};
@@ -47,7 +47,37 @@ scenario::LocatedScenario changed_scenario(const std::string& reference,
     }
     document.json()[nlohmann::json::json_pointer(pointer)] = value.json;
   }
-  return scenario::read_scenario(document);
+  return document;
+}
+
+// A scenario with what its prediction takes of what it leaves open. Intervals draw that all the
+// same.
+struct OpenScenario {
+  scenario::LocatedScenario located;
+  scenario::OpenInputs open;
+};
+
+OpenScenario open_scenario(JsonDocument document, const std::map<std::string, ChangedValue>& taken,
+                           const JsonNode& entry, scenario::Library& library,
+                           const char* key = "taken") {
+  OpenScenario out{.located = scenario::read_scenario(document), .open = {}};
+  out.open = scenario::open_inputs(out.located, library);
+  if (taken.empty()) return out;
+  const scenario::InputDraws draws(scenario::ranges_of(out.located, library));
+  const auto drawn = [&] {
+    return draws.inputs(out.located, scenario::open_inputs(out.located, library), library).size();
+  };
+  for (const auto& [pointer, value] : taken) {
+    const std::size_t before = drawn();
+    document.json()[nlohmann::json::json_pointer(pointer)] = value.json;
+    out.located = scenario::read_scenario(document);
+    if (drawn() < before) continue;
+    entry.child(key).child(pointer).error(
+        fmt::format("is nothing that {} leaves open and intervals draw: expected it among what "
+                    "is changed, or in the scenario",
+                    document.name()));
+  }
+  return out;
 }
 
 // What a prediction is worked out from, and where its mistakes are told.
@@ -71,7 +101,9 @@ struct Asking {
 };
 
 void predict(const DeploymentFigure& asks, const Asking& asking, LedgerRow& row) {
-  const auto located = changed_scenario(asking.path(asks.scenario), asks.changes, asking.node);
+  const auto [located, open] =
+      open_scenario(changed_scenario(asking.path(asks.scenario), asks.changes, asking.node),
+                    asks.taken, asking.node, asking.library);
   const answer::SimulationReport report =
       answer::simulate(scenario::resolve(located, asking.library));
   row.provenance = report.provenance;
@@ -85,11 +117,10 @@ void predict(const DeploymentFigure& asks, const Asking& asking, LedgerRow& row)
   const scenario::InputDraws draws(scenario::ranges_of(located, asking.library), asking.fixed,
                                    asking.fixed);
   const answer::Uncertainty drawn =
-      answer::uncertainty_of(located, asking.library, draws, asking.samples);
+      answer::uncertainty_of(located, asking.library, draws, asking.samples, nullptr, &open);
   row.interval = drawn.interval(figure.spec.name);
   if (drawn.samples > 0) {
-    row.open = draws.with_nothing_fixed().inputs(
-        located, scenario::open_inputs(located, asking.library), asking.library);
+    row.open = draws.with_nothing_fixed().inputs(located, open, asking.library);
   }
   for (const scenario::DrawnInput& input : drawn.inputs) {
     if (input.one_sided) row.one_sided.push_back(input.what);
@@ -105,13 +136,15 @@ std::string of_both(std::string one, const std::string& beside) {
 // Each draw is the same for both, so that an error that they share does not count.
 void predict(const ComparisonFigure& asks, const Asking& asking, LedgerRow& row) {
   constexpr const char* kFigure = "tokens_per_s_per_gpu";
-  const std::array<scenario::LocatedScenario, 2> both = {
-      changed_scenario(asking.path(asks.scenario), asks.changes, asking.node),
-      changed_scenario(asking.path(asks.beside), asks.beside_changes, asking.node,
-                       "beside_changes")};
+  const std::array<OpenScenario, 2> both = {
+      open_scenario(changed_scenario(asking.path(asks.scenario), asks.changes, asking.node),
+                    asks.taken, asking.node, asking.library),
+      open_scenario(changed_scenario(asking.path(asks.beside), asks.beside_changes, asking.node,
+                                     "beside_changes"),
+                    asks.beside_taken, asking.node, asking.library, "beside_taken")};
   const std::array<answer::SimulationReport, 2> reports = {
-      answer::simulate(scenario::resolve(both[0], asking.library)),
-      answer::simulate(scenario::resolve(both[1], asking.library))};
+      answer::simulate(scenario::resolve(both[0].located, asking.library)),
+      answer::simulate(scenario::resolve(both[1].located, asking.library))};
   const auto& figure = answer::simulation_figure(kFigure);
   row.unit = kTimes;
   row.predicted = figure.shown(reports[0]) / figure.shown(reports[1]);
@@ -121,16 +154,16 @@ void predict(const ComparisonFigure& asks, const Asking& asking, LedgerRow& row)
   if (asking.samples == 0 || !reports[0].calibrated || !reports[1].calibrated) return;
   std::array<std::vector<double>, 2> drawn;
   for (std::size_t i = 0; i < both.size(); ++i) {
-    const scenario::InputDraws draws(scenario::ranges_of(both[i], asking.library), asking.fixed,
+    const auto& [located, open] = both[i];
+    const scenario::InputDraws draws(scenario::ranges_of(located, asking.library), asking.fixed,
                                      asking.fixed);
-    drawn[i] = answer::drawn_figure(both[i], asking.library, draws, asking.samples, kFigure);
-    const scenario::OpenInputs open = scenario::open_inputs(both[i], asking.library);
-    for (const scenario::DrawnInput& input : draws.inputs(both[i], open, asking.library)) {
+    drawn[i] = answer::drawn_figure(located, asking.library, draws, asking.samples, kFigure, &open);
+    for (const scenario::DrawnInput& input : draws.inputs(located, open, asking.library)) {
       if (input.one_sided) row.one_sided.push_back(input.what);
       asking.draws_from(input);
     }
     for (scenario::DrawnInput& input :
-         draws.with_nothing_fixed().inputs(both[i], open, asking.library)) {
+         draws.with_nothing_fixed().inputs(located, open, asking.library)) {
       row.open.push_back(std::move(input));
     }
   }
@@ -287,17 +320,26 @@ std::vector<std::string> own_names(const LedgerEntries& list, const JsonNode& no
   Diagnostics ignored;  // the rows tell of them
   const JsonContext context{.file = node.file(), .diagnostics = &ignored};
   const JsonNode entries = JsonNode(node.json(), context).child("entries");
-  for (std::size_t i = 0; i < list.entries.size(); ++i) {
-    const auto* asks = std::get_if<DeploymentFigure>(&list.entries[i].asks);
-    if (asks == nullptr) continue;
+  const auto add = [&](const std::string& reference,
+                       const std::map<std::string, ChangedValue>& changes, const JsonNode& entry,
+                       const char* key) {
     try {
-      const std::string path = scenario::reference_from(node.file(), asks->scenario);
-      const auto located = changed_scenario(path, asks->changes, entries.child(i));
-      if (!located.scenario.ranges) continue;
+      const std::string path = scenario::reference_from(node.file(), reference);
+      const auto located = scenario::read_scenario(changed_scenario(path, changes, entry, key));
+      if (!located.scenario.ranges) return;
       const auto names = scenario::InputDraws::names(*scenario::ranges_of(located, library));
       out.insert(out.end(), names.begin(), names.end());
     } catch (const UserError&) {
-      continue;
+      return;
+    }
+  };
+  for (std::size_t i = 0; i < list.entries.size(); ++i) {
+    const JsonNode entry = entries.child(i);
+    if (const auto* one = std::get_if<DeploymentFigure>(&list.entries[i].asks)) {
+      add(one->scenario, one->changes, entry, "changes");
+    } else if (const auto* two = std::get_if<ComparisonFigure>(&list.entries[i].asks)) {
+      add(two->scenario, two->changes, entry, "changes");
+      add(two->beside, two->beside_changes, entry, "beside_changes");
     }
   }
   return out;

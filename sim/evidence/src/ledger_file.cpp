@@ -64,6 +64,10 @@ std::vector<Key<F>> with_scenario(std::vector<Key<F>> own) {
                                  "JSON pointers into the scenario, and the values that stand there "
                                  "instead.")
                     .optional());
+  all.push_back(key<&F::taken>("taken",
+                               "JSON pointers to what the scenario leaves open and intervals draw, "
+                               "and the values that the prediction takes there.")
+                    .optional());
   for (Key<F>& one : own) all.push_back(std::move(one));
   return all;
 }
@@ -91,7 +95,8 @@ static const KeyTable& keys_of(const ComparisonFigure* /*of*/) {
       with_scenario<F>({
           key<&F::beside>("beside",
                           "The scenario whose tokens a second and GPU it is compared with."),
-          key<&F::beside_changes>("beside_changes", "The same of that one.").optional(),
+          key<&F::beside_changes>("beside_changes", "As changes, of that one.").optional(),
+          key<&F::beside_taken>("beside_taken", "As taken, of that one.").optional(),
       }));
   return table;
 }

@@ -30,15 +30,19 @@ struct ChangedValue {
 struct DeploymentFigure {
   std::string scenario;                         // a name or path, from the ledger's folder
   std::map<std::string, ChangedValue> changes;  // of what stands in it, by pointer
-  std::string quantity;                         // of answer::simulation_figures()
+  // Of what it leaves open: what the prediction takes of what intervals draw.
+  std::map<std::string, ChangedValue> taken;
+  std::string quantity;  // of answer::simulation_figures()
 };
 
 // How many times the tokens a second and GPU of another deployment one delivers.
 struct ComparisonFigure {
   std::string scenario;                         // as of DeploymentFigure
   std::map<std::string, ChangedValue> changes;  // likewise
+  std::map<std::string, ChangedValue> taken;    // likewise
   std::string beside;                           // the other's
   std::map<std::string, ChangedValue> beside_changes;
+  std::map<std::string, ChangedValue> beside_taken;
 };
 
 // Whose kernels are asked, of all figures in microseconds.

@@ -29,6 +29,10 @@ std::string_view quantity_of(RangedInput input) {
       return "share";
     case RangedInput::step_overhead_us:
       return "step_overhead_us";
+    case RangedInput::host_stagger_us:
+      return "host_stagger_us";
+    case RangedInput::message_overhead_us:
+      return "message_overhead_us";
   }
   return {};
 }
@@ -39,6 +43,13 @@ std::vector<const Pool*> pools_of(const Scenario& scenario) {
   }
   const auto& split = std::get<SplitPools>(scenario.deployment.pools);
   return {&split.attention, &split.ffn};
+}
+
+// The link that messages between pools take; null where no pool sends another any.
+const Wire* message_wire(const Scenario& scenario) {
+  if (!std::holds_alternative<SplitPools>(scenario.deployment.pools)) return nullptr;
+  return scenario.network.path == decode::MessagePath::scale_up ? &scenario.scale_up.wire
+                                                                : &scenario.network.wire;
 }
 
 // Of all pools.
@@ -78,6 +89,9 @@ OpenInputs open_inputs(const LocatedScenario& located, Library& library) {
       chip_of(located, pool, library)->chips_per_server.value.value_or(pool.gpus_per_instance));
   const bool over_nodes = pool.gpus_per_instance > node;
   OpenInputs open{.step_overhead = !d.step_overhead};
+  open.host_stagger = !d.execution.host_stagger;
+  const Wire* messages = message_wire(scenario);
+  open.message_overhead = messages != nullptr && !messages->overhead;
   open.experts = !scenario.noise.experts && chooses_experts(located, library);
   // Copies are made by a balancer of the experts' load, and one comes with expert parallelism over
   // nodes.
@@ -246,6 +260,16 @@ Scenario InputDraws::drawn(const LocatedScenario& located, const OpenInputs& ope
       out.deployment.step_overhead = *drawn;
     }
   }
+  if (const std::size_t range = range_of(RangedInput::host_stagger_us);
+      open.host_stagger && range != kNone) {
+    out.deployment.execution.host_stagger = Seconds{1e-6 * value(range, seed)};
+  }
+  if (const std::size_t range = range_of(RangedInput::message_overhead_us);
+      open.message_overhead && range != kNone) {
+    Wire& wire =
+        out.network.path == decode::MessagePath::scale_up ? out.scale_up.wire : out.network.wire;
+    wire.overhead = Seconds{1e-6 * value(range, seed)};
+  }
   if (clusters_ && !open.clusters.empty()) {
     out.network.all_reduce =
         sums_of(open.clusters[seed % open.clusters.size()], open.gap_before_sums);
@@ -319,6 +343,10 @@ std::vector<DrawnInput> InputDraws::inputs(const LocatedScenario& located, const
   });
   add(open.step_overhead, step_overhead_range(open.engine, preferred_kernels(scenario)),
       [&] { return 1e6 * scenario.deployment.step_overhead.value_or(Seconds{}).value(); });
+  add(open.host_stagger, range_of(RangedInput::host_stagger_us),
+      [&] { return 1e6 * scenario.deployment.execution.host_stagger.value_or(Seconds{}).value(); });
+  add(open.message_overhead, range_of(RangedInput::message_overhead_us),
+      [&] { return 1e6 * message_wire(scenario)->overhead.value_or(Seconds{}).value(); });
   if (clusters_ && !open.clusters.empty()) {
     out.push_back(told_clusters());
     // None of them, unless the scenario is a ledger's question.

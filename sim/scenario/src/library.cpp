@@ -124,6 +124,11 @@ std::unique_ptr<hw::KernelModel> Library::kernels(const KernelChoice& choice,
     throw UserError("assumed_kernels go with \"theoretical\": a calibration has measured them");
   }
   if (which == "theoretical") {
+    if (!choice.others.empty()) {
+      throw UserError(
+          "other_kernels tells of kernels that were not measured; \"theoretical\" knows of none "
+          "that was");
+    }
     if (choice.prefer.empty()) {
       return choice.assumed ? hw::assumed_model(chip, *choice.assumed)
                             : hw::theoretical_model(chip);
@@ -148,7 +153,8 @@ std::unique_ptr<hw::KernelModel> Library::kernels(const KernelChoice& choice,
   const bool on_other_links = same_name && !on_another_chip &&
                               (chip.nic_bandwidth.value != measured->nic_bandwidth.value ||
                                chip.scale_up_bandwidth.value != measured->scale_up_bandwidth.value);
-  if (choice.prefer.empty() && !draw && !on_other_links && !on_another_chip) {
+  if (choice.prefer.empty() && choice.others.empty() && !draw && !on_other_links &&
+      !on_another_chip) {
     return hw::calibrated_model(chip, *shared);
   }
   Calibration calibration = *shared;
@@ -156,6 +162,9 @@ std::unique_ptr<hw::KernelModel> Library::kernels(const KernelChoice& choice,
     prefer(calibration, choice.prefer);
     // As provenance tells it.
     calibration.name += fmt::format(" with {}", fmt::join(choice.prefer, ", "));
+  }
+  if (!choice.others.empty()) {
+    calibration = hw::calibrated::for_other_kernels(std::move(calibration), choice.others);
   }
   if (on_another_chip) calibration = hw::calibrated::transferred(calibration, *measured, chip);
   if (on_other_links) {

@@ -13,11 +13,13 @@
 
 namespace ridge::scenario {
 
-static constexpr std::array<Named<RangedInput>, 4> kRangedInputs = {
+static constexpr std::array<Named<RangedInput>, 6> kRangedInputs = {
     {{"expert_popularity", RangedInput::expert_popularity},
      {"balancer_error", RangedInput::balancer_error},
      {"exchange_nics", RangedInput::exchange_nics},
-     {"step_overhead_us", RangedInput::step_overhead_us}}};
+     {"step_overhead_us", RangedInput::step_overhead_us},
+     {"host_stagger_us", RangedInput::host_stagger_us},
+     {"message_overhead_us", RangedInput::message_overhead_us}}};
 
 const SumsSpan* Ranges::sums_over(std::int64_t gpus, std::int64_t gpus_per_node) const {
   if (!sums_over_nodes) return nullptr;
@@ -165,13 +167,16 @@ static const KeyTable& keys_of(const InputRange* /*of*/) {
           "range", "An input that intervals draw evenly from a range that sources tell.",
           {
               key<&R::name>("name", "What it is; `--fixed` takes it."),
-              key<&R::of>("of",
-                          "What is drawn, where a scenario leaves it open. expert_popularity: the "
-                          "exponent of a power law of /noise/experts. balancer_error: of a "
-                          "balancer of their load. exchange_nics: the share of the NICs' bandwidth "
-                          "that exchanges between nodes reach. step_overhead_us: of the "
-                          "deployment.",
-                          std::span(kRangedInputs)),
+              key<&R::of>(
+                  "of",
+                  "What is drawn, where a scenario leaves it open. expert_popularity: the "
+                  "exponent of a power law of /noise/experts. balancer_error: of a "
+                  "balancer of their load. exchange_nics: the share of the NICs' bandwidth "
+                  "that exchanges between nodes reach. step_overhead_us: of the "
+                  "deployment. Of these two no range ships: host_stagger_us, of its execution, and "
+                  "message_overhead_us, as overhead_us of the link that messages between "
+                  "pools take.",
+                  std::span(kRangedInputs)),
               key<&R::engine>("engine",
                               "Of step_overhead_us: whose it is; of all that have none of their "
                               "own where absent.")
@@ -184,7 +189,7 @@ static const KeyTable& keys_of(const InputRange* /*of*/) {
               key<&R::low>("low",
                            "The least, in the unit of \"of\": of expert_popularity an exponent, of "
                            "balancer_error the standard deviation of a logarithm, of exchange_nics "
-                           "a share, of step_overhead_us microseconds.",
+                           "a share, of the others microseconds.",
                            between(0, 1e9)),
               key<&R::high>("high", "The most, in the same unit.", between(0, 1e9)),
               key<&R::source>("source", "Where it was found."),

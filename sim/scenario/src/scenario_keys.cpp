@@ -128,6 +128,13 @@ const KeyTable& keys_of(const Execution* /*of*/) {
                                   "ended (programmatic dependent launch).",
                                   at_least(0))
               .optional(),
+          key<&E::host_stagger>("host_stagger_us",
+                                "How far apart GPUs begin a step, each of which has a host of its "
+                                "own: a standard deviation. All wait for the last, beside no "
+                                "kernel: the GPUs of an instance, of afd all that hold requests. "
+                                "None where hosts run ahead of their GPUs.",
+                                at_least(0))
+              .optional(),
           key<&E::exchange_kernels>("exchange_kernels",
                                     "wide_expert_parallel. Without it, all of an exchange runs "
                                     "beside the kernels of other micro-batches."),
@@ -396,6 +403,14 @@ KeyTable pool_table(std::string name, Holds holds) {
                               "those it names the fastest is taken; ridge show calibrated:NAME "
                               "lists them.",
                               keys::AtLeastOne{"the name of at least one kernel"})
+          .optional(),
+      key<&P::other_kernels>("other_kernels",
+                             "With a calibration: families of operators of which other kernels "
+                             "run than any that was measured. Moves no prediction; intervals are "
+                             "wider by what kernels need that answer for another "
+                             "(hwmodels/data/kernels/transfer_errors.json).",
+                             keys::AtLeastOne{"the name of at least one family"},
+                             hw::calibrated::family_names())
           .optional(),
       key<&P::assumed_kernels>("assumed_kernels",
                                "With \"theoretical\": what kernels are taken to reach where none "

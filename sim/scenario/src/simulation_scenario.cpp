@@ -154,15 +154,20 @@ class Resolver {
       chip = hw::with_compute_units(std::move(chip), *all - taken);
     }
     if (!whole_ && asked.kernel_model.empty()) return;
-    const auto kernels = [&](const std::vector<std::string>& preferred) {
+    using Families = std::vector<hw::calibrated::Family>;
+    const auto kernels = [&](const std::vector<std::string>& preferred, const Families& others) {
       return std::shared_ptr<const hw::KernelModel>(
-          library_.kernels({asked.kernel_model, preferred, asked.assumed_kernels}, chip,
+          library_.kernels({asked.kernel_model, preferred, asked.assumed_kernels, others}, chip,
                            located_.file, draw_, &as_shipped));
     };
-    pool.kernels = tried(pointer + "/kernel_model", [&] { return kernels({}); });
+    pool.kernels = tried(pointer + "/kernel_model", [&] { return kernels({}, {}); });
     if (pool.kernels && !asked.prefer_kernels.empty()) {
       pool.kernels =
-          tried(pointer + "/prefer_kernels", [&] { return kernels(asked.prefer_kernels); });
+          tried(pointer + "/prefer_kernels", [&] { return kernels(asked.prefer_kernels, {}); });
+    }
+    if (pool.kernels && !asked.other_kernels.empty()) {
+      pool.kernels = tried(pointer + "/other_kernels",
+                           [&] { return kernels(asked.prefer_kernels, asked.other_kernels); });
     }
   }
 

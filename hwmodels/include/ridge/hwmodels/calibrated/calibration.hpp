@@ -5,6 +5,7 @@
 #include "ridge/hwmodels/chip_spec.hpp"
 
 #include <filesystem>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -89,6 +90,11 @@ void prefer(Calibration& calibration, const std::vector<std::string>& kernels);
 // Adds the curves of `other` for the kernels that `calibration` lacks in a slot, to stand by behind
 // those that it has.
 void complete(Calibration& calibration, const Calibration& other);
+
+// With the error that curves of these families have beside their own where another kernel runs than
+// any that was measured (transfer_errors.hpp). Throws UserError where that has no effect.
+[[nodiscard]] Calibration for_other_kernels(Calibration calibration,
+                                            std::span<const Family> families);
 
 // Where nothing was measured for element-wise operators: launch from the GEMM curve, bandwidth from
 // the data sheet, and a large stated error.

@@ -119,17 +119,20 @@ struct RunOptions {
                                         const RunOptions& options = {});
 
 // Runs the scenario `samples` times more, each with calibrations and open inputs drawn again and a
-// seed of its own; not at all where there is no calibration to draw.
+// seed of its own; not at all where there is no calibration to draw. `open`: in place of what the
+// scenario leaves open.
 [[nodiscard]] Uncertainty uncertainty_of(const scenario::LocatedScenario& located,
                                          scenario::Library& library,
                                          const scenario::InputDraws& draws, int samples,
-                                         const std::atomic<bool>* stop = nullptr);
+                                         const std::atomic<bool>* stop = nullptr,
+                                         const scenario::OpenInputs* open = nullptr);
 
 // A figure of these runs, in its unit: one value each, fewer where a run has none.
 [[nodiscard]] std::vector<double> drawn_figure(const scenario::LocatedScenario& located,
                                                scenario::Library& library,
                                                const scenario::InputDraws& draws, int samples,
-                                               std::string_view figure);
+                                               std::string_view figure,
+                                               const scenario::OpenInputs* open = nullptr);
 
 // The answer to a scenario: simulated, with the 90 % intervals of `samples` further runs. Unless
 // told how many, 20 in closed loop, whose runs take milliseconds, and none otherwise. `fixed`:

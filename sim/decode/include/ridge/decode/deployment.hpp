@@ -193,6 +193,9 @@ struct Execution {
     friend bool operator==(const ExchangeKernels&, const ExchangeKernels&) = default;
   };
   std::optional<ExchangeKernels> exchange_kernels;
+  // How far apart GPUs begin a step that hosts of their own launch: a standard deviation. They meet
+  // in the first exchange, and so all wait for the last. Where absent: nothing.
+  std::optional<Seconds> host_stagger;
   // Exchanges reach the GPUs of their own node over NICs too, as DeepEP's low-latency kernels did
   // until May 2025.
   bool exchanges_by_nics = false;
@@ -282,9 +285,17 @@ struct Deployment {
   }
   // Tokens that each request puts through a step.
   [[nodiscard]] std::int64_t queries_per_step() const { return 1 + drafting.tokens; }
+  // Once in a step of the engine: its overhead, and the last of the GPUs that meet in its
+  // exchanges, those of an instance, or all with attention where the experts have GPUs of their
+  // own.
+  [[nodiscard]] Seconds waiting_for_hosts() const;
   // Empty unless every GPU has a price.
   [[nodiscard]] std::optional<UsdPerSecond> price() const;
 };
+
+// By how many standard deviations the last of so many GPUs is late on average, which are normally
+// distributed: 0 of one.
+[[nodiscard]] double mean_of_the_last(std::int64_t gpus);
 
 // Values per token that enter the output projection of an attention block on each of the GPUs that
 // share a request's heads.

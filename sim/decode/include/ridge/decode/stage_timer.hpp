@@ -154,6 +154,7 @@ class StageTimer {
   const Deployment& deployment_;
   const StepGraph& graph_;
   bool exchanges_ = false;  // between tokens and experts over all GPUs
+  Seconds waiting_for_hosts_;
   std::vector<SlowGpu> slow_gpus_;
   std::vector<Layer> layers_;  // as FfnWork numbers them
   Random choices_;             // of experts

@@ -20,6 +20,8 @@ struct OpenInputs {
   bool balancer = false;       // how well one knows that, where one is at work
   bool exchange_nics = false;  // what they reach
   bool step_overhead = false;
+  bool host_stagger = false;
+  bool message_overhead = false;
   std::string engine;  // whose step overhead; empty: as the kernels that pools prefer tell
   // Sums over nodes may take what they take on any of these, after a gap; none where they are told.
   std::vector<SumsCluster> clusters;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "ridge/base/json.hpp"
+#include "ridge/hwmodels/calibrated/family.hpp"
 #include "ridge/hwmodels/kernel_model.hpp"
 
 #include <cstdint>
@@ -25,7 +26,8 @@ struct KernelChoice {
   std::vector<std::string> prefer;
   // With "theoretical": what its kernels reach of it.
   std::optional<hw::AssumedKernels> assumed{};
+  // Of which other kernels run than any that was measured.
+  std::vector<hw::calibrated::Family> others{};
 };
-
 
 }  // namespace ridge::scenario

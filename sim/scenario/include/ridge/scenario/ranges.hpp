@@ -22,10 +22,12 @@ class KeyTable;
 namespace ridge::scenario {
 
 enum class RangedInput : std::uint8_t {
-  expert_popularity,  // the exponent of their power law
-  balancer_error,     // as of /noise/experts
-  exchange_nics,      // the share of their bandwidth that exchanges reach
-  step_overhead_us,   // between two steps, when the GPUs wait for the host
+  expert_popularity,    // the exponent of their power law
+  balancer_error,       // as of /noise/experts
+  exchange_nics,        // the share of their bandwidth that exchanges reach
+  step_overhead_us,     // between two steps, when the GPUs wait for the host
+  host_stagger_us,      // as of /deployment/execution
+  message_overhead_us,  // of the links that messages between pools take
 };
 
 // A draw takes it evenly from here, in the unit of `of`.

@@ -6,6 +6,7 @@
 #include "ridge/base/json.hpp"
 #include "ridge/base/quantity.hpp"
 #include "ridge/decode/simulation.hpp"
+#include "ridge/hwmodels/calibrated/family.hpp"
 #include "ridge/models/precision.hpp"
 #include "ridge/net/cluster_spec.hpp"
 #include "ridge/net/transfer.hpp"
@@ -44,6 +45,7 @@ struct Pool {
   ChipReference chip;
   std::string kernel_model;  // "theoretical", or "calibrated:" and a name or path
   std::vector<std::string> prefer_kernels;
+  std::vector<hw::calibrated::Family> other_kernels;  // of which none that runs was measured
   std::optional<hw::AssumedKernels> assumed_kernels;
   std::int64_t communication_units = 0;
   std::optional<std::int64_t> gpus_per_node;
