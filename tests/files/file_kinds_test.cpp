@@ -119,12 +119,12 @@ TEST(FileKinds, FactsOfKernelsAreCheckedLikeAnyFile) {
   EXPECT_THAT(check(attention).problems,
               ElementsAre(HasSubstr("/kernels/0/tiles/0/tile_rows/1: expected a greater height"),
                           HasSubstr("/kernels/1/split: expected one of balanced")));
-  json gates = parsed("hwmodels/data/kernels/experts_without_gate.json");
+  json gates = parsed("hwmodels/data/kernels/measured_experts.json");
   EXPECT_THAT(check(gates).problems, SizeIs(0));
-  gates["layers"][0]["top_k"] = 0;
+  gates["without_gate"][0]["top_k"] = 0;
   gates.erase("$schema");
-  EXPECT_EQ(check(gates).kind, "layers of experts without a gate");
-  EXPECT_THAT(check(gates).problems, ElementsAre(HasSubstr("/layers/0/top_k")));
+  EXPECT_EQ(check(gates).kind, "how layers of experts were measured");
+  EXPECT_THAT(check(gates).problems, ElementsAre(HasSubstr("/without_gate/0/top_k")));
   json tiles = parsed("hwmodels/data/kernels/expert_tiles.json");
   EXPECT_THAT(check(tiles).problems, SizeIs(0));
   tiles["expert_tiles"][0]["rule"][1]["tokens_per_expert"] = 2;

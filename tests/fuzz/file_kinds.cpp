@@ -58,8 +58,8 @@ constexpr std::array kKinds = {
                [](const std::string& path) { hw::calibrated::check_attention_kernels(path); }},
     FuzzedKind{"expert-tiles",
                [](const std::string& path) { hw::calibrated::check_expert_tiles(path); }},
-    FuzzedKind{"experts-without-gate",
-               [](const std::string& path) { hw::calibrated::check_experts_without_gate(path); }},
+    FuzzedKind{"measured-experts",
+               [](const std::string& path) { hw::calibrated::check_measured_experts(path); }},
     FuzzedKind{"transfer-errors",
                [](const std::string& path) { (void)hw::calibrated::load_transfer_errors(path); }},
 };

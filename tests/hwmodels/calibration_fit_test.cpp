@@ -280,6 +280,56 @@ TEST(CalibrationFit, LearnsWhatTheFormMissesAndJudgesItByUnseenShapes) {
   EXPECT_GT(learned.residual.trees().size(), 70U) << "as many as predict unseen shapes best";
 }
 
+// Layers of experts that one curve made, of which a third of the combinations of model, parallelism
+// and routing, by chance, take 1.6 times as long at all numbers of tokens.
+MeasurementSet layers_chosen_by_trial(const std::string& kernel) {
+  std::string csv =
+      "kernel,dtype,tokens,hidden,intermediate,top_k,experts,tp,ep,routing,latency_us\n";
+  std::vector<double> slower;
+  Random chance(9);
+  for (const int hidden : {1024, 2048, 4096, 6144, 7168}) {
+    for (const int experts : {32, 64, 128}) {
+      for (const int ep : {1, 4, 8}) {
+        for (const char* routing : {"balanced", "power_law_1.2"}) {
+          const double by = chance.below(3) == 0 ? 1.6 : 1.0;
+          for (int tokens = 1; tokens <= 4096; tokens *= 4) {
+            csv += fmt::format("{},bf16,{},{},1024,8,{},1,{},{},1\n", kernel, tokens, hidden,
+                               experts, ep, routing);
+            slower.push_back(by);
+          }
+        }
+      }
+    }
+  }
+  MeasurementSet set = read(csv);
+  Series& series = set.series.begin()->second;
+  const auto& shapes = std::get<std::vector<GroupedGemmForm::Shape>>(series.shapes);
+  GroupedGemmForm::Parameters truth{};
+  for (std::size_t j = 0; j < truth.size(); ++j)
+    truth[j] = GroupedGemmForm::parameters()[j].initial;
+  Random random(3);
+  for (std::size_t i = 0; i < shapes.size(); ++i) {
+    series.us[i] = slower[i] * random.lognormal(0.01) *
+                   GroupedGemmForm::time(kMachine, {}, truth, shapes[i]).us;
+  }
+  return set;
+}
+
+TEST(CalibrationFit, WhatATrialChosePoorlyCountsAsAnErrorAndDoesNotBendTheCurve) {
+  const auto fitted = [](const std::string& kernel) {
+    const MeasurementSet set = layers_chosen_by_trial(kernel);
+    const auto& [key, series] = *set.series.begin();
+    return fit(key, series, kMachine, set).curve.held_out;
+  };
+  const HeldOutError by_trial = fitted("trtllm:moe_torch_flow_cutlass");
+  EXPECT_NEAR(by_trial.poorly_chosen, 1.0 / 3.0, 0.02);
+  EXPECT_LT(by_trial.p50, 0.04);
+  EXPECT_NEAR(by_trial.p90, 1.0 - 1.0 / 1.6, 0.05) << "they are errors all the same";
+  const HeldOutError by_rule = fitted("made-up");
+  EXPECT_EQ(by_rule.poorly_chosen, 0.0);
+  EXPECT_GT(by_rule.p50, 2.0 * by_trial.p50);
+}
+
 TEST(CalibrationFit, NamesTheOutlierByFileAndLine) {
   std::string csv = attention_csv(0.01);
   csv += "made-up,8,4096,64,4,128,bf16,900000\n";

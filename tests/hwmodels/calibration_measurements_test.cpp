@@ -121,6 +121,55 @@ TEST(MeasurementCsv, SkewedRoutingLoadsTheBusiestRankAboveTheMean) {
   EXPECT_NEAR(mean, 1.0, 1e-5);
 }
 
+GroupedGemmForm::Shape experts_of_rank(const std::string& row, const std::string& chip = "") {
+  MeasurementSet set;
+  set.chip = chip;
+  read_measurement_csv(
+      "kernel,dtype,tokens,hidden,intermediate,top_k,experts,tp,ep,routing,folded,latency_us\n" +
+          row + ",300\n",
+      "measured.csv", set);
+  return only_shape<GroupedGemmForm>(set);
+}
+
+TEST(MeasurementCsv, WhereExpertsAreFoldedTheFirstTakesTheChoicesOfOtherRanks) {
+  // 16 tokens choose 2 of 8 experts, two of which are here: 4 rows each, of 8 tokens, whose 8 other
+  // choices fall to the first.
+  const auto even = experts_of_rank("k,bf16,16,4096,1024,2,8,1,4,balanced,1");
+  EXPECT_EQ(even.tokens, 8);
+  EXPECT_EQ(even.rows, 16);
+  EXPECT_EQ(even.routed_rows, 16);
+  EXPECT_EQ(even.active_experts, 2);
+  ASSERT_EQ(even.profile.classes, 2);
+  EXPECT_FLOAT_EQ(even.profile.load[0], 4.0F / 8.0F);
+  EXPECT_FLOAT_EQ(even.profile.load[1], 12.0F / 8.0F);
+  EXPECT_EQ(experts_of_rank("k,bf16,16,4096,1024,2,8,1,4,balanced,0").rows, 8);
+  EXPECT_EQ(experts_of_rank("k,bf16,16,4096,1024,2,8,1,1,balanced,1").rows, 32)
+      << "no expert is elsewhere";
+  EXPECT_THAT(complaint([] { return experts_of_rank("k,bf16,16,4096,1024,2,8,1,4,balanced,no"); }),
+              HasSubstr("folded: expected 0 or 1"));
+}
+
+TEST(MeasurementCsv, OfASkewedRoutingOnlyTokensThatChoseTheFoldedRankAreHandedToIt) {
+  const std::string row = "k,bf16,1024,4096,1024,8,128,1,128,power_law_1.2,";
+  const auto folded = experts_of_rank(row + "1");
+  const auto alone = experts_of_rank(row + "0");
+  EXPECT_EQ(alone.tokens, 1024);
+  // One expert is here: as many tokens chose it as it has rows, each with 7 choices elsewhere.
+  EXPECT_NEAR(folded.tokens, alone.rows, 1e-9);
+  EXPECT_NEAR(folded.rows, 8 * alone.rows, 1e-6);
+  EXPECT_EQ(folded.active_experts, 1);
+  // Two ranks: all tokens chose the busier one, and all their choices are computed there.
+  const auto half = experts_of_rank("k,bf16,1024,4096,1024,8,128,1,2,power_law_1.2,1");
+  EXPECT_NEAR(half.tokens, 1024, 1e-9);
+  EXPECT_NEAR(half.rows, 8192, 1e-6);
+}
+
+TEST(MeasurementCsv, WhetherExpertsAreFoldedMayDependOnTheChip) {
+  const std::string row = "sglang:sglang_fused_moe_triton,bf16,16,4096,1024,2,16,1,4,balanced,";
+  EXPECT_EQ(experts_of_rank(row, "a100").rows, 16);
+  EXPECT_EQ(experts_of_rank(row, "h100").rows, 8);
+}
+
 TEST(MeasurementCsv, ACollectivesBytesAreThoseThatARankSends) {
   const auto wire_MB = [](const std::string& row) {
     const auto set = read_csv("collective,gpus,elements_2_bytes_each,latency_us\n" + row + ",30\n");

@@ -95,19 +95,41 @@ TEST(KernelFacts, ThatATokenTravelsToEachExpertIsKnownOfDeepEPAlone) {
   EXPECT_THAT(choices("lib:another"), SizeIs(3));
 }
 
-TEST(KernelFacts, LayersWithoutAGateAreThoseListedAndTheFileFitsItsSchema) {
+TEST(KernelFacts, HowLayersWereMeasuredIsAsListedAndTheFileFitsItsSchema) {
   const auto document =
-      JsonDocument::read(test::source_path("hwmodels/data/kernels/experts_without_gate.json"));
-  EXPECT_EQ(test::JsonSchema("experts-without-gate").violations(document.json()), "");
-  const auto& layer = document.json().at("layers").at(1);
-  const auto kernel = layer.at("kernels").at(0).get<std::string>();
-  const auto experts = layer.at("experts").get<double>();
-  const auto top_k = layer.at("top_k").get<double>();
-  const auto intermediate = layer.at("intermediate").get<double>();
-  EXPECT_FALSE(experts_have_gate(kernel, experts, top_k, intermediate));
-  EXPECT_TRUE(experts_have_gate(kernel, experts, top_k, intermediate + 1));
-  EXPECT_TRUE(experts_have_gate(kernel, experts, top_k + 1, intermediate));
-  EXPECT_TRUE(experts_have_gate("another", experts, top_k, intermediate));
+      JsonDocument::read(test::source_path("hwmodels/data/kernels/measured_experts.json"));
+  EXPECT_EQ(test::JsonSchema("measured-experts").violations(document.json()), "");
+  const auto& stated = document.json().at("without_gate").at(1);
+  const auto kernel = stated.at("kernels").at(0).get<std::string>();
+  const MeasuredExperts layer{.kernel = kernel,
+                              .experts = stated.at("experts").get<double>(),
+                              .top_k = stated.at("top_k").get<double>(),
+                              .intermediate = stated.at("intermediate").get<double>()};
+  const auto but = [&](auto&& change) {
+    MeasuredExperts other = layer;
+    change(other);
+    return experts_have_gate(other, "");
+  };
+  EXPECT_FALSE(experts_have_gate(layer, ""));
+  EXPECT_TRUE(but([](MeasuredExperts& other) { other.intermediate += 1.0; }));
+  EXPECT_TRUE(but([](MeasuredExperts& other) { other.top_k += 1.0; }));
+  EXPECT_TRUE(but([](MeasuredExperts& other) { other.experts += 1.0; }));
+  EXPECT_TRUE(but([](MeasuredExperts& other) { other.kernel = "another"; }));
+}
+
+TEST(KernelFacts, WhatIsStatedOfSomeChipsHoldsOnThemAlone) {
+  const MeasuredExperts layer{
+      .kernel = "sglang:sglang_fused_moe_triton", .experts = 128, .top_k = 6, .intermediate = 1856};
+  EXPECT_FALSE(experts_have_gate(layer, "l40s"));
+  EXPECT_TRUE(experts_have_gate(layer, "a100"));
+  EXPECT_TRUE(experts_have_gate(layer, "")) << "unknown, so that the rule holds";
+  EXPECT_TRUE(experts_are_folded(layer, "a100"));
+  EXPECT_FALSE(experts_are_folded(layer, "l40s"));
+}
+
+TEST(KernelFacts, ATrialChoseTheKernelsThatAreListed) {
+  EXPECT_TRUE(tuned_by_trial("trtllm:moe_torch_flow_cutlass"));
+  EXPECT_FALSE(tuned_by_trial("trtllm:deepgemm"));
 }
 
 TEST(KernelFacts, AStatedTileIsTheOnlyOneTried) {

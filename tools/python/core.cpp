@@ -418,7 +418,7 @@ hw::calibrated::CalibrateResult calibrate(const std::vector<std::string>& measur
   using namespace hw::calibrated;
   return watched(progress, [&](Watch& watch) {
     const hw::ChipSpec chip = hw::load_chip(chip_name);
-    const MeasurementSet set = read_measurements(measurement_files(measurements));
+    const MeasurementSet set = read_measurements(measurement_files(measurements), chip.name);
     check_device(set, chip);
     std::optional<Calibration> start;
     if (!base.empty()) start = base_for(base, chip);

@@ -88,7 +88,7 @@ void run_calibrate(const CalibrateArguments& options) {
     throw UserError(fmt::format("{}: exists already; --force overwrites it", options.output));
   }
 
-  const MeasurementSet set = read_measurements(measurement_files(options.measurements));
+  const MeasurementSet set = read_measurements(measurement_files(options.measurements), chip.name);
   check_device(set, chip);
   for (const std::string& words : set.left_aside()) warn(words);
 

@@ -50,6 +50,13 @@ std::vector<std::string> notes_of(const Curve& curve, const Calibration& calibra
         100.0 * curve.held_out.p50,
         use == Use::poor ? "a better curve answers instead" : "there is no better one to answer"));
   }
+  if (curve.held_out.poorly_chosen > 0.0) {
+    notes.push_back(
+        fmt::format("{}: {:.1f} % of the measurements take longer than others of their kind at all "
+                    "numbers of tokens, as where a trial chose a poor kernel; the curve is of the "
+                    "others",
+                    what, 100.0 * curve.held_out.poorly_chosen));
+  }
   const auto info = parameters_of(curve.fitted);
   const auto values = values_of(curve.fitted);
   for (std::size_t j = 0; j < info.size(); ++j) {

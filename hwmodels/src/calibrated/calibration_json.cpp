@@ -343,6 +343,11 @@ static const KeyTable& keys_of(const HeldOutError* /*of*/) {
                                   "Share of held-out measurements between the 5th and the 95th "
                                   "percentile of the draws.",
                                   keys::rounded(3, between(0, 1))),
+          key_as<&E::poorly_chosen>("poorly_chosen",
+                                    "Share of the measurements whose kernels a trial chose poorly; "
+                                    "they count in the errors, and the curve is of the others.",
+                                    keys::rounded(3, between(0, 1)))
+              .optional(),
           key<&E::by_rows>("by_rows", "Of products: the same error by m.").optional(),
       });
   return table;

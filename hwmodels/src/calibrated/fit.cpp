@@ -2,6 +2,7 @@
 
 #include "ridge/base/error.hpp"
 #include "ridge/base/statistics.hpp"
+#include "ridge/hwmodels/calibrated/kernel_facts.hpp"
 #include "ridge/hwmodels/calibrated/least_squares.hpp"
 
 #include <algorithm>
@@ -26,6 +27,13 @@ constexpr std::size_t kNamedOutliers = 10;
 constexpr std::size_t kTreesPerStep = 7;
 constexpr std::size_t kTreeSteps = 16;
 constexpr std::size_t kLeastToLearnFrom = 20;
+// Of kernels that were chosen by a trial: how far the median of those chosen in one go may lie
+// above what is learned of the others, as a logarithm, and how often that is learned. The choices
+// that a trial should have made and those that it makes by chance lie 1.3 to 3 times apart, with
+// few between.
+constexpr double kPoorChoice = 0.15;
+constexpr std::size_t kTreesToTell = 2 * kTreesPerStep;
+constexpr int kTimesLearned = 4;
 // Four ways, of which the one is taken that predicts unseen shapes best. Slowly in few thresholds:
 // a few shapes tell little at a time. Faster, and fast, in many and pulled little by each: hundreds
 // of shapes tell a library's rules, between measurements of which every tenth is off by as much. Of
@@ -36,6 +44,7 @@ constexpr std::array<BoostOptions, 4> kLearning = {
      {.rate = 0.5, .clip = 0.03, .least_weight = 4.0, .bins = 63, .doubt = 0.3},
      {.rate = 1.0, .clip = 0.03, .least_weight = 12.0, .bins = 63},
      {.rate = 0.5, .clip = 0.1, .least_weight = 12.0, .bins = 24, .depth = 4, .doubt = 0.3}}};
+constexpr std::size_t kWayOfMany = 1;      // where it is not tried which
 constexpr std::size_t kSmallSeries = 600;  // rows from which on trees need not ask less
 
 struct Bounds {
@@ -106,6 +115,7 @@ class Fitter {
       }
     }
     problem_.expected = problem_.start;
+    by_trial_ = tuned_by_trial(key.kernel) && series.choice_group.size() == series.size();
     log_us_.reserve(series.size());
     for (const double us : series.us) log_us_.push_back(std::log(us));
   }
@@ -117,14 +127,17 @@ class Fitter {
     std::vector<std::size_t> candidates(choices_.size());
     std::iota(candidates.begin(), candidates.end(), std::size_t{0});
     candidates = best_choices(all, std::move(candidates), 3);
-    const Fitted<Form> full = solve(all, candidates, 2);
+    const std::vector<std::size_t> well = chosen_well(all, candidates);
+    curve.held_out.poorly_chosen =
+        1.0 - static_cast<double>(well.size()) / static_cast<double>(all.size());
+    const Fitted<Form> full = solve(well, candidates, 2);
     curve.fitted = full;
     curve.ranges = ranges();
 
     FitResult result;
     const HeldOut held_out = cross_validate(all, candidates, curve);
     if (held_out.trees > 0) {
-      curve.residual = learned(full, all, held_out.way).first(held_out.trees);
+      curve.residual = learned(full, well, held_out.way).first(held_out.trees);
     }
     for (const std::size_t row : all) {
       result.points.push_back(
@@ -134,7 +147,7 @@ class Fitter {
     for (const std::size_t row : all) predicted[row] = predict(curve, row);
     curve.held_out.in_sample_p50 = in_sample(predicted);
     name_outliers(predicted, curve);
-    curve.spread = spread(all, full);
+    curve.spread = spread(well, full);
     set_draws(curve, held_out);
     result.curve = std::move(curve);
     return result;
@@ -158,9 +171,9 @@ class Fitter {
 
   // What `fitted` leaves of these rows, learned in this one of kLearning.
   [[nodiscard]] Residual learned(const Fitted<Form>& fitted, const std::vector<std::size_t>& rows,
-                                 std::size_t way) {
+                                 std::size_t way, std::size_t trees = kTreesPerStep * kTreeSteps) {
     BoostOptions learning = kLearning[way];
-    learning.trees = kTreesPerStep * kTreeSteps;
+    learning.trees = trees;
     learning.seed = options_.seed;
     constexpr std::size_t kCount = Form::kFeatures.size() + 1;
     const std::vector<std::size_t> some = sample(rows, options_.residual_rows, random_);
@@ -242,6 +255,40 @@ class Fitter {
     return fitted;
   }
 
+  // Of these rows those whose kernels a trial chose well: all where none did. An autotuner that
+  // takes a slow kernel by chance takes it for all numbers of tokens of a combination, and nothing
+  // in the shape tells; a curve between the two would be right for neither.
+  [[nodiscard]] std::vector<std::size_t> chosen_well(const std::vector<std::size_t>& rows,
+                                                     const std::vector<std::size_t>& candidates) {
+    std::vector<std::size_t> well = rows;
+    if (!by_trial_) return well;
+    const Random before = random_;  // a series without poor choices is fitted as any other
+    for (int time = 0; time < kTimesLearned; ++time) {
+      const Fitted<Form> fitted = solve(well, candidates, 1);
+      // Few trees: many learn the poor choices by heart.
+      const Residual residual = learned(fitted, well, kWayOfMany, kTreesToTell);
+      std::map<std::uint32_t, std::vector<double>> off;
+      for (const std::size_t row : rows) {
+        const AskedForm<Form> form(machine_, fitted, shapes_[row]);
+        off[series_.choice_group[row]].push_back(log_us_[row] - std::log(form.estimate().us) -
+                                                 residual(form.features()));
+      }
+      std::map<std::uint32_t, double> median;
+      std::vector<double> all;
+      for (auto& [group, values] : off) {
+        all.push_back(median[group] = quantile(std::move(values), 0.5));
+      }
+      // Most may have been chosen poorly, but hardly three quarters.
+      const double well_chosen = quantile(std::move(all), 0.25);
+      well.clear();
+      for (const std::size_t row : rows) {
+        if (median.at(series_.choice_group[row]) <= well_chosen + kPoorChoice) well.push_back(row);
+      }
+    }
+    random_ = before;
+    return well;
+  }
+
   // By row: what the fold that had not seen it predicts, and which fold that is.
   struct HeldOut {
     std::vector<double> predicted;
@@ -291,6 +338,7 @@ class Fitter {
       for (const std::size_t row : all) {
         (left_out.contains(group[row]) ? unseen : seen).push_back(row);
       }
+      seen = chosen_well(seen, candidates);
       const Fitted<Form> fitted = solve(seen, candidates, 1);
       for (const std::size_t row : unseen) result.fold[row] = fold;
       for (std::size_t way = 0; way < ways_to_learn(); ++way) {
@@ -581,6 +629,7 @@ class Fitter {
   const Machine& machine_;
   const FitOptions& options_;
   std::vector<typename Form::Choice> choices_;
+  bool by_trial_ = false;  // one chose the kernels
   Random random_;
   LeastSquaresProblem problem_;
   std::vector<double> log_us_;

@@ -61,16 +61,34 @@ struct ExpertTilesFile {
   std::vector<TilesOfExperts> kernels;
 };
 
-struct LayerWithoutGate {
+struct MeasuredLayers {
   std::vector<std::string> kernels;
-  std::int64_t experts = 0;
-  std::int64_t top_k = 0;
+  std::vector<std::string> chips;
+  std::optional<std::int64_t> experts;
+  std::optional<std::int64_t> top_k;
   std::optional<std::int64_t> intermediate;
+  std::string source;
+
+  [[nodiscard]] bool hold(const MeasuredExperts& asked, std::string_view chip) const {
+    const auto is = [](const std::optional<std::int64_t>& stated, double found) {
+      return !stated || static_cast<double>(*stated) == found;
+    };
+    return is(experts, asked.experts) && is(top_k, asked.top_k) &&
+           is(intermediate, asked.intermediate) &&
+           std::find(kernels.begin(), kernels.end(), asked.kernel) != kernels.end() &&
+           (chips.empty() || std::find(chips.begin(), chips.end(), chip) != chips.end());
+  }
+};
+
+struct TunedByTrial {
+  std::vector<std::string> kernels;
   std::string source;
 };
 
-struct LayersWithoutGate {
-  std::vector<LayerWithoutGate> layers;
+struct MeasuredExpertsFile {
+  std::vector<MeasuredLayers> without_gate;
+  std::vector<MeasuredLayers> folded;
+  std::vector<TunedByTrial> tuned;
 };
 
 namespace {
@@ -274,14 +292,15 @@ static const KeyTable& keys_of(const ExpertTilesFile* /*of*/) {
   return table;
 }
 
-static const KeyTable& keys_of(const LayerWithoutGate* /*of*/) {
-  using L = LayerWithoutGate;
+static const KeyTable& keys_of(const MeasuredLayers* /*of*/) {
+  using L = MeasuredLayers;
   static const KeyTable table = key_table<L>(
-      "layer", "Layers of experts with two matrices an expert.",
+      "layers", "Some layers of experts, as they were measured.",
       {
           key<&L::kernels>("kernels", kKernelNames, kOneKernel),
-          key<&L::experts>("experts", "", at_least(1)),
-          key<&L::top_k>("top_k", "", at_least(1)),
+          key<&L::chips>("chips", "On which they were; any where absent.").optional(),
+          key<&L::experts>("experts", "Of the whole layer; any where absent.", at_least(1)),
+          key<&L::top_k>("top_k", "Any where absent.", at_least(1)),
           key<&L::intermediate>("intermediate",
                                 "Of one expert, before tensor parallelism; any where absent.",
                                 at_least(1)),
@@ -290,14 +309,35 @@ static const KeyTable& keys_of(const LayerWithoutGate* /*of*/) {
   return table;
 }
 
-static const KeyTable& keys_of(const LayersWithoutGate* /*of*/) {
+static const KeyTable& keys_of(const TunedByTrial* /*of*/) {
+  using T = TunedByTrial;
   static const KeyTable table =
-      key_table<LayersWithoutGate>(
+      key_table<T>("tuned", "Kernels of which the fastest in a trial was measured.",
+                   {
+                       key<&T::kernels>("kernels", kKernelNames, kOneKernel),
+                       key<&T::source>("source", "How that is known."),
+                   });
+  return table;
+}
+
+static const KeyTable& keys_of(const MeasuredExpertsFile* /*of*/) {
+  using F = MeasuredExpertsFile;
+  static const KeyTable table =
+      key_table<F>(
           "",
-          "Which layers of experts in public tables have two matrices an expert and not three, "
-          "where the tables do not say so.",
-          {key<&LayersWithoutGate::layers>("layers", "")})
-          .file("measured layers of experts without a gate");
+          "How layers of experts in public tables were measured, where the tables do not say so.",
+          {
+              key<&F::without_gate>("without_gate", "Two matrices an expert, and not three."),
+              key<&F::folded>(
+                  "folded",
+                  "With expert parallelism: only the tokens that chose an expert of the busiest "
+                  "rank, all of whose choices of other ranks' experts fell to its first expert."),
+              key<&F::tuned>(
+                  "tuned_by_trial",
+                  "Kernels that were timed and chosen once for all numbers of tokens of a "
+                  "combination of model, parallelism and routing, sometimes poorly."),
+          })
+          .file("how layers of experts were measured");
   return table;
 }
 
@@ -307,8 +347,8 @@ const KeyTable& attention_kernel_keys() {
 const KeyTable& expert_tiles_keys() {
   return keys_of(static_cast<const ExpertTilesFile*>(nullptr));
 }
-const KeyTable& experts_without_gate_keys() {
-  return keys_of(static_cast<const LayersWithoutGate*>(nullptr));
+const KeyTable& measured_experts_keys() {
+  return keys_of(static_cast<const MeasuredExpertsFile*>(nullptr));
 }
 void check_attention_kernels(const std::filesystem::path& path) {
   (void)read_document<AttentionKernels>(JsonDocument::read(path));
@@ -316,8 +356,8 @@ void check_attention_kernels(const std::filesystem::path& path) {
 void check_expert_tiles(const std::filesystem::path& path) {
   (void)read_document<ExpertTilesFile>(JsonDocument::read(path));
 }
-void check_experts_without_gate(const std::filesystem::path& path) {
-  (void)read_document<LayersWithoutGate>(JsonDocument::read(path));
+void check_measured_experts(const std::filesystem::path& path) {
+  (void)read_document<MeasuredExpertsFile>(JsonDocument::read(path));
 }
 
 Facts<DecodeAttentionForm::Choice> stated(const CurveKey& key,
@@ -391,19 +431,36 @@ const ExpertTiles* stated_expert_tiles(const CurveKey& key, std::string_view chi
   return tuned == kernel->second.end() ? &kernel->second.at("") : &tuned->second;
 }
 
-bool experts_have_gate(std::string_view kernel, double experts, double top_k, double intermediate) {
-  static const ReadOnce kWithout([] {
-    return read_document<LayersWithoutGate>(
-        JsonDocument::read(data_root() / "hwmodels/data/kernels/experts_without_gate.json"));
+namespace {
+
+const MeasuredExpertsFile& measured_experts() {
+  static const ReadOnce kKnown([] {
+    return read_document<MeasuredExpertsFile>(
+        JsonDocument::read(data_root() / "hwmodels/data/kernels/measured_experts.json"));
   });
-  const std::vector<LayerWithoutGate>& layers = kWithout->layers;
-  return std::none_of(layers.begin(), layers.end(), [&](const LayerWithoutGate& layer) {
-    const auto is = [](std::int64_t stated, double asked) {
-      return static_cast<double>(stated) == asked;
-    };
-    return is(layer.experts, experts) && is(layer.top_k, top_k) &&
-           (!layer.intermediate || is(*layer.intermediate, intermediate)) &&
-           std::find(layer.kernels.begin(), layer.kernels.end(), kernel) != layer.kernels.end();
+  return *kKnown;
+}
+
+bool any_holds(const std::vector<MeasuredLayers>& all, const MeasuredExperts& asked,
+               std::string_view chip) {
+  return std::any_of(all.begin(), all.end(),
+                     [&](const MeasuredLayers& layers) { return layers.hold(asked, chip); });
+}
+
+}  // namespace
+
+bool experts_have_gate(const MeasuredExperts& layer, std::string_view chip) {
+  return !any_holds(measured_experts().without_gate, layer, chip);
+}
+
+bool experts_are_folded(const MeasuredExperts& layer, std::string_view chip) {
+  return any_holds(measured_experts().folded, layer, chip);
+}
+
+bool tuned_by_trial(std::string_view kernel) {
+  const std::vector<TunedByTrial>& all = measured_experts().tuned;
+  return std::any_of(all.begin(), all.end(), [&](const TunedByTrial& tuned) {
+    return std::find(tuned.kernels.begin(), tuned.kernels.end(), kernel) != tuned.kernels.end();
   });
 }
 

@@ -30,7 +30,9 @@ SeriesBuilder::SeriesBuilder(MeasurementSet& set, const std::string& file)
 }
 
 void SeriesBuilder::append(Series& series, double us, const std::string& shape_group,
-                           const std::string& batch, std::uint32_t line) {
+                           const std::string& batch, const std::string& choice,
+                           std::uint32_t line) {
+  if (!choice.empty()) series.choice_group.push_back(hash(shape_group + '|' + choice));
   series.us.push_back(us);
   series.shape_group.push_back(hash(shape_group));
   series.batch_group.push_back(hash(shape_group + '|' + batch));
@@ -99,8 +101,10 @@ std::vector<std::filesystem::path> measurement_files(std::span<const std::string
   return files;
 }
 
-MeasurementSet read_measurements(std::span<const std::filesystem::path> files) {
+MeasurementSet read_measurements(std::span<const std::filesystem::path> files,
+                                 std::string_view chip) {
   MeasurementSet set;
+  set.chip = chip;
   std::string problems;
   for (const std::filesystem::path& path : files) {
     try {

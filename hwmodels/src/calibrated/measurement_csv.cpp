@@ -194,7 +194,8 @@ void read_gemm(Row& row, SeriesBuilder& out) {
 }
 
 void read_moe_layer(Row& row, SeriesBuilder& out) {
-  static thread_local std::map<std::tuple<double, double, double, double, std::string>, BusiestRank>
+  static thread_local std::map<std::tuple<double, double, double, double, std::string, bool>,
+                               BusiestRank>
       known;
   const auto known_format = format_called(row.text("dtype"));
   if (!known_format) {
@@ -210,14 +211,18 @@ void read_moe_layer(Row& row, SeriesBuilder& out) {
   const double intermediate = whole_intermediate / row.positive("tp");
   const double us = row.positive("latency_us");
   const std::string kernel = kernel_of(row);
-  bool gated = true;
-  if (const std::string_view said = row.has("gated") ? row.text("gated") : ""; said.empty()) {
-    gated = experts_have_gate(kernel, experts, top_k, whole_intermediate);
-  } else if (said == "0" || said == "1") {
-    gated = said == "1";
-  } else {
-    row.problem("gated", fmt::format("expected 0 or 1, got \"{}\"", said));
-  }
+  const MeasuredExperts layer{
+      .kernel = kernel, .experts = experts, .top_k = top_k, .intermediate = whole_intermediate};
+  const auto said = [&row](const char* column, auto&& known_of_it) {
+    const std::string_view cell = row.has(column) ? row.text(column) : "";
+    if (cell.empty()) return known_of_it();
+    if (cell != "0" && cell != "1") {
+      row.problem(column, fmt::format("expected 0 or 1, got \"{}\"", cell));
+    }
+    return cell == "1";
+  };
+  const bool gated = said("gated", [&] { return experts_have_gate(layer, out.chip()); });
+  const bool folded = said("folded", [&] { return experts_are_folded(layer, out.chip()); });
   const std::optional<ExpertChoice> routing = expert_choice_of(row.text("routing"));
   if (!routing) {
     row.problem("routing", fmt::format("expected balanced, uniform or power_law_<exponent>, got "
@@ -230,11 +235,11 @@ void read_moe_layer(Row& row, SeriesBuilder& out) {
   }
   if (!row.good()) return;
   auto [load, fresh] =
-      known.try_emplace({tokens, top_k, experts, ep, std::string(row.text("routing"))});
-  if (fresh) load->second = busiest_rank(tokens, top_k, experts, ep, *routing);
+      known.try_emplace({tokens, top_k, experts, ep, std::string(row.text("routing")), folded});
+  if (fresh) load->second = busiest_rank(tokens, top_k, experts, ep, *routing, folded);
   const GroupedGemmForm::Shape shape{.rows = load->second.rows,
-                                     .routed_rows = tokens * top_k,
-                                     .tokens = tokens,
+                                     .routed_rows = load->second.tokens * top_k,
+                                     .tokens = load->second.tokens,
                                      .experts = std::floor(experts / ep),
                                      .active_experts = load->second.active_experts,
                                      .n = (gated ? 2.0 : 1.0) * intermediate,
@@ -247,7 +252,8 @@ void read_moe_layer(Row& row, SeriesBuilder& out) {
                                      .profile = load->second.profile};
   out.add({.family = Family::moe_layer, .format = format, .kernel = kernel}, shape, us,
           fmt::format("{}x{} {} of {}", hidden, row.text("intermediate"), top_k, experts),
-          fmt::format("{} {} {}", row.text("tp"), ep, tokens), row.line());
+          fmt::format("{} {} {}", row.text("tp"), ep, tokens), row.line(),
+          fmt::format("{} {} {}", row.text("tp"), ep, row.text("routing")));
 }
 
 void read_grouped_gemm(Row& row, SeriesBuilder& out) {
@@ -553,7 +559,7 @@ const std::vector<Kind>& kinds() {
       {"MoE layer",
        {"dtype", "tokens", "hidden", "intermediate", "top_k", "experts", "tp", "ep", "routing",
         "latency_us"},
-       {"kernel", "gated", "device"},
+       {"kernel", "gated", "folded", "device"},
        read_moe_layer},
       {"grouped GEMM",
        {"local_experts", "hidden", "intermediate", "tokens_per_expert", "gate_up_us", "down_us"},

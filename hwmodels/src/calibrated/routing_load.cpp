@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cmath>
 #include <numeric>
+#include <utility>
 #include <vector>
 
 namespace ridge::hw::calibrated {
@@ -53,8 +54,8 @@ Loads uniform_loads(double rows, std::size_t experts, Random& random) {
   return load;
 }
 
-// The experts of the rank with the most rows.
-Loads busiest(const Loads& load, std::size_t held) {
+// The first expert of the rank with the most rows.
+std::size_t busiest(const Loads& load, std::size_t held) {
   std::size_t best = 0;
   double most = -1.0;
   for (std::size_t first = 0; first + held <= load.size(); first += held) {
@@ -65,18 +66,60 @@ Loads busiest(const Loads& load, std::size_t held) {
       best = first;
     }
   }
-  const auto begin = load.begin() + static_cast<std::ptrdiff_t>(best);
-  return {begin, begin + static_cast<std::ptrdiff_t>(held)};
+  return best;
 }
 
-BusiestRank balanced_load(double rows, std::size_t experts, std::size_t held) {
+// How many tokens chose an expert of [first, first + held), as aiconfigurator's collector deals
+// experts out (_assign_experts_from_counts): the busiest expert to the first so many tokens, the
+// next to those after them, and from the last token on to the first again.
+double tokens_choosing(const Loads& load, std::size_t first, std::size_t held, double tokens) {
+  std::vector<std::size_t> order(load.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t a, std::size_t b) { return load[a] > load[b]; });
+  std::vector<std::pair<double, double>> chosen_by;  // tokens from, to
+  double dealt = 0.0;
+  for (const std::size_t expert : order) {
+    const double from = std::fmod(dealt, tokens);
+    const double to = from + load[expert];
+    dealt += load[expert];
+    if (expert < first || expert >= first + held) continue;
+    chosen_by.emplace_back(from, std::min(to, tokens));
+    if (to > tokens) chosen_by.emplace_back(0.0, to - tokens);
+  }
+  std::sort(chosen_by.begin(), chosen_by.end());
+  double count = 0.0;
+  double counted_to = 0.0;
+  for (const auto& [from, to] : chosen_by) {
+    count += std::max(0.0, to - std::max(from, counted_to));
+    counted_to = std::max(counted_to, to);
+  }
+  return count;
+}
+
+BusiestRank balanced_load(double tokens, double top_k, std::size_t experts, std::size_t held,
+                          bool folded) {
+  const double rows = tokens * top_k;
   const double ranks = static_cast<double>(experts) / static_cast<double>(held);
   const double each = std::floor(rows / static_cast<double>(experts));
   const double left = rows - each * static_cast<double>(experts);
   const double here = std::min(std::ceil(left / ranks), static_cast<double>(held));
   BusiestRank result;
+  result.tokens = tokens;
   result.rows = each * static_cast<double>(held) + here;
   result.active_experts = each > 0.0 ? static_cast<double>(held) : here;
+  if (!folded) return result;
+  // A token's choices stand as far apart as they can.
+  const double own = result.rows;
+  result.tokens = std::min(tokens, own);
+  result.rows = result.tokens * top_k;
+  LoadProfile& profile = result.profile;
+  profile.classes = static_cast<std::uint8_t>(
+      std::min(static_cast<double>(LoadProfile::kClasses), std::floor(result.active_experts)));
+  for (std::uint8_t c = 0; c < profile.classes; ++c) {
+    const double fell_to_first = c + 1 == profile.classes ? result.rows - own : 0.0;
+    profile.load[c] = static_cast<float>((own + profile.classes * fell_to_first) / result.rows);
+  }
   return result;
 }
 
@@ -99,12 +142,15 @@ std::optional<ExpertChoice> expert_choice_of(std::string_view name) {
 }
 
 BusiestRank busiest_rank(double tokens, double top_k, double experts, double expert_parallel,
-                         const ExpertChoice& routing) {
+                         const ExpertChoice& routing, bool folded) {
   const auto count = static_cast<std::size_t>(experts);
   const std::size_t held =
       std::max<std::size_t>(1, count / static_cast<std::size_t>(expert_parallel));
   const double rows = tokens * top_k;
-  if (routing.kind == ExpertChoice::Kind::balanced) return balanced_load(rows, count, held);
+  const bool falls = folded && held < count;
+  if (routing.kind == ExpertChoice::Kind::balanced) {
+    return balanced_load(tokens, top_k, count, held, falls);
+  }
 
   constexpr std::uint64_t kDraws = 6;
   std::vector<Loads> active(kDraws);
@@ -114,13 +160,23 @@ BusiestRank busiest_rank(double tokens, double top_k, double experts, double exp
     const Loads all = routing.kind == ExpertChoice::Kind::uniform
                           ? uniform_loads(rows, count, random)
                           : power_law_loads(tokens, rows, count, routing.exponent, random);
-    for (const double x : busiest(all, held)) {
+    const std::size_t first = busiest(all, held);
+    const auto begin = all.begin() + static_cast<std::ptrdiff_t>(first);
+    Loads here(begin, begin + static_cast<std::ptrdiff_t>(held));
+    double handed = tokens;
+    if (falls) {
+      handed = tokens_choosing(all, first, held, tokens);
+      here.front() += handed * top_k - std::accumulate(here.begin(), here.end(), 0.0);
+    }
+    mean.tokens += handed;
+    for (const double x : here) {
       if (x > 0.0) active[draw].push_back(x);
       mean.rows += x / static_cast<double>(kDraws);
     }
     std::sort(active[draw].begin(), active[draw].end());
     mean.active_experts += static_cast<double>(active[draw].size()) / static_cast<double>(kDraws);
   }
+  mean.tokens /= static_cast<double>(kDraws);
   mean.rows = std::max(mean.rows, 1.0);
   mean.active_experts = std::max(mean.active_experts, 1.0);
 

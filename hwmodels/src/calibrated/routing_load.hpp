@@ -17,13 +17,17 @@ struct ExpertChoice {
 // "balanced", "uniform", "power_law_1.2"; nothing for other words.
 [[nodiscard]] std::optional<ExpertChoice> expert_choice_of(std::string_view name);
 
-// Means over seeded draws, for the busiest of `expert_parallel` ranks.
+// Means over seeded draws, for the busiest of `expert_parallel` ranks. `folded`
+// (kernel_facts.hpp, experts_are_folded): it is handed only the tokens that chose one of its
+// experts, and their choices of other ranks' experts fall to its first.
 struct BusiestRank {
+  double tokens = 0;  // that it is handed
   double rows = 0;
   double active_experts = 0;
   LoadProfile profile;
 };
 [[nodiscard]] BusiestRank busiest_rank(double tokens, double top_k, double experts,
-                                       double expert_parallel, const ExpertChoice& routing);
+                                       double expert_parallel, const ExpertChoice& routing,
+                                       bool folded = false);
 
 }  // namespace ridge::hw::calibrated

@@ -102,7 +102,8 @@ KernelMeasurements read_kernels(std::span<const std::string> files, const std::s
           hw::calibrated::transferred(measured.calibration, hw::load_chip(measured.fitted_for), to);
     }
   }
-  measured.set = hw::calibrated::read_measurements(hw::calibrated::measurement_files(files));
+  measured.set = hw::calibrated::read_measurements(hw::calibrated::measurement_files(files),
+                                                   measured.calibration.chip);
   return measured;
 }
 

@@ -51,6 +51,9 @@ struct HeldOutError {
   double draw_sigma = 0;
   // The share that does, each fold judged by the draw_sigma of the others.
   double coverage_90 = 0;
+  // The share of measurements whose kernels a trial chose poorly: they count in the errors, and the
+  // curve is of the others.
+  double poorly_chosen = 0;
   std::vector<RowsError> by_rows;  // of products, by m, rising
 };
 

@@ -1,7 +1,7 @@
 // What the public sources of kernels say, so that it need not be fitted: tiles of attention, since
 // measurements that wait for memory cannot tell how many rows a tile pads; tiles of experts, which
-// kernels choose by rules and tables that no measurement names; and which layers of experts were
-// measured without a gate.
+// kernels choose by rules and tables that no measurement names; and how layers of experts were
+// measured.
 #pragma once
 
 #include "ridge/base/json.hpp"
@@ -26,18 +26,31 @@ namespace ridge::hw::calibrated {
 // name; null where it does not know the kernel. Lives as long as the program.
 [[nodiscard]] const ExpertTiles* stated_expert_tiles(const CurveKey& key, std::string_view chip);
 
-// Whether the experts of a measured layer have a gate, by
-// hwmodels/data/kernels/experts_without_gate.json: all have, but those that it lists.
-[[nodiscard]] bool experts_have_gate(std::string_view kernel, double experts, double top_k,
-                                     double intermediate);
+// A layer of experts as a table names it.
+struct MeasuredExperts {
+  std::string_view kernel;
+  double experts = 0;  // of the whole layer
+  double top_k = 0;
+  double intermediate = 0;  // of one expert, before tensor parallelism
+};
+
+// How it was measured on a chip of this name (empty: unknown, so that what is stated of some chips
+// does not hold), by hwmodels/data/kernels/measured_experts.json. Experts have a gate and are not
+// folded but where it says so.
+[[nodiscard]] bool experts_have_gate(const MeasuredExperts& layer, std::string_view chip);
+// Whether, with expert parallelism, a rank was handed only the tokens that chose one of its
+// experts, and computed their choices of other ranks' experts with its first.
+[[nodiscard]] bool experts_are_folded(const MeasuredExperts& layer, std::string_view chip);
+// Whether the fastest in one trial was measured, for all numbers of tokens of a combination.
+[[nodiscard]] bool tuned_by_trial(std::string_view kernel);
 
 // Of these files; check_ throws UserError.
 [[nodiscard]] const KeyTable& attention_kernel_keys();
 [[nodiscard]] const KeyTable& expert_tiles_keys();
-[[nodiscard]] const KeyTable& experts_without_gate_keys();
+[[nodiscard]] const KeyTable& measured_experts_keys();
 void check_attention_kernels(const std::filesystem::path& path);
 void check_expert_tiles(const std::filesystem::path& path);
-void check_experts_without_gate(const std::filesystem::path& path);
+void check_measured_experts(const std::filesystem::path& path);
 
 // One to three tile heights, rising; zeros fill the rest. False after a report.
 bool read_tile_rows(const JsonNode& node, std::array<double, 3>& out);

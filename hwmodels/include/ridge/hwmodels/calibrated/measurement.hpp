@@ -26,6 +26,9 @@ struct Series {
   std::vector<std::uint32_t> shape_group;
   // Finer: the shape and its batch. Used where a series holds too few shapes to leave one out.
   std::vector<std::uint32_t> batch_group;
+  // Rows whose kernels were chosen in one go (kernel_facts.hpp, tuned_by_trial) share a number:
+  // those of one shape, parallelism and routing. Empty where a file cannot tell.
+  std::vector<std::uint32_t> choice_group;
   std::vector<Origin> origin;
 
   [[nodiscard]] std::size_t size() const { return us.size(); }
@@ -38,6 +41,8 @@ struct MeasurementFile {
 };
 
 struct MeasurementSet {
+  // What was measured, where who reads knows: facts of public tables may differ by it.
+  std::string chip{};
   std::vector<MeasurementFile> files;
   std::map<CurveKey, Series> series;
   // Measurements that no curve is made of, by what they are, in words: to be told, not hidden.
@@ -53,8 +58,10 @@ struct MeasurementSet {
 
 // Reads CSV (by its columns) and the kernel benchmark's JSON (by extension ".json"). Throws
 // UserError with every problem: unknown or missing columns, words for numbers, latencies that are
-// not positive. docs/calibration.md lists the columns.
-[[nodiscard]] MeasurementSet read_measurements(std::span<const std::filesystem::path> files);
+// not positive. docs/calibration.md lists the columns. `chip`: the name of what was measured, empty
+// where it is unknown.
+[[nodiscard]] MeasurementSet read_measurements(std::span<const std::filesystem::path> files,
+                                               std::string_view chip = {});
 
 // The files that these names stand for: a folder for the .csv and .json files in it. Throws
 // UserError for a folder without any.
