@@ -257,6 +257,34 @@ TEST(SimulationSweep, IntervalsAreThoseOfSimulateAndDrawFromRangesThatAnAxisMove
   }
 }
 
+TEST(SimulationSweep, AFixedInputIsNotDrawnAtAnyPoint) {
+  const auto highest = [](const json& fixed, int samples = 5) {
+    json sweep = simulation_sweep(drawn_scenario(), json::parse(R"([
+        {"pointer": "/scenario/measurement/steps", "values": [2]}])"));
+    if (samples > 0) sweep["base"]["samples"] = samples;
+    sweep["base"]["fixed"] = fixed;
+    sweep["columns"] = {"tpot_ms", "tpot_high_ms"};
+    if (samples == 0) sweep["columns"] = {"tpot_ms"};
+    const json row = written(run(sweep))["rows"][0];
+    return samples == 0 ? 0.0 : row["tpot_high_ms"].get<double>() - row["tpot_ms"].get<double>();
+  };
+  const double all = highest(json::array());
+  // A gap of up to 2 ms, once a step.
+  const double without = highest({"gap between steps"});
+  EXPECT_LT(without, all - 0.2);
+  EXPECT_LT(highest({"inputs"}), without + 1e-9);
+  for (const auto& [fixed, samples] : {std::pair<json, int>{{"no gap"}, 5}, {{"inputs"}, 0}}) {
+    try {
+      (void)highest(fixed, samples);
+      ADD_FAILURE() << fixed;
+    } catch (const UserError& e) {
+      EXPECT_THAT(e.what(), HasSubstr("/base/fixed"));
+      EXPECT_THAT(e.what(), HasSubstr(samples == 0 ? "of no effect without \"samples\""
+                                                   : "nothing that is drawn is named \"no gap\""));
+    }
+  }
+}
+
 TEST(SimulationSweep, RangesThatNothingIsDrawnFromAreToldAndIntervalsNeedSamples) {
   json scenario = drawn_scenario();
   scenario["ranges"] = {{"kind", "ranges"},

@@ -252,6 +252,8 @@ TEST_F(Mistake, AnOptionThatCannotBeHeededIsTold) {
       {{"reproduce", "step3", "--samples", "3"}, "--samples goes with --measured or --serving"},
       {{"reproduce", "--serving", "m.csv", "--measured"},
        "--measured goes with the name of a report"},
+      {{"sweep", "sweep-mfa-heads", "--fixed", "inputs"},
+       "--fixed goes with a sweep of simulations or plans"},
       {{"reproduce", "afd-or-ep"}, "expected ridge reproduce afd-or-ep --measured"},
       {{"reproduce", "serving"}, "expected ridge reproduce serving --measured"},
       {{"cost", "--model", ""}, "--model: expected a name, got an empty one"},

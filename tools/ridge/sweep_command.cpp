@@ -5,6 +5,7 @@
 #include "output.hpp"
 #include "ridge/base/error.hpp"
 #include "ridge/base/file.hpp"
+#include "ridge/base/json.hpp"
 #include "ridge/base/parallel.hpp"
 #include "ridge/report/pages.hpp"
 #include "ridge/scenario/scenario_files.hpp"
@@ -24,6 +25,7 @@
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 namespace ridge::tools {
 namespace {
@@ -38,8 +40,28 @@ struct SweepArguments {
   std::string picture;
   std::string color;
   std::string report;
+  std::vector<std::string> fixed;
   OutputOptions output;
 };
+
+// With --fixed in its base, where the journal and shards have it too.
+sweep::SweepScenario asked_sweep(const SweepArguments& options) {
+  if (options.fixed.empty()) return sweep::load_sweep(options.scenario);
+  JsonDocument document = JsonDocument::read(scenario::scenario_path(options.scenario));
+  const nlohmann::json::json_pointer kind("/base/kind");
+  const nlohmann::json& file = document.json();
+  if (!file.contains(kind) || (file[kind] != "simulate" && file[kind] != "plan")) {
+    throw UserError(fmt::format(
+        "--fixed goes with a sweep of simulations or plans: the base of {} draws nothing",
+        document.name()));
+  }
+  nlohmann::json& fixed = document.json()["base"]["fixed"];
+  if (fixed.is_null()) fixed = nlohmann::json::array();
+  if (fixed.is_array()) {
+    for (const std::string& name : options.fixed) fixed.push_back(name);
+  }
+  return sweep::read_sweep(document);
+}
 
 void tell(const sweep::SweepResult& result) {
   if (result.invalid() > 0) {
@@ -137,7 +159,7 @@ void run_sweep(const SweepArguments& options) {
   }
   if (ranks && ranks->rank() > 0) {
     try {
-      sweep::help_sweep(sweep::load_sweep(options.scenario), {.ranks = ranks.get()});
+      sweep::help_sweep(asked_sweep(options), {.ranks = ranks.get()});
     } catch (const std::exception& e) {
       ranks->fail(e.what());
     }
@@ -147,7 +169,7 @@ void run_sweep(const SweepArguments& options) {
   if (!options.journals.empty() || ranks) {
     journal.emplace(options.journals.empty() ? std::string() : options.journals.front(), maker());
   }
-  answer(options, sweep::load_sweep(options.scenario), journal ? &*journal : nullptr, ranks.get());
+  answer(options, asked_sweep(options), journal ? &*journal : nullptr, ranks.get());
 }
 
 void run_merge(SweepArguments options) {
@@ -203,6 +225,7 @@ void add_sweep_command(CLI::App& app) {
       ->type_name("I/N")
       ->needs(journal)
       ->excludes("--picture", "--report", "--output", "--format");
+  add_fixed_option(*command, options->fixed);
   command->footer(
       "Examples:\n"
       "  ridge sweep sweep-mfa-heads --format table\n"

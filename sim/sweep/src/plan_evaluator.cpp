@@ -40,6 +40,7 @@ const PlanColumns& plan_columns() {
 struct PlannedQuestion {
   plan::Goal goal;
   std::int64_t samples = 0;
+  std::vector<std::string> fixed;
 };
 
 class PlanEvaluator final : public Evaluator {
@@ -86,6 +87,7 @@ class PlanEvaluator final : public Evaluator {
       plan_ = plan::make_plan(located(), *library_,
                               {.threads = 1,
                                .samples = static_cast<int>(question_->samples),
+                               .fixed = question_->fixed,
                                .layouts = 1,
                                .each_strategy = compares_,
                                .stop = stop_});
@@ -225,6 +227,10 @@ const KeyTable& keys_of(const PlannedQuestion* /*of*/) {
                                "held to; 0 takes kernel times as fitted.",
                                between(0, 10000))
                   .optional(),
+              key<&Q::fixed>("fixed",
+                             "Inputs that these draws leave as they are, by their names; "
+                             "\"inputs\": all of them. As --fixed says.")
+                  .optional(),
           })
           .commented();
   return table;
@@ -273,6 +279,22 @@ class PlanEvaluatorKind final : public EvaluatorKind {
     auto question = std::make_unique<PlannedQuestion>();
     read_keys(node, *question);
     if (!node.context().diagnostics->ok()) return nullptr;
+    if (!question->fixed.empty()) {
+      if (question->samples == 0) {
+        node.child("fixed").error("of no effect without \"samples\": expected none");
+        return nullptr;
+      }
+      try {
+        const auto ranges =
+            needs.library->ranges(question->goal.ranges, node.file(),
+                                  node.pointer() + kGoal + "/ranges", *node.context().diagnostics);
+        if (!ranges) return nullptr;
+        (void)scenario::InputDraws(ranges, question->fixed);
+      } catch (const UserError& e) {
+        node.child("fixed").error(e.what());
+        return nullptr;
+      }
+    }
     return std::make_unique<PlanEvaluator>(std::move(question), node.file(), needs);
   }
 };

@@ -155,6 +155,7 @@ class SimulationEvaluator final : public Evaluator {
 struct SimulatedQuestion {
   scenario::Scenario scenario;
   std::int64_t samples = 0;
+  std::vector<std::string> fixed;
 };
 
 class ScenarioType final : public JsonType {
@@ -189,6 +190,10 @@ const KeyTable& keys_of(const SimulatedQuestion* /*of*/) {
                   "Draws of the calibrations and of what the scenario leaves open, from its "
                   "\"ranges\", that the ends of intervals come from; 0 draws none.",
                   between(0, 10000))
+                  .optional(),
+              key<&SimulatedQuestion::fixed>("fixed",
+                                             "Inputs that these draws leave as they are, by their "
+                                             "names; \"inputs\": all of them. As --fixed says.")
                   .optional(),
           })
           .commented();
@@ -244,12 +249,21 @@ class SimulationEvaluatorKind final : public EvaluatorKind {
                                             .scenario = std::move(question.scenario)};
     auto scenario = scenario::resolve(located, *needs.library, *node.context().diagnostics);
     if (!node.context().diagnostics->ok()) return nullptr;
+    if (!question.fixed.empty() && question.samples == 0) {
+      node.child("fixed").error("of no effect without \"samples\": expected none");
+      return nullptr;
+    }
     std::optional<Intervals> intervals;
     if (question.samples > 0 && std::any_of(needs.columns.begin(), needs.columns.end(), of_draws)) {
-      intervals =
-          Intervals{.located = located,
-                    .draws = scenario::InputDraws(scenario::ranges_of(located, *needs.library)),
-                    .samples = static_cast<int>(question.samples)};
+      try {
+        intervals = Intervals{.located = located,
+                              .draws = scenario::InputDraws(
+                                  scenario::ranges_of(located, *needs.library), question.fixed),
+                              .samples = static_cast<int>(question.samples)};
+      } catch (const UserError& e) {
+        node.child("fixed").error(e.what());
+        return nullptr;
+      }
     }
     return std::make_unique<SimulationEvaluator>(std::move(scenario), std::move(intervals), needs);
   }
