@@ -54,19 +54,13 @@ struct CodedLatentMaps {
 enum class Implementation {
   kHopper,
   kHopperOneTerm,  ///< With P in one BF16 term: value_passes.
-  kHopperPairs,    ///< Pairs of CTAs merge what they share: Pairing::kPairs; no MLA.
-  kHopperTurns,    ///< LatentTurns::kScoresFirst, P in one term; MLA alone.
   kPortable,       ///< For every chip from Ampere on; no MLA.
 };
-
-constexpr Pairing pairing(Implementation implementation) {
-  return implementation == Implementation::kHopperPairs ? Pairing::kPairs : Pairing::kNone;
-}
 
 /// Enqueue the Hopper kernel for one instance of the family. Defined in one .cu file per instance,
 /// so that they compile side by side.
 template <int HeadDim, KvType Type>
-void launch_attention(const CacheMaps& maps, const Arguments& arguments, int ctas,
+void launch_attention(const CacheMaps& maps, const Arguments& arguments, int ctas, Pairing pairing,
                       Implementation implementation, cudaStream_t stream);
 
 /// The MLA kernel; `latent` maps its one cache tensor, a panel of 64 elements per box.
@@ -75,7 +69,7 @@ void launch_latent_attention(const CUtensorMap& latent, const Arguments& argumen
 
 /// The same for a cache in E4M3.
 void launch_coded_latent_attention(const CodedLatentMaps& maps, const Arguments& arguments,
-                                   int ctas, Implementation implementation, cudaStream_t stream);
+                                   int ctas, cudaStream_t stream);
 
 /// The kernel for every chip from Ampere on.
 void launch_portable_attention(int head_dim, KvType type, const Arguments& arguments, int ctas,

@@ -518,9 +518,9 @@ void launch_whole(const CacheMaps& maps, const Arguments& arguments, int ctas, b
 }
 
 template <int HeadDim, KvType Type>
-void launch_attention(const CacheMaps& maps, const Arguments& arguments, int ctas,
+void launch_attention(const CacheMaps& maps, const Arguments& arguments, int ctas, Pairing pairing,
                       Implementation implementation, cudaStream_t stream) {
-  const bool pairs = implementation == Implementation::kHopperPairs;
+  const bool pairs = pairing == Pairing::kPairs;
   if constexpr (expands_in_registers(HeadDim, Type)) {
     switch (computed_heads(HeadDim, Type, arguments.query_heads / arguments.kv_heads)) {
       case 16:

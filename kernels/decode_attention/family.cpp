@@ -87,9 +87,8 @@ std::string explain(const bench::Point& point, const bench::DeviceFacts& device)
   if (point.kernel == "simple") {
     return "  one warp per (request, query head); no tiles, no splits\n";
   }
-  const bool pairs = point.kernel == "ridge_pairs";
-  const Schedule schedule = make_schedule(problem, device.sm_count, kSegmentCostTiles,
-                                          pairs ? Pairing::kPairs : Pairing::kNone);
+  const Schedule schedule = point.kernel == "ridge" ? make_best_schedule(problem, device.sm_count)
+                                                    : make_schedule(problem, device.sm_count);
   if (point.kernel == "portable") {
     const PortablePlan plan = portable_plan(problem.head_dim, problem.kv_type);
     char text[192];
@@ -133,37 +132,18 @@ bool fits(const Problem& problem, const bench::DeviceFacts& device) {
 
 namespace {
 
-/// Extent::kNew: pairs, products of 32 columns, and other page sizes, each beside what is old.
+/// Extent::kNew: the portable kernel, whose copies of whole pages go without page arithmetic again.
 std::vector<bench::Point> new_points(const bench::DeviceFacts& device) {
   std::vector<bench::Point> points;
-  const auto add = [&](const char* kernel, const bench::Shape& shape) {
-    const Problem problem = problem_from(shape);
-    if (fits(problem, device)) {
-      points.push_back({kernel, shape, problem.work(), bench::Turn::kTarget});
-    }
-  };
   for (const KvType type : {KvType::kBf16, KvType::kE4m3}) {
-    const auto shape = [&](int batch, int context, Heads h, Lengths lengths = Lengths::kEqual,
-                           int page_tokens = kTileTokens) {
-      return make_shape(batch, context, lengths, h.query_heads, h.kv_heads, h.head_dim, type,
-                        page_tokens);
-    };
-    for (const bench::Shape& split :
-         {shape(64, 2048, kMfa), shape(64, 4096, kMfa), shape(64, 8192, kMfa), shape(1, 4096, kMfa),
-          shape(64, 32768, kMfa), shape(84, 4096, kMfa), shape(16, 4096, kGqa),
-          shape(64, 8192, kMfa, Lengths::kRagged)}) {
-      add("ridge", split);
-      add("ridge_pairs", split);
-    }
-    for (const int page_tokens : {16, 32, 128}) {
-      add("ridge", shape(64, 8192, kMfa, Lengths::kEqual, page_tokens));
-    }
-    if (type == KvType::kE4m3) {
+    for (const int page_tokens : {kTileTokens, kLeastPageTokens}) {
       for (const int context : {2048, 8192}) {
-        for (const int query_heads : {16, 32, 64}) {  // Of which 32 is new.
-          add("ridge", shape(64, context, {query_heads, 1, 128}));
-          if (query_heads < 64) {  // Of 256 dimensions, 64 stand above.
-            add("ridge", shape(64, context, {query_heads, 1, 256}));
+        const bench::Shape shape = make_shape(64, context, Lengths::kEqual, kMfa.query_heads,
+                                              kMfa.kv_heads, kMfa.head_dim, type, page_tokens);
+        const Problem problem = problem_from(shape);
+        if (fits(problem, device)) {
+          for (const char* kernel : {"ridge", "portable"}) {
+            points.push_back({kernel, shape, problem.work(), bench::Turn::kTarget});
           }
         }
       }
@@ -191,13 +171,15 @@ std::vector<bench::Point> grid(bench::Extent extent, const bench::DeviceFacts& d
     contexts = {512, 2048, 4096, 8192, 32768, 131072};
   }
   std::vector<bench::Point> points;
-  const auto add = [&](const Heads& h, int batch, int context, Lengths lengths, KvType type) {
-    bench::Point point{
-        "ridge",
-        make_shape(batch, context, lengths, h.query_heads, h.kv_heads, h.head_dim, type),
-        {},
-        is_target(h, batch, context) && lengths == Lengths::kEqual ? bench::Turn::kTarget
-                                                                   : bench::Turn::kGrid};
+  const auto add = [&](const Heads& h, int batch, int context, Lengths lengths, KvType type,
+                       int page_tokens = kTileTokens) {
+    bench::Point point{"ridge",
+                       make_shape(batch, context, lengths, h.query_heads, h.kv_heads, h.head_dim,
+                                  type, page_tokens),
+                       {},
+                       is_target(h, batch, context) && lengths == Lengths::kEqual
+                           ? bench::Turn::kTarget
+                           : bench::Turn::kGrid};
     const Problem problem = problem_from(point.shape);
     if (!fits(problem, device)) {
       return;
@@ -206,12 +188,6 @@ std::vector<bench::Point> grid(bench::Extent extent, const bench::DeviceFacts& d
     points.push_back(point);
     if (type == KvType::kBf16 && point.turn == bench::Turn::kTarget) {
       point.kernel = "ridge_one_term";
-      points.push_back(point);
-    }
-    // Where nothing is split, pairs do nothing else.
-    if (point.turn == bench::Turn::kTarget &&
-        make_schedule(problem, device.sm_count).partials > 0) {
-      point.kernel = "ridge_pairs";
       points.push_back(point);
     }
     // Where the Hopper kernel runs the portable one is a baseline, elsewhere it is what there is.
@@ -241,6 +217,9 @@ std::vector<bench::Point> grid(bench::Extent extent, const bench::DeviceFacts& d
     if (!full) {
       add(kMfa, 1024, 8192, Lengths::kEqual, type);
     }
+    for (const int page_tokens : {16, 32, 128}) {
+      add(kMfa, 64, 8192, Lengths::kEqual, type, page_tokens);
+    }
   }
   return points;
 }
@@ -249,21 +228,14 @@ std::vector<bench::Case> cases(bench::Extent extent, const bench::DeviceFacts& d
   std::vector<bench::Case> all;
   const auto add = [&](const char* name, const bench::Shape& shape) {
     for (const char* kernel : {"simple", "portable", "ridge"}) {
-      all.push_back({kernel, name, shape});
+      all.push_back({kernel, name, shape, std::string_view(kernel) == "portable"});
     }
     if (shape.word("kv_dtype") == "bf16") {
       all.push_back({"ridge_one_term", name, shape});
     }
   };
-  const auto add_new = [&](const char* name, const bench::Shape& shape) {
-    const std::size_t first = all.size();
-    add(name, shape);
-    for (std::size_t i = first; i < all.size(); ++i) {
-      all[i].is_new = true;
-    }
-  };
   const auto add_pairs = [&](const char* name, const bench::Shape& shape) {
-    all.push_back({"ridge_pairs", name, shape, true});
+    all.push_back({"ridge", name, shape});
   };
   for (const KvType type : {KvType::kBf16, KvType::kE4m3}) {
     const auto shape = [type](int batch, int context, Lengths lengths, Heads h) {
@@ -291,29 +263,23 @@ std::vector<bench::Case> cases(bench::Extent extent, const bench::DeviceFacts& d
     add("128 query heads of one KV head: two row blocks",
         shape(4, 300, Lengths::kRagged, {128, 1, 256}));
     if (type == KvType::kE4m3) {
-      add_new("32 query heads of one KV head: products of 32 columns, split over the chip",
-              shape(1, 2048 + 17, Lengths::kEqual, {32, 1, 128}));
-      add_new("24 query heads of each KV head", shape(4, 300, Lengths::kRagged, {48, 2, 256}));
+      add("32 query heads of one KV head: products of 32 columns, split over the chip",
+          shape(1, 2048 + 17, Lengths::kEqual, {32, 1, 128}));
+      add("24 query heads of each KV head", shape(4, 300, Lengths::kRagged, {48, 2, 256}));
     }
     // By pairs of CTAs: what a case needs for that.
     add_pairs("half as many requests as SMs: each is one pair's, nothing else to merge",
               shape(device.sm_count / 2, 200, Lengths::kEqual, {64, 1, 256}));
-    add_pairs("one request, the parts of pairs merged",
-              shape(1, 700, Lengths::kEqual, {64, 1, 256}));
     add_pairs("ragged batch: a pair's other work comes first",
               shape(5, 300, Lengths::kRagged, {32, 2, 128}));
     add_pairs("head_dim 64, in pairs", shape(3, 300, Lengths::kRagged, {16, 2, 64}));
-    if (type == KvType::kE4m3) {
-      add_pairs("32 query heads of one KV head, in pairs",
-                shape(1, 700, Lengths::kEqual, {32, 1, 128}));
-    }
     const auto paged = [type](int tokens, Heads h, int page_tokens) {
       return make_shape(4, tokens, Lengths::kRagged, h.query_heads, h.kv_heads, h.head_dim, type,
                         page_tokens);
     };
-    add_new("pages of 16 tokens: four to a tile", paged(150, {64, 4, 128}, 16));
-    add_new("pages of 32 tokens: two to a tile", paged(150, {16, 2, 64}, 32));
-    add_new("pages of 128 tokens: two tiles each", paged(300, {64, 1, 256}, 128));
+    add("pages of 16 tokens: four to a tile", paged(150, {64, 4, 128}, 16));
+    add("pages of 32 tokens: two to a tile", paged(150, {16, 2, 64}, 32));
+    add("pages of 128 tokens: two tiles each", paged(300, {64, 1, 256}, 128));
     if (extent == bench::Extent::kFull) {
       for (const int page_tokens : {16, 32, 128}) {
         for (const Heads h : {Heads{64, 1, 256}, Heads{64, 4, 128}, Heads{16, 2, 64}}) {

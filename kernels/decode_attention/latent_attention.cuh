@@ -19,7 +19,8 @@
 /// MLA decode attention for Hopper. One CTA per SM works through its segments of the schedule:
 ///
 ///   producer warp           streams pages through two slots, a panel per copy
-///   three expander warps    of E4M3 caches: codes become F16 where they landed, scaled
+///   three expander warps    of E4M3 caches: codes become F16 where they landed, scaled; those of
+///                           the last tokens by the score warpgroup
 ///   score warpgroup         S = Q K^T, online softmax; hands P over in shared memory
 ///   value warpgroup 0, 1    O += P V for 256 of the 512 columns each, O in registers
 ///
@@ -28,7 +29,7 @@
 /// arrived. latent_plan.hpp says what is where, and how scores and values keep step.
 namespace ridge::kernels::decode {
 
-template <KvType Type, int Passes, LatentTurns Turns>
+template <KvType Type, int Passes>
 struct LatentAttention {
   static constexpr LatentPlan kPlan = latent_plan(Type);
   static_assert(kPlan.total_bytes <= kSharedLimitBytes);
@@ -37,8 +38,7 @@ struct LatentAttention {
   static constexpr WgmmaType kOperand = kCoded ? WgmmaType::kF16 : WgmmaType::kBf16;
   using Maps = std::conditional_t<kCoded, CodedLatentMaps, CUtensorMap>;
 
-  static constexpr int kScoreTogether = 1;   // Named barrier of the score warpgroup.
-  static constexpr int kExpandTogether = 2;  // And of the expander warps.
+  static constexpr int kScoreTogether = 1;  // Named barrier of the score warpgroup.
   static constexpr int kScoreRegisters = kTileTokens / 2;
   static constexpr int kBlockRegisters = kLatentColumns / 2;
 
@@ -49,7 +49,7 @@ struct LatentAttention {
     pipeline::Slots<latent_parts(Type)> slots;
     pipeline::Slots<kLandedParts> landed;  // E4M3 only; a slot has one barrier for empty.
     pipeline::Slots<> mailbox;
-    std::uint32_t scored;  // Barrier; a phase per tile of the CTA.
+    std::uint32_t scaled;  // E4M3 only; address of slot 0's barrier.
 
     __device__ std::uint32_t slot(std::uint32_t index) const {
       return origin + kPlan.slot_offset + index * kPlan.slot_bytes;
@@ -60,7 +60,9 @@ struct LatentAttention {
   // ---- producer
 
   static __device__ void load_page(const Shared& shared, const pipeline::RingPosition& at,
-                                   const Maps& maps, std::int32_t page, std::uint64_t policy) {
+                                   const Maps& maps, std::int32_t page) {
+    // Of two row blocks the second finds pages in L2 all the same.
+    constexpr std::uint64_t kPolicy = kEvictFirst;
     const std::int32_t row = page * kTileTokens;
     const std::uint32_t slot = shared.slot(at.slot);
     if constexpr (kCoded) {
@@ -69,19 +71,20 @@ struct LatentAttention {
         const std::uint32_t landed =
             shared.landed.expect(at, kLatentPanelBytes + scale_bytes, block);
         if (block == 0) {
-          tensor_load_2d(slot + kScaleLandingOffset, &maps.scales, landed, 0, row, policy);
+          tensor_load_2d(slot + kScaleLandingOffset, &maps.scales, landed, 0, row, kPolicy);
         }
-        tensor_load_3d(slot + code_panel_offset(block), &maps.codes, landed, 0, row, block, policy);
+        tensor_load_3d(slot + code_panel_offset(block), &maps.codes, landed, 0, row, block,
+                       kPolicy);
         if (block == 0) {
           // The scores begin with it.
           tensor_load_2d(slot + kRopePanelOffset, &maps.rope,
-                         shared.landed.expect(at, kLatentPanelBytes, kLandedRope), 0, row, policy);
+                         shared.landed.expect(at, kLatentPanelBytes, kLandedRope), 0, row, kPolicy);
         }
       }
     } else {
       for (int panel = 0; panel < kLatentPanels; ++panel) {
         const std::uint32_t full = shared.slots.expect(at, kLatentPanelBytes, panel);
-        tensor_load_3d(slot + panel * kLatentPanelBytes, &maps, full, 0, row, panel, policy);
+        tensor_load_3d(slot + panel * kLatentPanelBytes, &maps, full, 0, row, panel, kPolicy);
       }
     }
   }
@@ -89,8 +92,6 @@ struct LatentAttention {
   static __device__ void produce(const Shared& shared, const Maps& maps, const Arguments& arguments,
                                  int begin, int end) {
     const int lane = static_cast<int>(threadIdx.x) % 32;
-    // More than 64 heads stream the latent once per row block: keep it in L2.
-    const std::uint64_t policy = arguments.query_heads > kTileRows ? kEvictNormal : kEvictFirst;
     for_each_tile(arguments, begin, end,
                   [&](const Segment&, std::uint32_t tile, int token, SegmentPages& pages) {
                     const std::int32_t page = pages.page_of(token, kTileLog2);
@@ -99,66 +100,81 @@ struct LatentAttention {
                     }
                     const pipeline::RingPosition at = pipeline::ring_position(tile, kPlan.slots);
                     shared.slots.wait_empty(at);
-                    load_page(shared, at, maps, page, policy);
+                    load_page(shared, at, maps, page);
                   });
   }
 
-  // ---- expander warps
+  // ---- expanding warps
 
-  /// Codes of one tile become F16, times their scales. Tokens from `valid` on become zeros,
-  /// whatever the cache holds there: 0 x NaN is NaN.
-  static __device__ void expand_tile(const Shared& shared, const pipeline::RingPosition& at,
-                                     int valid) {
-    constexpr int kThreads = kExpanderWarps * 32;
-    const int thread = static_cast<int>(threadIdx.x) % 128 - 32;
-    const int warp = thread / 32;
-    const int sixteenth = thread % 8;  // Of a token's 128 codes.
+  /// Codes of this warp's groups of a tile become F16, times their scales. Tokens from `valid` on
+  /// become zeros, whatever the cache holds there: 0 x NaN is NaN.
+  template <bool Scores>
+  static __device__ __forceinline__ void expand_groups(const Shared& shared,
+                                                       const pipeline::RingPosition& at, int valid,
+                                                       int warp) {
+    constexpr int kMost = most_groups(Scores);
+    const WarpGroups groups = groups_of(warp);
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+    const int sixteenth = lane % 8;  // Of a token's 128 codes of a block.
+    const auto token_of = [&](int i) {
+      return (groups.first + i * groups.step) * kGroupTokens + lane / 8;
+    };
+    const auto is_mine = [&](int i) { return groups.first + i * groups.step < groups.end; };
     unsigned char* const slot = shared.generic + kPlan.slot_offset + at.slot * kPlan.slot_bytes;
-    std::uint16_t* const scales = reinterpret_cast<std::uint16_t*>(
-        shared.generic + kPlan.scale_offset + at.slot * kPackedScalesBytes);
+
     shared.landed.wait_full(at, 0);
-    if (thread < kTileTokens) {
-      const float4 four = reinterpret_cast<const float4*>(slot + kScaleLandingOffset)[thread];
-      reinterpret_cast<uint2*>(scales)[thread] =
-          thread < valid ? make_uint2(pack_f16(four.x, four.y), pack_f16(four.z, four.w))
-                         : make_uint2(0, 0);
+    std::uint32_t scales[kMost][2];
+#pragma unroll
+    for (int i = 0; i < kMost; ++i) {
+      const int token = token_of(i);
+      scales[i][0] = scales[i][1] = 0;
+      if (is_mine(i) && token < valid) {
+        const float4 four = reinterpret_cast<const float4*>(slot + kScaleLandingOffset)[token];
+        scales[i][0] = pack_f16(four.x, four.y);
+        scales[i][1] = pack_f16(four.z, four.w);
+      }
     }
-    named_barrier(kExpandTogether, kThreads);
-#pragma unroll 1
-    for (int block = 0; block < kLatentScales; ++block) {
-      const int first_token = first_expansion(warp, block) * kExpandedRows + thread % 32 / 8;
-      constexpr int kTokensApart = kExpanderWarps * kExpandedRows;
-      const int left = valid - first_token;
-      const std::uint32_t source =
-          code_panel_offset(block) + panel_offset(kTileTokens, first_token, sixteenth * 16);
-      const ConversionStore store = conversion_store(first_token, block * 8 + sixteenth);
-      const std::uint16_t* const scale = scales + first_token * kLatentScales + block;
+    const std::uint32_t scaled = shared.scaled + at.slot * 8;
+    pipeline::arrive_as_warp(scaled);
+#pragma unroll
+    for (int block = 1; block < kLatentScales; ++block) {
       shared.landed.wait_full(at, block);
-      // All loads are on their way before the first is used; and where codes are overwritten,
-      // everybody has read them.
-      uint4 codes[kMostExpansions];
-#pragma unroll
-      for (int i = 0; i < kMostExpansions; ++i) {
-        codes[i] = make_uint4(0, 0, 0, 0);
-        if (i * kTokensApart < left) {
-          codes[i] = *reinterpret_cast<const uint4*>(slot + expansion_offset(source, i));
-        }
-      }
-      if (block >= static_cast<int>(kFirstBlockOverCodes)) {
-        named_barrier(kExpandTogether, kThreads);
-      }
-#pragma unroll
-      for (int i = 0; i < kMostExpansions; ++i) {
-        // Only the last may be one too many.
-        if (i + 1 < kMostExpansions || first_token + i * kTokensApart < kTileTokens) {
-          expand_codes(codes[i], scale[i * kTokensApart * kLatentScales], store.high_first,
-                       slot + expansion_offset(store.first_piece, i),
-                       slot + expansion_offset(store.second_piece, i));
-        }
-      }
-      fence_async_proxy();
-      pipeline::arrive_as_warp(shared.slots.full_barrier(at.slot, block));
     }
+    uint4 codes[kLatentScales];
+    const auto load = [&](int i) {
+      const int token = token_of(i);
+      const unsigned char* const source = slot + panel_offset(kTileTokens, token, sixteenth * 16);
+#pragma unroll
+      for (int block = 0; block < kLatentScales; ++block) {
+        codes[block] = token < valid
+                           ? *reinterpret_cast<const uint4*>(source + code_panel_offset(block))
+                           : make_uint4(0, 0, 0, 0);
+      }
+    };
+    load(0);
+    if constexpr (Scores) {
+      mbarrier_wait(scaled, at.full_parity);
+    }
+#pragma unroll
+    for (int i = 0; i < kMost; ++i) {
+      if (!is_mine(i)) {
+        break;
+      }
+      if (i > 0) {
+        load(i);
+      }
+      __syncwarp();  // All lanes have read what any overwrites.
+      const ConversionStore store = conversion_store(token_of(i), sixteenth);
+#pragma unroll
+      for (int block = 0; block < kLatentScales; ++block) {
+        const std::uint32_t pair = scales[i][block / 2];
+        expand_codes(codes[block], block % 2 == 0 ? pair & 0xffffu : pair >> 16, store.high_first,
+                     slot + store.first_piece + block * kExpandedBlockBytes,
+                     slot + store.second_piece + block * kExpandedBlockBytes);
+      }
+    }
+    fence_async_proxy();
+    pipeline::arrive_as_warp(shared.slots.full_barrier(at.slot));
   }
 
   /// 16 codes and the scale of all of them, as F16.
@@ -183,12 +199,14 @@ struct LatentAttention {
 
   static __device__ void expand(const Shared& shared, const Arguments& arguments, int begin,
                                 int end) {
+    const int warp = static_cast<int>(threadIdx.x) % 128 / 32 - 1;
     std::uint32_t tile = 0;
     for (int index = begin; index < end; ++index) {
       const Segment segment = arguments.segments[index];
       for (int i = 0; i < segment.tiles; ++i) {
         const int left = segment.kv_tokens - (segment.first_tile + i) * kTileTokens;
-        expand_tile(shared, pipeline::ring_position(tile++, kPlan.slots), min(left, kTileTokens));
+        expand_groups<false>(shared, pipeline::ring_position(tile++, kPlan.slots),
+                             min(left, kTileTokens), warp);
       }
     }
   }
@@ -262,7 +280,7 @@ struct LatentAttention {
       }
     }
     constexpr int kParts = latent_parts(Type);
-    constexpr int kSteps = kCoded ? kLatentScaledValues / 16 : 4;
+    constexpr int kSteps = kCoded ? kLatentRank / 16 : 4;
 #pragma unroll
     for (int part = 0; part < kParts; ++part) {
       shared.slots.wait_full(at, part);
@@ -312,11 +330,12 @@ struct LatentAttention {
                                     std::uint32_t tile, std::uint32_t message, int valid,
                                     float scale_log2) {
     const pipeline::RingPosition at = pipeline::ring_position(tile, kPlan.slots);
+    if constexpr (kCoded) {
+      expand_groups<true>(shared, at, valid,
+                          kExpanderWarps + static_cast<int>(threadIdx.x) % 128 / 32);
+    }
     float score[kScoreRegisters];
     multiply_keys(shared, at, score);
-    if constexpr (Turns == LatentTurns::kScoresFirst) {
-      pipeline::arrive_as_warp(shared.scored);
-    }
 
     if (valid < kTileTokens) {
       pipeline::mask_scores(score, valid);
@@ -383,9 +402,8 @@ struct LatentAttention {
   /// This warpgroup's 256 columns of the output.
   using Output = float[kLatentBlocks][kBlockRegisters];
 
-  /// `last` of its segment: no scores to let pass.
   static __device__ void add_values(const Shared& shared, Output& output, std::uint32_t tile,
-                                    int warpgroup, bool last) {
+                                    int warpgroup) {
     const pipeline::RingPosition at = pipeline::ring_position(tile, kPlan.slots);
     const std::uint32_t slot = kPlan.slot_offset + at.slot * kPlan.slot_bytes;
     const std::uint32_t terms[2] = {kPlan.weight_offset, slot + kSecondWeightOffset};
@@ -405,21 +423,18 @@ struct LatentAttention {
                               shared.rows()[pipeline::upper_row() + 8]};
     pipeline::arrive_as_warp(shared.mailbox.empty_barrier(0));
     const bool shrinks = __any_sync(0xffffffffu, rescale[0] != 1.0f || rescale[1] != 1.0f);
-    if constexpr (Turns == LatentTurns::kScoresFirst) {
-      // This tile's phase is over, and the one after next's needs its slot: parity tells.
-      if (!last) {
-        mbarrier_wait(shared.scored, (tile + 1) & 1u);
-      }
-    }
     constexpr int kPanels = kLatentColumns / 64;  // Of a block.
 #pragma unroll
     for (int block = 0; block < kLatentBlocks; ++block) {
       const int first_panel = (warpgroup * kLatentBlocks + block) * kPanels;
       // They were full before the scores were computed; this lets *these* threads read them.
-      constexpr int kPartPanels = kCoded ? kPanels : 1;
+      if constexpr (kCoded) {
+        shared.slots.wait_full(at);
+      } else {
 #pragma unroll
-      for (int panel = 0; panel < kPanels; panel += kPartPanels) {
-        shared.slots.wait_full(at, (first_panel + panel) / kPartPanels);
+        for (int panel = 0; panel < kPanels; ++panel) {
+          shared.slots.wait_full(at, first_panel + panel);
+        }
       }
       if (shrinks) {  // Rarely, after a request's first tiles.
 #pragma unroll
@@ -455,7 +470,7 @@ struct LatentAttention {
       Output output = {};
       for (int i = 0; i < segment.tiles; ++i) {
         shared.mailbox.wait_full(message_position(message++));
-        add_values(shared, output, tile++, warpgroup, i + 1 == segment.tiles);
+        add_values(shared, output, tile++, warpgroup);
       }
       shared.mailbox.wait_full(message_position(message++));
       const float factor[2] = {shared.rows()[pipeline::upper_row()],
@@ -471,12 +486,12 @@ struct LatentAttention {
   }
 };
 
-template <KvType Type, int Passes, LatentTurns Turns>
+template <KvType Type, int Passes>
 __global__ void __launch_bounds__(kLatentThreads, 1)
     latent_attention_kernel(const __grid_constant__
-                            typename LatentAttention<Type, Passes, Turns>::Maps maps,
+                            typename LatentAttention<Type, Passes>::Maps maps,
                             const __grid_constant__ Arguments arguments) {
-  using Kernel = LatentAttention<Type, Passes, Turns>;
+  using Kernel = LatentAttention<Type, Passes>;
   constexpr LatentPlan kPlan = Kernel::kPlan;
   const auto [origin, generic] = pipeline::AlignedShared::of_this_cta();
   const typename Kernel::Shared shared{
@@ -485,7 +500,7 @@ __global__ void __launch_bounds__(kLatentThreads, 1)
       {origin + kPlan.full_offset, origin + kPlan.empty_offset},
       {origin + kPlan.landed_offset, origin + kPlan.empty_offset},
       {origin + kPlan.message_ready_offset, origin + kPlan.message_read_offset},
-      origin + kPlan.scored_offset};
+      origin + kPlan.scaled_offset};
 
   if (threadIdx.x == 0) {
     if constexpr (Kernel::kCoded) {
@@ -493,14 +508,15 @@ __global__ void __launch_bounds__(kLatentThreads, 1)
       prefetch_tensor_map(&maps.codes);
       prefetch_tensor_map(&maps.rope);
       shared.landed.init_full(kPlan.slots, 1);
+      for (int slot = 0; slot < kPlan.slots; ++slot) {
+        mbarrier_init(shared.scaled + slot * 8, kExpanderWarps + kScoreWarps);
+      }
     } else {
       prefetch_tensor_map(&maps);
     }
-    shared.slots.init(kPlan.slots, Kernel::kCoded ? kExpanderWarps : 1, kValueWarpgroups * 4);
+    shared.slots.init(kPlan.slots, Kernel::kCoded ? kExpanderWarps + kScoreWarps : 1,
+                      kValueWarpgroups * 4);
     shared.mailbox.init(1, 4, kValueWarpgroups * 4);
-    if constexpr (Turns == LatentTurns::kScoresFirst) {
-      mbarrier_init(shared.scored, 4);
-    }
     mbarrier_init_fence();
   }
   __syncthreads();
@@ -528,11 +544,11 @@ __global__ void __launch_bounds__(kLatentThreads, 1)
   }
 }
 
-template <KvType Type, int Passes, LatentTurns Turns = LatentTurns::kAnyOrder>
-void launch_latent_instance(const typename LatentAttention<Type, Passes, Turns>::Maps& maps,
-                            const Arguments& arguments, int ctas, cudaStream_t stream) {
+template <KvType Type, int Passes>
+void launch_latent(const typename LatentAttention<Type, Passes>::Maps& maps,
+                   const Arguments& arguments, int ctas, cudaStream_t stream) {
   constexpr std::uint32_t kBytes = latent_plan(Type).total_bytes;
-  const auto kernel = latent_attention_kernel<Type, Passes, Turns>;
+  const auto kernel = latent_attention_kernel<Type, Passes>;
   allow_shared_bytes(kernel, kBytes);
   launch_kernel({.grid = static_cast<unsigned>(ctas),
                  .block = kLatentThreads,

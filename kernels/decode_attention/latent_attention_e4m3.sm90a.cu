@@ -3,12 +3,8 @@
 namespace ridge::kernels::decode {
 
 void launch_coded_latent_attention(const CodedLatentMaps& maps, const Arguments& arguments,
-                                   int ctas, Implementation implementation, cudaStream_t stream) {
-  constexpr int kPasses = value_passes(KvType::kE4m3);
-  implementation == Implementation::kHopperTurns
-      ? launch_latent_instance<KvType::kE4m3, kPasses, LatentTurns::kScoresFirst>(maps, arguments,
-                                                                                  ctas, stream)
-      : launch_latent_instance<KvType::kE4m3, kPasses>(maps, arguments, ctas, stream);
+                                   int ctas, cudaStream_t stream) {
+  launch_latent<KvType::kE4m3, value_passes(KvType::kE4m3)>(maps, arguments, ctas, stream);
 }
 
 }  // namespace ridge::kernels::decode

@@ -6,14 +6,6 @@
 
 namespace ridge::kernels::decode {
 
-namespace {
-
-bool has_one_term(const std::string& kernel) {
-  return kernel == "ridge_one_term" || kernel == "ridge_turns";
-}
-
-}  // namespace
-
 std::string explain_latent(const bench::Point& point, const bench::DeviceFacts& device) {
   const Problem problem = problem_from(point.shape);
   if (point.kernel == "simple") {
@@ -35,28 +27,24 @@ std::string explain_latent(const bench::Point& point, const bench::DeviceFacts& 
       kSharedLimitBytes / 1024.0, kLatentThreads,
       problem.coded_latent() ? ", three warps that expand codes to F16" : "", registers.producer,
       registers.score, registers.value);
-  return text +
-         explain(launch_plan(problem, schedule, has_one_term(point.kernel)), schedule, device);
+  return text + explain(launch_plan(problem, schedule, point.kernel == "ridge_one_term"), schedule,
+                        device);
 }
 
 std::vector<bench::Point> latent_grid(bench::Extent extent, const bench::DeviceFacts& device) {
   const bool full = extent == bench::Extent::kFull;
-  // E4M3, and turns on the matrix unit, beside BF16 of either number of terms.
-  const bool only_new = extent == bench::Extent::kNew;
   // All heads on one GPU, or split over two, four, eight.
-  const std::vector<int> heads = only_new ? std::vector{128, 64} : std::vector{128, 64, 32, 16};
-  const std::vector<int> batches = only_new ? std::vector{16, 64}
-                                   : full   ? std::vector{1, 4, 16, 64, 84, 128, 256}
-                                            : std::vector{1, 16, 64, 128, 256};
-  const std::vector<int> contexts = only_new ? std::vector{2048, 8192}
-                                    : full   ? std::vector{1024, 2048, 4096, 8192, 16384, 32768}
-                                             : std::vector{2048, 4096, 8192, 32768};
+  const std::vector<int> heads = {128, 64, 32, 16};
+  const std::vector<int> batches =
+      full ? std::vector{1, 4, 16, 64, 84, 128, 256} : std::vector{1, 16, 64, 128, 256};
+  const std::vector<int> contexts = full ? std::vector{1024, 2048, 4096, 8192, 16384, 32768}
+                                         : std::vector{2048, 4096, 8192, 32768};
   std::vector<bench::Point> points;
   const auto add = [&](KvType type, int query_heads, int context, int batch, Lengths lengths) {
     const bool ragged = lengths == Lengths::kRagged;
     bench::Point point{"ridge", make_latent_shape(batch, context, lengths, query_heads, type), {}};
     const Problem problem = problem_from(point.shape);
-    if (!fits(problem, device) || (ragged && (only_new || batch < 64 || context != 8192))) {
+    if (!fits(problem, device) || (ragged && (batch < 64 || context != 8192))) {
       return;
     }
     if (query_heads == 128 && batch == 64 && context == 8192 && !ragged) {
@@ -68,12 +56,8 @@ std::vector<bench::Point> latent_grid(bench::Extent extent, const bench::DeviceF
       point.kernel = "ridge_one_term";
       points.push_back(point);
     }
-    if (only_new || point.turn == bench::Turn::kTarget) {
-      point.kernel = "ridge_turns";
-      points.push_back(point);
-    }
     // The simple version is a baseline where it does not take the whole run's time.
-    if (!only_new && !ragged && context == 2048 && batch == 16) {
+    if (!ragged && context == 2048 && batch == 16) {
       point.turn = bench::Turn::kGrid;
       point.kernel = "simple";
       points.push_back(point);
@@ -100,14 +84,10 @@ std::vector<bench::Case> latent_cases(bench::Extent extent, const bench::DeviceF
     for (const KvType type : {KvType::kBf16, KvType::kE4m3}) {
       const bench::Shape shape = make_latent_shape(batch, context, lengths, query_heads, type);
       for (const char* kernel : {"simple", "ridge"}) {
-        all.push_back({kernel, name, shape, type == KvType::kE4m3});
+        all.push_back({kernel, name, shape});
       }
       if (type == KvType::kBf16) {
         all.push_back({"ridge_one_term", name, shape});
-      }
-      // What has several tiles to a segment, and more than one row block.
-      if (context == 200 || query_heads == 96) {
-        all.push_back({"ridge_turns", name, shape, true});
       }
     }
   };

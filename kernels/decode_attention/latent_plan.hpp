@@ -25,6 +25,7 @@ namespace ridge::kernels::decode {
 inline constexpr int kValueWarpgroups = 2;
 inline constexpr int kScoreWarpgroup = kValueWarpgroups;  ///< Its number; the producer's is next.
 inline constexpr int kLatentThreads = (kValueWarpgroups + 2) * 128;
+inline constexpr int kScoreWarps = 4;
 inline constexpr int kExpanderWarps = 3;  ///< Of the producer's warpgroup, behind the producer.
 inline constexpr int kLatentKeyDim = kLatentRank + kLatentRopeDim;
 inline constexpr int kLatentColumns = 128;  ///< Of one wgmma of P V.
@@ -46,23 +47,15 @@ constexpr LatentRegisters latent_registers(KvType type) {
                                : LatentRegisters{176, 88, 72};
 }
 
-/// A slot becomes full in so many parts: by panel as BF16 lands; by scale as codes are expanded,
-/// 128 values each, which are the columns of one wgmma of P V.
+/// A slot becomes full in so many parts: by panel as BF16 lands, at once as codes are expanded.
 constexpr int latent_parts(KvType type) {
-  return type == KvType::kBf16 ? kLatentPanels : kLatentScales;
+  return type == KvType::kBf16 ? kLatentPanels : 1;
 }
-static_assert(kLatentScaledValues == kLatentColumns);
 
 /// Copies of a tile of codes that are waited for one by one: the codes of a scale each, the first
 /// together with all scales, then the rotary panel.
 inline constexpr int kLandedParts = kLatentScales + 1;
 inline constexpr int kLandedRope = kLatentScales;
-
-/// Who has the matrix unit while a tile's values and the next tile's scores could both use it. Left
-/// to itself it serves three warpgroups alike, so that the scores, with more than half of the work,
-/// end last, and it idles in their softmax. Taking turns, the values wait until it has the next
-/// tile's scores behind it, and use it during the softmax.
-enum class LatentTurns { kAnyOrder, kScoresFirst };
 
 /// One of the two terms of P, as BF16, or the one, as F16.
 inline constexpr std::uint32_t kLatentWeightBytes = kTileRows * kTileTokens * 2;
@@ -78,17 +71,14 @@ struct LatentPlan {
   std::uint32_t slot_offset = 0;
   std::uint32_t weight_offset = 0;  ///< P's first term; its second lies in the tile's slot.
   std::uint32_t row_offset = 0;     ///< A float per row: see message_position.
-  std::uint32_t scale_offset = 0;   ///< E4M3: of either slot, the four scales of each token as F16.
   std::uint32_t full_offset = 0;    ///< A barrier per slot and part.
   std::uint32_t landed_offset = 0;  ///< E4M3: a barrier per slot and landed part.
+  std::uint32_t scaled_offset = 0;  ///< E4M3: a barrier per slot: all warps have their scales.
   std::uint32_t empty_offset = 0;   ///< One per slot.
   std::uint32_t message_ready_offset = 0;
   std::uint32_t message_read_offset = 0;
-  std::uint32_t scored_offset = 0;  ///< A phase per tile: see LatentTurns.
-  std::uint32_t total_bytes = 0;    ///< What to ask of the launch, alignment slack included.
+  std::uint32_t total_bytes = 0;  ///< What to ask of the launch, alignment slack included.
 };
-
-inline constexpr std::uint32_t kPackedScalesBytes = kTileTokens * kLatentScales * 2;  ///< A slot's.
 
 constexpr LatentPlan latent_plan(KvType type) {
   const bool coded = type == KvType::kE4m3;
@@ -101,15 +91,14 @@ constexpr LatentPlan latent_plan(KvType type) {
   const auto slots = static_cast<std::uint32_t>(plan.slots);
   plan.weight_offset = plan.slot_offset + slots * plan.slot_bytes;
   plan.row_offset = plan.weight_offset + kLatentWeightBytes;
-  plan.scale_offset = plan.row_offset + kTileRows * sizeof(float);
-  plan.full_offset = plan.scale_offset + (coded ? slots * kPackedScalesBytes : 0);
+  plan.full_offset = plan.row_offset + kTileRows * sizeof(float);
   plan.landed_offset =
       plan.full_offset + slots * static_cast<std::uint32_t>(latent_parts(type)) * 8;
-  plan.empty_offset = plan.landed_offset + (coded ? slots * kLandedParts * 8 : 0);
+  plan.scaled_offset = plan.landed_offset + (coded ? slots * kLandedParts * 8 : 0);
+  plan.empty_offset = plan.scaled_offset + (coded ? slots * 8 : 0);
   plan.message_ready_offset = plan.empty_offset + slots * 8;
   plan.message_read_offset = plan.message_ready_offset + 8;
-  plan.scored_offset = plan.message_read_offset + 8;
-  plan.total_bytes = plan.scored_offset + 8 + kSwizzleAtomBytes;
+  plan.total_bytes = plan.message_read_offset + 8 + kSwizzleAtomBytes;
   return plan;
 }
 
@@ -123,36 +112,47 @@ inline constexpr std::uint32_t kSecondWeightOffset = kRopePanelOffset;
 static_assert(kLatentWeightBytes == kLatentPanelBytes);
 
 /// Where the codes of the scale `block` land in a slot: a panel of 64 tokens x 128 codes, behind
-/// what the blocks before it become. Expanded in turn, a block overwrites codes of blocks before
-/// it, and the last one its own.
+/// what the blocks before it become.
 RIDGE_HOST_DEVICE constexpr std::uint32_t code_panel_offset(std::uint32_t block) {
   return (kLatentValuePanels - kLatentScales + block) * kLatentPanelBytes;
 }
-/// From this block on, some of what it overwrites are codes.
-inline constexpr std::uint32_t kFirstBlockOverCodes =
-    (kLatentValuePanels - kLatentScales) / (kLatentValuePanels / kLatentScales);
 
-/// Where a tile's scales land, 16 bytes per token: what block 1 becomes overwrites them.
-inline constexpr std::uint32_t kScaleLandingOffset = code_panel_offset(0) - kLatentPanelBytes;
+/// What a block becomes lies so far behind what the one before it becomes.
+inline constexpr std::uint32_t kExpandedBlockBytes =
+    kLatentValuePanels / kLatentScales * kLatentPanelBytes;
+
+/// Where a tile's scales land, 16 bytes per token: what the last tokens become overwrites them.
 inline constexpr std::uint32_t kScaleLandingBytes = kTileTokens * kLatentScales * 4;
+inline constexpr std::uint32_t kScaleLandingOffset = code_panel_offset(0) - kScaleLandingBytes;
 
-/// A warp expands the 128 codes of four tokens at a time; a block has so many of these.
-inline constexpr int kExpandedRows = 4;
-inline constexpr int kExpansions = kTileTokens / kExpandedRows;
+/// A warp expands the 512 codes of four tokens at a time, a group. They lie in the same four rows
+/// of every panel as what they become, so that a warp overwrites no codes but those that it has
+/// read.
+inline constexpr int kGroupTokens = 4;
+inline constexpr int kGroups = kTileTokens / kGroupTokens;
 
-/// The first of a block's expansions that is the warp's; it takes every third from there. The start
-/// moves from block to block, so that of a tile's 64 the warps have 22, 21 and 21.
-RIDGE_HOST_DEVICE constexpr int first_expansion(int warp, int block) {
-  return (warp + 2 * block) % kExpanderWarps;
+/// Groups that the warps of the scores expand, which would wait for the expanders otherwise: one
+/// each, the last ones, whose results lie where all warps' scales were. With six or seven of them
+/// an H200 takes up to 4 % longer.
+inline constexpr int kScoreGroups = kScoreWarps;
+static_assert(kScoreGroups * kGroupTokens * kPanelRowBytes >= kScaleLandingBytes);
+
+/// The groups of one of the expanding warps: the expanders, then those of the scores.
+struct WarpGroups {
+  int first;
+  int end;
+  int step;
+};
+RIDGE_HOST_DEVICE constexpr WarpGroups groups_of(int warp) {
+  constexpr int kScoresFirst = kGroups - kScoreGroups;
+  return warp < kExpanderWarps
+             ? WarpGroups{warp, kScoresFirst, kExpanderWarps}
+             : WarpGroups{kScoresFirst + warp - kExpanderWarps, kGroups, kScoreWarps};
 }
-/// From the place of a byte of the first of them, in a swizzled panel, to that of the `i`-th:
-/// twelve rows on, where the swizzle's lines 0 to 3 and 4 to 7 change places.
-RIDGE_HOST_DEVICE constexpr std::uint32_t expansion_offset(std::uint32_t first, std::uint32_t i) {
-  constexpr std::uint32_t kRows = kExpanderWarps * kExpandedRows;
-  static_assert(kRows % kSwizzleAtomRows == 4);
-  return (i % 2 == 0 ? first : first ^ 4u * 16u) + i * kRows * kPanelRowBytes;
+constexpr int most_groups(bool scores) {
+  return scores ? (kScoreGroups + kScoreWarps - 1) / kScoreWarps
+                : (kGroups - kScoreGroups + kExpanderWarps - 1) / kExpanderWarps;
 }
-inline constexpr int kMostExpansions = (kExpansions + kExpanderWarps - 1) / kExpanderWarps;
 
 /// Byte offset of a thread's A fragment for the 16 tokens of step `k` in a term of P. The scores'
 /// thread holds what the values' thread of the same number in its warpgroup needs, so that P needs

@@ -3,6 +3,7 @@
 #include "decode_attention/tile_plan.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace ridge::kernels::decode {
 namespace {
@@ -48,12 +49,19 @@ CodedLatentMaps coded_latent_maps(const void* cache, const Arguments& arguments)
 
 Launch::Launch(const Problem& problem, const Arguments& arguments, int max_ctas,
                Implementation implementation)
+    : Launch(problem, arguments,
+             implementation == Implementation::kHopper ? make_best_schedule(problem, max_ctas)
+                                                       : make_schedule(problem, max_ctas),
+             implementation) {}
+
+Launch::Launch(const Problem& problem, const Arguments& arguments, Schedule schedule,
+               Implementation implementation)
     : implementation_(implementation),
       head_dim_(problem.head_dim),
       value_dim_(problem.value_dim()),
       latent_(problem.latent()),
       kv_type_(problem.kv_type),
-      schedule_(make_schedule(problem, max_ctas, kSegmentCostTiles, pairing(implementation))),
+      schedule_(std::move(schedule)),
       arguments_(arguments),
       segments_(schedule_.segments),
       cta_begin_(schedule_.cta_begin),
@@ -84,22 +92,29 @@ Launch::Launch(const Problem& problem, const Arguments& arguments, int max_ctas,
 
 void Launch::run_hopper(const Arguments& arguments, int ctas, cudaStream_t stream) const {
   const bool bf16 = kv_type_ == KvType::kBf16;
+  const Pairing pairing = schedule_.pairing;
   switch (head_dim_) {
     case 64:
-      bf16 ? launch_attention<64, KvType::kBf16>(maps_, arguments, ctas, implementation_, stream)
-           : launch_attention<64, KvType::kE4m3>(maps_, arguments, ctas, implementation_, stream);
+      bf16 ? launch_attention<64, KvType::kBf16>(maps_, arguments, ctas, pairing, implementation_,
+                                                 stream)
+           : launch_attention<64, KvType::kE4m3>(maps_, arguments, ctas, pairing, implementation_,
+                                                 stream);
       break;
     case 128:
-      bf16 ? launch_attention<128, KvType::kBf16>(maps_, arguments, ctas, implementation_, stream)
-           : launch_attention<128, KvType::kE4m3>(maps_, arguments, ctas, implementation_, stream);
+      bf16 ? launch_attention<128, KvType::kBf16>(maps_, arguments, ctas, pairing, implementation_,
+                                                  stream)
+           : launch_attention<128, KvType::kE4m3>(maps_, arguments, ctas, pairing, implementation_,
+                                                  stream);
       break;
     case 256:
-      bf16 ? launch_attention<256, KvType::kBf16>(maps_, arguments, ctas, implementation_, stream)
-           : launch_attention<256, KvType::kE4m3>(maps_, arguments, ctas, implementation_, stream);
+      bf16 ? launch_attention<256, KvType::kBf16>(maps_, arguments, ctas, pairing, implementation_,
+                                                  stream)
+           : launch_attention<256, KvType::kE4m3>(maps_, arguments, ctas, pairing, implementation_,
+                                                  stream);
       break;
     default:
       bf16 ? launch_latent_attention(maps_.key, arguments, ctas, implementation_, stream)
-           : launch_coded_latent_attention(coded_maps_, arguments, ctas, implementation_, stream);
+           : launch_coded_latent_attention(coded_maps_, arguments, ctas, stream);
       break;
   }
 }

@@ -17,6 +17,9 @@ class Launch {
   /// `arguments` names the tensors; its schedule and scratch fields are filled in here.
   Launch(const Problem& problem, const Arguments& arguments, int max_ctas,
          Implementation implementation = Implementation::kHopper);
+  /// By a schedule of the problem's.
+  Launch(const Problem& problem, const Arguments& arguments, Schedule schedule,
+         Implementation implementation = Implementation::kHopper);
 
   /// Enqueues the launch; `block_table`, if given, takes the place of the one in the arguments.
   void run(cudaStream_t stream, const std::int32_t* block_table = nullptr) const;

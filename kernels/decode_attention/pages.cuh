@@ -20,16 +20,18 @@ class SegmentPages {
                static_cast<std::int64_t>(segment.request) * arguments.block_table_stride + first_;
   }
 
-  /// That holds a token of the request; the last page for those past the end, which thereby are
-  /// numbers too. Calls go from the segment's first token on, a tile or a page at a time, and may
-  /// go through a tile again. All lanes call it together.
+  /// Of a tile, whose first token is `token`: the page that holds it, or where a tile is several
+  /// pages, the first of them to lane 0, the next to lane 1 and so on, over and over. The last page
+  /// stands for those past the end, which thereby are numbers too. Calls go from the segment's
+  /// first tile on, and all lanes call it together.
   __device__ std::int32_t page_of(int token, int log2) {
-    const int index = min((token >> log2) - first_, last_);
-    if (index % 32 == 0) {
-      const int mine = index + static_cast<int>(threadIdx.x) % 32;
-      fetched_ = mine <= last_ ? entries_[mine] : 0;
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+    const int first = (token >> log2) - first_;
+    if (first % 32 == 0) {
+      fetched_ = first + lane <= last_ ? entries_[first + lane] : 0;
     }
-    return __shfl_sync(0xffffffffu, fetched_, index % 32);
+    const int pages = log2 < kTileLog2 ? kTileTokens >> log2 : 1;
+    return __shfl_sync(0xffffffffu, fetched_, min(first + lane % pages, last_) % 32);
   }
 
  private:

@@ -10,6 +10,7 @@ namespace ridge::kernels::decode {
 
 /// Tokens of one tile of the kernels.
 inline constexpr int kTileTokens = 64;
+inline constexpr int kLeastPageTokens = 16;
 inline constexpr int kTileLog2 = 6;
 
 /// MLA with absorbed weights (arXiv 2405.04434): the latent, which is also the value, and the

@@ -128,13 +128,19 @@ struct Division {
 
 /// All CTAs, or as many fewer as give each the same number of items or each item the same number of
 /// CTAs: where items are equal none is then split in vain, and memory, which all CTAs wait for, is
-/// as busy. What counts is the longest CTA and the CTA's share of the parts' bytes.
+/// as busy. What counts is the longest CTA and the CTA's share of the parts' bytes. With pairs, to
+/// whom an even division leaves nothing to merge elsewhere, it is taken wherever it is nearly all:
+/// 64 requests of 32K took an H200 531 us on 132 CTAs and 525 on 128, 289 and 285 in E4M3.
 Division divide(const std::vector<Item>& items, std::int64_t payload, int most, int segment_cost,
                 double part_tiles, bool pairs) {
   const auto count = static_cast<int>(items.size());
   const int even = count <= most
                        ? most / count * count
                        : (count + (count + most - 1) / most - 1) / ((count + most - 1) / most);
+  constexpr int kNearlyAll = 32;  // One SM of so many is left idle.
+  if (pairs && (most - even) * kNearlyAll <= most) {
+    return {even, least_total(items, payload, even, segment_cost)};
+  }
   Division best{};
   double best_cost = 0;
   for (const int ctas : {most, even}) {
@@ -195,6 +201,7 @@ Schedule make_schedule(const Problem& problem, int max_ctas, int segment_cost, P
        });
 
   Schedule schedule;
+  schedule.pairing = pairing;
   for (auto part = parts.begin(); part != parts.end();) {
     auto end = part + 1;
     while (end != parts.end() && end->segment.first_tile > 0) {
@@ -238,6 +245,15 @@ Schedule make_schedule(const Problem& problem, int max_ctas, int segment_cost, P
     schedule.cta_begin.push_back(schedule.cta_begin.back());
   }
   return schedule;
+}
+
+Schedule make_best_schedule(const Problem& problem, int max_ctas) {
+  Schedule alone = make_schedule(problem, max_ctas);
+  if (alone.merges.empty() || problem.latent() || problem.group() > kTileRows) {
+    return alone;
+  }
+  Schedule pairs = make_schedule(problem, max_ctas, kSegmentCostTiles, Pairing::kPairs);
+  return pairs.merges.size() < alone.merges.size() ? pairs : alone;
 }
 
 }  // namespace ridge::kernels::decode

@@ -45,6 +45,7 @@ struct Schedule {
   std::vector<std::int32_t> cta_begin;  ///< CTA i runs segments [cta_begin[i], cta_begin[i + 1]).
   std::vector<Merge> merges;            ///< In the order of their partials.
   int partials = 0;                     ///< Total over all merges.
+  Pairing pairing = Pairing::kNone;     ///< What it was made for.
 
   int ctas() const { return static_cast<int>(cta_begin.size()) - 1; }
 };
@@ -74,5 +75,9 @@ inline constexpr int kSplitTiles = 2;
 /// is no other. Row blocks side by side, which are different results, leave nothing to pair.
 Schedule make_schedule(const Problem& problem, int max_ctas, int segment_cost = kSegmentCostTiles,
                        Pairing pairing = Pairing::kNone);
+
+/// The same by pairs where fewer results are then left to merge elsewhere. Where as many are, of
+/// one request alone above all, a cluster's launch costs what a few parts less save.
+Schedule make_best_schedule(const Problem& problem, int max_ctas);
 
 }  // namespace ridge::kernels::decode

@@ -43,6 +43,8 @@ struct TileStream {
   static constexpr std::uint32_t kRowBytes = HeadDim * kv_element_bytes(Type);
   static constexpr std::uint32_t kPanels = kRowBytes / kPanelRowBytes;
   static constexpr std::uint32_t kPanelBytes = kTileTokens * kPanelRowBytes;
+  static constexpr int kCopiedPanels = kByMap ? int{kPanels} : 1;  ///< A page's copies.
+  static_assert(kCopiedPanels * kTileTokens / kLeastPageTokens <= 32, "a lane for each");
 
   /// Starts the copy of a tile that lies together in the cache from `row` on; a box of the map is
   /// one.
@@ -55,16 +57,14 @@ struct TileStream {
                 full, policy);
     }
   }
-  /// The same of a page that is a part of a tile, of `rows` tokens; a box of the map is its part of
-  /// a panel.
+  /// The same of a page that is a part of a tile, of `rows` tokens, by map its part of `panel`,
+  /// which is a box.
   static __device__ void load_part(std::uint32_t into, const CUtensorMap* map, const void* cache,
-                                   std::uint32_t full, std::int64_t row, int rows,
+                                   std::uint32_t full, std::int64_t row, int rows, int panel,
                                    std::uint64_t policy) {
     if constexpr (kByMap) {
-      for (std::uint32_t panel = 0; panel < kPanels; ++panel) {
-        tensor_load_3d(into + panel * kPanelBytes, map, full, 0, static_cast<std::int32_t>(row),
-                       static_cast<std::int32_t>(panel), policy);
-      }
+      tensor_load_3d(into + panel * kPanelBytes, map, full, 0, static_cast<std::int32_t>(row),
+                     panel, policy);
     } else {
       bulk_load(into, static_cast<const unsigned char*>(cache) + row * kRowBytes, rows * kRowBytes,
                 full, policy);
@@ -117,20 +117,26 @@ struct TileStream {
         arguments, begin, end,
         [&](const Segment& segment, std::uint32_t tile, int token, SegmentPages& pages) {
           const int log2 = arguments.page_log2;
+          const std::int64_t row =
+              (static_cast<std::int64_t>(pages.page_of(token, log2)) * arguments.kv_heads +
+               segment.kv_head)
+              << log2;
+          // A lane for each page, or for each page's part of a panel: one that copied all would
+          // take longer to say so than the copies take.
+          const int parts = kTileTokens >> log2;
+          const int part = lane % parts;
+          const int panel = lane / parts;
           const auto load = [&](Tensor tensor, const CUtensorMap* map, const void* cache) {
             const pipeline::RingPosition at = tile_position(tile, tensor, kPlan.slots);
-            std::uint32_t full = 0;
             if (lane == 0) {
               shared.slots.wait_empty(at);
-              full = shared.slots.expect(at, kPlan.slot_bytes);
+              shared.slots.expect(at, kPlan.slot_bytes);
             }
+            __syncwarp();
             constexpr std::uint32_t kRowStride = kByMap ? kPanelRowBytes : kRowBytes;
-            for (int part = 0; part << log2 < kTileTokens; ++part) {
-              const std::int64_t page = pages.page_of(token + (part << log2), log2);
-              if (lane == 0) {
-                load_part(shared.slot(at.slot) + (part << log2) * kRowStride, map, cache, full,
-                          (page * arguments.kv_heads + segment.kv_head) << log2, 1 << log2, policy);
-              }
+            if (panel < kCopiedPanels) {
+              load_part(shared.slot(at.slot) + (part << log2) * kRowStride, map, cache,
+                        shared.slots.full_barrier(at.slot), row, 1 << log2, panel, policy);
             }
           };
           load(Tensor::kKey, &maps.key, arguments.key);

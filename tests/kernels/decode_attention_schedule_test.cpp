@@ -271,6 +271,32 @@ TEST(SplitSchedule, PairsLeaveNothingToMergeOfTwoCtasPerRequest) {
   EXPECT_EQ(one.cta_begin, (std::vector<std::int32_t>{0, 1, 1}));
 }
 
+TEST(SplitSchedule, TakesPairsWhereTheyLeaveFewerResultsToMerge) {
+  Problem problem;
+  const auto best = [&](std::vector<std::int32_t> lengths) {
+    problem.kv_lengths = std::move(lengths);
+    return make_best_schedule(problem, 132);
+  };
+  // Two CTAs to a request, at any length: all results are whole.
+  for (const std::int32_t tokens : {2048, 8192, 32768}) {
+    const Schedule schedule = best(std::vector<std::int32_t>(64, tokens));
+    EXPECT_EQ(schedule.pairing, Pairing::kPairs) << tokens;
+    EXPECT_EQ(schedule.ctas(), 128) << tokens;
+    EXPECT_TRUE(schedule.merges.empty()) << tokens;
+  }
+  // Most of 84 requests lie in a pair; of all CTAs 84 are too few.
+  const Schedule some = best(std::vector<std::int32_t>(84, 4096));
+  EXPECT_EQ(some.pairing, Pairing::kPairs);
+  EXPECT_EQ(some.ctas(), 132);
+  EXPECT_LT(some.merges.size(), make_schedule(problem, 132).merges.size());
+  // One request is merged elsewhere in any case, 128 need no merging.
+  EXPECT_EQ(best({4096}).pairing, Pairing::kNone);
+  EXPECT_EQ(best(std::vector<std::int32_t>(128, 4096)).pairing, Pairing::kNone);
+  // Row blocks side by side are different results.
+  problem.query_heads = 128;
+  EXPECT_EQ(best(std::vector<std::int32_t>(16, 4096)).pairing, Pairing::kNone);
+}
+
 TEST(SplitSchedule, IsAFunctionOfItsArguments) {
   for (std::uint64_t seed = 0; seed < 20; ++seed) {
     const Schedule a = make_schedule(random_problem(seed), 132);

@@ -38,11 +38,13 @@ struct AttentionOutputs {
   std::vector<float> lse;
 };
 
+/// By a number of CTAs or a schedule.
+template <typename Division>
 AttentionOutputs run_attention(
-    const decode::Problem& problem, const decode::HostInputs& inputs, int ctas,
+    const decode::Problem& problem, const decode::HostInputs& inputs, const Division& division,
     decode::Implementation implementation = decode::Implementation::kHopper) {
   const decode::DeviceCase device(problem, inputs);
-  const decode::Launch launch(problem, device.arguments, ctas, implementation);
+  const decode::Launch launch(problem, device.arguments, division, implementation);
   launch.run(nullptr);
   return {device.output.download(), device.lse.download()};
 }
@@ -157,13 +159,14 @@ TEST_P(EmulatedAttention, PairsOfThreadBlocksMergeInEveryOrder) {
   // Whole results of pairs, parts of them for the second merge, other work before, a consumer
   // without a tile, and a CTA without any.
   const auto expect_merged = [&](const decode::Problem& p, int ctas, std::uint64_t seeds) {
+    const decode::Schedule schedule =
+        make_schedule(p, ctas, decode::kSegmentCostTiles, decode::Pairing::kPairs);
     const decode::HostInputs inputs = decode::make_inputs(p, 12);
     const decode::Result want = decode::reference_attention(p, inputs);
     AttentionOutputs first;
     for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
       Device::instance().seed(seed);
-      const AttentionOutputs got =
-          run_attention(p, inputs, ctas, decode::Implementation::kHopperPairs);
+      const AttentionOutputs got = run_attention(p, inputs, schedule);
       ASSERT_LE(decode::relative_error(as_double(got.output), want.output), tolerance()) << seed;
       ASSERT_LE(decode::relative_error(as_double(got.lse), want.lse), 1e-5) << seed;
       if (seed == 1) {

@@ -64,15 +64,6 @@ TEST(EmulatedLatentAttention, CombinesARequestSplitOverManyCtas) {
   expect_right(1, 5 * 64 + 17, Lengths::kEqual, 64, 4);
 }
 
-TEST(EmulatedLatentAttention, TakesTurnsOnTheMatrixUnitInEveryOrder) {
-  for (std::uint64_t seed = 1; seed <= 3; ++seed) {
-    Device::instance().seed(seed);
-    SCOPED_TRACE(seed);
-    expect_right(3, 150, Lengths::kRagged, 16, 1, KvType::kBf16, "ridge_turns", 2e-3);
-  }
-  expect_right(1, 200, Lengths::kEqual, 16, 1, KvType::kE4m3, "ridge_turns");
-}
-
 TEST(EmulatedLatentAttention, ServesTwoRowBlocksAndRowsThatAreNotUsed) {
   expect_right(1, 130, Lengths::kEqual, 128, 2);
   expect_right(2, 70, Lengths::kEqual, 96, 3);
