@@ -68,10 +68,11 @@ class EmulatedAttention : public testing::TestWithParam<decode::KvType> {
     return made;
   }
 
-  void expect_close(const decode::Problem& p, int ctas, std::uint64_t seed, float sharpness = 1) {
+  void expect_close(const decode::Problem& p, int ctas, std::uint64_t seed, float sharpness = 1,
+                    decode::Implementation implementation = decode::Implementation::kHopper) {
     const decode::HostInputs inputs = decode::make_inputs(p, seed, {}, sharpness);
     const decode::Result want = decode::reference_attention(p, inputs);
-    const AttentionOutputs got = run_attention(p, inputs, ctas);
+    const AttentionOutputs got = run_attention(p, inputs, ctas, implementation);
     EXPECT_LE(decode::relative_error(as_double(got.output), want.output), tolerance());
     EXPECT_LE(decode::relative_error(as_double(got.lse), want.lse), 1e-5);
   }
@@ -237,6 +238,7 @@ TEST_P(EmulatedAttention, ServesPagesOfOtherSizesThanItsTiles) {
       decode::Problem p = problem({900, 0, 17, 129, 64}, 16, 2, head_dim);
       p.page_tokens = page_tokens;
       for (const int ctas : {1, 5}) expect_close(p, ctas, 11);
+      expect_close(p, 3, 11, 1, decode::Implementation::kPortable);
     }
   }
 }
