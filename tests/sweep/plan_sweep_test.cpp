@@ -243,6 +243,12 @@ TEST(PlanSweep, AnEndOfAGoalsOwnRangeIsMovedInPlace) {
     ASSERT_EQ(rows.size(), 2U);
     const auto low = [&](int row) { return rows[row]["tokens_per_s_per_gpu_low"].get<double>(); };
     EXPECT_LT(low(1), 0.9 * low(0));
+    sweep["base"]["fixed"] = {"gap between steps"};
+    const json fixed = written(sweep)["rows"];
+    EXPECT_EQ(fixed[0]["tokens_per_s_per_gpu_low"], fixed[1]["tokens_per_s_per_gpu_low"]);
+    sweep["base"]["fixed"] = {"no gap"};
+    EXPECT_THAT(message_of(sweep), HasSubstr("nothing that is drawn is named \"no gap\""));
+    sweep["base"].erase("fixed");
     // Below the other end: no range.
     sweep["base"]["goal"]["ranges"] = own;
     sweep["base"]["goal"]["ranges"]["inputs"][0]["low"] = 10;
