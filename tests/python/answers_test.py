@@ -166,6 +166,26 @@ class SameDigitsAsTheCommandLine(unittest.TestCase):
         self.assertEqual(asked.to_dict(), ridge_json("sweep", "sweep-afd-micro-batches"))
         self.assertEqual(asked.to_csv(), program("sweep", "sweep-afd-micro-batches"))
 
+    def test_of_a_sweep_with_a_fixed_input(self):
+        sweep = {
+            "kind": "sweep",
+            "title": "Draws",
+            "base": {"kind": "simulate", "scenario": "qwen3-235b-ep-gb200", "samples": 2},
+            "axes": [{"pointer": "/scenario/workload/requests_per_gpu", "values": [32]}],
+            "columns": ["tpot_low_ms", "tpot_high_ms", "tokens_per_s_per_gpu"],
+            "pareto": {"minimize": ["tpot_high_ms"], "maximize": ["tokens_per_s_per_gpu"]},
+        }
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "sweep.json")
+            with open(path, "w", encoding="utf-8") as file:
+                json.dump(sweep, file)
+            page = os.path.join(folder, "page.html")
+            told = program("sweep", path, "--fixed", "stagger of hosts", "--format", "csv", "--report", page)
+            self.assertNotEqual(program("sweep", path, "--format", "csv"), told)
+            self.assertEqual(program("sweep", page, "--format", "csv"), told)
+            for fixed in ("stagger of hosts", ["stagger of hosts"]):
+                self.assertEqual(ridge.sweep(sweep, fixed=fixed).to_csv(), told)
+
     def test_of_a_plan(self):
         # A small model on few GPUs: little to search.
         narrower = {"models": [ridge.model("llama-3.1-8b")], "gpus": 4, "sla_tpot_ms": 20}

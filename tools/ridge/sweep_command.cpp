@@ -44,10 +44,10 @@ struct SweepArguments {
   OutputOptions output;
 };
 
-// With --fixed in its base, where the journal and shards have it too.
-sweep::SweepScenario asked_sweep(const SweepArguments& options) {
-  if (options.fixed.empty()) return sweep::load_sweep(options.scenario);
+// With --fixed in its base, where the journal, shards and a page have it too.
+JsonDocument asked_document(const SweepArguments& options) {
   JsonDocument document = JsonDocument::read(scenario::scenario_path(options.scenario));
+  if (options.fixed.empty()) return document;
   const nlohmann::json::json_pointer kind("/base/kind");
   const nlohmann::json& file = document.json();
   if (!file.contains(kind) || (file[kind] != "simulate" && file[kind] != "plan")) {
@@ -60,7 +60,7 @@ sweep::SweepScenario asked_sweep(const SweepArguments& options) {
   if (fixed.is_array()) {
     for (const std::string& name : options.fixed) fixed.push_back(name);
   }
-  return sweep::read_sweep(document);
+  return document;
 }
 
 void tell(const sweep::SweepResult& result) {
@@ -94,8 +94,12 @@ void show(const SweepArguments& options, const sweep::SweepResult& result,
     write_picture(options.picture, sweep::sweep_picture(result, options.color));
   }
   if (!options.report.empty()) {
+    // As it is written where nothing is added.
     const auto question =
-        report::question_of(scenario::scenario_path(options.scenario), how_asked, "ridge sweep");
+        options.fixed.empty()
+            ? report::question_of(scenario::scenario_path(options.scenario), how_asked,
+                                  "ridge sweep")
+            : report::question_of(asked_document(options), how_asked, "ridge sweep");
     write_file(options.report, report::sweep_page(result, question, how_asked));
   }
   if (options.output.path.empty()) {
@@ -159,7 +163,7 @@ void run_sweep(const SweepArguments& options) {
   }
   if (ranks && ranks->rank() > 0) {
     try {
-      sweep::help_sweep(asked_sweep(options), {.ranks = ranks.get()});
+      sweep::help_sweep(sweep::read_sweep(asked_document(options)), {.ranks = ranks.get()});
     } catch (const std::exception& e) {
       ranks->fail(e.what());
     }
@@ -169,7 +173,8 @@ void run_sweep(const SweepArguments& options) {
   if (!options.journals.empty() || ranks) {
     journal.emplace(options.journals.empty() ? std::string() : options.journals.front(), maker());
   }
-  answer(options, asked_sweep(options), journal ? &*journal : nullptr, ranks.get());
+  answer(options, sweep::read_sweep(asked_document(options)), journal ? &*journal : nullptr,
+         ranks.get());
 }
 
 void run_merge(SweepArguments options) {

@@ -389,6 +389,7 @@ def sweep(
     scenario: Named,
     overrides: Overrides | None = None,
     *,
+    fixed: str | Sequence[str] = (),
     threads: int = 0,
     journal: str | os.PathLike[str] = "",
     report: Report = None,
@@ -396,9 +397,12 @@ def sweep(
 ) -> Sweep:
     """One question along axes: a table of designs. `threads`: 0 for all cores; the answer is the same.
 
-    `journal`: a file that keeps every finished point, so that the same call goes on after whatever ended it.
-    `report`: a file for the answer as a page.
+    `fixed`: one or several inputs that the draws of its points leave as they are, or "inputs" for all. `journal`: a
+    file that keeps every finished point, so that the same call goes on after whatever ended it. `report`: a file for
+    the answer as a page.
     """
+    if fixed:
+        overrides = {**(overrides or {}), "/base/fixed": _names(fixed)}
     return Sweep(
         _core.sweep(
             _document(scenario, "sweep scenario"), _json(overrides or {}), os.fspath(journal), _threads(threads),
