@@ -25,8 +25,8 @@ std::string explain_latent(const bench::Point& point, const bench::DeviceFacts& 
       std::min(problem.group(), kTileRows), kLatentKeyDim, kLatentRank, plan.slots,
       plan.slot_bytes / 1024.0, plan.landing_bytes / 1024.0, plan.total_bytes / 1024.0,
       kSharedLimitBytes / 1024.0, kLatentThreads,
-      problem.coded_latent() ? ", three warps that expand codes to F16" : "", registers.producer,
-      registers.score, registers.value);
+      problem.coded_latent() ? ", three more that expand codes to F16, as the scores' do" : "",
+      registers.producer, registers.score, registers.value);
   return text + explain(launch_plan(problem, schedule, point.kernel == "ridge_one_term"), schedule,
                         device);
 }

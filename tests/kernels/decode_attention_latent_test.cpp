@@ -53,7 +53,6 @@ TEST(LatentPlan, FitsSharedMemoryWithoutOverlapAndKeepsSwizzledTilesAligned) {
         {plan.slot_offset, slots * plan.slot_bytes},
         {plan.weight_offset, kLatentWeightBytes},
         {plan.row_offset, kTileRows * 4},
-
         {plan.full_offset, slots * (coded ? 1 : 9) * 8},
         {plan.landed_offset, coded ? slots * 5 * 8 : 0},
         {plan.scaled_offset, coded ? slots * 8 : 0},
