@@ -3,6 +3,7 @@
 #include "decode_attention/tile_plan.hpp"
 
 #include <algorithm>
+#include <stdexcept>
 #include <utility>
 
 namespace ridge::kernels::decode {
@@ -68,6 +69,10 @@ Launch::Launch(const Problem& problem, const Arguments& arguments, Schedule sche
       merges_(schedule_.merges),
       partial_output_(static_cast<std::size_t>(schedule_.partials) * kTileRows * value_dim_),
       partial_lse_(static_cast<std::size_t>(schedule_.partials) * kTileRows) {
+  if (schedule_.pairing == Pairing::kPairs &&
+      (implementation != Implementation::kHopper || latent_)) {
+    throw std::invalid_argument("decode attention: no pairs of CTAs in this kernel");
+  }
   for (const Merge& merge : schedule_.merges) {
     most_partials_ = std::max(most_partials_, static_cast<int>(merge.partials));
   }

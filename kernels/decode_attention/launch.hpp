@@ -17,7 +17,8 @@ class Launch {
   /// `arguments` names the tensors; its schedule and scratch fields are filled in here.
   Launch(const Problem& problem, const Arguments& arguments, int max_ctas,
          Implementation implementation = Implementation::kHopper);
-  /// By a schedule of the problem's; one by pairs goes with kHopper alone.
+  /// By a schedule of the problem's. Throws std::invalid_argument on one by pairs for what knows
+  /// none: MLA, and all but kHopper.
   Launch(const Problem& problem, const Arguments& arguments, Schedule schedule,
          Implementation implementation = Implementation::kHopper);
 

@@ -181,6 +181,17 @@ TEST_P(EmulatedAttention, PairsOfThreadBlocksMergeInEveryOrder) {
   expect_merged(problem({257}, 64, 1, 256), 2, 1);
 }
 
+TEST_P(EmulatedAttention, RefusesPairsWhereAKernelKnowsNone) {
+  const decode::Problem p = problem({260, 70}, 16, 1, 128);
+  const decode::HostInputs inputs = decode::make_inputs(p, 12);
+  const decode::Schedule pairs =
+      make_schedule(p, 4, decode::kSegmentCostTiles, decode::Pairing::kPairs);
+  for (const auto other :
+       {decode::Implementation::kHopperOneTerm, decode::Implementation::kPortable}) {
+    EXPECT_THROW(run_attention(p, inputs, pairs, other), std::invalid_argument);
+  }
+}
+
 /// By ordinary stores, as the kernel that appends to a cache does.
 __global__ void append(std::uint8_t* cache, const std::uint8_t* tokens, std::size_t bytes) {
   allow_dependent_launch();
