@@ -302,6 +302,17 @@ Calibration moved(Calibration calibration, const ChipSpec& from, const ChipSpec&
   return calibration;
 }
 
+namespace {
+
+/// A curve answers for what it was not measured on, once more: the errors are independent.
+void borrow(Curve& curve, const std::string& from, double added) {
+  const double before = curve.borrowed ? curve.borrowed->added_error : 0.0;
+  curve.borrowed = Borrowed{.from = curve.borrowed ? curve.borrowed->from : from,
+                            .added_error = std::hypot(before, added)};
+}
+
+}  // namespace
+
 Calibration transferred(const Calibration& calibration, const ChipSpec& from, const ChipSpec& to) {
   if (from.generation.empty() || from.generation != to.generation) {
     throw UserError(fmt::format(
@@ -311,11 +322,7 @@ Calibration transferred(const Calibration& calibration, const ChipSpec& from, co
   }
   Calibration result = moved(calibration, from, to);
   for (Curve& curve : result.curves) {
-    const double added = transfer_error(curve.key.family, from, to);
-    // Two transfers err independently.
-    const double before = curve.borrowed ? curve.borrowed->added_error : 0.0;
-    curve.borrowed = Borrowed{.from = curve.borrowed ? curve.borrowed->from : from.name,
-                              .added_error = std::hypot(before, added)};
+    borrow(curve, from.name, transfer_error(curve.key.family, from, to));
   }
   return result;
 }
@@ -327,10 +334,7 @@ Calibration for_other_kernels(Calibration calibration, std::span<const Family> f
       if (curve.key.family != family) continue;
       const double added = transfer_errors().of_another_kernel(family, curve.key.format);
       most = std::max(most, added);
-      const double before = curve.borrowed ? curve.borrowed->added_error : 0.0;
-      curve.borrowed =
-          Borrowed{.from = curve.borrowed ? curve.borrowed->from : "another kernel than runs",
-                   .added_error = std::hypot(before, added)};
+      borrow(curve, "another kernel than runs", added);
     }
     if (most > 0.0) continue;
     throw UserError(fmt::format(
