@@ -397,9 +397,9 @@ def sweep(
 ) -> Sweep:
     """One question along axes: a table of designs. `threads`: 0 for all cores; the answer is the same.
 
-    `fixed`: one or several inputs that the draws of its points leave as they are, or "inputs" for all. `journal`: a
-    file that keeps every finished point, so that the same call goes on after whatever ended it. `report`: a file for
-    the answer as a page.
+    `fixed`: one or several inputs that the draws of its points leave as they are, or "inputs" for all, in place of
+    those that the base names. `journal`: a file that keeps every finished point, so that the same call goes on after
+    whatever ended it. `report`: a file for the answer as a page.
     """
     if fixed:
         overrides = {**(overrides or {}), "/base/fixed": _names(fixed)}
