@@ -4,11 +4,16 @@
 #include "decode_attention/tile_plan.hpp"
 #include "json_schema.hpp"
 #include "ridge/base/error.hpp"
+#include "ridge/hwmodels/calibrated/calibration.hpp"
 #include "ridge/hwmodels/calibrated/expert_exchange.hpp"
 #include "source_tree.hpp"
 
 #include <cmath>
+#include <map>
+#include <set>
+#include <string>
 #include <tuple>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -93,6 +98,33 @@ TEST(KernelFacts, ThatATokenTravelsToEachExpertIsKnownOfDeepEPAlone) {
     EXPECT_EQ(choices(kernel)[0].copies, TokenCopies::per_expert);
   }
   EXPECT_THAT(choices("lib:another"), SizeIs(3));
+}
+
+TEST(KernelFacts, HowLayersWereMeasuredNamesKernelsThatACalibrationHas) {
+  // A name that nobody bears would have no effect, and nobody would notice.
+  std::map<std::string, std::set<std::string>> kernels;  // By chip; of any under no name.
+  for (const std::string& name : calibration_names()) {
+    const Calibration calibration = load_calibration(name);
+    for (const Curve& curve : calibration.curves) {
+      kernels[calibration.chip].insert(curve.key.kernel);
+      kernels[""].insert(curve.key.kernel);
+    }
+  }
+  const auto document =
+      JsonDocument::read(test::source_path("hwmodels/data/kernels/measured_experts.json"));
+  int named = 0;
+  for (const char* list : {"without_gate", "folded", "tuned_by_trial"}) {
+    for (const auto& layers : document.json().at(list)) {
+      for (const std::string chip : layers.value("chips", std::vector<std::string>{""})) {
+        for (const auto& kernel : layers.at("kernels")) {
+          EXPECT_TRUE(kernels[chip].contains(kernel.get<std::string>()))
+              << kernel << " on " << chip;
+          ++named;
+        }
+      }
+    }
+  }
+  EXPECT_GE(named, 12);
 }
 
 TEST(KernelFacts, HowLayersWereMeasuredIsAsListedAndTheFileFitsItsSchema) {
