@@ -61,7 +61,8 @@ struct LatentAttention {
 
   static __device__ void load_page(const Shared& shared, const pipeline::RingPosition& at,
                                    const Maps& maps, std::int32_t page) {
-    // Of two row blocks the second finds pages in L2 all the same.
+    // Of two row blocks the second finds pages in L2 as long as their CTAs keep step: on an H200
+    // small batches gain up to 7 % by this, and batches of 84 and 128 lose 3 to 5.
     constexpr std::uint64_t kPolicy = kEvictFirst;
     const std::int32_t row = page * kTileTokens;
     const std::uint32_t slot = shared.slot(at.slot);

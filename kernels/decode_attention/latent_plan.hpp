@@ -18,8 +18,8 @@
 /// issue m64n128: ptxas compiles no m64n256 into a kernel of 512 threads.
 ///
 /// A cache of E4M3 codes lands in the very slots in which it is expanded to F16, scales included:
-/// 41 KiB land where 64 KiB of operands and the rotary panel will be. The producer's warpgroup has
-/// three idle warps to expand it.
+/// 41 KiB land where 64 KiB of operands and the rotary panel will be. Three warps of the producer's
+/// warpgroup, idle otherwise, expand it, and those of the scores a part.
 namespace ridge::kernels::decode {
 
 inline constexpr int kValueWarpgroups = 2;

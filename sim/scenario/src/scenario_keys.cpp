@@ -129,10 +129,11 @@ const KeyTable& keys_of(const Execution* /*of*/) {
                                   at_least(0))
               .optional(),
           key<&E::host_stagger>("host_stagger_us",
-                                "How far apart GPUs begin a step, each of which has a host of its "
-                                "own: a standard deviation. All wait for the last, beside no "
-                                "kernel: the GPUs of an instance, of afd all that hold requests. "
-                                "None where hosts run ahead of their GPUs.",
+                                "How far apart GPUs begin a step that hosts of their own launch: "
+                                "a standard deviation, taken as normally distributed. All wait "
+                                "for the last, and no kernel runs beside that: the GPUs of an "
+                                "instance, of afd all that hold requests. None where hosts run "
+                                "ahead of their GPUs.",
                                 at_least(0))
               .optional(),
           key<&E::exchange_kernels>("exchange_kernels",
