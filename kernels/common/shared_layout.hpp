@@ -60,6 +60,14 @@ RIDGE_HOST_DEVICE constexpr std::uint64_t mn_major_descriptor(std::uint32_t addr
   return wgmma_descriptor(address, panel_bytes, kSwizzleAtomBytes);
 }
 
+/// The descriptor of what lies `bytes` behind, a multiple of 16: one addition, where a new one is
+/// several operations.
+RIDGE_HOST_DEVICE constexpr std::uint64_t advanced(std::uint64_t descriptor, std::uint32_t bytes) {
+  // The address is the lowest field, and shared memory ends within it.
+  const std::uint32_t low = static_cast<std::uint32_t>(descriptor) + (bytes >> 4);
+  return (descriptor >> 32 << 32) | low;
+}
+
 struct MatrixIndex {
   int row = 0;
   int column = 0;

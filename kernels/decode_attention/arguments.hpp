@@ -54,6 +54,7 @@ struct CodedLatentMaps {
 enum class Implementation {
   kHopper,
   kHopperOneTerm,  ///< With P in one BF16 term: value_passes.
+  kHopperSeesaw,   ///< MLA over BF16 alone: P in one term too, see seesaw_plan.hpp.
   kPortable,       ///< For every chip from Ampere on; no MLA.
 };
 
@@ -66,6 +67,10 @@ void launch_attention(const CacheMaps& maps, const Arguments& arguments, int cta
 /// The MLA kernel; `latent` maps its one cache tensor, a panel of 64 elements per box.
 void launch_latent_attention(const CUtensorMap& latent, const Arguments& arguments, int ctas,
                              Implementation implementation, cudaStream_t stream);
+
+/// The same by the seesaw.
+void launch_seesaw_attention(const CUtensorMap& latent, const Arguments& arguments, int ctas,
+                             cudaStream_t stream);
 
 /// The same for a cache in E4M3.
 void launch_coded_latent_attention(const CodedLatentMaps& maps, const Arguments& arguments,

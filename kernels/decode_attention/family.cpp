@@ -1,6 +1,7 @@
 #include "decode_attention/family.hpp"
 
 #include "decode_attention/portable_plan.hpp"
+#include "decode_attention/seesaw_plan.hpp"
 #include "decode_attention/tile_plan.hpp"
 
 #include <algorithm>
@@ -110,16 +111,22 @@ std::string explain(const bench::Point& point, const bench::DeviceFacts& device)
       rows, std::min(problem.group(), kTileRows), problem.head_dim, tile.slots,
       tile.slot_bytes / 1024.0, tile.total_bytes / 1024.0, kSharedLimitBytes / 1024.0,
       kProducerRegisters, kConsumerRegisters);
-  return text + explain(launch_plan(problem, schedule, point.kernel == "ridge_one_term", rows),
-                        schedule, device);
+  return text +
+         explain(launch_plan(problem, schedule, one_term(point.kernel), rows), schedule, device);
 }
 
-bool runs(std::string_view kernel, const bench::Shape&, const bench::DeviceFacts& device) {
+bool one_term(std::string_view kernel) {
+  return kernel == "ridge_one_term" || kernel == "ridge_seesaw";
+}
+
+bool runs(std::string_view kernel, const bench::Shape& shape, const bench::DeviceFacts& device) {
   if (device.capability < 80) {
     return false;  // No BF16 products, no cp.async.
   }
   // wgmma, setmaxnreg and the copy engine as they are used here are of Hopper and no later chip.
-  return !kernel.starts_with("ridge") || device.capability == 90;
+  return !kernel.starts_with("ridge") ||
+         (device.capability == 90 &&
+          (kernel != "ridge_seesaw" || seesaw_serves(problem_from(shape))));
 }
 
 bool fits(const Problem& problem, const bench::DeviceFacts& device) {

@@ -5,6 +5,7 @@
 #include "decode_attention/schedule.hpp"
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace ridge::kernels::decode {
@@ -17,7 +18,10 @@ std::vector<bench::Point> grid(bench::Extent extent, const bench::DeviceFacts& d
 std::vector<bench::Case> cases(bench::Extent extent, const bench::DeviceFacts& device);
 std::string explain(const bench::Point& point, const bench::DeviceFacts& device);
 
-/// Whether the device has what the kernel is made of.
+/// Whether a kernel multiplies a BF16 cache by P in one term.
+bool one_term(std::string_view kernel);
+
+/// Whether the device has what the kernel is made of, and the kernel serves the shape.
 bool runs(std::string_view kernel, const bench::Shape& shape, const bench::DeviceFacts& device);
 
 /// Whether the sets of a shape that the timer rotates over fit into the device.

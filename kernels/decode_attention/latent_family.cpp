@@ -1,10 +1,47 @@
 #include "decode_attention/family.hpp"
 #include "decode_attention/latent_plan.hpp"
+#include "decode_attention/seesaw_plan.hpp"
 
 #include <algorithm>
 #include <cstdio>
 
 namespace ridge::kernels::decode {
+namespace {
+
+std::string explain_seesaw(const Problem& problem) {
+  const SeesawPlan plan = seesaw_plan();
+  char text[384];
+  std::snprintf(
+      text, sizeof(text),
+      "  tile    64 query rows (%d used) x 64 tokens x %d, of which %d are the value; %d slots of "
+      "%.0f KiB, free in %d parts; %.0f of %.0f KiB shared\n"
+      "  threads %d: one producer warp (TMA), two warpgroups in turns, each for half of the "
+      "values; "
+      "registers %d / %d\n",
+      std::min(problem.group(), kTileRows), kLatentKeyDim, kLatentRank, kSeesawWarpgroups,
+      plan.slot_bytes / 1024.0, kSeesawParts, plan.total_bytes / 1024.0, kSharedLimitBytes / 1024.0,
+      kSeesawThreads, kProducerRegisters, kConsumerRegisters);
+  return text;
+}
+
+/// Extent::kNew: the seesaw, beside the kernel of one term that it would take the place of.
+std::vector<bench::Point> new_latent_points(const bench::DeviceFacts& device) {
+  std::vector<bench::Point> points;
+  for (const int query_heads : {128, 64}) {
+    for (const int context : {2048, 8192, 32768}) {
+      const bench::Shape shape = make_latent_shape(64, context, Lengths::kEqual, query_heads);
+      const Problem problem = problem_from(shape);
+      if (fits(problem, device)) {
+        for (const char* kernel : {"ridge_one_term", "ridge_seesaw"}) {
+          points.push_back({kernel, shape, problem.work(), bench::Turn::kTarget});
+        }
+      }
+    }
+  }
+  return points;
+}
+
+}  // namespace
 
 std::string explain_latent(const bench::Point& point, const bench::DeviceFacts& device) {
   const Problem problem = problem_from(point.shape);
@@ -12,6 +49,11 @@ std::string explain_latent(const bench::Point& point, const bench::DeviceFacts& 
     return "  one warp per (request, query head); no tiles, no splits\n";
   }
   const Schedule schedule = make_schedule(problem, device.sm_count);
+  const std::string rest =
+      explain(launch_plan(problem, schedule, one_term(point.kernel)), schedule, device);
+  if (point.kernel == "ridge_seesaw") {
+    return explain_seesaw(problem) + rest;
+  }
   const LatentPlan plan = latent_plan(problem.kv_type);
   const LatentRegisters registers = latent_registers(problem.kv_type);
   char text[512];
@@ -27,11 +69,13 @@ std::string explain_latent(const bench::Point& point, const bench::DeviceFacts& 
       kSharedLimitBytes / 1024.0, kLatentThreads,
       problem.coded_latent() ? ", three more that expand codes to F16, as the scores' do" : "",
       registers.producer, registers.score, registers.value);
-  return text + explain(launch_plan(problem, schedule, point.kernel == "ridge_one_term"), schedule,
-                        device);
+  return text + rest;
 }
 
 std::vector<bench::Point> latent_grid(bench::Extent extent, const bench::DeviceFacts& device) {
+  if (extent == bench::Extent::kNew) {
+    return new_latent_points(device);
+  }
   const bool full = extent == bench::Extent::kFull;
   // All heads on one GPU, or split over two, four, eight.
   const std::vector<int> heads = {128, 64, 32, 16};
@@ -88,6 +132,7 @@ std::vector<bench::Case> latent_cases(bench::Extent extent, const bench::DeviceF
       }
       if (type == KvType::kBf16) {
         all.push_back({"ridge_one_term", name, shape});
+        all.push_back({"ridge_seesaw", name, shape, true});
       }
     }
   };

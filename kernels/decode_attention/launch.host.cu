@@ -1,5 +1,6 @@
 #include "common/tensor_map.hpp"
 #include "decode_attention/launch.hpp"
+#include "decode_attention/seesaw_plan.hpp"
 #include "decode_attention/tile_plan.hpp"
 
 #include <algorithm>
@@ -73,6 +74,11 @@ Launch::Launch(const Problem& problem, const Arguments& arguments, Schedule sche
       (implementation != Implementation::kHopper || latent_)) {
     throw std::invalid_argument("decode attention: no pairs of CTAs in this kernel");
   }
+  if (implementation == Implementation::kHopperSeesaw && !seesaw_serves(problem)) {
+    throw std::invalid_argument(
+        "decode attention: the seesaw kernel serves MLA over a BF16 cache alone; take kHopper or "
+        "kHopperOneTerm");
+  }
   for (const Merge& merge : schedule_.merges) {
     most_partials_ = std::max(most_partials_, static_cast<int>(merge.partials));
   }
@@ -118,8 +124,13 @@ void Launch::run_hopper(const Arguments& arguments, int ctas, cudaStream_t strea
                                                   stream);
       break;
     default:
-      bf16 ? launch_latent_attention(maps_.key, arguments, ctas, implementation_, stream)
-           : launch_coded_latent_attention(coded_maps_, arguments, ctas, stream);
+      if (implementation_ == Implementation::kHopperSeesaw) {
+        launch_seesaw_attention(maps_.key, arguments, ctas, stream);
+      } else if (bf16) {
+        launch_latent_attention(maps_.key, arguments, ctas, implementation_, stream);
+      } else {
+        launch_coded_latent_attention(coded_maps_, arguments, ctas, stream);
+      }
       break;
   }
 }

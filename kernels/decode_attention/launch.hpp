@@ -14,7 +14,8 @@ namespace ridge::kernels::decode {
 /// maps encoded. `run` is a pure enqueue and may be captured in a graph.
 class Launch {
  public:
-  /// `arguments` names the tensors; its schedule and scratch fields are filled in here.
+  /// `arguments` names the tensors; its schedule and scratch fields are filled in here. Throws
+  /// std::invalid_argument where the implementation does not serve the problem.
   Launch(const Problem& problem, const Arguments& arguments, int max_ctas,
          Implementation implementation = Implementation::kHopper);
   /// By a schedule of the problem's. Throws std::invalid_argument on one by pairs for what knows

@@ -76,6 +76,17 @@ struct OnlineSoftmax {
     }
   }
 
+  /// Takes in that others, who share these rows, have come to the maximum `most`, finite and no
+  /// less than this one's; tells by which factors what was summed so far shrinks.
+  __device__ __forceinline__ void rise_to(const float (&most)[2], float (&shrink)[2]) {
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      shrink[half] = exp2_approx(largest[half] - most[half]);
+      largest[half] = most[half];
+      sum[half] *= shrink[half];
+    }
+  }
+
   /// After the last tile: the denominators become whole.
   __device__ __forceinline__ void finish() {
     sum[0] = quad_sum(sum[0]);

@@ -17,23 +17,28 @@ __device__ __forceinline__ void arrive_as_warp(std::uint32_t barrier) {
 
 /// The barriers of a ring's slots, in shared memory side by side: 8 bytes each, all the full ones
 /// of `full`, all the empty ones of `empty`. A slot may become full in `kParts` parts, each with a
-/// barrier of its own, so that readers begin with the first.
-template <int kParts = 1>
+/// barrier of its own, so that readers begin with the first, and empty in `kFreedParts`, so that
+/// copies do.
+template <int kParts = 1, int kFreedParts = 1>
 struct Slots {
   std::uint32_t full;   ///< Address of slot 0's, part 0's
-  std::uint32_t empty;  ///< Address of slot 0's
+  std::uint32_t empty;  ///< The same
 
   __device__ std::uint32_t full_barrier(std::uint32_t slot, std::uint32_t part = 0) const {
     return full + (slot * kParts + part) * 8;
   }
-  __device__ std::uint32_t empty_barrier(std::uint32_t slot) const { return empty + slot * 8; }
+  __device__ std::uint32_t empty_barrier(std::uint32_t slot, std::uint32_t part = 0) const {
+    return empty + (slot * kFreedParts + part) * 8;
+  }
 
   /// By one thread, before the others use them: `writers` arrivals make a part full, `readers` make
-  /// a slot empty. Follow it with mbarrier_init_fence() and __syncthreads().
+  /// one empty. Follow it with mbarrier_init_fence() and __syncthreads().
   __device__ void init(int slots, std::uint32_t writers, std::uint32_t readers) const {
     for (int slot = 0; slot < slots; ++slot) {
       init_parts(slot, writers);
-      mbarrier_init(empty_barrier(slot), readers);
+      for (int part = 0; part < kFreedParts; ++part) {
+        mbarrier_init(empty_barrier(slot, part), readers);
+      }
     }
   }
   /// The full ones alone, where other Slots of the same ring have the empty ones.
@@ -50,8 +55,8 @@ struct Slots {
 
   // ---- the producer
 
-  __device__ void wait_empty(const RingPosition& at) const {
-    mbarrier_wait(empty_barrier(at.slot), at.empty_parity);
+  __device__ void wait_empty(const RingPosition& at, std::uint32_t part = 0) const {
+    mbarrier_wait(empty_barrier(at.slot, part), at.empty_parity);
   }
   /// Says how many bytes of copies will land in a part, and returns the barrier that they signal.
   __device__ std::uint32_t expect(const RingPosition& at, std::uint32_t bytes,
@@ -66,8 +71,10 @@ struct Slots {
   __device__ void wait_full(const RingPosition& at, std::uint32_t part = 0) const {
     mbarrier_wait(full_barrier(at.slot, part), at.full_parity);
   }
-  /// This warp is done reading the slot.
-  __device__ void release(const RingPosition& at) const { arrive_as_warp(empty_barrier(at.slot)); }
+  /// This warp is done reading the slot, or a part of it.
+  __device__ void release(const RingPosition& at, std::uint32_t part = 0) const {
+    arrive_as_warp(empty_barrier(at.slot, part));
+  }
 };
 
 }  // namespace ridge::kernels::pipeline

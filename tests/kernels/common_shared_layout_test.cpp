@@ -180,5 +180,12 @@ TEST(WgmmaEmulation, TwoChainedProductsEqualTheMatrixProducts) {
   }
 }
 
+TEST(SharedLayout, AnAdvancedDescriptorIsThatOfALaterAddressUpToTheEndOfSharedMemory) {
+  for (std::uint32_t bytes = 0; bytes < 227 * 1024; bytes += 16) {
+    EXPECT_EQ(advanced(k_major_descriptor(0), bytes), k_major_descriptor(bytes));
+    EXPECT_EQ(advanced(mn_major_descriptor(0, 8192), bytes), mn_major_descriptor(bytes, 8192));
+  }
+}
+
 }  // namespace
 }  // namespace ridge::kernels

@@ -2,6 +2,7 @@
 #include "decode_attention/family.hpp"
 #include "decode_attention/latent_plan.hpp"
 #include "decode_attention/reference.hpp"
+#include "decode_attention/seesaw_plan.hpp"
 #include "support/hopper_emulation.hpp"
 
 #include <algorithm>
@@ -269,6 +270,47 @@ TEST(LatentPlan, EveryUseOfASlotHasAPhaseOfItsOwn) {
   EXPECT_EQ(message_position(0).empty_parity, 1u);
 }
 
+TEST(SeesawPlan, FitsSharedMemoryWithoutOverlapAndKeepsSwizzledTilesAligned) {
+  constexpr SeesawPlan kSeesaw = seesaw_plan();
+  const std::pair<std::uint32_t, std::uint32_t> regions[] = {
+      {kSeesaw.query_offset, 64 * 512 * 2}, {kSeesaw.slot_offset, 2 * 64 * 576 * 2},
+      {kSeesaw.weight_offset, 64 * 64 * 2}, {kSeesaw.largest_offset, 2 * 64 * 4},
+      {kSeesaw.sum_offset, 2 * 64 * 4},     {kSeesaw.full_offset, 2 * 9 * 8},
+      {kSeesaw.empty_offset, 2 * 5 * 8},    {kSeesaw.message_offset, 2 * 8}};
+  std::uint32_t end = 0;
+  for (const auto& [offset, bytes] : regions) {
+    EXPECT_EQ(offset, end);
+    end = offset + bytes;
+  }
+  EXPECT_EQ(end + kSwizzleAtomBytes, kSeesaw.total_bytes);
+  EXPECT_LE(kSeesaw.total_bytes, kSharedLimitBytes);
+  EXPECT_EQ(kSeesaw.slot_offset % kSwizzleAtomBytes, 0u);
+  EXPECT_EQ(kSeesaw.slot_bytes % kSwizzleAtomBytes, 0u);
+  // And its registers: 65,536 for all threads.
+  EXPECT_LE(128 * (kSeesawWarpgroups * kConsumerRegisters + kProducerRegisters), 65'536);
+}
+
+TEST(SeesawPlan, EveryPanelIsOfOnePartAndTheOwnersColumnsComeFirst) {
+  for (int owner = 0; owner < kSeesawWarpgroups; ++owner) {
+    std::vector<int> columns;
+    for (int i = 0; i < kSeesawValueParts; ++i) {
+      columns.push_back(seesaw_part(owner, i) * kSeesawPartPanels * 64);
+    }
+    EXPECT_EQ(columns,
+              owner == 0 ? (std::vector{0, 128, 256, 384}) : (std::vector{256, 384, 0, 128}));
+  }
+  EXPECT_EQ(kSeesawValueParts * kSeesawPartPanels, kSeesawRotaryPanel);
+  EXPECT_EQ(kSeesawRotaryPanel + 1, kLatentPanels);
+}
+
+TEST(SeesawPlan, ATilesSlotIsItsOwnersAndEveryUseHasAPhaseOfItsOwn) {
+  for (std::uint32_t tile = 0; tile < 20; ++tile) {
+    EXPECT_EQ(seesaw_position(tile).slot, tile % 2);
+    EXPECT_EQ(seesaw_position(tile).full_parity, tile / 2 % 2);
+    EXPECT_EQ(seesaw_position(tile).empty_parity, 1 - tile / 2 % 2);
+  }
+}
+
 TEST(LatentProblem, CountsBytesAndFlopAsByHand) {
   // A token is 576 x 2 B = 1152 B, and 128 heads x (576 + 512) x 2 = 278,528 FLOP.
   const bench::Work work = mla(std::vector<std::int32_t>(64, 8192), 128).work();
@@ -429,6 +471,8 @@ TEST(LatentLaunchPlan, StreamsTheLatentOncePer64HeadsAndMultipliesTheValuesTwice
   // Q K^T over 576 once, P V over 512 twice: see value_passes.
   EXPECT_EQ(plan.issued_flop, 640.0 * 128 * (576 + 2 * 512) * 2);
   EXPECT_EQ(plan.partial_bytes, 2.0 * 4 * 64 * 513 * 4);
+  EXPECT_TRUE(one_term("ridge_seesaw") && one_term("ridge_one_term"));
+  EXPECT_FALSE(one_term("ridge"));
 }
 
 TEST(LatentGrid, HoldsEverySplitOfTheHeadsFrom1KTo32KAndOnlyProblemsTheKernelCovers) {
@@ -459,6 +503,30 @@ TEST(LatentGrid, HoldsEverySplitOfTheHeadsFrom1KTo32KAndOnlyProblemsTheKernelCov
   EXPECT_NE(explain_latent(latent_grid(bench::Extent::kQuick, kDevice).back(), kDevice)
                 .find("2 slots of 72 KiB, where 41 land; 225 of 227 KiB"),
             std::string::npos);
+}
+
+TEST(LatentGrid, MeasuresTheSeesawBesideWhatItWouldTakeThePlaceOfAndChecksItFirst) {
+  std::set<std::pair<std::int64_t, std::int64_t>> shapes;
+  std::string kernel = "ridge_seesaw";
+  for (const bench::Point& point : latent_grid(bench::Extent::kNew, kDevice)) {
+    EXPECT_NE(point.kernel, kernel);  // In turns.
+    kernel = point.kernel;
+    EXPECT_EQ(point.shape.integer("batch"), 64);
+    EXPECT_GT(point.work.flop, 0);
+    shapes.insert({point.shape.integer("query_heads"), point.shape.integer("context_tokens")});
+  }
+  EXPECT_EQ(kernel, "ridge_seesaw");
+  EXPECT_EQ(shapes,
+            (std::set<std::pair<std::int64_t, std::int64_t>>{
+                {64, 2048}, {64, 8192}, {64, 32768}, {128, 2048}, {128, 8192}, {128, 32768}}));
+  for (const bench::Case& test : latent_cases(bench::Extent::kFull, kDevice)) {
+    EXPECT_EQ(test.is_new, test.kernel == "ridge_seesaw");
+    EXPECT_TRUE(test.kernel != "ridge_seesaw" || test.shape.word("kv_dtype") == "bf16");
+  }
+  const auto point = latent_grid(bench::Extent::kNew, kDevice)[1];
+  EXPECT_NE(explain_latent(point, kDevice).find("2 slots of 72 KiB, free in 5 parts; 218 of 227"),
+            std::string::npos)
+      << explain_latent(point, kDevice);
 }
 
 TEST(LatentGrid, ShrinksToTheMemoryThatIsFree) {

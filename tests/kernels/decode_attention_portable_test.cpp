@@ -66,6 +66,15 @@ TEST(Capability, ChoosesWhatADeviceCanRun) {
   }
   EXPECT_TRUE(at("ridge", 90) && at("ridge_one_term", 90) && at("portable", 90));
   EXPECT_FALSE(at("portable", 75));
+  // One that serves a part of the shapes.
+  const auto seesaw = [](const bench::Shape& shape, int capability) {
+    return runs("ridge_seesaw", shape, {.sm_count = 100, .capability = capability});
+  };
+  const bench::Shape mla = make_latent_shape(1, 64, Lengths::kEqual, 64);
+  EXPECT_TRUE(seesaw(mla, 90));
+  EXPECT_FALSE(seesaw(mla, 100));
+  EXPECT_FALSE(seesaw(make_latent_shape(1, 64, Lengths::kEqual, 64, KvType::kE4m3), 90));
+  EXPECT_FALSE(seesaw(make_shape(1, 64, Lengths::kEqual, 64, 1, 256, KvType::kBf16), 90));
 }
 
 TEST(Grid, ChecksPairsOfThreadBlocksOnWhatIsDoneByPairs) {

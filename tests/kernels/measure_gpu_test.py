@@ -59,7 +59,7 @@ class MeasureGpu(unittest.TestCase):
         status, text = self.run_stage("check", FAULTY, "--family", "good", "--family", "wrong")
         self.assertEqual(status, 1, text)
         self.assertIn("1 of 4 comparisons", self.packed("check.log"))
-        self.through("new", "new.json", 15)
+        self.through("new", "new.json", 27)
         self.through("full", "measurement-full.json", 1900)
 
     def test_faults_lose_only_their_own_points(self):
