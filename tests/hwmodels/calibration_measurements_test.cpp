@@ -121,6 +121,21 @@ TEST(MeasurementCsv, SkewedRoutingLoadsTheBusiestRankAboveTheMean) {
   EXPECT_NEAR(mean, 1.0, 1e-5);
 }
 
+// As aiconfigurator's _generate_power_law_distribution: what is short goes to experts that nobody
+// chose, not to the busiest.
+TEST(MeasurementCsv, ATokenChoosesAsManyExpertsAsItHasChoices) {
+  const std::string header =
+      "kernel,dtype,tokens,hidden,intermediate,top_k,experts,tp,ep,routing,latency_us\n";
+  const auto alone = only_shape<GroupedGemmForm>(
+      read_csv(header + "k,bf16,1,4096,1024,8,128,1,1,power_law_1.2,30\n"));
+  EXPECT_NEAR(alone.rows, 8, 1e-9);
+  EXPECT_NEAR(alone.active_experts, 8, 1e-9);
+  // 128 choices of 8 ranks: one after the other, so that no rank is left without.
+  const auto few = only_shape<GroupedGemmForm>(
+      read_csv(header + "k,bf16,16,4096,1024,8,8,1,8,power_law_1.2,30\n"));
+  EXPECT_NEAR(few.rows, 16, 1e-9) << "every expert is chosen by every token";
+}
+
 GroupedGemmForm::Shape experts_of_rank(const std::string& row, const std::string& chip = "") {
   MeasurementSet set;
   set.chip = chip;
@@ -147,6 +162,22 @@ TEST(MeasurementCsv, WhereExpertsAreFoldedTheFirstTakesTheChoicesOfOtherRanks) {
       << "no expert is elsewhere";
   EXPECT_THAT(complaint([] { return experts_of_rank("k,bf16,16,4096,1024,2,8,1,4,balanced,no"); }),
               HasSubstr("folded: expected 0 or 1"));
+}
+
+// A router that knows groups moves choices to the first experts of the groups that it takes, which
+// the first rank holds.
+TEST(MeasurementCsv, ChoicesThatLeaveTheirGroupsFallToTheFirstExperts) {
+  const auto rows = [](const std::string& kernel, const std::string& ranks) {
+    MeasurementSet set;
+    read_measurement_csv(
+        "kernel,dtype,tokens,hidden,intermediate,top_k,experts,tp,ep,routing,latency_us\n" +
+            kernel + ",nvfp4,4096,7168,2048,8,256,1," + ranks + ",power_law_1.2,300\n",
+        "measured.csv", set);
+    return only_shape<GroupedGemmForm>(set).rows;
+  };
+  const std::string grouped = "sglang:sglang_flashinfer_trtllm_moe";
+  EXPECT_NEAR(rows(grouped, "1"), 4096 * 8, 1e-6) << "no choice is lost";
+  EXPECT_GT(rows(grouped, "32"), 2.0 * rows("another", "32"));
 }
 
 TEST(MeasurementCsv, OfASkewedRoutingOnlyTokensThatChoseTheFoldedRankAreHandedToIt) {

@@ -777,16 +777,54 @@ TunedKernel tuned_kernel() {
           .chip = kernel.at("tuned").at(0).at("chip").get<std::string>()};
 }
 
+TEST(CalibrationFile, PaddedTilesAreWhatTheFileSays) {
+  Calibration c = whole();
+  Curve curve = curve_of<GroupedGemmForm>(Family::moe_layer, Format::nvfp4);
+  auto& choice = std::get<Fitted<GroupedGemmForm>>(curve.fitted).choice;
+  choice = {.tiles = {.padded = true},
+            .tile_n = 256,
+            .padded = {.smallest = 16, .largest = 64, .share = 2}};
+  c.curves = {curve};
+  const auto json = nlohmann::json::parse(to_json(c));
+  EXPECT_EQ(json["curves"][0]["choice"]["tiles"], "padded");
+  const test::TemporaryFile file("mine.json", json.dump());
+  const Calibration again = load_calibration(file.path());
+  EXPECT_EQ(std::get<Fitted<GroupedGemmForm>>(again.curves.front().fitted).choice, choice);
+}
+
+TEST(CalibrationFile, NarrowSplitsNeedThreeHeights) {
+  Calibration c = whole();
+  Curve curve = curve_of<DecodeAttentionForm>(Family::latent_attention, Format::bf16);
+  auto& choice = std::get<Fitted<DecodeAttentionForm>>(curve.fitted).choice;
+  choice.split = SplitPolicy::narrow;
+  choice.tile_rows = {8, 16, 64};
+  c.curves = {curve};
+  auto json = nlohmann::json::parse(to_json(c));
+  {
+    const test::TemporaryFile file("mine.json", json.dump());
+    EXPECT_NO_THROW((void)load_calibration(file.path()));
+  }
+  json["curves"][0]["choice"]["tile_rows"] = {16, 64};
+  const test::TemporaryFile file("mine.json", json.dump());
+  try {
+    (void)load_calibration(file.path());
+    ADD_FAILURE() << "two heights were taken";
+  } catch (const UserError& e) {
+    EXPECT_THAT(e.what(), HasSubstr("/curves/0/choice/tile_rows: expected three heights"));
+  }
+}
+
 TEST(CalibrationFile, StatedTilesAreThoseOfItsChipAndAnUnknownKernelHasNone) {
   const auto [key, chip] = tuned_kernel();
   Calibration c = whole();
   c.chip = chip;
   Curve curve = curve_of<GroupedGemmForm>(key.family, key.format);
   curve.key = key;
-  std::get<Fitted<GroupedGemmForm>>(curve.fitted).choice.tiles = stated_expert_tiles(key, "");
+  std::get<Fitted<GroupedGemmForm>>(curve.fitted).choice.tiles.stated =
+      stated_expert_tiles(key, "");
   c.curves = {curve};
   const auto tiles = [](const Calibration& of) {
-    return std::get<Fitted<GroupedGemmForm>>(of.curves.front().fitted).choice.tiles;
+    return std::get<Fitted<GroupedGemmForm>>(of.curves.front().fitted).choice.tiles.stated;
   };
   auto json = nlohmann::json::parse(to_json(c));
   EXPECT_EQ(json["curves"][0]["choice"]["tiles"], "stated");

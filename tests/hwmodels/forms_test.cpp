@@ -129,7 +129,7 @@ TEST(GroupedGemmForm, EveryExpertWithRowsTakesWholeTiles) {
   GroupedGemmForm::Parameters p{};
   for (const auto rate :
        {GroupedGemmForm::unit_TFLOPps, GroupedGemmForm::unit_TBps, GroupedGemmForm::memory_TBps,
-        GroupedGemmForm::row_TBps, GroupedGemmForm::routed_TBps}) {
+        GroupedGemmForm::row_TBps, GroupedGemmForm::token_TBps, GroupedGemmForm::routed_TBps}) {
     p[rate] = kNever;
   }
   p[GroupedGemmForm::wave_us] = 1.0;
@@ -168,16 +168,71 @@ TEST(ExpertTiles, ATableThatWasTunedForTheShapeStandsAboveTheRule) {
   EXPECT_EQ(columns(1, 16, 257), 32);
 }
 
+TEST(PaddedTiles, AreAsHighAsTheChoicesForEachExpertHeldWhoeverComputesThem) {
+  constexpr PaddedTiles kTiles{.smallest = 8, .largest = 128, .share = 0.5};
+  EXPECT_EQ(kTiles.rows(1, 8), 8);
+  EXPECT_EQ(kTiles.rows(64 * 8, 8), 32) << "64 choices for each expert: half of 64";
+  EXPECT_EQ(kTiles.rows(64 * 8 + 1, 8), 64) << "65: half of 128";
+  EXPECT_EQ(kTiles.rows(1e6, 8), 128);
+  constexpr PaddedTiles kWhole{.smallest = 8, .largest = 256, .share = 1};
+  EXPECT_EQ(kWhole.rows(65, 1), 128);
+}
+
+// 8 experts held of 256: of 2,048 choices that the launch is handed for each, 64 fall on them.
+TEST(GroupedGemmForm, APaddedTileIsPaidInFull) {
+  GroupedGemmForm::Parameters p{};
+  for (const auto rate :
+       {GroupedGemmForm::unit_TBps, GroupedGemmForm::memory_TBps, GroupedGemmForm::row_TBps,
+        GroupedGemmForm::token_TBps, GroupedGemmForm::routed_TBps}) {
+    p[rate] = kNever;
+  }
+  p[GroupedGemmForm::unit_TFLOPps] = 1.0;
+  const GroupedGemmForm::Shape shape{.rows = 512,
+                                     .routed_rows = 2048 * 8,
+                                     .tokens = 2048,
+                                     .experts = 8,
+                                     .active_experts = 8,
+                                     .n = 128,
+                                     .k = 128};
+  const auto us = [&](double largest) {
+    const GroupedGemmForm::Choice choice{.tiles = {.padded = true},
+                                         .tile_n = 128,
+                                         .padded = {.largest = largest},
+                                         .persistent = false};
+    return GroupedGemmForm::time(machine(8), choice, p, shape).us;
+  };
+  EXPECT_NEAR(us(256), 2e-6 * 256 * 128 * 128, 1e-9);
+  EXPECT_NEAR(us(64), 2e-6 * 64 * 128 * 128, 1e-9);
+}
+
+TEST(GroupedGemmForm, TokensAndTheirChoicesCostWhereverTheyAreComputed) {
+  GroupedGemmForm::Parameters p{};
+  for (const auto rate :
+       {GroupedGemmForm::unit_TFLOPps, GroupedGemmForm::unit_TBps, GroupedGemmForm::memory_TBps,
+        GroupedGemmForm::row_TBps, GroupedGemmForm::token_TBps, GroupedGemmForm::routed_TBps}) {
+    p[rate] = kNever;
+  }
+  const GroupedGemmForm::Shape shape{
+      .rows = 1, .routed_rows = 8000, .tokens = 1000, .experts = 1, .n = 256, .k = 4096};
+  const auto us = [&] { return GroupedGemmForm::time(machine(8), {}, p, shape).us; };
+  EXPECT_NEAR(us(), 0.0, 1e-9);
+  p[GroupedGemmForm::token_TBps] = 1.0;
+  EXPECT_NEAR(us(), 1000 * 4096 * 2e-6, 1e-9) << "a token in two bytes a value, once";
+  p[GroupedGemmForm::token_TBps] = kNever;
+  p[GroupedGemmForm::routed_TBps] = 1.0;
+  EXPECT_NEAR(us(), 8000 * (256 + 4096) * 2e-6, 1e-9) << "each choice";
+}
+
 // Three experts of 129 rows and 256 columns in tiles of 64 x 64: 36 of them.
 TEST(GroupedGemmForm, AStatedTileIsTakenAndItsBlocksShareLatencyNotWork) {
   const ExpertTiles tiles{.rule = {{.tile = kLarge}}};
   GroupedGemmForm::Parameters p{};
   for (const auto rate :
        {GroupedGemmForm::unit_TFLOPps, GroupedGemmForm::unit_TBps, GroupedGemmForm::memory_TBps,
-        GroupedGemmForm::row_TBps, GroupedGemmForm::routed_TBps}) {
+        GroupedGemmForm::row_TBps, GroupedGemmForm::token_TBps, GroupedGemmForm::routed_TBps}) {
     p[rate] = kNever;
   }
-  const GroupedGemmForm::Choice choice{.tiles = &tiles, .persistent = false};
+  const GroupedGemmForm::Choice choice{.tiles = {.stated = &tiles}, .persistent = false};
   const GroupedGemmForm::Shape shape{.rows = 387,
                                      .tokens = 387,
                                      .experts = 8,

@@ -24,7 +24,9 @@ namespace {
 
 using Form = DecodeAttentionForm;
 using ::testing::Each;
+using ::testing::ElementsAre;
 using ::testing::Field;
+using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
 constexpr Machine kMachine132{.compute_units = 132,
@@ -82,8 +84,8 @@ TEST(KernelFacts, TilesOfExpertsAreTunedByChipAndTheFileFitsItsSchema) {
             facts.at("rule").back().at("columns").get<double>());
   const auto choices = GroupedGemmForm::facts(key, chip).choices;
   EXPECT_THAT(choices, SizeIs(2)) << "blocks that take tiles as they finish, or whole waves";
-  EXPECT_THAT(choices,
-              Each(Field(&GroupedGemmForm::Choice::tiles, stated_expert_tiles(key, chip))));
+  EXPECT_THAT(choices, Each(Field(&GroupedGemmForm::Choice::tiles,
+                                  TileSource{.stated = stated_expert_tiles(key, chip)})));
   EXPECT_EQ(stated_expert_tiles({.family = Family::moe_layer, .kernel = "another"}, chip), nullptr);
   EXPECT_THAT(GroupedGemmForm::facts({.family = Family::moe_layer}, chip).choices,
               SizeIs(2 * 3 * 3));
@@ -113,7 +115,7 @@ TEST(KernelFacts, HowLayersWereMeasuredNamesKernelsThatACalibrationHas) {
   const auto document =
       JsonDocument::read(test::source_path("hwmodels/data/kernels/measured_experts.json"));
   int named = 0;
-  for (const char* list : {"without_gate", "folded", "tuned_by_trial"}) {
+  for (const char* list : {"without_gate", "folded", "grouped", "tuned_by_trial"}) {
     for (const auto& layers : document.json().at(list)) {
       for (const std::string chip : layers.value("chips", std::vector<std::string>{""})) {
         for (const auto& kernel : layers.at("kernels")) {
@@ -124,7 +126,7 @@ TEST(KernelFacts, HowLayersWereMeasuredNamesKernelsThatACalibrationHas) {
       }
     }
   }
-  EXPECT_GE(named, 12);
+  EXPECT_GE(named, 15);
 }
 
 TEST(KernelFacts, HowLayersWereMeasuredIsAsListedAndTheFileFitsItsSchema) {
@@ -157,6 +159,36 @@ TEST(KernelFacts, WhatIsStatedOfSomeChipsHoldsOnThemAlone) {
   EXPECT_TRUE(experts_have_gate(layer, "")) << "unknown, so that the rule holds";
   EXPECT_TRUE(experts_are_folded(layer, "a100"));
   EXPECT_FALSE(experts_are_folded(layer, "l40s"));
+}
+
+TEST(KernelFacts, TokensChooseInGroupsWhereItSaysSo) {
+  const MeasuredExperts layer{.kernel = "sglang:sglang_fused_moe_triton",
+                              .hidden = 7168,
+                              .experts = 256,
+                              .top_k = 8,
+                              .intermediate = 2048};
+  EXPECT_EQ(groups_of_experts(layer, "h100"), (ExpertGroups{.groups = 8, .chosen = 4}));
+  EXPECT_EQ(groups_of_experts(layer, "a100"), ExpertGroups{});
+  MeasuredExperts other = layer;
+  other.hidden = 6144;
+  EXPECT_EQ(groups_of_experts(other, "h100"), ExpertGroups{});
+}
+
+TEST(KernelFacts, PaddedTilesAreStatedByKernelAndFormat) {
+  const CurveKey key{.family = Family::moe_layer,
+                     .format = Format::nvfp4,
+                     .kernel = "sglang:sglang_flashinfer_trtllm_moe"};
+  EXPECT_THAT(padded_expert_tiles(key),
+              ElementsAre(PaddedTiles{.smallest = 8, .largest = 128, .share = 0.5}));
+  for (const GroupedGemmForm::Choice& choice : GroupedGemmForm::facts(key, "").choices) {
+    EXPECT_TRUE(choice.tiles.padded);
+  }
+  CurveKey tuned = key;
+  tuned.format = Format::mxfp4_w4a8;
+  tuned.kernel = "trtllm:moe_torch_flow";
+  EXPECT_THAT(padded_expert_tiles(tuned), SizeIs(9)) << "what the tuner took is tried";
+  tuned.kernel = "another";
+  EXPECT_THAT(padded_expert_tiles(tuned), IsEmpty());
 }
 
 TEST(KernelFacts, ATrialChoseTheKernelsThatAreListed) {
@@ -244,6 +276,60 @@ TEST(AttentionTiles, AGroupTakesTheFirstHeightThatHoldsIt) {
                                       {300.0, 128.0}}) {
     EXPECT_EQ(Form::tile_height(choice, group), height) << group;
   }
+}
+
+TEST(KernelFacts, BlackwellsLatentAttentionIsStatedOfItsChipsAlone) {
+  const CurveKey key{.family = Family::latent_attention,
+                     .format = Format::bf16,
+                     .head_dim = 576,
+                     .kernel = "trtllm:default"};
+  const auto stated = Form::facts(key, "b200").choices;
+  EXPECT_THAT(stated, SizeIs(3)) << "how many tiles a split has is tried";
+  EXPECT_THAT(stated, Each(Field(&Form::Choice::split, SplitPolicy::narrow)));
+  for (const Form::Choice& choice : Form::facts(key, "h100").choices) {
+    EXPECT_NE(choice.split, SplitPolicy::narrow);
+  }
+}
+
+// By hand from FlashInfer's selectMlaGenerationKernel, on its 148 units.
+TEST(AttentionTiles, NarrowOnesAreForFewHeadsOrLittleContext) {
+  const Form::Choice choice{.tile_rows = {8, 16, 64}, .split = SplitPolicy::narrow};
+  const auto rows = [&](double sequences, double group, double context) {
+    return Form::narrow_tiles(148, choice, sequences, group, context).rows;
+  };
+  EXPECT_EQ(rows(512, 8, 1e5), 8);
+  EXPECT_EQ(rows(512, 9, 1e5), 16);
+  EXPECT_EQ(rows(512, 32, 1e5), 16);
+  EXPECT_EQ(rows(512, 64, 1e5), 64);
+  // 8 sequences of 64 heads: 32 blocks, 4 splits of each.
+  EXPECT_EQ(rows(8, 64, 4096), 16) << "1,024 tokens a split";
+  EXPECT_EQ(rows(8, 64, 4097), 64);
+  EXPECT_EQ(rows(38, 64, 512), 64) << "152 blocks on 148 units";
+  EXPECT_TRUE(Form::narrow_tiles(148, choice, 512, 128, 1e5).paired);
+  EXPECT_FALSE(Form::narrow_tiles(148, choice, 512, 64, 1e5).paired);
+  EXPECT_FALSE(Form::narrow_tiles(148, choice, 1, 128, 1024).paired);
+}
+
+TEST(AttentionTiles, NarrowOnesReadFromMemoryOnceAndFromL2EachForItself) {
+  const Form::Choice choice{.tile_rows = {8, 16, 64}, .split = SplitPolicy::narrow};
+  Form::Parameters p = parameters();
+  p[Form::memory_TBps] = 4.0;
+  p[Form::l2_TBps] = 6.0;
+  p[Form::l2_MB] = 1.0;
+  p[Form::block_TFLOPps] = 1e9;
+  p[Form::block_GBps] = 1e9;
+  p[Form::row_TBps] = 1e9;
+  p[Form::tile_us] = 1e-9;
+  p[Form::block_us] = 1e-9;
+  p[Form::softness] = 1e-9;
+  p[Form::sequence_us] = 1e-9;
+  const auto us = [&](double heads) {
+    const double both = Form::time(kMachine132, choice, p, latent(512, 16384, heads)).us;
+    return both - Form::time(kMachine132, choice, p, latent(512, 8192, heads)).us;
+  };
+  EXPECT_NEAR(us(32) / us(16), 2.0 / 6.0 / (1.0 / 4.0), 1e-6);
+  EXPECT_NEAR(us(64), us(16), 1e-6 * us(16));
+  EXPECT_NEAR(us(128), us(16), 1e-6 * us(16)) << "two blocks share a reading";
 }
 
 TEST(AttentionTiles, AHalfFilledTileCostsAsMuchArithmeticAsAFullOne) {

@@ -114,8 +114,8 @@ bool on_the_wire(Family family) {
 void state_tiles(Calibration& calibration) {
   for (Curve& curve : calibration.curves) {
     auto* fitted = std::get_if<Fitted<GroupedGemmForm>>(&curve.fitted);
-    if (fitted == nullptr || fitted->choice.tiles == nullptr) continue;
-    fitted->choice.tiles = stated_expert_tiles(curve.key, calibration.chip);
+    if (fitted == nullptr || fitted->choice.tiles.stated == nullptr) continue;
+    fitted->choice.tiles.stated = stated_expert_tiles(curve.key, calibration.chip);
   }
 }
 

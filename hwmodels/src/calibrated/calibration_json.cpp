@@ -78,8 +78,9 @@ struct WriteChoice {
   void operator()(std::string_view name, const std::array<double, 3>& heights) const {
     out[std::string(name)] = tile_rows_json(heights);
   }
-  void operator()(std::string_view name, const ExpertTiles* tiles) const {
-    out[std::string(name)] = tiles == nullptr ? "tried" : "stated";
+  void operator()(std::string_view name, const TileSource& tiles) const {
+    const char* known = tiles.stated != nullptr ? "stated" : "tried";
+    out[std::string(name)] = tiles.padded ? "padded" : known;
   }
   void operator()(std::string_view name, bool value) const { out[std::string(name)] = value; }
   void operator()(std::string_view name, double value, NumberRange /*range*/) const {
@@ -101,12 +102,15 @@ struct ReadChoice {
     if (const auto rows = in.required(name)) read_tile_rows(*rows, heights);
   }
   // Of any chip: state_tiles() finds the calibration's.
-  void operator()(std::string_view name, const ExpertTiles*& tiles) const {
-    static constexpr std::array<Named<bool>, 2> kTiles = {{{"stated", true}, {"tried", false}}};
-    bool stated = false;
-    in.required(name, stated, std::span<const Named<bool>>(kTiles));
-    tiles = stated ? stated_expert_tiles(key, "") : nullptr;
-    if (stated && tiles == nullptr) {
+  void operator()(std::string_view name, TileSource& tiles) const {
+    enum class Known : std::uint8_t { tried, stated, padded };
+    static constexpr std::array<Named<Known>, 3> kTiles = {
+        {{"stated", Known::stated}, {"padded", Known::padded}, {"tried", Known::tried}}};
+    Known known = Known::tried;
+    in.required(name, known, std::span<const Named<Known>>(kTiles));
+    tiles.padded = known == Known::padded;
+    tiles.stated = known == Known::stated ? stated_expert_tiles(key, "") : nullptr;
+    if (known == Known::stated && tiles.stated == nullptr) {
       in.required(name)->expected(
           "tried, since hwmodels/data/kernels/expert_tiles.json knows no "
           "tiles of this kernel and format",
@@ -142,6 +146,11 @@ void read_choice(const JsonNode& node, Curve& out) {
         std::decay_t<decltype(f)>::Form::choice_fields(f.choice, ReadChoice{choice, out.key});
       },
       out.fitted);
+  const auto* attention = std::get_if<Fitted<DecodeAttentionForm>>(&out.fitted);
+  if (attention != nullptr && attention->choice.split == SplitPolicy::narrow &&
+      attention->choice.tile_rows.back() <= 0.0) {
+    node.child("tile_rows").expected("three heights, since the split is narrow");
+  }
 }
 
 OrderedJson parameters_json(const Curve& curve) {

@@ -5,11 +5,12 @@
 namespace ridge::hw::calibrated {
 
 std::span<const Named<SplitPolicy>> split_names() {
-  static constexpr std::array<Named<SplitPolicy>, 4> kNames = {
+  static constexpr std::array<Named<SplitPolicy>, 5> kNames = {
       {{"balanced", SplitPolicy::balanced},
        {"fill", SplitPolicy::fill},
        {"dealt", SplitPolicy::dealt},
-       {"efficient", SplitPolicy::efficient}}};
+       {"efficient", SplitPolicy::efficient},
+       {"narrow", SplitPolicy::narrow}}};
   return kNames;
 }
 
@@ -65,8 +66,9 @@ std::vector<DecodeAttentionForm::Choice> guesses(bool latent) {
 
 }  // namespace
 
-Facts<DecodeAttentionForm::Choice> DecodeAttentionForm::facts(const CurveKey& key) {
-  return stated(key, guesses(key.family == Family::latent_attention));
+Facts<DecodeAttentionForm::Choice> DecodeAttentionForm::facts(const CurveKey& key,
+                                                              std::string_view chip) {
+  return stated(key, chip, guesses(key.family == Family::latent_attention));
 }
 
 }  // namespace ridge::hw::calibrated

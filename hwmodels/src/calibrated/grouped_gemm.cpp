@@ -60,7 +60,9 @@ std::span<const ParameterInfo> GroupedGemmForm::parameters() {
       {"softness", "imperfect overlap of loads and arithmetic", 1e-3, 0.3, 1.0, Role::overlap},
       {"row_TBps", "permutation and activation: bandwidth for the rows of this rank", 0.1, 2.0,
        200.0, Role::stream_rate},
-      {"routed_TBps", "bandwidth for work on all routed rows, also those of other ranks", 0.1, 10.0,
+      {"token_TBps", "quantizing and finalizing: bandwidth for the tokens, whoever computes them",
+       0.1, 5.0, 500.0, Role::stream_rate},
+      {"routed_TBps", "bandwidth for work on all routed rows, also those of other ranks", 0.1, 30.0,
        500.0, Role::stream_rate},
       {"throttle", "slowdown of long launches by the power limit", 1e-4, 0.05, 1.5, Role::throttle},
   }};
@@ -71,7 +73,20 @@ Facts<GroupedGemmForm::Choice> GroupedGemmForm::facts(const CurveKey& key, std::
   std::vector<Choice> all;
   if (const ExpertTiles* tiles = stated_expert_tiles(key, chip)) {
     for (const bool persistent : {true, false}) {
-      all.push_back({.tiles = tiles, .persistent = persistent});
+      all.push_back({.tiles = {.stated = tiles}, .persistent = persistent});
+    }
+    return {.choices = std::move(all)};
+  }
+  if (const std::vector<PaddedTiles> tiles = padded_expert_tiles(key); !tiles.empty()) {
+    for (const PaddedTiles& each : tiles) {
+      for (const bool persistent : {true, false}) {
+        for (const double tile_n : {64.0, 128.0, 256.0}) {
+          all.push_back({.tiles = {.padded = true},
+                         .tile_n = tile_n,
+                         .padded = each,
+                         .persistent = persistent});
+        }
+      }
     }
     return {.choices = std::move(all)};
   }
@@ -110,7 +125,7 @@ Estimate GroupedGemmForm::time(const Machine& machine, const Choice& choice, con
 
   double core[2] = {std::numeric_limits<double>::infinity(),
                     std::numeric_limits<double>::infinity()};
-  if (choice.tiles != nullptr) {
+  if (choice.tiles.stated != nullptr) {
     const ExpertTile tile = tile_of(choice, s);
     const double row_tiles = row_tiles_of(tile.rows);
     const double resident = resident_blocks(tile, s.weight_bytes);
@@ -132,7 +147,10 @@ Estimate GroupedGemmForm::time(const Machine& machine, const Choice& choice, con
     const double columns[2] = {round_up(s.n / choice.tile_n) / machine.compute_units,
                                round_up(s.n2 / choice.tile_n) / machine.compute_units};
     const double steps[2] = {round_up(s.k / kStepK), round_up(s.k2 / kStepK)};
-    for (double tile_m = choice.smallest_tile_m; tile_m <= kLargestTileM; tile_m *= 2.0) {
+    double tile_m = choice.smallest_tile_m;
+    double last = kLargestTileM;
+    if (choice.tiles.padded) tile_m = last = tile_of(choice, s).rows;
+    for (; tile_m <= last; tile_m *= 2.0) {
       const double row_tiles = row_tiles_of(tile_m);
       const double each_step_us =
           std::max({p[step_us], tile_m * us_per_row, (tile_m + choice.tile_n) * us_per_edge});
@@ -152,7 +170,8 @@ Estimate GroupedGemmForm::time(const Machine& machine, const Choice& choice, con
     work += soft_max(core[product], MB / p[memory_TBps], p[softness]);
   }
   work *= 1.0 + p[throttle] * work / (work + products * kThrottle_us);
-  work += 2e-6 * width * (s.rows / p[row_TBps] + s.routed_rows / p[routed_TBps]);
+  work += 2e-6 * (width * (s.rows / p[row_TBps] + s.routed_rows / p[routed_TBps]) +
+                  s.k * s.tokens / p[token_TBps]);
   const double fixed = products * (p[launch_us] + p[expert_us] * s.experts);
 
   const double weights_us =

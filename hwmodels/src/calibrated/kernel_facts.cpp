@@ -28,6 +28,7 @@ struct TileFacts {
 
 struct AttentionKernel {
   std::vector<std::string> names;
+  std::vector<std::string> chips;
   std::string source;
   std::optional<SplitPolicy> split;
   std::vector<TileFacts> tiles;
@@ -57,13 +58,24 @@ struct TilesOfExperts {
   std::vector<TunedTiles> tuned;
 };
 
+struct PaddedTilesOfExperts {
+  std::vector<std::string> names;
+  Format format = Format::any;
+  std::string source;
+  double smallest = 1;
+  std::vector<double> largest;
+  std::vector<double> share;
+};
+
 struct ExpertTilesFile {
   std::vector<TilesOfExperts> kernels;
+  std::vector<PaddedTilesOfExperts> padded;
 };
 
 struct MeasuredLayers {
   std::vector<std::string> kernels;
   std::vector<std::string> chips;
+  std::optional<std::int64_t> hidden;
   std::optional<std::int64_t> experts;
   std::optional<std::int64_t> top_k;
   std::optional<std::int64_t> intermediate;
@@ -73,11 +85,16 @@ struct MeasuredLayers {
     const auto is = [](const std::optional<std::int64_t>& stated, double found) {
       return !stated || static_cast<double>(*stated) == found;
     };
-    return is(experts, asked.experts) && is(top_k, asked.top_k) &&
+    return is(hidden, asked.hidden) && is(experts, asked.experts) && is(top_k, asked.top_k) &&
            is(intermediate, asked.intermediate) &&
            std::find(kernels.begin(), kernels.end(), asked.kernel) != kernels.end() &&
            (chips.empty() || std::find(chips.begin(), chips.end(), chip) != chips.end());
   }
+};
+
+struct GroupedLayers {
+  MeasuredLayers layers;
+  ExpertGroups groups;
 };
 
 struct TunedByTrial {
@@ -88,6 +105,7 @@ struct TunedByTrial {
 struct MeasuredExpertsFile {
   std::vector<MeasuredLayers> without_gate;
   std::vector<MeasuredLayers> folded;
+  std::vector<GroupedLayers> grouped;
   std::vector<TunedByTrial> tuned;
 };
 
@@ -191,22 +209,41 @@ static const KeyTable& keys_of(const TileFacts* /*of*/) {
 
 static const KeyTable& keys_of(const AttentionKernel* /*of*/) {
   using K = AttentionKernel;
-  static const KeyTable table = key_table<K>(
-      "kernel", "A kernel, under all names that it has.",
-      {
-          key<&K::names>("kernels", kKernelNames, kOneKernel),
-          key<&K::source>("source", "Its source code, and who reported what."),
-          key<&K::split>(
-              "split",
-              "How a sequence's cache is divided. balanced: all tiles spread evenly; fill: as many "
-              "splits as find room on the compute units; dealt: persistent blocks get equal runs "
-              "of "
-              "tiles, across the ends of sequences; efficient: the fewest splits that leave at "
-              "most "
-              "15 % more of the compute units idle than any number would.",
-              split_names()),
-          key<&K::tiles>("tiles", "", keys::AtLeastOne{"at least one tile"}),
-      });
+  static const KeyTable table =
+      key_table<K>(
+          "kernel", "A kernel, under all names that it has.",
+          {
+              key<&K::names>("kernels", kKernelNames, kOneKernel),
+              key<&K::chips>("chips", "On which this is so; any where absent.").optional(),
+              key<&K::source>("source", "Its source code, and who reported what."),
+              key<&K::split>(
+                  "split",
+                  "How a sequence's cache is divided. balanced: all tiles spread evenly; fill: as "
+                  "many "
+                  "splits as find room on the compute units; dealt: persistent blocks get equal "
+                  "runs "
+                  "of "
+                  "tiles, across the ends of sequences; efficient: the fewest splits that leave at "
+                  "most "
+                  "15 % more of the compute units idle than any number would; narrow: as fill, "
+                  "each split "
+                  "of as many tiles as are tried, of at most 32 query heads of a KV head or where "
+                  "that "
+                  "leaves at most 1,024 tokens to a split in tiles of 8 or 16 rows, else of 64, "
+                  "two of "
+                  "which share their reading of the cache.",
+                  split_names()),
+              key<&K::tiles>("tiles", "", keys::AtLeastOne{"at least one tile"}),
+          })
+          .relation([](const JsonNode& node, const void* object) {
+            const auto& kernel = *static_cast<const K*>(object);
+            if (kernel.split != SplitPolicy::narrow) return;
+            for (const TileFacts& tiles : kernel.tiles) {
+              if (tiles.rows.back() > 0.0) continue;
+              node.child("tiles").expected("three tile_rows, since the split is narrow");
+              return;
+            }
+          });
   return table;
 }
 
@@ -281,13 +318,35 @@ static const KeyTable& keys_of(const TilesOfExperts* /*of*/) {
   return table;
 }
 
+static const KeyTable& keys_of(const PaddedTilesOfExperts* /*of*/) {
+  using T = PaddedTilesOfExperts;
+  static const KeyTable table = key_table<T>(
+      "padded",
+      "A kernel in one number format whose tiles are as high as the choices that a launch is "
+      "handed for each expert held, whether or not they fall on these experts.",
+      {
+          key<&T::names>("kernels", kKernelNames, kOneKernel),
+          key<&T::format>("format", "Of the products.", format_names()),
+          key<&T::source>("source", "Its source code."),
+          key<&T::smallest>("smallest", "Rows of the lowest tile.", between(1, 1024)),
+          key<&T::largest>("largest", "Rows of the highest tile; several where it is not known.",
+                           keys::AtLeastOne{"at least one height"}, between(1, 1024)),
+          key<&T::share>("share",
+                         "Of the least power of two that holds an expert's choices; several where "
+                         "a tuner chooses.",
+                         keys::AtLeastOne{"at least one share"}, positive(16)),
+      });
+  return table;
+}
+
 static const KeyTable& keys_of(const ExpertTilesFile* /*of*/) {
   static const KeyTable table =
       key_table<ExpertTilesFile>(
           "",
           "Which tiles kernels for layers of experts take, as their sources say, so that a "
           "calibration need not find them.",
-          {key<&ExpertTilesFile::kernels>("expert_tiles", "")})
+          {key<&ExpertTilesFile::kernels>("expert_tiles", ""),
+           key<&ExpertTilesFile::padded>("padded", "")})
           .file("facts of public kernels for layers of experts");
   return table;
 }
@@ -299,12 +358,38 @@ static const KeyTable& keys_of(const MeasuredLayers* /*of*/) {
       {
           key<&L::kernels>("kernels", kKernelNames, kOneKernel),
           key<&L::chips>("chips", "On which they were; any where absent.").optional(),
+          key<&L::hidden>("hidden", "Any where absent.", at_least(1)),
           key<&L::experts>("experts", "Of the whole layer; any where absent.", at_least(1)),
           key<&L::top_k>("top_k", "Any where absent.", at_least(1)),
           key<&L::intermediate>("intermediate",
                                 "Of one expert, before tensor parallelism; any where absent.",
                                 at_least(1)),
           key<&L::source>("source", "How that is known."),
+      });
+  return table;
+}
+
+static const KeyTable& keys_of(const GroupedLayers* /*of*/) {
+  using G = GroupedLayers;
+  using L = MeasuredLayers;
+  using E = ExpertGroups;
+  static const KeyTable table = key_table<G>(
+      "grouped", "Some layers of experts whose tokens choose in groups.",
+      {
+          key_in<&G::layers, &L::kernels>("kernels", kKernelNames, kOneKernel),
+          key_in<&G::layers, &L::chips>("chips", "On which they were; any where absent.")
+              .optional(),
+          key_in<&G::layers, &L::hidden>("hidden", "Any where absent.", at_least(1)),
+          key_in<&G::layers, &L::experts>("experts", "Of the whole layer; any where absent.",
+                                          at_least(1)),
+          key_in<&G::layers, &L::top_k>("top_k", "Any where absent.", at_least(1)),
+          key_in<&G::layers, &L::intermediate>(
+              "intermediate", "Of one expert, before tensor parallelism; any where absent.",
+              at_least(1)),
+          key_in<&G::groups, &E::groups>("groups", "Of neighboring experts, all equal.",
+                                         at_least(1)),
+          key_in<&G::groups, &E::chosen>("chosen", "In which a token's choices lie.", at_least(1)),
+          key_in<&G::layers, &L::source>("source", "How that is known."),
       });
   return table;
 }
@@ -332,6 +417,12 @@ static const KeyTable& keys_of(const MeasuredExpertsFile* /*of*/) {
                   "folded",
                   "With expert parallelism: only the tokens that chose an expert of the busiest "
                   "rank, all of whose choices of other ranks' experts fell to its first expert."),
+              key<&F::grouped>(
+                  "grouped",
+                  "Tokens chose in the best few of some groups of experts, by the two best of "
+                  "each: "
+                  "of choices drawn without regard to groups those stay that lie in them, and the "
+                  "first experts of the chosen groups take the others' place."),
               key<&F::tuned>(
                   "tuned_by_trial",
                   "Kernels that were timed and chosen once for all numbers of tokens of a "
@@ -360,7 +451,7 @@ void check_measured_experts(const std::filesystem::path& path) {
   (void)read_document<MeasuredExpertsFile>(JsonDocument::read(path));
 }
 
-Facts<DecodeAttentionForm::Choice> stated(const CurveKey& key,
+Facts<DecodeAttentionForm::Choice> stated(const CurveKey& key, std::string_view chip,
                                           std::vector<DecodeAttentionForm::Choice> guesses) {
   Facts<DecodeAttentionForm::Choice> result;
   static const ReadOnce kKnown([] {
@@ -369,6 +460,10 @@ Facts<DecodeAttentionForm::Choice> stated(const CurveKey& key,
   });
   for (const AttentionKernel& facts : kKnown->kernels) {
     if (std::find(facts.names.begin(), facts.names.end(), key.kernel) == facts.names.end()) {
+      continue;
+    }
+    if (!facts.chips.empty() &&
+        std::find(facts.chips.begin(), facts.chips.end(), chip) == facts.chips.end()) {
       continue;
     }
     for (const TileFacts& tiles : facts.tiles) {
@@ -396,9 +491,16 @@ namespace {
 // Of each kernel and format, by chip; of all chips without tables, under no name.
 using TilesByChip = std::map<std::string, ExpertTiles, std::less<>>;
 
+const ExpertTilesFile& expert_tiles_file() {
+  static const ReadOnce kKnown([] {
+    return read_document<ExpertTilesFile>(
+        JsonDocument::read(data_root() / "hwmodels/data/kernels/expert_tiles.json"));
+  });
+  return *kKnown;
+}
+
 std::map<std::pair<std::string, Format>, TilesByChip> known_expert_tiles() {
-  const auto file = read_document<ExpertTilesFile>(
-      JsonDocument::read(data_root() / "hwmodels/data/kernels/expert_tiles.json"));
+  const ExpertTilesFile& file = expert_tiles_file();
   std::map<std::pair<std::string, Format>, TilesByChip> known;
   for (const TilesOfExperts& facts : file.kernels) {
     ExpertTiles plain;
@@ -431,6 +533,22 @@ const ExpertTiles* stated_expert_tiles(const CurveKey& key, std::string_view chi
   return tuned == kernel->second.end() ? &kernel->second.at("") : &tuned->second;
 }
 
+std::vector<PaddedTiles> padded_expert_tiles(const CurveKey& key) {
+  std::vector<PaddedTiles> all;
+  for (const PaddedTilesOfExperts& facts : expert_tiles_file().padded) {
+    if (facts.format != key.format ||
+        std::find(facts.names.begin(), facts.names.end(), key.kernel) == facts.names.end()) {
+      continue;
+    }
+    for (const double largest : facts.largest) {
+      for (const double share : facts.share) {
+        all.push_back({.smallest = facts.smallest, .largest = largest, .share = share});
+      }
+    }
+  }
+  return all;
+}
+
 namespace {
 
 const MeasuredExpertsFile& measured_experts() {
@@ -455,6 +573,13 @@ bool experts_have_gate(const MeasuredExperts& layer, std::string_view chip) {
 
 bool experts_are_folded(const MeasuredExperts& layer, std::string_view chip) {
   return any_holds(measured_experts().folded, layer, chip);
+}
+
+ExpertGroups groups_of_experts(const MeasuredExperts& layer, std::string_view chip) {
+  for (const GroupedLayers& each : measured_experts().grouped) {
+    if (each.layers.hold(layer, chip)) return each.groups;
+  }
+  return {};
 }
 
 bool tuned_by_trial(std::string_view kernel) {

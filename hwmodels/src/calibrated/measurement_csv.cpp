@@ -194,8 +194,8 @@ void read_gemm(Row& row, SeriesBuilder& out) {
 }
 
 void read_moe_layer(Row& row, SeriesBuilder& out) {
-  static thread_local std::map<std::tuple<double, double, double, double, std::string, bool>,
-                               BusiestRank>
+  static thread_local std::map<
+      std::tuple<double, double, double, double, std::string, bool, ExpertGroups>, BusiestRank>
       known;
   const auto known_format = format_called(row.text("dtype"));
   if (!known_format) {
@@ -211,8 +211,12 @@ void read_moe_layer(Row& row, SeriesBuilder& out) {
   const double intermediate = whole_intermediate / row.positive("tp");
   const double us = row.positive("latency_us");
   const std::string kernel = kernel_of(row);
-  const MeasuredExperts layer{
-      .kernel = kernel, .experts = experts, .top_k = top_k, .intermediate = whole_intermediate};
+  const MeasuredExperts layer{.kernel = kernel,
+                              .hidden = hidden,
+                              .experts = experts,
+                              .top_k = top_k,
+                              .intermediate = whole_intermediate};
+  const ExpertGroups groups = groups_of_experts(layer, out.chip());
   const auto said = [&row](const char* column, auto&& known_of_it) {
     const std::string_view cell = row.has(column) ? row.text(column) : "";
     if (cell.empty()) return known_of_it();
@@ -234,9 +238,9 @@ void read_moe_layer(Row& row, SeriesBuilder& out) {
                 fmt::format("{} experts, but ep is {} and top_k is {}", experts, ep, top_k));
   }
   if (!row.good()) return;
-  auto [load, fresh] =
-      known.try_emplace({tokens, top_k, experts, ep, std::string(row.text("routing")), folded});
-  if (fresh) load->second = busiest_rank(tokens, top_k, experts, ep, *routing, folded);
+  auto [load, fresh] = known.try_emplace(
+      {tokens, top_k, experts, ep, std::string(row.text("routing")), folded, groups});
+  if (fresh) load->second = busiest_rank(tokens, top_k, experts, ep, *routing, folded, groups);
   const GroupedGemmForm::Shape shape{.rows = load->second.rows,
                                      .routed_rows = load->second.tokens * top_k,
                                      .tokens = load->second.tokens,

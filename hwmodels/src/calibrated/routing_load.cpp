@@ -15,11 +15,46 @@ namespace {
 
 using Loads = std::vector<double>;  // rows of each expert
 
+// One row more, or less, for one expert of each rank in turn, until `count` have been dealt: more
+// for the least loaded of the experts that not every token has chosen, less for the busiest.
+void deal(Loads& load, std::size_t held, double count, bool more, double tokens) {
+  using Entry = std::pair<double, std::size_t>;  // what comes first, the expert
+  std::vector<std::vector<Entry>> heaps(load.size() / held);
+  const auto first = std::greater<>();
+  for (std::size_t rank = 0; rank < heaps.size(); ++rank) {
+    for (std::size_t e = rank * held; e < (rank + 1) * held; ++e) {
+      if (more ? load[e] < tokens : load[e] > 0.0) {
+        heaps[rank].emplace_back(more ? load[e] : -load[e], e);
+      }
+    }
+    std::make_heap(heaps[rank].begin(), heaps[rank].end(), first);
+  }
+  bool dealt = true;
+  while (count > 0.0 && std::exchange(dealt, false)) {
+    for (std::vector<Entry>& heap : heaps) {
+      if (heap.empty() || count <= 0.0) continue;
+      std::pop_heap(heap.begin(), heap.end(), first);
+      auto& [key, expert] = heap.back();
+      load[expert] += more ? 1.0 : -1.0;
+      key += 1.0;
+      count -= 1.0;
+      dealt = true;
+      const bool full = more ? load[expert] >= tokens : load[expert] <= 0.0;
+      if (full) {
+        heap.pop_back();
+      } else {
+        std::push_heap(heap.begin(), heap.end(), first);
+      }
+    }
+  }
+}
+
 // Tokens choose among experts so that the popularity of an expert is a draw from a power law, as
-// aiconfigurator's collector generates it: between 1 and 0.8 x tokens where rows outnumber experts,
-// between 0.01 and 2 else.
-Loads power_law_loads(double tokens, double rows, std::size_t experts, double exponent,
-                      Random& random) {
+// aiconfigurator's collector generates it (_generate_power_law_distribution in collector/helper.py,
+// commit 095f58a5): between 1 and 0.8 x tokens where rows outnumber experts, between 0.01 and 2
+// else; at most every token, and what is over or short is dealt from rank to rank.
+Loads power_law_loads(double tokens, double rows, std::size_t experts, std::size_t held,
+                      double exponent, Random& random) {
   const double low = rows > static_cast<double>(experts) ? 1.0 : 0.01;
   const double high = rows > static_cast<double>(experts) ? 0.8 * tokens : 2.0;
   const double power = 1.0 - exponent;
@@ -32,19 +67,11 @@ Loads power_law_loads(double tokens, double rows, std::size_t experts, double ex
   const double scale = rows / std::accumulate(load.begin(), load.end(), 0.0);
   double placed = 0.0;
   for (double& x : load) {
-    x = std::round(std::min(x * scale, tokens));
+    x = std::min(std::round(x * scale), tokens);
     placed += x;
   }
-  // Rounding leaves a few rows over or short; the busiest experts take or give them.
-  std::sort(load.begin(), load.end(), std::greater<>());
-  for (std::size_t i = 0; placed < rows; i = (i + 1) % experts, placed += 1.0) load[i] += 1.0;
-  for (std::size_t i = 0; placed > rows; i = (i + 1) % experts) {
-    if (load[i] > 0.0) {
-      load[i] -= 1.0;
-      placed -= 1.0;
-    }
-  }
-  for (std::size_t i = experts; i > 1; --i) std::swap(load[i - 1], load[random.below(i)]);
+  if (held * (experts / held) != experts) held = experts;  // no ranks to speak of
+  deal(load, held, std::abs(rows - placed), placed < rows, tokens);
   return load;
 }
 
@@ -97,6 +124,58 @@ double tokens_choosing(const Loads& load, std::size_t first, std::size_t held, d
   return count;
 }
 
+// What becomes of choices that were drawn without regard to groups, as aiconfigurator's collector
+// hands them to a router that knows groups (n_group of DeepSeek-V3): experts are dealt to tokens as
+// in tokens_choosing(), and all that a token chose weigh alike. So a group is worth how many of its
+// experts it chose, at most two; of equal groups and experts the first are taken, as FlashInfer's
+// RoutingKernelTopK.cuh does.
+Loads in_groups(const Loads& load, std::size_t tokens, std::size_t top_k,
+                const ExpertGroups& groups) {
+  std::vector<std::size_t> order(load.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t a, std::size_t b) { return load[a] > load[b]; });
+  std::vector<std::size_t> dealt;
+  dealt.reserve(tokens * top_k);
+  for (const std::size_t expert : order) {
+    dealt.insert(dealt.end(), static_cast<std::size_t>(load[expert]), expert);
+  }
+  const auto count = static_cast<std::size_t>(groups.groups);
+  const std::size_t size = load.size() / count;
+  Loads result(load.size());
+  std::vector<std::size_t> own(count);
+  std::vector<std::size_t> best(count);
+  std::vector<bool> is_chosen(load.size());
+  for (std::size_t token = 0; token < tokens; ++token) {
+    std::fill(own.begin(), own.end(), 0);
+    for (std::size_t i = token; i < dealt.size(); i += tokens) {
+      is_chosen[dealt[i]] = true;
+      ++own[dealt[i] / size];
+    }
+    std::iota(best.begin(), best.end(), std::size_t{0});
+    std::stable_sort(best.begin(), best.end(), [&](std::size_t a, std::size_t b) {
+      return std::min<std::size_t>(own[a], 2) > std::min<std::size_t>(own[b], 2);
+    });
+    const auto last = best.begin() + static_cast<std::ptrdiff_t>(groups.chosen);
+    std::sort(best.begin(), last);
+    std::size_t left = top_k;
+    for (std::size_t i = token; i < dealt.size(); i += tokens) {
+      if (std::find(best.begin(), last, dealt[i] / size) == last) continue;
+      result[dealt[i]] += 1.0;
+      --left;
+    }
+    for (auto group = best.begin(); group != last && left > 0; ++group) {
+      for (std::size_t e = *group * size; e < (*group + 1) * size && left > 0; ++e) {
+        if (is_chosen[e]) continue;
+        result[e] += 1.0;
+        --left;
+      }
+    }
+    for (std::size_t i = token; i < dealt.size(); i += tokens) is_chosen[dealt[i]] = false;
+  }
+  return result;
+}
+
 BusiestRank balanced_load(double tokens, double top_k, std::size_t experts, std::size_t held,
                           bool folded) {
   const double rows = tokens * top_k;
@@ -142,7 +221,7 @@ std::optional<ExpertChoice> expert_choice_of(std::string_view name) {
 }
 
 BusiestRank busiest_rank(double tokens, double top_k, double experts, double expert_parallel,
-                         const ExpertChoice& routing, bool folded) {
+                         const ExpertChoice& routing, bool folded, const ExpertGroups& groups) {
   const auto count = static_cast<std::size_t>(experts);
   const std::size_t held =
       std::max<std::size_t>(1, count / static_cast<std::size_t>(expert_parallel));
@@ -152,15 +231,22 @@ BusiestRank busiest_rank(double tokens, double top_k, double experts, double exp
     return balanced_load(tokens, top_k, count, held, falls);
   }
 
-  constexpr std::uint64_t kDraws = 6;
+  constexpr std::uint64_t kDraws = 24;
   std::vector<Loads> active(kDraws);
   BusiestRank mean;
   for (std::uint64_t draw = 0; draw < kDraws; ++draw) {
     Random random(draw);
-    const Loads all = routing.kind == ExpertChoice::Kind::uniform
-                          ? uniform_loads(rows, count, random)
-                          : power_law_loads(tokens, rows, count, routing.exponent, random);
-    const std::size_t first = busiest(all, held);
+    Loads all = routing.kind == ExpertChoice::Kind::uniform
+                    ? uniform_loads(rows, count, random)
+                    : power_law_loads(tokens, rows, count, held, routing.exponent, random);
+    std::size_t first = busiest(all, held);
+    if (groups.groups > 1 && routing.kind == ExpertChoice::Kind::power_law) {
+      // The collector makes the busiest rank the first, and measures that.
+      std::swap_ranges(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(held),
+                       all.begin() + static_cast<std::ptrdiff_t>(std::exchange(first, 0)));
+      all =
+          in_groups(all, static_cast<std::size_t>(tokens), static_cast<std::size_t>(top_k), groups);
+    }
     const auto begin = all.begin() + static_cast<std::ptrdiff_t>(first);
     Loads here(begin, begin + static_cast<std::ptrdiff_t>(held));
     double handed = tokens;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "ridge/hwmodels/calibrated/grouped_gemm.hpp"
+#include "ridge/hwmodels/calibrated/kernel_facts.hpp"
 
 #include <optional>
 #include <string_view>
@@ -19,7 +20,8 @@ struct ExpertChoice {
 
 // Means over seeded draws, for the busiest of `expert_parallel` ranks. `folded`
 // (kernel_facts.hpp, experts_are_folded): it is handed only the tokens that chose one of its
-// experts, and their choices of other ranks' experts fall to its first.
+// experts, and their choices of other ranks' experts fall to its first. `groups`
+// (groups_of_experts): of draws from a power law.
 struct BusiestRank {
   double tokens = 0;  // that it is handed
   double rows = 0;
@@ -28,6 +30,6 @@ struct BusiestRank {
 };
 [[nodiscard]] BusiestRank busiest_rank(double tokens, double top_k, double experts,
                                        double expert_parallel, const ExpertChoice& routing,
-                                       bool folded = false);
+                                       bool folded = false, const ExpertGroups& groups = {});
 
 }  // namespace ridge::hw::calibrated

@@ -21,6 +21,7 @@ enum class SplitPolicy : std::uint8_t {
   fill,       // as many splits as find room on the compute units
   dealt,      // persistent blocks are dealt equal runs of tiles, across the ends of sequences
   efficient,  // the fewest splits that use nearly as much of the compute units as any would
+  narrow,     // as fill, and three heights by what narrow_tiles() says
 };
 
 [[nodiscard]] std::span<const Named<SplitPolicy>> split_names();
@@ -51,7 +52,8 @@ struct DecodeAttentionForm {
   struct Choice {
     double tile_tokens = 128;  // cache tokens per step of a block
     // Query rows that share one reading of the cache: the heights offered, rising, 0 for none. A
-    // group takes the first that holds it, or several of the last.
+    // group takes the first that holds it, or several of the last; where the split is narrow, what
+    // narrow_tiles() says.
     std::array<double, 3> tile_rows{64, 0, 0};
     double min_tiles = 4;  // no split at or below this many tiles
     SplitPolicy split = SplitPolicy::balanced;
@@ -89,7 +91,33 @@ struct DecodeAttentionForm {
   using Parameters = std::array<double, kParameterCount>;
 
   [[nodiscard]] static std::span<const ParameterInfo> parameters();
-  [[nodiscard]] static Facts<Choice> facts(const CurveKey& key);
+  // On a chip of this name, any where empty.
+  [[nodiscard]] static Facts<Choice> facts(const CurveKey& key, std::string_view chip = {});
+
+  // The latent attention of TensorRT-LLM's generated kernels for compute capability 10 (FlashInfer
+  // v0.6.9, include/flashinfer/trtllm/fmha/fmhaKernels.cuh: selectMlaGenerationKernel and
+  // useSwapsMmaAbMlaGenKernel). At most 32 query rows, and more where that leaves a block at most
+  // 1,024 tokens, are the narrow side of the product, in tiles of the first two heights; else they
+  // are its wide side, in tiles of the third, and two blocks share the reading of 128.
+  struct NarrowTiles {
+    double rows = 1;
+    bool paired = false;
+  };
+  [[nodiscard]] static NarrowTiles narrow_tiles(double units, const Choice& choice,
+                                                double sequences, double group, double context) {
+    constexpr double kMostNarrow = 32.0;
+    constexpr double kTokensOfASplit = 256.0;
+    constexpr double kTokensOfABlock = 1024.0;
+    constexpr double kPaired = 128.0;
+    const auto [lowest, higher, wide] = choice.tile_rows;
+    const double blocks = sequences * round_up(group / higher);
+    const double splits = std::clamp(static_cast<double>(static_cast<std::int64_t>(units / blocks)),
+                                     1.0, std::max(1.0, round_up(context / kTokensOfASplit)));
+    const bool narrow =
+        group <= kMostNarrow || (blocks <= units && round_up(context / splits) <= kTokensOfABlock);
+    if (!narrow) return {.rows = wide, .paired = group == kPaired};
+    return {.rows = group <= lowest ? lowest : higher};
+  }
 
   // Height of the row tile that `group` rows of one KV head take.
   [[nodiscard]] static double tile_height(const Choice& choice, double group) {
@@ -102,7 +130,11 @@ struct DecodeAttentionForm {
   // The tile that the shape's group would just fill, in as many tiles as it takes.
   [[nodiscard]] static Choice without_padding(Choice choice, const Shape& s) {
     const double group = s.query_rows / s.kv_heads;
-    choice.tile_rows = {group / round_up(group / tile_height(choice, group)), 0, 0};
+    if (choice.split == SplitPolicy::narrow) {
+      for (double& rows : choice.tile_rows) rows = group / round_up(group / rows);
+    } else {
+      choice.tile_rows = {group / round_up(group / tile_height(choice, group)), 0, 0};
+    }
     return choice;
   }
 
@@ -121,10 +153,12 @@ struct DecodeAttentionForm {
     if (choice.split == SplitPolicy::dealt) return deal(units, sequences, columns, tiles);
     double splits = 1.0;
     if (tiles > choice.min_tiles) {
-      if (choice.split == SplitPolicy::fill) {
+      if (choice.split == SplitPolicy::fill || choice.split == SplitPolicy::narrow) {
         const double slots = units * choice.resident_blocks;
+        const double most =
+            choice.split == SplitPolicy::fill ? tiles : round_up(tiles / choice.min_tiles);
         splits = std::clamp(static_cast<double>(static_cast<std::int64_t>(slots / blocks)), 1.0,
-                            std::min(tiles, kMaxSplits));
+                            std::min(most, kMaxSplits));
       } else if (choice.split == SplitPolicy::efficient) {
         splits = efficient_splits(units, blocks, tiles);
       } else {
@@ -141,15 +175,21 @@ struct DecodeAttentionForm {
     double group = 1;      // query rows of one KV head
     double tile_rows = 1;  // the matrix units work on whole tiles: one half filled costs as much
     double row_tiles = 1;
-    double tiles = 1;  // of one sequence's cache
+    double readings = 1;  // of the cache, by blocks that do not share one
+    double tiles = 1;     // of one sequence's cache
     double cache_MB = 0;
     Cut parts;
   };
   [[nodiscard]] static Plan plan(const Machine& machine, const Choice& choice, const Shape& s) {
     Plan of;
     of.group = s.query_rows / s.kv_heads;
-    of.tile_rows = tile_height(choice, of.group);
+    const NarrowTiles tiles =
+        choice.split == SplitPolicy::narrow
+            ? narrow_tiles(machine.compute_units, choice, s.sequences, of.group, s.context)
+            : NarrowTiles{.rows = tile_height(choice, of.group)};
+    of.tile_rows = tiles.rows;
     of.row_tiles = round_up(of.group / of.tile_rows);
+    of.readings = tiles.paired ? 1.0 : of.row_tiles;
     of.tiles = std::max(1.0, round_up(s.context / choice.tile_tokens));
     of.cache_MB = s.sequences * s.context * s.values_per_token * s.bytes_per_value * 1e-6;
     of.parts = cut(machine, choice, s.sequences, of.row_tiles * s.kv_heads, of.tiles);
@@ -164,7 +204,6 @@ struct DecodeAttentionForm {
   //   + soft_max(waves of blocks, cache bytes / bandwidth).
   [[nodiscard]] static Estimate time(const Choice& choice, const Parameters& p, const Shape& s,
                                      const Plan& plan) {
-    const double row_tiles = plan.row_tiles;
     const double cache_MB = plan.cache_MB;
     const Cut& parts = plan.parts;
     // The first reading comes from memory or, where the whole cache of the launch fits, from L2;
@@ -173,7 +212,11 @@ struct DecodeAttentionForm {
     const double x8 = (x2 * x2) * (x2 * x2);
     const double resident = s.cold ? 0.0 : 1.0 / (1.0 + x8);
     const double us_per_MB = resident / p[l2_TBps] + (1.0 - resident) / p[memory_TBps];
-    const double memory = cache_MB * us_per_MB * (1.0 + p[reread] * (row_tiles - 1.0));
+    double memory = cache_MB * us_per_MB * (1.0 + p[reread] * (plan.readings - 1.0));
+    // Blocks that run side by side read the same from memory once, and each of them from L2.
+    if (choice.split == SplitPolicy::narrow) {
+      memory = cache_MB * std::max(us_per_MB, plan.readings / p[l2_TBps]);
+    }
 
     const double tile_KB =
         choice.tile_tokens * s.values_per_token / s.kv_heads * s.bytes_per_value * 1e-3;

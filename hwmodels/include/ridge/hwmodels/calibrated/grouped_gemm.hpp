@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
+#include <cmath>
 #include <cstdint>
 #include <span>
 #include <string_view>
@@ -51,6 +53,29 @@ struct ExpertTiles {
   [[nodiscard]] ExpertTile at(double tokens, double experts, double intermediate) const;
 };
 
+// Tiles as high as the choices that a launch is handed for each expert held, as if all of them fell
+// on these experts: with expert parallelism most do not, and the rest of a tile is padding.
+struct PaddedTiles {
+  double smallest = 8;
+  double largest = 128;
+  double share = 1;  // of the least power of two that holds the choices of an expert
+
+  [[nodiscard]] double rows(double routed_rows, double experts) const {
+    const double choices = std::clamp(std::ceil(routed_rows / experts), 1.0, 1e9);
+    const auto held = static_cast<double>(std::bit_ceil(static_cast<std::uint64_t>(choices)));
+    return std::clamp(share * held, smallest, largest);
+  }
+  friend bool operator==(const PaddedTiles&, const PaddedTiles&) = default;
+};
+
+// How a kernel's tiles are known.
+struct TileSource {
+  // Both where the kernel's source is public (kernel_facts.hpp); the fastest is taken elsewhere.
+  const ExpertTiles* stated = nullptr;
+  bool padded = false;
+  friend bool operator==(const TileSource&, const TileSource&) = default;
+};
+
 struct GroupedGemmForm {
   struct Shape {
     using Form = GroupedGemmForm;
@@ -78,18 +103,22 @@ struct GroupedGemmForm {
   }
 
   struct Choice {
-    // Stated where the kernel's source is public (kernel_facts.hpp), null otherwise.
-    const ExpertTiles* tiles = nullptr;
+    TileSource tiles;
     double tile_n = 128;          // where they are not stated
-    double smallest_tile_m = 16;  // then 32, 64, 128: the fastest is taken
+    double smallest_tile_m = 16;  // of the fastest that is taken: then 32, 64, 128
+    PaddedTiles padded;           // where they are padded
     bool persistent = true;       // blocks take tiles as they finish, against whole waves
     friend bool operator==(const Choice&, const Choice&) = default;
   };
   template <typename C, typename Visit>
   static void choice_fields(C& choice, Visit&& visit) {
     visit("tiles", choice.tiles);
-    if (choice.tiles == nullptr) {
-      visit("tile_n", choice.tile_n, positive(1e6));
+    if (choice.tiles.stated == nullptr) visit("tile_n", choice.tile_n, positive(1e6));
+    if (choice.tiles.padded) {
+      visit("smallest_tile_m", choice.padded.smallest, between(1, 1024));
+      visit("largest_tile_m", choice.padded.largest, between(1, 1024));
+      visit("tile_share", choice.padded.share, positive(16));
+    } else if (choice.tiles.stated == nullptr) {
       visit("smallest_tile_m", choice.smallest_tile_m, between(1, 128));
     }
     visit("persistent", choice.persistent);
@@ -106,6 +135,7 @@ struct GroupedGemmForm {
     memory_TBps,
     softness,
     row_TBps,
+    token_TBps,
     routed_TBps,
     throttle,
     kParameterCount
@@ -120,10 +150,14 @@ struct GroupedGemmForm {
   [[nodiscard]] static Estimate time(const Machine& machine, const Choice& choice,
                                      const Parameters& p, const Shape& s);
 
-  // The stated one; where none is, always the same.
+  // Where it is known; elsewhere always the same.
   [[nodiscard]] static ExpertTile tile_of(const Choice& choice, const Shape& s) {
-    return choice.tiles == nullptr ? ExpertTile{}
-                                   : choice.tiles->at(s.tokens, s.experts, s.intermediate);
+    if (choice.tiles.padded) {
+      return {.rows = choice.padded.rows(s.routed_rows, s.experts), .columns = choice.tile_n};
+    }
+    return choice.tiles.stated == nullptr
+               ? ExpertTile{}
+               : choice.tiles.stated->at(s.tokens, s.experts, s.intermediate);
   }
 
   // Of the learned residual.
@@ -149,14 +183,15 @@ struct GroupedGemmForm {
     const double load = s.rows / active;
     const ExpertTile tile = tile_of(choice, s);
     const auto busiest = static_cast<double>(s.profile.load[s.profile.classes - 1U]);
+    const double rows = choice.tiles.padded ? tile.rows : 64.0;
     const double tiles =
-        active * round_up(load / 64.0) * round_up(s.n / choice.tile_n) / machine.compute_units;
+        active * round_up(load / rows) * round_up(s.n / choice.tile_n) / machine.compute_units;
     return {rough_log2(s.rows),
             rough_log2(s.experts),
             active / s.experts,
             rough_log2(load),
             fill(load / 16.0),
-            fill(load / 64.0),
+            fill(load / rows),
             rough_log2(busiest),
             rough_log2(s.n),
             rough_log2(s.k),

@@ -11,6 +11,8 @@
 #include "ridge/hwmodels/calibrated/grouped_gemm.hpp"
 
 #include <array>
+#include <compare>
+#include <cstdint>
 #include <filesystem>
 #include <string_view>
 #include <vector>
@@ -20,18 +22,30 @@ namespace ridge::hw::calibrated {
 // `guesses` with what hwmodels/data/kernels/decode_attention.json states of the kernel of this
 // curve in place of what was guessed, each once; as they are where it does not know the kernel.
 [[nodiscard]] Facts<DecodeAttentionForm::Choice> stated(
-    const CurveKey& key, std::vector<DecodeAttentionForm::Choice> guesses);
+    const CurveKey& key, std::string_view chip, std::vector<DecodeAttentionForm::Choice> guesses);
 
 // What hwmodels/data/kernels/expert_tiles.json states of the kernel of this curve on a chip of this
 // name; null where it does not know the kernel. Lives as long as the program.
 [[nodiscard]] const ExpertTiles* stated_expert_tiles(const CurveKey& key, std::string_view chip);
 
+// Which padded tiles that file says the kernel of this curve may take, each with its share and its
+// largest; none where it does not know the kernel.
+[[nodiscard]] std::vector<PaddedTiles> padded_expert_tiles(const CurveKey& key);
+
 // A layer of experts as a table names it.
 struct MeasuredExperts {
   std::string_view kernel;
+  double hidden = 0;
   double experts = 0;  // of the whole layer
   double top_k = 0;
   double intermediate = 0;  // of one expert, before tensor parallelism
+};
+
+// A token's choices lie in the `chosen` best of `groups` equal groups of experts.
+struct ExpertGroups {
+  std::int64_t groups = 1;
+  std::int64_t chosen = 1;
+  friend auto operator<=>(const ExpertGroups&, const ExpertGroups&) = default;
 };
 
 // How it was measured on a chip of this name (empty: unknown, so that what is stated of some chips
@@ -41,6 +55,8 @@ struct MeasuredExperts {
 // Whether, with expert parallelism, a rank was handed only the tokens that chose one of its
 // experts, and computed their choices of other ranks' experts with its first.
 [[nodiscard]] bool experts_are_folded(const MeasuredExperts& layer, std::string_view chip);
+// Groups of experts in which tokens had to choose, where choices were drawn without regard to them.
+[[nodiscard]] ExpertGroups groups_of_experts(const MeasuredExperts& layer, std::string_view chip);
 // Whether the fastest in one trial was measured, for all numbers of tokens of a combination.
 [[nodiscard]] bool tuned_by_trial(std::string_view kernel);
 
