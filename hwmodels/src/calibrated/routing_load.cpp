@@ -125,7 +125,7 @@ double tokens_choosing(const Loads& load, std::size_t first, std::size_t held, d
 }
 
 // What becomes of choices that were drawn without regard to groups, as aiconfigurator's collector
-// hands them to a router that knows groups (n_group of DeepSeek-V3): experts are dealt to tokens as
+// hands them to a router that knows groups (n_group): experts are dealt to tokens as
 // in tokens_choosing(), and all that a token chose weigh alike. So a group is worth how many of its
 // experts it chose, at most two; of equal groups and experts the first are taken, as FlashInfer's
 // RoutingKernelTopK.cuh does.
