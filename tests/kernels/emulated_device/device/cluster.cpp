@@ -7,6 +7,19 @@
 #include <utility>
 
 namespace ridge::emulated {
+namespace {
+
+/// Has errors say in which CTA they came up.
+template <typename Action>
+auto naming(const ThreadBlock& block, const Action& action) {
+  try {
+    return action();
+  } catch (const DeviceError& error) {
+    throw DeviceError(block.name() + ": " + error.what());
+  }
+}
+
+}  // namespace
 
 Cluster::Cluster(const Launch& launch, uint3 first, const std::vector<SavedBytes>& written_before,
                  Chance& chance, Fidelity fidelity)
@@ -27,16 +40,14 @@ Cluster::Cluster(const Launch& launch, uint3 first, const std::vector<SavedBytes
 }
 
 void Cluster::run_to_prerequisites() {
-  while (step()) {
-  }
+  run();
 }
 
 void Cluster::run_to_end() {
   for (ThreadBlock& block : blocks_) {
     block.meet_prerequisites();
   }
-  while (step()) {
-  }
+  run();
   if (unfinished() != 0) {
     throw DeviceError(deadlock());
   }
@@ -51,18 +62,61 @@ bool Cluster::allowed_dependents_early() const {
   return false;
 }
 
-/// Lets one thing happen, in the CTA whose turn it is or else in another.
-bool Cluster::step() {
+/// Runs until nothing can happen any more. Threads hand over to each other, so that only those that
+/// end come back here.
+void Cluster::run() {
+  for (Fiber* fiber = advance(); fiber != nullptr;
+       fiber = running_ == nullptr ? nullptr : advance()) {
+    fiber->run();
+    if (failure_ != nullptr) {
+      std::rethrow_exception(std::exchange(failure_, nullptr));
+    }
+  }
+}
+
+Fiber* Cluster::next_turn() noexcept {
+  try {
+    return advance();
+  } catch (...) {
+    failure_ = std::current_exception();
+    return nullptr;
+  }
+}
+
+/// Ends the slice that ran, and lets things happen until one of them is that a thread runs.
+Fiber* Cluster::advance() {
+  if (ThreadBlock* const block = std::exchange(running_, nullptr)) {
+    naming(*block, [&] { end_slice(*block); });
+  }
+  Fiber* fiber = nullptr;
+  while (fiber == nullptr && step(fiber)) {
+  }
+  return fiber;
+}
+
+void Cluster::end_slice(ThreadBlock& block) {
+  block.scheduler().end_slice();
+  if (block.ended()) {
+    block.require_clean_end();
+  }
+  // The barrier is that of all threads that have not ended, so that an end too completes it.
+  if (!syncing_.empty() && syncing_.size() == unfinished()) {
+    end_sync();
+  }
+}
+
+/// Lets one thing happen, in the CTA whose turn it is or else in another. False if nothing can.
+bool Cluster::step(Fiber*& fiber) {
   const std::size_t count = blocks_.size();
   if (count == 1) {
-    return step(blocks_.front());
+    return step(blocks_.front(), fiber);
   }
   if (!has_favorite_ && !chance_.likely(keep_in_256_)) {
     turn_ = chance_.below(count);
   }
   for (std::size_t i = 0; i < count; ++i) {
     const std::size_t chosen = (turn_ + i) % count;
-    if (step(blocks_[chosen])) {
+    if (step(blocks_[chosen], fiber)) {
       turn_ = has_favorite_ ? turn_ : chosen;
       return true;
     }
@@ -70,22 +124,12 @@ bool Cluster::step() {
   return false;
 }
 
-bool Cluster::step(ThreadBlock& block) {
-  try {
-    if (!block.step()) {
-      return false;
-    }
-    if (block.ended()) {
-      block.require_clean_end();
-    }
-    // The barrier is that of all threads that have not ended, so that an end too completes it.
-    if (!syncing_.empty() && syncing_.size() == unfinished()) {
-      end_sync();
-    }
-    return true;
-  } catch (const DeviceError& error) {
-    throw DeviceError(block.name() + ": " + error.what());
+bool Cluster::step(ThreadBlock& block, Fiber*& fiber) {
+  const bool happened = naming(block, [&] { return block.scheduler().step(fiber); });
+  if (fiber != nullptr) {
+    running_ = &block;
   }
+  return happened;
 }
 
 unsigned Cluster::unfinished() const {

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <exception>
 #include <functional>
 #include <string>
 #include <vector>
@@ -14,7 +15,7 @@ namespace ridge::emulated {
 /// The CTAs of a cluster, which run at the same time: whose turn it is, is drawn. What a launch
 /// without clusters has is clusters of one CTA. Source: PTX ISA 8.7, "Cluster of Cooperative Thread
 /// Arrays", "barrier.cluster", "mapa".
-class Cluster {
+class Cluster : public Turns {
  public:
   /// `first` is the index of the CTA of rank 0.
   Cluster(const Launch& launch, uint3 first, const std::vector<SavedBytes>& written_before,
@@ -24,6 +25,8 @@ class Cluster {
   void run_to_prerequisites();
   /// Runs to the end. Throws DeviceError, also when threads wait for each other.
   void run_to_end();
+  /// See Turns.
+  Fiber* next_turn() noexcept override;
   bool allowed_dependents_early() const;
   std::size_t size() const { return blocks_.size(); }
 
@@ -41,8 +44,11 @@ class Cluster {
     ThreadBlock* block;
     unsigned thread;
   };
-  bool step();
-  bool step(ThreadBlock& block);
+  void run();
+  Fiber* advance();
+  bool step(Fiber*& fiber);
+  bool step(ThreadBlock& block, Fiber*& fiber);
+  void end_slice(ThreadBlock& block);
   unsigned unfinished() const;
   void end_sync();
   std::string deadlock() const;
@@ -55,6 +61,8 @@ class Cluster {
   bool has_favorite_;
   std::size_t turn_;
   std::vector<Member> syncing_;
+  ThreadBlock* running_ = nullptr;  ///< Of the thread whose slice has not been ended.
+  std::exception_ptr failure_;
 };
 
 }  // namespace ridge::emulated

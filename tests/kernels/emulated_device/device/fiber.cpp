@@ -66,61 +66,74 @@ class Stack {
 
 }  // namespace
 
-Fiber::Fiber()
-    : context_(std::allocator_arg, Stack(&stack_bottom_, &stack_bytes_),
-               [this](Context&& caller) { return loop(std::move(caller)); }) {}
+Fiber::Fiber() {
+  place_.context = Context(std::allocator_arg, Stack(&place_.bottom, &place_.bytes),
+                           [this](Context&& left) { return loop(std::move(left)); });
+}
 
 // Boost.Context would unwind a suspended fiber by an exception of its own, thrown before
 // AddressSanitizer can be told of the change of stacks.
 Fiber::~Fiber() {
   abandoned_ = true;
   if (!finished_) {
-    resume();
+    run();
   }
-  resume();
+  run();
 }
 
-Fiber::Context Fiber::loop(Context&& caller) {
-  arrived(nullptr, &caller_bottom_, &caller_bytes_);
-  caller_ = std::move(caller);
+void Fiber::take(const std::function<void()>& job) {
+  job_ = &job;
+  finished_ = false;
+}
+
+void Fiber::run() {
+  go(program(), place_);
+}
+
+void Fiber::suspend(Fiber* next) {
+  go(place_, next == nullptr ? program() : next->place_);
+  if (abandoned_) {
+    throw Abandoned{};
+  }
+}
+
+Fiber::Place& Fiber::program() {
+  static Place program;
+  return program;
+}
+
+Fiber::Place*& Fiber::left() {
+  static Place* left = nullptr;
+  return left;
+}
+
+void Fiber::go(Place& from, Place& to) {
+  void* fake_stack = nullptr;
+  announce(&fake_stack, to.bottom, to.bytes);
+  left() = &from;
+  arrive(std::move(to.context).resume(), fake_stack);
+}
+
+/// Puts away the stack from which this one was reached.
+void Fiber::arrive(Context&& context, void* fake_stack) {
+  Place& from = *left();
+  from.context = std::move(context);
+  arrived(fake_stack, &from.bottom, &from.bytes);
+}
+
+Fiber::Context Fiber::loop(Context&& context) {
+  arrive(std::move(context), nullptr);
   while (!abandoned_) {
     try {
       (*job_)();
     } catch (const Abandoned&) {
     }
     finished_ = true;
-    switch_to_caller();
+    go(place_, program());
   }
-  announce(nullptr, caller_bottom_, caller_bytes_);
-  return std::move(caller_);
-}
-
-bool Fiber::start(const std::function<void()>& job) {
-  job_ = &job;
-  finished_ = false;
-  return resume();
-}
-
-bool Fiber::resume() {
-  void* fake_stack = nullptr;
-  announce(&fake_stack, stack_bottom_, stack_bytes_);
-  context_ = std::move(context_).resume();
-  arrived(fake_stack, nullptr, nullptr);
-  return finished_;
-}
-
-void Fiber::suspend() {
-  switch_to_caller();
-  if (abandoned_) {
-    throw Abandoned{};
-  }
-}
-
-void Fiber::switch_to_caller() {
-  void* fake_stack = nullptr;
-  announce(&fake_stack, caller_bottom_, caller_bytes_);
-  caller_ = std::move(caller_).resume();
-  arrived(fake_stack, &caller_bottom_, &caller_bytes_);
+  announce(nullptr, program().bottom, program().bytes);
+  left() = &place_;
+  return std::move(program().context);
 }
 
 }  // namespace ridge::emulated

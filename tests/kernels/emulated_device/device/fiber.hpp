@@ -20,30 +20,36 @@ class Fiber {
   Fiber(const Fiber&) = delete;
   Fiber& operator=(const Fiber&) = delete;
 
-  /// Begins a job, which stays its owner's: runs it until it suspends itself or ends. True when it
-  /// has ended.
-  bool start(const std::function<void()>& job);
-  /// Goes on with a suspended job.
-  bool resume();
-  /// From within the job: back to whoever started or resumed it.
-  void suspend();
+  /// Gives it a job, which stays its owner's and begins when it is run.
+  void take(const std::function<void()>& job);
+  /// Whether it has no job, or has ended it.
+  bool finished() const { return finished_; }
+  /// From the program's own stack: goes on with the job, until one that ran meanwhile ends or is
+  /// suspended for nobody.
+  void run();
+  /// From within the job: goes on with that of `next`, straight from stack to stack, or, if there
+  /// is none, returns to whoever called `run`.
+  void suspend(Fiber* next);
 
  private:
   using Context = boost::context::fiber;
-  Context loop(Context&& caller);
-  void switch_to_caller();
-
-  // What AddressSanitizer wants to know of a change of stacks; set while `context_` is made.
-  const void* stack_bottom_ = nullptr;
-  std::size_t stack_bytes_ = 0;
-  const void* caller_bottom_ = nullptr;
-  std::size_t caller_bytes_ = 0;
+  /// A stack that can be left and gone back to.
+  struct Place {
+    Context context;  ///< While it is left.
+    // What AddressSanitizer wants to know of a change of stacks.
+    const void* bottom = nullptr;
+    std::size_t bytes = 0;
+  };
+  static Place& program();  ///< The program's own stack.
+  static Place*& left();    ///< The stack that was left last.
+  static void go(Place& from, Place& to);
+  static void arrive(Context&& context, void* fake_stack);
+  Context loop(Context&& context);
 
   const std::function<void()>* job_ = nullptr;
   bool finished_ = true;
   bool abandoned_ = false;
-  Context context_;
-  Context caller_;
+  Place place_;
 };
 
 }  // namespace ridge::emulated

@@ -45,8 +45,8 @@ std::string WaitReason::text() const {
   return buffer;
 }
 
-Scheduler::Scheduler(unsigned threads, Chance& chance, Temper temper)
-    : chance_(chance), temper_(temper), threads_(threads), unfinished_(threads) {
+Scheduler::Scheduler(unsigned threads, Chance& chance, Temper temper, Turns& turns)
+    : chance_(chance), temper_(temper), turns_(turns), threads_(threads), unfinished_(threads) {
   for (unsigned warp = 0; warp * 32 < threads; ++warp) {
     warp_rank_.push_back(static_cast<unsigned>(chance.below(4)));
   }
@@ -68,7 +68,7 @@ void Scheduler::start(std::function<void()> body) {
   }
 }
 
-bool Scheduler::step() {
+bool Scheduler::step(Fiber*& fiber) {
   if (unfinished_ == 0) {
     return false;
   }
@@ -76,10 +76,7 @@ bool Scheduler::step() {
     return step_engine();
   }
   if (temper_.engine_in_256 == 0 || !chance_.likely(temper_.engine_in_256) || !step_engine()) {
-    run_slice(pick());
-    if (failure_) {
-      std::rethrow_exception(failure_);
-    }
+    fiber = &begin_slice(pick());
   }
   return true;
 }
@@ -118,31 +115,39 @@ bool Scheduler::step_engine() {
   return false;
 }
 
-void Scheduler::run_slice(unsigned index) {
+Fiber& Scheduler::begin_slice(unsigned index) {
   Thread& thread = threads_[index];
   self_ = index;
   enter_(index);
-  bool finished = false;
-  if (thread.fiber != nullptr) {
-    finished = thread.fiber->resume();
-  } else {
+  if (thread.fiber == nullptr) {
     thread.fiber = take_fiber();
-    finished = thread.fiber->start(job_);
+    thread.fiber->take(job_);
   }
+  return *thread.fiber;
+}
+
+void Scheduler::end_slice() {
+  Thread& thread = threads_[self_];
   if (leave_) {
-    leave_(index);
+    leave_(self_);
   }
-  if (finished) {
+  if (thread.fiber->finished()) {
     idle_fibers().push_back(std::move(thread.fiber));
     thread.finished = true;
     --unfinished_;
+  }
+  if (failure_) {
+    std::rethrow_exception(failure_);
   }
 }
 
 void Scheduler::suspend(WaitReason reason) {
   Thread& thread = threads_[self_];
   thread.reason = reason;
-  thread.fiber->suspend();
+  Fiber* const next = turns_.next_turn();
+  if (next != thread.fiber.get()) {
+    thread.fiber->suspend(next);
+  }
 }
 
 void Scheduler::pause() {

@@ -47,10 +47,19 @@ struct WaitReason {
   std::string text() const;
 };
 
+/// Who says what comes next when a thread has stopped.
+class Turns {
+ public:
+  virtual ~Turns() = default;
+  /// The thread to run next, after everything that comes before it has happened, or nullptr if
+  /// there is none, or something went wrong.
+  virtual Fiber* next_turn() noexcept = 0;
+};
+
 /// Runs the threads of a CTA as fibers, one at a time, in a random order.
 class Scheduler {
  public:
-  Scheduler(unsigned threads, Chance& chance, Temper temper);
+  Scheduler(unsigned threads, Chance& chance, Temper temper, Turns& turns);
 
   /// Has `engine` polled from now on.
   void add(Engine& engine) { engines_.push_back(&engine); }
@@ -59,11 +68,14 @@ class Scheduler {
   void on_enter(std::function<void(unsigned)> enter) { enter_ = std::move(enter); }
   void on_leave(std::function<void(unsigned)> leave) { leave_ = std::move(leave); }
 
-  /// Has every thread run `body`, a step at a time.
+  /// Has every thread run `body`, a slice at a time.
   void start(std::function<void()> body);
-  /// Lets one thing happen: a thread runs until it waits, or an engine does something. False if
-  /// nothing can, since all threads have finished or wait. Rethrows what a thread threw.
-  bool step();
+  /// Lets one thing happen: an engine does something, or a thread's slice begins, which is then to
+  /// be run as `fiber`. False if nothing can, since all threads have finished or wait.
+  bool step(Fiber*& fiber);
+  /// Ends the slice of the thread that ran, which waits now or has finished. Rethrows what it
+  /// threw.
+  void end_slice();
 
   /// Who waits for what, for a message about a deadlock.
   std::string waiting() const;
@@ -89,10 +101,11 @@ class Scheduler {
   };
   unsigned pick();
   bool step_engine();
-  void run_slice(unsigned thread);
+  Fiber& begin_slice(unsigned thread);
 
   Chance& chance_;
   Temper temper_;
+  Turns& turns_;
   std::vector<Thread> threads_;
   std::vector<unsigned> ready_;
   std::vector<Engine*> engines_;

@@ -46,8 +46,6 @@ class ThreadBlock {
   /// The CTA whose thread is running.
   static ThreadBlock& current();
 
-  /// Lets one thing happen, see Scheduler::step.
-  bool step() { return scheduler_.step(); }
   /// Lets go on who waits for the kernels before this one.
   void meet_prerequisites();
   /// Threads that have not ended.
