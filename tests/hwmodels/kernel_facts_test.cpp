@@ -117,7 +117,7 @@ TEST(KernelFacts, HowLayersWereMeasuredNamesKernelsThatACalibrationHas) {
   int named = 0;
   for (const char* list : {"without_gate", "folded", "grouped", "tuned_by_trial"}) {
     for (const auto& layers : document.json().at(list)) {
-      for (const std::string chip : layers.value("chips", std::vector<std::string>{""})) {
+      for (const std::string& chip : layers.value("chips", std::vector<std::string>{""})) {
         for (const auto& kernel : layers.at("kernels")) {
           EXPECT_TRUE(kernels[chip].contains(kernel.get<std::string>()))
               << kernel << " on " << chip;
