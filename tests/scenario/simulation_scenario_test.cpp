@@ -140,6 +140,30 @@ TEST(SimulateScenario, AKernelIsChosenByNameWhereSeveralWereMeasured) {
 }
 
 // An H800 has 132 multiprocessors, 989 TFLOP/s and 3.35 TB/s.
+TEST(SimulateScenario, OtherKernelsThatNothingAsksForAreWarnedOf) {
+  // Step-3: no latent attention, and experts on the second pool alone.
+  json document = afd();
+  json& pools = document["deployment"]["pools"];
+  for (const char* pool : {"attention", "ffn"}) {
+    pools[pool]["chip"] = "h100";
+    pools[pool]["kernel_model"] = "calibrated:h100";
+  }
+  const auto warnings = [&](const char* pool, const std::vector<std::string>& families) {
+    json asked = document;
+    asked["deployment"]["pools"][pool]["other_kernels"] = families;
+    const test::TemporaryFile file("scenario.json", asked.dump());
+    return load_simulation(file.path()).warnings;
+  };
+  EXPECT_THAT(warnings("attention", {"decode_attention"}), testing::IsEmpty());
+  EXPECT_THAT(warnings("ffn", {"moe_layer"}), testing::IsEmpty());
+  EXPECT_THAT(warnings("attention", {"decode_attention", "latent_attention"}),
+              testing::ElementsAre("/deployment/pools/attention/other_kernels: no layer of the "
+                                   "model asks these GPUs for latent_attention: without effect"));
+  EXPECT_THAT(warnings("ffn", {"moe_layer", "decode_attention"}),
+              testing::ElementsAre(HasSubstr("asks these GPUs for decode_attention")));
+  EXPECT_THAT(warnings("attention", {"moe_layer"}), testing::SizeIs(1));
+}
+
 TEST(SimulateScenario, UnitsThatCommunicateComputeNothing) {
   json document = afd();
   document["deployment"]["pools"]["ffn"]["communication_units"] = 33;

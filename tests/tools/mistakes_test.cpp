@@ -254,6 +254,7 @@ TEST_F(Mistake, AnOptionThatCannotBeHeededIsTold) {
        "--measured goes with the name of a report"},
       {{"sweep", "sweep-mfa-heads", "--fixed", "inputs"},
        "--fixed goes with a sweep of simulations or plans"},
+      {{"sweep", "sweep-afd-ratio", "--fixed", "inputs"}, "--fixed goes with draws, and "},
       {{"reproduce", "afd-or-ep"}, "expected ridge reproduce afd-or-ep --measured"},
       {{"reproduce", "serving"}, "expected ridge reproduce serving --measured"},
       {{"cost", "--model", ""}, "--model: expected a name, got an empty one"},

@@ -55,6 +55,11 @@ JsonDocument asked_document(const SweepArguments& options) {
         "--fixed goes with a sweep of simulations or plans: the base of {} draws nothing",
         document.name()));
   }
+  if (!file.contains(nlohmann::json::json_pointer("/base/samples"))) {
+    throw UserError(fmt::format(
+        "--fixed goes with draws, and {} asks for none: expected how many at /base/samples",
+        document.name()));
+  }
   nlohmann::json& fixed = document.json()["base"]["fixed"];
   if (fixed.is_null()) fixed = nlohmann::json::array();
   if (fixed.is_array()) {

@@ -67,10 +67,67 @@ class Resolver {
                             diagnostics_);
     }
     in.seed = scenario.seed;
+    // What its draws say is what it says itself.
+    if (diagnostics_.ok() && !draw_) warn_of_others_in_vain(scenario, in.deployment, out.warnings);
     return out;
   }
 
  private:
+  // Families of other kernels that no layer asks of their pool.
+  void warn_of_others_in_vain(const Scenario& scenario, const decode::Deployment& d,
+                              std::vector<std::string>& warnings) {
+    const auto* split = std::get_if<SplitPools>(&scenario.deployment.pools);
+    for (const decode::Pool& pool : d.pools) {
+      const Pool& asked = split == nullptr ? std::get<WholePool>(scenario.deployment.pools).gpus
+                          : pool.roles.has(decode::Role::attention) ? split->attention
+                                                                    : split->ffn;
+      if (asked.other_kernels.empty()) continue;
+      const models::OperatorList operators = operators_of(pool.roles, d);
+      const auto error_by = [&](std::vector<hw::calibrated::Family> others) {
+        const auto kernels =
+            library_.kernels({asked.kernel_model, asked.prefer_kernels, {}, std::move(others)},
+                             pool.kernels->chip(), located_.file);
+        std::vector<double> errors;
+        for (const models::Operator& op : operators) errors.push_back(kernels->time(op).error);
+        return errors;
+      };
+      const std::vector<double> without = error_by({});
+      for (const hw::calibrated::Family family : asked.other_kernels) {
+        if (error_by({family}) != without) continue;
+        warnings.push_back(fmt::format(
+            "{}/deployment/pools/{}/other_kernels: no layer of the model asks these GPUs for {}: "
+            "without effect",
+            located_.pointer, pool.name, name_of(family)));
+      }
+    }
+  }
+
+  // What layers ask of a pool, of a few tokens.
+  static models::OperatorList operators_of(decode::Roles roles, const decode::Deployment& d) {
+    constexpr models::DecodeShape kSome{.sequences = 8.0, .context = 1024.0};
+    models::OperatorList out;
+    if (roles.has(decode::Role::attention)) {
+      for (const auto& block : d.model.attentions) {
+        models::attention_operators(block, d.model.precisions, d.model.hidden, kSome,
+                                    {.tensor_parallel = d.attention_tensor_parallel,
+                                     .output_parallel = d.output_parallel,
+                                     .context_parallel = d.context_parallel},
+                                    models::MlaCount::absorbed, out);
+      }
+    }
+    if (roles.has(decode::Role::ffn)) {
+      for (const auto& block : d.model.ffns) {
+        models::ffn_operators(block, d.model.precisions, d.model.hidden,
+                              kSome.tokens() * static_cast<double>(d.ffn_expert_parallel),
+                              {.tensor_parallel = d.ffn_tensor_parallel,
+                               .expert_parallel = d.ffn_expert_parallel,
+                               .own_tokens = 1.0 / static_cast<double>(d.ffn_expert_parallel)},
+                              out);
+      }
+    }
+    return out;
+  }
+
   void error(std::string_view pointer, std::string_view message) {
     diagnostics_.error(located_.file, fmt::format("{}{}", located_.pointer, pointer), message);
   }
