@@ -9,6 +9,7 @@
 #include "source_tree.hpp"
 #include "temporary_file.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <memory>
@@ -1079,6 +1080,48 @@ TEST(ShippedCalibrations, LoadFitTheirSchemaAndNameAShippedChip) {
     for (const auto& each : one_of_each()) EXPECT_GT(model->time(each).time.value(), 0.0);
   }
   EXPECT_GE(calibration_names().size(), 2U);
+}
+
+TEST(CalibratedModel, TakesTheFastestOfManyKernelsWhateverTheirOrder) {
+  for (const std::string& name : calibration_names()) {
+    Calibration c = load_calibration(name);
+    const ChipSpec chip = load_chip(c.chip);
+    for (const bool reversed : {false, true}) {
+      if (reversed) std::reverse(c.curves.begin(), c.curves.end());
+      const auto curves = usable(c, Family::all_reduce, Format::any);
+      const auto model = calibrated_model(chip, c);
+      // Also below and above what any kernel was measured on.
+      for (double bytes = 64.0; bytes < 1e10; bytes *= 1.37) {
+        for (const std::int64_t ranks : {2, 3, 8}) {
+          const models::Operator op{
+              .name = "sum", .shape = models::Collective{.ranks = ranks, .payload = Bytes{bytes}}};
+          const CollectiveForm::Shape shape{.ranks = static_cast<double>(ranks),
+                                            .wire_MB = 1e-6 * models::demand(op).wire.value()};
+          const Curve* best = nullptr;
+          double best_us = std::numeric_limits<double>::infinity();
+          for (const bool within : {true, false}) {
+            for (const Curve* curve : curves) {
+              const double outside = curve->octaves_outside(CollectiveForm::ranged(shape));
+              if (within != (outside == 0.0)) continue;
+              const double us =
+                  curve
+                      ->estimate(c.machine, std::get<Fitted<CollectiveForm>>(curve->fitted), shape,
+                                 outside)
+                      .us;
+              if (us < best_us) {
+                best = curve;
+                best_us = us;
+              }
+            }
+            if (best != nullptr) break;
+          }
+          if (best == nullptr) continue;
+          EXPECT_EQ(model->time(op).time.value(), best_us * 1e-6) << name << ", " << bytes;
+          EXPECT_EQ(model->kernel(op), best->key.kernel) << name << ", " << bytes;
+        }
+      }
+    }
+  }
 }
 
 }  // namespace

@@ -54,6 +54,9 @@ using Shapes = Forms::AnyShapes;
 template <typename Form>
 class AskedForm {
  public:
+  // Whether a plan is worked out first, which time and features share.
+  static constexpr bool kPlans = requires { typename Form::Plan; };
+
   AskedForm(const Machine& machine, const Fitted<Form>& fitted, const typename Form::Shape& shape)
       : machine_(machine), fitted_(fitted), shape_(shape) {
     if constexpr (kPlans) {
@@ -63,6 +66,11 @@ class AskedForm {
       estimate_ = Form::time(machine, fitted.choice, fitted.p, shape);
     }
   }
+
+  // Of a form without a plan, whose time is known already.
+  AskedForm(const Machine& machine, const Fitted<Form>& fitted, const typename Form::Shape& shape,
+            const Estimate& estimate) requires(!kPlans)
+      : machine_(machine), fitted_(fitted), shape_(shape), plan_(), estimate_(estimate) {}
 
   [[nodiscard]] const Estimate& estimate() const { return estimate_; }
 
@@ -83,7 +91,6 @@ class AskedForm {
   }
 
  private:
-  static constexpr bool kPlans = requires { typename Form::Plan; };
   struct NoPlan {};
   template <typename F>
   static auto plan_type() {
