@@ -815,6 +815,24 @@ TEST(CalibrationFile, NarrowSplitsNeedThreeHeights) {
   }
 }
 
+TEST(CalibrationFile, TheHighestPaddedTileIsNotLowerThanTheLowest) {
+  Calibration c = whole();
+  Curve curve = curve_of<GroupedGemmForm>(Family::moe_layer, Format::bf16);
+  std::get<Fitted<GroupedGemmForm>>(curve.fitted).choice.tiles.padded = true;
+  c.curves = {curve};
+  auto json = nlohmann::json::parse(to_json(c));
+  json["curves"][0]["choice"]["smallest_tile_m"] = 128;
+  json["curves"][0]["choice"]["largest_tile_m"] = 64;
+  const test::TemporaryFile file("mine.json", json.dump());
+  try {
+    (void)load_calibration(file.path());
+    ADD_FAILURE() << "a highest tile below the lowest was taken";
+  } catch (const UserError& e) {
+    EXPECT_THAT(e.what(), HasSubstr("/curves/0/choice/largest_tile_m: expected at least "
+                                    "smallest_tile_m, 128, got 64"));
+  }
+}
+
 TEST(CalibrationFile, StatedTilesAreThoseOfItsChipAndAnUnknownKernelHasNone) {
   const auto [key, chip] = tuned_kernel();
   Calibration c = whole();

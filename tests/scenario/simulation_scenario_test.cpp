@@ -140,6 +140,22 @@ TEST(SimulateScenario, AKernelIsChosenByNameWhereSeveralWereMeasured) {
 }
 
 // An H800 has 132 multiprocessors, 989 TFLOP/s and 3.35 TB/s.
+TEST(SimulateScenario, UnitsThatCommunicateComputeNothing) {
+  json document = afd();
+  document["deployment"]["pools"]["ffn"]["communication_units"] = 33;
+  const test::TemporaryFile file("scenario.json", document.dump());
+  const SimulationScenario scenario = load_simulation(file.path());
+  const auto& pools = scenario.input.deployment.pools;
+  const hw::ChipSpec& left = pools.back().kernels->chip();
+  EXPECT_EQ(left.compute_units.value, 99);
+  constexpr auto kBf16 = static_cast<std::size_t>(models::Precision::bf16);
+  EXPECT_NEAR(left.matrix_rate[kBf16].value->value(), 0.75 * 989e12, 1e6);
+  EXPECT_NEAR(left.memory_bandwidth.value->value(), 3.35e12, 1e6);
+  EXPECT_EQ(pools.front().kernels->chip().compute_units.value, 132);
+  // What no implementation beats has them all.
+  EXPECT_NEAR(pools.back().whole_chip().matrix_rate[kBf16].value->value(), 989e12, 1e6);
+}
+
 TEST(SimulateScenario, OtherKernelsThatNothingAsksForAreWarnedOf) {
   // Step-3: no latent attention, and experts on the second pool alone.
   json document = afd();
@@ -162,22 +178,8 @@ TEST(SimulateScenario, OtherKernelsThatNothingAsksForAreWarnedOf) {
   EXPECT_THAT(warnings("ffn", {"moe_layer", "decode_attention"}),
               testing::ElementsAre(HasSubstr("asks these GPUs for decode_attention")));
   EXPECT_THAT(warnings("attention", {"moe_layer"}), testing::SizeIs(1));
-}
-
-TEST(SimulateScenario, UnitsThatCommunicateComputeNothing) {
-  json document = afd();
-  document["deployment"]["pools"]["ffn"]["communication_units"] = 33;
-  const test::TemporaryFile file("scenario.json", document.dump());
-  const SimulationScenario scenario = load_simulation(file.path());
-  const auto& pools = scenario.input.deployment.pools;
-  const hw::ChipSpec& left = pools.back().kernels->chip();
-  EXPECT_EQ(left.compute_units.value, 99);
-  constexpr auto kBf16 = static_cast<std::size_t>(models::Precision::bf16);
-  EXPECT_NEAR(left.matrix_rate[kBf16].value->value(), 0.75 * 989e12, 1e6);
-  EXPECT_NEAR(left.memory_bandwidth.value->value(), 3.35e12, 1e6);
-  EXPECT_EQ(pools.front().kernels->chip().compute_units.value, 132);
-  // What no implementation beats has them all.
-  EXPECT_NEAR(pools.back().whole_chip().matrix_rate[kBf16].value->value(), 989e12, 1e6);
+  // Which exchanges there are, layers do not tell.
+  EXPECT_THAT(warnings("ffn", {"expert_dispatch"}), testing::IsEmpty());
 }
 
 TEST(SimulateScenario, TheSchemaKnowsEveryOptionalKey) {

@@ -60,13 +60,14 @@ target_link_libraries(ridge_cold_options INTERFACE ridge_layer_options)
 option(RIDGE_SANITIZED_TESTS "Run the suites of some layers compiled with sanitizers" OFF)
 set(ridge_sanitized_layers base view models hwmodels des net decode)
 set(sanitizers -fsanitize=address,undefined -fno-sanitize=null,alignment,vptr,object-size -fno-sanitize-recover=all)
-foreach(options ridge_sanitized_options ridge_sanitized_test_options)
+function(ridge_sanitized options level)
   add_library(${options} INTERFACE)
-  target_compile_options(${options} INTERFACE
-    $<IF:$<STREQUAL:${options},ridge_sanitized_options>,-Og,-O0> -g1 -UNDEBUG ${sanitizers})
+  target_compile_options(${options} INTERFACE ${level} -g1 -UNDEBUG ${sanitizers})
   target_link_options(${options} INTERFACE ${sanitizers})
   target_link_libraries(${options} INTERFACE ridge_layer_options)
-endforeach()
+endfunction()
+ridge_sanitized(ridge_sanitized_options -Og)
+ridge_sanitized(ridge_sanitized_test_options -O0)
 
 foreach(kind layer cold sanitized)
   # Only its precompiled header is of use; a target with a source is what can have one.
@@ -175,10 +176,10 @@ function(ridge_test name)
     # All cases in one process: with sanitizers, what begins before the first takes longer than most of them.
     add_test(NAME Sanitized.${name} COMMAND ${run} --gtest_brief=1)
     # Of where memory was allocated two frames are kept and not thirty, which take a sixth of the time; whoever hunts
-    # a mistake sets ASAN_OPTIONS=malloc_context_size=30 and runs the suite by hand.
+    # a mistake runs the suite by itself.
     set_tests_properties(Sanitized.${name} PROPERTIES ${properties} COST 500)
     set_property(TEST Sanitized.${name} APPEND PROPERTY ENVIRONMENT_MODIFICATION
-      "ASAN_OPTIONS=set:malloc_context_size=2")
+      "ASAN_OPTIONS=string_append::malloc_context_size=2")
     return()
   endif()
   set(apart "")

@@ -149,7 +149,13 @@ void read_choice(const JsonNode& node, Curve& out) {
   const auto* attention = std::get_if<Fitted<DecodeAttentionForm>>(&out.fitted);
   if (attention != nullptr && attention->choice.split == SplitPolicy::narrow &&
       attention->choice.tile_rows.back() <= 0.0) {
-    node.child("tile_rows").expected("three heights, since the split is narrow");
+    node.child("tile_rows").error("expected three heights, since the split is narrow, got fewer");
+  }
+  const auto* grouped = std::get_if<Fitted<GroupedGemmForm>>(&out.fitted);
+  if (grouped != nullptr && grouped->choice.padded.smallest > grouped->choice.padded.largest) {
+    node.child("largest_tile_m")
+        .error(fmt::format("expected at least smallest_tile_m, {:g}, got {:g}",
+                           grouped->choice.padded.smallest, grouped->choice.padded.largest));
   }
 }
 

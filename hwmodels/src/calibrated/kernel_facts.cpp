@@ -218,20 +218,14 @@ static const KeyTable& keys_of(const AttentionKernel* /*of*/) {
               key<&K::source>("source", "Its source code, and who reported what."),
               key<&K::split>(
                   "split",
-                  "How a sequence's cache is divided. balanced: all tiles spread evenly; fill: as "
-                  "many "
-                  "splits as find room on the compute units; dealt: persistent blocks get equal "
-                  "runs "
-                  "of "
-                  "tiles, across the ends of sequences; efficient: the fewest splits that leave at "
-                  "most "
-                  "15 % more of the compute units idle than any number would; narrow: as fill, "
-                  "each split "
-                  "of as many tiles as are tried, of at most 32 query heads of a KV head or where "
-                  "that "
-                  "leaves at most 1,024 tokens to a split in tiles of 8 or 16 rows, else of 64, "
-                  "two of "
-                  "which share their reading of the cache.",
+                  "How a sequence's cache is divided. balanced: all tiles spread evenly. fill: as "
+                  "many splits as find room on the compute units. dealt: persistent blocks get "
+                  "equal runs of tiles, across the ends of sequences. efficient: the fewest splits "
+                  "that leave at most 15 % more of the compute units idle than any number would. "
+                  "narrow: as fill, each split of as many tiles as a fit finds. Tiles are of 8 or "
+                  "16 rows for up to 32 query heads of a KV head, and for more where that leaves a "
+                  "split at most 1,024 tokens; else of 64. Each reads the cache, but the two of "
+                  "128 heads read it once.",
                   split_names()),
               key<&K::tiles>("tiles", "", keys::AtLeastOne{"at least one tile"}),
           })
@@ -320,22 +314,33 @@ static const KeyTable& keys_of(const TilesOfExperts* /*of*/) {
 
 static const KeyTable& keys_of(const PaddedTilesOfExperts* /*of*/) {
   using T = PaddedTilesOfExperts;
-  static const KeyTable table = key_table<T>(
-      "padded",
-      "A kernel in one number format whose tiles are as high as the choices that a launch is "
-      "handed for each expert held, whether or not they fall on these experts.",
-      {
-          key<&T::names>("kernels", kKernelNames, kOneKernel),
-          key<&T::format>("format", "Of the products.", format_names()),
-          key<&T::source>("source", "Its source code."),
-          key<&T::smallest>("smallest", "Rows of the lowest tile.", between(1, 1024)),
-          key<&T::largest>("largest", "Rows of the highest tile; several where it is not known.",
-                           keys::AtLeastOne{"at least one height"}, between(1, 1024)),
-          key<&T::share>("share",
-                         "Of the least power of two that holds an expert's choices; several where "
-                         "a tuner chooses.",
-                         keys::AtLeastOne{"at least one share"}, positive(16)),
-      });
+  static const KeyTable table =
+      key_table<T>(
+          "padded",
+          "A kernel in one number format whose tiles are as high as the choices that a launch is "
+          "handed for each expert held, whether or not they fall on these experts.",
+          {
+              key<&T::names>("kernels", kKernelNames, kOneKernel),
+              key<&T::format>("format", "Of the products.", format_names()),
+              key<&T::source>("source", "Its source code."),
+              key<&T::smallest>("smallest", "Rows of the lowest tile.", between(1, 1024)),
+              key<&T::largest>("largest",
+                               "Rows of the highest tile; several where it is not known.",
+                               keys::AtLeastOne{"at least one height"}, between(1, 1024)),
+              key<&T::share>(
+                  "share",
+                  "Of the least power of two that holds an expert's choices; several where "
+                  "a tuner chooses.",
+                  keys::AtLeastOne{"at least one share"}, positive(16)),
+          })
+          .relation([](const JsonNode& node, const void* object) {
+            const auto& padded = *static_cast<const T*>(object);
+            for (const double largest : padded.largest) {
+              if (largest >= padded.smallest) continue;
+              node.child("largest").error(fmt::format(
+                  "expected at least \"smallest\", {:g}, got {:g}", padded.smallest, largest));
+            }
+          });
   return table;
 }
 
@@ -346,7 +351,7 @@ static const KeyTable& keys_of(const ExpertTilesFile* /*of*/) {
           "Which tiles kernels for layers of experts take, as their sources say, so that a "
           "calibration need not find them.",
           {key<&ExpertTilesFile::kernels>("expert_tiles", ""),
-           key<&ExpertTilesFile::padded>("padded", "")})
+           key<&ExpertTilesFile::padded>("padded", "").optional()})
           .file("facts of public kernels for layers of experts");
   return table;
 }
@@ -373,24 +378,38 @@ static const KeyTable& keys_of(const GroupedLayers* /*of*/) {
   using G = GroupedLayers;
   using L = MeasuredLayers;
   using E = ExpertGroups;
-  static const KeyTable table = key_table<G>(
-      "grouped", "Some layers of experts whose tokens choose in groups.",
-      {
-          key_in<&G::layers, &L::kernels>("kernels", kKernelNames, kOneKernel),
-          key_in<&G::layers, &L::chips>("chips", "On which they were; any where absent.")
-              .optional(),
-          key_in<&G::layers, &L::hidden>("hidden", "Any where absent.", at_least(1)),
-          key_in<&G::layers, &L::experts>("experts", "Of the whole layer; any where absent.",
-                                          at_least(1)),
-          key_in<&G::layers, &L::top_k>("top_k", "Any where absent.", at_least(1)),
-          key_in<&G::layers, &L::intermediate>(
-              "intermediate", "Of one expert, before tensor parallelism; any where absent.",
-              at_least(1)),
-          key_in<&G::groups, &E::groups>("groups", "Of neighboring experts, all equal.",
-                                         at_least(1)),
-          key_in<&G::groups, &E::chosen>("chosen", "In which a token's choices lie.", at_least(1)),
-          key_in<&G::layers, &L::source>("source", "How that is known."),
-      });
+  static const KeyTable table =
+      key_table<G>(
+          "grouped", "Some layers of experts whose tokens choose in groups.",
+          {
+              key_in<&G::layers, &L::kernels>("kernels", kKernelNames, kOneKernel),
+              key_in<&G::layers, &L::chips>("chips", "On which they were; any where absent.")
+                  .optional(),
+              key_in<&G::layers, &L::hidden>("hidden", "Any where absent.", at_least(1)),
+              key_in<&G::layers, &L::experts>("experts", "Of the whole layer.", at_least(1)),
+              key_in<&G::layers, &L::top_k>("top_k", "Any where absent.", at_least(1)),
+              key_in<&G::layers, &L::intermediate>(
+                  "intermediate", "Of one expert, before tensor parallelism; any where absent.",
+                  at_least(1)),
+              key_in<&G::groups, &E::groups>("groups", "Of neighboring experts, all equal.",
+                                             at_least(1)),
+              key_in<&G::groups, &E::chosen>("chosen", "In which a token's choices lie.",
+                                             at_least(1)),
+              key_in<&G::layers, &L::source>("source", "How that is known."),
+          })
+          .relation([](const JsonNode& node, const void* object) {
+            const auto& [layers, groups] = *static_cast<const G*>(object);
+            if (groups.chosen > groups.groups) {
+              node.child("chosen").error(fmt::format("expected at most the {} groups, got {}",
+                                                     groups.groups, groups.chosen));
+            }
+            if (groups.groups > 0 && (!layers.experts || *layers.experts % groups.groups != 0)) {
+              node.child("groups").error(
+                  fmt::format("expected a number that divides \"experts\", {}, got {}",
+                              layers.experts ? std::to_string(*layers.experts) : "which is absent",
+                              groups.groups));
+            }
+          });
   return table;
 }
 
@@ -417,12 +436,12 @@ static const KeyTable& keys_of(const MeasuredExpertsFile* /*of*/) {
                   "folded",
                   "With expert parallelism: only the tokens that chose an expert of the busiest "
                   "rank, all of whose choices of other ranks' experts fell to its first expert."),
-              key<&F::grouped>(
-                  "grouped",
-                  "Tokens chose in the best few of some groups of experts, by the two best of "
-                  "each: "
-                  "of choices drawn without regard to groups those stay that lie in them, and the "
-                  "first experts of the chosen groups take the others' place."),
+              key<&F::grouped>("grouped",
+                               "Tokens chose in the best few of some groups of experts, by the two "
+                               "best of each: of choices drawn without regard to groups those stay "
+                               "that lie in them, and the "
+                               "first experts of the chosen groups take the others' place.")
+                  .optional(),
               key<&F::tuned>(
                   "tuned_by_trial",
                   "Kernels that were timed and chosen once for all numbers of tokens of a "

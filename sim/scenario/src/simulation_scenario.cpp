@@ -7,6 +7,7 @@
 #include "ridge/scenario/scenario_files.hpp"
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <functional>
 #include <type_traits>
@@ -73,7 +74,8 @@ class Resolver {
   }
 
  private:
-  // Families of other kernels that no layer asks of their pool.
+  // Families of other kernels that no layer asks of their pool. Exchanges are none of a layer's:
+  // they are asked for by what a strategy does between layers.
   void warn_of_others_in_vain(const Scenario& scenario, const decode::Deployment& d,
                               std::vector<std::string>& warnings) {
     const auto* split = std::get_if<SplitPools>(&scenario.deployment.pools);
@@ -93,13 +95,21 @@ class Resolver {
       };
       const std::vector<double> without = error_by({});
       for (const hw::calibrated::Family family : asked.other_kernels) {
-        if (error_by({family}) != without) continue;
+        if (is_exchange(family) || error_by({family}) != without) continue;
         warnings.push_back(fmt::format(
             "{}/deployment/pools/{}/other_kernels: no layer of the model asks these GPUs for {}: "
             "without effect",
             located_.pointer, pool.name, name_of(family)));
       }
     }
+  }
+
+  static bool is_exchange(hw::calibrated::Family family) {
+    using Family = hw::calibrated::Family;
+    constexpr std::array kExchanges = {Family::all_reduce,      Family::all_gather,
+                                       Family::reduce_scatter,  Family::all_to_all,
+                                       Family::expert_dispatch, Family::expert_combine};
+    return std::find(kExchanges.begin(), kExchanges.end(), family) != kExchanges.end();
   }
 
   // What layers ask of a pool, of a few tokens.

@@ -98,7 +98,7 @@ void Fiber::suspend(Fiber* next) {
 }
 
 Fiber::Place& Fiber::program() {
-  static Place program;
+  static auto& program = *new Place;  // Fibers that idle until the program ends need it then.
   return program;
 }
 
