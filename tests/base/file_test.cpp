@@ -159,7 +159,9 @@ TEST(ReadRecord, WhatIsReadOnceCountsForWhoeverAsks) {
     if (!facts) facts.emplace([&] { return read_file(path, kMiB); });
     (void)**facts;
     (void)read_file(own, kMiB);
-    if (asks_twice) EXPECT_EQ(**facts, "42");
+    if (asks_twice) {
+      EXPECT_EQ(**facts, "42");
+    }
     return record.digest();
   };
   const std::string first = record_of(false);
