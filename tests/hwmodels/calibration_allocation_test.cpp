@@ -1,6 +1,7 @@
 // A calibrated model answers without touching the heap. In a file of its own: it replaces the
 // program's operator new by one that counts.
 #include "ridge/hwmodels/calibrated/calibrated_model.hpp"
+#include "shipped_calibrations.hpp"
 
 #include <cstdlib>
 #include <new>
@@ -33,8 +34,7 @@ namespace ridge::hw {
 namespace {
 
 TEST(CalibratedModel, EvaluationAllocatesNothing) {
-  for (const std::string& name : calibrated::calibration_names()) {
-    const auto calibration = calibrated::load_calibration(name);
+  for (const calibrated::Calibration& calibration : calibrated::shipped_calibrations()) {
     const auto model = calibrated_model(load_chip(calibration.chip), calibration);
     const std::vector<models::Operator> operators = {
         {.name = "attention",
@@ -71,7 +71,7 @@ TEST(CalibratedModel, EvaluationAllocatesNothing) {
     const long before = allocations;
     double sum = 0.0;
     for (const auto& op : operators) sum += model->time(op).time.value();
-    EXPECT_EQ(allocations, before) << name;
+    EXPECT_EQ(allocations, before) << calibration.name;
     EXPECT_GT(sum, 0.0);
     EXPECT_GT(before, 0) << "the counter counts";
   }

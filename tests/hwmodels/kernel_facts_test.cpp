@@ -6,6 +6,7 @@
 #include "ridge/base/error.hpp"
 #include "ridge/hwmodels/calibrated/calibration.hpp"
 #include "ridge/hwmodels/calibrated/expert_exchange.hpp"
+#include "shipped_calibrations.hpp"
 #include "source_tree.hpp"
 
 #include <cmath>
@@ -105,8 +106,7 @@ TEST(KernelFacts, ThatATokenTravelsToEachExpertIsKnownOfDeepEPAlone) {
 TEST(KernelFacts, HowLayersWereMeasuredNamesKernelsThatACalibrationHas) {
   // A name that nobody bears would have no effect, and nobody would notice.
   std::map<std::string, std::set<std::string>> kernels;  // By chip; of any under no name.
-  for (const std::string& name : calibration_names()) {
-    const Calibration calibration = load_calibration(name);
+  for (const Calibration& calibration : shipped_calibrations()) {
     for (const Curve& curve : calibration.curves) {
       kernels[calibration.chip].insert(curve.key.kernel);
       kernels[""].insert(curve.key.kernel);

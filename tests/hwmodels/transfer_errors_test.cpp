@@ -5,6 +5,7 @@
 #include "ridge/base/error.hpp"
 #include "ridge/base/json.hpp"
 #include "ridge/hwmodels/calibrated/calibration.hpp"
+#include "shipped_calibrations.hpp"
 #include "source_tree.hpp"
 #include "temporary_file.hpp"
 
@@ -216,8 +217,7 @@ TEST(TransferErrors, MistakesThatWouldChangeIntervalsAreRefused) {
 // A calibration keeps what a transfer added when it was made.
 TEST(TransferErrors, ShippedCalibrationsHoldWhatTheFileSays) {
   std::size_t borrowed = 0;
-  for (const std::string& name : calibration_names()) {
-    const Calibration calibration = load_calibration(name);
+  for (const Calibration& calibration : shipped_calibrations()) {
     for (const Curve& curve : calibration.curves) {
       if (!curve.borrowed) continue;
       const std::vector<std::string> chips = chip_names();
@@ -227,7 +227,7 @@ TEST(TransferErrors, ShippedCalibrationsHoldWhatTheFileSays) {
       EXPECT_NEAR(curve.borrowed->added_error,
                   transfer_error(curve.key.family, load_chip(from), load_chip(calibration.chip)),
                   5e-4)
-          << name << ": " << curve.key.slot();
+          << calibration.name << ": " << curve.key.slot();
     }
   }
   EXPECT_GT(borrowed, 10U);

@@ -20,7 +20,7 @@ void announce(void** fake_stack, const void* bottom, std::size_t bytes) {
 void arrived(void* fake_stack, const void** bottom, std::size_t* bytes) {
   __sanitizer_finish_switch_fiber(fake_stack, bottom, bytes);
 }
-/// Where a fiber ended earlier, its last frames are still marked.
+/// Where a fiber ended, its last frames are still marked, whoever gets the memory next.
 void forget_frames(const void* bottom, std::size_t bytes) {
   __asan_unpoison_memory_region(bottom, bytes);
 }
@@ -52,6 +52,7 @@ class Stack {
     return stack;
   }
   void deallocate(boost::context::stack_context& stack) noexcept {
+    forget_frames(static_cast<const char*>(stack.sp) - stack.size, stack.size);
     stack.sp = static_cast<char*>(stack.sp) + skipped_;
     stack.size += skipped_;
     allocator_.deallocate(stack);
