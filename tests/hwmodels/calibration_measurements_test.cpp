@@ -130,7 +130,7 @@ TEST(MeasurementCsv, ATokenChoosesAsManyExpertsAsItHasChoices) {
       read_csv(header + "k,bf16,1,4096,1024,8,128,1,1,power_law_1.2,30\n"));
   EXPECT_NEAR(alone.rows, 8, 1e-9);
   EXPECT_NEAR(alone.active_experts, 8, 1e-9);
-  // 128 choices of 8 ranks: one after the other, so that no rank is left without.
+  // With 8 choices of 8 experts, however popular they are, no expert gets more than every token.
   const auto few = only_shape<GroupedGemmForm>(
       read_csv(header + "k,bf16,16,4096,1024,8,8,1,8,power_law_1.2,30\n"));
   EXPECT_NEAR(few.rows, 16, 1e-9) << "every expert is chosen by every token";

@@ -55,8 +55,8 @@ target_link_libraries(ridge_cold_options INTERFACE ridge_layer_options)
 
 # The layers that know no scenario yet: where their suites shall run under AddressSanitizer and
 # UndefinedBehaviorSanitizer, they are compiled once more, lowest first. -Og compiles a tenth longer than -O0 and
-# runs two to five times as fast; the suites themselves, more to compile than to run, do with -O0. Not looked for is what the other sanitizer or the processor finds as well (null,
-# object-size), and what only takes time here.
+# runs two to five times as fast; the suites themselves, more to compile than to run, do with -O0. Not looked for is
+# what the other sanitizer or the processor finds as well (null, object-size), and what only takes time here.
 option(RIDGE_SANITIZED_TESTS "Run the suites of some layers compiled with sanitizers" OFF)
 set(ridge_sanitized_layers base view models hwmodels des net decode)
 set(sanitizers -fsanitize=address,undefined -fno-sanitize=null,alignment,vptr,object-size -fno-sanitize-recover=all)

@@ -436,11 +436,11 @@ static const KeyTable& keys_of(const MeasuredExpertsFile* /*of*/) {
                   "folded",
                   "With expert parallelism: only the tokens that chose an expert of the busiest "
                   "rank, all of whose choices of other ranks' experts fell to its first expert."),
-              key<&F::grouped>("grouped",
-                               "Tokens chose in the best few of some groups of experts, by the two "
-                               "best of each: of choices drawn without regard to groups those stay "
-                               "that lie in them, and the "
-                               "first experts of the chosen groups take the others' place.")
+              key<&F::grouped>(
+                  "grouped",
+                  "Tokens chose in the best few of some groups of experts, by the two best of "
+                  "each: of choices drawn without regard to groups those stay that lie in them, "
+                  "and the first experts of the chosen groups take the others' place.")
                   .optional(),
               key<&F::tuned>(
                   "tuned_by_trial",

@@ -68,9 +68,9 @@ struct PaddedTiles {
   friend bool operator==(const PaddedTiles&, const PaddedTiles&) = default;
 };
 
-// How a kernel's tiles are known.
+// How a kernel's tiles are known: stated or padded where its source is public (kernel_facts.hpp),
+// never both; the fastest tile is taken where neither is known.
 struct TileSource {
-  // Both where the kernel's source is public (kernel_facts.hpp); the fastest is taken elsewhere.
   const ExpertTiles* stated = nullptr;
   bool padded = false;
   friend bool operator==(const TileSource&, const TileSource&) = default;
