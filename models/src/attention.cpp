@@ -126,6 +126,10 @@ void AttentionContext::projections(std::string_view name, std::initializer_list<
 void AttentionContext::attention(std::string_view name, DecodeAttention op, double context) const {
   op.sequences = shape.sequences;
   op.context = context / static_cast<double>(shard.context_parallel);
+  // Of what is attended only in part, sequences attend about as many tokens each.
+  if (context == tokens_in_window()) {
+    op.longest = block.attended(shape.longest) / static_cast<double>(shard.context_parallel);
+  }
   op.query_heads *= shard.context_parallel;
   op.queries_per_sequence = shape.queries_per_sequence;
   op.cache = block.cache;

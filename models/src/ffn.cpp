@@ -104,7 +104,7 @@ void emit(const MoeFfn& ffn, const Emitter& e, double tokens, const FfnShard& sh
   rows.active_experts =
       shard.experts ? shard.experts->active
                     : expected_active_experts(static_cast<double>(held), top_k / experts, tokens);
-  if (shard.own_tokens < 1.0) {
+  if (shard.own_tokens < 1.0 && !shard.gathered) {
     // Sent here: the tokens that chose any expert of this rank, with no other choice of theirs.
     const double share = std::min(1.0, shard.load / static_cast<double>(shard.expert_parallel));
     rows.tokens = expected_active_experts(tokens, share, top_k);

@@ -497,6 +497,29 @@ TEST_F(Admitting, MicroBatchesShareFairly) {
   EXPECT_EQ(p.active_in(1), 4);
 }
 
+TEST_F(Admitting, AGroupsLongestRequestIsKnownWhoeverLeaves) {
+  RequestPool p(1, 1, {.kv_bytes = 1000, .requests_per_micro_batch = 100},
+                RequestRouting::round_robin);
+  p.enqueue({.context = 50, .output = 1});
+  p.enqueue({.context = 20, .output = 9});
+  p.enqueue({.context = 30, .output = 3});
+  admit(p);
+  const auto longest = [&] { return p.batches(0)[0].longest; };
+  const auto step = [&] {
+    p.step(
+        {}, 0, [](const ActiveRequest&) { return 1; }, [](const ActiveRequest&) {}, bytes);
+  };
+  EXPECT_EQ(longest(), 50);
+  step();
+  EXPECT_EQ(longest(), 31) << "the first is gone, the others have a token more";
+  step();
+  EXPECT_EQ(longest(), 32);
+  step();
+  EXPECT_EQ(longest(), 23) << "the third is gone";
+  p.lengthen(40);
+  EXPECT_EQ(longest(), 40);
+}
+
 TEST_F(Admitting, KvAndBatchesAreGivenBackToTheByte) {
   RequestPool p = pool(RequestRouting::least_load);
   for (int i = 0; i < 30; ++i) p.enqueue({.context = 10 + i, .output = 1 + i % 5});

@@ -67,6 +67,55 @@ TEST(WideExpertParallel, OneMicroBatchTakesTheSumOfItsStages) {
   EXPECT_NEAR(result.path_floor.value(), result.mean_tpot.value(), 1e-11);
 }
 
+// 32 requests of 256 bytes on eight GPUs of one node: each gathers what the seven others have, and
+// what it has no share of comes back as sums, to it alone or, in a ring twice as long, to all.
+TEST(WideExpertParallel, TokensAndSumsCanGoToAllGpus) {
+  auto input = wide_expert_parallel(6, 1);
+  input.deployment.pools[0].gpus_per_node = 8;
+  const double gather = 32 * test::kWireBytesPerToken * 7 / 8 / 5e9;
+  const auto step = [&](ExchangeWay way) {
+    input.deployment.exchange = way;
+    return test::run(input).mean_tpot.value();
+  };
+  const double compute = 6 * (7e-6 + 9e-6) + 2e-6;
+  EXPECT_NEAR(step(ExchangeWay::gather_scatter), compute + 6 * 2 * gather, 1e-9);
+  EXPECT_NEAR(step(ExchangeWay::gather_sum), compute + 6 * 3 * gather, 1e-9);
+  // What pads a batch of four is gathered too.
+  input.deployment.execution.captured_batches = {6};
+  EXPECT_NEAR(step(ExchangeWay::gather_scatter), compute + 6 * 2 * 1.5 * gather, 1e-9);
+  // Four bits where the experts compute in them, of what is gathered.
+  input.deployment.execution.captured_batches.clear();
+  for (models::FfnBlock& block : input.deployment.model.ffns) {
+    block.compute = models::Precision::fp4;
+  }
+  EXPECT_NEAR(step(ExchangeWay::gather_scatter), compute + 6 * 1.25 * gather, 1e-9);
+}
+
+TEST(WideExpertParallel, AGatheredTokenIsHandedToEveryRank) {
+  // A kernel model that takes a microsecond for each token that a launch over experts is handed.
+  class Handed : public hw::KernelModel {
+   public:
+    hw::Timing time(const models::Operator& op) const override {
+      const auto* experts = std::get_if<models::GroupedGemm>(&op.shape);
+      const bool up = experts != nullptr && experts->kind != models::GroupedGemm::Kind::down;
+      return {.time = Seconds{up ? 1e-6 * experts->tokens : 0.0}};
+    }
+    const hw::ChipSpec& chip() const override { return kernels_->chip(); }
+    std::string provenance() const override { return "synthetic"; }
+
+   private:
+    std::shared_ptr<const hw::KernelModel> kernels_ = test::fixed_kernels({});
+  };
+  auto input = wide_expert_parallel(1, 1);
+  input.deployment.collectives = CollectiveTiming::kernel_model;
+  input.deployment.pools[0].kernels = std::make_shared<Handed>();
+  input.noise.experts = {.counts = ExpertPopularity::Counts::expected};
+  // Two of eight experts each, one on each rank: 1 - (7/8)^2 of 32 chose any that is there.
+  EXPECT_NEAR(test::run(input).mean_tpot.value(), 7.5e-6, 1e-9);
+  input.deployment.exchange = ExchangeWay::gather_scatter;
+  EXPECT_NEAR(test::run(input).mean_tpot.value(), 32e-6, 1e-9);
+}
+
 TEST(WideExpertParallel, TwoMicroBatchesHideTheirMessagesBehindEachOther) {
   const auto one = test::run(wide_expert_parallel(6, 1));
   const auto two = test::run(wide_expert_parallel(6, 2));

@@ -264,6 +264,56 @@ TEST(Serving, LinesThatNameTheirKernelAndDraftedWithoutOverlapAreAskedSo) {
   EXPECT_NEAR(head(named), head(other), 1e-6);
 }
 
+// 32 requests on each of eight GPUs, each for 620 tokens: a request sits out a step for each of the
+// 31 others that are replaced in its life. Where all GPUs share the requests, they wait 2 ms.
+TEST(Serving, RequestsThatJoinTakeAStepOfTheOthers) {
+  const auto predicted = [](const char* engine, int tp, double requests, const char* metric) {
+    const test::TemporaryFile file(
+        "mine.csv",
+        fmt::format("id,source,engine,model,chip,gpus,strategy,attention_tp,attention_dp,moe_tp,"
+                    "moe_ep,weight_precision,kv_precision,isl,osl,mean_context,requests_per_gpu,"
+                    "metric,value,unit\n"
+                    "a,ours,{},DeepSeek-R1,B200,8,disaggregated,{},{},1,8,fp8,fp8,4096,620,4406,{},"
+                    "{}\n",
+                    engine, tp, 8 / tp, requests, metric));
+    const Ledger ledger = predict_serving_table(file.path(), 0);
+    EXPECT_EQ(ledger.rows.size(), 1U) << (ledger.left_out.empty() ? "" : ledger.left_out[0].reason);
+    return ledger.rows.at(0);
+  };
+  constexpr const char* kTime = "TPOT,100,ms";
+  constexpr const char* kRate = "throughput,100,tokens/s/GPU";
+  const double time = predicted("SGLang 0.5.10", 1, 32, kTime).predicted;
+  EXPECT_NEAR(predicted("SGLang 0.5.8", 1, 32, kTime).predicted, time * (1.0 + 31.0 / 620.0),
+              1e-9 * time);
+  const double rate = predicted("SGLang 0.5.10", 1, 32, kRate).predicted;
+  EXPECT_NEAR(predicted("SGLang 0.5.8", 1, 32, kRate).predicted, rate / (1.0 + 31.0 / 620.0),
+              1e-9 * rate);
+  EXPECT_NEAR(predicted("SGLang 0.5.8", 8, 4, kTime).predicted -
+                  predicted("SGLang 0.5.10", 8, 4, kTime).predicted,
+              2.0 * 31.0 / 620.0, 1e-9);
+  EXPECT_EQ(predicted("SGLang 0.5.8", 1, 1, kTime).predicted,
+            predicted("SGLang 0.5.10", 1, 1, kTime).predicted);
+}
+
+// DeepEP's experts want its exchange: within a node SGLang's other kernels answer.
+TEST(Serving, ExpertsBehindDeepEpAnswerOverNodesAlone) {
+  const auto provenance = [](const char* chip, int gpus) {
+    const test::TemporaryFile file(
+        "mine.csv",
+        fmt::format("id,source,engine,model,chip,gpus,strategy,attention_tp,attention_dp,moe_tp,"
+                    "moe_ep,weight_precision,kv_precision,mean_context,requests_per_gpu,metric,"
+                    "value,unit\n"
+                    "a,ours,SGLang,DeepSeek-R1,{0},{1},disaggregated,1,{1},1,{1},fp8,fp8,4406,32,"
+                    "TPOT,100,ms\n",
+                    chip, gpus));
+    const Ledger ledger = predict_serving_table(file.path(), 0);
+    EXPECT_EQ(ledger.rows.size(), 1U) << (ledger.left_out.empty() ? "" : ledger.left_out[0].reason);
+    return ledger.rows.at(0).provenance;
+  };
+  EXPECT_THAT(provenance("B200", 8), HasSubstr("sglang:sglang_*, sglang:*"));
+  EXPECT_THAT(provenance("H100", 16), HasSubstr("sglang:deepepmoe, sglang:sglang_*"));
+}
+
 std::vector<std::string> names_of(const Ledger& ledger) {
   std::vector<std::string> names;
   for (const scenario::DrawnInput& drawn : ledger.drawn) names.push_back(drawn.what);

@@ -281,6 +281,33 @@ TEST(ExpertExchangeForm, ATokenTravelsOncePerExpertOrOncePerRank) {
   EXPECT_EQ(ExpertExchangeForm::ranks_reached_at_random(1, 8), 1.0);
 }
 
+// Two sequences of 1,000 tokens on average in tiles of 100, each on four units of a chip of eight:
+// the four that work on the longest, of 1,600 tokens, have one tile more than three.
+TEST(DecodeAttentionForm, AKernelThatCutsSequencesAlikeIsDoneWhenTheLongestIs) {
+  using Form = DecodeAttentionForm;
+  Form::Parameters p{};
+  for (const auto rate : {Form::block_GBps, Form::block_TFLOPps, Form::combine_TBps,
+                          Form::memory_TBps, Form::l2_TBps, Form::row_TBps}) {
+    p[rate] = kNever;
+  }
+  p[Form::l2_MB] = p[Form::softness] = 1.0;
+  p[Form::tile_us] = 1.0;
+  const auto us = [&](SplitPolicy split, double longest) {
+    const Form::Choice choice{.tile_tokens = 100, .tile_rows = {8, 16, 64}, .split = split};
+    return Form::time(machine(8), choice, p,
+                      {.sequences = 2, .context = 1000, .longest = longest, .query_rows = 8})
+        .us;
+  };
+  EXPECT_NEAR(us(SplitPolicy::narrow, 0), 4.0, 1e-9) << "three splits, of ten tiles";
+  EXPECT_NEAR(us(SplitPolicy::narrow, 1000), 4.0, 1e-9);
+  EXPECT_NEAR(us(SplitPolicy::narrow, 1600), 6.0, 1e-9) << "of sixteen";
+  EXPECT_NEAR(us(SplitPolicy::efficient, 1600) - us(SplitPolicy::efficient, 0), 1.0, 1e-9)
+      << "four splits: four in place of three";
+  for (const SplitPolicy knows : {SplitPolicy::balanced, SplitPolicy::dealt, SplitPolicy::fill}) {
+    EXPECT_EQ(us(knows, 1600), us(knows, 0));
+  }
+}
+
 TEST(CollectiveForm, ARingHasAHopForEveryFurtherRankATreeForEveryDoubling) {
   CollectiveForm::Parameters p{};
   p[CollectiveForm::launch_us] = 5.0;

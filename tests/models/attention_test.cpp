@@ -188,6 +188,23 @@ TEST(Window, LimitsWhatIsReadAndWhatIsKept) {
   }
 }
 
+// Where all cached tokens are attended; of what is chosen of them sequences attend as many each.
+TEST(LongestSequence, IsAttendedAsFarAsItsWindowGoes) {
+  const auto longest = [](const AttentionBlock& block, std::int64_t ranks = 1) {
+    const OperatorList all =
+        operators(block, 4096, {.sequences = 2, .context = kContext, .longest = 4 * kContext},
+                  {.tensor_parallel = ranks, .context_parallel = ranks});
+    return std::get<DecodeAttention>(find(all, "attention").shape).longest;
+  };
+  EXPECT_EQ(longest(fp8_block(kLatent)), 4 * kContext);
+  EXPECT_EQ(longest(fp8_block(kLatent), 2), 2 * kContext);
+  EXPECT_EQ(longest(fp8_block(kGrouped, Window{.kind = Window::Kind::sliding, .tokens = 9000})),
+            9000.0);
+  MultiHeadLatentAttention chosen = kLatent;
+  chosen.sparse = SparseIndex{.top_k = 512, .heads = 64, .head_dim = 128};
+  EXPECT_EQ(longest(fp8_block(chosen)), 0.0);
+}
+
 TEST(DraftedQueries, ShareOneReadingOfTheCache) {
   const Demand one = demand(find(operators(kMfa, 7168), "attention"));
   const Demand three = demand(

@@ -517,6 +517,7 @@ class CalibratedModel final : public KernelModel {
   static DecodeAttentionForm::Shape shape_of(const models::DecodeAttention& op) {
     return {.sequences = op.sequences,
             .context = std::max(op.context, 1.0),
+            .longest = op.longest,
             .query_rows = static_cast<double>(op.query_heads * op.queries_per_sequence),
             .kv_heads = static_cast<double>(op.kv_heads),
             .qk_dim = static_cast<double>(op.qk_dim),

@@ -51,7 +51,8 @@ std::vector<StagePart> parts_of(const decode::SimulationInput& input,
   const std::vector<decode::GroupBatch> batch(
       static_cast<std::size_t>(d.groups()),
       {.requests = requests,
-       .cached_tokens = std::llround(static_cast<double>(requests) * context)});
+       .cached_tokens = std::llround(static_cast<double>(requests) * context),
+       .longest = std::max<std::int64_t>(input.workload.longest_context, std::llround(context))});
   decode::StepTimes times;
   const auto launches = timer.launches(batch, times);
 

@@ -64,7 +64,8 @@ void for_each_block(const decode::SimulationInput& input, const decode::Simulati
     models::ffn_operators(d.model.ffns[b], d.model.precisions, d.model.hidden, tokens,
                           {.tensor_parallel = d.ffn_tensor_parallel,
                            .expert_parallel = d.ffn_expert_parallel,
-                           .own_tokens = 1.0 / static_cast<double>(d.ffn_expert_parallel)},
+                           .own_tokens = 1.0 / static_cast<double>(d.ffn_expert_parallel),
+                           .gathered = gathers(d.exchange)},
                           operators);
     ask(decode::Role::ffn, b, d.model.layers_with_ffn(b), operators);
   }

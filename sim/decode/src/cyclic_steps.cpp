@@ -117,7 +117,7 @@ struct CyclicSteps::Impl {
     it->used = true;
     const std::vector<GroupBatch> batch(
         static_cast<std::size_t>(input.deployment.groups()),
-        GroupBatch{.requests = requests, .cached_tokens = requests * context});
+        GroupBatch{.requests = requests, .cached_tokens = requests * context, .longest = context});
     std::vector<ReplicaTimes> out(static_cast<std::size_t>(input.deployment.replicas));
     for (ReplicaTimes& replica : out) {
       replica.picoseconds.assign(asked * graph.works().size() * kAspects, 0.0);

@@ -18,6 +18,7 @@ void RequestPool::add(std::size_t micro_batch, std::size_t group, const ActiveRe
   GroupBatch& batch = batches_[micro_batch * groups_ + group];
   ++batch.requests;
   batch.cached_tokens += request.context;
+  batch.longest = std::max(batch.longest, request.context);
   ++active_in_[micro_batch];
   ++active_of_[group];
   ++active_;
@@ -34,8 +35,12 @@ void RequestPool::remove(std::size_t micro_batch, std::size_t group, std::size_t
   --active_;
   kv_used_[group] -= request.kv_bytes;
   kv_filled_ -= request.filled_bytes;
+  const bool was_longest = request.context == batch.longest;
   request = requests.back();
   requests.pop_back();
+  if (!was_longest) return;
+  batch.longest = 0;
+  for (const ActiveRequest& each : requests) batch.longest = std::max(batch.longest, each.context);
 }
 
 void RequestPool::preempt(des::SimTime now, std::size_t micro_batch, std::size_t group) {

@@ -101,6 +101,13 @@ class RequestPool {
     add(micro_batch, group, request);
   }
 
+  // The longest request of each group has at least so many cached tokens, whichever it is.
+  void lengthen(std::int64_t longest) {
+    for (GroupBatch& batch : batches_) {
+      if (batch.requests > 0) batch.longest = std::max(batch.longest, longest);
+    }
+  }
+
   // One step of a micro-batch: each request gets tokens(request) more (at most what it wants);
   // `finished(request)` is told of those that are done, which leave. Where what the others need
   // next is not free, those admitted last go back to the head of the queue: their number.
@@ -120,6 +127,7 @@ class RequestPool {
         if (request.generated == got) request.first_token = now;
         request.paused = {};
         batch.cached_tokens += got;
+        batch.longest = std::max(batch.longest, request.context);
         if (request.remaining > 0) {
           hold(g, request, kv_bytes);
           ++r;

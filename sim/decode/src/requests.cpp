@@ -135,6 +135,7 @@ void Requests::fill_closed_loop() {
         }
       }
     }
+    pool.lengthen(w.longest_context);
     const double fullest = *std::max_element(pool.kv_used().begin(), pool.kv_used().end());
     if (fullest > budget) refuse_requests(fullest);
   }

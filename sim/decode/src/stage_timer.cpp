@@ -283,6 +283,7 @@ void StageTimer::time_work(const AttentionWork& work, const Batch& batch, std::s
     const double rows = rows_of(group);
     const models::DecodeShape shape{.sequences = rows,
                                     .context = static_cast<double>(group.cached_tokens) / requests,
+                                    .longest = static_cast<double>(group.longest),
                                     .queries_per_sequence = work.queries};
     if (work.piece == AttentionPiece::send || work.piece == AttentionPiece::receive) {
       ranks[r] = exchange_kernels(work, batch).value();
@@ -407,7 +408,8 @@ void StageTimer::time_work(const FfnWork& work, const Batch& batch, std::span<do
     if (added) {
       models::FfnShard shard{.tensor_parallel = d.ffn_tensor_parallel,
                              .expert_parallel = d.ffn_expert_parallel,
-                             .own_tokens = key.own};
+                             .own_tokens = key.own,
+                             .gathered = gathers(d.exchange)};
       if (moe != nullptr) {
         shard.load = key.rows.rows * ep / (tokens * static_cast<double>(moe->top_k));
         shard.experts = {.held = layers_[work.layer].loads[rank].experts_held,
@@ -547,7 +549,7 @@ double StageTimer::routed_share(const std::optional<RoutedShare>& routed) const 
 
 void StageTimer::time_work(const Collective& work, const Batch& batch, std::span<double> ranks) {
   // What pads a batch is summed like the rest of it.
-  const bool all = work.pattern == Collective::Pattern::all_reduce;
+  const bool all = work.padded || work.pattern == Collective::Pattern::all_reduce;
   const double rows =
       all ? batch.rows : batch.requests_of(work.requests_of) * routed_share(work.routed);
   ranks[0] = rows > 0.0 ? collective_time(deployment_.pools[work.at.pool], work.pattern, work.ranks,

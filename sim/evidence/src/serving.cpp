@@ -118,6 +118,10 @@ struct Question {
   double upper_share = 0.0;   // of the second
   std::string_view figure;    // of a simulation
   scenario::OpenInputs open;  // that the line does not tell
+  // While others join its group, for each token that a request gets: steps that it sits out, and
+  // what it waits for where no step is run.
+  double sat_out = 0.0;
+  double waited_ms = 0.0;
   // Prompts of others that a request waits for in its life, and how they are worked on.
   double prompts = 0.0;
   double answer_tokens = 1.0;
@@ -137,10 +141,14 @@ const ServingEngine* engine_of(const ServingRow& row, const ServingTerms& terms)
   return nullptr;
 }
 
-// Whether its source has any of these parts.
+// Whether its source or its engine has any of these parts, in letters of any case.
 bool is_of(const ServingRow& row, const std::vector<std::string>& lines) {
-  return std::any_of(lines.begin(), lines.end(),
-                     [&](const std::string& part) { return has(row.source, part); });
+  const std::string source = small(row.source);
+  const std::string engine = small(row.engine);
+  return std::any_of(lines.begin(), lines.end(), [&](const std::string& line) {
+    const std::string part = small(line);
+    return has(source, part) || has(engine, part);
+  });
 }
 
 // Whether the GPUs that decode work on prompts too.
@@ -225,6 +233,10 @@ class Asker {
     if (layout.wide() && engine != nullptr) {
       scenario.deployment.execution = engine->execution_over_nodes.value_or(engine->execution);
     }
+    if (engine != nullptr && scenario.deployment.strategy == "wide_expert_parallel" &&
+        !layout.wide() && !terms_.gathers_as_all_to_all) {
+      scenario.deployment.exchange = engine->exchange_within_node;
+    }
     scenario.deployment.execution.captured_batches = captured(row, engine);
     if (engine != nullptr && small(row.weight_precision).starts_with("mxfp4")) {
       scenario.deployment.execution.routing = engine->routing_in_mxfp4;
@@ -236,6 +248,7 @@ class Asker {
     }
     if (auto problem = cache(row, scenario)) return *problem;
     if (auto problem = requests(row, scenario, question)) return *problem;
+    joins(row, scenario, question);
 
     LedgerGroup& group = question.row.group;
     group.model = scenario.model.spec->title;
@@ -509,11 +522,24 @@ class Asker {
     return each * worker;
   }
 
+  // Contexts lie evenly around their mean, up to a whole prompt and a whole answer: the longest of
+  // those that a group has, on average.
+  static std::optional<std::int64_t> longest_context(const ServingRow& row) {
+    if (!row.isl || !row.osl) return std::nullopt;
+    const double mean = *row.mean_context;
+    const double most = *row.isl + *row.osl;
+    if (most <= mean) return std::nullopt;
+    const double group =
+        std::max(1.0, mean_requests(row) / static_cast<double>(whole(row.attention_dp)));
+    return std::llround(std::max(mean, most - 2.0 * (most - mean) / (group + 1.0)));
+  }
+
   static scenario::ClosedLoop closed_loop(const ServingRow& row, std::int64_t requests) {
     scenario::ClosedLoop loop;
     loop.requests = requests;
     loop.steady = true;
     loop.context = scenario::FixedLength{*row.mean_context};
+    loop.longest_context = longest_context(row);
     return loop;
   }
 
@@ -539,6 +565,28 @@ class Asker {
     return std::nullopt;
   }
 
+  // In the life of a request each of the others of its group is followed by one that joins, and
+  // takes a step of the group for it. Where there is no other group no step is run at all.
+  void joins(const ServingRow& row, const scenario::Scenario& scenario, Question& out) const {
+    if (!terms_.joins_take_a_step || !is_of(row, terms_.joins_take_a_step->lines)) return;
+    if (!row.osl) return;
+    const double others = mean_requests(row) / static_cast<double>(whole(row.attention_dp)) - 1.0;
+    double tokens = 1.0;  // of a step
+    if (const auto& drafting = scenario.deployment.drafting) {
+      double passed = 1.0;
+      for (std::int64_t draft = 0; draft < drafting->tokens; ++draft) {
+        passed *= drafting->acceptance;
+        tokens += passed;
+      }
+    }
+    const double joined = std::max(0.0, others) * tokens / *row.osl;
+    if (whole(row.attention_dp) > 1) {
+      out.sat_out = joined;
+    } else {
+      out.waited_ms = 1e3 * joined * terms_.joins_take_a_step->host.value();
+    }
+  }
+
   static std::string figure_words(const ServingRow& row, const scenario::Pool& gpus) {
     std::string cut = fmt::format("TP{}", gpus.attention_tensor_parallel);
     if (gpus.attention_tensor_parallel < gpus.gpus_per_instance) {
@@ -555,6 +603,17 @@ class Asker {
 };
 
 // ---- the answer ---------------------------------------------------------------------------------
+
+// Throughput falls as the time of a token grows.
+void add_joins(const Question& question, LedgerRow& row) {
+  double step_ms = 0.0;
+  for (const LedgerPart& part : row.parts) step_ms += part.value;
+  const double joins_ms = step_ms * question.sat_out + question.waited_ms;
+  if (joins_ms <= 0.0) return;
+  row.parts.push_back({"requests that join", joins_ms});
+  const double longer = 1.0 + joins_ms / step_ms;
+  row.predicted *= question.figure == kTimePerToken ? longer : 1.0 / longer;
+}
 
 // Into what the row predicts, and of what that is made; under a draw where there are `draws`.
 void answer_to(const Question& question, scenario::Library& library,
@@ -581,6 +640,7 @@ void answer_to(const Question& question, scenario::Library& library,
     row.links = report.link_provenance;
     add_stage_parts(report, row, share);
   }
+  add_joins(question, row);
   row.predicted += prefill_ms;
   if (prefill_ms > 0.0) row.parts.push_back({"prompts of others", prefill_ms});
 }
@@ -643,6 +703,11 @@ static const KeyTable& keys_of(const ServingEngine* /*of*/) {
               between(1, 1e6))
               .optional(),
           key<&E::mixes_prefill>("mixes_prefill", "Whether prompts share steps with decoding."),
+          key<&E::exchange_within_node>(
+              "exchange_within_node",
+              "As exchange of deployments, with data-parallel attention on one node.",
+              std::span(scenario::kExchangeWays))
+              .optional(),
           key<&E::two_batches>("two_batches",
                                "The order in which it overlaps two batches, as schedules of "
                                "deployments; whichever is ready where absent.",
@@ -766,6 +831,32 @@ static const KeyTable& keys_of(const ServingTerms::DraftsWithoutOverlap* /*of*/)
   return table;
 }
 
+static const KeyTable& keys_of(const ServingTerms::JoinsTakeAStep* /*of*/) {
+  using J = ServingTerms::JoinsTakeAStep;
+  static const KeyTable table = key_table<J>(
+      "joins_take_a_step",
+      "Lines of engines with data-parallel attention in which a request that comes from prefill "
+      "elsewhere takes a step of the GPUs that it joins: the requests there get no token in it.",
+      {
+          key<&J::lines>("lines", "By a part of their sources or engines."),
+          key<&J::host>("host_us",
+                        "Where there is one group of GPUs, so that no step is run: what they wait "
+                        "for until the next.",
+                        at_least(0)),
+          key<&J::source>("source", "Where it was found."),
+      });
+  return table;
+}
+
+static const KeyTable& keys_of(const ServingTerms::StandIn* /*of*/) {
+  static const KeyTable table = key_table<ServingTerms::StandIn>(
+      "gathers_as_all_to_all",
+      "Where it stands, engines that gather all tokens on all GPUs of a node are asked with "
+      "measured kernels of all-to-all exchanges in place of that.",
+      {key<&ServingTerms::StandIn::source>("source", "Why.")});
+  return table;
+}
+
 const KeyTable& keys_of(const ServingTerms* /*of*/) {
   using T = ServingTerms;
   static const KeyTable table = key_table<T>(
@@ -786,6 +877,8 @@ const KeyTable& keys_of(const ServingTerms* /*of*/) {
           key<&T::exchanges_by_nics>("exchanges_by_nics", ""),
           key<&T::kernels_by_line>("kernels_by_line", ""),
           key<&T::drafts_without_overlap>("drafts_without_overlap", ""),
+          key<&T::joins_take_a_step>("joins_take_a_step", ""),
+          key<&T::gathers_as_all_to_all>("gathers_as_all_to_all", ""),
           key<&T::norm_in_all_reduce>("norm_in_all_reduce", ""),
           key<&T::within_node>("within_node",
                                "Where no sums were measured over so many nodes: what software and "
@@ -849,6 +942,10 @@ std::span<const ServingMechanism> serving_mechanisms() {
                        [](ServingTerms& terms) { terms.kernels_by_line.reset(); }},
       ServingMechanism{"a wait for the host between steps with drafts",
                        [](ServingTerms& terms) { terms.drafts_without_overlap.reset(); }},
+      ServingMechanism{"steps that joining requests take",
+                       [](ServingTerms& terms) { terms.joins_take_a_step.reset(); }},
+      ServingMechanism{"all-to-all exchanges in place of gathers within a node",
+                       [](ServingTerms& terms) { terms.gathers_as_all_to_all.reset(); }},
       ServingMechanism{"two batches in the engine's order",
                        [](ServingTerms& terms) {
                          for (ServingEngine& engine : terms.engines) engine.two_batches.reset();

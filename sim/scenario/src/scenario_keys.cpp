@@ -635,6 +635,16 @@ static const KeyTable& keys_of(const Deployment* /*of*/) {
                              "in-node links work at the same time.",
                              std::span(kGatherings))
               .optional(),
+          key<&D::exchange>("exchange",
+                            "How tokens get to their experts and results back "
+                            "(wide_expert_parallel). all_to_all: to the GPUs that hold their "
+                            "experts, as DeepEP's kernels do. gather_scatter: all GPUs gather all "
+                            "tokens, and the sums of results are scattered to the GPUs of the "
+                            "tokens (TensorRT-LLM and vLLM where no other way is asked for, SGLang "
+                            "from April 2026). gather_sum: likewise, but every GPU gets all sums "
+                            "(SGLang before).",
+                            std::span(kExchangeWays))
+              .optional(),
           key<&D::schedule>(
               "schedule",
               "In what order a resource serves micro-batches. fifo: as their work becomes ready. "
@@ -803,7 +813,14 @@ static const KeyTable& keys_of(const ClosedLoop* /*of*/) {
                     when<&C::steady>(
                         true, true,
                         "Always as many requests, whose contexts neither grow nor end, as papers "
-                        "measure."),
+                        "measure.",
+                        {key<&C::longest_context>(
+                            "longest_context_tokens",
+                            "Of the longest request of each group of GPUs that share requests, "
+                            "where contexts are told by their mean: attention kernels that cut "
+                            "every sequence into as many parts are done when it is. The longest "
+                            "drawn where absent.",
+                            between(1, kMaxTokens))}),
                     when<&C::steady>(
                         false, false, "Always as many requests; one that ends is replaced at once.",
                         {key<&C::output>("output", "Tokens that a request generates.")}),

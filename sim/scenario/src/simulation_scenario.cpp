@@ -256,6 +256,7 @@ class Resolver {
     out.dispatch = asked.dispatch;
     out.collectives = asked.collectives;
     out.gathering = asked.gathering;
+    out.exchange = asked.exchange;
     out.schedule = asked.schedule;
     out.scale_up_overlaps_compute = asked.scale_up_overlaps_compute;
     out.step_overhead = asked.step_overhead.value_or(Seconds{});
@@ -411,6 +412,7 @@ class Resolver {
 
   void check_copies(const Scenario& scenario) {
     const bool wide = scenario.deployment.strategy == "wide_expert_parallel";
+    check_exchange(scenario, wide);
     const decode::Copies copies = scenario.network.copies;
     if (copies != decode::Copies::per_expert && !wide) {
       error("/network/copies",
@@ -427,6 +429,26 @@ class Resolver {
     }
     if (scenario.network.nodes_per_token && copies != decode::Copies::per_node) {
       error("/network/nodes_per_token", "of no effect unless \"copies\" are \"per_node\"");
+    }
+  }
+
+  void check_exchange(const Scenario& scenario, bool wide) {
+    if (!gathers(scenario.deployment.exchange)) return;
+    if (!wide) {
+      error("/deployment/exchange",
+            "of no effect but in \"wide_expert_parallel\": expected \"all_to_all\"");
+      return;
+    }
+    constexpr std::string_view kWhy = "of no effect where \"exchange\" gathers all tokens";
+    const decode::Execution& execution = scenario.deployment.execution;
+    if (execution.exchange_kernels) {
+      error("/deployment/execution/exchange_kernels", fmt::format("{}: expected none", kWhy));
+    }
+    if (execution.exchanges_by_nics) {
+      error("/deployment/execution/exchanges_by_nics", fmt::format("{}: expected false", kWhy));
+    }
+    if (scenario.network.copies != decode::Copies::per_expert) {
+      error("/network/copies", fmt::format("{}: expected \"per_expert\"", kWhy));
     }
   }
 
@@ -453,6 +475,13 @@ class Resolver {
     out.requests = asked.requests.value_or(0);
     out.steady = asked.steady;
     out.context = distribution_of(asked.context);
+    out.longest_context = asked.longest_context.value_or(0);
+    if (const std::int64_t drawn = out.context.largest();
+        asked.longest_context && *asked.longest_context < drawn) {
+      error("/workload/longest_context_tokens",
+            fmt::format("expected at least the {} tokens of \"context\", got {}", drawn,
+                        *asked.longest_context));
+    }
     if (!asked.steady) out.output = distribution_of(asked.output);
   }
   void workload(const Poisson& asked, decode::Workload& out,

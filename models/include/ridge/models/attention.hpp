@@ -225,6 +225,7 @@ struct Precisions {
 struct DecodeShape {
   double sequences = 1;
   double context = 0;  // cached tokens per sequence (mean)
+  double longest = 0;  // cached tokens of the longest sequence; 0: all are alike
   std::int64_t queries_per_sequence = 1;
 
   [[nodiscard]] double tokens() const {

@@ -63,6 +63,8 @@ struct FfnShard {
   // Tokens whose dense or shared-expert part this rank computes, over all tokens. 1 where every
   // rank computes them all (tensor parallel), 1/ranks where each keeps its own (expert parallel).
   double own_tokens = 1.0;
+  // Whether every rank is handed all tokens, also those that chose no expert of it.
+  bool gathered = false;
   // Rows routed to this rank over the mean of all ranks: expert skew.
   double load = 1.0;
   // The experts this rank holds (copies of busy ones included) and those of them that get a row,

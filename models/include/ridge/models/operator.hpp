@@ -90,6 +90,7 @@ struct DecodeAttention {
   Kind kind = Kind::grouped;
   double sequences = 1;
   double context = 0;                     // tokens attended per sequence (mean)
+  double longest = 0;                     // of the longest sequence; 0: all are alike
   std::int64_t queries_per_sequence = 1;  // new tokens: 1, or 1 + drafts
   std::int64_t query_heads = 1;
   std::int64_t kv_heads = 1;

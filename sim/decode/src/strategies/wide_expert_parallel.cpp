@@ -54,8 +54,8 @@ class WideStep {
   struct Layer {
     AttentionWork attention;
     FfnWork experts;
-    Exchange dispatch;
-    Exchange combine;
+    Work dispatch;
+    Work combine;
     bool shared = false;  // whether it has shared experts
   };
 
@@ -80,19 +80,46 @@ class WideStep {
     // it chose.
     const std::int64_t width = models::routed_width(ffn, d_.model.hidden);
     const models::Precisions& precisions = d_.model.precisions;
-    layer.dispatch = {.bytes_per_copy = dispatch_bytes(width, precisions.wire_dispatch, moe->top_k,
-                                                       models::MessageCount::whole)
-                                            .value(),
-                      .top_k = static_cast<std::uint32_t>(moe->top_k),
-                      .queries = step_layer.queries,
-                      .layer = step_layer.expert_layer,
-                      .experts = static_cast<std::uint32_t>(moe->experts),
-                      .ranks = ranks_};
-    layer.combine = layer.dispatch;
-    layer.combine.bytes_per_copy =
-        (static_cast<double>(width) * bytes_per_value(precisions.wire_combine)).value();
-    layer.combine.returning = true;
     layer.shared = moe->shared_intermediate > 0;
+    if (gathers(d_.exchange)) {
+      gather(step_layer, width, layer);
+      add_moe(layer);
+      return;
+    }
+    Exchange dispatch = {.bytes_per_copy = dispatch_bytes(width, precisions.wire_dispatch,
+                                                          moe->top_k, models::MessageCount::whole)
+                                               .value(),
+                         .top_k = static_cast<std::uint32_t>(moe->top_k),
+                         .queries = step_layer.queries,
+                         .layer = step_layer.expert_layer,
+                         .experts = static_cast<std::uint32_t>(moe->experts),
+                         .ranks = ranks_};
+    layer.dispatch = dispatch;
+    dispatch.bytes_per_copy =
+        (static_cast<double>(width) * bytes_per_value(precisions.wire_combine)).value();
+    dispatch.returning = true;
+    layer.combine = dispatch;
+    add_moe(layer);
+  }
+
+  // Tokens travel in the activations' precision, or in four bits where experts compute in them
+  // (TensorRT-LLM's fused_moe_cutlass.py quantizes first, as SGLang can); sums in the former.
+  void gather(const StepLayer& step_layer, std::int64_t width, Layer& layer) const {
+    const models::FfnBlock& ffn = d_.model.ffns[step_layer.blocks.ffn];
+    const models::Precisions& precisions = d_.model.precisions;
+    const double values = static_cast<double>(width) * step_layer.queries;
+    Collective way{.pattern = Collective::Pattern::all_gather, .ranks = ranks_, .padded = true};
+    const bool four_bits = ffn.compute == models::Precision::fp4;
+    const models::Precision sent = four_bits ? ffn.compute : precisions.activations;
+    way.bytes_per_token = values * bytes_per_value(sent).value();
+    layer.dispatch = way;
+    way.pattern = d_.exchange == ExchangeWay::gather_sum ? Collective::Pattern::all_reduce
+                                                         : Collective::Pattern::reduce_scatter;
+    way.bytes_per_token = values * bytes_per_value(precisions.activations).value();
+    layer.combine = way;
+  }
+
+  void add_moe(const Layer& layer) {
     switch (schedule_) {
       case Schedule::staged:
         return add_staged(layer);
@@ -157,7 +184,7 @@ class WideStep {
   void compute(const Work& work) {
     before_ = {graph_.task(graph_.work(work), kernels_, number_, before_, stage_)};
   }
-  void exchange(const Exchange& work) {
+  void exchange(const Work& work) {
     before_ = {graph_.task(graph_.work(work), links_, number_, before_, stage_)};
   }
 

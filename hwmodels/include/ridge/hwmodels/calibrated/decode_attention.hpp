@@ -30,7 +30,8 @@ struct DecodeAttentionForm {
   struct Shape {
     using Form = DecodeAttentionForm;
     double sequences = 1;
-    double context = 1;
+    double context = 1;     // mean
+    double longest = 0;     // of the longest sequence; 0: all are alike
     double query_rows = 1;  // query heads x new tokens, per sequence
     double kv_heads = 1;
     double qk_dim = 1;
@@ -179,6 +180,7 @@ struct DecodeAttentionForm {
     double tiles = 1;     // of one sequence's cache
     double cache_MB = 0;
     Cut parts;
+    double further_tiles = 0;  // of the busiest compute unit, since sequences are not alike
   };
   [[nodiscard]] static Plan plan(const Machine& machine, const Choice& choice, const Shape& s) {
     Plan of;
@@ -193,6 +195,11 @@ struct DecodeAttentionForm {
     of.tiles = std::max(1.0, round_up(s.context / choice.tile_tokens));
     of.cache_MB = s.sequences * s.context * s.values_per_token * s.bytes_per_value * 1e-6;
     of.parts = cut(machine, choice, s.sequences, of.row_tiles * s.kv_heads, of.tiles);
+    // A block that works off its part of a sequence alone is done when the longest is.
+    if (s.longest > s.context && cuts_each_alike(choice.split)) {
+      const double longest = round_up(s.longest / choice.tile_tokens);
+      of.further_tiles = round_up(longest / of.parts.splits) - round_up(of.tiles / of.parts.splits);
+    }
     return of;
   }
 
@@ -224,7 +231,8 @@ struct DecodeAttentionForm {
         2.0 * plan.tile_rows * choice.tile_tokens * (s.qk_dim + s.v_dim) * 1e-6;
     // Copies into shared memory run beside the matrix units: a tile takes the longer of the two.
     const double work_us = std::max(tile_KB / p[block_GBps], tile_MFLOP / p[block_TFLOPps]);
-    const double core = core_us(choice, parts, p, work_us);
+    const double core =
+        core_us(choice, parts, p, work_us) + plan.further_tiles * (p[tile_us] + work_us);
 
     const double rows_MB = s.sequences * s.query_rows * (s.qk_dim + s.v_dim) * 2e-6;
     double fixed = p[launch_us] + p[cold_us] * (1.0 - resident) + p[sequence_us] * s.sequences +
@@ -263,6 +271,12 @@ struct DecodeAttentionForm {
   }
 
  private:
+  // Whether every sequence is cut into equally many parts, whatever its length: as public sources
+  // have it. Of "fill" some kernels do and some do not (FlashInfer cuts by tokens).
+  [[nodiscard]] static constexpr bool cuts_each_alike(SplitPolicy split) {
+    return split == SplitPolicy::efficient || split == SplitPolicy::narrow;
+  }
+
   // What the busiest compute unit takes for its blocks, each tile of which is `work_us` of copying
   // or arithmetic behind a latency. Blocks that it holds at a time hide each other's latency, not
   // each other's work.

@@ -118,6 +118,16 @@ enum class CollectiveTiming : std::uint8_t {
   kernel_model,  // the pool's kernel model, from measured collectives where it is calibrated
 };
 
+// In wide expert parallelism, how tokens get to their experts and results back.
+enum class ExchangeWay : std::uint8_t {
+  all_to_all,      // to the GPUs that hold their experts, as DeepEP's kernels do
+  gather_scatter,  // all tokens to all GPUs; sums of results back to those that the tokens are of
+  gather_sum,      // likewise, but all sums to all GPUs, which keep those of their tokens
+};
+[[nodiscard]] constexpr bool gathers(ExchangeWay way) {
+  return way != ExchangeWay::all_to_all;
+}
+
 // In attention-FFN disaggregation, what an FFN instance's collectives wait for.
 enum class Gathering : std::uint8_t {
   whole,        // all messages of a micro-batch
@@ -240,6 +250,7 @@ struct Deployment {
   Dispatch dispatch = Dispatch::broadcast;
   CollectiveTiming collectives = CollectiveTiming::links;
   Gathering gathering = Gathering::whole;
+  ExchangeWay exchange = ExchangeWay::all_to_all;
   // Where absent: cyclic where pools send each other messages in a closed loop on ports, else fifo.
   std::optional<Schedule> schedule;
   bool scale_up_overlaps_compute = true;  // collectives within an instance run beside the kernels

@@ -21,6 +21,7 @@ namespace ridge::decode {
 struct GroupBatch {
   std::int64_t requests = 0;
   std::int64_t cached_tokens = 0;  // of all its requests
+  std::int64_t longest = 0;        // cached tokens of the longest
   friend bool operator==(const GroupBatch&, const GroupBatch&) = default;
 };
 

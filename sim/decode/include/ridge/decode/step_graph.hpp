@@ -119,6 +119,7 @@ struct Collective {
   std::uint32_t requests_of = kAllInstances;
   std::uint32_t ranks = 1;
   std::optional<RoutedShare> routed;
+  bool padded = false;  // whether what pads a batch is in it too; of an all-reduce it is
   friend bool operator==(const Collective&, const Collective&) = default;
 };
 

@@ -71,6 +71,8 @@ struct ServingEngine {
   std::vector<std::string> kernels_over_nodes;            // preferred to the others
   std::optional<decode::Execution> execution_over_nodes;  // nothing: the same
   bool mixes_prefill = false;                             // prompts share their steps with decoding
+  // Between tokens and experts within a node, with data-parallel attention.
+  decode::ExchangeWay exchange_within_node = decode::ExchangeWay::all_to_all;
   std::optional<decode::Schedule> two_batches;  // the order that it overlaps them in; nothing: any
   // Its figures come from a profile of GPUs: no gap between steps is in them.
   bool profiled = false;
@@ -142,6 +144,20 @@ struct ServingTerms {
     std::string source;
   };
   std::optional<DraftsWithoutOverlap> drafts_without_overlap;
+  // Lines of engines in which a request that comes from prefill elsewhere takes a step of the GPUs
+  // that it joins: the others' requests get no token in it.
+  struct JoinsTakeAStep {
+    std::vector<std::string> lines;  // by a part of their sources or engines
+    Seconds host;  // where there is no other group, so that no step is run: what its GPUs wait for
+    std::string source;
+  };
+  std::optional<JoinsTakeAStep> joins_take_a_step;
+  // Why measured kernels of all-to-all exchanges stand in for engines' gathers within a node;
+  // nothing: they do not.
+  struct StandIn {
+    std::string source;
+  };
+  std::optional<StandIn> gathers_as_all_to_all;
   bool prompts = true;        // whether those of others are counted where they share the GPUs
   bool measured_sums = true;  // whether sums over nodes are, where they were measured
   // Whether they take what they take on the median of those clusters, or on the first.

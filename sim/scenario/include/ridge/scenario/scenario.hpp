@@ -30,6 +30,10 @@ namespace ridge::scenario {
 // How files call them, scenarios and goals alike.
 inline constexpr std::array<Named<decode::Dispatch>, 2> kDispatches = {
     {{"broadcast", decode::Dispatch::broadcast}, {"routed", decode::Dispatch::routed}}};
+inline constexpr std::array<Named<decode::ExchangeWay>, 3> kExchangeWays = {
+    {{"all_to_all", decode::ExchangeWay::all_to_all},
+     {"gather_scatter", decode::ExchangeWay::gather_scatter},
+     {"gather_sum", decode::ExchangeWay::gather_sum}}};
 inline constexpr std::array<Named<decode::Schedule>, 4> kSchedules = {
     {{"fifo", decode::Schedule::fifo},
      {"cyclic", decode::Schedule::cyclic},
@@ -106,6 +110,7 @@ struct Deployment {
   decode::Dispatch dispatch = decode::Dispatch::broadcast;
   decode::CollectiveTiming collectives = decode::CollectiveTiming::links;
   decode::Gathering gathering = decode::Gathering::whole;
+  decode::ExchangeWay exchange = decode::ExchangeWay::all_to_all;
   std::optional<decode::Schedule> schedule;
   bool scale_up_overlaps_compute = true;
   std::optional<Seconds> step_overhead;  // none
@@ -170,7 +175,8 @@ struct ClosedLoop {
   std::optional<std::int64_t> requests;
   bool steady = false;
   Lengths context;
-  Lengths output;  // unless steady
+  std::optional<std::int64_t> longest_context;  // steady: of each group; nothing: as drawn
+  Lengths output;                               // unless steady
   bool operator==(const ClosedLoop&) const = default;
 };
 struct Poisson {
