@@ -751,6 +751,35 @@ TEST(CalibrationResample, SameSeedSameDrawAndDrawsSpreadAsTheErrorSays) {
   EXPECT_LT(sigma, 0.15);
 }
 
+// Rates of a fast chip's compute units are above what bounds every machine's.
+TEST(CalibrationResample, DrawsLieOnBothSidesOfARateBeyondTheBoundsOfAllMachines) {
+  int beyond = 0;
+  for (const Calibration& calibration : shipped_calibrations()) {
+    for (const Curve& curve : calibration.curves) {
+      const auto info = parameters_of(curve.fitted);
+      const auto fitted = values_of(curve.fitted);
+      for (std::size_t i = 0; i < info.size(); ++i) {
+        if (fitted[i] <= info[i].upper || curve.spread.empty()) continue;
+        double sigma = 0.0;
+        for (std::size_t j = 0; j <= i; ++j) {
+          sigma = std::hypot(sigma, curve.spread[i * info.size() + j]);
+        }
+        if (sigma < 1e-6) continue;
+        ++beyond;
+        constexpr int kDraws = 64;
+        double sum = 0.0;
+        Random random(7, 0);
+        for (int k = 0; k < kDraws; ++k) {
+          const Curve drawn = resampled(curve, random);
+          sum += std::log(values_of(drawn.fitted)[i] / fitted[i]) / sigma;
+        }
+        EXPECT_NEAR(sum / kDraws, 0.0, 4.0 / std::sqrt(kDraws)) << info[i].name;
+      }
+    }
+  }
+  EXPECT_GT(beyond, 0);
+}
+
 TEST(CalibrationFile, RoundTripsAndFitsItsSchema) {
   const Calibration c = whole();
   const std::string text = to_json(c);

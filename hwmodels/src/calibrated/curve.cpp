@@ -34,7 +34,11 @@ Curve resampled(const Curve& curve, Random& random) {
     for (std::size_t i = 0; i < p.size(); ++i) {
       double shift = 0.0;
       for (std::size_t j = 0; j <= i; ++j) shift += curve.spread[i * p.size() + j] * z[j];
-      p[i] = std::clamp(p[i] * std::exp(shift), info[i].lower, info[i].upper);
+      const double drawn_value = p[i] * std::exp(shift);
+      // A fit bounds the rates of a machine by its data sheet: what lies beyond the bounds of all
+      // machines is not held to them.
+      const bool within = p[i] >= info[i].lower && p[i] <= info[i].upper;
+      p[i] = within ? std::clamp(drawn_value, info[i].lower, info[i].upper) : drawn_value;
     }
   }
   // The held-out error of a shape is mostly the same at all its batch sizes, and a deployment asks
