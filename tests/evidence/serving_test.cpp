@@ -295,8 +295,8 @@ TEST(Serving, RequestsThatJoinTakeAStepOfTheOthers) {
             predicted("SGLang 0.5.10", 1, 1, kTime).predicted);
 }
 
-// DeepEP's experts want its exchange: within a node SGLang's other kernels answer.
-TEST(Serving, ExpertsBehindDeepEpAnswerOverNodesAlone) {
+// DeepEP's experts want its exchange: within a node of eight GPUs SGLang's other kernels answer.
+TEST(Serving, ExpertsBehindDeepEpAnswerWhereItExchangesTokens) {
   const auto provenance = [](const char* chip, int gpus) {
     const test::TemporaryFile file(
         "mine.csv",
@@ -312,6 +312,7 @@ TEST(Serving, ExpertsBehindDeepEpAnswerOverNodesAlone) {
   };
   EXPECT_THAT(provenance("B200", 8), HasSubstr("sglang:sglang_*, sglang:*"));
   EXPECT_THAT(provenance("H100", 16), HasSubstr("sglang:deepepmoe, sglang:sglang_*"));
+  EXPECT_THAT(provenance("GB200", 16), HasSubstr("sglang:deepepmoe, sglang:sglang_*"));
 }
 
 std::vector<std::string> names_of(const Ledger& ledger) {

@@ -169,12 +169,17 @@ std::variant<bool, CannotAsk> shares_with_prefill(const ServingRow& row) {
 struct Layout {
   bool one_group = false;  // tensor parallelism alone
   bool over_nodes = false;
+  bool large_domain = false;  // a node is an NVLink domain of more GPUs than a host has
   [[nodiscard]] bool wide() const { return over_nodes && !one_group; }
+  // Whether recipes name a library for the exchange of data-parallel attention.
+  [[nodiscard]] bool by_library() const { return wide() || (large_domain && !one_group); }
   [[nodiscard]] std::string_view kind(bool shares) const {
     if (over_nodes) return one_group ? "tensor parallel over nodes" : "wide EP";
     return shares ? "one node, with prefill" : "one node";
   }
 };
+
+constexpr std::int64_t kGpusOfAHost = 8;
 
 class Asker {
  public:
@@ -205,12 +210,13 @@ class Asker {
     const auto node = library_.chip(gpus.chip.name)->chips_per_server.value;
     if (!node) return CannotAsk{fmt::format("how many {} a server holds is not known", row.chip)};
     const Layout layout{.one_group = gpus.attention_tensor_parallel == gpus.gpus_per_instance,
-                        .over_nodes = gpus.gpus_per_instance > *node};
+                        .over_nodes = gpus.gpus_per_instance > *node,
+                        .large_domain = *node > kGpusOfAHost};
     if (terms_.kernels_by_line && is_of(row, terms_.kernels_by_line->lines)) {
       prefer(terms_.kernels_by_line->kernels, gpus);
     }
     if (engine != nullptr) {
-      if (layout.wide()) prefer(engine->kernels_over_nodes, gpus);
+      if (layout.by_library()) prefer(engine->kernels_by_library, gpus);
       prefer(engine->kernels, gpus);
     }
     if (layout.one_group && layout.over_nodes) {
@@ -234,7 +240,7 @@ class Asker {
       scenario.deployment.execution = engine->execution_over_nodes.value_or(engine->execution);
     }
     if (engine != nullptr && scenario.deployment.strategy == "wide_expert_parallel" &&
-        !layout.wide() && !terms_.gathers_as_all_to_all) {
+        !layout.by_library() && !terms_.gathers_as_all_to_all) {
       scenario.deployment.exchange = engine->exchange_within_node;
     }
     scenario.deployment.execution.captured_batches = captured(row, engine);
@@ -678,8 +684,10 @@ static const KeyTable& keys_of(const ServingEngine* /*of*/) {
                          "named in a line is its engine."),
           key<&E::kernels>("kernels", "Its own in calibrations, a star for any letters.")
               .optional(),
-          key<&E::kernels_over_nodes>("kernels_over_nodes",
-                                      "Preferred to them in expert parallelism over nodes.")
+          key<&E::kernels_by_library>("kernels_by_library",
+                                      "Preferred to them where a library like DeepEP exchanges "
+                                      "tokens: in expert parallelism "
+                                      "over nodes, or in an NVLink domain of more than eight GPUs.")
               .optional(),
           key<&E::step_overhead>("step_overhead_us",
                                  "Between two steps, when the GPUs wait for the host.",
@@ -703,10 +711,11 @@ static const KeyTable& keys_of(const ServingEngine* /*of*/) {
               between(1, 1e6))
               .optional(),
           key<&E::mixes_prefill>("mixes_prefill", "Whether prompts share steps with decoding."),
-          key<&E::exchange_within_node>(
-              "exchange_within_node",
-              "As exchange of deployments, with data-parallel attention on one node.",
-              std::span(scenario::kExchangeWays))
+          key<&E::exchange_within_node>("exchange_within_node",
+                                        "As exchange of deployments, with data-parallel attention "
+                                        "on one node of at most eight "
+                                        "GPUs.",
+                                        std::span(scenario::kExchangeWays))
               .optional(),
           key<&E::two_batches>("two_batches",
                                "The order in which it overlaps two batches, as schedules of "
@@ -902,7 +911,7 @@ std::span<const ServingMechanism> serving_mechanisms() {
                        [](ServingTerms& terms) {
                          for (ServingEngine& engine : terms.engines) {
                            engine.kernels.clear();
-                           engine.kernels_over_nodes.clear();
+                           engine.kernels_by_library.clear();
                          }
                        }},
       // What a balancer knows wrongly of experts that are all alike is nothing.

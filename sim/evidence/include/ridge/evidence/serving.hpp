@@ -68,7 +68,8 @@ struct ServingEngine {
   std::vector<std::int64_t> captured_with_drafts;  // none: as captured of the terms
   decode::Execution execution;
   // Where expert parallelism spans nodes.
-  std::vector<std::string> kernels_over_nodes;            // preferred to the others
+  // Where a library exchanges tokens, preferred to the others.
+  std::vector<std::string> kernels_by_library;
   std::optional<decode::Execution> execution_over_nodes;  // nothing: the same
   bool mixes_prefill = false;                             // prompts share their steps with decoding
   // Between tokens and experts within a node, with data-parallel attention.
