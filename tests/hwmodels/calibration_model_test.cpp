@@ -426,17 +426,18 @@ TEST(CalibratedModel, AThresholdThatFourBytesDoNotHoldIsRefused) {
   }
 }
 
-// Of the kernels that are usable, none is passed over that is faster: each asked by itself.
+// Of the kernels that are usable, none is passed over that is faster: each asked by itself. There
+// are more than are compared at a time.
 TEST(CalibratedModel, TheFastestIsFoundWithoutAskingAll) {
   Random random(12);
   Calibration c = whole();
   std::erase_if(c.curves, [](const Curve& curve) { return curve.key.family == Family::gemm; });
   const std::size_t others = c.curves.size();
-  for (int kernel = 0; kernel < 6; ++kernel) {
+  for (int kernel = 0; kernel < 20; ++kernel) {
     Curve curve = curve_of<GemmForm>(Family::gemm, Format::bf16);
     curve.key.kernel = fmt::format("k{}", kernel);
     curve.ranges = {{"m", 1, 4096}, {"n", 32, 65536}, {"k", 32, 65536}, {"batch", 1, 1}};
-    if (kernel == 5) curve.ranges[0].max = 32;
+    if (kernel == 5 || kernel == 12) curve.ranges[0].max = 32;
     const std::size_t features = feature_names(curve.fitted).size();
     std::vector<ResidualTree> trees(60);
     for (ResidualTree& tree : trees) {
@@ -478,6 +479,53 @@ TEST(CalibratedModel, TheFastestIsFoundWithoutAskingAll) {
     ASSERT_EQ(all->time(product).time.value(), each[best]->time(product).time.value());
   }
   EXPECT_GT(won.size(), 3U) << "the test asks where they differ";
+  EXPECT_GT(*won.rbegin(), 7U) << "among those compared last, too";
+}
+
+// Kernels that cut launches alike share what is worked out of the cut, and no others do.
+TEST(CalibratedModel, EachOfAChoiceOfAttentionKernelsIsTimedByItsOwnCut) {
+  std::size_t alike = 0;
+  std::size_t unlike = 0;
+  for (const Calibration& c : shipped_calibrations()) {
+    const auto curves = usable(c, Family::decode_attention, Format::bf16, 128);
+    const auto model = calibrated_model(load_chip(c.chip), c);
+    for (std::size_t i = 1; i < curves.size(); ++i) {
+      const auto choice = [&](std::size_t at) {
+        return std::get<Fitted<DecodeAttentionForm>>(curves[at]->fitted).choice;
+      };
+      ++(choice(i) == choice(i - 1) ? alike : unlike);
+    }
+    for (double context = 64.0; !curves.empty() && context < 1e5; context *= 1.7) {
+      for (const double sequences : {1.0, 7.0, 60.0, 200.0}) {
+        const DecodeAttentionForm::Shape shape{.sequences = sequences,
+                                               .context = context,
+                                               .query_rows = 32,
+                                               .kv_heads = 4,
+                                               .qk_dim = 128,
+                                               .v_dim = 128,
+                                               .values_per_token = 1024,
+                                               .bytes_per_value = 2};
+        std::pair best(true, std::numeric_limits<double>::infinity());
+        for (const Curve* curve : curves) {
+          const double outside = curve->octaves_outside(DecodeAttentionForm::ranged(shape));
+          const auto& fitted = std::get<Fitted<DecodeAttentionForm>>(curve->fitted);
+          best = std::min(best, std::pair(outside > 0.0,
+                                          curve->estimate(c.machine, fitted, shape, outside).us));
+        }
+        const models::Operator launch = op(models::DecodeAttention{.sequences = sequences,
+                                                                   .context = context,
+                                                                   .query_heads = 32,
+                                                                   .kv_heads = 4,
+                                                                   .qk_dim = 128,
+                                                                   .v_dim = 128,
+                                                                   .cache_values_per_token = 1024});
+        EXPECT_EQ(model->time(launch).time.value(), best.second * 1e-6)
+            << c.name << ", " << sequences << " x " << context;
+      }
+    }
+  }
+  EXPECT_GT(alike, 0U);
+  EXPECT_GT(unlike, 0U);
 }
 
 TEST(CalibratedModel, WhatWasLearnedFadesOutOverTheFirstDoublingOutsideTheRange) {
@@ -910,7 +958,8 @@ TEST(CalibrationFile, AMissingParameterIsNamedByItsPointer) {
   read_keys(JsonNode(document.json(), context), again);
   ASSERT_FALSE(diagnostics.ok());
   EXPECT_THAT(fmt::format("{}", diagnostics.errors().front()),
-              HasSubstr("c.json: /curves/0/parameters"));
+              AllOf(HasSubstr("c.json: /curves/0/parameters: missing key \"launch_us\""),
+                    HasSubstr("fitted again with `ridge calibrate`")));
 }
 
 TEST(CalibrationOrder, ThePreferredKernelComesFirstElseTheOneMeasuredOnMostShapes) {

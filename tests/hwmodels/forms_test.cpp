@@ -352,5 +352,16 @@ TEST(RoughLog2, IsWithinAHundredthAndRises) {
   }
 }
 
+TEST(Pair, IsAnsweredAsEachOfItsNumbers) {
+  for (double x = 1e-6; x < 1e9; x *= 1.01) {
+    const double y = std::round(x);  // often whole
+    EXPECT_EQ(rough_log2(Pair{x, 1.0 / x})[0], rough_log2(x));
+    EXPECT_EQ(rough_log2(Pair{x, 1.0 / x})[1], rough_log2(1.0 / x));
+    EXPECT_EQ(round_up(Pair{x, y})[0], round_up(x));
+    EXPECT_EQ(round_up(Pair{x, y})[1], y);
+    EXPECT_EQ(fill(Pair{2.0, x})[1], fill(x));
+  }
+}
+
 }  // namespace
 }  // namespace ridge::hw::calibrated

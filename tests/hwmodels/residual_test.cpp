@@ -202,7 +202,18 @@ TEST(Residual, TheMostTreesOfTheMostFeaturesFit) {
               Residual::kMaxFeatures, random, any);
 }
 
+TEST(Residual, ItsFactorIsTheExponentialToTheLastDigit) {
+  for (const std::int16_t leaf : {0, 1, -1, 700, -2047, 2047, -2048, 2048, -2049, 2049, 30000}) {
+    ResidualTree tree;
+    tree.leaf.fill(leaf);
+    const std::vector<double> features = {1.0};
+    const Residual residual({tree});
+    EXPECT_EQ(residual.factor(features), std::exp(residual(features))) << leaf;
+  }
+}
+
 TEST(Residual, WithoutTreesMultipliesByOne) {
+  EXPECT_EQ(Residual().factor(std::vector{1.0}), 1.0);
   EXPECT_EQ(Residual().least_factor(), 1.0);
 }
 

@@ -86,6 +86,7 @@ class CalibratedModel final : public KernelModel {
   CalibratedModel(ChipSpec chip, Calibration calibration)
       : chip_(std::move(chip)), calibration_(std::move(calibration)) {
     for (const Curve& curve : calibration_.curves) {
+      errors_.push_back(curve.standard_error());
       if (!std::holds_alternative<Fitted<DecodeAttentionForm>>(curve.fitted)) continue;
       const CurveKey& key = curve.key;
       const bool known = std::any_of(attention_.begin(), attention_.end(), [&](const auto& a) {
@@ -319,76 +320,85 @@ class CalibratedModel final : public KernelModel {
   // Of kernels whose range holds the shape, the fastest; of all where none does. Of several that
   // are as fast, the first.
   template <typename A>
-  [[nodiscard]] Said fastest(const std::vector<const Curve*>& curves, const A& asked) const {
+  [[nodiscard]] Said fastest(std::span<const Curve* const> curves, const A& asked) const {
     using Form = typename A::Form;
-    constexpr std::size_t kFew = 4;  // of fewer, the first is as good to begin with
-    if constexpr (!calibrated::AskedForm<Form>::kPlans) {
-      if (curves.size() >= kFew && curves.size() <= kMany) {
-        return fastest_of_many<Form>(curves, asked.shape);
-      }
+    if (curves.size() == 1) {
+      const Curve& only = *curves.front();
+      const double outside = only.octaves_outside(Form::ranged(asked.shape));
+      const auto& fitted = *std::get_if<Fitted<Form>>(&only.fitted);
+      return {&only, outside, only.estimate(calibration_.machine, fitted, asked.shape, outside)};
     }
-    const auto ranged = Form::ranged(asked.shape);
-    Said best;
-    for (const Curve* curve : curves) {
-      const double outside = curve->octaves_outside(ranged);
-      const bool within = outside == 0.0;
-      const bool best_within = best.curve != nullptr && best.octaves_outside == 0.0;
-      if (best_within && !within) continue;
-      const bool rivals = best.curve != nullptr && within == best_within;
-      const calibrated::AskedForm<Form> form(
-          calibration_.machine, *std::get_if<Fitted<Form>>(&curve->fitted), asked.shape);
-      // Mostly the form alone tells that a kernel is slower.
-      if (rivals && form.estimate().us * curve->residual.least_factor() > best.estimate.us)
-        continue;
-      const Estimate estimate = curve->learned(form, outside);
-      if (!rivals || estimate.us < best.estimate.us) best = {curve, outside, estimate};
-    }
-    return best;
+    if (curves.size() <= kMany) return fastest_of_some<Form>(curves, asked.shape);
+    const Said best = fastest(curves.first(kMany), asked);
+    const Said other = fastest(curves.subspan(kMany), asked);
+    const bool within = best.octaves_outside == 0.0;
+    const bool other_within = other.octaves_outside == 0.0;
+    if (within != other_within) return within ? best : other;
+    return other.estimate.us < best.estimate.us ? other : best;
   }
 
-  // The same of several, at most kMany, where each form's time costs less than what is learned
-  // beside it: first of the one whose form is the fastest, so that it tells of most others that
-  // they are slower.
+  // Of at most so many.
   static constexpr std::size_t kMany = 8;
+  // All plans first, then all times: in each, one waits for quotient after quotient, and the others
+  // beside it do not. Then what is learned of the one whose form is the fastest, so that it tells
+  // of others that they are slower.
   template <typename Form>
-  [[nodiscard]] Said fastest_of_many(const std::vector<const Curve*>& curves,
+  [[nodiscard]] Said fastest_of_some(std::span<const Curve* const> curves,
                                      const typename Form::Shape& shape) const {
+    const Machine& machine = calibration_.machine;
     const auto ranged = Form::ranged(shape);
-    std::array<double, kMany> outside;
-    bool any_within = false;
-    for (std::size_t i = 0; i < curves.size(); ++i) {
-      outside[i] = curves[i]->octaves_outside(ranged);
-      any_within = any_within || outside[i] == 0.0;
+    std::array<const Curve*, kMany> rivals;
+    std::size_t count = 0;
+    for (const Curve* curve : curves) {
+      rivals[count] = curve;
+      count += curve->holds(ranged) ? 1 : 0;
+    }
+    const bool within = count > 0;
+    if (!within) count = std::copy(curves.begin(), curves.end(), rivals.begin()) - rivals.begin();
+    const auto fitted = [&](std::size_t i) -> const Fitted<Form>& {
+      return *std::get_if<Fitted<Form>>(&rivals[i]->fitted);
+    };
+    // Of kernels that cut launches alike, one plan: the first's.
+    std::array<calibrated::PlanOf<Form>, kMany> plans;
+    std::array<std::size_t, kMany> plan;
+    for (std::size_t i = 0; i < count; ++i) {
+      plan[i] = i;
+      if constexpr (calibrated::kPlans<Form>) {
+        if (i > 0 && fitted(i).choice == fitted(i - 1).choice) {
+          plan[i] = plan[i - 1];
+          continue;
+        }
+        plans[i] = plan_of(machine, fitted(i), shape);
+      }
     }
     std::array<double, kMany> us;
     std::array<Resource, kMany> bound;
-    std::size_t start = curves.size();
-    for (std::size_t i = 0; i < curves.size(); ++i) {
-      if (any_within && outside[i] > 0.0) continue;
-      const auto& fitted = *std::get_if<Fitted<Form>>(&curves[i]->fitted);
-      const Estimate said = Form::time(calibration_.machine, fitted.choice, fitted.p, shape);
+    std::size_t start = 0;
+    for (std::size_t i = 0; i < count; ++i) {
+      const Estimate said = time_of(machine, fitted(i), shape, plans[plan[i]]);
       us[i] = said.us;
       bound[i] = said.bound;
-      if (start == curves.size() || us[i] < us[start]) start = i;
+      if (us[i] < us[start]) start = i;
     }
+    double outside = 0.0;
     const auto learned_us = [&](std::size_t i) {
-      const calibrated::AskedForm<Form> form(calibration_.machine,
-                                             *std::get_if<Fitted<Form>>(&curves[i]->fitted), shape,
-                                             {us[i], bound[i]});
-      return curves[i]->learned(form, outside[i]).us;
+      outside = within ? 0.0 : rivals[i]->octaves_outside(ranged);
+      if (!rivals[i]->learned(outside)) return us[i];
+      const auto features = features_of(machine, fitted(i), shape, plans[plan[i]], us[i]);
+      return us[i] * rivals[i]->learned_factor(features, outside);
     };
-    std::size_t best = start;
-    double best_us = learned_us(start);
-    for (std::size_t i = 0; i < curves.size(); ++i) {
-      if (i == start || (any_within && outside[i] > 0.0)) continue;
-      if (us[i] * curves[i]->residual.least_factor() > best_us) continue;
+    Said best{rivals[start], 0.0, {learned_us(start), bound[start]}};
+    best.octaves_outside = outside;
+    std::size_t best_at = start;
+    for (std::size_t i = 0; i < count; ++i) {
+      if (i == start || us[i] * rivals[i]->residual.least_factor() > best.estimate.us) continue;
       const double rival_us = learned_us(i);
-      if (rival_us < best_us || (rival_us == best_us && i < best)) {
-        best = i;
-        best_us = rival_us;
+      if (rival_us < best.estimate.us || (rival_us == best.estimate.us && i < best_at)) {
+        best = {rivals[i], outside, {rival_us, bound[i]}};
+        best_at = i;
       }
     }
-    return {curves[best], outside[best], {best_us, bound[best]}};
+    return best;
   }
 
   template <typename A>
@@ -400,7 +410,8 @@ class CalibratedModel final : public KernelModel {
         within || said.curve->stray == 0.0 ? 1.0 : std::exp(said.curve->stray * outside);
     return {.time = Seconds{said.estimate.us * asked.part * said.curve->factor * stray * 1e-6},
             .bound = said.estimate.bound,
-            .error = said.curve->standard_error() + outside,
+            .error = errors_[static_cast<std::size_t>(said.curve - calibration_.curves.data())] +
+                     outside,
             .within_range = within,
             .octaves_outside = said.octaves_outside};
   }
@@ -728,6 +739,7 @@ class CalibratedModel final : public KernelModel {
 
   ChipSpec chip_;
   Calibration calibration_;
+  std::vector<double> errors_;  // standard_error() of each curve
   std::map<std::tuple<Family, Format, std::int64_t>, Slot> slots_;
   std::vector<AttentionSlot> attention_;
   ByPrecision gemm_{};

@@ -94,8 +94,29 @@ struct WriteChoice {
   }
 };
 
+// What a form has of its own, all of it required: what an earlier version fitted may lack some.
+class FormObject : public JsonObject {
+ public:
+  using JsonObject::JsonObject;
+
+  std::optional<JsonNode> required(std::string_view key) {
+    auto member = optional(key);
+    if (!member && node().is_object()) {
+      node().error(fmt::format(
+          "missing key \"{}\"; what an earlier version fitted is to be fitted again with `ridge "
+          "calibrate`",
+          key));
+    }
+    return member;
+  }
+  template <typename T, typename... Arguments>
+  void required(std::string_view key, T& out, Arguments&&... arguments) {
+    if (const auto member = required(key)) member->read(out, std::forward<Arguments>(arguments)...);
+  }
+};
+
 struct ReadChoice {
-  JsonObject& in;
+  FormObject& in;
   const CurveKey& key;
 
   void operator()(std::string_view name, std::array<double, 3>& heights) const {
@@ -140,7 +161,7 @@ OrderedJson choice_json(const Curve& curve) {
 // The first of what depends on the form: makes the curve one of its family's.
 void read_choice(const JsonNode& node, Curve& out) {
   out.fitted = form_of(out.key.family);
-  JsonObject choice(node);
+  FormObject choice(node);
   std::visit(
       [&](auto& f) {
         std::decay_t<decltype(f)>::Form::choice_fields(f.choice, ReadChoice{choice, out.key});
@@ -170,7 +191,7 @@ OrderedJson parameters_json(const Curve& curve) {
 }
 
 void read_parameters(const JsonNode& node, Curve& out) {
-  JsonObject parameters(node);
+  FormObject parameters(node);
   const auto info = parameters_of(out.fitted);
   const auto values = values_of(out.fitted);
   for (std::size_t j = 0; j < values.size(); ++j) {
@@ -261,7 +282,7 @@ void read_tree(const JsonNode& node, std::size_t features, ResidualTree& out) {
 }
 
 void read_residual(const JsonNode& node, Curve& out) {
-  JsonObject object(node);
+  FormObject object(node);
   const std::span<const std::string_view> known = feature_names(out.fitted);
   if (const auto member = object.required("features")) {
     std::vector<std::string> names;

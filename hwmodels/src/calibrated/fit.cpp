@@ -169,6 +169,18 @@ class Fitter {
         .us;
   }
 
+  // What the form says of a row, and what is learned beside it is learned of.
+  struct Physical {
+    double log_us = 0.0;
+    FeaturesOf<Form> features;
+  };
+  [[nodiscard]] Physical physical(const Fitted<Form>& fitted, std::size_t row) const {
+    const auto plan = plan_of(machine_, fitted, shapes_[row]);
+    const double us = time_of(machine_, fitted, shapes_[row], plan).us;
+    return {.log_us = std::log(us),
+            .features = features_of(machine_, fitted, shapes_[row], plan, us)};
+  }
+
   // What `fitted` leaves of these rows, learned in this one of kLearning.
   [[nodiscard]] Residual learned(const Fitted<Form>& fitted, const std::vector<std::size_t>& rows,
                                  std::size_t way, std::size_t trees = kTreesPerStep * kTreeSteps) {
@@ -181,10 +193,9 @@ class Fitter {
     std::vector<double> target;
     features.reserve(some.size() * kCount);
     for (const std::size_t row : some) {
-      const AskedForm<Form> form(machine_, fitted, shapes_[row]);
-      const auto of_row = form.features();
-      features.insert(features.end(), of_row.begin(), of_row.end());
-      target.push_back(log_us_[row] - std::log(form.estimate().us));
+      const Physical of_row = physical(fitted, row);
+      features.insert(features.end(), of_row.features.begin(), of_row.features.end());
+      target.push_back(log_us_[row] - of_row.log_us);
     }
     return boost(features, kCount, target, learning);
   }
@@ -269,9 +280,9 @@ class Fitter {
       const Residual residual = learned(fitted, well, kWayOfMany, kTreesToTell);
       std::map<std::uint32_t, std::vector<double>> off;
       for (const std::size_t row : rows) {
-        const AskedForm<Form> form(machine_, fitted, shapes_[row]);
-        off[series_.choice_group[row]].push_back(log_us_[row] - std::log(form.estimate().us) -
-                                                 residual(form.features()));
+        const Physical of_row = physical(fitted, row);
+        off[series_.choice_group[row]].push_back(log_us_[row] - of_row.log_us -
+                                                 residual(of_row.features));
       }
       std::map<std::uint32_t, double> median;
       std::vector<double> all;
@@ -409,9 +420,8 @@ class Fitter {
                                                                    const Residual& residual,
                                                                    std::size_t row) const {
     std::array<double, kTreeSteps + 1> log_us{};
-    const AskedForm<Form> form(machine_, fitted, shapes_[row]);
-    double sum = std::log(form.estimate().us);
-    const auto features = form.features();
+    const auto [form_log_us, features] = physical(fitted, row);
+    double sum = form_log_us;
     for (std::size_t step = 0; step <= kTreeSteps; ++step) {
       log_us[step] = sum;
       for (std::size_t t = 0; t < kTreesPerStep; ++t) {

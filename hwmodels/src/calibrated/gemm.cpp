@@ -40,73 +40,104 @@ constexpr Tile kTallOfFine = {256, 128};
 // DeepGEMM's choice (csrc/jit_kernels/heuristics/sm90.hpp, kernels with scales of 128 x 128): the
 // least cycles on the wires from L2 or within a compute unit, in whole waves; two tiles beside each
 // other share what they load where there is more than one wave.
-Tile tile_of_least_traffic(double units, const GemmForm::Shape& s) {
-  static constexpr std::array<double, 11> kColumns = {16,  32,  48,  64,  80, 96,
-                                                      112, 128, 144, 160, 192};
-  constexpr std::size_t kColumnsOfTall = 8;  // beside more than 128 rows
+struct LeastTraffic {
+  // The last stands twice: so they are looked at in fours, without a branch.
+  static constexpr std::array<double, 12> kColumns = {16,  32,  48,  64,  80,  96,
+                                                      112, 128, 144, 160, 192, 192};
+  static constexpr std::size_t kColumnsOfTall = 8;  // beside more than 128 rows
   struct Rows {
     double of_tile;
     double of_next_lower;
   };
   // In the order in which they are compared.
-  constexpr std::array<Rows, 5> kRows = {{{64, 32}, {128, 64}, {16, 0}, {32, 16}, {256, 128}}};
-  constexpr double kTiny = 1e-9;  // of a rounded quotient
-  constexpr double kNever = std::numeric_limits<double>::infinity();
-  const double l2 = 1.0 / std::min(64.0 * units, 6153.0);  // cycles for a byte
-  const double l1 = 1.0 / (128.0 * units);
-  using ByColumns = std::array<double, kColumns.size()>;
-  ByColumns columns_of_tiles;
-  for (std::size_t c = 0; c < kColumns.size(); ++c) {
-    columns_of_tiles[c] = round_up(s.n / kColumns[c]);
-  }
+  static constexpr std::array<Rows, 5> kRows = {
+      {{64, 32}, {128, 64}, {16, 0}, {32, 16}, {256, 128}}};
+  using ByColumn = std::array<double, kColumns.size()>;
+  using ByTile = std::array<ByColumn, kRows.size()>;
+  // Of a tile, in values for each value of k: what it loads, alone and beside a neighbor, and what
+  // moves within its compute unit besides the results.
+  struct Moved {
+    ByTile alone;
+    ByTile with_neighbor;
+    ByTile inside;
+  };
+  static constexpr Moved kMoved = [] {
+    Moved moved{};
+    for (std::size_t r = 0; r < kRows.size(); ++r) {
+      const double rows = kRows[r].of_tile;
+      for (std::size_t c = 0; c < kColumns.size(); ++c) {
+        const double columns = kColumns[c];
+        moved.alone[r][c] = rows + columns;
+        moved.with_neighbor[r][c] = rows + columns - 0.5 * std::max(rows, columns);
+        moved.inside[r][c] = rows + std::max(rows, kMultipliedRows) + 2.0 * columns;
+      }
+    }
+    return moved;
+  }();
+
+  static constexpr double kNever = std::numeric_limits<double>::infinity();
+  // The first of the least: which rows and how many cycles.
   struct Best {
     double cycles = kNever;
-    Tile tile{};
+    std::size_t rows = 0;
 
-    // The first of the least.
-    void look(double rows, const ByColumns& by_columns, std::size_t count) {
-      // Two at a time: a minimum waits for the one before.
-      std::array<double, 2> least_of{kNever, kNever};
-      for (std::size_t c = 0; c < count; ++c) {
-        least_of[c % 2] = by_columns[c] < least_of[c % 2] ? by_columns[c] : least_of[c % 2];
+    void look(std::size_t r, const ByColumn& by_columns, std::size_t count) {
+      std::array<double, 4> least_of{kNever, kNever, kNever, kNever};
+      for (std::size_t begin = 0; begin < count; begin += least_of.size()) {
+        for (std::size_t c = 0; c < least_of.size(); ++c) {
+          least_of[c] = by_columns[begin + c] < least_of[c] ? by_columns[begin + c] : least_of[c];
+        }
       }
-      const double least = std::min(least_of[0], least_of[1]);
-      if (least >= cycles) return;
+      const double least =
+          std::min(std::min(least_of[0], least_of[1]), std::min(least_of[2], least_of[3]));
+      rows = least < cycles ? r : rows;
+      cycles = least < cycles ? least : cycles;
+    }
+    [[nodiscard]] Tile tile(const ByTile& by_tile) const {
       std::size_t c = 0;
-      while (by_columns[c] != least) ++c;
-      cycles = least;
-      tile = {rows, kColumns[c]};
+      while (c + 1 < kColumns.size() && by_tile[rows][c] != cycles) ++c;
+      return {kRows[rows].of_tile, kColumns[c]};
     }
   };
-  Best alone;
-  Best shared;
-  for (const auto& [rows, next_lower] : kRows) {
+};
+
+Tile tile_of_least_traffic(double units, const GemmForm::Shape& s) {
+  using T = LeastTraffic;
+  constexpr double kTiny = 1e-9;                           // of a rounded quotient
+  const double l2 = 1.0 / std::min(64.0 * units, 6153.0);  // cycles for a byte
+  const double l1 = 1.0 / (128.0 * units);
+  const double out_of_row = 2.0 / s.k;  // of a power of two of rows, to the same digits
+  T::ByColumn column_tiles;
+  for (std::size_t c = 0; c < column_tiles.size(); ++c) {
+    column_tiles[c] = round_up(s.n / T::kColumns[c]);
+  }
+  T::ByTile alone_cycles;
+  T::ByTile shared_cycles;
+  T::Best alone;
+  T::Best shared;
+  for (std::size_t r = 0; r < T::kRows.size(); ++r) {
+    const auto [rows, next_lower] = T::kRows[r];
     if (rows < kMultipliedRows && s.m > rows) continue;
     if (s.m <= next_lower) continue;  // which holds all rows as well, and moves less
-    const double multiplied = std::max(rows, kMultipliedRows);
-    const double rows_of_tiles = s.batch * round_up(s.m / rows) / units;
-    const double out = 2.0 * rows / s.k;
+    const double row_tiles = s.batch * round_up(s.m / rows) / units;
+    const double out = out_of_row * rows;
     // All columns side by side, without a branch.
-    ByColumns cycles;
-    ByColumns with_neighbor;
-    for (std::size_t c = 0; c < kColumns.size(); ++c) {
-      const double columns = kColumns[c];
-      const double waves = round_up(rows_of_tiles * columns_of_tiles[c] - kTiny);
-      const double written = out * columns;
-      const double inside = l1 * (rows + multiplied + 2.0 * columns + 2.0 * written);
-      const double loaded = rows + columns;
-      const double wider = rows < columns ? columns : rows;
-      const double all = l2 * (loaded + written);
-      const double halved = l2 * (loaded - 0.5 * wider + written);
-      cycles[c] = waves * (inside < all ? all : inside);
-      const double alone_only = waves <= 1.0 ? kNever : 0.0;
-      with_neighbor[c] = waves * (inside < halved ? halved : inside) + alone_only;
+    for (std::size_t c = 0; c < T::kColumns.size(); ++c) {
+      const double waves = round_up(row_tiles * column_tiles[c] - kTiny);
+      const double written = out * T::kColumns[c];
+      const double inside = l1 * (T::kMoved.inside[r][c] + 2.0 * written);
+      const double all = l2 * (T::kMoved.alone[r][c] + written);
+      const double halved = l2 * (T::kMoved.with_neighbor[r][c] + written);
+      alone_cycles[r][c] = waves * (inside < all ? all : inside);
+      const double alone_only = waves <= 1.0 ? T::kNever : 0.0;
+      shared_cycles[r][c] = waves * (inside < halved ? halved : inside) + alone_only;
     }
-    const std::size_t count = rows > 128 ? kColumnsOfTall : kColumns.size();
-    alone.look(rows, cycles, count);
-    shared.look(rows, with_neighbor, count);
+    const std::size_t count = rows > 128 ? T::kColumnsOfTall : T::kColumns.size();
+    alone.look(r, alone_cycles[r], count);
+    shared.look(r, shared_cycles[r], count);
   }
-  return shared.cycles < alone.cycles * (1.0 - kTiny) ? shared.tile : alone.tile;
+  return shared.cycles < alone.cycles * (1.0 - kTiny) ? shared.tile(shared_cycles)
+                                                      : alone.tile(alone_cycles);
 }
 
 // Tiles whose two sets of sums, one of them scaled, leave a thread no registers for the rest.

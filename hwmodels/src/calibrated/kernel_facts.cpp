@@ -180,6 +180,11 @@ class TunedTilesType final : public JsonType {
 
 constexpr const char* kKernelNames = "As measurements name them.";
 const keys::AtLeastOne kOneKernel{"the name of at least one kernel"};
+// Of layers of experts.
+constexpr const char* kMeasuredOn = "On which they were; any where absent.";
+constexpr const char* kAny = "Any where absent.";
+constexpr const char* kOfOneExpert = "Of one expert, before tensor parallelism; any where absent.";
+constexpr const char* kKnownHow = "How that is known.";
 
 }  // namespace
 
@@ -362,14 +367,12 @@ static const KeyTable& keys_of(const MeasuredLayers* /*of*/) {
       "layers", "Some layers of experts, as they were measured.",
       {
           key<&L::kernels>("kernels", kKernelNames, kOneKernel),
-          key<&L::chips>("chips", "On which they were; any where absent.").optional(),
-          key<&L::hidden>("hidden", "Any where absent.", at_least(1)),
+          key<&L::chips>("chips", kMeasuredOn).optional(),
+          key<&L::hidden>("hidden", kAny, at_least(1)),
           key<&L::experts>("experts", "Of the whole layer; any where absent.", at_least(1)),
-          key<&L::top_k>("top_k", "Any where absent.", at_least(1)),
-          key<&L::intermediate>("intermediate",
-                                "Of one expert, before tensor parallelism; any where absent.",
-                                at_least(1)),
-          key<&L::source>("source", "How that is known."),
+          key<&L::top_k>("top_k", kAny, at_least(1)),
+          key<&L::intermediate>("intermediate", kOfOneExpert, at_least(1)),
+          key<&L::source>("source", kKnownHow),
       });
   return table;
 }
@@ -383,19 +386,16 @@ static const KeyTable& keys_of(const GroupedLayers* /*of*/) {
           "grouped", "Some layers of experts whose tokens choose in groups.",
           {
               key_in<&G::layers, &L::kernels>("kernels", kKernelNames, kOneKernel),
-              key_in<&G::layers, &L::chips>("chips", "On which they were; any where absent.")
-                  .optional(),
-              key_in<&G::layers, &L::hidden>("hidden", "Any where absent.", at_least(1)),
+              key_in<&G::layers, &L::chips>("chips", kMeasuredOn).optional(),
+              key_in<&G::layers, &L::hidden>("hidden", kAny, at_least(1)),
               key_in<&G::layers, &L::experts>("experts", "Of the whole layer.", at_least(1)),
-              key_in<&G::layers, &L::top_k>("top_k", "Any where absent.", at_least(1)),
-              key_in<&G::layers, &L::intermediate>(
-                  "intermediate", "Of one expert, before tensor parallelism; any where absent.",
-                  at_least(1)),
+              key_in<&G::layers, &L::top_k>("top_k", kAny, at_least(1)),
+              key_in<&G::layers, &L::intermediate>("intermediate", kOfOneExpert, at_least(1)),
               key_in<&G::groups, &E::groups>("groups", "Of neighboring experts, all equal.",
                                              at_least(1)),
               key_in<&G::groups, &E::chosen>("chosen", "In which a token's choices lie.",
                                              at_least(1)),
-              key_in<&G::layers, &L::source>("source", "How that is known."),
+              key_in<&G::layers, &L::source>("source", kKnownHow),
           })
           .relation([](const JsonNode& node, const void* object) {
             const auto& [layers, groups] = *static_cast<const G*>(object);
@@ -419,7 +419,7 @@ static const KeyTable& keys_of(const TunedByTrial* /*of*/) {
       key_table<T>("tuned", "Kernels of which the fastest in a trial was measured.",
                    {
                        key<&T::kernels>("kernels", kKernelNames, kOneKernel),
-                       key<&T::source>("source", "How that is known."),
+                       key<&T::source>("source", kKnownHow),
                    });
   return table;
 }

@@ -57,8 +57,8 @@ class ResidualTables::Builder {
     std::size_t feature = 0;
     std::vector<double> thresholds;
     double from = 0;
-    double divisions_per_unit = 0;
-    std::array<std::size_t, kDivisions> held{};
+    double per_unit = 0;            // divisions
+    std::vector<std::size_t> held;  // by each
     std::size_t most = 0;
   };
 
@@ -81,35 +81,48 @@ class ResidualTables::Builder {
   }
 
   static void divide(Asked& of) {
+    for (std::size_t divisions = kLeastDivisions; divisions <= kMostDivisions; divisions *= 2) {
+      divide(of, divisions);
+      if (of.most <= kSpread) return;
+    }
+    divide(of, kLeastDivisions);
+  }
+
+  static void divide(Asked& of, std::size_t divisions) {
     const auto last = std::find_if(of.thresholds.rbegin(), of.thresholds.rend() - 1,
                                    [](double threshold) { return threshold < kNoQuestion; });
-    constexpr double kLast = kDivisions - 1;
+    const auto last_division = static_cast<double>(divisions - 1);
     of.from = of.thresholds.front();
     const double width = *last - of.from;
-    of.divisions_per_unit = width > 0.0 ? kLast / width : 0.0;
+    of.per_unit = width > 0.0 ? last_division / width : 0.0;
+    of.held.assign(divisions, 0);
+    of.most = 0;
     for (const double threshold : of.thresholds) {
-      const double at = (threshold - of.from) * of.divisions_per_unit;
+      const double at = (threshold - of.from) * of.per_unit;
       // As a value is looked up, also where `at` is not a number.
-      std::size_t& here = of.held[static_cast<std::size_t>(at > 0.0 ? std::min(at, kLast) : 0.0)];
+      std::size_t& here =
+          of.held[static_cast<std::size_t>(at > 0.0 ? std::min(at, last_division) : 0.0)];
       of.most = std::max(of.most, ++here);
     }
   }
 
   void place_thresholds() {
     std::vector<Asked> all = thresholds_by_feature();
-    for (Asked& of : all) divide(of);
-    const auto behind = std::stable_partition(all.begin(), all.end(),
-                                              [](const Asked& of) { return of.most <= kSpread; });
-    out_.spread_ = static_cast<std::size_t>(behind - all.begin());
-    out_.asked_ = all.size();
-    out_.padded_ = (all.size() + kFeaturesAtATime - 1) / kFeaturesAtATime * kFeaturesAtATime;
+    out_.last_ = all.back().feature;
+    out_.padded_ = (out_.last_ + 2) / 2 * 2;
     std::array<std::size_t, kMaxFeatures> place_of{};  // of a feature among those asked
     for (std::size_t i = 0; i < all.size(); ++i) {
-      const Asked& of = all[i];
+      Asked& of = all[i];
       place_of[of.feature] = i;
-      out_.feature_[i] = static_cast<std::uint8_t>(of.feature);
-      out_.from_[i] = of.from;
-      out_.divisions_per_unit_[i] = of.divisions_per_unit;
+      divide(of);
+      if (of.most > kSpread) {
+        out_.crowded_[out_.crowded_count_++] = static_cast<std::uint8_t>(of.feature);
+      }
+      Divisions& by = out_.divisions_[of.feature / 2];
+      by.from[of.feature % 2] = of.from;
+      by.per_unit[of.feature % 2] = of.per_unit;
+      by.last[of.feature % 2] = static_cast<double>(of.held.size() - 1);
+      by.begin[of.feature % 2] = static_cast<std::uint32_t>(out_.first_.size());
       std::size_t place = out_.thresholds_.size();
       start_.push_back(place);
       for (const std::size_t held : of.held) {
@@ -122,9 +135,15 @@ class ResidualTables::Builder {
       feature_at_.resize(out_.thresholds_.size(), static_cast<std::uint8_t>(i));
       rising_.push_back(of.thresholds);
     }
-    // Features that nothing asks for add nothing.
-    out_.first_.resize(out_.padded_ * kDivisions,
-                       static_cast<std::uint16_t>(out_.thresholds_.size()));
+    // Features that nothing asks for add nothing: they have one division.
+    for (std::size_t f = 0; f < out_.padded_; ++f) {
+      const bool asked =
+          std::any_of(all.begin(), all.end(), [&](const Asked& of) { return of.feature == f; });
+      if (!asked) {
+        out_.divisions_[f / 2].begin[f % 2] = static_cast<std::uint32_t>(out_.first_.size());
+      }
+    }
+    out_.first_.push_back(static_cast<std::uint16_t>(out_.thresholds_.size()));
     out_.thresholds_.insert(out_.thresholds_.end(), kSpread,
                             std::numeric_limits<double>::infinity());
     place_questions(place_of);
@@ -232,10 +251,19 @@ class ResidualTables::Builder {
   }
 
   void write() {
-    out_.row_length_ = (tables_.size() + kNumbersAtATime - 1) / kNumbersAtATime;
-    out_.numbers_.assign(out_.thresholds_.size() * out_.row_length_, Numbers{});
+    out_.words_ = (tables_.size() + kNumbersAtATime - 1) / kNumbersAtATime;
+    out_.numbers_.assign(out_.thresholds_.size() * out_.words_, Numbers{});
     out_.cells_.assign(1, 0);
     for (std::size_t n = 0; n < tables_.size(); ++n) write(tables_[n], n);
+  }
+
+  // What is added to the n-th table's number where this is the first threshold not exceeded.
+  void write_number(std::size_t n, std::size_t place, std::uint16_t number) {
+    const std::size_t word = n / kNumbersAtATime;
+    const std::size_t before = word / kMostWords * kMostWords;
+    const std::size_t words = std::min(kMostWords, out_.words_ - before);  // side by side
+    Numbers& to = out_.numbers_[out_.thresholds_.size() * before + place * words + word - before];
+    to[n % kNumbersAtATime] = number;
   }
 
   // The n-th table: its cells lie behind those of the tables before, the first feature's parts
@@ -243,13 +271,11 @@ class ResidualTables::Builder {
   void write(const Table& table, std::size_t n) {
     const std::size_t base = out_.cells_.size();
     std::size_t stride = 1;
-    for (std::size_t i = 0; i < out_.asked_; ++i) {
+    for (std::size_t i = 0; i < rising_.size(); ++i) {
       std::size_t part = 0;
-      for (std::size_t exceeded = 0; exceeded <= rising_[i].size(); ++exceeded) {
-        const std::size_t row = start_[i] + exceeded;
-        out_.numbers_[row * out_.row_length_ + n / kNumbersAtATime][n % kNumbersAtATime] =
-            static_cast<std::uint16_t>(part * stride + (i == 0 ? base : 0));
-        part += table.asks[start_[i] + exceeded];
+      for (std::size_t place = start_[i]; place <= start_[i] + rising_[i].size(); ++place) {
+        write_number(n, place, static_cast<std::uint16_t>(part * stride + (i == 0 ? base : 0)));
+        part += table.asks[place];
       }
       stride *= table.parts[i];
     }
@@ -268,7 +294,7 @@ class ResidualTables::Builder {
   // Which of a tree's leaves each cell of its table takes.
   [[nodiscard]] std::vector<std::uint8_t> leaves(const Table& table, std::size_t tree) const {
     std::vector<std::uint8_t> result(1, 0);
-    for (std::size_t i = 0; i < out_.asked_; ++i) {
+    for (std::size_t i = 0; i < rising_.size(); ++i) {
       if (table.parts[i] == 1) continue;
       // The answers of each part of this feature, beside those of the features before.
       const std::size_t before = result.size();

@@ -97,9 +97,9 @@ class Resolver {
       for (const hw::calibrated::Family family : asked.other_kernels) {
         if (is_exchange(family) || error_by({family}) != without) continue;
         warnings.push_back(fmt::format(
-            "{}/deployment/pools/{}/other_kernels: no layer of the model asks these GPUs for {}: "
-            "without effect",
-            located_.pointer, pool.name, name_of(family)));
+            "{}: {}/deployment/pools/{}/other_kernels: no layer of the model asks these GPUs for "
+            "{}: without effect",
+            located_.file, located_.pointer, pool.name, name_of(family)));
       }
     }
   }

@@ -101,29 +101,36 @@ struct Curve {
   // The same with what a transfer added.
   [[nodiscard]] double standard_error() const;
 
-  // Doublings by which `values`, in the order of `ranges`, leave them, summed; 0 inside.
-  [[nodiscard]] double octaves_outside(std::span<const double> values) const {
+  // Whether `values`, in the order of `ranges`, lie within them.
+  [[nodiscard]] bool holds(std::span<const double> values) const {
     bool outside = false;
     const std::size_t count = std::min(values.size(), ranges.size());
     for (std::size_t i = 0; i < count; ++i) {
       outside = outside || values[i] > ranges[i].max || values[i] < ranges[i].min;
     }
-    return outside ? octaves(values.first(count)) : 0.0;
+    return !outside;
+  }
+  // Doublings by which they leave them, summed; 0 inside.
+  [[nodiscard]] double octaves_outside(std::span<const double> values) const {
+    return holds(values) ? 0.0 : octaves(values.first(std::min(values.size(), ranges.size())));
   }
 
-  // The form's time with what was learned of the measurements that it missed. The residual fades
-  // out over the first doubling outside the ranges; beyond, the physical form answers alone.
+  // Whether anything was learned that holds so many doublings outside the ranges: it fades out over
+  // the first, beyond which the physical form answers alone.
+  [[nodiscard]] bool learned(double outside) const { return !residual.empty() && outside < 1.0; }
+  // What the form's time is multiplied by, where something was learned.
+  [[nodiscard]] double learned_factor(std::span<const double> features, double outside) const {
+    return outside == 0.0 ? residual.factor(features)
+                          : std::exp((1.0 - outside) * residual(features));
+  }
+  // The form's time with what was learned of the measurements that it missed.
   template <typename Form>
   [[nodiscard]] Estimate estimate(const Machine& machine, const Fitted<Form>& f,
                                   const typename Form::Shape& shape, double outside) const {
-    return learned(AskedForm<Form>(machine, f, shape), outside);
-  }
-  // The same, of what the form says already.
-  template <typename Form>
-  [[nodiscard]] Estimate learned(const AskedForm<Form>& asked, double outside) const {
-    Estimate result = asked.estimate();
-    if (!residual.empty() && outside < 1.0) {
-      result.us *= std::exp((1.0 - outside) * residual(asked.features()));
+    const auto plan = plan_of(machine, f, shape);
+    Estimate result = time_of(machine, f, shape, plan);
+    if (learned(outside)) {
+      result.us *= learned_factor(features_of(machine, f, shape, plan, result.us), outside);
     }
     return result;
   }

@@ -142,9 +142,9 @@ struct DecodeAttentionForm {
   // How the launch is cut: `splits` of each sequence; the busiest compute unit runs `blocks` blocks
   // one after the other, `tiles` tiles in all.
   struct Cut {
-    double splits = 1;
-    double blocks = 1;
-    double tiles = 1;
+    double splits;
+    double blocks;
+    double tiles;
   };
   // `columns`: row tiles of one sequence, over all KV heads; `tiles` of one sequence's cache.
   [[nodiscard]] static Cut cut(const Machine& machine, const Choice& choice, double sequences,
@@ -167,20 +167,20 @@ struct DecodeAttentionForm {
         splits = std::min(round_up(tiles / tiles_per_block), kMaxSplits);
       }
     }
-    const double waves = round_up(blocks * splits / units);
-    return {.splits = splits, .blocks = waves, .tiles = waves * round_up(tiles / splits)};
+    const Pair parts = round_up(Pair{blocks * splits, tiles} / Pair{units, splits});
+    return {.splits = splits, .blocks = parts[0], .tiles = parts[0] * parts[1]};
   }
 
   // What a launch does, whatever the parameters.
   struct Plan {
-    double group = 1;      // query rows of one KV head
-    double tile_rows = 1;  // the matrix units work on whole tiles: one half filled costs as much
-    double row_tiles = 1;
-    double readings = 1;  // of the cache, by blocks that do not share one
-    double tiles = 1;     // of one sequence's cache
-    double cache_MB = 0;
+    double group;      // query rows of one KV head
+    double tile_rows;  // the matrix units work on whole tiles: one half filled costs as much
+    double row_tiles;
+    double readings;  // of the cache, by blocks that do not share one
+    double tiles;     // of one sequence's cache
+    double cache_MB;
     Cut parts;
-    double further_tiles = 0;  // of the busiest compute unit, since sequences are not alike
+    double further_tiles;  // of the busiest compute unit, since sequences are not alike
   };
   [[nodiscard]] static Plan plan(const Machine& machine, const Choice& choice, const Shape& s) {
     Plan of;
@@ -190,12 +190,14 @@ struct DecodeAttentionForm {
             ? narrow_tiles(machine.compute_units, choice, s.sequences, of.group, s.context)
             : NarrowTiles{.rows = tile_height(choice, of.group)};
     of.tile_rows = tiles.rows;
-    of.row_tiles = round_up(of.group / of.tile_rows);
+    const Pair whole = round_up(Pair{of.group, s.context} / Pair{of.tile_rows, choice.tile_tokens});
+    of.row_tiles = whole[0];
     of.readings = tiles.paired ? 1.0 : of.row_tiles;
-    of.tiles = std::max(1.0, round_up(s.context / choice.tile_tokens));
+    of.tiles = std::max(1.0, whole[1]);
     of.cache_MB = s.sequences * s.context * s.values_per_token * s.bytes_per_value * 1e-6;
     of.parts = cut(machine, choice, s.sequences, of.row_tiles * s.kv_heads, of.tiles);
     // A block that works off its part of a sequence alone is done when the longest is.
+    of.further_tiles = 0.0;
     if (s.longest > s.context && cuts_each_alike(choice.split)) {
       const double longest = round_up(s.longest / choice.tile_tokens);
       of.further_tiles = round_up(longest / of.parts.splits) - round_up(of.tiles / of.parts.splits);
@@ -218,7 +220,8 @@ struct DecodeAttentionForm {
     const double x2 = (cache_MB / p[l2_MB]) * (cache_MB / p[l2_MB]);
     const double x8 = (x2 * x2) * (x2 * x2);
     const double resident = s.cold ? 0.0 : 1.0 / (1.0 + x8);
-    const double us_per_MB = resident / p[l2_TBps] + (1.0 - resident) / p[memory_TBps];
+    const Pair us_of_MB = Pair{resident, 1.0 - resident} / Pair{p[l2_TBps], p[memory_TBps]};
+    const double us_per_MB = us_of_MB[0] + us_of_MB[1];
     double memory = cache_MB * us_per_MB * (1.0 + p[reread] * (plan.readings - 1.0));
     // Blocks that run side by side read the same from memory once, and each of them from L2.
     if (choice.split == SplitPolicy::narrow) {
@@ -230,17 +233,17 @@ struct DecodeAttentionForm {
     const double tile_MFLOP =
         2.0 * plan.tile_rows * choice.tile_tokens * (s.qk_dim + s.v_dim) * 1e-6;
     // Copies into shared memory run beside the matrix units: a tile takes the longer of the two.
-    const double work_us = std::max(tile_KB / p[block_GBps], tile_MFLOP / p[block_TFLOPps]);
+    const Pair tile_us_of = Pair{tile_KB, tile_MFLOP} / Pair{p[block_GBps], p[block_TFLOPps]};
+    const double work_us = std::max(tile_us_of[0], tile_us_of[1]);
     const double core =
         core_us(choice, parts, p, work_us) + plan.further_tiles * (p[tile_us] + work_us);
 
     const double rows_MB = s.sequences * s.query_rows * (s.qk_dim + s.v_dim) * 2e-6;
-    double fixed = p[launch_us] + p[cold_us] * (1.0 - resident) + p[sequence_us] * s.sequences +
-                   rows_MB / p[row_TBps];
-    if (parts.splits > 1.0) {
-      const double partial_MB = 2.0 * parts.splits * s.sequences * s.query_rows * s.v_dim * 4e-6;
-      fixed += p[combine_us] + p[split_us] * parts.splits + partial_MB / p[combine_TBps];
-    }
+    const double partial_MB = 2.0 * parts.splits * s.sequences * s.query_rows * s.v_dim * 4e-6;
+    const Pair results_us = Pair{rows_MB, partial_MB} / Pair{p[row_TBps], p[combine_TBps]};
+    double fixed =
+        p[launch_us] + p[cold_us] * (1.0 - resident) + p[sequence_us] * s.sequences + results_us[0];
+    if (parts.splits > 1.0) fixed += p[combine_us] + p[split_us] * parts.splits + results_us[1];
     const double work = soft_max(core, memory, p[softness]);
     const Resource bound = fixed > work     ? Resource::launch
                            : memory >= core ? Resource::memory
@@ -256,18 +259,24 @@ struct DecodeAttentionForm {
   [[nodiscard]] static std::array<double, kFeatures.size()> features(const Machine& machine,
                                                                      const Shape& s,
                                                                      const Plan& plan) {
+    const double units = machine.compute_units;
     const double blocks = s.sequences * plan.row_tiles * s.kv_heads;
-    return {rough_log2(s.sequences),
-            rough_log2(s.context),
-            rough_log2(plan.group),
-            rough_log2(s.kv_heads),
-            plan.group / (plan.tile_rows * plan.row_tiles),
-            rough_log2(blocks / machine.compute_units),
-            rough_log2(plan.parts.splits),
-            rough_log2(plan.tiles),
-            rough_log2(plan.parts.tiles),
+    const Pair shares = Pair{plan.group, blocks} / Pair{plan.tile_rows * plan.row_tiles, units};
+    const Pair log_batch = rough_log2(Pair{s.sequences, s.context});
+    const Pair log_heads = rough_log2(Pair{plan.group, s.kv_heads});
+    const Pair log_blocks = rough_log2(Pair{shares[1], plan.parts.splits});
+    const Pair log_tiles = rough_log2(Pair{plan.tiles, plan.parts.tiles});
+    return {log_batch[0],
+            log_batch[1],
+            log_heads[0],
+            log_heads[1],
+            shares[0],
+            log_blocks[0],
+            log_blocks[1],
+            log_tiles[0],
+            log_tiles[1],
             rough_log2(plan.cache_MB),
-            fill(blocks * plan.parts.splits / machine.compute_units)};
+            fill(blocks * plan.parts.splits / units)};
   }
 
  private:

@@ -95,6 +95,22 @@ struct Estimate {
   return exponent + m * (1.3465 - 0.3465 * m);
 }
 
+// Two numbers that go through the same arithmetic at once: a quotient, which others wait for, takes
+// as long as two.
+using Pair [[gnu::vector_size(2 * sizeof(double))]] = double;
+
+[[nodiscard]] inline Pair rough_log2(Pair x) {
+  using Bits [[gnu::vector_size(sizeof(Pair))]] = std::uint64_t;
+  constexpr std::uint64_t kFraction = 0xFFFFFFFFFFFFFULL;
+  constexpr std::uint64_t kOne = 0x3FF0000000000000ULL;
+  constexpr std::uint64_t kWhole = 0x4330000000000000ULL;  // 2^52, behind which a whole number fits
+  constexpr double kBias = 0x1p52 + 1023.0;
+  const auto bits = std::bit_cast<Bits>(x);
+  const Pair exponent = std::bit_cast<Pair>((bits >> 52U) | kWhole) - kBias;
+  const Pair m = std::bit_cast<Pair>((bits & kFraction) | kOne) - 1.0;
+  return exponent + m * (1.3465 - 0.3465 * m);
+}
+
 // Depth of one pipeline stage of a product, in values of k.
 inline constexpr double kStepK = 128.0;
 
@@ -106,8 +122,17 @@ inline constexpr double kStepK = 128.0;
   return nearest + (nearest < x ? 1.0 : 0.0);
 }
 
+[[nodiscard]] inline Pair round_up(Pair x) {
+  constexpr double kWholeFrom = 0x1p52;
+  const Pair nearest = (x + kWholeFrom) - kWholeFrom;
+  return nearest + (nearest < x ? Pair{1.0, 1.0} : Pair{});
+}
+
 // The share of whole parts that is used where this many are asked for: 1.5 of 2 is 0.75.
 [[nodiscard]] inline double fill(double parts) {
+  return parts / round_up(parts);
+}
+[[nodiscard]] inline Pair fill(Pair parts) {
   return parts / round_up(parts);
 }
 

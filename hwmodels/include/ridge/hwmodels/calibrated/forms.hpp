@@ -15,6 +15,7 @@
 #include <array>
 #include <span>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -49,63 +50,55 @@ using Shapes = Forms::AnyShapes;
 // Names of what a curve's ranges are kept of, in their order.
 [[nodiscard]] std::span<const std::string_view> range_names(const FittedForm& fitted);
 
-// A form asked for one shape: its time, and what a residual is learned of. What both need of the
-// shape, where a form has such a plan, is worked out once.
+// What a form works out of a shape first, for its time and its features alike; nothing for most.
+struct NoPlan {};
 template <typename Form>
-class AskedForm {
- public:
-  // Whether a plan is worked out first, which time and features share.
-  static constexpr bool kPlans = requires { typename Form::Plan; };
-
-  AskedForm(const Machine& machine, const Fitted<Form>& fitted, const typename Form::Shape& shape)
-      : machine_(machine), fitted_(fitted), shape_(shape) {
-    if constexpr (kPlans) {
-      plan_ = Form::plan(machine, fitted.choice, shape);
-      estimate_ = Form::time(fitted.choice, fitted.p, shape, plan_);
-    } else {
-      estimate_ = Form::time(machine, fitted.choice, fitted.p, shape);
-    }
-  }
-
-  // Of a form without a plan, whose time is known already.
-  AskedForm(const Machine& machine, const Fitted<Form>& fitted, const typename Form::Shape& shape,
-            const Estimate& estimate) requires(!kPlans)
-      : machine_(machine), fitted_(fitted), shape_(shape), plan_(), estimate_(estimate) {}
-
-  [[nodiscard]] const Estimate& estimate() const { return estimate_; }
-
-  // The features of the shape, and last the form's own time.
-  [[nodiscard]] auto features() const {
-    constexpr std::size_t kOfShape = Form::kFeatures.size();
-    static_assert(kOfShape + 1 <= Residual::kMaxFeatures);
-    std::array<double, kOfShape + 1> all;
-    const auto of_shape = [&] {
-      if constexpr (kPlans)
-        return Form::features(machine_, shape_, plan_);
-      else
-        return Form::features(machine_, fitted_.choice, shape_);
-    }();
-    std::copy(of_shape.begin(), of_shape.end(), all.begin());
-    all.back() = rough_log2(estimate_.us);
-    return all;
-  }
-
- private:
-  struct NoPlan {};
-  template <typename F>
-  static auto plan_type() {
-    if constexpr (requires { typename F::Plan; })
-      return typename F::Plan{};
-    else
-      return NoPlan{};
-  }
-
-  const Machine& machine_;
-  const Fitted<Form>& fitted_;
-  const typename Form::Shape& shape_;
-  decltype(plan_type<Form>()) plan_;
-  Estimate estimate_;
+inline constexpr bool kPlans = requires {
+  typename Form::Plan;
 };
+
+template <typename Form>
+[[nodiscard]] auto plan_of(const Machine& machine, const Fitted<Form>& fitted,
+                           const typename Form::Shape& shape) {
+  if constexpr (kPlans<Form>)
+    return Form::plan(machine, fitted.choice, shape);
+  else
+    return NoPlan{};
+}
+template <typename Form>
+using PlanOf =
+    decltype(plan_of<Form>(std::declval<const Machine&>(), std::declval<const Fitted<Form>&>(),
+                           std::declval<const typename Form::Shape&>()));
+
+// Its time, by that plan.
+template <typename Form>
+[[nodiscard]] Estimate time_of(const Machine& machine, const Fitted<Form>& fitted,
+                               const typename Form::Shape& shape, const PlanOf<Form>& plan) {
+  if constexpr (kPlans<Form>)
+    return Form::time(fitted.choice, fitted.p, shape, plan);
+  else
+    return Form::time(machine, fitted.choice, fitted.p, shape);
+}
+
+// What a residual is learned of: the features of the shape, and last the form's own time.
+template <typename Form>
+using FeaturesOf = std::array<double, Form::kFeatures.size() + 1>;
+template <typename Form>
+[[nodiscard]] FeaturesOf<Form> features_of(const Machine& machine, const Fitted<Form>& fitted,
+                                           const typename Form::Shape& shape,
+                                           const PlanOf<Form>& plan, double us) {
+  static_assert(Form::kFeatures.size() < Residual::kMaxFeatures);
+  const auto of_shape = [&] {
+    if constexpr (kPlans<Form>)
+      return Form::features(machine, shape, plan);
+    else
+      return Form::features(machine, fitted.choice, shape);
+  }();
+  FeaturesOf<Form> all;
+  std::copy(of_shape.begin(), of_shape.end(), all.begin());
+  all.back() = rough_log2(us);
+  return all;
+}
 // In that order.
 [[nodiscard]] std::span<const std::string_view> feature_names(const FittedForm& fitted);
 

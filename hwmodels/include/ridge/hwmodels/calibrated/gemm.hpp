@@ -111,23 +111,38 @@ struct GemmForm {
                                                                      const Choice& /*choice*/,
                                                                      const Shape& s) {
     const double units = machine.compute_units;
-    const double tiles = s.batch * round_up(s.m / 128.0) * round_up(s.n / 128.0) / units;
+    const Pair rows = {s.m / 64.0, s.m / 128.0};
+    const Pair columns = {s.n / 128.0, s.n / 256.0};
+    const Pair row_tiles = round_up(rows);
+    const Pair column_tiles = round_up(columns);
     const double MB = 1e-6 * s.batch * s.n * s.k * s.weight_bytes;
-    return {rough_log2(s.m),
-            rough_log2(s.n),
-            rough_log2(s.k),
-            rough_log2(MB),
-            fill(s.m / 64.0),
-            fill(s.m / 128.0),
-            s.m / 128.0 - round_up(s.m / 128.0) + 1.0,
-            fill(s.n / 128.0),
-            fill(s.n / 256.0),
-            rough_log2(tiles),
-            fill(tiles),
-            fill(s.batch * round_up(s.m / 64.0) * round_up(s.n / 64.0) / units),
-            fill(s.batch * round_up(s.m / 128.0) * round_up(s.n / 256.0) / units),
-            fill(s.k / 512.0),
-            rough_log2(s.m * s.n * s.k / (s.m * s.k + s.n * s.k + s.m * s.n))};
+    const Pair waves = Pair{s.batch * row_tiles[1] * column_tiles[0],
+                            s.batch * row_tiles[0] * round_up(s.n / 64.0)} /
+                       units;
+    const Pair wide = Pair{s.batch * row_tiles[1] * column_tiles[1], s.m * s.n * s.k} /
+                      Pair{units, s.m * s.k + s.n * s.k + s.m * s.n};
+    const Pair row_fill = rows / row_tiles;
+    const Pair column_fill = columns / column_tiles;
+    const Pair wave_fill = fill(waves);
+    const Pair wide_fill = fill(Pair{wide[0], s.k / 512.0});
+    const Pair log_mn = rough_log2(Pair{s.m, s.n});
+    const Pair log_k_MB = rough_log2(Pair{s.k, MB});
+    const Pair log_tiles = rough_log2(Pair{waves[0], wide[1]});
+    return {log_mn[0],
+            log_mn[1],
+            log_k_MB[0],
+            log_k_MB[1],
+            row_fill[0],
+            row_fill[1],
+            rows[1] - row_tiles[1] + 1.0,
+            column_fill[0],
+            column_fill[1],
+            log_tiles[0],
+            wave_fill[0],
+            wave_fill[1],
+            wide_fill[0],
+            wide_fill[1],
+            log_tiles[1]};
   }
 };
 

@@ -184,23 +184,23 @@ struct GroupedGemmForm {
     const ExpertTile tile = tile_of(choice, s);
     const auto busiest = static_cast<double>(s.profile.load[s.profile.classes - 1U]);
     const double rows = choice.tiles.padded ? tile.rows : 64.0;
-    const double tiles =
-        active * round_up(load / rows) * round_up(s.n / choice.tile_n) / machine.compute_units;
-    return {rough_log2(s.rows),
-            rough_log2(s.experts),
-            active / s.experts,
-            rough_log2(load),
-            fill(load / 16.0),
-            fill(load / rows),
-            rough_log2(busiest),
-            rough_log2(s.n),
-            rough_log2(s.k),
-            rough_log2(1e-6 * active * (s.n * s.k + s.n2 * s.k2) * s.weight_bytes),
-            rough_log2(tiles),
-            fill(tiles),
-            rough_log2(s.routed_rows / s.rows),
-            rough_log2(s.tokens / s.experts),
-            rough_log2(tile.rows * tile.columns)};
+    const Pair loads = Pair{load, s.n} / Pair{rows, choice.tile_n};
+    const Pair whole = round_up(loads);
+    const double MB = 1e-6 * active * (s.n * s.k + s.n2 * s.k2) * s.weight_bytes;
+    const Pair shares =
+        Pair{active * whole[0] * whole[1], active} / Pair{machine.compute_units, s.experts};
+    const Pair routed = Pair{s.routed_rows, s.tokens} / Pair{s.rows, s.experts};
+    const Pair fills = fill(Pair{load / 16.0, shares[0]});
+    const Pair log_rows = rough_log2(Pair{s.rows, s.experts});
+    const Pair log_load = rough_log2(Pair{load, busiest});
+    const Pair log_nk = rough_log2(Pair{s.n, s.k});
+    const Pair log_work = rough_log2(Pair{MB, shares[0]});
+    const Pair log_routed = rough_log2(routed);
+    return {log_rows[0],   log_rows[1],   shares[1],
+            log_load[0],   fills[0],      loads[0] / whole[0],
+            log_load[1],   log_nk[0],     log_nk[1],
+            log_work[0],   log_work[1],   fills[1],
+            log_routed[0], log_routed[1], rough_log2(tile.rows * tile.columns)};
   }
 };
 

@@ -48,6 +48,8 @@ class Residual {
 
   // Of ln(time). Never allocates.
   [[nodiscard]] double operator()(std::span<const double> features) const;
+  // Of time: exp() of that, to the last digit.
+  [[nodiscard]] double factor(std::span<const double> features) const;
   // Of time: below whatever it may multiply by, faded or not. 1 where it has no trees.
   [[nodiscard]] double least_factor() const;
   // Features whose thresholds crowd, so that they are gone through one by one: answers take longer.
