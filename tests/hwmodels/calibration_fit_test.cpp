@@ -86,6 +86,13 @@ MeasurementSet read(const std::string& csv, const std::string& name = "made_up.c
   return set;
 }
 
+// For claims about the curve alone.
+CalibrateOptions without_learning() {
+  CalibrateOptions options{.name = "x"};
+  options.fit.learn_residual = false;
+  return options;
+}
+
 std::string refusal_of(const MeasurementSet& set) {
   try {
     (void)calibrate(set, made_up_chip(), {.name = "x"});
@@ -439,9 +446,7 @@ CalibrateResult with_errors(int shapes, bool together) {
                          factor * (5.0 + 2e-3 * m * shape));
     }
   }
-  CalibrateOptions options{.name = "x"};
-  options.fit.learn_residual = false;
-  return calibrate(read(csv), made_up_chip(), options);
+  return calibrate(read(csv), made_up_chip(), without_learning());
 }
 
 TEST(CalibrationFit, FewShapesThatErrTogetherWidenTheDraws) {
@@ -457,11 +462,10 @@ TEST(CalibrationFit, FewShapesThatErrTogetherWidenTheDraws) {
 }
 
 TEST(CalibrationFit, OfFewShapesEachIsLeftOutByItself) {
-  std::string csv = "dtype,m,n,k,latency_us\n";
-  for (int shape = 1; shape <= 12; ++shape) {
-    for (int m = 1; m <= 4096; m += m < 32 ? 1 : m / 4) {
-      csv += fmt::format("bf16,{},{},1024,{:.4f}\n", m, 512 * shape, 5.0 + 2e-3 * m * shape);
-    }
+  // Sizes of rows, each fitted sooner than a product, and so many that fewer folds would do.
+  std::string csv = "bytes_read,bytes_written,latency_us\n";
+  for (int size = 1; size <= 12; ++size) {
+    for (int time = 0; time < 51; ++time) csv += fmt::format("{}000000,0,{}\n", size, 2.0 + size);
   }
   const CalibrateResult result = calibrate(read(csv), made_up_chip(), {.name = "x"});
   EXPECT_GT(result.calibration.curves.front().held_out.measurements, 600);
@@ -473,7 +477,7 @@ TEST(CalibrationFit, FallsBackToLeavingBatchSizesOutAndSaysSo) {
   for (int m = 1; m <= 16384; m += m < 64 ? 3 : m / 8) {
     csv += fmt::format("bf16,{},7168,2048,{:.4f}\n", m, 5.0 + 3e-9 * m * 7168 * 2048);
   }
-  const CalibrateResult result = calibrate(read(csv), made_up_chip(), {.name = "x"});
+  const CalibrateResult result = calibrate(read(csv), made_up_chip(), without_learning());
   EXPECT_FALSE(result.calibration.curves.front().held_out.by_shape);
 }
 
@@ -488,7 +492,7 @@ TEST(CalibrationFit, NoFittedRateExceedsTheDataSheet) {
       }
     }
   }
-  const CalibrateResult result = calibrate(read(csv), made_up_chip(), {.name = "x"});
+  const CalibrateResult result = calibrate(read(csv), made_up_chip(), without_learning());
   const auto p = values_of(result.calibration.curves.front().fitted);
   EXPECT_LE(p[GemmForm::memory_TBps], 3.0 * (1 + 1e-9));
   EXPECT_LE(p[GemmForm::unit_TFLOPps], 9.0 * (1 + 1e-9));

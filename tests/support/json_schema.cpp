@@ -14,6 +14,8 @@ using Adapter = valijson::adapters::NlohmannJsonAdapter;
 
 struct JsonSchema::Impl {
   valijson::Schema schema;
+  // Kept, since it keeps the regular expressions that it has compiled.
+  valijson::Validator validator{valijson::Validator::kStrongTypes};
 };
 
 JsonSchema::JsonSchema(const std::string& name) : impl_(std::make_unique<Impl>()) {
@@ -24,10 +26,13 @@ JsonSchema::JsonSchema(const std::string& name) : impl_(std::make_unique<Impl>()
 
 JsonSchema::~JsonSchema() = default;
 
+bool JsonSchema::accepts(const nlohmann::json& value) const {
+  return impl_->validator.validate(impl_->schema, Adapter(value), nullptr);
+}
+
 std::string JsonSchema::violations(const nlohmann::json& value) const {
-  valijson::Validator validator(valijson::Validator::kStrongTypes);
   valijson::ValidationResults results;
-  if (validator.validate(impl_->schema, Adapter(value), &results)) return {};
+  if (impl_->validator.validate(impl_->schema, Adapter(value), &results)) return {};
   std::string text;
   valijson::ValidationResults::Error error;
   while (results.popError(error)) {

@@ -14,7 +14,9 @@ class JsonSchema {
   explicit JsonSchema(const std::string& name);
   ~JsonSchema();
 
-  // The first violations, or the empty string where the value is valid.
+  // Whether the value is valid: quicker than to name all violations.
+  [[nodiscard]] bool accepts(const nlohmann::json& value) const;
+  // The violations, or the empty string where the value is valid.
   [[nodiscard]] std::string violations(const nlohmann::json& value) const;
 
  private:

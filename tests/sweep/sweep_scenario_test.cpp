@@ -226,7 +226,7 @@ TEST(SweepScenario, EveryMistakeThatTheSchemaSeesTheReaderSeesToo) {
   ASSERT_EQ(schema.violations(valid()), "");
   int invalid = 0;
   for (const auto& [description, document] : test::mutations(valid())) {
-    if (schema.violations(document).empty()) continue;
+    if (schema.accepts(document)) continue;
     ++invalid;
     EXPECT_NE(complaint(document), "") << description;
   }

@@ -79,7 +79,8 @@ std::string quantized_by_name(const std::string& file) {
 
 }  // namespace
 
-ModulePattern::ModulePattern(std::string text) : text_(std::move(text)) {
+ModulePattern::ModulePattern(std::string text)
+    : text_(std::move(text)), of_layers_(within_layers(text_)) {
   if (!text_.starts_with("re:")) return;
   try {
     expression_.emplace(text_.substr(3));
@@ -92,12 +93,14 @@ bool ModulePattern::means(const std::string& module) const {
   if (text_.starts_with("re:")) {
     return expression_ && std::regex_match("model.layers." + module, *expression_);
   }
-  const std::string of_layers = within_layers(text_);
-  if (of_layers.find('*') != std::string::npos) {
-    return matches(of_layers, module) || matches(of_layers + ".*", module) ||
-           (of_layers == text_ && matches(text_, "model.layers." + module));
+  if (of_layers_.find('*') != std::string::npos) {
+    return matches(of_layers_, module) || matches(of_layers_ + ".*", module) ||
+           (of_layers_ == text_ && matches(text_, "model.layers." + module));
   }
-  if (of_layers != text_) return module == of_layers || module.starts_with(of_layers + ".");
+  if (of_layers_ != text_) {
+    return module.starts_with(of_layers_) &&
+           (module.size() == of_layers_.size() || module[of_layers_.size()] == '.');
+  }
   const auto at = module.find(text_);
   if (at == std::string::npos) return false;
   const auto end = at + text_.size();
@@ -230,23 +233,22 @@ void Serving::quantize(const JsonNode& quantization) {
   fp8_cache_ = (cache && cache->json() == "FP8") || (scheme && scheme->json() == 8);
 }
 
-bool Serving::kept(const std::string& module) const {
-  return std::any_of(kept_.begin(), kept_.end(),
-                     [&](const ModulePattern& pattern) { return pattern.means(module); });
-}
-
 PartFormat Serving::format_of_module(const json& names,
                                      const std::vector<std::int64_t>& layers) const {
+  if (rules_.empty()) return plain_;
   // What most layers say; a checkpoint that keeps a few layers whole is a little larger than this.
   std::size_t plain = 0;
   std::vector<std::size_t> by_rule(rules_.size());
   for (const std::int64_t layer : layers) {
-    const auto any = [&](auto&& holds) {
-      return std::any_of(names.begin(), names.end(), [&](const json& name) {
-        return holds(fmt::format("{}.{}", layer, name.get<std::string>()));
-      });
+    std::vector<std::string> modules;
+    for (const json& name : names) {
+      modules.push_back(fmt::format("{}.{}", layer, name.get_ref<const std::string&>()));
+    }
+    const auto means_any = [&](const ModulePattern& pattern) {
+      return std::any_of(modules.begin(), modules.end(),
+                         [&](const std::string& module) { return pattern.means(module); });
     };
-    if (any([&](const std::string& module) { return kept(module); })) {
+    if (std::any_of(kept_.begin(), kept_.end(), means_any)) {
       ++plain;
       continue;
     }
@@ -254,9 +256,7 @@ PartFormat Serving::format_of_module(const json& names,
     std::size_t chosen = rules_.size();
     for (std::size_t r = 0; r < rules_.size(); ++r) {
       const auto& targets = rules_[r].targets;
-      const bool named = std::any_of(targets.begin(), targets.end(), [&](const auto& target) {
-        return any([&](const std::string& module) { return target.means(module); });
-      });
+      const bool named = std::any_of(targets.begin(), targets.end(), means_any);
       if (named || (targets.empty() && chosen == rules_.size())) chosen = r;
     }
     if (chosen == rules_.size()) {

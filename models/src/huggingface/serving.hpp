@@ -39,6 +39,7 @@ class ModulePattern {
 
  private:
   std::string text_;
+  std::string of_layers_;  // what it says of layers, the text itself where that is nothing
   std::optional<std::regex> expression_;  // compiled once: it is asked of each module of each layer
 };
 
@@ -74,7 +75,6 @@ class Serving {
   [[nodiscard]] PartFormat format_of_module(const nlohmann::json& names,
                                             const std::vector<std::int64_t>& layers) const;
   [[nodiscard]] PartFormat served(PartFormat format) const;
-  [[nodiscard]] bool kept(const std::string& module) const;
 
   Config& config_;
   const ImportOptions& options_;
