@@ -83,13 +83,14 @@ function(ridge_cold target)
   target_precompile_headers(${target} REUSE_FROM ridge_cold_headers)
 endfunction()
 
-# ridge_layer(<name> [COLD] [SOURCES ...] [DEPENDS <layer>...] [LIBRARIES <target>...]
+# ridge_layer(<name> [COLD] [SOURCES ...] [COLD_SOURCES ...] [DEPENDS <layer>...] [LIBRARIES <target>...]
 #             [PRIVATE_LIBRARIES <target>...])
 #
 # Declares the static library ridge_<name> (alias ridge::<name>) whose public headers live in
-# include/ and whose sources live in src/. DEPENDS names the lower layers it may include.
+# include/ and whose sources live in src/, COLD_SOURCES compiled as cold code. DEPENDS names the lower layers it may
+# include.
 function(ridge_layer name)
-  cmake_parse_arguments(ARG "COLD" "" "SOURCES;DEPENDS;LIBRARIES;PRIVATE_LIBRARIES" ${ARGN})
+  cmake_parse_arguments(ARG "COLD" "" "SOURCES;COLD_SOURCES;DEPENDS;LIBRARIES;PRIVATE_LIBRARIES" ${ARGN})
   add_library(ridge_${name} STATIC ${ARG_SOURCES})
   add_library(ridge::${name} ALIAS ridge_${name})
   target_include_directories(ridge_${name}
@@ -106,13 +107,20 @@ function(ridge_layer name)
     target_link_libraries(ridge_${name} PRIVATE $<BUILD_INTERFACE:ridge_layer_options>)
     target_precompile_headers(ridge_${name} REUSE_FROM ridge_layer_headers)
   endif()
+  list(TRANSFORM ARG_DEPENDS PREPEND "ridge::" OUTPUT_VARIABLE below)
+  if(ARG_COLD_SOURCES)
+    add_library(ridge_${name}_cold OBJECT ${ARG_COLD_SOURCES})
+    target_include_directories(ridge_${name}_cold PRIVATE include src)
+    target_link_libraries(ridge_${name}_cold PRIVATE ${ARG_LIBRARIES} ${ARG_PRIVATE_LIBRARIES} ${below})
+    ridge_cold(ridge_${name}_cold)
+    target_sources(ridge_${name} PRIVATE $<TARGET_OBJECTS:ridge_${name}_cold>)
+  endif()
   if(RIDGE_SANITIZED_TESTS AND name IN_LIST ridge_sanitized_layers)
-    add_library(ridge_${name}_sanitized OBJECT EXCLUDE_FROM_ALL ${ARG_SOURCES})
+    add_library(ridge_${name}_sanitized OBJECT EXCLUDE_FROM_ALL ${ARG_SOURCES} ${ARG_COLD_SOURCES})
     target_include_directories(ridge_${name}_sanitized PRIVATE include src)
     target_compile_definitions(ridge_${name}_sanitized PRIVATE $<TARGET_PROPERTY:ridge_${name},COMPILE_DEFINITIONS>)
     target_link_libraries(ridge_${name}_sanitized PRIVATE ${ARG_LIBRARIES} ${ARG_PRIVATE_LIBRARIES}
       ridge_sanitized_options)
-    list(TRANSFORM ARG_DEPENDS PREPEND "ridge::" OUTPUT_VARIABLE below)
     target_link_libraries(ridge_${name}_sanitized PRIVATE ${below})
     target_precompile_headers(ridge_${name}_sanitized REUSE_FROM ridge_sanitized_headers)
   endif()
@@ -145,6 +153,10 @@ function(ridge_objects variable)
     get_target_property(below "${library}" INTERFACE_LINK_LIBRARIES)
     ridge_objects(objects_below ${below})
     list(APPEND objects ${objects_below} $<TARGET_OBJECTS:${library}>)
+    string(REPLACE "ridge::" "ridge_" cold "${library}_cold")
+    if(TARGET ${cold})
+      list(APPEND objects $<TARGET_OBJECTS:${cold}>)
+    endif()
   endforeach()
   list(REMOVE_DUPLICATES objects)
   set(${variable} "${objects}" PARENT_SCOPE)
