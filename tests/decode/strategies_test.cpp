@@ -91,6 +91,30 @@ TEST(WideExpertParallel, TokensAndSumsCanGoToAllGpus) {
   EXPECT_NEAR(step(ExchangeWay::gather_scatter), compute + 6 * 1.25 * gather, 1e-9);
 }
 
+// In two nodes of four a GPU gathers from its node over the links, and from the other, with its
+// fellow there, its part over its NIC. One batch's gathers keep the other's kernels waiting where
+// links do not overlap with them.
+TEST(WideExpertParallel, GathersReachOverNodesByLinksAlone) {
+  auto input = wide_expert_parallel(6, 1);
+  input.deployment.exchange = ExchangeWay::gather_scatter;
+  const double bytes = 32 * test::kWireBytesPerToken;
+  const double gather = bytes * 3 / 4 / 5e9 + bytes / 4 / 2 / 1e9 + kOverhead;
+  EXPECT_NEAR(test::run(input).mean_tpot.value(), 6 * (7e-6 + 9e-6 + 2 * gather) + 2e-6, 1e-9);
+
+  auto two = wide_expert_parallel(6, 2);
+  two.deployment.exchange = ExchangeWay::gather_scatter;
+  const double overlapped = test::run(two).mean_tpot.value();
+  two.deployment.scale_up_overlaps_compute = false;
+  EXPECT_GT(test::run(two).mean_tpot.value(), 1.2 * overlapped);
+
+  input.deployment.collectives = CollectiveTiming::kernel_model;
+  EXPECT_THAT(deployment_problems(input.deployment),
+              testing::Contains(HasSubstr("collectives \"links\" does")));
+  input.deployment.pools[0].gpus_per_node = 5;
+  EXPECT_THAT(deployment_problems(input.deployment),
+              testing::Contains(HasSubstr("not whole nodes")));
+}
+
 TEST(WideExpertParallel, AGatheredTokenIsHandedToEveryRank) {
   // A kernel model that takes a microsecond for each token that a launch over experts is handed.
   class Handed : public hw::KernelModel {
@@ -109,6 +133,7 @@ TEST(WideExpertParallel, AGatheredTokenIsHandedToEveryRank) {
   auto input = wide_expert_parallel(1, 1);
   input.deployment.collectives = CollectiveTiming::kernel_model;
   input.deployment.pools[0].kernels = std::make_shared<Handed>();
+  input.deployment.pools[0].gpus_per_node = 8;
   input.noise.experts = {.counts = ExpertPopularity::Counts::expected};
   // Two of eight experts each, one on each rank: 1 - (7/8)^2 of 32 chose any that is there.
   EXPECT_NEAR(test::run(input).mean_tpot.value(), 7.5e-6, 1e-9);

@@ -281,8 +281,8 @@ TEST(ExpertExchangeForm, ATokenTravelsOncePerExpertOrOncePerRank) {
   EXPECT_EQ(ExpertExchangeForm::ranks_reached_at_random(1, 8), 1.0);
 }
 
-// Two sequences of 1,000 tokens on average in tiles of 100, each on four units of a chip of eight:
-// the four that work on the longest, of 1,600 tokens, have one tile more than three.
+// Two sequences of 1,000 tokens on average in tiles of 100, each on up to four units of a chip of
+// eight: those that work on the longest, of 3,000 tokens, have eight tiles each.
 TEST(DecodeAttentionForm, AKernelThatCutsSequencesAlikeIsDoneWhenTheLongestIs) {
   using Form = DecodeAttentionForm;
   Form::Parameters p{};
@@ -298,13 +298,13 @@ TEST(DecodeAttentionForm, AKernelThatCutsSequencesAlikeIsDoneWhenTheLongestIs) {
                       {.sequences = 2, .context = 1000, .longest = longest, .query_rows = 8})
         .us;
   };
-  EXPECT_NEAR(us(SplitPolicy::narrow, 0), 4.0, 1e-9) << "three splits, of ten tiles";
+  EXPECT_NEAR(us(SplitPolicy::narrow, 0), 4.0, 1e-9) << "three splits of ten tiles";
   EXPECT_NEAR(us(SplitPolicy::narrow, 1000), 4.0, 1e-9);
-  EXPECT_NEAR(us(SplitPolicy::narrow, 1600), 6.0, 1e-9) << "of sixteen";
-  EXPECT_NEAR(us(SplitPolicy::efficient, 1600) - us(SplitPolicy::efficient, 0), 1.0, 1e-9)
-      << "four splits: four in place of three";
+  EXPECT_NEAR(us(SplitPolicy::narrow, 3000), 8.0, 1e-9) << "four splits of thirty";
+  EXPECT_NEAR(us(SplitPolicy::efficient, 0), 3.0, 1e-9) << "four splits of ten";
+  EXPECT_NEAR(us(SplitPolicy::efficient, 3000), 8.0, 1e-9) << "four splits of thirty";
   for (const SplitPolicy knows : {SplitPolicy::balanced, SplitPolicy::dealt, SplitPolicy::fill}) {
-    EXPECT_EQ(us(knows, 1600), us(knows, 0));
+    EXPECT_EQ(us(knows, 3000), us(knows, 0));
   }
 }
 

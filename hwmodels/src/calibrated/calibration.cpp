@@ -435,7 +435,7 @@ Calibration resampled(const Calibration& calibration, std::uint64_t seed) {
   Calibration drawn = calibration;
   for (std::size_t i = 0; i < drawn.curves.size(); ++i) {
     Random random(seed, i);
-    drawn.curves[i] = resampled(calibration.curves[i], random);
+    drawn.curves[i] = resampled(calibration.curves[i], calibration.machine, random);
   }
   return drawn;
 }

@@ -24,7 +24,7 @@ double Curve::octaves(std::span<const double> values) const {
   return octaves;
 }
 
-Curve resampled(const Curve& curve, Random& random) {
+Curve resampled(const Curve& curve, const Machine& machine, Random& random) {
   Curve drawn = curve;
   const std::span<double> p = values_of(drawn.fitted);
   const std::span<const ParameterInfo> info = parameters_of(drawn.fitted);
@@ -34,11 +34,9 @@ Curve resampled(const Curve& curve, Random& random) {
     for (std::size_t i = 0; i < p.size(); ++i) {
       double shift = 0.0;
       for (std::size_t j = 0; j <= i; ++j) shift += curve.spread[i * p.size() + j] * z[j];
-      const double drawn_value = p[i] * std::exp(shift);
-      // A fit bounds the rates of a machine by its data sheet: what lies beyond the bounds of all
-      // machines is not held to them.
-      const bool within = p[i] >= info[i].lower && p[i] <= info[i].upper;
-      p[i] = within ? std::clamp(drawn_value, info[i].lower, info[i].upper) : drawn_value;
+      const Bounds bounds = bounds_of(info[i], machine, curve.key.format);
+      p[i] = std::clamp(p[i] * std::exp(shift), std::min(bounds.lower, p[i]),
+                        std::max(bounds.upper, p[i]));
     }
   }
   // The held-out error of a shape is mostly the same at all its batch sizes, and a deployment asks

@@ -47,27 +47,6 @@ constexpr std::array<BoostOptions, 4> kLearning = {
 constexpr std::size_t kWayOfMany = 1;      // where it is not tried which
 constexpr std::size_t kSmallSeries = 600;  // rows from which on trees need not ask less
 
-struct Bounds {
-  double lower;
-  double upper;
-};
-
-// No rate above the data sheet's, no bandwidth from L2 below the memory's.
-Bounds bounds_of(const ParameterInfo& info, const Machine& machine, Format format,
-                 double matrix_share) {
-  Bounds bounds{.lower = info.lower, .upper = info.upper};
-  if (info.role == Role::memory_rate) bounds.upper = machine.memory_TBps;
-  if (info.role == Role::l2_rate) {
-    bounds.lower = machine.memory_TBps;
-    bounds.upper = std::max(bounds.upper, 2.0 * bounds.lower);
-  }
-  if (info.role == Role::matrix_rate) {
-    bounds.upper = matrix_share * machine.unit_TFLOPps(format);
-    bounds.lower = std::min(bounds.lower, 0.1 * bounds.upper);
-  }
-  return bounds;
-}
-
 // Evenly random rows, in order; all of them if there are no more than `count`.
 std::vector<std::size_t> sample(std::vector<std::size_t> rows, std::size_t count, Random& random) {
   if (rows.size() <= count) return rows;
@@ -558,7 +537,7 @@ class Fitter {
     const auto& center = std::get<Fitted<Form>>(curve.fitted);
     for (int draw = 0; draw < kDraws; ++draw) {
       Random random(options_.seed, static_cast<std::uint64_t>(draw));
-      const Curve drawn = resampled(curve, random);
+      const Curve drawn = resampled(curve, machine_, random);
       const auto& fitted = std::get<Fitted<Form>>(drawn.fitted);
       for (std::size_t i = 0; i < rows.size(); ++i) {
         const double shift = std::log(predict(fitted, rows[i]) / predict(center, rows[i]));

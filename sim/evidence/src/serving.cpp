@@ -49,39 +49,62 @@ std::string named(const std::map<std::string, std::string>& terms, const std::st
 
 // ---- formats of numbers -------------------------------------------------------------------------
 
-void set_weights(models::ModelSpec& model, const models::WeightFormat& dense,
-                 models::Precision compute, const std::optional<models::WeightFormat>& experts,
-                 models::Precision experts_in) {
-  model.precisions.weights = dense.precision;
-  model.precisions.weight_scales = dense.scales;
-  model.precisions.compute = compute;
+// What a checkpoint keeps in one format, and computes with.
+struct Kept {
+  models::WeightFormat weights;
+  models::Precision compute = models::Precision::bf16;
+};
+
+void set_weights(models::ModelSpec& model, const Kept& attention, const Kept& dense,
+                 const Kept& shared, const Kept& experts) {
+  model.precisions.weights = attention.weights.precision;
+  model.precisions.weight_scales = attention.weights.scales;
+  model.precisions.compute = attention.compute;
   for (models::AttentionBlock& block : model.attentions) block.weights = {};
   for (models::FfnBlock& block : model.ffns) {
     auto* moe = std::get_if<models::MoeFfn>(&block.kind);
-    if (moe == nullptr) {
-      block.weights = dense.precision;
-      block.weight_scales = dense.scales;
-      block.compute = compute;
-      continue;
-    }
-    if (experts) {
-      block.weights = experts->precision;
-      block.weight_scales = experts->scales;
-    }
-    block.compute = experts_in;
-    if (moe->shared_intermediate > 0) moe->shared_weights = dense;
+    const Kept& kept = moe == nullptr ? dense : experts;
+    block.weights = kept.weights.precision;
+    block.weight_scales = kept.weights.scales;
+    block.compute = kept.compute;
+    if (moe != nullptr && moe->shared_intermediate > 0) moe->shared_weights = shared.weights;
   }
 }
 
-// Weights as the table says. Of four-bit checkpoints, what is four bits wide are the routed
-// experts: the model cards of NVIDIA's NVFP4 and OpenAI's MXFP4 checkpoints leave the rest in BF16.
+// Of attention, output projections alone.
+void set_outputs(models::ModelSpec& model, const Kept& outputs) {
+  for (models::AttentionBlock& block : model.attentions) {
+    models::Unquantized others{.projections = {}, .precision = model.precisions.compute};
+    for (const auto& each : models::projection_names()) {
+      if (each.value != models::Projection::output) others.projections.push_back(each.value);
+    }
+    block.unquantized = std::move(others);
+    block.weights = outputs.weights;
+  }
+  model.precisions.compute = outputs.compute;
+}
+
+constexpr models::WeightScales kNvfp4Scale{.group = 16, .bytes = 1};  // FP8
+const Kept kNvfp4 = {{.precision = models::Precision::fp4, .scales = kNvfp4Scale},
+                     models::Precision::fp4};
+
+bool is_nvfp4(const ServingRow& row) {
+  const std::string words = small(row.weight_precision);
+  const std::string word = words.substr(0, words.find(' '));
+  return word == "fp4" || word == "nvfp4";
+}
+
+// Weights as the table says. Of NVIDIA's NVFP4 checkpoints all FFNs are four bits wide, and
+// attention is not (DeepSeek-R1-FP4 leaves out lm_head and self_attn: TensorRT-LLM issue 5766); of
+// OpenAI's MXFP4, the routed experts alone (model card).
 std::optional<CannotAsk> apply_weights(const ServingRow& row, models::ModelSpec& model) {
   using models::Precision;
   const std::string words = small(row.weight_precision);
   const std::string word = words.substr(0, words.find(' '));
+  const Kept bf16;
   const auto all = [&](Precision precision) {
-    const models::WeightFormat format{.precision = precision};
-    set_weights(model, format, precision, format, precision);
+    const Kept kept{{.precision = precision}, precision};
+    set_weights(model, kept, kept, kept, kept);
   };
   if (word == "fp8") {
     all(Precision::fp8);
@@ -89,16 +112,12 @@ std::optional<CannotAsk> apply_weights(const ServingRow& row, models::ModelSpec&
     all(Precision::bf16);
   } else if (word == "int8") {
     all(Precision::int8);
-  } else if (word == "fp4" || word == "nvfp4") {
-    constexpr models::WeightScales kScale{.group = 16, .bytes = 1};  // FP8
-    set_weights(model, {}, Precision::bf16,
-                models::WeightFormat{.precision = Precision::fp4, .scales = kScale},
-                Precision::fp4);
+  } else if (is_nvfp4(row)) {
+    set_weights(model, bf16, kNvfp4, kNvfp4, kNvfp4);
   } else if (word == "mxfp4") {
     constexpr models::WeightScales kScale{.group = 32, .bytes = 1};  // an exponent
-    set_weights(model, {}, Precision::bf16,
-                models::WeightFormat{.precision = Precision::fp4, .scales = kScale},
-                Precision::bf16);
+    set_weights(model, bf16, bf16, bf16,
+                {{.precision = Precision::fp4, .scales = kScale}, Precision::bf16});
   } else if (word.empty()) {
     return CannotAsk{"the precision of the weights is not stated"};
   } else {
@@ -254,7 +273,7 @@ class Asker {
     }
     if (auto problem = cache(row, scenario)) return *problem;
     if (auto problem = requests(row, scenario, question)) return *problem;
-    joins(row, scenario, question);
+    if (!shares) joins(row, scenario, question);
 
     LedgerGroup& group = question.row.group;
     group.model = scenario.model.spec->title;
@@ -295,7 +314,12 @@ class Asker {
       auto* heads = std::get_if<models::GroupedQueryAttention>(&block.kind);
       if (heads != nullptr && !terms_.sums_of_squares) heads->norm_over_heads = false;
     }
-    return apply_weights(row, *out.model.spec);
+    const auto problem = apply_weights(row, *out.model.spec);
+    const auto& outputs = terms_.four_bit_outputs;
+    if (!problem && outputs && is_nvfp4(row) && is_of(row, outputs->lines)) {
+      set_outputs(*out.model.spec, kNvfp4);
+    }
+    return problem;
   }
 
   std::optional<CannotAsk> deployment(const ServingRow& row, scenario::Scenario& out) const {
@@ -529,15 +553,14 @@ class Asker {
   }
 
   // Contexts lie evenly around their mean, up to a whole prompt and a whole answer: the longest of
-  // those that a group has, on average.
+  // all, on average, since groups wait for each other.
   static std::optional<std::int64_t> longest_context(const ServingRow& row) {
     if (!row.isl || !row.osl) return std::nullopt;
     const double mean = *row.mean_context;
     const double most = *row.isl + *row.osl;
     if (most <= mean) return std::nullopt;
-    const double group =
-        std::max(1.0, mean_requests(row) / static_cast<double>(whole(row.attention_dp)));
-    return std::llround(std::max(mean, most - 2.0 * (most - mean) / (group + 1.0)));
+    const double all = std::max(1.0, mean_requests(row));
+    return std::llround(std::max(mean, most - 2.0 * (most - mean) / (all + 1.0)));
   }
 
   static scenario::ClosedLoop closed_loop(const ServingRow& row, std::int64_t requests) {
@@ -571,8 +594,9 @@ class Asker {
     return std::nullopt;
   }
 
-  // In the life of a request each of the others of its group is followed by one that joins, and
-  // takes a step of the group for it. Where there is no other group no step is run at all.
+  // In the life of a request each of the others of its group is followed by one that joins, and all
+  // that have come since the step before take one of the group's together. Where there is no other
+  // group no step is run at all.
   void joins(const ServingRow& row, const scenario::Scenario& scenario, Question& out) const {
     if (!terms_.joins_take_a_step || !is_of(row, terms_.joins_take_a_step->lines)) return;
     if (!row.osl) return;
@@ -586,11 +610,21 @@ class Asker {
       }
     }
     const double joined = std::max(0.0, others) * tokens / *row.osl;
+    const double taken = steps_taken(joined);
     if (whole(row.attention_dp) > 1) {
-      out.sat_out = joined;
+      out.sat_out = taken;
     } else {
-      out.waited_ms = 1e3 * joined * terms_.joins_take_a_step->host.value();
+      out.waited_ms = 1e3 * taken * terms_.joins_take_a_step->host.value();
     }
+  }
+
+  // For each step with tokens, those that requests take which join at random, `joined` of them. Of
+  // y steps for one with tokens, y - 1 are taken, as often as any has come in one: 1 - 1 / y is
+  // 1 - exp(-joined / y), or y ln(y) = joined. By Newton's method.
+  static double steps_taken(double joined) {
+    double y = 1.0;
+    for (int i = 0; i < 20; ++i) y = (y + joined) / (1.0 + std::log(y));
+    return y - 1.0;
   }
 
   static std::string figure_words(const ServingRow& row, const scenario::Pool& gpus) {
@@ -807,7 +841,7 @@ static const KeyTable& keys_of(const ServingTerms::ExchangesByNics* /*of*/) {
   static const KeyTable table = key_table<X>(
       "exchanges_by_nics", "As exchanges_by_nics of /deployment/execution, of older measurements.",
       {
-          key<&X::lines>("lines", "By a part of their sources."),
+          key<&X::lines>("lines", "By a part of their sources or engines."),
           key<&X::source>("source", "Where it was found."),
       });
   return table;
@@ -818,7 +852,7 @@ static const KeyTable& keys_of(const ServingTerms::KernelsByLine* /*of*/) {
   static const KeyTable table = key_table<K>(
       "kernels_by_line", "Kernels that lines ran which their engine's own are not.",
       {
-          key<&K::lines>("lines", "By a part of their sources."),
+          key<&K::lines>("lines", "By a part of their sources or engines."),
           key<&K::kernels>("kernels", "As prefer_kernels of a pool, before the engine's own.",
                            keys::AtLeastOne{"the name of at least one kernel"}),
           key<&K::source>("source", "Where it was found."),
@@ -832,7 +866,7 @@ static const KeyTable& keys_of(const ServingTerms::DraftsWithoutOverlap* /*of*/)
       key_table<D>("drafts_without_overlap",
                    "Lines of a time when an engine that drafts waited for its host between steps.",
                    {
-                       key<&D::lines>("lines", "By a part of their sources."),
+                       key<&D::lines>("lines", "By a part of their sources or engines."),
                        key<&D::step_overhead>("step_overhead_us",
                                               "As step_overhead_us of /deployment.", at_least(0)),
                        key<&D::source>("source", "Where it was found."),
@@ -853,6 +887,18 @@ static const KeyTable& keys_of(const ServingTerms::JoinsTakeAStep* /*of*/) {
                         "for until the next.",
                         at_least(0)),
           key<&J::source>("source", "Where it was found."),
+      });
+  return table;
+}
+
+static const KeyTable& keys_of(const ServingTerms::FourBitOutputs* /*of*/) {
+  using F = ServingTerms::FourBitOutputs;
+  static const KeyTable table = key_table<F>(
+      "four_bit_outputs",
+      "Lines in FP4 whose checkpoints keep attention's output projections in four bits too.",
+      {
+          key<&F::lines>("lines", "By a part of their sources or engines."),
+          key<&F::source>("source", "Where it was found."),
       });
   return table;
 }
@@ -885,6 +931,7 @@ const KeyTable& keys_of(const ServingTerms* /*of*/) {
           key<&T::exchange_nics>("exchange_nics", ""),
           key<&T::exchanges_by_nics>("exchanges_by_nics", ""),
           key<&T::kernels_by_line>("kernels_by_line", ""),
+          key<&T::four_bit_outputs>("four_bit_outputs", ""),
           key<&T::drafts_without_overlap>("drafts_without_overlap", ""),
           key<&T::joins_take_a_step>("joins_take_a_step", ""),
           key<&T::gathers_as_all_to_all>("gathers_as_all_to_all", ""),
@@ -949,6 +996,8 @@ std::span<const ServingMechanism> serving_mechanisms() {
                        [](ServingTerms& terms) { terms.exchanges_by_nics.lines.clear(); }},
       ServingMechanism{"kernels that lines name",
                        [](ServingTerms& terms) { terms.kernels_by_line.reset(); }},
+      ServingMechanism{"output projections in four bits",
+                       [](ServingTerms& terms) { terms.four_bit_outputs.reset(); }},
       ServingMechanism{"a wait for the host between steps with drafts",
                        [](ServingTerms& terms) { terms.drafts_without_overlap.reset(); }},
       ServingMechanism{"steps that joining requests take",

@@ -640,9 +640,9 @@ static const KeyTable& keys_of(const Deployment* /*of*/) {
                             "(wide_expert_parallel). all_to_all: to the GPUs that hold their "
                             "experts, as DeepEP's kernels do. gather_scatter: all GPUs gather all "
                             "tokens, and the sums of results are scattered to the GPUs of the "
-                            "tokens (TensorRT-LLM and vLLM where no other way is asked for, SGLang "
-                            "from April 2026). gather_sum: likewise, but every GPU gets all sums "
-                            "(SGLang before).",
+                            "tokens (TensorRT-LLM, vLLM and SGLang where no other way is asked "
+                            "for). gather_sum: likewise, but every GPU gets all sums (models of "
+                            "SGLang without such a scatter, until April 2026).",
                             std::span(kExchangeWays))
               .optional(),
           key<&D::schedule>(
@@ -816,10 +816,10 @@ static const KeyTable& keys_of(const ClosedLoop* /*of*/) {
                         "measure.",
                         {key<&C::longest_context>(
                             "longest_context_tokens",
-                            "Of the longest request of each group of GPUs that share requests, "
-                            "where contexts are told by their mean: attention kernels that cut "
-                            "every sequence into as many parts are done when it is. The longest "
-                            "drawn where absent.",
+                            "Of the longest request, where contexts are told by their mean: taken "
+                            "to be in every micro-batch of every group, which wait for each other. "
+                            "Attention kernels that cut all sequences by the longest end with it. "
+                            "The longest of each as drawn where absent.",
                             between(1, kMaxTokens))}),
                     when<&C::steady>(
                         false, false, "Always as many requests; one that ends is replaced at once.",

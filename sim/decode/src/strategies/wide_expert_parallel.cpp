@@ -26,6 +26,19 @@ void check_wide_expert_parallel(const Deployment& d, Problems& problems) {
                     "GPUs and nothing else: expert_parallel {}, tensor_parallel {}",
                     d.pools[0].gpus_per_instance, d.ffn_expert_parallel, d.ffn_tensor_parallel));
   }
+  if (!gathers(d.exchange)) return;
+  const Pool& gpus = d.pools[0];
+  if (gpus.gpus_per_instance <= gpus.gpus_per_node) return;
+  if (d.collectives == CollectiveTiming::kernel_model) {
+    problems.push_back(fmt::format(
+        "exchange by gathers over {} GPUs crosses nodes of {}, which kernel models do not "
+        "time: collectives \"links\" does",
+        gpus.gpus_per_instance, gpus.gpus_per_node));
+  }
+  if (gpus.gpus_per_instance % gpus.gpus_per_node != 0) {
+    problems.push_back(fmt::format("{} GPUs are not whole nodes of {}", gpus.gpus_per_instance,
+                                   gpus.gpus_per_node));
+  }
 }
 
 namespace {
@@ -38,7 +51,8 @@ class WideStep {
         schedule_(d.schedule.value_or(Schedule::fifo)),
         ranks_(static_cast<std::uint32_t>(d.pools[0].gpus_per_instance)),
         kernels_(graph_.resource({{}, true})),
-        links_(graph_.resource({{}, false})) {
+        links_(gathers(d.exchange) && !d.scale_up_overlaps_compute ? kernels_
+                                                                   : graph_.resource({{}, false})) {
     for (const StepLayer& layer : step_layers(d, drawn_layers)) {
       add(layer);
       ++number_;

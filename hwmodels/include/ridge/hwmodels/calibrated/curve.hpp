@@ -140,7 +140,8 @@ struct Curve {
 };
 
 // A curve as it might have come out of another set of measurements of the same kind: parameters
-// drawn from their covariance, and a common factor from the held-out error.
-[[nodiscard]] Curve resampled(const Curve& curve, Random& random);
+// drawn from their covariance within the machine's bounds, and a common factor from the held-out
+// error.
+[[nodiscard]] Curve resampled(const Curve& curve, const Machine& machine, Random& random);
 
 }  // namespace ridge::hw::calibrated

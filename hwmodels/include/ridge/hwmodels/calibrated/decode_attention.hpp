@@ -196,11 +196,15 @@ struct DecodeAttentionForm {
     of.tiles = std::max(1.0, whole[1]);
     of.cache_MB = s.sequences * s.context * s.values_per_token * s.bytes_per_value * 1e-6;
     of.parts = cut(machine, choice, s.sequences, of.row_tiles * s.kv_heads, of.tiles);
-    // A block that works off its part of a sequence alone is done when the longest is.
+    // Cut by the longest, each block on its own: the busiest unit works off a part of the longest
+    // behind parts of others.
     of.further_tiles = 0.0;
     if (s.longest > s.context && cuts_each_alike(choice.split)) {
       const double longest = round_up(s.longest / choice.tile_tokens);
-      of.further_tiles = round_up(longest / of.parts.splits) - round_up(of.tiles / of.parts.splits);
+      const Cut by_longest = cut(machine, choice, s.sequences, of.row_tiles * s.kv_heads, longest);
+      const double tiles = (by_longest.blocks - 1.0) * round_up(of.tiles / by_longest.splits) +
+                           round_up(longest / by_longest.splits);
+      of.further_tiles = std::max(0.0, tiles - of.parts.tiles);
     }
     return of;
   }
@@ -280,8 +284,10 @@ struct DecodeAttentionForm {
   }
 
  private:
-  // Whether every sequence is cut into equally many parts, whatever its length: as public sources
-  // have it. Of "fill" some kernels do and some do not (FlashInfer cuts by tokens).
+  // Whether the longest sequence decides into how many parts each is cut (num_splits_heuristic in
+  // FlashAttention-2's csrc/flash_attn/flash_api.cpp; computeNumCtas in FlashInfer's
+  // include/flashinfer/trtllm/fmha/fmhaKernels.cuh). Of "fill" some kernels do and some do not:
+  // FlashInfer's own cut by tokens.
   [[nodiscard]] static constexpr bool cuts_each_alike(SplitPolicy split) {
     return split == SplitPolicy::efficient || split == SplitPolicy::narrow;
   }

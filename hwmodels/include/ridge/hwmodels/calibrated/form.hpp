@@ -6,6 +6,7 @@
 #include "ridge/hwmodels/calibrated/family.hpp"
 #include "ridge/hwmodels/kernel_model.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -68,6 +69,28 @@ struct Machine {
     return TFLOPps(matrix_bits(format)) / compute_units;
   }
 };
+
+struct Bounds {
+  double lower;
+  double upper;
+};
+
+// Between which values a parameter may lie on a machine: no rate above the data sheet's, no
+// bandwidth from L2 below the memory's.
+[[nodiscard]] inline Bounds bounds_of(const ParameterInfo& info, const Machine& machine,
+                                      Format format, double matrix_share = 1.0) {
+  Bounds bounds{.lower = info.lower, .upper = info.upper};
+  if (info.role == Role::memory_rate) bounds.upper = machine.memory_TBps;
+  if (info.role == Role::l2_rate) {
+    bounds.lower = machine.memory_TBps;
+    bounds.upper = std::max(bounds.upper, 2.0 * bounds.lower);
+  }
+  if (info.role == Role::matrix_rate) {
+    bounds.upper = matrix_share * machine.unit_TFLOPps(format);
+    bounds.lower = std::min(bounds.lower, 0.1 * bounds.upper);
+  }
+  return bounds;
+}
 
 struct Estimate {
   double us = 0;

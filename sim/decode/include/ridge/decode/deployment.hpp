@@ -122,7 +122,7 @@ enum class CollectiveTiming : std::uint8_t {
 enum class ExchangeWay : std::uint8_t {
   all_to_all,      // to the GPUs that hold their experts, as DeepEP's kernels do
   gather_scatter,  // all tokens to all GPUs; sums of results back to those that the tokens are of
-  gather_sum,      // likewise, but all sums to all GPUs, which keep those of their tokens
+  gather_sum,      // likewise, but all sums to all GPUs, which keep those of their own tokens
 };
 [[nodiscard]] constexpr bool gathers(ExchangeWay way) {
   return way != ExchangeWay::all_to_all;

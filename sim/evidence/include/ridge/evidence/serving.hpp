@@ -67,11 +67,11 @@ struct ServingEngine {
   std::optional<Seconds> routing_in_mxfp4;
   std::vector<std::int64_t> captured_with_drafts;  // none: as captured of the terms
   decode::Execution execution;
-  // Where expert parallelism spans nodes.
   // Where a library exchanges tokens, preferred to the others.
   std::vector<std::string> kernels_by_library;
-  std::optional<decode::Execution> execution_over_nodes;  // nothing: the same
-  bool mixes_prefill = false;                             // prompts share their steps with decoding
+  // Where expert parallelism spans nodes; nothing: the same.
+  std::optional<decode::Execution> execution_over_nodes;
+  bool mixes_prefill = false;  // prompts share their steps with decoding
   // Between tokens and experts within a node, with data-parallel attention.
   decode::ExchangeWay exchange_within_node = decode::ExchangeWay::all_to_all;
   std::optional<decode::Schedule> two_batches;  // the order that it overlaps them in; nothing: any
@@ -138,6 +138,12 @@ struct ServingTerms {
     std::string source;
   };
   std::optional<KernelsByLine> kernels_by_line;
+  // Lines in FP4 whose checkpoints keep attention's output projections in four bits too.
+  struct FourBitOutputs {
+    std::vector<std::string> lines;  // by a part of their sources or engines
+    std::string source;
+  };
+  std::optional<FourBitOutputs> four_bit_outputs;
   // Lines of a time when an engine that drafts waited for its host between steps.
   struct DraftsWithoutOverlap {
     std::vector<std::string> lines;  // by a part of their sources
