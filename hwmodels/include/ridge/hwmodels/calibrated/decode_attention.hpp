@@ -202,9 +202,9 @@ struct DecodeAttentionForm {
     if (s.longest > s.context && cuts_each_alike(choice.split)) {
       const double longest = round_up(s.longest / choice.tile_tokens);
       const Cut by_longest = cut(machine, choice, s.sequences, of.row_tiles * s.kv_heads, longest);
-      const double tiles = (by_longest.blocks - 1.0) * round_up(of.tiles / by_longest.splits) +
-                           round_up(longest / by_longest.splits);
-      of.further_tiles = std::max(0.0, tiles - of.parts.tiles);
+      const double busiest = (by_longest.blocks - 1.0) * round_up(of.tiles / by_longest.splits) +
+                             round_up(longest / by_longest.splits);
+      of.further_tiles = std::max(0.0, busiest - of.parts.tiles);
     }
     return of;
   }
