@@ -171,7 +171,7 @@ endfunction()
 function(ridge_test name)
   cmake_parse_arguments(ARG "UNIT" "TOGETHER" "SOURCES;LIBRARIES" ${ARGN})
   # Of a function that a library and its tests instantiate, the linker takes the first: the library's, as it is
-  # compiled for everyone. From archives it would come second, and the tests run two to three times as long.
+  # compiled for everyone. From archives it would come second, and some suites run up to three times as long.
   ridge_objects(objects ${ARG_LIBRARIES})
   add_executable(ridge_test_${name} ${ARG_SOURCES} ${objects})
   target_link_libraries(ridge_test_${name} PRIVATE ${ARG_LIBRARIES} ridge_test_support GTest::gtest

@@ -2,7 +2,6 @@
 
 #include "ridge/base/catalog.hpp"
 #include "ridge/base/error.hpp"
-#include "ridge/base/file.hpp"
 #include "ridge/base/keys.hpp"
 #include "ridge/base/nearest_name.hpp"
 #include "ridge/hwmodels/calibrated/kernel_facts.hpp"
@@ -12,9 +11,6 @@
 #include <array>
 #include <cmath>
 #include <iterator>
-#include <map>
-#include <memory>
-#include <mutex>
 #include <tuple>
 
 #include <fmt/format.h>
@@ -446,38 +442,9 @@ Calibration slowed(Calibration calibration, double factor) {
 }
 
 Calibration load_calibration(const std::string& name_or_path) {
-  // A plan or a sweep asks again for each of its questions, and most of what that takes is to make
-  // a calibration of its text: kept for as long as the file says the same.
-  struct Loaded {
-    std::string text;
-    std::string rests_on;  // what else was read, as a digest
-    std::shared_ptr<const Calibration> calibration;
-  };
-  static std::mutex mutex;
-  static std::map<std::string, Loaded> all;  // by path
-  const std::string path = catalog().resolve(name_or_path).string();
-  std::string text = json_text_of(path);
-  {
-    const std::lock_guard lock(mutex);
-    const auto found = all.find(path);
-    if (found != all.end() && found->second.text == text) {
-      ReadRecord::count(found->second.rests_on);
-      return *found->second.calibration;
-    }
-  }
-  std::string rests_on;
-  Calibration calibration;
-  {
-    const ReadRecord record{ReadRecord::Apart{}};
-    calibration = read_document<Calibration>(JsonDocument::parse(text, path));
-    state_tiles(calibration);
-    rests_on = record.digest();
-  }
-  ReadRecord::count(rests_on);
-  const std::lock_guard lock(mutex);
-  all[path] = {.text = std::move(text),
-               .rests_on = std::move(rests_on),
-               .calibration = std::make_shared<const Calibration>(calibration)};
+  auto calibration =
+      read_document<Calibration>(JsonDocument::read(catalog().resolve(name_or_path)));
+  state_tiles(calibration);
   return calibration;
 }
 
