@@ -1054,6 +1054,33 @@ std::string kernel_of(const Calibration& c, double context = 64) {
       calibrated_model(chip_named("testchip"), c)->kernel(op(attention(1, context))));
 }
 
+// The facts name it: it is handed what an exchange brought to a rank, and nothing else.
+TEST(KernelChoice, AKernelBehindAnExchangeIsNotHandedTheChoicesOfOtherRanks) {
+  constexpr const char* kBehind = "sglang:deepepmoe";
+  Calibration c = of_kernels({});
+  c.chip = "testchip";
+  for (const char* kernel : {"another", kBehind}) {
+    Curve curve = curve_of<GroupedGemmForm>(Family::moe_layer, Format::bf16);
+    curve.key.kernel = kernel;
+    values_of(curve.fitted)[GroupedGemmForm::launch_us] = kernel == kBehind ? 1.0 : 5.0;
+    c.curves.push_back(curve);
+  }
+  const auto kernel = [&](double routed_rows) {
+    return std::string(calibrated_model(chip_named("testchip"), c)
+                           ->kernel(op(models::GroupedGemm{.rows = 256,
+                                                           .experts = 32,
+                                                           .active_experts = 30,
+                                                           .tokens = 128,
+                                                           .routed_rows = routed_rows,
+                                                           .n = 4096,
+                                                           .k = 7168})));
+  };
+  EXPECT_EQ(kernel(256), kBehind);
+  EXPECT_EQ(kernel(1024), "another");
+  prefer(c, {kBehind});
+  EXPECT_EQ(kernel(1024), kBehind) << "where no other is left";
+}
+
 TEST(KernelChoice, TheFastestAtTheAskedShapeIsTaken) {
   EXPECT_EQ(kernel_of(three_kernels()), "fast");
 }

@@ -115,7 +115,8 @@ TEST(KernelFacts, HowLayersWereMeasuredNamesKernelsThatACalibrationHas) {
   const auto document =
       JsonDocument::read(test::source_path("hwmodels/data/kernels/measured_experts.json"));
   int named = 0;
-  for (const char* list : {"without_gate", "folded", "grouped", "tuned_by_trial"}) {
+  for (const char* list :
+       {"without_gate", "folded", "grouped", "tuned_by_trial", "behind_an_exchange"}) {
     for (const auto& layers : document.json().at(list)) {
       for (const std::string& chip : layers.value("chips", std::vector<std::string>{""})) {
         for (const auto& kernel : layers.at("kernels")) {

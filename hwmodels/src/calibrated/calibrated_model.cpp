@@ -1,10 +1,12 @@
 #include "ridge/hwmodels/calibrated/calibrated_model.hpp"
 
 #include "ridge/base/error.hpp"
+#include "ridge/hwmodels/calibrated/kernel_facts.hpp"
 
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <tuple>
@@ -106,6 +108,7 @@ class CalibratedModel final : public KernelModel {
         const auto weights = static_cast<Precision>(w);
         gemm_[c][w] = product_slot({Family::gemm}, compute, weights);
         grouped_[c][w] = product_slot({Family::grouped_gemm, Family::moe_layer}, compute, weights);
+        handed_all_[c][w] = without_those_behind_an_exchange(grouped_[c][w]);
       }
     }
     for (std::size_t k = 0; k < models::kKernels; ++k) {
@@ -273,6 +276,17 @@ class CalibratedModel final : public KernelModel {
       if (!borrowed.all.empty()) return borrowed;
     }
     return {};
+  }
+
+  // The same where any other is left.
+  static Slot without_those_behind_an_exchange(Slot slot) {
+    if (slot.usable.size() == 1) return slot;
+    std::vector<const Curve*> others;
+    std::copy_if(
+        slot.usable.begin(), slot.usable.end(), std::back_inserter(others),
+        [](const Curve* curve) { return !calibrated::behind_an_exchange(curve->key.kernel); });
+    if (!others.empty()) slot.usable = std::move(others);
+    return slot;
   }
 
   // What a kernel that has one number format, or says bytes alone, is calibrated as.
@@ -590,7 +604,9 @@ class CalibratedModel final : public KernelModel {
     if (shape.rows <= 0.0) return with(Answered{});
     RIDGE_INVARIANT(shape.tokens > 0.0 && shape.routed_rows > 0.0,
                     "a launch over experts says which tokens it is handed");
-    const Slot& found = of(grouped_, shape.compute, shape.weights);
+    // Of other ranks' experts, what no exchange would have brought here.
+    const bool handed_all = shape.routed_rows > 1.001 * shape.rows;
+    const Slot& found = of(handed_all ? handed_all_ : grouped_, shape.compute, shape.weights);
     if (found.all.empty()) return with(Answered{roofline(models::demand(op))});
     const CurveKey& key = found.all.front()->key;
     Asked<GroupedGemmForm> asked{
@@ -744,6 +760,7 @@ class CalibratedModel final : public KernelModel {
   std::vector<AttentionSlot> attention_;
   ByPrecision gemm_{};
   ByPrecision grouped_{};
+  ByPrecision handed_all_{};  // of launches that are handed other ranks' choices too
   std::array<Slot, models::kKernels> plain_{};  // of one number format, or of none
   double launch_us_ = 0.0;
   std::int64_t ranks_per_server_ = 8;

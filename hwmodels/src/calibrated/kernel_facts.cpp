@@ -97,7 +97,7 @@ struct GroupedLayers {
   ExpertGroups groups;
 };
 
-struct TunedByTrial {
+struct NamedKernels {
   std::vector<std::string> kernels;
   std::string source;
 };
@@ -106,7 +106,8 @@ struct MeasuredExpertsFile {
   std::vector<MeasuredLayers> without_gate;
   std::vector<MeasuredLayers> folded;
   std::vector<GroupedLayers> grouped;
-  std::vector<TunedByTrial> tuned;
+  std::vector<NamedKernels> tuned;
+  std::vector<NamedKernels> behind_an_exchange;
 };
 
 namespace {
@@ -413,13 +414,13 @@ static const KeyTable& keys_of(const GroupedLayers* /*of*/) {
   return table;
 }
 
-static const KeyTable& keys_of(const TunedByTrial* /*of*/) {
-  using T = TunedByTrial;
+static const KeyTable& keys_of(const NamedKernels* /*of*/) {
+  using N = NamedKernels;
   static const KeyTable table =
-      key_table<T>("tuned", "Kernels of which the fastest in a trial was measured.",
+      key_table<N>("named", "Kernels, whatever the layer.",
                    {
-                       key<&T::kernels>("kernels", kKernelNames, kOneKernel),
-                       key<&T::source>("source", kKnownHow),
+                       key<&N::kernels>("kernels", kKernelNames, kOneKernel),
+                       key<&N::source>("source", kKnownHow),
                    });
   return table;
 }
@@ -446,6 +447,11 @@ static const KeyTable& keys_of(const MeasuredExpertsFile* /*of*/) {
                   "tuned_by_trial",
                   "Kernels that were timed and chosen once for all numbers of tokens of a "
                   "combination of model, parallelism and routing, sometimes poorly."),
+              key<&F::behind_an_exchange>(
+                  "behind_an_exchange",
+                  "Kernels that compute what an exchange brought to a rank, and no launch that is "
+                  "handed tokens with their choices of other ranks' experts.")
+                  .optional(),
           })
           .file("how layers of experts were measured");
   return table;
@@ -601,11 +607,22 @@ ExpertGroups groups_of_experts(const MeasuredExperts& layer, std::string_view ch
   return {};
 }
 
-bool tuned_by_trial(std::string_view kernel) {
-  const std::vector<TunedByTrial>& all = measured_experts().tuned;
-  return std::any_of(all.begin(), all.end(), [&](const TunedByTrial& tuned) {
-    return std::find(tuned.kernels.begin(), tuned.kernels.end(), kernel) != tuned.kernels.end();
+namespace {
+
+bool any_names(const std::vector<NamedKernels>& all, std::string_view kernel) {
+  return std::any_of(all.begin(), all.end(), [&](const NamedKernels& named) {
+    return std::find(named.kernels.begin(), named.kernels.end(), kernel) != named.kernels.end();
   });
+}
+
+}  // namespace
+
+bool tuned_by_trial(std::string_view kernel) {
+  return any_names(measured_experts().tuned, kernel);
+}
+
+bool behind_an_exchange(std::string_view kernel) {
+  return any_names(measured_experts().behind_an_exchange, kernel);
 }
 
 bool read_tile_rows(const JsonNode& node, std::array<double, 3>& out) {

@@ -59,6 +59,9 @@ struct ExpertGroups {
 [[nodiscard]] ExpertGroups groups_of_experts(const MeasuredExperts& layer, std::string_view chip);
 // Whether the fastest in one trial was measured, for all numbers of tokens of a combination.
 [[nodiscard]] bool tuned_by_trial(std::string_view kernel);
+// Whether it computes what an exchange brought here alone: not where it is handed tokens with their
+// choices of other ranks' experts.
+[[nodiscard]] bool behind_an_exchange(std::string_view kernel);
 
 // Of these files; check_ throws UserError.
 [[nodiscard]] const KeyTable& attention_kernel_keys();
