@@ -314,7 +314,7 @@ class Asker {
       auto* heads = std::get_if<models::GroupedQueryAttention>(&block.kind);
       if (heads != nullptr && !terms_.sums_of_squares) heads->norm_over_heads = false;
     }
-    const auto problem = apply_weights(row, *out.model.spec);
+    auto problem = apply_weights(row, *out.model.spec);
     const auto& outputs = terms_.four_bit_outputs;
     if (!problem && outputs && is_nvfp4(row) && is_of(row, outputs->lines)) {
       set_outputs(*out.model.spec, kNvfp4);
