@@ -38,6 +38,21 @@ Ledger of(const std::string& lines) {
   return predict_serving_table(file.path(), 0);
 }
 
+// Of a table of a first line of its own and one line more.
+LedgerRow predicted_line(const std::string& table) {
+  const test::TemporaryFile file("mine.csv", table);
+  const Ledger ledger = predict_serving_table(file.path(), 0);
+  EXPECT_EQ(ledger.rows.size(), 1U) << (ledger.left_out.empty() ? "" : ledger.left_out[0].reason);
+  return ledger.rows.at(0);
+}
+
+double part_of(const LedgerRow& row, std::string_view what) {
+  for (const LedgerPart& part : row.parts) {
+    if (part.what == what) return part.value;
+  }
+  throw InvariantError(fmt::format("no part {}", what));
+}
+
 std::string complaint(const std::string& text) {
   const test::TemporaryFile file("mine.csv", text);
   try {
@@ -237,28 +252,20 @@ TEST(Serving, IntervalsHoldTheClustersThatALineMayHaveRunOn) {
 // same line of another source has neither, and one without drafts no wait.
 TEST(Serving, LinesThatNameTheirKernelAndDraftedWithoutOverlapAreAskedSo) {
   const auto predicted = [](const char* source, int drafts) {
-    const test::TemporaryFile file(
-        "mine.csv",
+    return predicted_line(
         fmt::format("id,source,engine,model,chip,gpus,strategy,attention_tp,attention_dp,moe_tp,"
                     "moe_ep,weight_precision,kv_precision,mean_context,requests_per_gpu,drafts,"
                     "acceptance,metric,value,unit\n"
                     "a,{},SGLang,DeepSeek-R1,H20,16,decode alone,1,16,1,16,fp8,fp8,4864,32,{},0.85,"
                     "TPOT,100,ms\n",
                     source, drafts));
-    const Ledger ledger = predict_serving_table(file.path(), 0);
-    EXPECT_EQ(ledger.rows.size(), 1U) << (ledger.left_out.empty() ? "" : ledger.left_out[0].reason);
-    return ledger.rows.at(0);
   };
   const LedgerRow other = predicted("ours", 0);
   const LedgerRow named = predicted("LMSYS blog of 2025-09-26", 0);
   EXPECT_LT(named.predicted, 0.85 * other.predicted);
   EXPECT_THAT(named.provenance, ::testing::HasSubstr("trtllm:default"));
   EXPECT_THAT(other.provenance, ::testing::Not(::testing::HasSubstr("trtllm:default")));
-  const auto head = [](const LedgerRow& row) {
-    const auto found = std::find_if(row.parts.begin(), row.parts.end(),
-                                    [](const LedgerPart& part) { return part.what == "LM head"; });
-    return found == row.parts.end() ? 0.0 : found->value;
-  };
+  const auto head = [](const LedgerRow& row) { return part_of(row, "LM head"); };
   // Sampling and launches stand with the LM head.
   EXPECT_NEAR(head(predicted("LMSYS blog of 2025-09-26", 1)) - head(predicted("ours", 1)), 4.0,
               1e-6);
@@ -271,17 +278,15 @@ TEST(Serving, LinesThatNameTheirKernelAndDraftedWithoutOverlapAreAskedSo) {
 TEST(Serving, RequestsThatJoinTakeAStepOfTheOthers) {
   const auto predicted = [](const char* engine, int tp, double requests, const char* metric,
                             const char* strategy = "disaggregated", int drafts = 0) {
-    const test::TemporaryFile file(
-        "mine.csv",
-        fmt::format("id,source,engine,model,chip,gpus,strategy,attention_tp,attention_dp,moe_tp,"
-                    "moe_ep,weight_precision,kv_precision,isl,osl,mean_context,requests_per_gpu,"
-                    "concurrency,drafts,acceptance,metric,value,unit\n"
-                    "a,ours,{},DeepSeek-R1,B200,8,{},{},{},1,8,fp8,fp8,4096,620,4406,{},{},{},0.5,"
-                    "{}\n",
-                    engine, strategy, tp, 8 / tp, requests, 8 * requests, drafts, metric));
-    const Ledger ledger = predict_serving_table(file.path(), 0);
-    EXPECT_EQ(ledger.rows.size(), 1U) << (ledger.left_out.empty() ? "" : ledger.left_out[0].reason);
-    return ledger.rows.at(0).predicted;
+    return predicted_line(
+               fmt::format(
+                   "id,source,engine,model,chip,gpus,strategy,attention_tp,attention_dp,moe_tp,"
+                   "moe_ep,weight_precision,kv_precision,isl,osl,mean_context,requests_per_gpu,"
+                   "concurrency,drafts,acceptance,metric,value,unit\n"
+                   "a,ours,{},DeepSeek-R1,B200,8,{},{},{},1,8,fp8,fp8,4096,620,4406,{},{},{},0.5,"
+                   "{}\n",
+                   engine, strategy, tp, 8 / tp, requests, 8 * requests, drafts, metric))
+        .predicted;
   };
   constexpr const char* kTime = "TPOT,100,ms";
   constexpr const char* kRate = "throughput,100,tokens/s/GPU";
@@ -303,19 +308,15 @@ TEST(Serving, RequestsThatJoinTakeAStepOfTheOthers) {
 // in place of two bytes each, is read from B200's memory (8 TB/s) 61 times in a step.
 TEST(Serving, ACheckpointMayKeepOutputProjectionsInFourBits) {
   const auto attention = [](const char* source, const char* weights) {
-    const test::TemporaryFile file(
-        "mine.csv",
-        fmt::format("id,source,engine,model,chip,gpus,strategy,attention_tp,attention_dp,moe_tp,"
-                    "moe_ep,weight_precision,kv_precision,mean_context,requests_per_gpu,metric,"
-                    "value,unit\n"
-                    "a,{},TensorRT-LLM,DeepSeek-R1,B200,8,disaggregated,1,8,1,8,{},fp8,1024,1,TPOT,"
-                    "100,ms\n",
-                    source, weights));
-    const LedgerRow row = predict_serving_table(file.path(), 0).rows.at(0);
-    const auto found = std::find_if(row.parts.begin(), row.parts.end(), [](const LedgerPart& part) {
-      return part.what == "attention";
-    });
-    return found == row.parts.end() ? 0.0 : found->value;
+    return part_of(
+        predicted_line(fmt::format(
+            "id,source,engine,model,chip,gpus,strategy,attention_tp,attention_dp,moe_tp,"
+            "moe_ep,weight_precision,kv_precision,mean_context,requests_per_gpu,metric,"
+            "value,unit\n"
+            "a,{},TensorRT-LLM,DeepSeek-R1,B200,8,disaggregated,1,8,1,8,{},fp8,1024,1,TPOT,"
+            "100,ms\n",
+            source, weights)),
+        "attention");
   };
   const double saved_GB = 61 * 128.0 * 128.0 * 7168.0 * (2.0 - 0.5625) * 1e-9;
   const double saved_ms = attention("ours", "fp4") - attention("InferenceX", "fp4");
@@ -327,17 +328,15 @@ TEST(Serving, ACheckpointMayKeepOutputProjectionsInFourBits) {
 // DeepEP's experts want its exchange: within a node of eight GPUs SGLang's other kernels answer.
 TEST(Serving, ExpertsBehindDeepEpAnswerWhereItExchangesTokens) {
   const auto provenance = [](const char* chip, int gpus) {
-    const test::TemporaryFile file(
-        "mine.csv",
-        fmt::format("id,source,engine,model,chip,gpus,strategy,attention_tp,attention_dp,moe_tp,"
-                    "moe_ep,weight_precision,kv_precision,mean_context,requests_per_gpu,metric,"
-                    "value,unit\n"
-                    "a,ours,SGLang,DeepSeek-R1,{0},{1},disaggregated,1,{1},1,{1},fp8,fp8,4406,32,"
-                    "TPOT,100,ms\n",
-                    chip, gpus));
-    const Ledger ledger = predict_serving_table(file.path(), 0);
-    EXPECT_EQ(ledger.rows.size(), 1U) << (ledger.left_out.empty() ? "" : ledger.left_out[0].reason);
-    return ledger.rows.at(0).provenance;
+    return predicted_line(
+               fmt::format(
+                   "id,source,engine,model,chip,gpus,strategy,attention_tp,attention_dp,moe_tp,"
+                   "moe_ep,weight_precision,kv_precision,mean_context,requests_per_gpu,metric,"
+                   "value,unit\n"
+                   "a,ours,SGLang,DeepSeek-R1,{0},{1},disaggregated,1,{1},1,{1},fp8,fp8,4406,32,"
+                   "TPOT,100,ms\n",
+                   chip, gpus))
+        .provenance;
   };
   EXPECT_THAT(provenance("B200", 8), HasSubstr("with sglang:sglang_*, sglang:*"));
   EXPECT_THAT(provenance("H100", 16), HasSubstr("sglang:deepepmoe, sglang:sglang_*"));

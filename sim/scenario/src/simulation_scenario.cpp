@@ -337,11 +337,16 @@ class Resolver {
     check_execution(scenario.deployment.execution);
     check_sums(scenario);
     check_copies(scenario);
+    check_exchange(scenario);
     if (is_whole(scenario)) check_one_pool(scenario);
   }
 
   static bool is_whole(const Scenario& scenario) {
     return std::holds_alternative<WholePool>(scenario.deployment.pools);
+  }
+
+  static bool is_wide(const Scenario& scenario) {
+    return scenario.deployment.strategy == "wide_expert_parallel";
   }
 
   void expect_neutral(std::string_view pointer, const Wire& asked, std::string_view why) {
@@ -411,8 +416,7 @@ class Resolver {
   }
 
   void check_copies(const Scenario& scenario) {
-    const bool wide = scenario.deployment.strategy == "wide_expert_parallel";
-    check_exchange(scenario, wide);
+    const bool wide = is_wide(scenario);
     const decode::Copies copies = scenario.network.copies;
     if (copies != decode::Copies::per_expert && !wide) {
       error("/network/copies",
@@ -432,9 +436,9 @@ class Resolver {
     }
   }
 
-  void check_exchange(const Scenario& scenario, bool wide) {
+  void check_exchange(const Scenario& scenario) {
     if (!gathers(scenario.deployment.exchange)) return;
-    if (!wide) {
+    if (!is_wide(scenario)) {
       error("/deployment/exchange",
             "of no effect but in \"wide_expert_parallel\": expected \"all_to_all\"");
       return;

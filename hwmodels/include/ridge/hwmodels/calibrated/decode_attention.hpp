@@ -199,7 +199,7 @@ struct DecodeAttentionForm {
     // Cut by the longest, each block on its own: the busiest unit works off a part of the longest
     // behind parts of others.
     of.further_tiles = 0.0;
-    if (s.longest > s.context && cuts_each_alike(choice.split)) {
+    if (s.longest > s.context && cut_by_longest(choice.split)) {
       const double longest = round_up(s.longest / choice.tile_tokens);
       const Cut by_longest = cut(machine, choice, s.sequences, of.row_tiles * s.kv_heads, longest);
       const double busiest = (by_longest.blocks - 1.0) * round_up(of.tiles / by_longest.splits) +
@@ -288,7 +288,7 @@ struct DecodeAttentionForm {
   // FlashAttention-2's csrc/flash_attn/flash_api.cpp; computeNumCtas in FlashInfer's
   // include/flashinfer/trtllm/fmha/fmhaKernels.cuh). Of "fill" some kernels do and some do not:
   // FlashInfer's own cut by tokens.
-  [[nodiscard]] static constexpr bool cuts_each_alike(SplitPolicy split) {
+  [[nodiscard]] static constexpr bool cut_by_longest(SplitPolicy split) {
     return split == SplitPolicy::efficient || split == SplitPolicy::narrow;
   }
 

@@ -47,8 +47,8 @@ struct Workload {
   // closed_loop: contexts neither grow nor end, as papers measure; otherwise a request that ends is
   // replaced at once.
   bool steady = false;
-  // steady: cached tokens of the longest request of each group, where they are not as long as the
-  // longest drawn.
+  // steady: cached tokens of the longest request, taken to be in every micro-batch of every group;
+  // 0: those of the longest drawn.
   std::int64_t longest_context = 0;
 
   double requests_per_second = 0.0;  // poisson

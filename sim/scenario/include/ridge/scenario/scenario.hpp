@@ -175,7 +175,7 @@ struct ClosedLoop {
   std::optional<std::int64_t> requests;
   bool steady = false;
   Lengths context;
-  std::optional<std::int64_t> longest_context;  // steady: of each group; nothing: as drawn
+  std::optional<std::int64_t> longest_context;  // steady: in each batch; nothing: as drawn
   Lengths output;                               // unless steady
   bool operator==(const ClosedLoop&) const = default;
 };
