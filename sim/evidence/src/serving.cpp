@@ -224,7 +224,7 @@ class Asker {
       if (scenario.deployment.micro_batches > 1) scenario.deployment.schedule = engine->two_batches;
     }
     if (auto problem = kernels(row, scenario)) return *problem;
-    norm_in_all_reduce(scenario);
+    norm_in_all_reduce(row, scenario);
     scenario::Pool& gpus = std::get<scenario::WholePool>(scenario.deployment.pools).gpus;
     const auto node = library_.chip(gpus.chip.name)->chips_per_server.value;
     if (!node) return CannotAsk{fmt::format("how many {} a server holds is not known", row.chip)};
@@ -441,12 +441,19 @@ class Asker {
     out.noise.experts = experts;
   }
 
-  void norm_in_all_reduce(scenario::Scenario& out) const {
+  void norm_in_all_reduce(const ServingRow& row, scenario::Scenario& out) const {
     const std::string& chip = std::get<scenario::WholePool>(out.deployment.pools).gpus.chip.name;
-    const auto& chips = terms_.norm_in_all_reduce.chips;
-    if (out.deployment.execution.all_reduce_with_norm &&
-        std::find(chips.begin(), chips.end(), chip) != chips.end()) {
-      out.deployment.execution.norm_in_all_reduce = terms_.norm_in_all_reduce.added;
+    const auto on_this = [&](const std::vector<std::string>& chips) {
+      return std::find(chips.begin(), chips.end(), chip) != chips.end();
+    };
+    decode::Execution& how = out.deployment.execution;
+    const auto& apart = terms_.norms_apart;
+    if (apart && is_of(row, apart->lines) && on_this(apart->chips)) {
+      how.all_reduce_with_norm = false;
+    }
+    if (!how.all_reduce_with_norm) return;
+    for (const ServingTerms::Norm& norm : terms_.norm_in_all_reduce) {
+      if (on_this(norm.chips)) how.norm_in_all_reduce = norm.added;
     }
   }
 
@@ -506,7 +513,8 @@ class Asker {
     return std::nullopt;
   }
 
-  // The cache's format as stated; where it is not, BF16, and FP8 where that does not fit.
+  // The cache's format as the line or its recipe states it; else BF16, and FP8 where that does not
+  // fit.
   std::optional<CannotAsk> cache(const ServingRow& row, scenario::Scenario& out) const {
     if (!row.mean_context) return CannotAsk{"the context is not stated"};
     if (!row.requests_per_gpu && !(row.concurrency && row.gpus)) {
@@ -515,7 +523,8 @@ class Asker {
     const std::string word = small(row.kv_precision);
     using models::Precision;
     std::vector<Precision> tried;
-    if (word == "fp8") {
+    const auto& recipes = terms_.eight_bit_caches;
+    if (word == "fp8" || (word.empty() && recipes && is_of(row, recipes->lines))) {
       tried = {Precision::fp8};
     } else if (word == "bf16") {
       tried = {Precision::bf16};
@@ -803,9 +812,23 @@ static const KeyTable& keys_of(const ServingTerms::Norm* /*of*/) {
   static const KeyTable table = key_table<N>(
       "norm_in_all_reduce", "What a norm adds to the kernel of an all-reduce that does it too.",
       {
-          key<&N::chips>("chips", "On which it was measured."),
+          key<&N::chips>("chips", "On which it was measured, and those of their generation."),
           key<&N::added>("added_us", "To each.", at_least(0)),
           key<&N::source>("source", "Who measured it."),
+      });
+  return table;
+}
+
+static const KeyTable& keys_of(const ServingTerms::NormsApart* /*of*/) {
+  using N = ServingTerms::NormsApart;
+  static const KeyTable table = key_table<N>(
+      "norms_apart",
+      "Lines of releases that do not have the norm in the kernel of an all-reduce on some chips, "
+      "whatever their engine does otherwise.",
+      {
+          key<&N::lines>("lines", "By a part of their sources or engines."),
+          key<&N::chips>("chips", "On which that kernel is left alone."),
+          key<&N::source>("source", "Where it was found."),
       });
   return table;
 }
@@ -903,6 +926,17 @@ static const KeyTable& keys_of(const ServingTerms::FourBitOutputs* /*of*/) {
   return table;
 }
 
+static const KeyTable& keys_of(const ServingTerms::EightBitCaches* /*of*/) {
+  using C = ServingTerms::EightBitCaches;
+  static const KeyTable table = key_table<C>(
+      "eight_bit_caches", "Lines whose recipes keep caches in FP8, where they do not say it.",
+      {
+          key<&C::lines>("lines", "By a part of their sources or engines."),
+          key<&C::source>("source", "Where it was found."),
+      });
+  return table;
+}
+
 static const KeyTable& keys_of(const ServingTerms::StandIn* /*of*/) {
   static const KeyTable table = key_table<ServingTerms::StandIn>(
       "gathers_as_all_to_all",
@@ -932,10 +966,12 @@ const KeyTable& keys_of(const ServingTerms* /*of*/) {
           key<&T::exchanges_by_nics>("exchanges_by_nics", ""),
           key<&T::kernels_by_line>("kernels_by_line", ""),
           key<&T::four_bit_outputs>("four_bit_outputs", ""),
+          key<&T::eight_bit_caches>("eight_bit_caches", ""),
           key<&T::drafts_without_overlap>("drafts_without_overlap", ""),
           key<&T::joins_take_a_step>("joins_take_a_step", ""),
           key<&T::gathers_as_all_to_all>("gathers_as_all_to_all", ""),
           key<&T::norm_in_all_reduce>("norm_in_all_reduce", ""),
+          key<&T::norms_apart>("norms_apart", ""),
           key<&T::within_node>("within_node",
                                "Where no sums were measured over so many nodes: what software and "
                                "protocol take from NVLink."),
@@ -983,7 +1019,9 @@ std::span<const ServingMechanism> serving_mechanisms() {
                          kEach(terms, [](decode::Execution& e) { e.all_reduce_with_norm = false; });
                        }},
       ServingMechanism{"what the norm adds to that kernel",
-                       [](ServingTerms& terms) { terms.norm_in_all_reduce.added = {}; }},
+                       [](ServingTerms& terms) { terms.norm_in_all_reduce.clear(); }},
+      ServingMechanism{"norms that a release keeps apart from it",
+                       [](ServingTerms& terms) { terms.norms_apart.reset(); }},
       ServingMechanism{"launches that begin early",
                        [](ServingTerms& terms) {
                          kEach(terms, [](decode::Execution& e) { e.launch_overlap = {}; });
@@ -998,6 +1036,8 @@ std::span<const ServingMechanism> serving_mechanisms() {
                        [](ServingTerms& terms) { terms.kernels_by_line.reset(); }},
       ServingMechanism{"output projections in four bits",
                        [](ServingTerms& terms) { terms.four_bit_outputs.reset(); }},
+      ServingMechanism{"caches in FP8 as recipes have them",
+                       [](ServingTerms& terms) { terms.eight_bit_caches.reset(); }},
       ServingMechanism{"a wait for the host between steps with drafts",
                        [](ServingTerms& terms) { terms.drafts_without_overlap.reset(); }},
       ServingMechanism{"steps that joining requests take",

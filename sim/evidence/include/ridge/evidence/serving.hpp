@@ -111,7 +111,14 @@ struct ServingTerms {
     Seconds added;
     std::string source;
   };
-  Norm norm_in_all_reduce;
+  std::vector<Norm> norm_in_all_reduce;
+  // Lines of releases that left that kernel alone on these chips: the norm has one of its own.
+  struct NormsApart {
+    std::vector<std::string> lines;  // by a part of their sources or engines
+    std::vector<std::string> chips;
+    std::string source;
+  };
+  std::optional<NormsApart> norms_apart;
   // That engines capture graphs of, ascending: what lies between runs as the next larger one.
   struct Captured {
     std::vector<std::int64_t> batches;
@@ -144,6 +151,12 @@ struct ServingTerms {
     std::string source;
   };
   std::optional<FourBitOutputs> four_bit_outputs;
+  // Lines whose recipes keep caches in FP8, where their tables do not say.
+  struct EightBitCaches {
+    std::vector<std::string> lines;  // by a part of their sources or engines
+    std::string source;
+  };
+  std::optional<EightBitCaches> eight_bit_caches;
   // Lines of a time when an engine that drafts waited for its host between steps.
   struct DraftsWithoutOverlap {
     std::vector<std::string> lines;  // by a part of their sources
