@@ -231,8 +231,8 @@ class Asker {
     const Layout layout{.one_group = gpus.attention_tensor_parallel == gpus.gpus_per_instance,
                         .over_nodes = gpus.gpus_per_instance > *node,
                         .large_domain = *node > kGpusOfAHost};
-    if (terms_.kernels_by_line && is_of(row, terms_.kernels_by_line->lines)) {
-      prefer(terms_.kernels_by_line->kernels, gpus);
+    for (const ServingTerms::KernelsByLine& named : terms_.kernels_by_line) {
+      if (is_of(row, named.lines)) prefer(named.kernels, gpus);
     }
     if (engine != nullptr) {
       if (layout.by_library()) prefer(engine->kernels_by_library, gpus);
@@ -1033,7 +1033,7 @@ std::span<const ServingMechanism> serving_mechanisms() {
       ServingMechanism{"exchanges by NICs alone, of their time",
                        [](ServingTerms& terms) { terms.exchanges_by_nics.lines.clear(); }},
       ServingMechanism{"kernels that lines name",
-                       [](ServingTerms& terms) { terms.kernels_by_line.reset(); }},
+                       [](ServingTerms& terms) { terms.kernels_by_line.clear(); }},
       ServingMechanism{"output projections in four bits",
                        [](ServingTerms& terms) { terms.four_bit_outputs.reset(); }},
       ServingMechanism{"caches in FP8 as recipes have them",

@@ -144,7 +144,7 @@ struct ServingTerms {
     std::vector<std::string> kernels;
     std::string source;
   };
-  std::optional<KernelsByLine> kernels_by_line;
+  std::vector<KernelsByLine> kernels_by_line;
   // Lines in FP4 whose checkpoints keep attention's output projections in four bits too.
   struct FourBitOutputs {
     std::vector<std::string> lines;  // by a part of their sources or engines
