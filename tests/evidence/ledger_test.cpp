@@ -326,7 +326,7 @@ TEST(Ledger, AComparisonTellsWhatBothRestOnAndDrawsNothingBesideTheory) {
   EXPECT_TRUE(ledger.drawn.empty());
 }
 
-// The order is right but of MiniMax at 16K, whose AFD nobody measured again, and within a fifth.
+// Within a fifth, but of MiniMax at 16K, whose AFD nobody measured again.
 TEST(Ledger, AfdBesideEpIsAsFarOffAsItsPageSays) {
   const Ledger known = predict_ledger("afd-or-ep", 0);
   EXPECT_EQ(known.rows.size(), 21U);
@@ -336,7 +336,7 @@ TEST(Ledger, AfdBesideEpIsAsFarOffAsItsPageSays) {
     const double most = each.figure.starts_with("MiniMax-M2.5, 16K") ? 0.25 : 0.2;
     EXPECT_NEAR(each.predicted, each.measured, most * each.measured) << each.figure;
   }
-  EXPECT_EQ(in_order, 13);
+  EXPECT_EQ(in_order, 12);
 }
 
 TEST(Ledger, BothSourcesAreToldWhereOwnSumsLeaveShippedOnes) {

@@ -364,6 +364,22 @@ TEST(Serving, AReleaseMayKeepNormsApartFromSumsOnAChip) {
   EXPECT_NE(each_us, 0.0);
 }
 
+TEST(Serving, ChipsThatHaveNoCalibrationTakeThatOfAChipLikeThem) {
+  for (const char* chip : {"A800", "H20", "B300", "GB300"}) {
+    EXPECT_THAT(
+        predicted_line(
+            fmt::format("id,source,engine,model,chip,gpus,strategy,attention_tp,attention_dp,"
+                        "moe_tp,moe_ep,weight_precision,mean_context,requests_per_gpu,metric,"
+                        "value,unit\n"
+                        "a,ours,vLLM,Qwen3-32B,{},1,disaggregated,1,1,1,1,bf16,1024,1,TPOT,100,"
+                        "ms\n",
+                        chip))
+            .provenance,
+        HasSubstr("calibrated:"))
+        << chip;
+  }
+}
+
 // On eight B200 vLLM's kernel takes 25.8 us for 256 KiB, and the one that SGLang has had since
 // takes 8.5; 28 requests of 7168 values make 392 KiB.
 TEST(Serving, SumsAreOfTheKernelThatTheReleaseOfALineHad) {

@@ -277,6 +277,13 @@ double transfer_error(Family family, const ChipSpec& from, const ChipSpec& to) {
                     change_error(family, from, to));
 }
 
+// Trees know where waves end. That a few units more end them elsewhere costs less than to go
+// without: fitted with 148 units, kernels err on 152 by half to four fifths as much with them.
+static bool as_many_units(const ChipSpec& from, const ChipSpec& to) {
+  constexpr double kNearly = 0.05;
+  return std::abs(ratio(to.compute_units, from.compute_units) - 1.0) <= kNearly;
+}
+
 Calibration moved(Calibration calibration, const ChipSpec& from, const ChipSpec& to) {
   Move move{.ratios = {}, .from = machine_of(from), .to = machine_of(to)};
   Ratios& ratios = move.ratios;
@@ -296,7 +303,7 @@ Calibration moved(Calibration calibration, const ChipSpec& from, const ChipSpec&
     for (std::size_t j = 0; j < values.size(); ++j) {
       values[j] = move(info[j], values[j], curve.key.format);
     }
-    if (from.compute_units.value != to.compute_units.value) curve.residual = {};
+    if (!as_many_units(from, to)) curve.residual = {};
   }
   state_tiles(calibration);
   return calibration;
