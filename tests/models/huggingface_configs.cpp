@@ -95,6 +95,10 @@ std::vector<CheckpointConfig> make() {
                   {"vision_config", {{"vt_hidden_size", 1152}}},
                   {"text_config", with(kimi, {{"quantization_config", int4}, {"top_k", 50}})}}});
   all.push_back({"llama-3.1-8b", dense});
+  all.push_back({"llama-3.1-405b", with(dense, {{"hidden_size", 16384},
+                                                {"intermediate_size", 53248},
+                                                {"num_hidden_layers", 126},
+                                                {"num_attention_heads", 128}})});
   all.push_back({"llama-3.1-70b", with(dense, {{"hidden_size", 8192},
                                                {"intermediate_size", 28672},
                                                {"num_hidden_layers", 80},

@@ -41,10 +41,12 @@ std::int64_t whole(const std::optional<double>& number, std::int64_t otherwise =
   return number ? std::llround(*number) : otherwise;
 }
 
-// Reads words of the table as names of Ridge.
+// Reads words of the table as names of Ridge, which have no spaces.
 std::string named(const std::map<std::string, std::string>& terms, const std::string& word) {
-  const auto found = terms.find(word);
-  return found == terms.end() ? small(word) : found->second;
+  if (const auto found = terms.find(word); found != terms.end()) return found->second;
+  std::string name = small(word);
+  std::replace(name.begin(), name.end(), ' ', '-');
+  return name;
 }
 
 // ---- formats of numbers -------------------------------------------------------------------------
@@ -179,8 +181,10 @@ std::variant<bool, CannotAsk> shares_with_prefill(const ServingRow& row) {
   if (words.empty() || has(words, "disaggregat") || has(words, "decode alone")) return false;
   // "TP" and no more is an engine on one node that does both.
   if (words.starts_with("aggregated") || words == "tp") return true;
-  // Words on the cut ("TP16, 2 nodes") say nothing of prompts.
-  if (words.starts_with("tp") || words.starts_with("dp") || words.starts_with("ep")) return false;
+  // Words on the cut ("TP16, 2 nodes", "wide EP") say nothing of prompts.
+  for (const char* cut : {"tp", "dp", "ep", "wide ep", "large-scale ep"}) {
+    if (words.starts_with(cut)) return false;
+  }
   return CannotAsk{fmt::format("the strategy \"{}\" is not known", row.strategy)};
 }
 
