@@ -31,8 +31,10 @@ TEST_P(EveryModel, RunsUnderEveryStrategy) {
   auto asked = scenario::load_simulation(test::source_path("scenarios/" + like + ".json").string());
   decode::SimulationInput& in = asked.input;
   in.deployment.model = models::load_model(model);
+  hw::ChipSpec chip = hw::load_chip("b300");
+  chip.memory.value = *chip.memory.value * 2.0;  // for a whole copy of the largest
   for (decode::Pool& pool : in.deployment.pools) {
-    pool.kernels = hw::theoretical_model(hw::load_chip("b300"));
+    pool.kernels = hw::theoretical_model(chip);
     pool.gpus_per_instance = 8;
   }
   // Of every number of experts that ships.

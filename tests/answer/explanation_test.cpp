@@ -114,6 +114,20 @@ TEST(Explanation, AnOperatorHelpsByItsShareOfTheStepAndAllByATenth) {
   EXPECT_NEAR(all, kTenth, 1e-5);
 }
 
+// Requests that are as likely anywhere in their life have half of their answer in the cache.
+TEST(Explanation, AStepIsOfTheTokensThatTheRunHadInTheCache) {
+  auto scenario = alone(64, 4096);
+  scenario.input.workload.steady = false;
+  scenario.input.workload.output = {.tokens = 8192, .min = 8192, .max = 8192};
+  scenario.input.measurement = {.warmup_steps = 64, .steps = 256};
+  const Explanation e = explain(scenario);
+  EXPECT_NEAR(e.report.result.mean_context, 8192, 1024);
+  EXPECT_GT(e.report.result.mean_longest, 12000);
+  Seconds step;
+  for (const StagePart& part : e.parts) step += static_cast<double>(part.layers) * part.time;
+  EXPECT_NEAR(step / e.report.result.mean_tpot, 1.0, 1e-3);
+}
+
 TEST(Explanation, OneMicroBatchOnASlowWireWaitsForIt) {
   const Explanation e = explain(split("0.001"));
   const auto& r = e.report.result;

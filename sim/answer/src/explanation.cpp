@@ -47,12 +47,13 @@ std::vector<StagePart> parts_of(const decode::SimulationInput& input,
   const std::int64_t requests = std::max<std::int64_t>(
       1, std::llround(result.mean_requests /
                       static_cast<double>(d.replicas * d.groups() * d.micro_batches)));
-  const double context = usual_context(input.workload);
+  const double context = usual_context(input, result);
+  const double longest = std::max(context, result.mean_longest);
   const std::vector<decode::GroupBatch> batch(
       static_cast<std::size_t>(d.groups()),
       {.requests = requests,
        .cached_tokens = std::llround(static_cast<double>(requests) * context),
-       .longest = std::max<std::int64_t>(input.workload.longest_context, std::llround(context))});
+       .longest = std::llround(longest)});
   decode::StepTimes times;
   const auto launches = timer.launches(batch, times);
 

@@ -264,6 +264,10 @@ SimulationResult Accounting::close(const Engine& engine, std::span<const Server>
   result_.kv_reserved = kv_used_.mean(now) / kv_all;
   result_.kv_filled = kv_filled_.mean(now) / kv_all;
   result_.mean_requests = active_.mean(now);
+  if (begun_.groups > 0.0) {
+    result_.mean_context = begun_.cached_tokens / begun_.requests;
+    result_.mean_longest = begun_.longest / begun_.groups;
+  }
   for (std::uint32_t p = 0; p < d.pools.size(); ++p) link_use(p, servers, interconnect, now);
   floors(lanes);
   result_.mean_tpot =

@@ -45,6 +45,16 @@ class Accounting {
   }
 
   // ---- steps and tasks
+  void step_begins(std::span<const GroupBatch> batches) {
+    if (!measuring_) return;
+    for (const GroupBatch& batch : batches) {
+      if (batch.requests == 0) continue;
+      begun_.requests += static_cast<double>(batch.requests);
+      begun_.cached_tokens += static_cast<double>(batch.cached_tokens);
+      begun_.longest += static_cast<double>(batch.longest);
+      begun_.groups += 1.0;
+    }
+  }
   void step_ends(des::SimTime now, const Lane& lane, TaskId last);
   // `requests` requests got `tokens` tokens each out of a step of this length.
   void count_tokens(des::SimTime now, double step_seconds, std::int64_t tokens,
@@ -105,6 +115,14 @@ class Accounting {
   };
   std::vector<OfWork> of_work_;
   double kv_budget_;  // bytes, of one group
+  // Of measured steps, as they begin: sums over them and their groups.
+  struct Begun {
+    double requests = 0.0;
+    double cached_tokens = 0.0;
+    double longest = 0.0;
+    double groups = 0.0;
+  };
+  Begun begun_;
   std::size_t micro_batches_;
   bool measuring_ = false;
   des::SimTime measurement_begin_;

@@ -85,6 +85,7 @@ void StepRunner::begin_step(std::size_t lane_id, std::span<const GroupBatch> bat
     lane.changed = false;
     if (messages_keep_order()) time_messages(lane_id);
   }
+  accounting_.step_begins(batches);
   lane.step_begin = engine_.now();
   lane.sinks_left = graph_.sinks();
   for (TaskId t = 0; t < lane.missing.size(); ++t) lane.missing[t] = graph_.dependencies(t);

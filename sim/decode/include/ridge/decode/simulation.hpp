@@ -129,6 +129,10 @@ struct SimulationResult {
   Seconds mean_tpot;
   QuantileSketch request_tpot;  // mean over each finished request
   double mean_requests = 0;     // in decode, over time
+  // Cached tokens as measured steps begin: of a request, and of the longest request of a group that
+  // has any; 0 where no such step began.
+  double mean_context = 0;
+  double mean_longest = 0;
   std::uint64_t requests_finished = 0;
   std::uint64_t requests_arrived = 0;
   std::uint64_t requests_refused = 0;           // larger than a GPU's whole KV memory
