@@ -4,6 +4,7 @@
 #include "ridge/base/json.hpp"
 #include "ridge/hwmodels/calibrated/calibration.hpp"
 #include "ridge/hwmodels/calibrated/kernel_facts.hpp"
+#include "ridge/hwmodels/calibrated/measured_modules.hpp"
 #include "ridge/hwmodels/calibrated/measurement.hpp"
 #include "ridge/hwmodels/calibrated/transfer_errors.hpp"
 #include "ridge/hwmodels/chip_spec.hpp"
@@ -60,6 +61,8 @@ constexpr std::array kKinds = {
                [](const std::string& path) { hw::calibrated::check_expert_tiles(path); }},
     FuzzedKind{"measured-experts",
                [](const std::string& path) { hw::calibrated::check_measured_experts(path); }},
+    FuzzedKind{"measured-modules",
+               [](const std::string& path) { hw::calibrated::check_measured_modules(path); }},
     FuzzedKind{"transfer-errors",
                [](const std::string& path) { (void)hw::calibrated::load_transfer_errors(path); }},
 };

@@ -15,6 +15,7 @@ namespace ridge::hw::calibrated {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -238,7 +239,7 @@ TEST(MeasurementCsv, OfMixedFormatsTheWeightsAreNarrowerThanTheInput) {
   EXPECT_DOUBLE_EQ(shape.input_bytes, 2.0);
 }
 
-TEST(MeasurementCsv, OfSparseAttentionThePartsAreReadAndTheModulesCounted) {
+TEST(MeasurementCsv, OfSparseAttentionThePartsAreReadAndTheModulesKeptApart) {
   const std::string header =
       "kernel,part,model,kv_dtype,gemm_dtype,heads,index_heads,index_dim,top_k,batch,kv_len,scores,"
       "latency_us\n";
@@ -259,9 +260,89 @@ TEST(MeasurementCsv, OfSparseAttentionThePartsAreReadAndTheModulesCounted) {
   EXPECT_NEAR(only_shape<ElementwiseForm>(chosen).MB, 4e-6 * 4 * (9000 + 2048), 1e-12);
   EXPECT_EQ(chosen.skipped.at("top-k of scores that are all equal"), 1U);
 
-  const auto modules = read_csv(header + "k,module,m,fp8,fp8_block,16,64,128,2048,4,9000,,90\n");
+  const auto modules =
+      read_csv(header +
+               "e:k,module,m,fp8,fp8_block,16,64,128,2048,4,9000,,90\n"
+               "e:k,module_shared_index,m,bfloat16,nvfp4,8,64,128,2048,2,128,,30\n");
   EXPECT_TRUE(modules.series.empty());
-  EXPECT_EQ(modules.skipped.at("sparse attention's part \"module\""), 1U);
+  ASSERT_EQ(modules.modules.size(), 2U);
+  const MeasuredModule& whole = modules.modules[0];
+  EXPECT_EQ(whole.kind, MeasuredModule::Kind::sparse_latent);
+  EXPECT_EQ(whole.kernel, "e:k");
+  EXPECT_EQ(whole.model, "m");
+  EXPECT_EQ(whole.products, Format::fp8_block);
+  EXPECT_EQ(whole.cache, Format::fp8);
+  EXPECT_EQ(whole.dimensions.heads, 16);
+  EXPECT_EQ(whole.dimensions.index_heads, 64);
+  EXPECT_EQ(whole.dimensions.index_dim, 128);
+  EXPECT_EQ(whole.dimensions.top_k, 2048);
+  EXPECT_EQ(whole.batch, 4);
+  EXPECT_EQ(whole.kv_len, 9000);
+  EXPECT_EQ(whole.us, 90);
+  EXPECT_EQ(whole.origin.line, 2U);
+  EXPECT_EQ(modules.modules[1].kind, MeasuredModule::Kind::sparse_latent_reusing);
+  EXPECT_EQ(modules.modules[1].products, Format::nvfp4);
+}
+
+TEST(MeasurementCsv, WholeModulesOfTheOtherTablesTellTheirDimensions) {
+  const auto compressed = read_csv(
+      "kernel,part,model,ratio,kv_dtype,gemm_dtype,heads,index_heads,index_dim,top_k,window,batch,"
+      "kv_len,cache_shared,scores,latency_us\n"
+      "k,csa_module,m,4,fp8,bfloat16,8,64,128,512,128,1,129,0,,75\n"
+      "k,hca_module,m,128,fp8,bfloat16,8,0,128,0,128,1,129,0,,60\n"
+      "k,hca_module,m,128,fp8,bfloat16,8,0,128,0,128,1,129,1,,60\n");
+  ASSERT_EQ(compressed.modules.size(), 2U) << "not where all sequences share one cache";
+  EXPECT_EQ(compressed.modules[0].kind, MeasuredModule::Kind::compressed_sparse);
+  EXPECT_EQ(compressed.modules[1].kind, MeasuredModule::Kind::compressed);
+  EXPECT_EQ(compressed.modules[1].dimensions.ratio, 128);
+  EXPECT_EQ(compressed.modules[0].dimensions.window, 128);
+  EXPECT_EQ(compressed.modules[0].dimensions.top_k, 512);
+
+  const auto blocks = read_csv(
+      "kernel,model,kv_dtype,gemm_dtype,heads,kv_heads,head_dim,index_heads,index_dim,block,"
+      "top_blocks,batch,kv_len,latency_us\nk,m,bfloat16,bfloat16,8,1,96,2,128,64,16,4,900,50\n");
+  ASSERT_EQ(blocks.modules.size(), 1U);
+  const auto& dimensions = blocks.modules[0].dimensions;
+  EXPECT_EQ(blocks.modules[0].kind, MeasuredModule::Kind::block_sparse);
+  EXPECT_EQ(dimensions.kv_heads, 1);
+  EXPECT_EQ(dimensions.head_dim, 96);
+  EXPECT_EQ(dimensions.index_heads, 2);
+  EXPECT_EQ(dimensions.block, 64);
+  EXPECT_EQ(dimensions.top_k, 16);
+}
+
+TEST(MeasurementCsv, WholeModulesAreLeftAsideByWhoFitsCurvesAndSaidSo) {
+  const auto set = read_csv(
+      "kernel,part,model,kv_dtype,gemm_dtype,heads,index_heads,index_dim,top_k,batch,kv_len,scores,"
+      "latency_us\ne:k,module,m,fp8,fp6,16,64,128,2048,4,9000,,90\n"
+      "e:k,module,m,fp8,fp8,16,64,128,2048,4,9000,,90\n"
+      "e:k,module,,fp8,fp8,16,64,128,2048,4,9000,,90\n");
+  EXPECT_EQ(set.rows(), 0U);
+  EXPECT_EQ(set.skipped.at("whole modules with products in \"fp6\""), 1U);
+  EXPECT_EQ(set.skipped.at("whole modules of e:k without \"model\""), 1U);
+  EXPECT_THAT(set.left_aside(), Contains(HasSubstr("whole modules of e:k")).Times(2));
+  EXPECT_THAT(set.left_aside(false), Contains(HasSubstr("whole modules of e:k")).Times(1));
+}
+
+TEST(MeasurementCsv, CellsOfWholeModulesThatAreNoNumbersAreErrorsByLine) {
+  const std::string header =
+      "kernel,part,model,kv_dtype,gemm_dtype,heads,index_heads,index_dim,top_k,batch,kv_len,scores,"
+      "latency_us\nk,module,m,fp8,fp8,16,64,128,2048,4,9000,,90\n";
+  const auto said = [&](const std::string& row) {
+    return complaint([&] { return read_csv(header + row, "x.csv"); });
+  };
+  EXPECT_THAT(said("k,module,m,fp8,fp8,0,64,128,2048,4,9000,,90\n"),
+              HasSubstr("x.csv: line 3: heads: expected a positive number, got \"0\""));
+  EXPECT_THAT(said("k,module,m,fp8,fp8,8.5,64,128,2048,4,9000,,90\n"),
+              HasSubstr("x.csv: line 3: heads: expected a whole number up to 1e+09, got \"8.5\""));
+  EXPECT_THAT(said("k,module,m,fp8,fp8,8,64,128,1e30,4,9000,,90\n"),
+              HasSubstr("x.csv: line 3: top_k: expected a whole number"));
+  EXPECT_THAT(said("k,module,m,fp8,fp8,8,64,128,2048,many,9000,,90\n"),
+              HasSubstr("x.csv: line 3: batch: expected a positive number, got \"many\""));
+  EXPECT_THAT(said("k,module,m,fp8,fp8,8,64,128,2048,4,,,90\n"),
+              HasSubstr("x.csv: line 3: kv_len: expected a positive number, got \"\""));
+  EXPECT_THAT(said("k,module,m,fp8,fp8,8,64,128,2048,4,9000,,-1\n"),
+              HasSubstr("x.csv: line 3: latency_us: expected a positive number, got \"-1\""));
 }
 
 TEST(MeasurementCsv, ALinearAttentionsStateIsReadAndWritten) {

@@ -5,7 +5,9 @@
 #include "series_builder.hpp"
 
 #include <algorithm>
+#include <array>
 #include <functional>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -40,6 +42,11 @@ void SeriesBuilder::append(Series& series, double us, const std::string& shape_g
   ++set_.files[file_].rows;
 }
 
+void SeriesBuilder::module(MeasuredModule measured, std::uint32_t line) {
+  measured.origin = {.file = file_, .line = line};
+  set_.modules.push_back(std::move(measured));
+}
+
 void SeriesBuilder::device(const std::string& name, std::uint32_t line) {
   MeasurementFile& file = set_.files[file_];
   if (file.device.empty()) {
@@ -50,6 +57,21 @@ void SeriesBuilder::device(const std::string& name, std::uint32_t line) {
                     "calibration is of one device",
                     file.path, line, file.device, name));
   }
+}
+
+std::span<const Named<MeasuredModule::Kind>> module_names() {
+  using Kind = MeasuredModule::Kind;
+  static constexpr std::array<Named<Kind>, 5> kNames = {
+      {{"module", Kind::sparse_latent},
+       {"module_shared_index", Kind::sparse_latent_reusing},
+       {"csa_module", Kind::compressed_sparse},
+       {"hca_module", Kind::compressed},
+       {"block_sparse_module", Kind::block_sparse}}};
+  return kNames;
+}
+
+std::string_view name_of(MeasuredModule::Kind kind) {
+  return module_names()[static_cast<std::size_t>(kind)].name;
 }
 
 std::size_t MeasurementSet::rows() const {
@@ -71,9 +93,15 @@ std::string MeasurementSet::device() const {
   return first == nullptr ? std::string() : first->device;
 }
 
-std::vector<std::string> MeasurementSet::left_aside() const {
+std::vector<std::string> MeasurementSet::left_aside(bool with_modules) const {
+  std::map<std::string, std::size_t> aside = skipped;
+  if (with_modules) {
+    for (const MeasuredModule& module : modules) {
+      ++aside[fmt::format("whole modules of {}", module.kernel)];
+    }
+  }
   std::vector<std::string> words;
-  for (const auto& [what, points] : skipped) {
+  for (const auto& [what, points] : aside) {
     words.push_back(fmt::format(
         "{} measurements are left aside, since no curve is made of them: {}", points, what));
   }

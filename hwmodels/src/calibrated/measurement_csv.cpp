@@ -12,8 +12,10 @@
 #include <charconv>
 #include <cmath>
 #include <functional>
+#include <initializer_list>
 #include <optional>
 #include <tuple>
+#include <utility>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -52,6 +54,15 @@ class Row {
   // A positive number; 1 and a problem where there is none.
   double positive(std::string_view column) { return number(column, false); }
   double at_least_zero(std::string_view column) { return number(column, true); }
+  // A whole number of something, of `least` and more; `least` and a problem where there is none.
+  std::int64_t count(std::string_view column, std::int64_t least) {
+    constexpr double kMost = 1e9;
+    const double value = number(column, least == 0);
+    if (value == std::floor(value) && value <= kMost) return static_cast<std::int64_t>(value);
+    problem(column,
+            fmt::format("expected a whole number up to {:g}, got \"{}\"", kMost, text(column)));
+    return least;
+  }
 
   void problem(std::string_view column, std::string_view message) {
     good_ = false;
@@ -444,9 +455,58 @@ void add_top_k(Row& row, SeriesBuilder& out, double candidates) {
           "", row.line());
 }
 
-// The parts of DeepSeek sparse attention; whole modules hold operators of every kind.
+// Which of these a part is.
+std::optional<MeasuredModule::Kind> module_of(std::string_view part,
+                                              std::initializer_list<MeasuredModule::Kind> kinds) {
+  for (const MeasuredModule::Kind kind : kinds) {
+    if (part == name_of(kind)) return kind;
+  }
+  return std::nullopt;
+}
+
+// A whole module, whose dimensions stand in these columns.
+void add_module(
+    Row& row, SeriesBuilder& out, MeasuredModule::Kind kind,
+    std::initializer_list<std::pair<std::string_view, std::int64_t MeasuredModule::Dimensions::*>>
+        columns) {
+  MeasuredModule module{.kind = kind, .kernel = kernel_of(row)};
+  for (const std::string_view column : {"model", "gemm_dtype", "kv_dtype"}) {
+    if (!row.has(column) || row.text(column).empty()) {
+      return out.set_aside(
+          fmt::format("whole modules of {} without \"{}\"", module.kernel, column));
+    }
+  }
+  module.model = row.text("model");
+  const auto products = format_called(row.text("gemm_dtype"));
+  if (!products) {
+    return out.set_aside(
+        fmt::format("whole modules with products in \"{}\"", row.text("gemm_dtype")));
+  }
+  module.products = *products;
+  const auto cache = cache_format(row, out);
+  if (!cache) return;
+  module.cache = *cache;
+  module.dimensions.heads = row.count("heads", 1);
+  for (const auto& [column, dimension] : columns) {
+    module.dimensions.*dimension = row.count(column, 0);
+  }
+  module.batch = row.positive("batch");
+  module.kv_len = row.positive("kv_len");
+  module.us = row.positive("latency_us");
+  if (!row.good()) return;
+  out.module(std::move(module), row.line());
+}
+
+// DeepSeek sparse attention: its parts, and whole modules.
 void read_sparse_attention(Row& row, SeriesBuilder& out) {
+  using D = MeasuredModule::Dimensions;
+  using Kind = MeasuredModule::Kind;
   const std::string_view part = row.text("part");
+  if (const auto module = module_of(part, {Kind::sparse_latent, Kind::sparse_latent_reusing})) {
+    return add_module(
+        row, out, *module,
+        {{"index_heads", &D::index_heads}, {"index_dim", &D::index_dim}, {"top_k", &D::top_k}});
+  }
   if (part == "index_logits") return add_index_scores(row, out, row.positive("kv_len"));
   if (part == "top_k") return add_top_k(row, out, row.positive("kv_len"));
   if (part != "attention") {
@@ -472,9 +532,19 @@ void read_sparse_attention(Row& row, SeriesBuilder& out) {
 }
 
 void read_compressed_attention(Row& row, SeriesBuilder& out) {
+  using D = MeasuredModule::Dimensions;
+  using Kind = MeasuredModule::Kind;
   const std::string_view part = row.text("part");
   if (row.text("cache_shared") == "1") {
     return out.set_aside("compressed attention over one cache that all sequences share");
+  }
+  if (const auto module = module_of(part, {Kind::compressed_sparse, Kind::compressed})) {
+    return add_module(row, out, *module,
+                      {{"index_heads", &D::index_heads},
+                       {"index_dim", &D::index_dim},
+                       {"top_k", &D::top_k},
+                       {"ratio", &D::ratio},
+                       {"window", &D::window}});
   }
   const double keys = std::floor(row.positive("kv_len") / row.positive("ratio"));
   if (part == "index_logits") return add_index_scores(row, out, std::max(keys, 1.0));
@@ -520,6 +590,17 @@ void read_linear_attention(Row& row, SeriesBuilder& out) {
            .kernel = kernel_of(row)},
           ElementwiseForm::Shape{.MB = MB}, us, fmt::format("{}", state), fmt::format("{}", MB),
           row.line());
+}
+
+void read_block_sparse_attention(Row& row, SeriesBuilder& out) {
+  using D = MeasuredModule::Dimensions;
+  add_module(row, out, MeasuredModule::Kind::block_sparse,
+             {{"kv_heads", &D::kv_heads},
+              {"head_dim", &D::head_dim},
+              {"index_heads", &D::index_heads},
+              {"index_dim", &D::index_dim},
+              {"block", &D::block},
+              {"top_blocks", &D::top_k}});
 }
 
 // Kernels made of operators that are timed one by one.
@@ -596,7 +677,7 @@ const std::vector<Kind>& kinds() {
        {"kernel", "model", "kv_dtype", "gemm_dtype", "heads", "kv_heads", "head_dim", "index_heads",
         "index_dim", "block", "top_blocks", "batch", "kv_len", "latency_us"},
        {"device"},
-       read_whole},
+       read_block_sparse_attention},
       {"linear attention",
        {"kernel", "kind", "op", "batch", "tokens_per_sequence", "v_heads", "k_dim", "v_dim",
         "state_dtype", "latency_us"},

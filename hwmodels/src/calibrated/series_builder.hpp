@@ -22,6 +22,8 @@ class SeriesBuilder {
     append(series, us, shape_group, batch, choice, line);
   }
 
+  void module(MeasuredModule measured, std::uint32_t line);
+
   // Throws UserError where the file has named another device before.
   void device(const std::string& name, std::uint32_t line);
 

@@ -10,6 +10,7 @@
 #include <array>
 #include <cmath>
 #include <filesystem>
+#include <iterator>
 #include <utility>
 
 #include <fmt/format.h>
@@ -115,13 +116,21 @@ KernelLedger judge_kernels(const KernelMeasurements& measured) {
                       .files = {},
                       .device = measured.set.device(),
                       .rows = hw::calibrated::judge(measured.set, asked),
-                      .notes = measured.set.left_aside()};
+                      .modules = {},
+                      .notes = measured.set.left_aside(false)};
   for (const auto& file : measured.set.files) ledger.files.push_back(file.path);
   for (const Judgment& row : ledger.rows) {
     if (!row.answered) {
       ledger.notes.push_back(
           fmt::format("{}: {} has no curve for it", row.key.slot(), ledger.calibration));
     }
+  }
+  if (!measured.set.modules.empty()) {
+    const hw::ChipSpec chip =
+        hw::load_chip(measured.elsewhere ? measured.chip : measured.fitted_for);
+    JudgedModules modules = judge_modules(measured.set.modules, asked, chip, measured.set.chip);
+    ledger.modules = std::move(modules.rows);
+    std::move(modules.notes.begin(), modules.notes.end(), std::back_inserter(ledger.notes));
   }
   note_what_was_seen(asked, measured.set, ledger.notes);
   return ledger;
@@ -179,6 +188,33 @@ std::string percent(Row row, double value, const char* form = "{:.1f} %") {
   return row.answered ? fmt::format(fmt::runtime(form), 100.0 * value) : "-";
 }
 
+std::string modules_table(const KernelLedger& ledger) {
+  if (ledger.modules.empty()) return {};
+  view::TextTable text;
+  text.column("p50");
+  text.column("p90");
+  text.column("bias");
+  text.column("off (us)");
+  text.column("rows");
+  text.column("module, the kernel measured, and where the sum of its operators lies",
+              view::Align::left);
+  std::string last;
+  for (const ModuleJudgment& row : ledger.modules) {
+    if (row.what() != last) {
+      last = row.what();
+      text.row({"", "", "", "", "", last});
+    }
+    text.row({fmt::format("{:.1f} %", 100.0 * row.p50), fmt::format("{:.1f} %", 100.0 * row.p90),
+              fmt::format("{:+.1f} %", 100.0 * row.bias), fmt::format("{:+.1f}", row.off_us),
+              fmt::format("{}", row.measurements), fmt::format("- {}", named(row.kernel))});
+    text.row({"", "", "", "", "", fmt::format("  {}", row.where())});
+  }
+  return fmt::format(
+      "{}Whole modules of attention, beside the sum of their operators' kernels, each by itself;\n"
+      "off: median of predicted - measured\n\n{}",
+      ledger.rows.empty() ? "" : "\n", text.text());
+}
+
 std::string table(const KernelLedger& ledger) {
   std::string out = fmt::format("{}, fitted for {}", ledger.calibration, ledger.chip);
   if (!ledger.transferred_to.empty()) out += " and transferred to " + ledger.transferred_to;
@@ -211,7 +247,8 @@ std::string table(const KernelLedger& ledger) {
               percent(row, row.coverage_90, "{:.0f} %"), fmt::format("{}", row.measurements),
               row.answered ? fmt::format("{}", row.outside) : "-", names});
   }
-  out += text.text();
+  if (!ledger.rows.empty()) out += text.text();
+  out += modules_table(ledger);
   if (!ledger.notes.empty()) out += "\nNotes\n";
   for (const auto& note : ledger.notes) {
     std::string lead = "  ";
@@ -244,20 +281,82 @@ const view::AnswerKeys<JudgedRow>& answer_keys(const JudgedRow* /*of*/) {
   return keys;
 }
 
+// Modules stand in the columns of kernels, as far as they have them, and in some of their own.
 std::string csv(const KernelLedger& ledger) {
   std::vector<std::string> header{"operator", "format", "head_dim", "kernel", "answered_by"};
-  for (const auto& figure : kFigures) header.emplace_back(figure.spec.name);
+  std::vector<std::string_view> shared;
+  for (const auto& figure : kFigures) {
+    shared.push_back(figure.spec.name);
+    header.emplace_back(figure.spec.name);
+  }
+  const auto is_shared = [&](std::string_view name) {
+    return std::find(shared.begin(), shared.end(), name) != shared.end();
+  };
+  header.insert(header.end(), {"model", "cache_format"});
+  for (const auto& figure : module_figures()) {
+    if (!is_shared(figure.spec.name)) header.emplace_back(figure.spec.name);
+  }
+  header.emplace_back("largest_operators");
+  const std::size_t own = header.size() - 5 - shared.size();
   std::string out = view::csv_line(header) + "\n";
   for (const Judgment& row : ledger.rows) {
+    auto cells = view::csv_cells(view::figure_values(kernel_figures(), row));
+    cells.resize(cells.size() + own);
     out +=
         view::csv_row({std::string(name_of(row.key.family)), std::string(name_of(row.key.format)),
                        fmt::format("{}", row.key.head_dim), row.key.kernel, row.answered_by},
-                      view::csv_cells(view::figure_values(kernel_figures(), row)));
+                      cells);
+  }
+  for (const ModuleJudgment& row : ledger.modules) {
+    const auto values = view::figure_values(module_figures(), row);
+    const auto figures = view::csv_cells(values);
+    std::vector<std::string> cells(shared.size());
+    cells.insert(cells.end(), {row.model, std::string(name_of(row.cache))});
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const auto at = std::find(shared.begin(), shared.end(), values[i].spec->name);
+      if (at == shared.end()) {
+        cells.push_back(figures[i]);
+      } else {
+        cells[static_cast<std::size_t>(at - shared.begin())] = figures[i];
+      }
+    }
+    cells.push_back(row.where());
+    out += view::csv_row({std::string(name_of(row.kind)), std::string(name_of(row.products)), "",
+                          row.kernel, row.preferred},
+                         cells);
   }
   return out;
 }
 
 }  // namespace
+
+static const view::AnswerKeys<ModuleOperator>& answer_keys(const ModuleOperator* /*of*/) {
+  using O = ModuleOperator;
+  static const view::AnswerKeys<O> keys(
+      {{"name", "", &O::name},
+       {"share", "Of the sum: the median over the modules.", &O::share},
+       {"us", "Likewise.", &O::us},
+       {"kernel", "Whose curve answers; empty where it has no name or there is none; \"several\".",
+        &O::kernel},
+       {"basis", "What the time rests on, of several the least sure.",
+        [](const O& o) { return name_of(o.basis); }}});
+  return keys;
+}
+
+static const view::AnswerKeys<ModuleJudgment>& answer_keys(const ModuleJudgment* /*of*/) {
+  using M = ModuleJudgment;
+  static const view::AnswerKeys<M> keys(
+      {{"part", "As tables of whole modules call it.", [](const M& m) { return name_of(m.kind); }},
+       {"model", "Likewise.", &M::model},
+       {"products", "Their number format.", [](const M& m) { return name_of(m.products); }},
+       {"cache", "Its number format.", [](const M& m) { return name_of(m.cache); }},
+       {"kernel", "That was measured, as its engine calls it.", &M::kernel},
+       {"preferred", "That engine's kernels, where the calibration has some; else null.",
+        [](const M& m) { return view::told(m.preferred); }},
+       view::figures_of<M>(module_figures()),
+       {"operators", "What the sum is made of, the greatest first.", &M::operators}});
+  return keys;
+}
 
 static const view::AnswerKeys<KernelLedger>& answer_keys(const KernelLedger* /*of*/) {
   using L = KernelLedger;
@@ -274,6 +373,7 @@ static const view::AnswerKeys<KernelLedger>& answer_keys(const KernelLedger* /*o
           for (const Judgment& row : l.rows) out.push_back({row});
           return out;
         }},
+       {"modules", "Whole modules, beside the sum of their operators.", &L::modules},
        {"notes", view::kNotesWords, &L::notes}});
   return keys;
 }

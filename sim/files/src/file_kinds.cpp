@@ -6,6 +6,7 @@
 #include "ridge/evidence/reproduction.hpp"
 #include "ridge/hwmodels/calibrated/calibration.hpp"
 #include "ridge/hwmodels/calibrated/kernel_facts.hpp"
+#include "ridge/hwmodels/calibrated/measured_modules.hpp"
 #include "ridge/hwmodels/calibrated/measurement.hpp"
 #include "ridge/hwmodels/calibrated/transfer_errors.hpp"
 #include "ridge/hwmodels/chip_spec.hpp"
@@ -141,6 +142,10 @@ const std::array kKinds = {
              [](const json& d) { return d.contains("without_gate"); },
              [](const std::string& path) { hw::calibrated::check_measured_experts(path); },
              hw::calibrated::measured_experts_keys},
+    FileKind{"how whole attention modules were measured", "measured-modules",
+             [](const json& d) { return d.contains("without_graph"); },
+             [](const std::string& path) { hw::calibrated::check_measured_modules(path); },
+             hw::calibrated::measured_modules_keys},
     FileKind{"errors of transfers", "transfer-errors",
              [](const json& d) { return d.contains("transfers") && d.contains("per_fold"); },
              [](const std::string& path) { (void)hw::calibrated::load_transfer_errors(path); },

@@ -140,28 +140,20 @@ std::string ledger_page(const evidence::Ledger& ledger, const Asked& asked) {
   return page.html();
 }
 
-std::string kernels_page(const evidence::KernelLedger& ledger, const Asked& asked) {
-  view::Page page(fmt::format("{} beside measured kernels", ledger.calibration), asked.maker);
-  page.lead(fmt::format("fitted for {}; measured{}", ledger.chip,
-                        ledger.device.empty() ? "" : fmt::format(" on {}", ledger.device)));
-  double most = 0.0;
-  std::ptrdiff_t answered = 0;
-  for (const auto& row : ledger.rows) {
-    if (!row.answered) continue;
-    ++answered;
-    most = std::max(most, row.p50);
-  }
-  page.badge(fmt::format("{} of {} kernels have a curve", answered, ledger.rows.size()),
-             answered == std::ssize(ledger.rows) ? view::Tone::plain : view::Tone::care);
-  page.warnings(ledger.notes);
+namespace {
 
+std::string name_of_kernel(const std::string& name) {
+  return name.empty() ? "no name" : name;
+}
+
+// `most` is the greatest median error.
+void kernels_of(const evidence::KernelLedger& ledger, double most, view::Page& page) {
   page.section("Median error by kernel");
   page.paragraph("Of |predicted / measured - 1|, over all measurements of a kernel.", true);
-  const auto kernel_of = [](const std::string& name) { return name.empty() ? "no name" : name; };
   std::vector<view::BarPart> bars;
   for (const auto& row : ledger.rows) {
     if (!row.answered) continue;
-    bars.push_back({.what = fmt::format("{}, {}", row.key.slot(), kernel_of(row.key.kernel)),
+    bars.push_back({.what = fmt::format("{}, {}", row.key.slot(), name_of_kernel(row.key.kernel)),
                     .share = most > 0.0 ? row.p50 / most : 0.0,
                     .words = fmt::format("{:.1f} %", 100.0 * row.p50)});
   }
@@ -174,11 +166,47 @@ std::string kernels_page(const evidence::KernelLedger& ledger, const Asked& aske
   for (const auto& row : ledger.rows) {
     auto& cells = table.rows.emplace_back();
     cells = {{row.key.slot()},
-             {kernel_of(row.key.kernel)},
-             {row.answered ? kernel_of(row.answered_by) : "no curve"}};
+             {name_of_kernel(row.key.kernel)},
+             {row.answered ? name_of_kernel(row.answered_by) : "no curve"}};
     add_cells(evidence::kernel_figures(), row, cells);
   }
   page.table(table);
+}
+
+void modules_of(const evidence::KernelLedger& ledger, view::Page& page) {
+  page.section("Whole modules of attention");
+  page.paragraph("Beside the sum of their operators' kernels, each by itself.", true);
+  view::PageTable table{.columns = {{"module"}, {"kernel"}, {.heading = "where", .prose = true}},
+                        .rows = {}};
+  add_columns(evidence::module_figures(), table);
+  for (const auto& row : ledger.modules) {
+    auto& cells = table.rows.emplace_back();
+    cells = {{row.what()}, {name_of_kernel(row.kernel)}, {row.where()}};
+    add_cells(evidence::module_figures(), row, cells);
+  }
+  page.table(table);
+}
+
+}  // namespace
+
+std::string kernels_page(const evidence::KernelLedger& ledger, const Asked& asked) {
+  view::Page page(fmt::format("{} beside measured kernels", ledger.calibration), asked.maker);
+  page.lead(fmt::format("fitted for {}; measured{}", ledger.chip,
+                        ledger.device.empty() ? "" : fmt::format(" on {}", ledger.device)));
+  double most = 0.0;
+  std::ptrdiff_t answered = 0;
+  for (const auto& row : ledger.rows) {
+    if (!row.answered) continue;
+    ++answered;
+    most = std::max(most, row.p50);
+  }
+  if (!ledger.rows.empty()) {
+    page.badge(fmt::format("{} of {} kernels have a curve", answered, ledger.rows.size()),
+               answered == std::ssize(ledger.rows) ? view::Tone::plain : view::Tone::care);
+  }
+  page.warnings(ledger.notes);
+  if (!ledger.rows.empty()) kernels_of(ledger, most, page);
+  if (!ledger.modules.empty()) modules_of(ledger, page);
   page.section("Files");
   for (const auto& file : ledger.files) page.paragraph(file);
   page.question(command_only(asked));

@@ -34,6 +34,44 @@ struct Series {
   [[nodiscard]] std::size_t size() const { return us.size(); }
 };
 
+// All of a layer's attention on one GPU, run as one graph: projections, norms, rotary embedding,
+// cache, indexer, attention; no exchange between GPUs, and not the norm ahead of it.
+struct MeasuredModule {
+  enum class Kind : std::uint8_t {
+    sparse_latent,          // MLA over the tokens that its indexer chooses
+    sparse_latent_reusing,  // over those that an earlier layer chose
+    compressed_sparse,      // over a window and the compressed tokens that its indexer chooses
+    compressed,             // over a window and all compressed tokens
+    block_sparse,           // heads of K and V, over the blocks that its indexer chooses
+  };
+  // As its table has them, one GPU's of heads; 0 where it does not say.
+  struct Dimensions {
+    std::int64_t heads = 0;
+    std::int64_t kv_heads = 0;
+    std::int64_t head_dim = 0;
+    std::int64_t index_heads = 0;
+    std::int64_t index_dim = 0;
+    std::int64_t top_k = 0;  // tokens, or blocks of them
+    std::int64_t block = 0;  // tokens
+    std::int64_t ratio = 0;
+    std::int64_t window = 0;
+  };
+
+  Kind kind = Kind::sparse_latent;
+  std::string kernel;  // as its engine calls it
+  std::string model;   // as its table calls it
+  Format products = Format::any;
+  Format cache = Format::any;
+  Dimensions dimensions;
+  double batch = 1;
+  double kv_len = 1;
+  double us = 0;
+  Origin origin;
+};
+// "module_shared_index": the part that tables call it.
+[[nodiscard]] std::string_view name_of(MeasuredModule::Kind kind);
+[[nodiscard]] std::span<const Named<MeasuredModule::Kind>> module_names();
+
 struct MeasurementFile {
   std::string path;    // as given
   std::string device;  // as the file names it; empty where it does not
@@ -45,6 +83,8 @@ struct MeasurementSet {
   std::string chip{};
   std::vector<MeasurementFile> files;
   std::map<CurveKey, Series> series;
+  // No curve is made of these: their kernels have curves of their own.
+  std::vector<MeasuredModule> modules{};
   // Measurements that no curve is made of, by what they are, in words: to be told, not hidden.
   std::map<std::string, std::size_t> skipped;
 
@@ -52,8 +92,8 @@ struct MeasurementSet {
   // The one device of all files that name one; empty if none does. Throws UserError, naming the
   // files, where they name several.
   [[nodiscard]] std::string device() const;
-  // What is skipped, in words, a line each.
-  [[nodiscard]] std::vector<std::string> left_aside() const;
+  // What no curve is made of, in words, a line each; without modules, for who asks of them.
+  [[nodiscard]] std::vector<std::string> left_aside(bool with_modules = true) const;
 };
 
 // Reads CSV (by its columns) and the kernel benchmark's JSON (by extension ".json"). Throws

@@ -1,6 +1,7 @@
 // Measurements of kernels beside a calibration that was not made from them.
 #pragma once
 
+#include "ridge/evidence/modules.hpp"
 #include "ridge/hwmodels/calibrated/judge.hpp"
 #include "ridge/view/figure.hpp"
 #include "ridge/view/output_format.hpp"
@@ -30,6 +31,7 @@ struct KernelLedger {
   std::vector<std::string> files;
   std::string device;  // as the files name it; empty where they do not
   std::vector<hw::calibrated::Judgment> rows;
+  std::vector<ModuleJudgment> modules;
   // What was left aside, and what makes a row no prediction.
   std::vector<std::string> notes;
 };
