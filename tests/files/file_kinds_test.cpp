@@ -125,6 +125,18 @@ TEST(FileKinds, FactsOfKernelsAreCheckedLikeAnyFile) {
   gates.erase("$schema");
   EXPECT_EQ(check(gates).kind, "how layers of experts were measured");
   EXPECT_THAT(check(gates).problems, ElementsAre(HasSubstr("/without_gate/0/top_k")));
+  json modules = parsed("hwmodels/data/kernels/measured_modules.json");
+  EXPECT_THAT(check(modules).problems, SizeIs(0));
+  modules["module_models"][0]["hidden"] = 6144;
+  modules["module_models"][3]["attention"]["sparse"]["kv_heads"] = 5;
+  modules["without_graph"][0]["kernels"] = json::array();
+  modules.erase("$schema");
+  EXPECT_EQ(check(modules).kind, "how whole attention modules were measured");
+  EXPECT_THAT(
+      check(modules).problems,
+      ElementsAre(HasSubstr("/module_models/0: expected \"shipped\", or \"hidden\" and"),
+                  HasSubstr("/module_models/3/attention/sparse/kv_heads: query_heads (64) is not"),
+                  HasSubstr("/without_graph/0/kernels")));
   json tiles = parsed("hwmodels/data/kernels/expert_tiles.json");
   EXPECT_THAT(check(tiles).problems, SizeIs(0));
   tiles["expert_tiles"][0]["rule"][1]["tokens_per_expert"] = 2;

@@ -191,12 +191,12 @@ std::string percent(Row row, double value, const char* form = "{:.1f} %") {
 std::string modules_table(const KernelLedger& ledger) {
   if (ledger.modules.empty()) return {};
   view::TextTable text;
-  text.column("p50");
-  text.column("p90");
-  text.column("bias");
-  text.column("off (us)");
+  text.column("p50\n(%)");
+  text.column("p90\n(%)");
+  text.column("bias\n(%)");
+  text.column("off\n(us)");
   text.column("rows");
-  text.column("module, the kernel measured, and where the sum of its operators lies",
+  text.column("module, the kernel measured,\nand where the sum of its operators lies",
               view::Align::left);
   std::string last;
   for (const ModuleJudgment& row : ledger.modules) {
@@ -204,13 +204,13 @@ std::string modules_table(const KernelLedger& ledger) {
       last = row.what();
       text.row({"", "", "", "", "", last});
     }
-    text.row({fmt::format("{:.1f} %", 100.0 * row.p50), fmt::format("{:.1f} %", 100.0 * row.p90),
-              fmt::format("{:+.1f} %", 100.0 * row.bias), fmt::format("{:+.1f}", row.off_us),
+    text.row({fmt::format("{:.1f}", 100.0 * row.p50), fmt::format("{:.1f}", 100.0 * row.p90),
+              fmt::format("{:+.1f}", 100.0 * row.bias), fmt::format("{:+.1f}", row.off_us),
               fmt::format("{}", row.measurements), fmt::format("- {}", named(row.kernel))});
     text.row({"", "", "", "", "", fmt::format("  {}", row.where())});
   }
   return fmt::format(
-      "{}Whole modules of attention, beside the sum of their operators' kernels, each by itself;\n"
+      "{}Whole modules of attention, beside the sum of their operators, each timed by itself;\n"
       "off: median of predicted - measured\n\n{}",
       ledger.rows.empty() ? "" : "\n", text.text());
 }
@@ -222,7 +222,8 @@ std::string table(const KernelLedger& ledger) {
   if (!ledger.device.empty()) out += fmt::format(" on {}", ledger.device);
   out +=
       "\n\np50, p90: of |predicted / measured - 1|; bias: its median with the sign, above 0\n"
-      "predicted too slow; outside: rows beyond the range of what answers\n\n";
+      "predicted too slow";
+  out += ledger.rows.empty() ? "\n\n" : "; outside: rows beyond the range of what answers\n\n";
   view::TextTable text;
   text.column("p50");
   text.column("p90");

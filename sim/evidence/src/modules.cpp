@@ -284,7 +284,7 @@ std::span<const ModuleFigure> module_figures() {
 }
 
 std::string ModuleJudgment::what() const {
-  return fmt::format("{} of {}, products {}, cache {}", name_of(kind), model, name_of(products),
+  return fmt::format("{} of {}, {}, cache {}", name_of(kind), model, name_of(products),
                      name_of(cache));
 }
 
