@@ -175,7 +175,7 @@ TEST(Modules, ThatRidgeCannotAskForAreToldWithTheReason) {
   EXPECT_THAT(
       ledger.notes,
       AllOf(SizeIs(6),
-            Contains(HasSubstr("2 whole modules are not asked: no model called \"glm-9\" ships")),
+            Contains(HasSubstr("whole modules not asked: 2: no model called \"glm-9\" ships")),
             Contains(HasSubstr("128 heads on one GPU, of 64 that glm-5 has")),
             Contains(HasSubstr("24 heads on one GPU, of 64")),
             Contains(HasSubstr("glm-5 with 512 chosen, and not 2048")),
@@ -190,7 +190,7 @@ TEST(Modules, ThatWereLaunchedFromTheHostAreLeftOutAndCounted) {
              "sglang:sglang_dsa_indexer_x,module,glm-5,fp8,fp8,8,32,128,2048,512,129,,200\n" +
              "vllm:x,module,glm-5," + rest);
   EXPECT_THAT(ledger.modules, SizeIs(2));
-  EXPECT_THAT(ledger.notes, ElementsAre(HasSubstr("1 whole modules are not asked: launched from "
+  EXPECT_THAT(ledger.notes, ElementsAre(HasSubstr("whole modules not asked: 1: launched from "
                                                   "the host, without a CUDA graph")));
   // Chips with less memory have graphs of fewer sequences.
   hw::calibrated::MeasuredModule module{.kernel = "sglang:sglang_dsa_indexer_x", .batch = 512};
@@ -209,6 +209,13 @@ TEST(Modules, StandInEveryFormBesideTheKernels) {
   const std::string table = render(ledger, view::OutputFormat::table);
   EXPECT_THAT(table, HasSubstr("module_shared_index of glm-5.2, bf16, cache"));
   EXPECT_THAT(table, HasSubstr(ledger.modules[0].where()));
+  const std::string page = kernels_page(ledger, "ridge reproduce --page p.md");
+  EXPECT_THAT(page,
+              AllOf(HasSubstr("    ridge reproduce --page p.md\n"),
+                    HasSubstr("| sparse_latent_attention bf16 head_dim 576 | e:k | no curve |"),
+                    HasSubstr(fmt::format("| e:k | 1 | {0:.1f} % | {0:.1f} % | {0:+.1f} %",
+                                          100.0 * ledger.modules[0].bias)),
+                    HasSubstr("\n- sparse_latent_attention bf16 head_dim 576: mine has")));
   const auto json = nlohmann::json::parse(render(ledger, view::OutputFormat::json));
   const auto& module = json["modules"][0];
   EXPECT_EQ(module["part"], "module_shared_index");

@@ -1,5 +1,6 @@
 // Pages that are handed on: whole in one file, asked again from themselves, and without a fault in
 // a browser where this machine has one.
+#include "few_modules.hpp"
 #include "few_served.hpp"
 #include "program.hpp"
 #include "ridge/view/page.hpp"
@@ -163,6 +164,11 @@ const Kind kKinds[] = {
       "--calibration", "h200"},
      false,
      {"kernels have a curve", "Median error by kernel", "NVIDIA H200"}},
+    {"Modules",
+     {"reproduce", "--kernels", few_modules(), "--calibration", "h100"},
+     true,
+     {"Whole modules of attention", "module_shared_index of glm-5, bf16, cache bf16",
+      "no model called \"nobody-knows\" ships"}},
     {"Cost", {"cost"}, false, {"Each model on each chip", "step-3 on h20"}},
     {"Reproduction", {"reproduce", "step3"}, false, {"figures as printed"}},
     {"Ledger", {"reproduce", "step3", "--measured", "--samples", "0"}, true, {"within 10 %"}},

@@ -1,4 +1,5 @@
 // What people read fits the line that they have.
+#include "few_modules.hpp"
 #include "program.hpp"
 #include "ridge/view/text_table.hpp"
 #include "source_tree.hpp"
@@ -57,6 +58,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Arguments{"reproduce", "--kernels",
                               source_path("kernels/measurements/h200.json").string(),
                               "--calibration", "h200"},
+                    Arguments{"reproduce", "--kernels", few_modules(), "--calibration", "h100"},
                     Arguments{"sparsity"}, Arguments{"list", "models"}, Arguments{"list", "chips"},
                     Arguments{"list", "calibrations"}, Arguments{"list", "scenarios"},
                     Arguments{"list", "figures"}, Arguments{"list", "goals"},

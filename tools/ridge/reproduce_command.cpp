@@ -61,6 +61,14 @@ void run_kernels(const ReproduceArguments& options) {
   const report::Asked how = asked(options.report);
   const auto measured = evidence::read_kernels(options.kernels, options.calibration, options.chip);
   const auto ledger = evidence::judge_kernels(measured);
+  if (!options.page.empty()) {
+    write_file(options.page,
+               evidence::kernels_page(
+                   ledger, fmt::format("ridge reproduce --kernels {} --calibration {}{} --page {}",
+                                       fmt::join(options.kernels, " "), options.calibration,
+                                       options.chip.empty() ? "" : " --chip " + options.chip,
+                                       options.page)));
+  }
   if (!options.report.empty()) write_file(options.report, report::kernels_page(ledger, how));
   if (!options.errors.empty()) evidence::write_transfer_errors(measured, options.errors);
   write_output(options.output, evidence::render(ledger, options.output.format));
@@ -78,11 +86,12 @@ void run_reproduce(const ReproduceArguments& options) {
   if (options.measured && options.reproduction.empty()) {
     throw UserError("--measured goes with the name of a report");
   }
-  if (!ledger && (!options.page.empty() || options.samples_given || !options.fixed.empty())) {
-    throw UserError(
-        fmt::format("{} goes with --measured or --serving", !options.page.empty()   ? "--page"
-                                                            : options.samples_given ? "--samples"
-                                                                                    : "--fixed"));
+  if (!options.page.empty() && !ledger && options.kernels.empty()) {
+    throw UserError("--page goes with --measured, --serving or --kernels");
+  }
+  if (!ledger && (options.samples_given || !options.fixed.empty())) {
+    throw UserError(fmt::format("{} goes with --measured or --serving",
+                                options.samples_given ? "--samples" : "--fixed"));
   }
   if (ledger) {
     run_ledger(options);
@@ -143,7 +152,8 @@ void add_reproduce_command(CLI::App& app) {
                     "What was measured, not computed: our predictions beside it, and their errors");
   command
       ->add_option("--page", options->page,
-                   "With --measured or --serving: also write the ledger as a page of Markdown")
+                   "With --measured, --serving or --kernels: also write the ledger as a page of "
+                   "Markdown")
       ->type_name("FILE");
   auto* samples = command
                       ->add_option("--samples", options->samples,

@@ -210,8 +210,8 @@ std::string modules_table(const KernelLedger& ledger) {
     text.row({"", "", "", "", "", fmt::format("  {}", row.where())});
   }
   return fmt::format(
-      "{}Whole modules of attention, beside the sum of their operators, each timed by itself;\n"
-      "off: median of predicted - measured\n\n{}",
+      "{}Whole modules of attention, beside the sum of their operators, each timed by\n"
+      "itself; off: median of predicted - measured\n\n{}",
       ledger.rows.empty() ? "" : "\n", text.text());
 }
 
@@ -385,6 +385,47 @@ const view::AnswerDescription& kernels_answer() {
 
 std::string render(const KernelLedger& ledger, view::OutputFormat format) {
   return view::written(format, ledger, table, csv, view::answer_json);
+}
+
+std::string kernels_page(const KernelLedger& ledger, const std::string& command) {
+  std::string out = fmt::format(
+      "# {} beside measured kernels\n\nFitted for {}{}{}. This page is made by\n\n    {}\n\n"
+      "p50, p90: of |predicted / measured - 1|; bias: its median with the sign, above 0 predicted "
+      "too slow.\n",
+      ledger.calibration, ledger.chip,
+      ledger.transferred_to.empty() ? ""
+                                    : fmt::format(", transferred to {}", ledger.transferred_to),
+      ledger.device.empty() ? "" : fmt::format("; measured on {}", ledger.device), command);
+  if (!ledger.rows.empty()) {
+    out +=
+        "\n## Kernels\n\n"
+        "| operator | kernel | answered by | rows | outside | p50 | p90 | bias | in 90 % interval "
+        "|\n"
+        "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |\n";
+  }
+  for (const Judgment& row : ledger.rows) {
+    out +=
+        fmt::format("| {} | {} | {} | {} | {} | {} | {} | {} | {} |\n", row.key.slot(),
+                    named(row.key.kernel), row.answered ? named(row.answered_by) : "no curve",
+                    row.measurements, row.answered ? fmt::format("{}", row.outside) : "-",
+                    percent(row, row.p50), percent(row, row.p90),
+                    percent(row, row.bias, "{:+.1f} %"), percent(row, row.coverage_90, "{:.0f} %"));
+  }
+  if (!ledger.modules.empty()) {
+    out +=
+        "\n## Whole modules of attention\n\nBeside the sum of their operators, each timed by "
+        "itself; off: median of predicted - measured.\n\n"
+        "| module | kernel | rows | p50 | p90 | bias | off (us) | where the sum lies |\n"
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | --- |\n";
+  }
+  for (const ModuleJudgment& row : ledger.modules) {
+    out += fmt::format("| {} | {} | {} | {:.1f} % | {:.1f} % | {:+.1f} % | {:+.1f} | {} |\n",
+                       row.what(), named(row.kernel), row.measurements, 100.0 * row.p50,
+                       100.0 * row.p90, 100.0 * row.bias, row.off_us, row.where());
+  }
+  if (!ledger.notes.empty()) out += "\n## Notes\n\n";
+  for (const auto& note : ledger.notes) out += fmt::format("- {}\n", note);
+  return out;
 }
 
 }  // namespace ridge::evidence

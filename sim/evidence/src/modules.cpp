@@ -327,7 +327,7 @@ JudgedModules judge_modules(std::span<const MeasuredModule> modules,
     sum.judge(row);
   }
   for (const auto& [why, count] : not_asked) {
-    out.notes.push_back(fmt::format("{} whole modules are not asked: {}", count, why));
+    out.notes.push_back(fmt::format("whole modules not asked: {}: {}", count, why));
   }
   return out;
 }

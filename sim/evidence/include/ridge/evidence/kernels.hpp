@@ -47,6 +47,8 @@ struct KernelLedger {
                                               const std::string& chip = {});
 [[nodiscard]] KernelLedger judge_kernels(const KernelMeasurements& measured);
 [[nodiscard]] std::string render(const KernelLedger& ledger, view::OutputFormat format);
+// As a page of Markdown that says which command made it.
+[[nodiscard]] std::string kernels_page(const KernelLedger& ledger, const std::string& command);
 
 // What these measurements say a transfer of the calibration to their chip adds to its errors,
 // family by family and without the part of the change of balance, into the file of such errors at
