@@ -146,6 +146,22 @@ TEST(Modules, HaveTheirIndexerWhereTheTableSaysSo) {
   EXPECT_THAT(ledger.modules[0].operators, SizeIs(12));
 }
 
+TEST(Modules, OfCompressedAttentionAreOfTheirRatioAndWithoutTheStreamsAroundThem) {
+  constexpr const char* kHeader =
+      "kernel,part,model,ratio,kv_dtype,gemm_dtype,heads,index_heads,index_dim,top_k,window,batch,"
+      "kv_len,cache_shared,scores,latency_us\n";
+  const KernelLedger ledger =
+      judged(std::string(kHeader) +
+             "e:k,hca_module,deepseek-v4-flash,128,fp8,bfloat16,8,0,128,0,128,1,129,0,,60\n"
+             "e:k,csa_module,deepseek-v4-pro,4,fp8,bfloat16,16,64,128,1024,128,1,129,0,,75\n"
+             "e:k,csa_module,deepseek-v4-pro,8,fp8,bfloat16,16,64,128,1024,128,1,129,0,,75\n");
+  ASSERT_EQ(ledger.modules.size(), 2U);
+  EXPECT_THAT(ledger.modules[0].operators, SizeIs(13));
+  EXPECT_THAT(ledger.modules[1].operators, SizeIs(9)) << "without an indexer, nor streams to mix";
+  EXPECT_THAT(ledger.notes, ElementsAre(HasSubstr("deepseek-v4-pro has no such attention as "
+                                                  "csa_module")));
+}
+
 TEST(Modules, OfBlocksCountTheIndexHeadsOfTheTable) {
   // One KV head on the GPU, and one index head or all four.
   const std::string row = "minimax-m3,bfloat16,bfloat16,8,1,128,{},128,128,16,1,8192,100\n";
