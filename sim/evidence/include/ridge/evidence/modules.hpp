@@ -44,7 +44,7 @@ struct ModuleJudgment {
   double measured_us = 0;                 // likewise
   std::vector<ModuleOperator> operators;  // the greatest share first
 
-  [[nodiscard]] std::string what() const;  // "module_shared_index of glm-5.2, fp8_block, cache fp8"
+  [[nodiscard]] std::string what() const;  // "module_shared_index of MODEL, fp8_block, cache fp8"
   // The three that take most of the time: "attention 41 %, q_up 12 %, output 9 %".
   [[nodiscard]] std::string where() const;
 };
