@@ -201,7 +201,7 @@ class Ledger(Reproduction):
 
 
 class KernelLedger(_CsvAnswer):
-    """Measured kernels beside what a calibration says of them: `rows`, a kernel each, and `notes`."""
+    """Measured kernels beside what a calibration says of them: `rows`, a kernel each, `modules` and `notes`."""
 
 
 class Calibration(Answer):
