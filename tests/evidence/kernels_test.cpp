@@ -123,7 +123,8 @@ std::string refused(Ask&& ask) {
 TEST(TransferErrorsOfKernels, AreWithoutTheChangeOfBalanceAndRounded) {
   const hw::ChipSpec from = hw::load_chip("h800");
   const hw::ChipSpec to = hw::load_chip("h200");
-  const double change = hw::calibrated::change_error(Family::elementwise, from, to);
+  const double change =
+      hw::calibrated::change_error(Family::elementwise, hw::calibrated::Format::any, from, to);
   ASSERT_GT(change, 0.02);
   // 8 MB takes 2 us and 8 us of a stream that is as much faster as memory is.
   const auto moved = hw::calibrated::transferred(

@@ -225,7 +225,8 @@ TEST(TransferErrors, ShippedCalibrationsHoldWhatTheFileSays) {
       if (std::find(chips.begin(), chips.end(), from) == chips.end()) continue;
       ++borrowed;
       EXPECT_NEAR(curve.borrowed->added_error,
-                  transfer_error(curve.key.family, load_chip(from), load_chip(calibration.chip)),
+                  transfer_error(curve.key.family, curve.key.format, load_chip(from),
+                                 load_chip(calibration.chip)),
                   5e-4)
           << calibration.name << ": " << curve.key.slot();
     }

@@ -298,6 +298,31 @@ TEST(InputDraws, AReleaseMakesEveryMeasuredKernelSlowerAlike) {
   EXPECT_NEAR(time(1.1), 1.1 * time(1.0), 1e-12);
 }
 
+// Draws on another chip have what the transfer adds to a curve's error.
+TEST(InputDraws, KernelsSpreadMoreOnAChipThatTheyWereNotMeasuredOn) {
+  Library library;
+  const auto spread = [&](const char* name) {
+    models::OperatorList operators;
+    operators.add("product", models::Part::ffn, models::Gemm{.m = 64, .n = 4096, .k = 7168});
+    double sum = 0.0;
+    double squares = 0.0;
+    for (std::uint64_t seed = 1; seed <= kDraws; ++seed) {
+      const auto kernels = library.kernels({"calibrated:h800", {}}, *library.chip(name), "",
+                                           CalibrationDraw{.seed = seed, .release = 1.0});
+      const double us = std::log(kernels->time(*operators.begin()).time.value());
+      sum += us;
+      squares += us * us;
+    }
+    return std::sqrt(squares / kDraws - sum * sum / (kDraws * kDraws));
+  };
+  const auto h800 = library.chip("h800");
+  const auto h20 = library.chip("h20");
+  const double added = hw::calibrated::transfer_error(hw::calibrated::Family::gemm,
+                                                      hw::calibrated::Format::bf16, *h800, *h20);
+  ASSERT_GT(added, 0.1);
+  EXPECT_NEAR(spread("h20"), std::hypot(spread("h800"), added), 0.15 * added);
+}
+
 std::string ranges_complaint(const json& document) {
   const test::TemporaryFile file("ranges.json", document.dump());
   try {

@@ -114,6 +114,10 @@ class CalibratedModel final : public KernelModel {
     for (std::size_t k = 0; k < models::kKernels; ++k) {
       if (const auto family = family_of(static_cast<models::Kernel>(k))) {
         plain_[k] = slot(*family, Format::any);
+        const auto& all = plain_[k].all;
+        if (!all.empty() && std::holds_alternative<Fitted<CollectiveForm>>(all.front()->fitted)) {
+          widest_[k] = widest_of(plain_[k]);
+        }
       }
     }
     const Slot& elementwise = plain(models::Kernel::elementwise);
@@ -258,9 +262,22 @@ class CalibratedModel final : public KernelModel {
     return result;
   }
 
+  // Whether FP8's curves tell of this precision: whole numbers of eight bits are as fast on some
+  // chips, and many times slower on others.
+  [[nodiscard]] bool like_fp8(Precision compute) const {
+    constexpr double kNearly = 0.9;
+    const auto rate = [&](Precision precision) {
+      return chip_.matrix_rate[static_cast<std::size_t>(precision)].value;
+    };
+    const auto whole = rate(Precision::int8);
+    const auto fp8 = rate(Precision::fp8);
+    return compute != Precision::int8 || !whole || !fp8 || *whole >= kNearly * *fp8;
+  }
+
   // The first of the families, and of the formats, that was measured here; else the first that was
   // borrowed.
   Slot product_slot(std::initializer_list<Family> families, Precision compute, Precision weights) {
+    if (!like_fp8(compute)) return {};
     for (const bool exact : {true, false}) {
       const auto formats = exact ? exact_formats(compute, weights) : near_formats(compute);
       Slot borrowed;
@@ -321,6 +338,30 @@ class CalibratedModel final : public KernelModel {
   }
   [[nodiscard]] const Slot& plain(models::Kernel kernel) const {
     return plain_[static_cast<std::size_t>(kernel)];
+  }
+
+  // Of a collective, the curves that were measured with the most GPUs: what is preferred of others
+  // is a kernel that so many cannot run.
+  [[nodiscard]] const Slot& widest(models::Kernel kernel) const {
+    return widest_[static_cast<std::size_t>(kernel)];
+  }
+  static bool spans(const Slot& slot, double ranks) {
+    return std::any_of(slot.usable.begin(), slot.usable.end(),
+                       [&](const Curve* curve) { return ranks <= most_ranks(*curve); });
+  }
+  static double most_ranks(const Curve& curve) {
+    return curve.ranges.empty() ? 0.0 : curve.ranges.front().max;
+  }
+  static Slot widest_of(const Slot& slot) {
+    Slot result = slot;
+    double most = 0.0;
+    for (const Curve* curve : slot.all) most = std::max(most, most_ranks(*curve));
+    if (!spans(slot, most)) {
+      result.usable.clear();
+      std::copy_if(slot.all.begin(), slot.all.end(), std::back_inserter(result.usable),
+                   [&](const Curve* curve) { return most_ranks(*curve) >= most; });
+    }
+    return result;
   }
 
   // A curve and what it says of a shape, draws left out: a factor that a resample drew is of the
@@ -480,7 +521,9 @@ class CalibratedModel final : public KernelModel {
   // No curve: the roofline at an assumed efficiency, behind a launch.
   [[nodiscard]] Timing roofline(const models::Demand& d) const {
     const Machine& m = calibration_.machine;
-    const double rate = m.TFLOPps(static_cast<int>(8.0 * stored_bytes(d.compute)));
+    const auto& sheet = chip_.matrix_rate[static_cast<std::size_t>(d.compute)].value;
+    const double rate =
+        sheet ? 1e-12 * sheet->value() : m.TFLOPps(static_cast<int>(8.0 * stored_bytes(d.compute)));
     const double compute = 1e-6 * d.flop.value() / (kRooflineEfficiency * rate);
     const double memory = 1e-6 * d.memory().value() / (kRooflineEfficiency * m.memory_TBps);
     const double work = std::max(compute, memory);
@@ -719,7 +762,8 @@ class CalibratedModel final : public KernelModel {
     }
     models::Collective whole = shape;
     whole.copies = 0.0;  // without a kernel of its own, any all-to-all
-    const Slot& found = plain(models::Operator{.shape = whole}.kernel());
+    const models::Kernel kernel = models::Operator{.shape = whole}.kernel();
+    const Slot& found = spans(plain(kernel), ranks) ? plain(kernel) : widest(kernel);
     const Asked<CollectiveForm> asked{.slot = &found,
                                       .shape = {.ranks = ranks, .wire_MB = 1e-6 * wire}};
     if (!found.all.empty() && !far) return with(asked);
@@ -761,7 +805,8 @@ class CalibratedModel final : public KernelModel {
   ByPrecision gemm_{};
   ByPrecision grouped_{};
   ByPrecision handed_all_{};  // of launches that are handed other ranks' choices too
-  std::array<Slot, models::kKernels> plain_{};  // of one number format, or of none
+  std::array<Slot, models::kKernels> plain_{};   // of one number format, or of none
+  std::array<Slot, models::kKernels> widest_{};  // of collectives
   double launch_us_ = 0.0;
   std::int64_t ranks_per_server_ = 8;
 };

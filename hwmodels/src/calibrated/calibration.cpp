@@ -257,7 +257,7 @@ void prefer(Calibration& calibration, const std::vector<std::string>& kernels) {
                    });
 }
 
-double change_error(Family family, const ChipSpec& from, const ChipSpec& to) {
+double change_error(Family family, Format format, const ChipSpec& from, const ChipSpec& to) {
   const auto folds = [](double x) { return std::abs(std::log(x)); };
   double change = 0.0;
   if (on_the_wire(family)) {
@@ -265,22 +265,24 @@ double change_error(Family family, const ChipSpec& from, const ChipSpec& to) {
                       folds(ratio(to.nic_bandwidth, from.nic_bandwidth)));
   } else {
     const double memory = ratio(to.memory_bandwidth, from.memory_bandwidth);
-    const auto bf16 = static_cast<std::size_t>(Precision::bf16);
-    change = std::max(folds(ratio(to.matrix_rate[bf16], from.matrix_rate[bf16]) / memory),
+    const int bits = matrix_bits(format);
+    const double matrix = machine_of(to).TFLOPps(bits) / machine_of(from).TFLOPps(bits);
+    change = std::max(folds(matrix / memory),
                       folds(ratio(to.compute_units, from.compute_units) / memory));
   }
   return transfer_errors().per_fold * change;
 }
 
-double transfer_error(Family family, const ChipSpec& from, const ChipSpec& to) {
+double transfer_error(Family family, Format format, const ChipSpec& from, const ChipSpec& to) {
   return std::hypot(transfer_errors().between_alike(family, from.generation),
-                    change_error(family, from, to));
+                    change_error(family, format, from, to));
 }
 
 // Trees know where waves end. That a few units more end them elsewhere costs less than to go
-// without: fitted with 148 units, kernels err on 152 by half to four fifths as much with them.
+// without: fitted with 148 units, kernels err on 152 by half to four fifths as much with them. Of
+// more than so few nobody measured it.
 static bool as_many_units(const ChipSpec& from, const ChipSpec& to) {
-  constexpr double kNearly = 0.05;
+  constexpr double kNearly = 0.03;
   return std::abs(ratio(to.compute_units, from.compute_units) - 1.0) <= kNearly;
 }
 
@@ -329,7 +331,7 @@ Calibration transferred(const Calibration& calibration, const ChipSpec& from, co
   }
   Calibration result = moved(calibration, from, to);
   for (Curve& curve : result.curves) {
-    borrow(curve, from.name, transfer_error(curve.key.family, from, to));
+    borrow(curve, from.name, transfer_error(curve.key.family, curve.key.format, from, to));
   }
   return result;
 }
@@ -386,7 +388,8 @@ Calibration on_other_links(Calibration calibration, const ChipSpec& from, const 
     const double before = curve.borrowed ? curve.borrowed->added_error : 0.0;
     curve.borrowed =
         Borrowed{.from = curve.borrowed ? curve.borrowed->from : from.name + " on links of its own",
-                 .added_error = std::hypot(before, transfer_error(curve.key.family, from, to))};
+                 .added_error = std::hypot(
+                     before, transfer_error(curve.key.family, curve.key.format, from, to))};
   }
   return calibration;
 }

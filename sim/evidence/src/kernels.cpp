@@ -171,7 +171,7 @@ void write_transfer_errors(const KernelMeasurements& measured, const std::string
                           measured.calibration.name)));
   }
   for (hw::calibrated::NeededError& each : needed.errors) {
-    const double change = hw::calibrated::change_error(each.family, from, to);
+    const double change = hw::calibrated::change_error(each.family, each.format, from, to);
     each.error = std::sqrt(std::max(0.0, each.error * each.error - change * change));
     each.error = std::round(1e3 * each.error) / 1e3;
   }

@@ -39,7 +39,8 @@ std::string kernel_model_for(const hw::ChipSpec& chip, scenario::Library& librar
     if (calibration->chip == chip.name) return "calibrated:" + name;
     const auto from = library.chip(calibration->chip);
     if (from->generation.empty() || from->generation != chip.generation) continue;
-    const double transfer = calibrated::transfer_error(calibrated::Family::gemm, *from, chip);
+    const double transfer =
+        calibrated::transfer_error(calibrated::Family::gemm, calibrated::Format::bf16, *from, chip);
     if (transfer >= error) continue;
     error = transfer;
     best = "calibrated:" + name;

@@ -148,8 +148,10 @@ std::unique_ptr<hw::KernelModel> Library::kernels(const KernelChoice& choice,
   if (chip.name == shared->chip && is_shipped(chip.name)) sheet = this->chip(chip.name);
   const hw::ChipSpec* measured = sheet ? sheet.get() : as_shipped;
   const bool same_name = measured != nullptr && chip.name == shared->chip;
+  // Moved before it is drawn from, so that draws have what a move adds to its errors.
   const bool on_another_chip =
-      same_name && hw::calibrated::on_other_silicon(*shared, *measured, chip);
+      chip.name != shared->chip ||
+      (same_name && hw::calibrated::on_other_silicon(*shared, *measured, chip));
   const bool on_other_links = same_name && !on_another_chip &&
                               (chip.nic_bandwidth.value != measured->nic_bandwidth.value ||
                                chip.scale_up_bandwidth.value != measured->scale_up_bandwidth.value);
@@ -166,7 +168,10 @@ std::unique_ptr<hw::KernelModel> Library::kernels(const KernelChoice& choice,
   if (!choice.others.empty()) {
     calibration = hw::calibrated::for_other_kernels(std::move(calibration), choice.others);
   }
-  if (on_another_chip) calibration = hw::calibrated::transferred(calibration, *measured, chip);
+  if (on_another_chip) {
+    calibration = hw::calibrated::transferred(
+        calibration, same_name ? *measured : hw::load_chip(shared->chip), chip);
+  }
   if (on_other_links) {
     calibration = hw::calibrated::on_other_links(std::move(calibration), *measured, chip);
   }

@@ -82,10 +82,12 @@ void prefer(Calibration& calibration, const std::vector<std::string>& kernels);
 
 // Relative standard error that a transfer adds to a curve of this family: what it is between chips
 // of one balance (transfer_errors.hpp) and, independent of it, what the change of balance brings,
-// by e-folds of FLOP per byte or of compute units per byte per second (of the links' bandwidths for
-// what is on the wire).
-[[nodiscard]] double transfer_error(Family family, const ChipSpec& from, const ChipSpec& to);
-[[nodiscard]] double change_error(Family family, const ChipSpec& from, const ChipSpec& to);
+// by e-folds of FLOP per byte, in the numbers that the curve computes with, or of compute units per
+// byte per second (of the links' bandwidths for what is on the wire).
+[[nodiscard]] double transfer_error(Family family, Format format, const ChipSpec& from,
+                                    const ChipSpec& to);
+[[nodiscard]] double change_error(Family family, Format format, const ChipSpec& from,
+                                  const ChipSpec& to);
 
 // Adds the curves of `other` for the kernels that `calibration` lacks in a slot, to stand by behind
 // those that it has.
