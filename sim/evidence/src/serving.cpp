@@ -2,9 +2,11 @@
 
 #include "ledger_parts.hpp"
 #include "prefill_share.hpp"
+#include "releases.hpp"
 #include "ridge/answer/simulation_figures.hpp"
 #include "ridge/base/format.hpp"
 #include "ridge/base/keys.hpp"
+#include "ridge/base/nearest_name.hpp"
 #include "ridge/base/parallel.hpp"
 #include "ridge/decode/memory_plan.hpp"
 #include "ridge/hwmodels/calibrated/calibration.hpp"
@@ -41,12 +43,42 @@ std::int64_t whole(const std::optional<double>& number, std::int64_t otherwise =
   return number ? std::llround(*number) : otherwise;
 }
 
-// Reads words of the table as names of Ridge, which have no spaces.
-std::string named(const std::map<std::string, std::string>& terms, const std::string& word) {
-  if (const auto found = terms.find(word); found != terms.end()) return found->second;
-  std::string name = small(word);
-  std::replace(name.begin(), name.end(), ' ', '-');
-  return name;
+// Small letters, and hyphens for spaces.
+std::string hyphened(std::string_view words) {
+  std::string out = small(words);
+  std::replace(out.begin(), out.end(), ' ', '-');
+  return out;
+}
+
+// Drops a word that tells the format of weights, which have a column, or how a model was trained
+// on: its shapes are the same. Whether there was one.
+bool drop_last_word(std::string& name) {
+  for (const std::string_view word : {"-instruct", "-fp8", "-bf16", "-nvfp4", "-fp4"}) {
+    if (!name.ends_with(word)) continue;
+    name.resize(name.size() - word.size());
+    return true;
+  }
+  return false;
+}
+
+// Reads words of the table as one of Ridge's names: as they are, without the organization in front,
+// and without words at the end.
+std::optional<std::string> named(const std::map<std::string, std::string>& terms,
+                                 const std::vector<std::string>& known, std::string_view words) {
+  const auto found = [&](const std::string& name) -> std::optional<std::string> {
+    for (const auto& [written, meant] : terms) {
+      if (hyphened(written) == name) return meant;
+    }
+    if (std::find(known.begin(), known.end(), name) != known.end()) return name;
+    return std::nullopt;
+  };
+  std::string name = hyphened(words);
+  if (auto known_so = found(name)) return known_so;
+  name.erase(0, name.find('/') + 1);
+  do {
+    if (auto known_so = found(name)) return known_so;
+  } while (drop_last_word(name));
+  return std::nullopt;
 }
 
 // ---- formats of numbers -------------------------------------------------------------------------
@@ -147,12 +179,17 @@ struct Question {
   double prompts = 0.0;
   double answer_tokens = 1.0;
   Prefill prefill;
+  std::vector<std::string> notes;
 };
 
+// Where a line names its engine.
+std::vector<std::string> engine_words(const ServingRow& row) {
+  if (row.engine_column) return {small(row.engine)};
+  return {small(row.source), small(row.cautions)};
+}
+
 const ServingEngine* engine_of(const ServingRow& row, const ServingTerms& terms) {
-  std::vector<std::string> places = {small(row.engine)};
-  if (!row.engine_column) places = {small(row.source), small(row.cautions)};
-  for (const std::string& words : places) {
+  for (const std::string& words : engine_words(row)) {
     for (const ServingEngine& engine : terms.engines) {
       for (const std::string& name : engine.names) {
         if (has(words, name)) return &engine;
@@ -164,25 +201,57 @@ const ServingEngine* engine_of(const ServingRow& row, const ServingTerms& terms)
 
 // Whether its source or its engine has any of these parts, in letters of any case.
 bool is_of(const ServingRow& row, const std::vector<std::string>& lines) {
-  const std::string source = small(row.source);
-  const std::string engine = small(row.engine);
+  std::vector<std::string> places = engine_words(row);
+  places.push_back(small(row.source));
   return std::any_of(lines.begin(), lines.end(), [&](const std::string& line) {
-    const std::string part = small(line);
-    return has(source, part) || has(engine, part);
+    return std::any_of(places.begin(), places.end(),
+                       [&](const std::string& words) { return has(words, small(line)); });
   });
+}
+
+enum class Among : std::uint8_t { no, yes, not_told };
+
+// Whether its engine is one of these releases.
+Among among(const ServingRow& row, const std::vector<Releases>& releases) {
+  Among answer = Among::no;
+  for (const Releases& each : releases) {
+    for (const std::string& words : engine_words(row)) {
+      if (!has(words, small(each.engine))) continue;
+      const auto release = release_in(words, each.engine);
+      if (release && holds(each, *release)) return Among::yes;
+      if (!release) answer = Among::not_told;
+    }
+  }
+  return answer;
+}
+
+// "SGLang until 0.5.9"
+std::string words_of(const std::vector<Releases>& releases) {
+  std::vector<std::string> words;
+  for (const Releases& each : releases) {
+    std::string text = each.engine;
+    if (each.from == each.until) {
+      text += " " + each.from;
+    } else {
+      if (!each.from.empty()) text += " from " + each.from;
+      if (!each.until.empty()) text += " until " + each.until;
+    }
+    words.push_back(std::move(text));
+  }
+  return fmt::format("{}", fmt::join(words, ", "));
 }
 
 // Whether the GPUs that decode work on prompts too.
 std::variant<bool, CannotAsk> shares_with_prefill(const ServingRow& row) {
-  const std::string words = small(row.strategy);
+  const std::string words = hyphened(row.strategy);
   if (has(words, "afd")) {
     return CannotAsk{"how attention and FFN share its chips is not among the columns"};
   }
-  if (words.empty() || has(words, "disaggregat") || has(words, "decode alone")) return false;
+  if (words.empty() || has(words, "disaggregat") || has(words, "decode-alone")) return false;
   // "TP" and no more is an engine on one node that does both.
   if (words.starts_with("aggregated") || words == "tp") return true;
   // Words on the cut ("TP16, 2 nodes", "wide EP") say nothing of prompts.
-  for (const char* cut : {"tp", "dp", "ep", "wide ep", "large-scale ep"}) {
+  for (const char* cut : {"tp", "dp", "ep", "wide-ep", "large-ep", "large-scale-ep"}) {
     if (words.starts_with(cut)) return false;
   }
   return CannotAsk{fmt::format("the strategy \"{}\" is not known", row.strategy)};
@@ -228,7 +297,6 @@ class Asker {
       if (scenario.deployment.micro_batches > 1) scenario.deployment.schedule = engine->two_batches;
     }
     if (auto problem = kernels(row, scenario)) return *problem;
-    norm_in_all_reduce(row, scenario);
     scenario::Pool& gpus = std::get<scenario::WholePool>(scenario.deployment.pools).gpus;
     const auto node = library_.chip(gpus.chip.name)->chips_per_server.value;
     if (!node) return CannotAsk{fmt::format("how many {} a server holds is not known", row.chip)};
@@ -238,6 +306,7 @@ class Asker {
     for (const ServingTerms::KernelsByLine& named : terms_.kernels_by_line) {
       if (is_of(row, named.lines)) prefer(named.kernels, gpus);
     }
+    norm_in_all_reduce(row, gpus, scenario.deployment.execution, question);
     if (engine != nullptr) {
       if (layout.by_library()) prefer(engine->kernels_by_library, gpus);
       prefer(engine->kernels, gpus);
@@ -293,7 +362,8 @@ class Asker {
     question.row.figure = figure_words(row, gpus);
     question.row.measured = row.value;
     question.row.source = row.source;
-    question.row.note = row.cautions;
+    if (!row.cautions.empty()) question.notes.insert(question.notes.begin(), row.cautions);
+    question.row.note = fmt::format("{}", fmt::join(question.notes, "; "));
     return question;
   }
 
@@ -308,12 +378,9 @@ class Asker {
   }
 
   std::optional<CannotAsk> model(const ServingRow& row, scenario::Scenario& out) const {
-    const std::string name = named(terms_.models, row.model);
-    const auto known = models::model_names();
-    if (std::find(known.begin(), known.end(), name) == known.end()) {
-      return CannotAsk{fmt::format("the model {} does not ship", row.model)};
-    }
-    out.model.spec = *library_.model(name);
+    const auto name = named(terms_.models, models::model_names(), row.model);
+    if (!name) return CannotAsk{fmt::format("the model {} does not ship", row.model)};
+    out.model.spec = *library_.model(*name);
     for (models::AttentionBlock& block : out.model.spec->attentions) {
       auto* heads = std::get_if<models::GroupedQueryAttention>(&block.kind);
       if (heads != nullptr && !terms_.sums_of_squares) heads->norm_over_heads = false;
@@ -396,14 +463,11 @@ class Asker {
 
   std::optional<CannotAsk> kernels(const ServingRow& row, scenario::Scenario& out) const {
     scenario::Pool& gpus = std::get<scenario::WholePool>(out.deployment.pools).gpus;
-    const std::string chip = named(terms_.chips, row.chip);
-    const auto chips = hw::chip_names();
-    if (std::find(chips.begin(), chips.end(), chip) == chips.end()) {
-      return CannotAsk{fmt::format("the chip {} does not ship", row.chip)};
-    }
-    gpus.chip.name = chip;
-    const auto stated = terms_.calibrations.find(chip);
-    const std::string name = stated == terms_.calibrations.end() ? chip : stated->second;
+    const auto chip = named(terms_.chips, hw::chip_names(), row.chip);
+    if (!chip) return CannotAsk{fmt::format("the chip {} does not ship", row.chip)};
+    gpus.chip.name = *chip;
+    const auto stated = terms_.calibrations.find(*chip);
+    const std::string name = stated == terms_.calibrations.end() ? *chip : stated->second;
     const auto calibrations = hw::calibrated::calibration_names();
     if (std::find(calibrations.begin(), calibrations.end(), name) == calibrations.end()) {
       return CannotAsk{fmt::format("no kernel was measured on {} or a chip like it", row.chip)};
@@ -445,20 +509,32 @@ class Asker {
     out.noise.experts = experts;
   }
 
-  void norm_in_all_reduce(const ServingRow& row, scenario::Scenario& out) const {
-    const std::string& chip = std::get<scenario::WholePool>(out.deployment.pools).gpus.chip.name;
+  void norm_in_all_reduce(const ServingRow& row, scenario::Pool& gpus, decode::Execution& how,
+                          Question& question) const {
     const auto on_this = [&](const std::vector<std::string>& chips) {
-      return std::find(chips.begin(), chips.end(), chip) != chips.end();
+      return std::find(chips.begin(), chips.end(), gpus.chip.name) != chips.end();
     };
-    decode::Execution& how = out.deployment.execution;
-    const auto& apart = terms_.norms_apart;
-    if (apart && is_of(row, apart->lines) && on_this(apart->chips)) {
-      how.all_reduce_with_norm = false;
-    }
     if (!how.all_reduce_with_norm) return;
-    for (const ServingTerms::Norm& norm : terms_.norm_in_all_reduce) {
-      if (on_this(norm.chips)) how.norm_in_all_reduce = norm.added;
+    const auto& apart = terms_.norms_apart;
+    if (apart && on_this(apart->chips)) {
+      const Among these = among(row, apart->releases);
+      if (these == Among::yes) {
+        how.all_reduce_with_norm = false;
+        return prefer(apart->kernels, gpus);
+      }
+      if (these == Among::not_told) release_not_told(apart->releases, question);
     }
+    for (const ServingTerms::Norm& norm : terms_.norm_in_all_reduce) {
+      if (!on_this(norm.chips)) continue;
+      how.norm_in_all_reduce = norm.added;
+      prefer(norm.kernels, gpus);
+    }
+  }
+
+  // What depends on the release is asked as of one that does not do it.
+  static void release_not_told(const std::vector<Releases>& releases, Question& question) {
+    question.notes.push_back(
+        fmt::format("the engine's release is not told: asked as none of {}", words_of(releases)));
   }
 
   // Over several nodes: calibrations have no collective over them.
@@ -611,8 +687,12 @@ class Asker {
   // that have come since the step before take one of the group's together. Where there is no other
   // group no step is run at all.
   void joins(const ServingRow& row, const scenario::Scenario& scenario, Question& out) const {
-    if (!terms_.joins_take_a_step || !is_of(row, terms_.joins_take_a_step->lines)) return;
-    if (!row.osl) return;
+    if (!terms_.joins_take_a_step || !row.osl) return;
+    const Among these = is_of(row, terms_.joins_take_a_step->lines)
+                            ? Among::yes
+                            : among(row, terms_.joins_take_a_step->releases);
+    if (these == Among::not_told) release_not_told(terms_.joins_take_a_step->releases, out);
+    if (these != Among::yes) return;
     const double others = mean_requests(row) / static_cast<double>(whole(row.attention_dp)) - 1.0;
     double tokens = 1.0;  // of a step
     if (const auto& drafting = scenario.deployment.drafting) {
@@ -811,13 +891,41 @@ static const KeyTable& keys_of(const ServingTerms::Balancer* /*of*/) {
   return table;
 }
 
+static const KeyTable& keys_of(const Releases* /*of*/) {
+  using R = Releases;
+  static const KeyTable table =
+      key_table<R>("releases", "Releases of an engine, both ends among them.",
+                   {
+                       key<&R::engine>("engine", "As tables write it, in letters of any case."),
+                       key<&R::from>("from", "The first: \"0.5.2\". Open where absent.").optional(),
+                       key<&R::until>("until",
+                                      "The last, with what follows it (\"0.5.8\" holds "
+                                      "0.5.8.post1). Open where absent.")
+                           .optional(),
+                   })
+          .relation([](const JsonNode& node, const void* object) {
+            const auto& releases = *static_cast<const R*>(object);
+            if (releases.engine.empty()) node.child("engine").expected("the name of an engine");
+            for (const auto& [name, text] :
+                 {std::pair{"from", &releases.from}, std::pair{"until", &releases.until}}) {
+              if (text->empty() || release_numbers(*text)) continue;
+              node.child(name).expected("a release: numbers with points between them (\"0.5.2\")");
+            }
+          });
+  return table;
+}
+
 static const KeyTable& keys_of(const ServingTerms::Norm* /*of*/) {
   using N = ServingTerms::Norm;
   static const KeyTable table = key_table<N>(
-      "norm_in_all_reduce", "What a norm adds to the kernel of an all-reduce that does it too.",
+      "norm_in_all_reduce", "The kernel of an all-reduce that does the norm behind it too.",
       {
           key<&N::chips>("chips", "On which it was measured, and those of their generation."),
-          key<&N::added>("added_us", "To each.", at_least(0)),
+          key<&N::kernels>("kernels",
+                           "As prefer_kernels of a pool, before the engine's own: what the sum "
+                           "alone takes.")
+              .optional(),
+          key<&N::added>("added_us", "What the norm adds to each.", at_least(0)),
           key<&N::source>("source", "Who measured it."),
       });
   return table;
@@ -827,11 +935,12 @@ static const KeyTable& keys_of(const ServingTerms::NormsApart* /*of*/) {
   using N = ServingTerms::NormsApart;
   static const KeyTable table = key_table<N>(
       "norms_apart",
-      "Lines of releases that do not have the norm in the kernel of an all-reduce on some chips, "
-      "whatever their engine does otherwise.",
+      "Releases that do not have the norm in the kernel of an all-reduce on some chips, whatever "
+      "their engine does otherwise.",
       {
-          key<&N::lines>("lines", "By a part of their sources or engines."),
-          key<&N::chips>("chips", "On which that kernel is left alone."),
+          key<&N::releases>("releases", ""),
+          key<&N::chips>("chips", "On which that kernel is turned off."),
+          key<&N::kernels>("kernels", "In its place, before the engine's own.").optional(),
           key<&N::source>("source", "Where it was found."),
       });
   return table;
@@ -908,7 +1017,8 @@ static const KeyTable& keys_of(const ServingTerms::JoinsTakeAStep* /*of*/) {
       "Lines of engines with data-parallel attention in which a request that comes from prefill "
       "elsewhere takes a step of the GPUs that it joins: the requests there get no token in it.",
       {
-          key<&J::lines>("lines", "By a part of their sources or engines."),
+          key<&J::lines>("lines", "By a part of their sources or engines.").optional(),
+          key<&J::releases>("releases", "").optional(),
           key<&J::host>("host_us",
                         "Where there is one group of GPUs, so that no step is run: what they wait "
                         "for until the next.",
@@ -950,37 +1060,80 @@ static const KeyTable& keys_of(const ServingTerms::StandIn* /*of*/) {
   return table;
 }
 
+// That names are of something: what is misspelled would be passed over in silence.
+static void check_names(const JsonNode& node, const ServingTerms& terms) {
+  const std::vector<std::string> chips = hw::chip_names();
+  const auto check = [](const JsonNode& at, const std::string& name,
+                        const std::vector<std::string>& known, std::string_view what) {
+    if (std::find(known.begin(), known.end(), name) != known.end()) return;
+    at.expected(fmt::format("the name of {} that ships", what), did_you_mean(name, known));
+  };
+  const auto check_all = [&](const char* key, const std::map<std::string, std::string>& names,
+                             const std::vector<std::string>& known, std::string_view what) {
+    if (names.empty()) return;
+    for (const auto& [written, name] : names)
+      check(node.child(key).child(written), name, known, what);
+  };
+  check_all("models", terms.models, models::model_names(), "a model");
+  check_all("chips", terms.chips, chips, "a chip");
+  check_all("calibrations", terms.calibrations, hw::calibrated::calibration_names(),
+            "a calibration");
+  std::vector<std::string> with_norm;
+  for (std::size_t i = 0; i < terms.norm_in_all_reduce.size(); ++i) {
+    const JsonNode list = node.child("norm_in_all_reduce").child(i).child("chips");
+    const std::vector<std::string>& names = terms.norm_in_all_reduce[i].chips;
+    for (std::size_t j = 0; j < names.size(); ++j) {
+      check(list.child(j), names[j], chips, "a chip");
+      if (std::find(with_norm.begin(), with_norm.end(), names[j]) != with_norm.end()) {
+        list.child(j).expected("a chip that is not named above");
+      }
+      with_norm.push_back(names[j]);
+    }
+  }
+  if (!terms.norms_apart) return;
+  const JsonNode list = node.child("norms_apart").child("chips");
+  for (std::size_t j = 0; j < terms.norms_apart->chips.size(); ++j) {
+    check(list.child(j), terms.norms_apart->chips[j], chips, "a chip");
+  }
+}
+
 const KeyTable& keys_of(const ServingTerms* /*of*/) {
   using T = ServingTerms;
-  static const KeyTable table = key_table<T>(
-      "serving",
-      "A table of serving measurements (docs/serving.md), and how its words are to be taken.",
-      {
-          key<&T::rows>("rows", "The CSV file, from this file's folder."),
-          key<&T::models>("models", "As the table writes them -> as Ridge does."),
-          key<&T::chips>("chips", "Likewise."),
-          key<&T::calibrations>("calibrations", "Of chips that have none of their own."),
-          key<&T::engines>("engines", ""),
-          key<&T::expert_popularity>("expert_popularity", "Unless routing was imposed."),
-          key<&T::balancer>("balancer",
-                            "At work in expert parallelism over nodes, and where a line has copies "
-                            "of experts."),
-          key<&T::captured>("captured_batches", ""),
-          key<&T::exchange_nics>("exchange_nics", ""),
-          key<&T::exchanges_by_nics>("exchanges_by_nics", ""),
-          key<&T::kernels_by_line>("kernels_by_line", ""),
-          key<&T::four_bit_outputs>("four_bit_outputs", ""),
-          key<&T::eight_bit_caches>("eight_bit_caches", ""),
-          key<&T::drafts_without_overlap>("drafts_without_overlap", ""),
-          key<&T::joins_take_a_step>("joins_take_a_step", ""),
-          key<&T::gathers_as_all_to_all>("gathers_as_all_to_all", ""),
-          key<&T::norm_in_all_reduce>("norm_in_all_reduce", ""),
-          key<&T::norms_apart>("norms_apart", ""),
-          key<&T::within_node>("within_node",
-                               "Where no sums were measured over so many nodes: what software and "
-                               "protocol take from NVLink."),
-          key<&T::between_nodes>("between_nodes", "Likewise from the NICs."),
-      });
+  static const KeyTable table =
+      key_table<T>(
+          "serving",
+          "A table of serving measurements (docs/serving.md), and how its words are to be taken.",
+          {
+              key<&T::rows>("rows", "The CSV file, from this file's folder."),
+              key<&T::models>("models", "As the table writes them -> as Ridge does."),
+              key<&T::chips>("chips", "Likewise."),
+              key<&T::calibrations>("calibrations", "Of chips that have none of their own."),
+              key<&T::engines>("engines", ""),
+              key<&T::expert_popularity>("expert_popularity", "Unless routing was imposed."),
+              key<&T::balancer>(
+                  "balancer",
+                  "At work in expert parallelism over nodes, and where a line has copies "
+                  "of experts."),
+              key<&T::captured>("captured_batches", ""),
+              key<&T::exchange_nics>("exchange_nics", ""),
+              key<&T::exchanges_by_nics>("exchanges_by_nics", ""),
+              key<&T::kernels_by_line>("kernels_by_line", "").optional(),
+              key<&T::four_bit_outputs>("four_bit_outputs", ""),
+              key<&T::eight_bit_caches>("eight_bit_caches", ""),
+              key<&T::drafts_without_overlap>("drafts_without_overlap", ""),
+              key<&T::joins_take_a_step>("joins_take_a_step", ""),
+              key<&T::gathers_as_all_to_all>("gathers_as_all_to_all", ""),
+              key<&T::norm_in_all_reduce>("norm_in_all_reduce", ""),
+              key<&T::norms_apart>("norms_apart", ""),
+              key<&T::within_node>(
+                  "within_node",
+                  "Where no sums were measured over so many nodes: what software and "
+                  "protocol take from NVLink."),
+              key<&T::between_nodes>("between_nodes", "Likewise from the NICs."),
+          })
+          .relation([](const JsonNode& node, const void* object) {
+            check_names(node, *static_cast<const T*>(object));
+          });
   return table;
 }
 
@@ -1024,7 +1177,7 @@ std::span<const ServingMechanism> serving_mechanisms() {
                        }},
       ServingMechanism{"what the norm adds to that kernel",
                        [](ServingTerms& terms) { terms.norm_in_all_reduce.clear(); }},
-      ServingMechanism{"norms that a release keeps apart from it",
+      ServingMechanism{"releases that turn that kernel off",
                        [](ServingTerms& terms) { terms.norms_apart.reset(); }},
       ServingMechanism{"launches that begin early",
                        [](ServingTerms& terms) {

@@ -54,6 +54,13 @@ struct ServingRow {
 // Every mistake in the table at once, each with its line and column. Throws UserError.
 [[nodiscard]] std::vector<ServingRow> read_serving_table(const std::string& path);
 
+// Releases of an engine, both ends among them; an empty end is open.
+struct Releases {
+  std::string engine;  // as tables write it, in letters of any case
+  std::string from;    // "0.5.2"
+  std::string until;
+};
+
 // What the engines do that is in no kernel, as their own sources say.
 struct ServingEngine {
   std::string title;
@@ -105,17 +112,21 @@ struct ServingTerms {
     std::string source;
   };
   Balancer balancer;
-  // What a norm adds to the kernel of an all-reduce that does it too, on these chips.
+  // On these chips: the kernel of an all-reduce that does the norm too, before the engine's own,
+  // and what the norm adds to it.
   struct Norm {
     std::vector<std::string> chips;
+    std::vector<std::string> kernels;
     Seconds added;
     std::string source;
   };
   std::vector<Norm> norm_in_all_reduce;
-  // Lines of releases that left that kernel alone on these chips: the norm has one of its own.
+  // Releases that turned that kernel off on these chips: the norm has one of its own, and sums are
+  // of these.
   struct NormsApart {
-    std::vector<std::string> lines;  // by a part of their sources or engines
+    std::vector<Releases> releases;
     std::vector<std::string> chips;
+    std::vector<std::string> kernels;
     std::string source;
   };
   std::optional<NormsApart> norms_apart;
@@ -168,6 +179,7 @@ struct ServingTerms {
   // that it joins: the others' requests get no token in it.
   struct JoinsTakeAStep {
     std::vector<std::string> lines;  // by a part of their sources or engines
+    std::vector<Releases> releases;
     Seconds host;  // where there is no other group, so that no step is run: what its GPUs wait for
     std::string source;
   };
