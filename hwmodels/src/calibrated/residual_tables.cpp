@@ -20,6 +20,8 @@ constexpr std::size_t kMostCells = std::size_t{1} << 16U;
 // From here on a threshold stands for no question: a tree that asks fewer has the largest float in
 // their place, of which a file holds five digits.
 constexpr double kNoQuestion = 3.4e38;
+// A threshold that nothing exceeds.
+constexpr double kNever = std::numeric_limits<double>::infinity();
 
 }  // namespace
 
@@ -52,14 +54,16 @@ class ResidualTables::Builder {
     std::int64_t largest_sum = 0;
   };
 
-  // The thresholds of one feature, rising, and how they lie in its divisions.
+  // The thresholds of one feature, rising, and how many lie in each of its divisions.
   struct Asked {
     std::size_t feature = 0;
     std::vector<double> thresholds;
-    double from = 0;
-    double per_unit = 0;            // divisions
-    std::vector<std::size_t> held;  // by each
-    std::size_t most = 0;
+    Divisions<double> divisions;
+    std::vector<std::size_t> held;
+
+    [[nodiscard]] bool crowded() const {
+      return std::any_of(held.begin(), held.end(), [](std::size_t count) { return count > 1; });
+    }
   };
 
   [[nodiscard]] std::vector<Asked> thresholds_by_feature() const {
@@ -80,29 +84,28 @@ class ResidualTables::Builder {
     return all;
   }
 
-  static void divide(Asked& of) {
+  // `begin`: where its divisions lie in `first_`.
+  static void divide(Asked& of, std::size_t begin) {
     for (std::size_t divisions = kLeastDivisions; divisions <= kMostDivisions; divisions *= 2) {
-      divide(of, divisions);
-      if (of.most <= kSpread) return;
+      divide(of, begin, divisions);
+      if (!of.crowded()) return;
     }
-    divide(of, kLeastDivisions);
+    divide(of, begin, kLeastDivisions);
   }
 
-  static void divide(Asked& of, std::size_t divisions) {
+  static void divide(Asked& of, std::size_t begin, std::size_t divisions) {
     const auto last = std::find_if(of.thresholds.rbegin(), of.thresholds.rend() - 1,
                                    [](double threshold) { return threshold < kNoQuestion; });
-    const auto last_division = static_cast<double>(divisions - 1);
-    of.from = of.thresholds.front();
-    const double width = *last - of.from;
-    of.per_unit = width > 0.0 ? last_division / width : 0.0;
-    of.held.assign(divisions, 0);
-    of.most = 0;
+    const double least = of.thresholds.front();
+    const double width = *last - least;
+    const double per_unit = width > 0.0 ? static_cast<double>(divisions - 1) / width : 1.0;
+    of.divisions = {.per_unit = per_unit,
+                    .offset = static_cast<double>(begin) - least * per_unit,
+                    .low = static_cast<double>(begin),
+                    .high = static_cast<double>(begin + divisions)};
+    of.held.assign(divisions + 1, 0);  // the last for what stands for no question
     for (const double threshold : of.thresholds) {
-      const double at = (threshold - of.from) * of.per_unit;
-      // As a value is looked up, also where `at` is not a number.
-      std::size_t& here =
-          of.held[static_cast<std::size_t>(at > 0.0 ? std::min(at, last_division) : 0.0)];
-      of.most = std::max(of.most, ++here);
+      ++of.held[static_cast<std::size_t>(of.divisions.at(threshold)) - begin];
     }
   }
 
@@ -114,15 +117,11 @@ class ResidualTables::Builder {
     for (std::size_t i = 0; i < all.size(); ++i) {
       Asked& of = all[i];
       place_of[of.feature] = i;
-      divide(of);
-      if (of.most > kSpread) {
+      divide(of, out_.first_.size());
+      if (of.crowded()) {
         out_.crowded_[out_.crowded_count_++] = static_cast<std::uint8_t>(of.feature);
       }
-      Divisions& by = out_.divisions_[of.feature / 2];
-      by.from[of.feature % 2] = of.from;
-      by.per_unit[of.feature % 2] = of.per_unit;
-      by.last[of.feature % 2] = static_cast<double>(of.held.size() - 1);
-      by.begin[of.feature % 2] = static_cast<std::uint32_t>(out_.first_.size());
+      set_divisions(of.feature, of.divisions);
       std::size_t place = out_.thresholds_.size();
       start_.push_back(place);
       for (const std::size_t held : of.held) {
@@ -130,23 +129,28 @@ class ResidualTables::Builder {
         place += held;
       }
       out_.thresholds_.insert(out_.thresholds_.end(), of.thresholds.begin(), of.thresholds.end());
-      out_.thresholds_.insert(out_.thresholds_.end(), kSpread,
-                              std::numeric_limits<double>::infinity());
+      out_.thresholds_.push_back(kNever);
       feature_at_.resize(out_.thresholds_.size(), static_cast<std::uint8_t>(i));
       rising_.push_back(of.thresholds);
     }
     // Features that nothing asks for add nothing: they have one division.
+    const auto only = static_cast<double>(out_.first_.size());
     for (std::size_t f = 0; f < out_.padded_; ++f) {
       const bool asked =
           std::any_of(all.begin(), all.end(), [&](const Asked& of) { return of.feature == f; });
-      if (!asked) {
-        out_.divisions_[f / 2].begin[f % 2] = static_cast<std::uint32_t>(out_.first_.size());
-      }
+      if (!asked) set_divisions(f, {.low = only, .high = only});
     }
     out_.first_.push_back(static_cast<std::uint16_t>(out_.thresholds_.size()));
-    out_.thresholds_.insert(out_.thresholds_.end(), kSpread,
-                            std::numeric_limits<double>::infinity());
+    out_.thresholds_.push_back(kNever);
     place_questions(place_of);
+  }
+
+  void set_divisions(std::size_t feature, const Divisions<double>& of) {
+    Divisions<Pair>& by = out_.divisions_[feature / 2];
+    by.per_unit[feature % 2] = of.per_unit;
+    by.offset[feature % 2] = of.offset;
+    by.low[feature % 2] = of.low;
+    by.high[feature % 2] = of.high;
   }
 
   void place_questions(const std::array<std::size_t, kMaxFeatures>& place_of) {

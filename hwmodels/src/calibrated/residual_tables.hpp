@@ -5,12 +5,11 @@
 #include "ridge/hwmodels/calibrated/form.hpp"
 #include "ridge/hwmodels/calibrated/residual.hpp"
 
-#include <algorithm>
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <type_traits>
 #include <vector>
 
 namespace ridge::hw::calibrated {
@@ -25,25 +24,20 @@ class ResidualTables {
   // The sum of the trees' leaves, in units of one. Never allocates.
   [[nodiscard]] std::int32_t operator()(std::span<const double> features) const {
     Places places;
-    for (std::size_t i = 0; i < padded_; i += 2) {
-      const Pair value = {features[i], features[std::min(i + 1, last_)]};
-      const Divisions& by = divisions_[i / 2];
-      Pair at = (value - by.from) * by.per_unit;
-      at = at > Pair{} ? at : Pair{};
-      at = at < by.last ? at : by.last;
-      // What lies in a division exceeds all thresholds of those before it. Of a crowded feature,
-      // that and two more at most.
-      const std::uint32_t a = first_[by.begin[0] + static_cast<std::uint32_t>(at[0])];
-      const std::uint32_t b = first_[by.begin[1] + static_cast<std::uint32_t>(at[1])];
-      static_assert(kSpread == 2);
-      const auto more_a = Pair{value[0], value[0]} > Pair{thresholds_[a], thresholds_[a + 1]};
-      const auto more_b = Pair{value[1], value[1]} > Pair{thresholds_[b], thresholds_[b + 1]};
-      // -1 for each. By flags of the processor it takes longer.
-      using Exceeded = std::remove_const_t<decltype(more_a)>;
-      const auto exceeded = Exceeded{more_a[0], more_b[0]} + Exceeded{more_a[1], more_b[1]};
+    const auto place = [&](std::size_t i, Pair value) {
+      const auto at = std::bit_cast<std::uint64_t>(
+          __builtin_convertvector(divisions_[i / 2].at(value), PairOfInts));
+      const std::uint32_t a = first_[static_cast<std::uint32_t>(at)];
+      const std::uint32_t b = first_[at >> 32U];
+      // What lies in a division exceeds all thresholds of those before it, and perhaps its own: -1
+      // where it does. By flags of the processor it takes longer.
+      const auto exceeded = value > Pair{thresholds_[a], thresholds_[b]};
       places[i] = a - static_cast<std::uint32_t>(exceeded[0]);
       places[i + 1] = b - static_cast<std::uint32_t>(exceeded[1]);
-    }
+    };
+    std::size_t next = 0;
+    for (; next < last_; next += 2) place(next, Pair{features[next], features[next + 1]});
+    if (next == last_) place(next, Pair{features[next], features[next]});
     for (std::size_t j = 0; j < crowded_count_; ++j) {
       const std::size_t i = crowded_[j];
       while (features[i] > thresholds_[places[i]]) ++places[i];
@@ -69,23 +63,32 @@ class ResidualTables {
 
   static constexpr std::size_t kMaxFeatures = Residual::kMaxFeatures;
   // What lies between the least and the greatest threshold of a feature is divided evenly: into as
-  // many divisions as it takes for each to hold at most kSpread thresholds. A feature of which the
-  // most divisions hold more is crowded.
-  static constexpr std::size_t kSpread = 2;
+  // many divisions as it takes for each to hold one threshold at most. A feature of which the most
+  // divisions hold more is crowded.
   static constexpr std::size_t kLeastDivisions = 64;
-  static constexpr std::size_t kMostDivisions = 1024;
+  static constexpr std::size_t kMostDivisions = 4096;
   // Numbers of cells that are added up at a time, as many as a register of the least machine takes;
   // how many such words of a row, as many as registers hold; and features side by side.
   static constexpr std::size_t kNumbersAtATime = 8;
   static constexpr std::size_t kMostWords = 8;
   using Numbers [[gnu::vector_size(2 * kNumbersAtATime)]] = std::uint16_t;
 
-  // How two features' values are looked up.
+  using PairOfInts [[gnu::vector_size(2 * sizeof(std::int32_t))]] = std::int32_t;
+
+  // In which division a feature's value lies, as its place in `first_`: of two features, or of one.
+  // It never falls as the value rises, and is `low` where the value is not a number.
+  template <typename T>
   struct Divisions {
-    Pair from;
-    Pair per_unit;
-    Pair last;
-    std::array<std::uint32_t, 2> begin;  // places in `first_`
+    T per_unit{};
+    T offset{};
+    T low{};
+    T high{};
+
+    [[nodiscard]] T at(T value) const {
+      T at = value * per_unit + offset;
+      at = at > low ? at : low;
+      return at < high ? at : high;
+    }
   };
   // Of each feature, the first threshold that is not exceeded, as its place in `thresholds_`.
   using Places = std::array<std::uint32_t, kMaxFeatures>;
@@ -116,20 +119,22 @@ class ResidualTables {
     Sums<kWords> sums;
     sums.start(numbers + places[0] * kWords);
     for (std::size_t i = 1; i < padded_; ++i) sums.add(numbers + places[i] * kWords);
-    // Through memory: to take a number out of a register costs twice as much.
-    union {
-      Numbers words[kWords];
-      std::uint16_t numbers[kWords * kNumbersAtATime];
-    } cell;
-    sums.write(cell.words);
+    // Through memory, four at a time: loads are what an evaluation waits for, and to take a single
+    // number out of a register costs more.
+    std::array<Numbers, kWords> words;
+    sums.write(words.data());
+    const auto fours =
+        std::bit_cast<std::array<std::uint64_t, kWords * kNumbersAtATime / 4>>(words);
     // Two sums, so that an addition does not wait for each; of more, and of no loop, the compiler
     // makes vectors out of single numbers, which takes longer.
     std::int32_t even = 0;
     std::int32_t odd = 0;
-#pragma GCC unroll 8
-    for (std::size_t n = 0; n < kWords * kNumbersAtATime; n += 2) {
-      even += cells_[cell.numbers[n]];
-      odd += cells_[cell.numbers[n + 1]];
+#pragma GCC unroll 4
+    for (const std::uint64_t four : fours) {
+      even += cells_[four & 0xFFFFU];
+      odd += cells_[four >> 16U & 0xFFFFU];
+      even += cells_[four >> 32U & 0xFFFFU];
+      odd += cells_[four >> 48U];
     }
     return even + odd;
   }
@@ -145,13 +150,12 @@ class ResidualTables {
 
   std::size_t last_ = 0;    // of the features that are asked for
   std::size_t padded_ = 0;  // how many are looked at: all up to it, as a multiple of two
-  std::array<Divisions, kMaxFeatures / 2> divisions_{};
+  std::array<Divisions<Pair>, kMaxFeatures / 2> divisions_{};
   std::array<std::uint8_t, kMaxFeatures> crowded_{};
   std::size_t crowded_count_ = 0;
   // The first threshold in each division or behind it, as its place in `thresholds_`.
   std::vector<std::uint16_t> first_;
-  // Rising, feature after feature, and behind each feature's as many more, which nothing exceeds,
-  // as one of its divisions may hold.
+  // Rising, feature after feature, and behind each feature's one that nothing exceeds.
   std::vector<double> thresholds_;
   // What is added, by place of the first threshold that is not exceeded: words_ of each, kMostWords
   // of all places and then the next.
