@@ -8,6 +8,7 @@
 #include <cmath>
 #include <iterator>
 #include <map>
+#include <new>
 #include <optional>
 #include <tuple>
 
@@ -414,7 +415,8 @@ class CalibratedModel final : public KernelModel {
       return *std::get_if<Fitted<Form>>(&rivals[i]->fitted);
     };
     // Of kernels that cut launches alike, one plan: the first's.
-    std::array<calibrated::PlanOf<Form>, kMany> plans;
+    using Plan = calibrated::PlanOf<Form>;
+    std::array<Plan, kMany> plans;
     std::array<std::size_t, kMany> plan;
     for (std::size_t i = 0; i < count; ++i) {
       plan[i] = i;
@@ -423,7 +425,8 @@ class CalibratedModel final : public KernelModel {
           plan[i] = plan[i - 1];
           continue;
         }
-        plans[i] = plan_of(machine, fitted(i), shape);
+        // Made in its place: a copy would wait for what was only just written.
+        new (&plans[i]) Plan(plan_of(machine, fitted(i), shape));
       }
     }
     std::array<double, kMany> us;

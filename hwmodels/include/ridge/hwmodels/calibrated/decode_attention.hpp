@@ -182,32 +182,7 @@ struct DecodeAttentionForm {
     Cut parts;
     double further_tiles;  // of the busiest compute unit, since sequences are not alike
   };
-  [[nodiscard]] static Plan plan(const Machine& machine, const Choice& choice, const Shape& s) {
-    Plan of;
-    of.group = s.query_rows / s.kv_heads;
-    const NarrowTiles tiles =
-        choice.split == SplitPolicy::narrow
-            ? narrow_tiles(machine.compute_units, choice, s.sequences, of.group, s.context)
-            : NarrowTiles{.rows = tile_height(choice, of.group)};
-    of.tile_rows = tiles.rows;
-    const Pair whole = round_up(Pair{of.group, s.context} / Pair{of.tile_rows, choice.tile_tokens});
-    of.row_tiles = whole[0];
-    of.readings = tiles.paired ? 1.0 : of.row_tiles;
-    of.tiles = std::max(1.0, whole[1]);
-    of.cache_MB = s.sequences * s.context * s.values_per_token * s.bytes_per_value * 1e-6;
-    of.parts = cut(machine, choice, s.sequences, of.row_tiles * s.kv_heads, of.tiles);
-    // Cut by the longest, each block on its own: the busiest unit works off a part of the longest
-    // behind parts of others.
-    of.further_tiles = 0.0;
-    if (s.longest > s.context && cut_by_longest(choice.split)) {
-      const double longest = round_up(s.longest / choice.tile_tokens);
-      const Cut by_longest = cut(machine, choice, s.sequences, of.row_tiles * s.kv_heads, longest);
-      const double busiest = (by_longest.blocks - 1.0) * round_up(of.tiles / by_longest.splits) +
-                             round_up(longest / by_longest.splits);
-      of.further_tiles = std::max(0.0, busiest - of.parts.tiles);
-    }
-    return of;
-  }
+  [[nodiscard]] static Plan plan(const Machine& machine, const Choice& choice, const Shape& s);
 
   [[nodiscard]] static Estimate time(const Machine& machine, const Choice& choice,
                                      const Parameters& p, const Shape& s) {
@@ -216,44 +191,7 @@ struct DecodeAttentionForm {
   // launch + [from memory] first bytes + sequences + queries and outputs + [split] combine
   //   + soft_max(waves of blocks, cache bytes / bandwidth).
   [[nodiscard]] static Estimate time(const Choice& choice, const Parameters& p, const Shape& s,
-                                     const Plan& plan) {
-    const double cache_MB = plan.cache_MB;
-    const Cut& parts = plan.parts;
-    // The first reading comes from memory or, where the whole cache of the launch fits, from L2;
-    // further row tiles read partly what the first left in L2.
-    const double x2 = (cache_MB / p[l2_MB]) * (cache_MB / p[l2_MB]);
-    const double x8 = (x2 * x2) * (x2 * x2);
-    const double resident = s.cold ? 0.0 : 1.0 / (1.0 + x8);
-    const Pair us_of_MB = Pair{resident, 1.0 - resident} / Pair{p[l2_TBps], p[memory_TBps]};
-    const double us_per_MB = us_of_MB[0] + us_of_MB[1];
-    double memory = cache_MB * us_per_MB * (1.0 + p[reread] * (plan.readings - 1.0));
-    // Blocks that run side by side read the same from memory once, and each of them from L2.
-    if (choice.split == SplitPolicy::narrow) {
-      memory = cache_MB * std::max(us_per_MB, plan.readings / p[l2_TBps]);
-    }
-
-    const double tile_KB =
-        choice.tile_tokens * s.values_per_token / s.kv_heads * s.bytes_per_value * 1e-3;
-    const double tile_MFLOP =
-        2.0 * plan.tile_rows * choice.tile_tokens * (s.qk_dim + s.v_dim) * 1e-6;
-    // Copies into shared memory run beside the matrix units: a tile takes the longer of the two.
-    const Pair tile_us_of = Pair{tile_KB, tile_MFLOP} / Pair{p[block_GBps], p[block_TFLOPps]};
-    const double work_us = std::max(tile_us_of[0], tile_us_of[1]);
-    const double core =
-        core_us(choice, parts, p, work_us) + plan.further_tiles * (p[tile_us] + work_us);
-
-    const double rows_MB = s.sequences * s.query_rows * (s.qk_dim + s.v_dim) * 2e-6;
-    const double partial_MB = 2.0 * parts.splits * s.sequences * s.query_rows * s.v_dim * 4e-6;
-    const Pair results_us = Pair{rows_MB, partial_MB} / Pair{p[row_TBps], p[combine_TBps]};
-    double fixed =
-        p[launch_us] + p[cold_us] * (1.0 - resident) + p[sequence_us] * s.sequences + results_us[0];
-    if (parts.splits > 1.0) fixed += p[combine_us] + p[split_us] * parts.splits + results_us[1];
-    const double work = soft_max(core, memory, p[softness]);
-    const Resource bound = fixed > work     ? Resource::launch
-                           : memory >= core ? Resource::memory
-                                            : Resource::compute;
-    return {.us = fixed + work, .bound = bound};
-  }
+                                     const Plan& plan);
 
   // Of the learned residual.
   static constexpr std::array<std::string_view, 11> kFeatures = {
