@@ -41,7 +41,7 @@ constexpr Tile kTallOfFine = {256, 128};
 // least cycles on the wires from L2 or within a compute unit, in whole waves; two tiles beside each
 // other share what they load where there is more than one wave.
 struct LeastTraffic {
-  // The last stands twice: so they are looked at in fours, without a branch.
+  // The last stands twice: so they are looked at in pairs, without a branch.
   static constexpr std::array<double, 12> kColumns = {16,  32,  48,  64,  80,  96,
                                                       112, 128, 144, 160, 192, 192};
   static constexpr std::size_t kColumnsOfTall = 8;  // beside more than 128 rows
@@ -76,26 +76,26 @@ struct LeastTraffic {
   }();
 
   static constexpr double kNever = std::numeric_limits<double>::infinity();
+  // Written in pairs: of columns beside each other the compiler takes some numbers one by one.
+  static constexpr std::size_t kPairs = kColumns.size() / 2;
+  using CyclesByColumn = std::array<Pair, kPairs>;
+  using Cycles = std::array<CyclesByColumn, kRows.size()>;
+  static Pair pair(const ByColumn& of, std::size_t i) { return Pair{of[2 * i], of[2 * i + 1]}; }
+
   // The first of the least: which rows and how many cycles.
   struct Best {
     double cycles = kNever;
     std::size_t rows = 0;
 
-    void look(std::size_t r, const ByColumn& by_columns, std::size_t count) {
-      std::array<double, 4> least_of{kNever, kNever, kNever, kNever};
-      for (std::size_t begin = 0; begin < count; begin += least_of.size()) {
-        for (std::size_t c = 0; c < least_of.size(); ++c) {
-          least_of[c] = by_columns[begin + c] < least_of[c] ? by_columns[begin + c] : least_of[c];
-        }
-      }
-      const double least =
-          std::min(std::min(least_of[0], least_of[1]), std::min(least_of[2], least_of[3]));
-      rows = least < cycles ? r : rows;
-      cycles = least < cycles ? least : cycles;
+    // `least`: of these rows, of the columns of either place in a pair.
+    void look(std::size_t r, Pair least) {
+      const double either = std::min(least[0], least[1]);
+      rows = either < cycles ? r : rows;
+      cycles = either < cycles ? either : cycles;
     }
-    [[nodiscard]] Tile tile(const ByTile& by_tile) const {
+    [[nodiscard]] Tile tile(const Cycles& by_tile) const {
       std::size_t c = 0;
-      while (c + 1 < kColumns.size() && by_tile[rows][c] != cycles) ++c;
+      while (c + 1 < kColumns.size() && by_tile[rows][c / 2][c % 2] != cycles) ++c;
       return {kRows[rows].of_tile, kColumns[c]};
     }
   };
@@ -107,12 +107,12 @@ Tile tile_of_least_traffic(double units, const GemmForm::Shape& s) {
   const double l2 = 1.0 / std::min(64.0 * units, 6153.0);  // cycles for a byte
   const double l1 = 1.0 / (128.0 * units);
   const double out_of_row = 2.0 / s.k;  // of a power of two of rows, to the same digits
-  T::ByColumn column_tiles;
-  for (std::size_t c = 0; c < column_tiles.size(); ++c) {
-    column_tiles[c] = round_up(s.n / T::kColumns[c]);
+  T::CyclesByColumn column_tiles;
+  for (std::size_t i = 0; i < T::kPairs; ++i) {
+    column_tiles[i] = round_up(s.n / T::pair(T::kColumns, i));
   }
-  T::ByTile alone_cycles;
-  T::ByTile shared_cycles;
+  T::Cycles alone_cycles;
+  T::Cycles shared_cycles;
   T::Best alone;
   T::Best shared;
   for (std::size_t r = 0; r < T::kRows.size(); ++r) {
@@ -121,20 +121,25 @@ Tile tile_of_least_traffic(double units, const GemmForm::Shape& s) {
     if (s.m <= next_lower) continue;  // which holds all rows as well, and moves less
     const double row_tiles = s.batch * round_up(s.m / rows) / units;
     const double out = out_of_row * rows;
-    // All columns side by side, without a branch.
-    for (std::size_t c = 0; c < T::kColumns.size(); ++c) {
-      const double waves = round_up(row_tiles * column_tiles[c] - kTiny);
-      const double written = out * T::kColumns[c];
-      const double inside = l1 * (T::kMoved.inside[r][c] + 2.0 * written);
-      const double all = l2 * (T::kMoved.alone[r][c] + written);
-      const double halved = l2 * (T::kMoved.with_neighbor[r][c] + written);
-      alone_cycles[r][c] = waves * (inside < all ? all : inside);
-      const double alone_only = waves <= 1.0 ? T::kNever : 0.0;
-      shared_cycles[r][c] = waves * (inside < halved ? halved : inside) + alone_only;
+    Pair least_alone = {T::kNever, T::kNever};
+    Pair least_shared = least_alone;
+    const std::size_t pairs = rows > 128 ? T::kColumnsOfTall / 2 : T::kPairs;
+    for (std::size_t i = 0; i < pairs; ++i) {
+      const Pair waves = round_up(row_tiles * column_tiles[i] - kTiny);
+      const Pair written = out * T::pair(T::kColumns, i);
+      const Pair inside = l1 * (T::pair(T::kMoved.inside[r], i) + 2.0 * written);
+      const Pair all = l2 * (T::pair(T::kMoved.alone[r], i) + written);
+      const Pair halved = l2 * (T::pair(T::kMoved.with_neighbor[r], i) + written);
+      const Pair alone_only = waves <= 1.0 ? Pair{T::kNever, T::kNever} : Pair{};
+      const Pair by_itself = waves * (inside < all ? all : inside);
+      const Pair beside = waves * (inside < halved ? halved : inside) + alone_only;
+      alone_cycles[r][i] = by_itself;
+      shared_cycles[r][i] = beside;
+      least_alone = by_itself < least_alone ? by_itself : least_alone;
+      least_shared = beside < least_shared ? beside : least_shared;
     }
-    const std::size_t count = rows > 128 ? T::kColumnsOfTall : T::kColumns.size();
-    alone.look(r, alone_cycles[r], count);
-    shared.look(r, shared_cycles[r], count);
+    alone.look(r, least_alone);
+    shared.look(r, least_shared);
   }
   return shared.cycles < alone.cycles * (1.0 - kTiny) ? shared.tile(shared_cycles)
                                                       : alone.tile(alone_cycles);
