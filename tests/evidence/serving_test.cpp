@@ -354,13 +354,16 @@ LedgerRow line_of(std::string_view engine, std::string_view chip) {
       engine, chip));
 }
 
-// SGLang 0.5.8 sums by another kernel there, and norms have kernels of their own.
+// SGLang 0.5.8 sums by another kernel there, and norms have kernels of their own: both together
+// take longer than the one that does both (13.5 and 8.7 us, SGLang pull request 7621).
 TEST(Serving, AReleaseMayKeepNormsApartFromSumsOnAChip) {
-  const auto norms = [](const char* engine, const char* chip) {
-    return part_of(line_of(engine, chip), "attention");
+  const auto us_a_norm = [](const char* engine, const char* chip) {
+    return 1e3 * line_of(engine, chip).predicted / (2 * 61);
   };
-  EXPECT_GT(norms("SGLang 0.5.8", "B200"), norms("SGLang 0.5.9", "B200") + 0.1);
-  EXPECT_EQ(norms("SGLang 0.5.8", "H200"), norms("SGLang 0.5.9", "H200"));
+  const double apart = us_a_norm("SGLang 0.5.8", "B200") - us_a_norm("SGLang 0.5.9", "B200");
+  EXPECT_GT(apart, 0.3);
+  EXPECT_LT(apart, 13.5 - 8.7);
+  EXPECT_EQ(us_a_norm("SGLang 0.5.8", "H200"), us_a_norm("SGLang 0.5.9", "H200"));
   EXPECT_THAT(line_of("SGLang 0.5.8", "B200").provenance, HasSubstr("vllm:custom_graph"));
   EXPECT_THAT(line_of("SGLang 0.5.9", "B200").provenance, HasSubstr("trtllm:TRTLLM"));
 }
