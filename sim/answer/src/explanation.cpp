@@ -47,8 +47,9 @@ std::vector<StagePart> parts_of(const decode::SimulationInput& input,
   const std::int64_t requests = std::max<std::int64_t>(
       1, std::llround(result.mean_requests /
                       static_cast<double>(d.replicas * d.groups() * d.micro_batches)));
-  const double context = usual_context(input, result);
-  const double longest = std::max(context, result.mean_longest);
+  const double context = context_of_steps(input, result);
+  const double told = static_cast<double>(input.workload.longest_context);
+  const double longest = std::max(context, result.mean_longest > 0.0 ? result.mean_longest : told);
   const std::vector<decode::GroupBatch> batch(
       static_cast<std::size_t>(d.groups()),
       {.requests = requests,

@@ -41,7 +41,7 @@ void for_each_block(const decode::SimulationInput& input, const decode::Simulati
   const double requests =
       result.mean_requests / static_cast<double>(d.replicas * d.groups() * d.micro_batches);
   const models::DecodeShape shape{.sequences = std::max(1.0, requests),
-                                  .context = usual_context(input, result),
+                                  .context = context_of_steps(input, result),
                                   .queries_per_sequence = d.queries_per_step()};
   const double tokens = shape.tokens() * static_cast<double>(d.groups());
   for (std::size_t b = 0; b < d.model.attentions.size(); ++b) {
@@ -178,8 +178,8 @@ std::optional<Seconds> floor_of(decode::SimulationInput input) {
 
 }  // namespace
 
-double usual_context(const decode::SimulationInput& input,
-                     const decode::SimulationResult& result) {
+double context_of_steps(const decode::SimulationInput& input,
+                        const decode::SimulationResult& result) {
   if (result.mean_context > 0.0) return result.mean_context;
   const decode::Workload& workload = input.workload;
   using Kind = decode::LengthDistribution::Kind;

@@ -95,8 +95,8 @@ struct OperatorTime {
                                                        const decode::SimulationResult& result);
 
 // The cached tokens of a request in a step of the run; where it had none, those that one brings.
-[[nodiscard]] double usual_context(const decode::SimulationInput& input,
-                                   const decode::SimulationResult& result);
+[[nodiscard]] double context_of_steps(const decode::SimulationInput& input,
+                                      const decode::SimulationResult& result);
 
 // In the warning of each operator that is outside its range, as hw::range_warnings() words it.
 inline constexpr std::string_view kOutOfRange = ": outside what the calibration was measured on";
