@@ -16,6 +16,7 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::Contains;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -282,6 +283,31 @@ TEST(MeasurementCsv, OfSparseAttentionThePartsAreReadAndTheModulesKeptApart) {
   EXPECT_EQ(whole.origin.line, 2U);
   EXPECT_EQ(modules.modules[1].kind, MeasuredModule::Kind::sparse_latent_reusing);
   EXPECT_EQ(modules.modules[1].products, Format::nvfp4);
+}
+
+TEST(MeasurementCsv, PartsByKernelsThatEnginesDoNotDecodeWithAreLeftAside) {
+  const std::string sparse =
+      "kernel,part,model,kv_dtype,gemm_dtype,heads,index_heads,index_dim,top_k,batch,kv_len,scores,"
+      "latency_us\n";
+  const auto set =
+      read_csv(sparse +
+               "sglang:deep_gemm.fp8_mqa_logits,index_logits,m,fp8,,0,32,128,2048,4,9000,,5\n"
+               "sglang:deep_gemm.fp8_paged_mqa_logits,index_logits,m,fp8,,0,32,128,2048,4,900,,6\n"
+               "vllm:deep_gemm.fp8_mqa_logits,index_logits,m,fp8,,0,32,128,2048,4,9000,,7\n");
+  EXPECT_EQ(only_shape<DecodeAttentionForm>(set).context, 900) << "of the paged kernel";
+  EXPECT_EQ(set.series.begin()->first.kernel, "sglang:deep_gemm.fp8_paged_mqa_logits");
+  EXPECT_THAT(
+      set.left_aside(),
+      ElementsAre("1 measurements are left aside, since no curve is made of them: "
+                  "\"index_logits\" by sglang:deep_gemm.fp8_mqa_logits, a kernel for prompts",
+                  "1 measurements are left aside, since no curve is made of them: "
+                  "\"index_logits\" by vllm:deep_gemm.fp8_mqa_logits, a kernel for prompts"));
+
+  const auto compressed = read_csv(
+      "kernel,part,model,ratio,kv_dtype,gemm_dtype,heads,index_heads,index_dim,top_k,window,batch,"
+      "kv_len,cache_shared,scores,latency_us\n"
+      "k:deep_gemm.fp8_mqa_logits,index_logits,m,4,fp8,,0,64,128,512,0,1,129,0,,3\n");
+  EXPECT_TRUE(compressed.series.empty());
 }
 
 TEST(MeasurementCsv, WholeModulesOfTheOtherTablesTellTheirDimensions) {

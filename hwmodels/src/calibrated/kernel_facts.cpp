@@ -5,6 +5,7 @@
 #include "ridge/base/file.hpp"
 #include "ridge/base/keys.hpp"
 #include "ridge/base/ordered_json.hpp"
+#include "ridge/hwmodels/calibrated/calibration.hpp"
 
 #include <algorithm>
 #include <map>
@@ -35,8 +36,14 @@ struct AttentionKernel {
   std::vector<TileFacts> tiles;
 };
 
+struct PromptKernels {
+  std::vector<std::string> names;
+  std::string source;
+};
+
 struct AttentionKernels {
   std::vector<AttentionKernel> kernels;
+  std::vector<PromptKernels> for_prompts;
 };
 
 struct TileOfExperts {
@@ -248,13 +255,32 @@ static const KeyTable& keys_of(const AttentionKernel* /*of*/) {
   return table;
 }
 
+static const KeyTable& keys_of(const PromptKernels* /*of*/) {
+  using P = PromptKernels;
+  static const KeyTable table = key_table<P>(
+      "prompt_kernels", "Kernels of which engines take others to decode.",
+      {
+          key<&P::names>("kernels", "As measurements name them; a star stands for any letters.",
+                         kOneKernel),
+          key<&P::source>("source", kKnownHow),
+      });
+  return table;
+}
+
 static const KeyTable& keys_of(const AttentionKernels* /*of*/) {
+  using K = AttentionKernels;
   static const KeyTable table =
-      key_table<AttentionKernels>(
+      key_table<K>(
           "",
           "What the sources and authors of attention kernels say of their tiles, so that a "
-          "calibration need not fit it.",
-          {key<&AttentionKernels::kernels>("kernels", "")})
+          "calibration need not fit it, and which of them no engine decodes with.",
+          {
+              key<&K::kernels>("kernels", ""),
+              key<&K::for_prompts>("prompt_kernels",
+                                   "Made for the many queries of one prompt: parts of sparse and "
+                                   "compressed attention measured by them are left aside.")
+                  .optional(),
+          })
           .file("facts of public decode attention kernels");
   return table;
 }
@@ -477,14 +503,30 @@ void check_measured_experts(const std::filesystem::path& path) {
   (void)read_document<MeasuredExpertsFile>(JsonDocument::read(path));
 }
 
-Facts<DecodeAttentionForm::Choice> stated(const CurveKey& key, std::string_view chip,
-                                          std::vector<DecodeAttentionForm::Choice> guesses) {
-  Facts<DecodeAttentionForm::Choice> result;
+namespace {
+
+const AttentionKernels& attention_kernels() {
   static const ReadOnce kKnown([] {
     return read_document<AttentionKernels>(
         JsonDocument::read(data_root() / "hwmodels/data/kernels/decode_attention.json"));
   });
-  for (const AttentionKernel& facts : kKnown->kernels) {
+  return *kKnown;
+}
+
+}  // namespace
+
+bool made_for_prompts(std::string_view kernel) {
+  const auto& all = attention_kernels().for_prompts;
+  return std::any_of(all.begin(), all.end(), [&](const PromptKernels& each) {
+    return std::any_of(each.names.begin(), each.names.end(),
+                       [&](const std::string& name) { return is_named(kernel, name); });
+  });
+}
+
+Facts<DecodeAttentionForm::Choice> stated(const CurveKey& key, std::string_view chip,
+                                          std::vector<DecodeAttentionForm::Choice> guesses) {
+  Facts<DecodeAttentionForm::Choice> result;
+  for (const AttentionKernel& facts : attention_kernels().kernels) {
     if (std::find(facts.names.begin(), facts.names.end(), key.kernel) == facts.names.end()) {
       continue;
     }

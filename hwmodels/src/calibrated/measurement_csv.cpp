@@ -419,6 +419,10 @@ void add_attention(const CurveKey& key, const DecodeAttentionForm::Shape& shape,
                    SeriesBuilder& out) {
   const double us = row.positive("latency_us");
   if (!row.good()) return;
+  if (made_for_prompts(key.kernel)) {
+    return out.set_aside(
+        fmt::format("\"{}\" by {}, a kernel for prompts", row.text("part"), key.kernel));
+  }
   out.add(key, shape, us, fmt::format("{}", shape.query_rows), fmt::format("{}", shape.sequences),
           row.line());
 }

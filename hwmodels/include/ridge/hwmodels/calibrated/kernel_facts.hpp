@@ -1,7 +1,7 @@
 // What the public sources of kernels say, so that it need not be fitted: tiles of attention, since
-// measurements that wait for memory cannot tell how many rows a tile pads; tiles of experts, which
-// kernels choose by rules and tables that no measurement names; and how layers of experts were
-// measured.
+// measurements that wait for memory cannot tell how many rows a tile pads, and which kernels of it
+// are for prompts; tiles of experts, which kernels choose by rules and tables that no measurement
+// names; and how layers of experts were measured.
 #pragma once
 
 #include "ridge/base/json.hpp"
@@ -23,6 +23,10 @@ namespace ridge::hw::calibrated {
 // curve in place of what was guessed, each once; as they are where it does not know the kernel.
 [[nodiscard]] Facts<DecodeAttentionForm::Choice> stated(
     const CurveKey& key, std::string_view chip, std::vector<DecodeAttentionForm::Choice> guesses);
+
+// Whether that file says that the kernel is made for the many queries of one prompt, and engines
+// decode with another.
+[[nodiscard]] bool made_for_prompts(std::string_view kernel);
 
 // What hwmodels/data/kernels/expert_tiles.json states of the kernel of this curve on a chip of this
 // name; null where it does not know the kernel. Lives as long as the program.
