@@ -9,6 +9,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
+#include <functional>
 #include <set>
 #include <string>
 
@@ -20,6 +22,7 @@
 namespace ridge::evidence {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 const GroupError& group(const std::vector<GroupError>& groups, const std::string& name) {
@@ -343,9 +346,7 @@ TEST(Serving, CachesAreInFp8WhereTheRecipeOfALineSaysSo) {
   EXPECT_EQ(attention("InferenceX dsr1_b200_trtllm_fp8", "bf16"), attention("ours", "bf16"));
 }
 
-// Two norms in each of 61 layers: 2.7 us each in the kernel of a sum, or a kernel of their own,
-// which takes from one to four.
-// Of 8 GPUs of a chip, one request: SGLang's line.
+// Four requests on 8 GPUs of a chip.
 LedgerRow line_of(std::string_view engine, std::string_view chip) {
   return predicted_line(fmt::format(
       "id,source,engine,model,chip,gpus,strategy,attention_tp,attention_dp,moe_tp,moe_ep,"
@@ -373,7 +374,7 @@ TEST(Serving, AReleaseIsKnownHoweverItIsWritten) {
   const double later = line_of("SGLang 0.5.10", "B200").predicted;
   ASSERT_NE(apart, later);
   for (const char* engine : {"SGLang v0.5.8", "sglang-0.5.8.post1", "sglang:0.5.8rc2",
-                             "lmsysorg/SGLang 0.5.8 (nightly)"}) {
+                             "lmsysorg/SGLang (version 0.5.8)", "LMSYS 0.5.8"}) {
     const LedgerRow row = line_of(engine, "B200");
     EXPECT_EQ(row.predicted, apart) << engine;
     EXPECT_EQ(row.note, "") << engine;
@@ -383,9 +384,61 @@ TEST(Serving, AReleaseIsKnownHoweverItIsWritten) {
   }
   // 0.5.1 is not 0.5.10, and waits for requests that join.
   EXPECT_GT(line_of("SGLang 0.5.1", "B200").predicted, later);
-  const LedgerRow untold = line_of("SGLang", "B200");
-  EXPECT_EQ(untold.predicted, later);
-  EXPECT_THAT(untold.note, HasSubstr("release is not told: asked as none of SGLang 0.5.8"));
+  for (const char* engine : {"SGLang", "SGLang 7c3f2a1", "SGLang 2025-09", "SGLang 0.5x"}) {
+    const LedgerRow untold = line_of(engine, "B200");
+    EXPECT_EQ(untold.predicted, later) << engine;
+    EXPECT_EQ(untold.note,
+              "the engine's release is not told: asked as none of SGLang 0.5.8, SGLang until 0.5.9")
+        << engine;
+  }
+  // Another engine's line may speak of it.
+  EXPECT_EQ(line_of("vLLM 0.18.0 (SGLang 0.5.8 is slower)", "B200").predicted,
+            line_of("vLLM 0.18.0", "B200").predicted);
+}
+
+// The shipped terms, changed.
+std::string complaint_of_terms(const std::function<void(nlohmann::json&)>& change) {
+  const std::filesystem::path folder = test::source_path("scenarios/ledger");
+  nlohmann::json ledger = nlohmann::json::parse(test::source_text("scenarios/ledger/serving.json"));
+  ledger["serving"]["rows"] = (folder / "serving.csv").string();
+  change(ledger["serving"]);
+  const test::TemporaryFile file("terms.json", ledger.dump());
+  try {
+    (void)predict_ledger(file.path(), 0);
+  } catch (const UserError& e) {
+    return e.what();
+  }
+  return {};
+}
+
+TEST(Serving, TermsThatNameWhatIsNotThereAreMistakes) {
+  using nlohmann::json;
+  EXPECT_THAT(
+      complaint_of_terms([](json& terms) {
+        terms["models"]["GLM-4.6"] = "glm-9";
+        terms["calibrations"]["h20"] = "h80";
+        terms["norm_in_all_reduce"][0]["chips"][1] = "b200";
+        terms["norms_apart"]["chips"][0] = "gb2000";
+        terms["norms_apart"]["releases"][0]["engine"] = "SGLagn";
+      }),
+      AllOf(HasSubstr("/serving/models/GLM-4.6: expected the name of a model that ships"),
+            HasSubstr("/serving/calibrations/h20: expected the name of a calibration"),
+            HasSubstr("/serving/norm_in_all_reduce/1/chips/0: expected a chip that is not "
+                      "named above"),
+            HasSubstr("/serving/norms_apart/chips/0: expected the name of a chip"),
+            HasSubstr("/serving/norms_apart/releases/0/engine: expected the title of one")));
+  EXPECT_THAT(complaint_of_terms([](json& terms) {
+                terms["norms_apart"]["releases"][0] = {
+                    {"engine", "SGLang"}, {"from", "0.5.9"}, {"until", "0.5.8"}};
+                terms["joins_take_a_step"]["releases"][0]["until"] = "v0.5";
+              }),
+              AllOf(HasSubstr("/until: expected a release that is not before \"from\""),
+                    HasSubstr("/until: expected a release: numbers with points")));
+  EXPECT_THAT(complaint_of_terms([](json& terms) {
+                terms["joins_take_a_step"].erase("lines");
+                terms["joins_take_a_step"].erase("releases");
+              }),
+              HasSubstr("/serving/joins_take_a_step: expected \"lines\" or \"releases\""));
 }
 
 TEST(Serving, NamesOfModelsAreKnownInAnyCaseWithTheirOrganizationAndFormat) {
@@ -436,7 +489,7 @@ TEST(Serving, ExpertsBehindDeepEpAnswerWhereItExchangesTokens) {
                    chip, gpus))
         .provenance;
   };
-  EXPECT_THAT(provenance("B200", 8), HasSubstr("with trtllm:TRTLLM, sglang:sglang_*, sglang:*"));
+  EXPECT_THAT(provenance("B200", 8), HasSubstr("with sglang:sglang_*, sglang:*"));
   EXPECT_THAT(provenance("H100", 16), HasSubstr("sglang:deepepmoe, sglang:sglang_*"));
   EXPECT_THAT(provenance("GB200", 16), HasSubstr("sglang:deepepmoe, sglang:sglang_*"));
 }

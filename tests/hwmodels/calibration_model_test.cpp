@@ -408,6 +408,11 @@ TEST(CalibrationModel, Fp8CurvesTellOfInt8WhereAChipIsAsFast) {
   const auto slow = calibrated_model(chip, whole());
   EXPECT_EQ(slow->basis(product), Basis::no_curve);
   EXPECT_GT(slow->time(product).time.value(), 2.0 * 64 * 4096 * 7168 / 50e12);
+  models::DecodeAttention shape = attention(64, 8192);
+  shape.cache = shape.compute = Precision::int8;
+  EXPECT_EQ(slow->basis({.name = "attention", .shape = shape}), Basis::no_curve);
+  shape.compute = Precision::bf16;
+  EXPECT_EQ(slow->basis({.name = "attention", .shape = shape}), Basis::measured);
 }
 
 // A kernel within a tray of four GPUs does not tell of sums over eight.

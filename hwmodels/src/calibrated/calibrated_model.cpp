@@ -615,7 +615,9 @@ class CalibratedModel final : public KernelModel {
   void ask_of(const models::Operator& op, const models::DecodeAttention& shape, With& with) const {
     if (shape.sequences <= 0.0) return with(Answered{});
     const AttentionSlot* found = slot_for(shape);
-    if (found == nullptr) return with(Answered{roofline(models::demand(op))});
+    if (found == nullptr || !like_fp8(shape.compute)) {
+      return with(Answered{roofline(models::demand(op))});
+    }
     const Format format = eight_bits_or_less(shape.cache) ? Format::fp8 : Format::bf16;
     with(Asked<DecodeAttentionForm>{
         .slot = &found->slot,

@@ -258,7 +258,7 @@ static const KeyTable& keys_of(const AttentionKernel* /*of*/) {
 static const KeyTable& keys_of(const PromptKernels* /*of*/) {
   using P = PromptKernels;
   static const KeyTable table = key_table<P>(
-      "prompt_kernels", "Kernels of which engines take others to decode.",
+      "prompt_kernels", "Kernels made for prompts, with which no engine decodes.",
       {
           key<&P::names>("kernels", "As measurements name them; a star stands for any letters.",
                          kOneKernel),

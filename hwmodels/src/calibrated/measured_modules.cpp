@@ -2,6 +2,7 @@
 
 #include "ridge/base/catalog.hpp"
 #include "ridge/base/file.hpp"
+#include "ridge/base/nearest_name.hpp"
 #include "ridge/hwmodels/calibrated/calibration.hpp"
 #include "ridge/models/model_spec.hpp"
 
@@ -52,6 +53,12 @@ static const KeyTable& keys_of(const NamedModuleModel* /*of*/) {
                 model.hidden.has_value() == model.attentions.empty()) {
               node.expected("\"shipped\", or \"hidden\" and \"attention\"");
             }
+            const std::vector<std::string> names = models::model_names();
+            if (model.shipped &&
+                std::find(names.begin(), names.end(), *model.shipped) == names.end()) {
+              node.child("shipped").expected("the name of a model that ships",
+                                             did_you_mean(*model.shipped, names));
+            }
             for (const models::AttentionBlock& block : model.attentions) {
               const models::Problem problem = models::attention_problem(block);
               if (problem.text.empty()) continue;
@@ -63,16 +70,28 @@ static const KeyTable& keys_of(const NamedModuleModel* /*of*/) {
 
 static const KeyTable& keys_of(const ModulesWithoutGraph* /*of*/) {
   using M = ModulesWithoutGraph;
-  static const KeyTable table = key_table<M>(
-      "modules", "Some modules that were launched from the host.",
-      {
-          key<&M::kernels>("kernels", "As measurements name them; a star stands for any letters.",
-                           keys::AtLeastOne{"the name of at least one kernel"}),
-          key<&M::chips>("chips", "On which they were; any where absent.").optional(),
-          key<&M::batch_from>("batch_from", "Sequences; of fewer there was a graph.", at_least(1))
-              .optional(),
-          key<&M::source>("source", "How that is known."),
-      });
+  static const KeyTable table =
+      key_table<M>("modules", "Some modules that were launched from the host.",
+                   {
+                       key<&M::kernels>("kernels",
+                                        "As measurements name them; a star stands for any letters.",
+                                        keys::AtLeastOne{"the name of at least one kernel"}),
+                       key<&M::chips>("chips", "On which they were; any where absent.").optional(),
+                       key<&M::batch_from>("batch_from", "Sequences; of fewer there was a graph.",
+                                           at_least(1))
+                           .optional(),
+                       key<&M::source>("source", "How that is known."),
+                   })
+          .relation([](const JsonNode& node, const void* object) {
+            const auto& modules = *static_cast<const M*>(object);
+            const std::vector<std::string> names = chip_names();
+            for (std::size_t i = 0; i < modules.chips.size(); ++i) {
+              const std::string& chip = modules.chips[i];
+              if (std::find(names.begin(), names.end(), chip) != names.end()) continue;
+              node.child("chips").child(i).expected("the name of a chip that ships",
+                                                    did_you_mean(chip, names));
+            }
+          });
   return table;
 }
 
@@ -89,7 +108,21 @@ static const KeyTable& keys_of(const MeasuredModulesFile* /*of*/) {
                                      "Modules that were launched from the host, whose time is in "
                                      "theirs."),
           })
-          .file("how whole attention modules were measured");
+          .file("how whole attention modules were measured")
+          .relation([](const JsonNode& node, const void* object) {
+            const auto& models = static_cast<const F*>(object)->models;
+            for (std::size_t i = 0; i < models.size(); ++i) {
+              const auto here = models.begin() + static_cast<std::ptrdiff_t>(i);
+              if (std::none_of(models.begin(), here,
+                               [&](const auto& other) { return other.name == here->name; })) {
+                continue;
+              }
+              node.child("module_models")
+                  .child(i)
+                  .child("model")
+                  .expected("a name that is not among those above");
+            }
+          });
   return table;
 }
 

@@ -54,7 +54,7 @@ class Row {
   // A positive number; 1 and a problem where there is none.
   double positive(std::string_view column) { return number(column, false); }
   double at_least_zero(std::string_view column) { return number(column, true); }
-  // A whole number of something, of `least` and more; `least` and a problem where there is none.
+  // A whole number of something, above 0 unless `least` is 0; a problem where there is none.
   std::int64_t count(std::string_view column, std::int64_t least) {
     constexpr double kMost = 1e9;
     const double value = number(column, least == 0);

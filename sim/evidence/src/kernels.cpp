@@ -126,11 +126,19 @@ KernelLedger judge_kernels(const KernelMeasurements& measured) {
     }
   }
   if (!measured.set.modules.empty()) {
-    const hw::ChipSpec chip =
-        hw::load_chip(measured.elsewhere ? measured.chip : measured.fitted_for);
-    JudgedModules modules = judge_modules(measured.set.modules, asked, chip, measured.set.chip);
-    ledger.modules = std::move(modules.rows);
-    std::move(modules.notes.begin(), modules.notes.end(), std::back_inserter(ledger.notes));
+    // As given, where it is a file; else by its name.
+    const std::string chip = measured.chip.empty() ? measured.fitted_for : measured.chip;
+    const std::vector<std::string> known = hw::chip_names();
+    if (!measured.chip.empty() || std::find(known.begin(), known.end(), chip) != known.end()) {
+      JudgedModules modules =
+          judge_modules(measured.set.modules, asked, hw::load_chip(chip), measured.set.chip);
+      ledger.modules = std::move(modules.rows);
+      std::move(modules.notes.begin(), modules.notes.end(), std::back_inserter(ledger.notes));
+    } else {
+      ledger.notes.push_back(fmt::format(
+          "{} whole modules not asked: the chip {} does not ship (--chip takes its file)",
+          measured.set.modules.size(), chip));
+    }
   }
   note_what_was_seen(asked, measured.set, ledger.notes);
   return ledger;

@@ -1,11 +1,16 @@
 #include "releases.hpp"
 
+#include "words.hpp"
+
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <charconv>
 
 namespace ridge::evidence {
 namespace {
+
+constexpr std::array<std::string_view, 5> kSuffixes = {"rc", "post", "dev", "a", "b"};
 
 bool is_digit(char c) {
   return std::isdigit(static_cast<unsigned char>(c)) != 0;
@@ -31,6 +36,14 @@ std::vector<int> leading(std::string_view words, std::size_t& length) {
   return numbers;
 }
 
+// Whether the numbers before this are all of a release's: behind them stand no letters but those of
+// candidates and posts.
+bool ends_there(std::string_view rest) {
+  if (rest.empty() || std::isalpha(static_cast<unsigned char>(rest.front())) == 0) return true;
+  return std::any_of(kSuffixes.begin(), kSuffixes.end(),
+                     [&](std::string_view suffix) { return rest.starts_with(suffix); });
+}
+
 // 0.5 is 0.5.0.
 bool less(std::vector<int> a, std::vector<int> b) {
   const std::size_t size = std::max(a.size(), b.size());
@@ -49,19 +62,20 @@ std::optional<std::vector<int>> release_numbers(std::string_view words) {
 }
 
 std::optional<std::vector<int>> release_in(std::string_view words, std::string_view engine) {
-  const auto same = [](char a, char b) {
-    return std::tolower(static_cast<unsigned char>(a)) ==
-           std::tolower(static_cast<unsigned char>(b));
-  };
-  const auto* at = std::search(words.begin(), words.end(), engine.begin(), engine.end(), same);
-  if (at == words.end()) return std::nullopt;
-  std::string_view rest =
-      words.substr(static_cast<std::size_t>(at - words.begin()) + engine.size());
-  rest.remove_prefix(std::min(rest.find_first_not_of(" :=-_v/"), rest.size()));
-  std::size_t length = 0;
-  std::vector<int> numbers = leading(rest, length);
-  if (numbers.empty()) return std::nullopt;
-  return numbers;
+  const std::string all = small(words);
+  const std::string name = small(engine);
+  for (std::size_t at = all.find(name); at != std::string::npos; at = all.find(name, at + 1)) {
+    std::string_view rest = std::string_view(all).substr(at + name.size());
+    rest.remove_prefix(std::min(rest.find_first_not_of(" :=-_/(,"), rest.size()));
+    for (const std::string_view word : {"version ", "release ", "v"}) {
+      if (rest.starts_with(word)) rest.remove_prefix(word.size());
+    }
+    std::size_t length = 0;
+    std::vector<int> numbers = leading(rest, length);
+    // One number alone may be a year, or begin a commit.
+    if (numbers.size() > 1 && ends_there(rest.substr(length))) return numbers;
+  }
+  return std::nullopt;
 }
 
 bool holds(const Releases& releases, const std::vector<int>& release) {

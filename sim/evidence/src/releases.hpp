@@ -14,7 +14,8 @@ namespace ridge::evidence {
 [[nodiscard]] std::optional<std::vector<int>> release_numbers(std::string_view words);
 
 // What stands behind the engine's name, in letters of any case: of "SGLang v0.5.8.post1",
-// "sglang:0.5.8" and "lmsysorg/sglang-0.5.8rc2" 0.5.8. Nothing where no number does.
+// "sglang:0.5.8" and "lmsysorg/sglang (version 0.5.8rc2)" 0.5.8. Nothing where no numbers with a
+// point between them do, as of commits and dates.
 [[nodiscard]] std::optional<std::vector<int>> release_in(std::string_view words,
                                                          std::string_view engine);
 

@@ -11,11 +11,11 @@
 #include "ridge/decode/memory_plan.hpp"
 #include "ridge/hwmodels/calibrated/calibration.hpp"
 #include "ridge/scenario/kernel_choice.hpp"
+#include "words.hpp"
 
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <cctype>
 #include <cmath>
 #include <iterator>
 
@@ -28,12 +28,6 @@ namespace {
 struct CannotAsk {
   std::string reason;
 };
-
-std::string small(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return out;
-}
 
 bool has(std::string_view text, std::string_view part) {
   return text.find(part) != std::string_view::npos;
@@ -61,22 +55,26 @@ bool drop_last_word(std::string& name) {
   return false;
 }
 
-// Reads words of the table as one of Ridge's names: as they are, without the organization in front,
-// and without words at the end.
+// Reads words of the table as one of Ridge's names.
+std::optional<std::string> named_as_written(const std::map<std::string, std::string>& terms,
+                                            const std::vector<std::string>& known,
+                                            std::string_view words) {
+  const std::string name = hyphened(words);
+  for (const auto& [written, meant] : terms) {
+    if (hyphened(written) == name) return meant;
+  }
+  if (std::find(known.begin(), known.end(), name) != known.end()) return name;
+  return std::nullopt;
+}
+
+// Of models also without the organization in front, and without words at the end.
 std::optional<std::string> named(const std::map<std::string, std::string>& terms,
                                  const std::vector<std::string>& known, std::string_view words) {
-  const auto found = [&](const std::string& name) -> std::optional<std::string> {
-    for (const auto& [written, meant] : terms) {
-      if (hyphened(written) == name) return meant;
-    }
-    if (std::find(known.begin(), known.end(), name) != known.end()) return name;
-    return std::nullopt;
-  };
+  if (auto found = named_as_written(terms, known, words)) return found;
   std::string name = hyphened(words);
-  if (auto known_so = found(name)) return known_so;
   name.erase(0, name.find('/') + 1);
   do {
-    if (auto known_so = found(name)) return known_so;
+    if (auto found = named_as_written(terms, known, name)) return found;
   } while (drop_last_word(name));
   return std::nullopt;
 }
@@ -179,7 +177,7 @@ struct Question {
   double prompts = 0.0;
   double answer_tokens = 1.0;
   Prefill prefill;
-  std::vector<std::string> notes;
+  std::vector<Releases> none_of;  // asked as one that is not among them: the line does not tell
 };
 
 // Where a line names its engine.
@@ -201,26 +199,31 @@ const ServingEngine* engine_of(const ServingRow& row, const ServingTerms& terms)
 
 // Whether its source or its engine has any of these parts, in letters of any case.
 bool is_of(const ServingRow& row, const std::vector<std::string>& lines) {
-  std::vector<std::string> places = engine_words(row);
-  places.push_back(small(row.source));
+  const std::string source = small(row.source);
+  const std::string engine = small(row.engine);
   return std::any_of(lines.begin(), lines.end(), [&](const std::string& line) {
-    return std::any_of(places.begin(), places.end(),
-                       [&](const std::string& words) { return has(words, small(line)); });
+    const std::string part = small(line);
+    return has(source, part) || has(engine, part);
   });
 }
 
 enum class Among : std::uint8_t { no, yes, not_told };
 
 // Whether its engine is one of these releases.
-Among among(const ServingRow& row, const std::vector<Releases>& releases) {
+Among among(const ServingRow& row, const ServingEngine* engine,
+            const std::vector<Releases>& releases) {
   Among answer = Among::no;
   for (const Releases& each : releases) {
+    if (engine == nullptr || engine->title != each.engine) continue;
+    if (each.from.empty() && each.until.empty()) return Among::yes;
+    std::optional<std::vector<int>> release;
     for (const std::string& words : engine_words(row)) {
-      if (!has(words, small(each.engine))) continue;
-      const auto release = release_in(words, each.engine);
-      if (release && holds(each, *release)) return Among::yes;
-      if (!release) answer = Among::not_told;
+      for (const std::string& name : engine->names) {
+        if (!release) release = release_in(words, name);
+      }
     }
+    if (release && holds(each, *release)) return Among::yes;
+    if (!release) answer = Among::not_told;
   }
   return answer;
 }
@@ -230,7 +233,7 @@ std::string words_of(const std::vector<Releases>& releases) {
   std::vector<std::string> words;
   for (const Releases& each : releases) {
     std::string text = each.engine;
-    if (each.from == each.until) {
+    if (each.from == each.until && !each.from.empty()) {
       text += " " + each.from;
     } else {
       if (!each.from.empty()) text += " from " + each.from;
@@ -293,7 +296,6 @@ class Asker {
     if (engine != nullptr) {
       question.open.engine = engine->title;
       scenario.deployment.step_overhead = engine->step_overhead;
-      scenario.deployment.execution = engine->execution;
       if (scenario.deployment.micro_batches > 1) scenario.deployment.schedule = engine->two_batches;
     }
     if (auto problem = kernels(row, scenario)) return *problem;
@@ -306,7 +308,11 @@ class Asker {
     for (const ServingTerms::KernelsByLine& named : terms_.kernels_by_line) {
       if (is_of(row, named.lines)) prefer(named.kernels, gpus);
     }
-    norm_in_all_reduce(row, gpus, scenario.deployment.execution, question);
+    if (engine != nullptr) {
+      const auto& over_nodes = engine->execution_over_nodes;
+      scenario.deployment.execution = layout.wide() && over_nodes ? *over_nodes : engine->execution;
+    }
+    norm_in_all_reduce(row, engine, gpus, scenario.deployment.execution, question);
     if (engine != nullptr) {
       if (layout.by_library()) prefer(engine->kernels_by_library, gpus);
       prefer(engine->kernels, gpus);
@@ -328,9 +334,6 @@ class Asker {
       gpus.nic_bandwidth = terms_.exchange_nics.share * *nic;
       question.open.exchange_nics = true;
     }
-    if (layout.wide() && engine != nullptr) {
-      scenario.deployment.execution = engine->execution_over_nodes.value_or(engine->execution);
-    }
     if (engine != nullptr && scenario.deployment.strategy == "wide_expert_parallel" &&
         !layout.by_library() && !terms_.gathers_as_all_to_all) {
       scenario.deployment.exchange = engine->exchange_within_node;
@@ -346,7 +349,7 @@ class Asker {
     }
     if (auto problem = cache(row, scenario)) return *problem;
     if (auto problem = requests(row, scenario, question)) return *problem;
-    if (!shares) joins(row, scenario, question);
+    if (!shares) joins(row, engine, scenario, question);
 
     LedgerGroup& group = question.row.group;
     group.model = scenario.model.spec->title;
@@ -362,8 +365,12 @@ class Asker {
     question.row.figure = figure_words(row, gpus);
     question.row.measured = row.value;
     question.row.source = row.source;
-    if (!row.cautions.empty()) question.notes.insert(question.notes.begin(), row.cautions);
-    question.row.note = fmt::format("{}", fmt::join(question.notes, "; "));
+    question.row.note = row.cautions;
+    if (!question.none_of.empty()) {
+      question.row.note +=
+          fmt::format("{}the engine's release is not told: asked as none of {}",
+                      row.cautions.empty() ? "" : "; ", words_of(question.none_of));
+    }
     return question;
   }
 
@@ -463,7 +470,7 @@ class Asker {
 
   std::optional<CannotAsk> kernels(const ServingRow& row, scenario::Scenario& out) const {
     scenario::Pool& gpus = std::get<scenario::WholePool>(out.deployment.pools).gpus;
-    const auto chip = named(terms_.chips, hw::chip_names(), row.chip);
+    const auto chip = named_as_written(terms_.chips, hw::chip_names(), row.chip);
     if (!chip) return CannotAsk{fmt::format("the chip {} does not ship", row.chip)};
     gpus.chip.name = *chip;
     const auto stated = terms_.calibrations.find(*chip);
@@ -509,15 +516,16 @@ class Asker {
     out.noise.experts = experts;
   }
 
-  void norm_in_all_reduce(const ServingRow& row, scenario::Pool& gpus, decode::Execution& how,
-                          Question& question) const {
+  void norm_in_all_reduce(const ServingRow& row, const ServingEngine* engine, scenario::Pool& gpus,
+                          decode::Execution& how, Question& question) const {
     const auto on_this = [&](const std::vector<std::string>& chips) {
       return std::find(chips.begin(), chips.end(), gpus.chip.name) != chips.end();
     };
-    if (!how.all_reduce_with_norm) return;
+    const bool sums = gpus.attention_tensor_parallel > 1 || gpus.ffn_tensor_parallel > 1;
+    if (!sums || !how.all_reduce_with_norm) return;
     const auto& apart = terms_.norms_apart;
     if (apart && on_this(apart->chips)) {
-      const Among these = among(row, apart->releases);
+      const Among these = among(row, engine, apart->releases);
       if (these == Among::yes) {
         how.all_reduce_with_norm = false;
         return prefer(apart->kernels, gpus);
@@ -533,8 +541,7 @@ class Asker {
 
   // What depends on the release is asked as of one that does not do it.
   static void release_not_told(const std::vector<Releases>& releases, Question& question) {
-    question.notes.push_back(
-        fmt::format("the engine's release is not told: asked as none of {}", words_of(releases)));
+    question.none_of.insert(question.none_of.end(), releases.begin(), releases.end());
   }
 
   // Over several nodes: calibrations have no collective over them.
@@ -686,14 +693,17 @@ class Asker {
   // In the life of a request each of the others of its group is followed by one that joins, and all
   // that have come since the step before take one of the group's together. Where there is no other
   // group no step is run at all.
-  void joins(const ServingRow& row, const scenario::Scenario& scenario, Question& out) const {
+  void joins(const ServingRow& row, const ServingEngine* engine, const scenario::Scenario& scenario,
+             Question& out) const {
     if (!terms_.joins_take_a_step || !row.osl) return;
     const Among these = is_of(row, terms_.joins_take_a_step->lines)
                             ? Among::yes
-                            : among(row, terms_.joins_take_a_step->releases);
-    if (these == Among::not_told) release_not_told(terms_.joins_take_a_step->releases, out);
-    if (these != Among::yes) return;
+                            : among(row, engine, terms_.joins_take_a_step->releases);
     const double others = mean_requests(row) / static_cast<double>(whole(row.attention_dp)) - 1.0;
+    if (these == Among::no || others <= 0.0) return;
+    if (these == Among::not_told) {
+      return release_not_told(terms_.joins_take_a_step->releases, out);
+    }
     double tokens = 1.0;  // of a step
     if (const auto& drafting = scenario.deployment.drafting) {
       double passed = 1.0;
@@ -702,7 +712,7 @@ class Asker {
         tokens += passed;
       }
     }
-    const double joined = std::max(0.0, others) * tokens / *row.osl;
+    const double joined = others * tokens / *row.osl;
     const double taken = steps_taken(joined);
     if (whole(row.attention_dp) > 1) {
       out.sat_out = taken;
@@ -896,20 +906,23 @@ static const KeyTable& keys_of(const Releases* /*of*/) {
   static const KeyTable table =
       key_table<R>("releases", "Releases of an engine, both ends among them.",
                    {
-                       key<&R::engine>("engine", "As tables write it, in letters of any case."),
+                       key<&R::engine>("engine", "The title of one of the engines."),
                        key<&R::from>("from", "The first: \"0.5.2\". Open where absent.").optional(),
                        key<&R::until>("until",
-                                      "The last, with what follows it (\"0.5.8\" holds "
-                                      "0.5.8.post1). Open where absent.")
+                                      "The last, with its posts (\"0.5.8\" holds 0.5.8.post1; "
+                                      "\"0.5\" is 0.5.0). Open where absent.")
                            .optional(),
                    })
           .relation([](const JsonNode& node, const void* object) {
             const auto& releases = *static_cast<const R*>(object);
-            if (releases.engine.empty()) node.child("engine").expected("the name of an engine");
             for (const auto& [name, text] :
                  {std::pair{"from", &releases.from}, std::pair{"until", &releases.until}}) {
               if (text->empty() || release_numbers(*text)) continue;
               node.child(name).expected("a release: numbers with points between them (\"0.5.2\")");
+            }
+            const auto from = release_numbers(releases.from);
+            if (from && release_numbers(releases.until) && !holds(releases, *from)) {
+              node.child("until").expected("a release that is not before \"from\"");
             }
           });
   return table;
@@ -938,7 +951,7 @@ static const KeyTable& keys_of(const ServingTerms::NormsApart* /*of*/) {
       "Releases that do not have the norm in the kernel of an all-reduce on some chips, whatever "
       "their engine does otherwise.",
       {
-          key<&N::releases>("releases", ""),
+          key<&N::releases>("releases", "That do so."),
           key<&N::chips>("chips", "On which that kernel is turned off."),
           key<&N::kernels>("kernels", "In its place, before the engine's own.").optional(),
           key<&N::source>("source", "Where it was found."),
@@ -1018,7 +1031,7 @@ static const KeyTable& keys_of(const ServingTerms::JoinsTakeAStep* /*of*/) {
       "elsewhere takes a step of the GPUs that it joins: the requests there get no token in it.",
       {
           key<&J::lines>("lines", "By a part of their sources or engines.").optional(),
-          key<&J::releases>("releases", "").optional(),
+          key<&J::releases>("releases", "In which it does.").optional(),
           key<&J::host>("host_us",
                         "Where there is one group of GPUs, so that no step is run: what they wait "
                         "for until the next.",
@@ -1090,7 +1103,27 @@ static void check_names(const JsonNode& node, const ServingTerms& terms) {
       with_norm.push_back(names[j]);
     }
   }
+  const auto check_releases = [&](const char* key, const std::vector<Releases>& releases) {
+    for (std::size_t i = 0; i < releases.size(); ++i) {
+      const bool is_engine =
+          std::any_of(terms.engines.begin(), terms.engines.end(),
+                      [&](const ServingEngine& each) { return each.title == releases[i].engine; });
+      if (is_engine) continue;
+      node.child(key)
+          .child("releases")
+          .child(i)
+          .child("engine")
+          .expected("the title of one of the engines");
+    }
+  };
+  if (const auto& joins = terms.joins_take_a_step) {
+    check_releases("joins_take_a_step", joins->releases);
+    if (joins->lines.empty() && joins->releases.empty()) {
+      node.child("joins_take_a_step").expected("\"lines\" or \"releases\"");
+    }
+  }
   if (!terms.norms_apart) return;
+  check_releases("norms_apart", terms.norms_apart->releases);
   const JsonNode list = node.child("norms_apart").child("chips");
   for (std::size_t j = 0; j < terms.norms_apart->chips.size(); ++j) {
     check(list.child(j), terms.norms_apart->chips[j], chips, "a chip");
@@ -1176,7 +1209,15 @@ std::span<const ServingMechanism> serving_mechanisms() {
                          kEach(terms, [](decode::Execution& e) { e.all_reduce_with_norm = false; });
                        }},
       ServingMechanism{"what the norm adds to that kernel",
-                       [](ServingTerms& terms) { terms.norm_in_all_reduce.clear(); }},
+                       [](ServingTerms& terms) {
+                         for (ServingTerms::Norm& norm : terms.norm_in_all_reduce) norm.added = {};
+                       }},
+      ServingMechanism{"one kernel of sums with norms in every engine",
+                       [](ServingTerms& terms) {
+                         for (ServingTerms::Norm& norm : terms.norm_in_all_reduce) {
+                           norm.kernels.clear();
+                         }
+                       }},
       ServingMechanism{"releases that turn that kernel off",
                        [](ServingTerms& terms) { terms.norms_apart.reset(); }},
       ServingMechanism{"launches that begin early",

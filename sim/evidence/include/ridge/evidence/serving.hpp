@@ -56,7 +56,7 @@ struct ServingRow {
 
 // Releases of an engine, both ends among them; an empty end is open.
 struct Releases {
-  std::string engine;  // as tables write it, in letters of any case
+  std::string engine;  // its title
   std::string from;    // "0.5.2"
   std::string until;
 };
