@@ -258,7 +258,7 @@ TEST(SimulationSweep, IntervalsAreThoseOfSimulateAndDrawFromRangesThatAnAxisMove
 }
 
 TEST(SimulationSweep, AFixedInputIsNotDrawnAtAnyPoint) {
-  const auto highest = [](const json& fixed, int samples = 5) {
+  const auto highest = [](const json& fixed, int samples = 20) {
     json sweep = simulation_sweep(drawn_scenario(), json::parse(R"([
         {"pointer": "/scenario/measurement/steps", "values": [2]}])"));
     if (samples > 0) sweep["base"]["samples"] = samples;
