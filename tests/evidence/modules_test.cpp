@@ -42,8 +42,8 @@ std::string curve(const std::string& kernel, const std::string& launch_us) {
   return text;
 }
 
-std::string calibration() {
-  return R"({"name": "mine", "chip": "h800",
+std::string calibration(const std::string& chip) {
+  return R"({"name": "mine", "chip": ")" + chip + R"(",
              "machine": {"compute_units": 132, "memory_bandwidth_TBps": 3.35, "bf16_TFLOPps": 989,
                          "fp8_TFLOPps": 1979, "fp4_TFLOPps": 989},
              "source": "made up", "curves": [)" +
@@ -57,11 +57,14 @@ constexpr const char* kBlockSparse =
     "kernel,model,kv_dtype,gemm_dtype,heads,kv_heads,head_dim,index_heads,index_dim,block,"
     "top_blocks,batch,kv_len,latency_us\n";
 
-KernelLedger judged(const std::string& text) {
+KernelLedger judged_for(const std::string& chip, const std::string& text) {
   const test::TemporaryFile measured("new.csv", text);
-  const test::TemporaryFile made("mine.json", calibration());
+  const test::TemporaryFile made("mine.json", calibration(chip));
   const std::vector<std::string> files = {measured.path()};
   return judge_kernels(read_kernels(files, made.path()));
+}
+KernelLedger judged(const std::string& text) {
+  return judged_for("h800", text);
 }
 
 // us of the roofline at 0.7 of 3.35 TB/s, behind a launch.
@@ -197,6 +200,20 @@ TEST(Modules, ThatRidgeCannotAskForAreToldWithTheReason) {
             Contains(HasSubstr("glm-5 with 512 chosen, and not 2048")),
             Contains(HasSubstr("products in mxfp4_w4a16 over a cache in fp8")),
             Contains(HasSubstr("minimax-m3 has no such attention as module"))));
+}
+
+// Of a chip of one's own the kernels are judged, and the modules wait for its file.
+TEST(Modules, OfAChipThatDoesNotShipAreNotAskedAndCounted) {
+  const KernelLedger ledger = judged_for(
+      "mychip",
+      std::string(kSparse) +
+          "e:k,attention,glm-5.2,bfloat16,,64,0,0,2048,4,9000,,5\n"
+          "e:k,module_shared_index,glm-5.2,bfloat16,bfloat16,8,32,128,2048,1,4096,,100\n");
+  EXPECT_THAT(ledger.rows, SizeIs(1));
+  EXPECT_TRUE(ledger.modules.empty());
+  EXPECT_THAT(ledger.notes,
+              Contains(HasSubstr("1 whole modules not asked: the chip mychip does not "
+                                 "ship (--chip takes its file)")));
 }
 
 TEST(Modules, ThatWereLaunchedFromTheHostAreLeftOutAndCounted) {
