@@ -142,6 +142,26 @@ TEST(Modules, AreTimedByTheirEnginesOwnKernelsWhereThereAreSome) {
   EXPECT_NEAR(of("e:k").off_us, by_hand() - 100.0, 1e-9);
 }
 
+TEST(Modules, AreTimedByTheKernelsThatTheyAreKnownToCall) {
+  EXPECT_THAT(hw::calibrated::kernels_of_module("vllm:FLASHMLA_SPARSE"),
+              ElementsAre("sglang:flash_mla_sparse_fwd", "vllm:*"));
+  EXPECT_THAT(hw::calibrated::kernels_of_module("sglang:sglang_dsa_skip_indexer_fa3"),
+              ElementsAre("sglang:flash_attention", "sglang:*"));
+  EXPECT_THAT(hw::calibrated::kernels_of_module("vllm:anything"), ElementsAre("vllm:*"));
+
+  const std::string row =
+      "module_shared_index,glm-5.2,bfloat16,bfloat16,8,32,128,2048,1,4096,,100\n";
+  const test::TemporaryFile measured("new.csv", kSparse + ("vllm:FLASHMLA_SPARSE," + row));
+  std::string text = calibration("h800");
+  text.replace(text.find("slow:k"), 6, "sglang:flash_mla_sparse_fwd");
+  const test::TemporaryFile made("mine.json", text);
+  const std::vector<std::string> files = {measured.path()};
+  const KernelLedger ledger = judge_kernels(read_kernels(files, made.path()));
+  ASSERT_EQ(ledger.modules.size(), 1U);
+  EXPECT_EQ(ledger.modules[0].preferred, "sglang:flash_mla_sparse_fwd");
+  EXPECT_NEAR(ledger.modules[0].off_us, by_hand() + 8 * 10.0 - 100.0, 1e-9);
+}
+
 TEST(Modules, HaveTheirIndexerWhereTheTableSaysSo) {
   const KernelLedger ledger =
       judged(std::string(kSparse) + "e:k,module,glm-5,fp8,fp8,8,32,128,2048,1,4096,,100\n");

@@ -252,6 +252,102 @@ TEST(CalibratedModel, TheSameShapeAsHeadsAndAsALatentHasTheCurveOfItsKind) {
   EXPECT_GT(model->time(op(shape)).time.value(), heads + 30e-6);
 }
 
+// FlashAttention-3 by the name that SGLang's tables give it, which facts of kernels know.
+Calibration of_latent_kernels(Format format) {
+  Calibration c = whole();
+  for (const char* kernel : {"sglang:flash_attention", "nobody:knows"}) {
+    c.curves.push_back(curve_of<DecodeAttentionForm>(Family::latent_attention, format, 576));
+    c.curves.back().key.kernel = kernel;
+  }
+  values_of(c.curves.back().fitted)[DecodeAttentionForm::launch_us] = 0.5;
+  return c;
+}
+
+models::DecodeAttention latent(models::DecodeAttention::Kind kind, double context) {
+  return {.kind = kind,
+          .sequences = 32,
+          .context = context,
+          .query_heads = 128,
+          .kv_heads = 1,
+          .qk_dim = 576,
+          .v_dim = 512,
+          .cache_values_per_token = 576};
+}
+
+TEST(CalibratedModel, AKernelThatAttendsToChosenTokensTooAnswersForThem) {
+  using Kind = models::DecodeAttention::Kind;
+  const auto chosen = op(latent(Kind::sparse_latent, 2048));
+  Calibration c = of_latent_kernels(Format::bf16);
+  const auto alone = calibrated_model(chip_named("testchip"), c);
+  EXPECT_EQ(alone->kernel(chosen), "sglang:flash_attention") << "the other's facts are not known";
+  const Timing dense = [&] {
+    Calibration only = c;
+    prefer(only, {"sglang:flash_attention"});
+    return calibrated_model(chip_named("testchip"), only)->time(op(latent(Kind::latent, 2048)));
+  }();
+  EXPECT_EQ(alone->time(chosen).time, dense.time);
+  EXPECT_TRUE(alone->time(chosen).within_range);
+  EXPECT_NEAR(alone->time(chosen).error, dense.error + 0.10, 1e-12);
+
+  // Beside a kernel that was measured over chosen tokens, the faster of the two.
+  c.curves.push_back(
+      curve_of<DecodeAttentionForm>(Family::sparse_latent_attention, Format::bf16, 576));
+  c.curves.back().key.kernel = "its:own";
+  double& launch_us = values_of(c.curves.back().fitted)[DecodeAttentionForm::launch_us];
+  const double as_fast = launch_us;
+  launch_us = as_fast + 20.0;
+  EXPECT_EQ(calibrated_model(chip_named("testchip"), c)->kernel(chosen), "sglang:flash_attention");
+  EXPECT_EQ(use_of(c, c.curves.back()), Use::fastest);
+  launch_us = 0.5 * as_fast;
+  const auto both = calibrated_model(chip_named("testchip"), c);
+  EXPECT_EQ(both->kernel(chosen), "its:own");
+  EXPECT_NEAR(both->time(chosen).error, dense.error, 1e-12);
+  EXPECT_EQ(both->kernel(op(latent(Kind::latent, 2048))), "nobody:knows");
+}
+
+TEST(CalibratedModel, AKernelAttendsToChosenTokensOverCachesOfTheFormatsThatFactsName) {
+  const auto model = calibrated_model(chip_named("testchip"), of_latent_kernels(Format::fp8));
+  models::DecodeAttention chosen = latent(models::DecodeAttention::Kind::sparse_latent, 2048);
+  chosen.cache = Precision::fp8;
+  EXPECT_EQ(model->basis(op(chosen)), Basis::no_curve);
+}
+
+TEST(CalibratedModel, WhatIsDrawnOfChosenTokensSpreadsByTheirErrorToo) {
+  Calibration c = of_latent_kernels(Format::bf16);
+  const auto chosen = op(latent(models::DecodeAttention::Kind::sparse_latent, 2048));
+  const auto us = [&] { return calibrated_model(chip_named("testchip"), c)->time(chosen).time; };
+  const Seconds straight = us();
+  for (Curve& curve : c.curves) curve.stray = 1.0;
+  EXPECT_NEAR(us() / straight, std::exp(0.10), 1e-12);
+}
+
+// Engines expand weights in block-FP8 for them, by the facts of kernels.
+TEST(CalibratedModel, ProductsByHeadAreInBf16WhereThatWasMeasured) {
+  const models::Gemm in_fp8{.m = 64,
+                            .n = 512,
+                            .k = 128,
+                            .batch = 16,
+                            .weights = Precision::fp8,
+                            .compute = Precision::fp8};
+  models::Gemm in_bf16 = in_fp8;
+  in_bf16.weights = in_bf16.compute = Precision::bf16;
+  Calibration c = whole();
+  for (Curve& curve : c.curves) {
+    if (curve.key.family != Family::gemm || curve.key.format != Format::fp8_block) continue;
+    values_of(curve.fitted)[GemmForm::launch_us] = 70.0;
+  }
+  const auto model = calibrated_model(chip_named("testchip"), c);
+  EXPECT_EQ(model->time(op(in_fp8)).time, model->time(op(in_bf16)).time);
+  models::Gemm one = in_fp8;
+  one.batch = 1;
+  EXPECT_GT(model->time(op(one)).time.value(), 60e-6) << "one product is as it is asked";
+
+  std::erase_if(c.curves, [](const Curve& curve) {
+    return curve.key.family == Family::gemm && curve.key.format == Format::bf16;
+  });
+  EXPECT_GT(calibrated_model(chip_named("testchip"), c)->time(op(in_fp8)).time.value(), 60e-6);
+}
+
 TEST(CalibratedModel, OutsideItsRangeItSaysSoAndWidensTheError) {
   const auto model = calibrated_model(chip_named("testchip"), whole());
   const Timing inside = model->time(op(attention(64, 8192)));
@@ -845,6 +941,14 @@ TEST(CalibrationResample, SameSeedSameDrawAndDrawsSpreadAsTheErrorSays) {
   const Calibration c = whole();
   EXPECT_EQ(to_json(resampled(c, 5)), to_json(resampled(c, 5)));
   EXPECT_NE(to_json(resampled(c, 5)), to_json(resampled(c, 6)));
+  Calibration fewer = c;
+  fewer.curves.erase(fewer.curves.begin());
+  const Calibration of_fewer = resampled(fewer, 5);
+  const Calibration of_all = resampled(c, 5);
+  for (std::size_t i = 0; i < of_fewer.curves.size(); ++i) {
+    EXPECT_EQ(of_fewer.curves[i].factor, of_all.curves[i + 1].factor)
+        << "a curve draws the same whatever others there are";
+  }
   double sum = 0.0;
   double squares = 0.0;
   constexpr int kDraws = 400;

@@ -42,6 +42,9 @@ constexpr double kErrorOfHeadSize = 0.15;       // attention of another head siz
 constexpr double kErrorOfCacheFormat = 0.20;    // attention over a cache of another format
 constexpr double kErrorOfProductFormat = 0.35;  // products of another number format
 constexpr double kErrorPerOctave = 0.02;        // outside the range a curve was fitted on
+// Of a kernel measured over whole caches that attends to chosen tokens, by whole modules in which
+// others chose them: their median error beside what the sum of their kernels' curves explains.
+constexpr double kErrorOfChosenTokens = 0.10;
 
 // What exchanges were mostly measured with, for those that only say their bytes.
 constexpr double kUsualTopK = 8.0;
@@ -79,6 +82,7 @@ std::vector<Format> near_formats(Precision compute) {
 
 // The curves for one kind of launch.
 struct Slot {
+  Family family = Family::gemm;
   std::vector<const Curve*> all;
   std::vector<const Curve*> usable;  // of which the fastest at the asked shape is taken
   bool exact = true;                 // false: of another number format
@@ -91,15 +95,10 @@ class CalibratedModel final : public KernelModel {
     for (const Curve& curve : calibration_.curves) {
       errors_.push_back(curve.standard_error());
       if (!std::holds_alternative<Fitted<DecodeAttentionForm>>(curve.fitted)) continue;
-      const CurveKey& key = curve.key;
-      const bool known = std::any_of(attention_.begin(), attention_.end(), [&](const auto& a) {
-        return a.family == key.family && a.format == key.format && a.head_dim == key.head_dim;
-      });
-      if (known) continue;
-      attention_.push_back({.family = key.family,
-                            .format = key.format,
-                            .head_dim = key.head_dim,
-                            .slot = slot(key.family, key.format, key.head_dim)});
+      add_attention(curve.key.family, curve.key);
+      if (calibrated::attends_to_chosen_tokens(curve.key)) {
+        add_attention(Family::sparse_latent_attention, curve.key);
+      }
     }
     std::stable_sort(attention_.begin(), attention_.end(),
                      [](const auto& a, const auto& b) { return a.head_dim < b.head_dim; });
@@ -122,6 +121,10 @@ class CalibratedModel final : public KernelModel {
       }
     }
     const Slot& elementwise = plain(models::Kernel::elementwise);
+    if (const auto precision = calibrated::precision_of_head_products()) {
+      const Slot& measured = of(gemm_, *precision, *precision);
+      if (!measured.all.empty() && measured.exact) by_head_ = precision;
+    }
     launch_us_ = elementwise.usable.empty()
                      ? 0.0
                      : values_of(elementwise.usable.front()->fitted)[ElementwiseForm::launch_us];
@@ -251,16 +254,25 @@ class CalibratedModel final : public KernelModel {
     auto [at, fresh] = slots_.try_emplace({family, format, head_dim});
     if (!fresh) return at->second;
     Slot& result = at->second;
+    result.family = family;
     for (const Curve& curve : calibration_.curves) {
-      if (curve.key.family == family && curve.key.format == format &&
-          curve.key.head_dim == head_dim) {
-        result.all.push_back(&curve);
-      }
+      if (calibrated::answers(curve, family, format, head_dim)) result.all.push_back(&curve);
     }
     if (!result.all.empty()) {
       result.usable = calibrated::usable(calibration_, family, format, head_dim);
     }
     return result;
+  }
+
+  void add_attention(Family family, const CurveKey& key) {
+    const bool known = std::any_of(attention_.begin(), attention_.end(), [&](const auto& a) {
+      return a.family == family && a.format == key.format && a.head_dim == key.head_dim;
+    });
+    if (known) return;
+    attention_.push_back({.family = family,
+                          .format = key.format,
+                          .head_dim = key.head_dim,
+                          .slot = slot(family, key.format, key.head_dim)});
   }
 
   // Whether FP8's curves tell of this precision: whole numbers of eight bits are as fast on some
@@ -464,12 +476,16 @@ class CalibratedModel final : public KernelModel {
     const Said said = fastest(asked.slot->usable, asked);
     const double outside = kErrorPerOctave * said.octaves_outside + asked.added_error;
     const bool within = outside == 0.0;
-    const double stray =
-        within || said.curve->stray == 0.0 ? 1.0 : std::exp(said.curve->stray * outside);
+    const bool chosen_tokens = asked.slot->family == Family::sparse_latent_attention &&
+                               said.curve->key.family == Family::latent_attention;
+    const double unmeasured = outside + (chosen_tokens ? kErrorOfChosenTokens : 0.0);
+    const double stray = unmeasured == 0.0 || said.curve->stray == 0.0
+                             ? 1.0
+                             : std::exp(said.curve->stray * unmeasured);
     return {.time = Seconds{said.estimate.us * asked.part * said.curve->factor * stray * 1e-6},
             .bound = said.estimate.bound,
             .error = errors_[static_cast<std::size_t>(said.curve - calibration_.curves.data())] +
-                     outside,
+                     unmeasured,
             .within_range = within,
             .octaves_outside = said.octaves_outside};
   }
@@ -629,7 +645,12 @@ class CalibratedModel final : public KernelModel {
   template <typename With>
   void ask_of(const models::Operator& op, const models::Gemm& shape, With& with) const {
     if (shape.m <= 0.0) return with(Answered{});
-    const Slot& found = of(gemm_, shape.compute, shape.weights);
+    const auto in = [&](Precision asked) {
+      const bool wider =
+          shape.batch > 1 && by_head_ && stored_bytes(asked) < stored_bytes(*by_head_);
+      return wider ? *by_head_ : asked;
+    };
+    const Slot& found = of(gemm_, in(shape.compute), in(shape.weights));
     if (found.all.empty()) return with(Answered{roofline(models::demand(op))});
     const Format format = found.all.front()->key.format;
     with(Asked<GemmForm>{.slot = &found,
@@ -638,7 +659,7 @@ class CalibratedModel final : public KernelModel {
                                    .k = static_cast<double>(shape.k),
                                    .batch = static_cast<double>(shape.batch),
                                    .input_bytes = bytes_of(format),
-                                   .weight_bytes = weight_bytes(shape.weights, format)},
+                                   .weight_bytes = weight_bytes(in(shape.weights), format)},
                          .added_error = found.exact ? 0.0 : kErrorOfProductFormat});
   }
 
@@ -812,6 +833,8 @@ class CalibratedModel final : public KernelModel {
   ByPrecision handed_all_{};  // of launches that are handed other ranks' choices too
   std::array<Slot, models::kKernels> plain_{};   // of one number format, or of none
   std::array<Slot, models::kKernels> widest_{};  // of collectives
+  // In which products that have weights for each head are computed, where that was measured.
+  std::optional<Precision> by_head_;
   double launch_us_ = 0.0;
   std::int64_t ranks_per_server_ = 8;
 };

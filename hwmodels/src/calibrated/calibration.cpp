@@ -92,8 +92,10 @@ std::size_t shapes_of(const Curve& curve) {
   return static_cast<std::size_t>(curve.held_out.by_shape ? curve.held_out.groups : 1);
 }
 
-auto slot_of(const Curve& curve) {
-  return std::make_tuple(curve.key.family, curve.key.format, curve.key.head_dim);
+using Slot = std::tuple<Family, Format, std::int64_t>;
+
+Slot slot_of(const Curve& curve) {
+  return {curve.key.family, curve.key.format, curve.key.head_dim};
 }
 
 // Place of the curve's kernel in a list of preferred ones; the list's length if it is not there.
@@ -157,10 +159,17 @@ Machine machine_of(const ChipSpec& chip) {
           .fp4_TFLOPps = chip.rate_for(Precision::fp4)->value() * 1e-12};
 }
 
-Use use_of(const Calibration& calibration, const Curve& curve) {
+bool answers(const Curve& curve, Family family, Format format, std::int64_t head_dim) {
+  const CurveKey& key = curve.key;
+  return key.format == format && key.head_dim == head_dim &&
+         (key.family == family ||
+          (family == Family::sparse_latent_attention && attends_to_chosen_tokens(key)));
+}
+
+static Use use_in(const Calibration& calibration, const Slot& slot, const Curve& curve) {
   std::vector<const Curve*> left;
   for (const Curve& other : calibration.curves) {
-    if (slot_of(other) == slot_of(curve)) left.push_back(&other);
+    if (std::apply([&](auto... of) { return answers(other, of...); }, slot)) left.push_back(&other);
   }
   if (left.size() == 1) return Use::alone;
   bool preferred = false;
@@ -190,6 +199,10 @@ Use use_of(const Calibration& calibration, const Curve& curve) {
   return preferred ? Use::preferred : Use::alone;
 }
 
+Use use_of(const Calibration& calibration, const Curve& curve) {
+  return use_in(calibration, slot_of(curve), curve);
+}
+
 std::string_view words_of(Use use) {
   switch (use) {
     case Use::alone:
@@ -214,8 +227,8 @@ std::vector<const Curve*> usable(const Calibration& calibration, Family family, 
                                  std::int64_t head_dim) {
   std::vector<const Curve*> result;
   for (const Curve& curve : calibration.curves) {
-    if (slot_of(curve) != std::make_tuple(family, format, head_dim)) continue;
-    const Use use = use_of(calibration, curve);
+    if (!answers(curve, family, format, head_dim)) continue;
+    const Use use = use_in(calibration, {family, format, head_dim}, curve);
     if (use <= Use::preferred) result.push_back(&curve);
   }
   return result;
@@ -439,9 +452,10 @@ bool is_named(std::string_view kernel, std::string_view name) {
 
 Calibration resampled(const Calibration& calibration, std::uint64_t seed) {
   Calibration drawn = calibration;
-  for (std::size_t i = 0; i < drawn.curves.size(); ++i) {
-    Random random(seed, i);
-    drawn.curves[i] = resampled(calibration.curves[i], calibration.machine, random);
+  // By its name, so that what a curve draws does not depend on which others there are.
+  for (Curve& curve : drawn.curves) {
+    Random random(seed, stream_of(curve.key.slot() + '|' + curve.key.kernel));
+    curve = resampled(curve, calibration.machine, random);
   }
   return drawn;
 }

@@ -41,9 +41,22 @@ struct PromptKernels {
   std::string source;
 };
 
+struct ChosenTokenKernels {
+  std::vector<std::string> names;
+  std::optional<Format> format;
+  std::string source;
+};
+
+struct HeadProducts {
+  Precision precision = Precision::bf16;
+  std::string source;
+};
+
 struct AttentionKernels {
   std::vector<AttentionKernel> kernels;
   std::vector<PromptKernels> for_prompts;
+  std::vector<ChosenTokenKernels> over_chosen_tokens;
+  std::optional<HeadProducts> head_products;
 };
 
 struct TileOfExperts {
@@ -267,6 +280,31 @@ static const KeyTable& keys_of(const PromptKernels* /*of*/) {
   return table;
 }
 
+static const KeyTable& keys_of(const ChosenTokenKernels* /*of*/) {
+  using C = ChosenTokenKernels;
+  static const KeyTable table = key_table<C>(
+      "over_chosen_tokens", "Kernels of MLA that also attend to the tokens an indexer chose.",
+      {
+          key<&C::names>("kernels", kKernelNames, kOneKernel),
+          key<&C::format>("format", "Of the caches over which they do; any where absent.",
+                          format_names()),
+          key<&C::source>("source", kKnownHow),
+      });
+  return table;
+}
+
+static const KeyTable& keys_of(const HeadProducts* /*of*/) {
+  using H = HeadProducts;
+  static const KeyTable table =
+      key_table<H>("products_by_head", "The products by head around absorbed MLA.",
+                   {
+                       key<&H::precision>("precision", "In which engines compute them.",
+                                          models::precision_names()),
+                       key<&H::source>("source", kKnownHow),
+                   });
+  return table;
+}
+
 static const KeyTable& keys_of(const AttentionKernels* /*of*/) {
   using K = AttentionKernels;
   static const KeyTable table =
@@ -279,6 +317,13 @@ static const KeyTable& keys_of(const AttentionKernels* /*of*/) {
               key<&K::for_prompts>("prompt_kernels",
                                    "Made for the many queries of one prompt: parts of sparse and "
                                    "compressed attention measured by them are left aside.")
+                  .optional(),
+              key<&K::over_chosen_tokens>("over_chosen_tokens",
+                                          "Their curves of attention over whole caches answer for "
+                                          "the chosen tokens too, as a cache of that length.")
+                  .optional(),
+              key<&K::head_products>("products_by_head",
+                                     "Where the weights' precision is not the products'.")
                   .optional(),
           })
           .file("facts of public decode attention kernels");
@@ -521,6 +566,20 @@ bool made_for_prompts(std::string_view kernel) {
     return std::any_of(each.names.begin(), each.names.end(),
                        [&](const std::string& name) { return is_named(kernel, name); });
   });
+}
+
+bool attends_to_chosen_tokens(const CurveKey& key) {
+  if (key.family != Family::latent_attention) return false;
+  const auto& all = attention_kernels().over_chosen_tokens;
+  return std::any_of(all.begin(), all.end(), [&](const ChosenTokenKernels& each) {
+    return each.format.value_or(key.format) == key.format &&
+           std::find(each.names.begin(), each.names.end(), key.kernel) != each.names.end();
+  });
+}
+
+std::optional<Precision> precision_of_head_products() {
+  const auto& stated = attention_kernels().head_products;
+  return stated ? std::optional(stated->precision) : std::nullopt;
 }
 
 Facts<DecodeAttentionForm::Choice> stated(const CurveKey& key, std::string_view chip,

@@ -27,8 +27,15 @@ struct ModulesWithoutGraph {
   std::string source;
 };
 
+struct KernelsOfModules {
+  std::vector<std::string> modules;
+  std::vector<std::string> kernels;
+  std::string source;
+};
+
 struct MeasuredModulesFile {
   std::vector<NamedModuleModel> models;
+  std::vector<KernelsOfModules> kernels;
   std::vector<ModulesWithoutGraph> without_graph;
 };
 
@@ -68,6 +75,21 @@ static const KeyTable& keys_of(const NamedModuleModel* /*of*/) {
   return table;
 }
 
+static const KeyTable& keys_of(const KernelsOfModules* /*of*/) {
+  using K = KernelsOfModules;
+  static const KeyTable table = key_table<K>(
+      "module_kernels", "Kernels that some modules call.",
+      {
+          key<&K::modules>("modules", "As measurements name them; a star stands for any letters.",
+                           keys::AtLeastOne{"the name of at least one module"}),
+          key<&K::kernels>("kernels",
+                           "As measurements of kernels name them; they go before the engine's.",
+                           keys::AtLeastOne{"the name of at least one kernel"}),
+          key<&K::source>("source", "How that is known."),
+      });
+  return table;
+}
+
 static const KeyTable& keys_of(const ModulesWithoutGraph* /*of*/) {
   using M = ModulesWithoutGraph;
   static const KeyTable table =
@@ -104,6 +126,10 @@ static const KeyTable& keys_of(const MeasuredModulesFile* /*of*/) {
           "their columns do not say.",
           {
               key<&F::models>("module_models", "Any other is the shipped model of its name."),
+              key<&F::kernels>("module_kernels",
+                               "Which kernels modules call, where they are named for more than "
+                               "their engine; the first that holds.")
+                  .optional(),
               key<&F::without_graph>("without_graph",
                                      "Modules that were launched from the host, whose time is in "
                                      "theirs."),
@@ -160,6 +186,19 @@ bool ran_without_graph(const MeasuredModule& module, std::string_view chip) {
            std::any_of(each.kernels.begin(), each.kernels.end(),
                        [&](const std::string& name) { return is_named(module.kernel, name); });
   });
+}
+
+std::vector<std::string> kernels_of_module(const std::string& module) {
+  std::vector<std::string> kernels;
+  for (const KernelsOfModules& each : measured_modules().kernels) {
+    if (std::any_of(each.modules.begin(), each.modules.end(),
+                    [&](const std::string& name) { return is_named(module, name); })) {
+      kernels = each.kernels;
+      break;
+    }
+  }
+  kernels.push_back(module.substr(0, module.find(':')) + ":*");
+  return kernels;
 }
 
 const KeyTable& measured_modules_keys() {

@@ -16,6 +16,12 @@ std::uint64_t splitmix64(std::uint64_t& x) {
 
 }  // namespace
 
+std::uint64_t stream_of(std::string_view name) {
+  std::uint64_t hash = 0xcbf29ce484222325;  // 64-bit FNV-1a
+  for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  return hash;
+}
+
 Random::Random(std::uint64_t seed, std::uint64_t stream) {
   std::uint64_t x = seed;
   // Mixing the stream in through a full round keeps neighboring (seed, stream) pairs apart.

@@ -176,7 +176,8 @@ AskedOrNot attention_of(const MeasuredModule& module, const std::optional<Module
   return asked;
 }
 
-// The kernels that time the modules of an engine: its own where the calibration has some.
+// The kernels that time modules: those that they call and their engine's, where the calibration has
+// some.
 class EngineKernels {
  public:
   EngineKernels(const hw::calibrated::Calibration& calibration, const hw::ChipSpec& chip)
@@ -187,20 +188,19 @@ class EngineKernels {
     std::unique_ptr<hw::KernelModel> kernels;
   };
   const Chosen& of(const std::string& kernel) {
-    const std::string names = kernel.substr(0, kernel.find(':')) + ":*";
-    auto [at, fresh] = chosen_.try_emplace(names);
-    if (!fresh) return at->second;
+    std::vector<std::string> names = hw::calibrated::kernels_of_module(kernel);
     const auto& curves = calibration_.curves;
-    const bool known = std::any_of(curves.begin(), curves.end(), [&](const auto& curve) {
-      return hw::calibrated::is_named(curve.key.kernel, names);
+    std::erase_if(names, [&](const std::string& name) {
+      return std::none_of(curves.begin(), curves.end(), [&](const auto& curve) {
+        return hw::calibrated::is_named(curve.key.kernel, name);
+      });
     });
-    if (known) {
-      hw::calibrated::Calibration preferring = calibration_;
-      prefer(preferring, {names});
-      at->second = {names, hw::calibrated_model(chip_, preferring)};
-    } else {
-      at->second = {"", hw::calibrated_model(chip_, calibration_)};
-    }
+    const std::string all = fmt::format("{}", fmt::join(names, ", "));
+    auto [at, fresh] = chosen_.try_emplace(all);
+    if (!fresh) return at->second;
+    hw::calibrated::Calibration preferring = calibration_;
+    prefer(preferring, names);
+    at->second = {all, hw::calibrated_model(chip_, preferring)};
     return at->second;
   }
 

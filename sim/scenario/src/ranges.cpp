@@ -307,13 +307,6 @@ static SumsOverNodes over(SumsOverNodes own, const SumsOverNodes& shipped) {
   return own;
 }
 
-// By its name alone, so that a range draws the same whatever stands beside it.
-static std::uint64_t stream_of(const std::string& name) {
-  std::uint64_t hash = 0xcbf29ce484222325;  // 64-bit FNV-1a
-  for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
-  return hash;
-}
-
 Ranges over(
     const Ranges& own, const Ranges& shipped,
     const std::function<void(const std::string& pointer, const std::string& message)>& complain) {
@@ -328,6 +321,7 @@ Ranges over(
   }
   // Those of the question first, since the first answers; whichever takes the place of a shipped
   // one takes its random numbers too.
+  // By its name alone, so that a range draws the same whatever stands beside it.
   for (InputRange& range : out.inputs) range.stream = stream_of(range.name);
   for (const InputRange& range : shipped.inputs) {
     bool replaced = false;

@@ -45,6 +45,10 @@ enum class Use : std::uint8_t {
 };
 [[nodiscard]] Use use_of(const Calibration& calibration, const Curve& curve);
 [[nodiscard]] std::string_view words_of(Use use);
+// Whether a curve is of a slot: its own, or that of attention over chosen tokens, which some
+// kernels of MLA do too (kernel_facts.hpp).
+[[nodiscard]] bool answers(const Curve& curve, Family family, Format format,
+                           std::int64_t head_dim = 0);
 // The curves of a slot that answer, in their order.
 [[nodiscard]] std::vector<const Curve*> usable(const Calibration& calibration, Family family,
                                                Format format, std::int64_t head_dim = 0);

@@ -14,6 +14,7 @@
 #include <compare>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -27,6 +28,14 @@ namespace ridge::hw::calibrated {
 // Whether that file says that the kernel is made for the many queries of one prompt, and engines
 // decode with another.
 [[nodiscard]] bool made_for_prompts(std::string_view kernel);
+
+// Whether that file says that the kernel of this curve of MLA also attends to the tokens that an
+// indexer chose, through pages of one token each.
+[[nodiscard]] bool attends_to_chosen_tokens(const CurveKey& key);
+
+// In which engines compute the products that have weights for each head, whatever the precision of
+// the others; nothing where the file does not say so.
+[[nodiscard]] std::optional<Precision> precision_of_head_products();
 
 // What hwmodels/data/kernels/expert_tiles.json states of the kernel of this curve on a chip of this
 // name; null where it does not know the kernel. Lives as long as the program.

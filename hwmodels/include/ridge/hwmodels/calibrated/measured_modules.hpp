@@ -28,6 +28,10 @@ struct ModuleModel {
 // unknown, so that what is stated of some chips does not hold).
 [[nodiscard]] bool ran_without_graph(const MeasuredModule& module, std::string_view chip);
 
+// The kernels that time a module of this name, the first most: those that the file says it calls,
+// then its engine's.
+[[nodiscard]] std::vector<std::string> kernels_of_module(const std::string& module);
+
 // Of the file; check_ throws UserError.
 [[nodiscard]] const KeyTable& measured_modules_keys();
 void check_measured_modules(const std::filesystem::path& path);

@@ -4,8 +4,12 @@
 
 #include <array>
 #include <cstdint>
+#include <string_view>
 
 namespace ridge {
+
+// The stream of a consumer that has a name and no number.
+[[nodiscard]] std::uint64_t stream_of(std::string_view name);
 
 class Random {
  public:

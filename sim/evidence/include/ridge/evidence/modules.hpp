@@ -33,7 +33,8 @@ struct ModuleJudgment {
   hw::calibrated::Format products = hw::calibrated::Format::any;
   hw::calibrated::Format cache = hw::calibrated::Format::any;
   std::string kernel;     // as its engine calls it
-  std::string preferred;  // that engine's kernels; empty where the calibration has none of them
+  // Kernels that it calls, then its engine's; empty where the calibration has none of them.
+  std::string preferred;
   std::int64_t measurements = 0;
   // Of |predicted / measured - 1|, and the median of predicted / measured - 1.
   double p50 = 0;
