@@ -2,7 +2,9 @@
 // the answers are.
 #include "ridge/evidence/serving.hpp"
 
+#include "ridge/answer/simulation_report.hpp"
 #include "ridge/base/error.hpp"
+#include "ridge/scenario/simulation_scenario.hpp"
 #include "shipped_serving.hpp"
 #include "source_tree.hpp"
 #include "temporary_file.hpp"
@@ -326,6 +328,46 @@ TEST(Serving, ACheckpointMayKeepOutputProjectionsInFourBits) {
   EXPECT_GT(saved_ms, 0.7 * saved_GB / 8.0);
   EXPECT_LT(saved_ms, 2.0 * saved_GB / 8.0);
   EXPECT_EQ(attention("ours", "fp8"), attention("InferenceX", "fp8"));
+}
+
+// With experts, shared experts, dense layers and output projections in NVFP4, and attention in
+// BF16.
+TEST(Serving, ScenariosThatItWritesSimulateToTheSameDigits) {
+  const test::TemporaryFile table(
+      "mine.csv",
+      "id,source,engine,model,chip,gpus,strategy,attention_tp,attention_dp,moe_tp,moe_ep,"
+      "weight_precision,kv_precision,mean_context,requests_per_gpu,metric,value,unit\n"
+      "My line/1,InferenceX,TensorRT-LLM,DeepSeek-R1,B200,8,disaggregated,8,1,1,8,fp4,fp8,1024,1,"
+      "TPOT,100,ms\n"
+      "b,ours,SGLang,DeepSeek-R1,B200,8,disaggregated,8,1,1,8,fp4,fp8,1024,1.125,TPOT,100,ms\n");
+  const Ledger ledger = predict_serving_table(table.path(), 0);
+  ASSERT_EQ(ledger.rows.size(), 2U);
+  const auto folder = std::filesystem::path(table.path()).parent_path() / "new" / "scenarios";
+  const auto files = write_scenarios(ledger, folder.string());
+  ASSERT_EQ(files.size(), 2U);
+  EXPECT_EQ(files[0], (folder / "my-line-1.json").string());
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    const auto report = answer::simulate(scenario::load_simulation(files[i]));
+    EXPECT_EQ(1e3 * report.result.mean_tpot.value(), ledger.rows[i].predicted) << files[i];
+  }
+}
+
+TEST(Serving, OfABatchBetweenTwoWholeNumbersItWritesAScenarioEach) {
+  const test::TemporaryFile table(
+      "mine.csv", std::string(kHeader) +
+                      "a,ours,vLLM,Llama-3.1-8B,H100,1,disaggregated,1,,,bf16,,,1024,8.5,,TPOT,9,"
+                      "ms\n");
+  const auto folder = std::filesystem::path(table.path()).parent_path() / "scenarios";
+  const Ledger ledger = predict_serving_table(table.path(), 0);
+  EXPECT_THAT(
+      write_scenarios(ledger, folder.string()),
+      ::testing::ElementsAre((folder / "a-1.json").string(), (folder / "a-2.json").string()));
+  try {
+    (void)write_scenarios(Ledger{}, folder.string());
+    FAIL();
+  } catch (const UserError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("expected the ledger \"serving\", or a table"));
+  }
 }
 
 TEST(Serving, CachesAreInFp8WhereTheRecipeOfALineSaysSo) {

@@ -46,12 +46,7 @@ std::string plot_name(const CurveKey& key) {
 }
 
 void draw_plots(const fs::path& folder, const CalibrateResult& result) {
-  std::error_code failure;
-  fs::create_directories(folder, failure);
-  if (failure) {
-    throw UserError(
-        fmt::format("{}: cannot make the folder: {}", folder.string(), failure.message()));
-  }
+  make_folder(folder);
   for (const auto& [key, points] : result.held_out) {
     const std::string title = key.slot() + (key.kernel.empty() ? "" : ", " + key.kernel);
     write_file(folder / plot_name(key), report::residual_plot(title, points).svg());

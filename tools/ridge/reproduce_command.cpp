@@ -27,6 +27,7 @@ struct ReproduceArguments {
   std::string chip;
   std::string errors;
   std::string page;
+  std::string write;
   std::string report;
   int samples = 100;
   bool samples_given = false;
@@ -54,6 +55,10 @@ void run_ledger(const ReproduceArguments& options) {
                                                          options.page, draws)));
   }
   if (!options.report.empty()) write_file(options.report, report::ledger_page(ledger, how));
+  if (!options.write.empty()) {
+    const auto files = evidence::write_scenarios(ledger, options.write);
+    fmt::print(stderr, "ridge: wrote {} scenarios to {}\n", files.size(), options.write);
+  }
   write_output(options.output, evidence::render(ledger, options.output.format));
 }
 
@@ -88,6 +93,9 @@ void run_reproduce(const ReproduceArguments& options) {
   }
   if (!options.page.empty() && !ledger && options.kernels.empty()) {
     throw UserError("--page goes with --measured, --serving or --kernels");
+  }
+  if (!options.write.empty() && !ledger) {
+    throw UserError("--write goes with --measured or --serving");
   }
   if (!ledger && (options.samples_given || !options.fixed.empty())) {
     throw UserError(fmt::format("{} goes with --measured or --serving",
@@ -148,6 +156,12 @@ void add_reproduce_command(CLI::App& app) {
       ->type_name("FILE.json");
   kernels->needs(calibration);
   calibration->needs(kernels);
+  command
+      ->add_option("--write", options->write,
+                   "With --measured or --serving: also write what was simulated for each line of "
+                   "serving into this folder, as a scenario for ridge simulate and ridge explain")
+      ->check(not_empty())
+      ->type_name("DIR");
   command->add_flag("--measured", options->measured,
                     "What was measured, not computed: our predictions beside it, and their errors");
   command

@@ -2,8 +2,10 @@
 
 #include "ridge/base/error.hpp"
 
+#include <cctype>
 #include <cerrno>
 #include <cstring>
+#include <system_error>
 #include <utility>
 
 #include <boost/uuid/name_generator_sha1.hpp>
@@ -196,6 +198,28 @@ void write_file(const std::filesystem::path& path, std::string_view contents) {
   FileWriter file(path);
   file.write(contents);
   file.finish();
+}
+
+void make_folder(const std::filesystem::path& path) {
+  std::error_code failure;
+  std::filesystem::create_directories(path, failure);
+  if (failure) {
+    throw UserError(
+        fmt::format("{}: cannot make this folder: {}", path.string(), failure.message()));
+  }
+}
+
+std::string file_name_of(std::string_view title) {
+  std::string out;
+  for (const char c : title) {
+    if (std::isalnum(static_cast<unsigned char>(c)) != 0) {
+      out.push_back(static_cast<char>(std::tolower(static_cast<unsigned char>(c))));
+    } else if (!out.empty() && out.back() != '-') {
+      out.push_back('-');
+    }
+  }
+  while (!out.empty() && out.back() == '-') out.pop_back();
+  return out;
 }
 
 }  // namespace ridge

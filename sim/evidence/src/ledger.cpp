@@ -5,6 +5,7 @@
 #include "ridge/answer/drawn_inputs.hpp"
 #include "ridge/answer/simulation_figures.hpp"
 #include "ridge/base/catalog.hpp"
+#include "ridge/base/file.hpp"
 #include "ridge/base/format.hpp"
 #include "ridge/base/keys.hpp"
 #include "ridge/evidence/serving.hpp"
@@ -647,6 +648,27 @@ Ledger predict_serving_table(const std::string& path, int samples, const GoOn& g
 
 std::string render(const Ledger& ledger, view::OutputFormat format) {
   return view::written(format, ledger, table, csv, view::answer_json);
+}
+
+std::vector<std::string> write_scenarios(const Ledger& ledger, const std::string& folder) {
+  const bool any = std::any_of(ledger.rows.begin(), ledger.rows.end(),
+                               [](const LedgerRow& row) { return !row.scenarios.empty(); });
+  if (!any) {
+    throw UserError(
+        "no row of this ledger is a line of serving that was simulated: expected the ledger "
+        "\"serving\", or a table with --serving");
+  }
+  make_folder(folder);
+  std::vector<std::string> out;
+  for (const LedgerRow& row : ledger.rows) {
+    const std::string name = file_name_of(row.figure.substr(0, row.figure.find(':')));
+    for (std::size_t i = 0; i < row.scenarios.size(); ++i) {
+      const std::string which = row.scenarios.size() > 1 ? fmt::format("-{}", i + 1) : "";
+      out.push_back((std::filesystem::path(folder) / (name + which + ".json")).string());
+      write_file(out.back(), row.scenarios[i]);
+    }
+  }
+  return out;
 }
 
 namespace {

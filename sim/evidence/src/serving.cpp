@@ -99,6 +99,8 @@ void set_weights(models::ModelSpec& model, const Kept& attention, const Kept& de
     block.weights = kept.weights.precision;
     block.weight_scales = kept.weights.scales;
     block.compute = kept.compute;
+    block.own_weights = kept.weights;
+    block.own_compute = kept.compute;
     if (moe != nullptr && moe->shared_intermediate > 0) moe->shared_weights = shared.weights;
   }
 }
@@ -791,6 +793,9 @@ void answer_to(const Question& question, scenario::Library& library,
 LedgerRow predict(Question& question, const scenario::InputDraws& draws, int samples,
                   scenario::Library& library) {
   LedgerRow row = std::move(question.row);
+  for (const scenario::LocatedScenario& asked : question.scenarios) {
+    row.scenarios.push_back(json_text(asked.scenario));
+  }
   answer_to(question, library, nullptr, 0, row);
   if (samples == 0) return row;
   std::vector<double> values;

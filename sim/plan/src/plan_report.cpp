@@ -370,19 +370,6 @@ std::string provenances(const Plan& plan) {
 }
 
 // "AFD 5A2F" is "afd-5a2f".
-std::string file_name(const std::string& name) {
-  std::string out;
-  for (const char c : name) {
-    if (std::isalnum(static_cast<unsigned char>(c)) != 0) {
-      out.push_back(static_cast<char>(std::tolower(static_cast<unsigned char>(c))));
-    } else if (!out.empty() && out.back() != '-') {
-      out.push_back('-');
-    }
-  }
-  while (!out.empty() && out.back() == '-') out.pop_back();
-  return out;
-}
-
 // A part of a plan's answer with the plan, which knows what its numbers mean.
 template <typename Part>
 struct Of {
@@ -705,16 +692,12 @@ std::vector<std::string> page_words(const Plan& plan) {
 }
 
 std::vector<std::string> write_scenarios(const Plan& plan, const std::string& folder) {
-  std::error_code failure;
-  std::filesystem::create_directories(folder, failure);
-  if (failure) {
-    throw UserError(fmt::format("{}: cannot make this folder: {}", folder, failure.message()));
-  }
+  make_folder(folder);
   std::vector<std::string> out;
   for (const Ranked& r : plan.ranking) {
     const auto path = std::filesystem::path(folder) /
                       fmt::format("{}-{}.json", out.size() + 1,
-                                  file_name(name_in(*plan.stock, r.choice.structure)));
+                                  file_name_of(name_in(*plan.stock, r.choice.structure)));
     write_file(path.string(), json_text(r.scenario.scenario));
     out.push_back(path.string());
   }

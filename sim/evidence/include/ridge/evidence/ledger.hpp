@@ -46,6 +46,9 @@ struct LedgerRow {
   std::string source;                // of the measured figure
   std::string explanation;
   std::string note;  // in a few words, where rows are many
+  // Of a line of serving: what was simulated, each the text of a scenario's file. Of two, batches
+  // lie between two captured sizes.
+  std::vector<std::string> scenarios;
   // What the predicted time is made of, by the models; the values add up to it.
   std::vector<LedgerPart> parts;
   std::string parts_unit;
@@ -148,6 +151,11 @@ using GoOn = std::function<bool(double share)>;
                                            const std::vector<std::string>& fixed = {});
 
 [[nodiscard]] std::string render(const Ledger& ledger, view::OutputFormat format);
+
+// Writes what was simulated for each row into a folder, which is made where it is missing, as files
+// that `ridge simulate` and `ridge explain` read; their paths. Throws UserError, also where no row
+// has any.
+std::vector<std::string> write_scenarios(const Ledger& ledger, const std::string& folder);
 [[nodiscard]] const view::AnswerDescription& ledger_answer();
 // The figures as a page, with the parts of every prediction that is more than
 // kExplainedInParts off.
