@@ -139,6 +139,16 @@ void AttentionContext::attention(std::string_view name, DecodeAttention op, doub
 }
 
 void AttentionContext::choose(const SparseIndex& index, double keys) const {
+  // Queries of all heads and the token's key on their way (inference/model.py of DeepSeek-V3.2-Exp,
+  // Indexer.forward; engines make one launch of much of it): the key's norm, rotary embedding and
+  // Hadamard transform; and quantization, which also stores the key.
+  const std::int64_t values = (index.heads + 1) * index.head_dim;
+  elementwise("index_rope", values);
+  out.add("index_quantize", Part::elementwise,
+          Elementwise{.values_read = shape.tokens() * static_cast<double>(values),
+                      .values_written = shape.tokens() * static_cast<double>(values),
+                      .input = precisions.activations,
+                      .output = Precision::fp8});
   out.add("index_scores", Part::attention,
           DecodeAttention{.kind = DecodeAttention::Kind::index_scores,
                           .sequences = shape.sequences,

@@ -166,7 +166,7 @@ TEST(Modules, HaveTheirIndexerWhereTheTableSaysSo) {
   const KernelLedger ledger =
       judged(std::string(kSparse) + "e:k,module,glm-5,fp8,fp8,8,32,128,2048,1,4096,,100\n");
   ASSERT_EQ(ledger.modules.size(), 1U);
-  EXPECT_THAT(ledger.modules[0].operators, SizeIs(12));
+  EXPECT_THAT(ledger.modules[0].operators, SizeIs(14));
 }
 
 TEST(Modules, OfCompressedAttentionAreOfTheirRatioAndWithoutTheStreamsAroundThem) {

@@ -103,6 +103,9 @@ TEST(Mla, SparseAttentionScoresEveryTokenAndReadsTheBest) {
   EXPECT_EQ(demand(find(list, "index_scores")).flop.value(), 2.0 * 64 * 128 * 8192);
   EXPECT_EQ(demand(find(list, "index_scores")).cache_read.value(), 128.0 * 8192);
   EXPECT_EQ(demand(find(list, "attention")).cache_read.value(), 576.0 * 2048);
+  // Queries and the key, in BF16 and then in FP8.
+  EXPECT_EQ(demand(find(list, "index_rope")).memory().value(), 65 * 128 * (2.0 + 2.0));
+  EXPECT_EQ(demand(find(list, "index_quantize")).memory().value(), 65 * 128 * (2.0 + 1.0));
   // It keeps what it does not read.
   EXPECT_EQ(cache_bytes(block, 8192).value(), (576.0 + 128) * 8192);
   const OperatorList brief = operators(block, 7168, {.sequences = 1, .context = 1000});

@@ -296,7 +296,7 @@ static const KeyTable& keys_of(const ChosenTokenKernels* /*of*/) {
 static const KeyTable& keys_of(const HeadProducts* /*of*/) {
   using H = HeadProducts;
   static const KeyTable table =
-      key_table<H>("products_by_head", "The products by head around absorbed MLA.",
+      key_table<H>("products_by_head", "Products with weights for each head or group of heads, as around absorbed MLA.",
                    {
                        key<&H::precision>("precision", "In which engines compute them.",
                                           models::precision_names()),
