@@ -179,7 +179,7 @@ TEST(Modules, OfCompressedAttentionAreOfTheirRatioAndWithoutTheStreamsAroundThem
              "e:k,csa_module,deepseek-v4-pro,4,fp8,bfloat16,16,64,128,1024,128,1,129,0,,75\n"
              "e:k,csa_module,deepseek-v4-pro,8,fp8,bfloat16,16,64,128,1024,128,1,129,0,,75\n");
   ASSERT_EQ(ledger.modules.size(), 2U);
-  EXPECT_THAT(ledger.modules[0].operators, SizeIs(13));
+  EXPECT_THAT(ledger.modules[0].operators, SizeIs(15));
   EXPECT_THAT(ledger.modules[1].operators, SizeIs(9)) << "without an indexer, nor streams to mix";
   EXPECT_THAT(ledger.notes, ElementsAre(HasSubstr("deepseek-v4-pro has no such attention as "
                                                   "csa_module")));
