@@ -1,5 +1,6 @@
 // A new accelerator or architecture is one JSON file and nothing else: no C++ code outside kernels/
 // and tests/ names one. Comments may, where they cite what was done on one.
+#include "ridge/base/lowercase.hpp"
 #include "ridge/hwmodels/chip_spec.hpp"
 #include "ridge/models/model_spec.hpp"
 #include "source_tree.hpp"
@@ -14,12 +15,6 @@
 
 namespace ridge {
 namespace {
-
-std::string lowered(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return text;
-}
 
 // Up to a "//" that is not part of an address.
 std::string without_comments(const std::string& text) {
@@ -76,8 +71,9 @@ TEST(NamesInCode, NoSourceFileNamesAChipOrAModel) {
     for (const auto& path : test::source_files(folder, {".hpp", ".cpp"})) {
       ++files;
       std::ifstream file(path);
-      const std::string text = without_citations(without_comments(
-          lowered({std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()})));
+      const std::string code((std::istreambuf_iterator<char>(file)),
+                             std::istreambuf_iterator<char>());
+      const std::string text = without_citations(without_comments(lowercase(code)));
       for (const std::string& name : known) {
         EXPECT_FALSE(names(text, name)) << path << " names " << name;
       }

@@ -1,6 +1,7 @@
 #include "ridge/hwmodels/calibrated/calibrate.hpp"
 
 #include "ridge/base/error.hpp"
+#include "ridge/base/lowercase.hpp"
 #include "ridge/base/parallel.hpp"
 
 #include <algorithm>
@@ -72,14 +73,12 @@ std::vector<std::string> notes_of(const Curve& curve, const Calibration& calibra
 }
 
 // A device's own name ("<vendor> <CHIP> 80GB HBM3") has the chip's in it.
-bool names_chip(std::string device, std::string chip) {
-  const auto plain = [](std::string& text) {
+bool names_chip(const std::string& device, const std::string& chip) {
+  const auto plain = [](std::string text) {
     std::erase_if(text, [](char c) { return std::isalnum(static_cast<unsigned char>(c)) == 0; });
-    for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    return lowercase(text);
   };
-  plain(device);
-  plain(chip);
-  return device.find(chip) != std::string::npos;
+  return plain(device).find(plain(chip)) != std::string::npos;
 }
 
 }  // namespace

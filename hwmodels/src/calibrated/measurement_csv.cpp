@@ -1,5 +1,6 @@
 #include "ridge/base/csv.hpp"
 #include "ridge/base/error.hpp"
+#include "ridge/base/lowercase.hpp"
 #include "ridge/base/nearest_name.hpp"
 #include "ridge/hwmodels/calibrated/kernel_facts.hpp"
 #include "ridge/hwmodels/calibrated/measurement.hpp"
@@ -8,7 +9,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <charconv>
 #include <cmath>
 #include <functional>
@@ -808,9 +808,7 @@ class CollectorsRow {
   const std::vector<std::string_view>& translate(const Cells& cells) {
     kernel_ = cells[at("kernel_source")];
     if (holds(native_, "framework")) {
-      std::string framework(cells[at("framework")]);
-      for (char& c : framework) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-      kernel_ = framework + ':' + kernel_;
+      kernel_ = lowercase(cells[at("framework")]) + ':' + kernel_;
     }
     // What is no number is left as it stands, for the reader to complain of.
     const auto number = [](std::string_view cell) -> std::optional<double> {

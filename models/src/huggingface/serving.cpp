@@ -3,11 +3,11 @@
 #include "key_check.hpp"
 #include "ridge/base/catalog.hpp"
 #include "ridge/base/file.hpp"
+#include "ridge/base/lowercase.hpp"
 #include "ridge/base/ordered_json.hpp"
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <filesystem>
 
 #include <fmt/format.h>
@@ -68,8 +68,7 @@ std::string quantized_by_name(const std::string& file) {
   std::string name = std::filesystem::absolute(file).lexically_normal().string();
   const auto folder = name.rfind('/', name.rfind('/') - 1);
   if (folder != std::string::npos) name = name.substr(folder + 1);
-  std::transform(name.begin(), name.end(), name.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  name = lowercase(name);
   for (const char* word : {"nvfp4", "mxfp4", "fp8", "fp4", "int4", "int8", "awq", "gptq", "w4a16",
                            "w8a8", "bnb", "4bit", "8bit"}) {
     if (name.find(word) != std::string::npos) return word;

@@ -1,6 +1,7 @@
 #include "ridge/base/file.hpp"
 
 #include "ridge/base/error.hpp"
+#include "ridge/base/lowercase.hpp"
 
 #include <cctype>
 #include <cerrno>
@@ -213,7 +214,7 @@ std::string file_name_of(std::string_view title) {
   std::string out;
   for (const char c : title) {
     if (std::isalnum(static_cast<unsigned char>(c)) != 0) {
-      out.push_back(static_cast<char>(std::tolower(static_cast<unsigned char>(c))));
+      out.push_back(lowercase(c));
     } else if (!out.empty() && out.back() != '-') {
       out.push_back('-');
     }

@@ -1,5 +1,7 @@
 #include "ridge/base/nearest_name.hpp"
 
+#include "ridge/base/lowercase.hpp"
+
 #include <algorithm>
 #include <cctype>
 #include <vector>
@@ -13,7 +15,7 @@ std::string folded(std::string_view text) {
   std::string out;
   for (const char c : text) {
     if (std::isalnum(static_cast<unsigned char>(c)) != 0) {
-      out.push_back(static_cast<char>(std::tolower(static_cast<unsigned char>(c))));
+      out.push_back(lowercase(c));
     }
   }
   return out;

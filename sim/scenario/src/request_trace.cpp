@@ -3,6 +3,7 @@
 #include "ridge/base/csv.hpp"
 #include "ridge/base/file.hpp"
 #include "ridge/base/json.hpp"
+#include "ridge/base/lowercase.hpp"
 #include "ridge/scenario/requests.hpp"
 #include "ridge/scenario/scenario.hpp"
 
@@ -130,19 +131,11 @@ constexpr std::string_view kFormats =
     "tokens and Response tokens (BurstGPT) or arrived_at, num_prefill_tokens and num_decode_tokens "
     "(Vidur), or JSON lines with timestamp, input_length and output_length (Mooncake)";
 
-std::string lower(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    out += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  }
-  return out;
-}
-
 Lines read_csv(const std::string& file, std::string_view text, std::size_t most) {
   CsvReader reader(text, file);
   if (!reader.next()) throw UserError(fmt::format("{}: expected a trace: {}", file, kFormats));
   std::vector<std::string> columns;
-  for (const auto cell : reader.cells()) columns.push_back(lower(cell));
+  for (const auto cell : reader.cells()) columns.push_back(lowercase(cell));
   const auto column = [&](std::string_view name) {
     return static_cast<std::size_t>(std::find(columns.begin(), columns.end(), name) -
                                     columns.begin());

@@ -1,0 +1,21 @@
+// Text in small letters.
+#pragma once
+
+#include <cctype>
+#include <string>
+#include <string_view>
+
+namespace ridge {
+
+// Letters outside ASCII stay as they are.
+[[nodiscard]] inline char lowercase(char letter) {
+  return static_cast<char>(std::tolower(static_cast<unsigned char>(letter)));
+}
+
+[[nodiscard]] inline std::string lowercase(std::string_view text) {
+  std::string out(text);
+  for (char& letter : out) letter = lowercase(letter);
+  return out;
+}
+
+}  // namespace ridge
