@@ -127,6 +127,20 @@ TEST(Modules, AreAskedInTheirNumberFormats) {
   EXPECT_EQ(ledger.modules[0].what(), "module_shared_index of glm-5.2, fp8_block, cache fp8");
 }
 
+TEST(Modules, AreOfModelsHoweverTablesWriteThem) {
+  const auto bias = [](const char* model) {
+    const KernelLedger ledger = judged(
+        kSparse + fmt::format("e:k,module,{},fp8,fp8_block,8,32,128,2048,1,4096,,100\n", model));
+    return ledger.modules.size() == 1 ? ledger.modules[0].bias : 0.0;
+  };
+  for (const auto& [written, name] : {std::pair{"zai-org/GLM-5-FP8", "glm-5"},
+                                      {"zai-org/GLM-5.2", "glm-5.2"},
+                                      {"GLM-5.3-Flash", "glm-5.3-flash"}}) {
+    EXPECT_NE(bias(name), 0.0) << name;
+    EXPECT_EQ(bias(written), bias(name)) << written;
+  }
+}
+
 TEST(Modules, AreTimedByTheirEnginesOwnKernelsWhereThereAreSome) {
   const std::string row =
       "module_shared_index,glm-5.2,bfloat16,bfloat16,8,32,128,2048,1,4096,,100\n";

@@ -5,6 +5,7 @@
 #include "ridge/base/nearest_name.hpp"
 #include "ridge/hwmodels/calibrated/calibration.hpp"
 #include "ridge/models/model_spec.hpp"
+#include "ridge/models/written_name.hpp"
 
 #include <algorithm>
 #include <optional>
@@ -45,7 +46,7 @@ static const KeyTable& keys_of(const NamedModuleModel* /*of*/) {
       key_table<M>(
           "module_model", "A model whose attention was measured as a whole.",
           {
-              key<&M::name>("model", "As tables call it."),
+              key<&M::name>("model", "As tables call it, in letters of any case."),
               key<&M::shipped>("shipped", "The shipped model with the same attention."),
               key<&M::hidden>("hidden", "Where none has it: the width of the residual.",
                               between(1, 1048576)),
@@ -165,16 +166,19 @@ const MeasuredModulesFile& measured_modules() {
 }  // namespace
 
 std::optional<ModuleModel> module_model(const std::string& name) {
-  std::string shipped = name;
-  for (const NamedModuleModel& each : measured_modules().models) {
-    if (each.name != name) continue;
-    if (!each.shipped) return ModuleModel{*each.hidden, each.attentions};
-    shipped = *each.shipped;
-  }
   const std::vector<std::string> names = models::model_names();
-  if (std::find(names.begin(), names.end(), shipped) == names.end()) return std::nullopt;
-  models::ModelSpec model = models::load_model(shipped);
-  return ModuleModel{model.hidden, std::move(model.attentions)};
+  for (const std::string& written : models::written_names(name)) {
+    std::string shipped = written;
+    for (const NamedModuleModel& each : measured_modules().models) {
+      if (models::written_names(each.name).front() != written) continue;
+      if (!each.shipped) return ModuleModel{*each.hidden, each.attentions};
+      shipped = *each.shipped;
+    }
+    if (std::find(names.begin(), names.end(), shipped) == names.end()) continue;
+    models::ModelSpec model = models::load_model(shipped);
+    return ModuleModel{model.hidden, std::move(model.attentions)};
+  }
+  return std::nullopt;
 }
 
 bool ran_without_graph(const MeasuredModule& module, std::string_view chip) {

@@ -20,8 +20,8 @@ struct ModuleModel {
   std::vector<models::AttentionBlock> attentions;  // before tensor parallelism
 };
 
-// The model that tables of modules call so: as the file has it, else the shipped one of that name.
-// Nothing where neither knows it.
+// The model that tables of modules call so, by any of its models::written_names(): as the file has
+// it, else the shipped one of that name. Nothing where neither knows it.
 [[nodiscard]] std::optional<ModuleModel> module_model(const std::string& name);
 
 // Whether it was launched from the host, whose time is then in it, on a chip of this name (empty:
