@@ -472,6 +472,12 @@ TEST(Serving, TermsThatNameWhatIsNotThereAreMistakes) {
             HasSubstr("/serving/norms_apart/chips/0: expected the name of a chip"),
             HasSubstr("/serving/norms_apart/releases/0/engine: expected the title of one")));
   EXPECT_THAT(complaint_of_terms([](json& terms) {
+                terms["chips"]["Hopper"] = "h101";
+                terms["weights"][3]["models"][0] = "Kimi-K9";
+              }),
+              AllOf(HasSubstr("/serving/chips/Hopper: expected the name of a chip"),
+                    HasSubstr("/serving/weights/3/models/0: expected the name of a model")));
+  EXPECT_THAT(complaint_of_terms([](json& terms) {
                 terms["norms_apart"]["releases"][0] = {
                     {"engine", "SGLang"}, {"from", "0.5.9"}, {"until", "0.5.8"}};
                 terms["joins_take_a_step"]["releases"][0]["until"] = "v0.5";
@@ -501,6 +507,125 @@ TEST(Serving, NamesOfModelsAreKnownInAnyCaseWithTheirOrganizationAndFormat) {
     EXPECT_EQ(group_of(name), r1) << name;
   }
   EXPECT_EQ(group_of("meta-llama/Llama-3.1-405B-Instruct-FP8"), group_of("llama-3.1-405b"));
+}
+
+// Of four requests on 8 GPUs.
+LedgerRow line_in(std::string_view precision, std::string_view model = "Kimi-K2-Thinking",
+                  std::string_view chip = "H200", std::string_view engine = "vLLM 0.12.0") {
+  return predicted_line(std::string(kHeader) +
+                        fmt::format("a,ours,{},{},{},8,,8,8,1,{},1000,1000,1500,0.5,4,TPOT,10,ms\n",
+                                    engine, model, chip, precision));
+}
+
+std::string reason_in(std::string_view precision, std::string_view model) {
+  const Ledger ledger =
+      of(fmt::format("a,ours,vLLM 0.12.0,{},H200,8,,8,8,1,{},1000,1000,1500,0.5,4,TPOT,10,ms\n",
+                     model, precision));
+  return ledger.left_out.empty() ? "" : ledger.left_out[0].reason;
+}
+
+// A trillion weights: 8 H200 hold them in four bits, and not in BF16.
+TEST(Serving, WeightsInInt4AreAskedAsTheCheckpointShips) {
+  EXPECT_EQ(reason_in("bf16", "Kimi-K2-Thinking"),
+            "by Ridge's count the batch does not fit in memory");
+  const double experts = line_in("int4").predicted;
+  for (const char* engine : {"vLLM 0.12.0", "SGLang 0.5.6"}) {
+    EXPECT_THAT(line_in("int4", "moonshotai/Kimi-K2-Thinking", "H200", engine).provenance,
+                HasSubstr("calibrated:h200"));
+  }
+  for (const char* precision :
+       {"INT4 experts", "INT4 (W4A16)", "int4 experts; bf16 rest", "W4A16"}) {
+    EXPECT_EQ(line_in(precision).predicted, experts) << precision;
+  }
+  // The checkpoints of the first have no other format; those of the second are AWQ's.
+  EXPECT_EQ(line_in("").predicted, experts);
+  EXPECT_THAT(line_in("").note, HasSubstr("taken from what the model ships in"));
+  EXPECT_EQ(line_in("int4").note, "");
+  // All matrices in four bits, and not the routed experts alone: of attention, 8 x 61 layers of
+  // 101 million weights are read three quarters faster.
+  const double all = line_in("awq", "Kimi-K2-Instruct").predicted;
+  EXPECT_LT(all, experts - 0.3);
+  EXPECT_EQ(line_in("gptq", "Kimi-K2-Instruct").predicted, all);
+  EXPECT_EQ(line_in("int4", "Kimi-K2-Instruct").predicted, all);
+  EXPECT_EQ(line_in("", "Kimi-K2-Instruct-AWQ").predicted, all);
+  EXPECT_THAT(line_in("awq", "Qwen3-235B-A22B", "H100").note,
+              HasSubstr("experts in int4: calibrated:h100 has no curve in that format"));
+  EXPECT_EQ(line_in("fp8", "Qwen3-235B-A22B", "H100").note, "");
+}
+
+TEST(Serving, FourBitsWithoutAKindAreThoseThatTheModelShipsIn) {
+  const auto predicted = [](const char* precision) {
+    return line_in(precision, "openai/gpt-oss-120b").predicted;
+  };
+  EXPECT_EQ(predicted("fp4"), predicted("MXFP4 experts"));
+  EXPECT_EQ(predicted(""), predicted("mxfp4"));
+  EXPECT_NE(predicted("nvfp4"), predicted("mxfp4"));
+}
+
+TEST(Serving, WordsOnWeightsThatContradictEachOtherAreNotGuessedAt) {
+  EXPECT_EQ(reason_in("fp8 attention and nvfp4 experts", "DeepSeek-R1"),
+            "weights of \"fp8 attention and nvfp4 experts\" are not known");
+  EXPECT_EQ(reason_in("nf4", "DeepSeek-R1"), "weights of \"nf4\" are not known");
+  EXPECT_EQ(reason_in("w8a8", "DeepSeek-R1"), "weights of \"w8a8\" are not known");
+  EXPECT_EQ(reason_in("FP8 (W8A8)", "DeepSeek-R1"), "");
+}
+
+TEST(Serving, LinesAreAskedAlikeHoweverTheirWordsAreWritten) {
+  // model, chip, strategy, cache, metric, value, unit
+  const auto line = [](const std::string& words) {
+    const test::TemporaryFile file(
+        "mine.csv",
+        "id,source,engine,gpus,attention_tp,weight_precision,isl,osl,mean_context,requests_per_gpu,"
+        "concurrency,model,chip,strategy,kv_precision,metric,value,unit\n"
+        "a,ours,TensorRT-LLM 1.1,2,2,fp8,1000,1000,1500,2,4," +
+            words + "\n");
+    return predict_serving_table(file.path(), 0);
+  };
+  const Ledger known = line("llama-3.1-70b,h100,aggregated,fp8,TPOT,10,ms");
+  ASSERT_EQ(known.rows.size(), 1U);
+  for (const char* words :
+       {"meta-llama/Meta-Llama-3.1-70B-Instruct,NVIDIA H100 80GB HBM3,IFB,fp8_e4m3,mean ITL,10,ms",
+        "Llama-3.3-70B-Instruct-FP8,H100 SXM5,TP2 agg,FP8 E4M3,median TPOT,0.01,s",
+        "Llama 3.1 70B,H100-SXM-80GB,in-flight batching,e4m3,median "
+        "interactivity,100,tok/s/user"}) {
+    const Ledger ledger = line(words);
+    ASSERT_EQ(ledger.rows.size(), 1U) << words << ": " << ledger.left_out[0].reason;
+    EXPECT_EQ(ledger.rows[0].predicted, known.rows[0].predicted) << words;
+    EXPECT_DOUBLE_EQ(ledger.rows[0].measured, 10.0) << words;
+  }
+  const auto reason = [&](const std::string& words) {
+    const Ledger ledger = line(words);
+    return ledger.left_out.empty() ? "" : ledger.left_out[0].reason;
+  };
+  EXPECT_EQ(reason("llama-3.1-70b,H100 PCIe,aggregated,fp8,TPOT,10,ms"),
+            "the chip H100 PCIe does not ship");
+  EXPECT_EQ(reason("llama-3.1-70b,H20 141GB,aggregated,fp8,TPOT,10,ms"),
+            "the chip H20 141GB does not ship");
+  EXPECT_EQ(reason("llama-3.1-70b,H100,aggregated and disaggregated,fp8,TPOT,10,ms"),
+            "the strategy \"aggregated and disaggregated\" is not known");
+  EXPECT_EQ(reason("llama-3.1-70b,H100,\"TP2, pipeline of 2\",fp8,TPOT,10,ms"),
+            "pipeline parallelism is not among the columns");
+  EXPECT_EQ(reason("llama-3.1-70b,H100,aggregated,fp8,p99 TPOT,10,ms"),
+            "the metric \"p99 TPOT\": of requests their mean alone is predicted");
+  // 1,000 tokens a second on two GPUs.
+  const Ledger rate = line("llama-3.1-70b,H100,disagg,fp8,output throughput,1000,tokens/s");
+  ASSERT_EQ(rate.rows.size(), 1U);
+  EXPECT_DOUBLE_EQ(rate.rows[0].measured, 500.0);
+  EXPECT_EQ(reason("llama-3.1-70b,H100,disagg,fp8,total throughput,10,tok/s/gpu"),
+            "throughput that counts the tokens of prompts");
+}
+
+TEST(Serving, ATableWithoutAColumnOfEnginesNamesThemBehindThatWord) {
+  const auto engine = [](const char* source) {
+    return predicted_line(
+               std::string("id,source,model,chip,gpus,attention_tp,weight_precision,mean_context,"
+                           "requests_per_gpu,metric,value,unit\n") +
+               fmt::format("a,{},Llama-3.1-70B,H100,4,4,fp8,1000,1,TPOT,10,ms\n", source))
+        .group.engine;
+  };
+  EXPECT_EQ(engine("vLLM blog; engine sglang 0.5.6"), "SGLang");
+  EXPECT_EQ(engine("an engine; engine TRT-LLM 1.1.0"), "TensorRT-LLM");
+  EXPECT_EQ(engine("TensorRT LLM v1.0"), "TensorRT-LLM");
 }
 
 TEST(Serving, ChipsThatHaveNoCalibrationTakeThatOfAChipLikeThem) {

@@ -1,6 +1,6 @@
 #include "releases.hpp"
 
-#include "words.hpp"
+#include "ridge/base/lowercase.hpp"
 
 #include <algorithm>
 #include <array>
@@ -62,8 +62,8 @@ std::optional<std::vector<int>> release_numbers(std::string_view words) {
 }
 
 std::optional<std::vector<int>> release_in(std::string_view words, std::string_view engine) {
-  const std::string all = small(words);
-  const std::string name = small(engine);
+  const std::string all = lowercase(words);
+  const std::string name = lowercase(engine);
   for (std::size_t at = all.find(name); at != std::string::npos; at = all.find(name, at + 1)) {
     std::string_view rest = std::string_view(all).substr(at + name.size());
     rest.remove_prefix(std::min(rest.find_first_not_of(" :=-_/(,"), rest.size()));

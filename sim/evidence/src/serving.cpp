@@ -6,10 +6,12 @@
 #include "ridge/answer/simulation_figures.hpp"
 #include "ridge/base/format.hpp"
 #include "ridge/base/keys.hpp"
+#include "ridge/base/lowercase.hpp"
 #include "ridge/base/nearest_name.hpp"
 #include "ridge/base/parallel.hpp"
 #include "ridge/decode/memory_plan.hpp"
 #include "ridge/hwmodels/calibrated/calibration.hpp"
+#include "ridge/models/written_name.hpp"
 #include "ridge/scenario/kernel_choice.hpp"
 #include "words.hpp"
 
@@ -20,6 +22,7 @@
 #include <iterator>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 namespace ridge::evidence {
 namespace {
@@ -37,24 +40,6 @@ std::int64_t whole(const std::optional<double>& number, std::int64_t otherwise =
   return number ? std::llround(*number) : otherwise;
 }
 
-// Small letters, and hyphens for spaces.
-std::string hyphened(std::string_view words) {
-  std::string out = small(words);
-  std::replace(out.begin(), out.end(), ' ', '-');
-  return out;
-}
-
-// Drops a word that tells the format of weights, which have a column, or how a model was trained
-// on: its shapes are the same. Whether there was one.
-bool drop_last_word(std::string& name) {
-  for (const std::string_view word : {"-instruct", "-fp8", "-bf16", "-nvfp4", "-fp4"}) {
-    if (!name.ends_with(word)) continue;
-    name.resize(name.size() - word.size());
-    return true;
-  }
-  return false;
-}
-
 // Reads words of the table as one of Ridge's names.
 std::optional<std::string> named_as_written(const std::map<std::string, std::string>& terms,
                                             const std::vector<std::string>& known,
@@ -67,46 +52,40 @@ std::optional<std::string> named_as_written(const std::map<std::string, std::str
   return std::nullopt;
 }
 
-// Of models also without the organization in front, and without words at the end.
-std::optional<std::string> named(const std::map<std::string, std::string>& terms,
-                                 const std::vector<std::string>& known, std::string_view words) {
-  if (auto found = named_as_written(terms, known, words)) return found;
-  std::string name = hyphened(words);
-  name.erase(0, name.find('/') + 1);
-  do {
+std::optional<std::string> model_named(const std::map<std::string, std::string>& terms,
+                                       std::string_view words) {
+  const std::vector<std::string> known = models::model_names();
+  for (const std::string& name : models::written_names(words)) {
     if (auto found = named_as_written(terms, known, name)) return found;
-  } while (drop_last_word(name));
+  }
   return std::nullopt;
 }
 
 // ---- formats of numbers -------------------------------------------------------------------------
 
-// What a checkpoint keeps in one format, and computes with.
-struct Kept {
-  models::WeightFormat weights;
-  models::Precision compute = models::Precision::bf16;
-};
-
-void set_weights(models::ModelSpec& model, const Kept& attention, const Kept& dense,
-                 const Kept& shared, const Kept& experts) {
+void set_weights(models::ModelSpec& model, const ServingWeights& formats) {
+  const ServingWeights::Kept attention = formats.of(WeightPart::attention);
   model.precisions.weights = attention.weights.precision;
   model.precisions.weight_scales = attention.weights.scales;
   model.precisions.compute = attention.compute;
   for (models::AttentionBlock& block : model.attentions) block.weights = {};
   for (models::FfnBlock& block : model.ffns) {
     auto* moe = std::get_if<models::MoeFfn>(&block.kind);
-    const Kept& kept = moe == nullptr ? dense : experts;
+    const ServingWeights::Kept kept =
+        formats.of(moe == nullptr ? WeightPart::dense : WeightPart::routed);
     block.weights = kept.weights.precision;
     block.weight_scales = kept.weights.scales;
     block.compute = kept.compute;
     block.own_weights = kept.weights;
     block.own_compute = kept.compute;
-    if (moe != nullptr && moe->shared_intermediate > 0) moe->shared_weights = shared.weights;
+    if (moe != nullptr && moe->shared_intermediate > 0) {
+      moe->shared_weights = formats.of(WeightPart::shared).weights;
+    }
   }
 }
 
 // Of attention, output projections alone.
-void set_outputs(models::ModelSpec& model, const Kept& outputs) {
+void set_outputs(models::ModelSpec& model, const ServingWeights::Kept& outputs) {
   for (models::AttentionBlock& block : model.attentions) {
     models::Unquantized others{.projections = {}, .precision = model.precisions.compute};
     for (const auto& each : models::projection_names()) {
@@ -118,46 +97,34 @@ void set_outputs(models::ModelSpec& model, const Kept& outputs) {
   model.precisions.compute = outputs.compute;
 }
 
-constexpr models::WeightScales kNvfp4Scale{.group = 16, .bytes = 1};  // FP8
-const Kept kNvfp4 = {{.precision = models::Precision::fp4, .scales = kNvfp4Scale},
-                     models::Precision::fp4};
-
-bool is_nvfp4(const ServingRow& row) {
-  const std::string words = small(row.weight_precision);
-  const std::string word = words.substr(0, words.find(' '));
-  return word == "fp4" || word == "nvfp4";
+bool fits_model(const ServingWeights& formats, const std::vector<std::string>& written) {
+  return formats.models.empty() ||
+         std::any_of(formats.models.begin(), formats.models.end(), [&](const std::string& model) {
+           return std::find(written.begin(), written.end(), hyphened(model)) != written.end();
+         });
 }
 
-// Weights as the table says. Of NVIDIA's NVFP4 checkpoints all FFNs are four bits wide, and
-// attention is not (DeepSeek-R1-FP4 leaves out lm_head and self_attn: TensorRT-LLM issue 5766); of
-// OpenAI's MXFP4, the routed experts alone (model card).
-std::optional<CannotAsk> apply_weights(const ServingRow& row, models::ModelSpec& model) {
-  using models::Precision;
-  const std::string words = small(row.weight_precision);
-  const std::string word = words.substr(0, words.find(' '));
-  const Kept bf16;
-  const auto all = [&](Precision precision) {
-    const Kept kept{{.precision = precision}, precision};
-    set_weights(model, kept, kept, kept, kept);
+// What a cell may mean.
+std::vector<const ServingWeights*> mentioned_in(std::string_view cell,
+                                                const std::vector<const ServingWeights*>& known) {
+  std::vector<const std::vector<std::string>*> names;
+  for (const ServingWeights* each : known) names.push_back(&each->names);
+  std::vector<const ServingWeights*> found;
+  for (const std::size_t i : mentioned(names, cell)) found.push_back(known[i]);
+  return found;
+}
+
+// Whether a checkpoint in one of them has what the other speaks of: the rest in BF16.
+bool has_rest_of(const ServingWeights& formats, const ServingWeights& rest) {
+  const auto plain = [](const ServingWeights::Kept& kept) {
+    return kept.weights == models::WeightFormat{} && kept.compute == models::Precision::bf16;
   };
-  if (word == "fp8") {
-    all(Precision::fp8);
-  } else if (word == "bf16" || word == "fp16") {
-    all(Precision::bf16);
-  } else if (word == "int8") {
-    all(Precision::int8);
-  } else if (is_nvfp4(row)) {
-    set_weights(model, bf16, kNvfp4, kNvfp4, kNvfp4);
-  } else if (word == "mxfp4") {
-    constexpr models::WeightScales kScale{.group = 32, .bytes = 1};  // an exponent
-    set_weights(model, bf16, bf16, bf16,
-                {{.precision = Precision::fp4, .scales = kScale}, Precision::bf16});
-  } else if (word.empty()) {
-    return CannotAsk{"the precision of the weights is not stated"};
-  } else {
-    return CannotAsk{fmt::format("weights of \"{}\" are not known", row.weight_precision)};
-  }
-  return std::nullopt;
+  constexpr std::array kAll = {WeightPart::attention, WeightPart::dense, WeightPart::shared,
+                               WeightPart::routed};
+  return std::all_of(kAll.begin(), kAll.end(),
+                     [&](WeightPart part) { return plain(rest.of(part)); }) &&
+         std::any_of(kAll.begin(), kAll.end(),
+                     [&](WeightPart part) { return plain(formats.of(part)); });
 }
 
 // ---- the question -------------------------------------------------------------------------------
@@ -180,19 +147,37 @@ struct Question {
   double answer_tokens = 1.0;
   Prefill prefill;
   std::vector<Releases> none_of;  // asked as one that is not among them: the line does not tell
+  std::string weights_from;       // where the format of weights is taken from, if not its column
 };
 
-// Where a line names its engine.
+// Words on engines, however their releases hang on them: "SGLang:v0.5.8" is "sglang 0.5.8".
+std::string plain(std::string_view words) {
+  std::string out;
+  const std::string small = lowercase(words);
+  for (std::size_t i = 0; i < small.size(); ++i) {
+    const bool digit_next = i + 1 < small.size() && small[i + 1] >= '0' && small[i + 1] <= '9';
+    if (small[i] == 'v' && digit_next && (out.empty() || out.back() == ' ')) continue;
+    const bool hangs = small[i] == '-' || small[i] == '_' || small[i] == ':';
+    out.push_back(hangs ? ' ' : small[i]);
+  }
+  return out;
+}
+
+// Where a line names its engine: behind that word, if it stands there.
 std::vector<std::string> engine_words(const ServingRow& row) {
-  if (row.engine_column) return {small(row.engine)};
-  return {small(row.source), small(row.cautions)};
+  if (row.engine_column) return {plain(row.engine)};
+  std::string source = plain(row.source);
+  constexpr std::string_view kEngine = "engine ";
+  const std::size_t at = source.rfind(kEngine);
+  std::string named = at == std::string::npos ? "" : source.substr(at + kEngine.size());
+  return {std::move(named), std::move(source), plain(row.cautions)};
 }
 
 const ServingEngine* engine_of(const ServingRow& row, const ServingTerms& terms) {
   for (const std::string& words : engine_words(row)) {
     for (const ServingEngine& engine : terms.engines) {
       for (const std::string& name : engine.names) {
-        if (has(words, name)) return &engine;
+        if (has(words, plain(name))) return &engine;
       }
     }
   }
@@ -201,10 +186,10 @@ const ServingEngine* engine_of(const ServingRow& row, const ServingTerms& terms)
 
 // Whether its source or its engine has any of these parts, in letters of any case.
 bool is_of(const ServingRow& row, const std::vector<std::string>& lines) {
-  const std::string source = small(row.source);
-  const std::string engine = small(row.engine);
+  const std::string source = lowercase(row.source);
+  const std::string engine = lowercase(row.engine);
   return std::any_of(lines.begin(), lines.end(), [&](const std::string& line) {
-    const std::string part = small(line);
+    const std::string part = lowercase(line);
     return has(source, part) || has(engine, part);
   });
 }
@@ -221,7 +206,7 @@ Among among(const ServingRow& row, const ServingEngine* engine,
     std::optional<std::vector<int>> release;
     for (const std::string& words : engine_words(row)) {
       for (const std::string& name : engine->names) {
-        if (!release) release = release_in(words, name);
+        if (!release) release = release_in(words, plain(name));
       }
     }
     if (release && holds(each, *release)) return Among::yes;
@@ -231,7 +216,7 @@ Among among(const ServingRow& row, const ServingEngine* engine,
 }
 
 // "SGLang until 0.5.9"
-std::string words_of(const std::vector<Releases>& releases) {
+std::string in_words(const std::vector<Releases>& releases) {
   std::vector<std::string> words;
   for (const Releases& each : releases) {
     std::string text = each.engine;
@@ -247,17 +232,25 @@ std::string words_of(const std::vector<Releases>& releases) {
 }
 
 // Whether the GPUs that decode work on prompts too.
-std::variant<bool, CannotAsk> shares_with_prefill(const ServingRow& row) {
+std::variant<bool, CannotAsk> shares_with_prefill(const ServingRow& row,
+                                                  const ServingTerms& terms) {
   const std::string words = hyphened(row.strategy);
   if (has(words, "afd")) {
     return CannotAsk{"how attention and FFN share its chips is not among the columns"};
   }
-  if (words.empty() || has(words, "disaggregat") || has(words, "decode-alone")) return false;
-  // "TP" and no more is an engine on one node that does both.
-  if (words.starts_with("aggregated") || words == "tp") return true;
-  // Words on the cut ("TP16, 2 nodes", "wide EP") say nothing of prompts.
-  for (const char* cut : {"tp", "dp", "ep", "wide-ep", "large-ep", "large-scale-ep"}) {
-    if (words.starts_with(cut)) return false;
+  if (has(words, "pipeline")) return CannotAsk{"pipeline parallelism is not among the columns"};
+  if (words.empty()) return false;
+  const auto told = mentioned(
+      {&terms.strategies.prefill_elsewhere, &terms.strategies.prefill_on_the_same}, row.strategy);
+  if (told.size() == 1) return told.front() == 1;
+  if (told.empty()) {
+    // "TP" and no more is an engine on one node that does both.
+    if (words == "tp") return true;
+    // Words on the cut ("TP16, 2 nodes", "wide EP") say nothing of prompts.
+    for (const char* cut : {"tp", "dp", "ep", "tep", "dep", "wide-ep", "large-ep", "large-scale-ep",
+                            "tensor-parallel", "data-parallel", "expert-parallel"}) {
+      if (words.starts_with(cut)) return false;
+    }
   }
   return CannotAsk{fmt::format("the strategy \"{}\" is not known", row.strategy)};
 }
@@ -284,13 +277,16 @@ class Asker {
       : file_(file), terms_(terms), library_(library) {}
 
   std::variant<Question, CannotAsk> ask(const ServingRow& row) const {
-    const auto strategy = shares_with_prefill(row);
+    const auto strategy = shares_with_prefill(row, terms_);
     if (const auto* problem = std::get_if<CannotAsk>(&strategy)) return *problem;
     const bool shares = std::get<bool>(strategy);
     Question question;
     scenario::Scenario scenario;
     scenario.title = row.id;
-    if (auto problem = model(row, scenario)) return *problem;
+    const auto formats = weights(row, question);
+    if (const auto* problem = std::get_if<CannotAsk>(&formats)) return *problem;
+    const ServingWeights& kept = *std::get<const ServingWeights*>(formats);
+    if (auto problem = model(row, kept, scenario)) return *problem;
     if (auto problem = deployment(row, scenario)) return *problem;
     if (auto problem = metric(row, question)) return *problem;
     const ServingEngine* engine = engine_of(row, terms_);
@@ -341,7 +337,9 @@ class Asker {
       scenario.deployment.exchange = engine->exchange_within_node;
     }
     scenario.deployment.execution.captured_batches = captured(row, engine);
-    if (engine != nullptr && small(row.weight_precision).starts_with("mxfp4")) {
+    if (const auto routed = kept.of(WeightPart::routed);
+        engine != nullptr && routed.weights.precision == models::Precision::fp4 &&
+        routed.compute == models::Precision::bf16) {
       scenario.deployment.execution.routing = engine->routing_in_mxfp4;
     }
     scenario.deployment.execution.exchanges_by_nics =
@@ -365,18 +363,59 @@ class Asker {
       if (auto problem = prompts(row, engine, gpus, question)) return *problem;
     }
     question.row.figure = figure_words(row, gpus);
-    question.row.measured = row.value;
     question.row.source = row.source;
     question.row.note = row.cautions;
+    const auto note = [&](const std::string& text) {
+      if (!question.row.note.empty()) question.row.note += "; ";
+      question.row.note += text;
+    };
     if (!question.none_of.empty()) {
-      question.row.note +=
-          fmt::format("{}the engine's release is not told: asked as none of {}",
-                      row.cautions.empty() ? "" : "; ", words_of(question.none_of));
+      note(fmt::format("the engine's release is not told: asked as none of {}",
+                       in_words(question.none_of)));
+    }
+    if (!question.weights_from.empty()) {
+      note(fmt::format("the precision of the weights is not stated: taken from {}",
+                       question.weights_from));
+    }
+    if (const std::string what = not_measured(*scenario.model.spec, gpus); !what.empty()) {
+      note(fmt::format("{}: {} has no curve in that format, and another's stands in", what,
+                       gpus.kernel_model));
     }
     return question;
   }
 
  private:
+  // Of FFNs: which products the calibration has curves of in other formats alone.
+  [[nodiscard]] std::string not_measured(const models::ModelSpec& model,
+                                         const scenario::Pool& gpus) const {
+    const scenario::KernelChoice choice{gpus.kernel_model, gpus.prefer_kernels};
+    const auto kernels = library_.kernels(choice, *library_.chip(gpus.chip.name), file_);
+    std::vector<std::string> out;
+    const auto look = [&](const models::Operator& op, std::string_view what,
+                          models::Precision weights) {
+      const hw::Basis basis = kernels->basis(op);
+      if (basis != hw::Basis::stand_in && basis != hw::Basis::no_curve) return;
+      std::string words = fmt::format("{} in {}", what, models::name_of(weights));
+      if (std::find(out.begin(), out.end(), words) == out.end()) out.push_back(std::move(words));
+    };
+    constexpr double kTokens = 8.0;
+    for (const models::FfnBlock& block : model.ffns) {
+      models::OperatorList operators;
+      models::ffn_operators(block, model.precisions, model.hidden, kTokens,
+                            {.tensor_parallel = gpus.ffn_tensor_parallel,
+                             .expert_parallel = gpus.ffn_expert_parallel},
+                            operators);
+      for (const models::Operator& op : operators) {
+        if (const auto* gemm = std::get_if<models::Gemm>(&op.shape)) {
+          look(op, "dense products", gemm->weights);
+        } else if (const auto* grouped = std::get_if<models::GroupedGemm>(&op.shape)) {
+          look(op, "experts", grouped->weights);
+        }
+      }
+    }
+    return fmt::format("{}", fmt::join(out, ", "));
+  }
+
   [[nodiscard]] std::vector<std::int64_t> captured(const ServingRow& row,
                                                    const ServingEngine* engine) const {
     const std::vector<std::string>& exact = terms_.captured.as_measured;
@@ -386,20 +425,49 @@ class Asker {
                                                            : terms_.captured.batches;
   }
 
-  std::optional<CannotAsk> model(const ServingRow& row, scenario::Scenario& out) const {
-    const auto name = named(terms_.models, models::model_names(), row.model);
+  // As the table says, else as the name of the checkpoint does, else as the model ships.
+  std::variant<const ServingWeights*, CannotAsk> weights(const ServingRow& row,
+                                                         Question& question) const {
+    const std::vector<std::string> written = models::written_names(row.model);
+    std::vector<const ServingWeights*> known;
+    for (const ServingWeights& formats : terms_.weights) {
+      if (fits_model(formats, written)) known.push_back(&formats);
+    }
+    std::vector<const ServingWeights*> found = mentioned_in(row.weight_precision, known);
+    if (row.weight_precision.empty()) {
+      found = mentioned_in(row.model, known);
+      question.weights_from = "the model's name";
+      if (found.empty()) {
+        std::copy_if(known.begin(), known.end(), std::back_inserter(found),
+                     [](const ServingWeights* formats) { return formats->shipped; });
+        question.weights_from = "what the model ships in";
+      }
+    }
+    if (found.size() == 2 && has_rest_of(*found[0], *found[1])) found.pop_back();
+    if (found.size() == 2 && has_rest_of(*found[1], *found[0])) found.erase(found.begin());
+    if (found.size() == 1) return found.front();
+    if (row.weight_precision.empty()) {
+      return CannotAsk{"the precision of the weights is not stated"};
+    }
+    return CannotAsk{fmt::format("weights of \"{}\" are not known", row.weight_precision)};
+  }
+
+  std::optional<CannotAsk> model(const ServingRow& row, const ServingWeights& kept,
+                                 scenario::Scenario& out) const {
+    const auto name = model_named(terms_.models, row.model);
     if (!name) return CannotAsk{fmt::format("the model {} does not ship", row.model)};
     out.model.spec = *library_.model(*name);
     for (models::AttentionBlock& block : out.model.spec->attentions) {
       auto* heads = std::get_if<models::GroupedQueryAttention>(&block.kind);
       if (heads != nullptr && !terms_.sums_of_squares) heads->norm_over_heads = false;
     }
-    auto problem = apply_weights(row, *out.model.spec);
+    set_weights(*out.model.spec, kept);
     const auto& outputs = terms_.four_bit_outputs;
-    if (!problem && outputs && is_nvfp4(row) && is_of(row, outputs->lines)) {
-      set_outputs(*out.model.spec, kNvfp4);
+    const ServingWeights::Kept four_bits = kept.of(WeightPart::dense);
+    if (outputs && four_bits.compute == models::Precision::fp4 && is_of(row, outputs->lines)) {
+      set_outputs(*out.model.spec, four_bits);
     }
-    return problem;
+    return std::nullopt;
   }
 
   std::optional<CannotAsk> deployment(const ServingRow& row, scenario::Scenario& out) const {
@@ -457,22 +525,95 @@ class Asker {
     return (ranks - moe.experts % ranks) % ranks;
   }
 
+  // What is asked, and what was measured of it in the unit that it is told in.
   static std::optional<CannotAsk> metric(const ServingRow& row, Question& out) {
-    const std::string metric = small(row.metric);
-    const std::string unit = small(row.unit);
-    if (has(metric, "tpot") && unit == "ms") {
+    const CannotAsk unknown{fmt::format("the metric \"{}\" in {}", row.metric, row.unit)};
+    const std::vector<std::string> words = words_of(row.metric);
+    const auto says = [&](const char* name) { return mentions(words, name); };
+    if (std::any_of(words.begin(), words.end(), is_percentile)) {
+      return CannotAsk{
+          fmt::format("the metric \"{}\": of requests their mean alone is predicted", row.metric)};
+    }
+    const std::string unit = hyphened(row.unit);
+    const bool between = says("itl") || says("inter token latency") || says("time between tokens");
+    if (says("tpot") || says("time per output token") || between) {
+      if (between && whole(row.drafts, 0) > 0) {
+        return CannotAsk{"time between tokens of which several come at once"};
+      }
+      if (unit != "ms" && unit != "s") return unknown;
       out.figure = kTimePerToken;
-    } else if (has(metric, "throughput") && unit == "tokens/s/gpu") {
-      out.figure = "tokens_per_s_per_gpu";
+      out.row.measured = unit == "s" ? 1e3 * row.value : row.value;
+      return std::nullopt;
+    }
+    const std::optional<std::string> whose = whose_tokens(unit);
+    if (!whose) return unknown;
+    if (says("input") || says("prefill") || (says("total") && !says("output"))) {
+      return CannotAsk{"throughput that counts the tokens of prompts"};
+    }
+    const bool of_all = whose->empty();
+    if (*whose == "user" || (of_all && (says("user") || says("request")))) {
+      out.figure = kTimePerToken;
+      out.row.measured = 1e3 / row.value;
     } else {
-      return CannotAsk{fmt::format("the metric \"{}\" in {}", row.metric, row.unit)};
+      if (of_all && !row.gpus) return unknown;
+      out.figure = "tokens_per_s_per_gpu";
+      out.row.measured = row.value / (of_all ? *row.gpus : 1.0);
     }
     return std::nullopt;
   }
 
+  // "p99"; the median stands for the mean.
+  static bool is_percentile(const std::string& word) {
+    return word.size() == 3 && word.front() == 'p' && word != "p50" && is_number(word.substr(1));
+  }
+
+  // Of a unit of tokens a second: "user", "gpu", empty for those of all.
+  static std::optional<std::string> whose_tokens(std::string_view unit) {
+    for (const std::string_view tokens : {"tokens/s", "tok/s", "tokens/sec", "tps"}) {
+      if (unit == tokens) return "";
+      for (const char* user : {"/user", "/request"}) {
+        if (unit == std::string(tokens) + user) return "user";
+      }
+      for (const char* chip : {"/gpu", "/chip", "/npu", "/device"}) {
+        if (unit == std::string(tokens) + chip) return "gpu";
+      }
+    }
+    return std::nullopt;
+  }
+
+  // "8x": how many there are has a column.
+  static bool is_count(const std::string& word) {
+    return word.ends_with('x') && is_number(word.substr(0, word.size() - 1));
+  }
+
+  // As Ridge calls it, also with words on its package, its machine or its memory, which must be
+  // the chip's.
+  [[nodiscard]] std::optional<std::string> chip_named(std::string_view written) const {
+    const std::vector<std::string> known = hw::chip_names();
+    if (auto found = named_as_written(terms_.chips, known, written)) return found;
+    std::string name;
+    std::optional<double> gigabytes;
+    for (const std::string& word : words_of(written)) {
+      const auto& free = terms_.chip_words;
+      if (std::find(free.begin(), free.end(), word) != free.end() || is_count(word)) continue;
+      if (word.ends_with("gb") && is_number(word.substr(0, word.size() - 2))) {
+        gigabytes = std::stod(word);
+        continue;
+      }
+      name += (name.empty() ? "" : "-") + word;
+    }
+    auto found = named_as_written(terms_.chips, known, name);
+    if (!found || !gigabytes) return found;
+    const auto memory = library_.chip(*found)->memory.value;
+    constexpr double kOtherwiseCounted = 0.1;  // 180 and 192 GB of one chip
+    const bool same =
+        memory && std::abs(1e9 * *gigabytes / memory->value() - 1.0) <= kOtherwiseCounted;
+    return same ? found : std::nullopt;
+  }
+
   std::optional<CannotAsk> kernels(const ServingRow& row, scenario::Scenario& out) const {
     scenario::Pool& gpus = std::get<scenario::WholePool>(out.deployment.pools).gpus;
-    const auto chip = named_as_written(terms_.chips, hw::chip_names(), row.chip);
+    const auto chip = chip_named(row.chip);
     if (!chip) return CannotAsk{fmt::format("the chip {} does not ship", row.chip)};
     gpus.chip.name = *chip;
     const auto stated = terms_.calibrations.find(*chip);
@@ -576,10 +717,10 @@ class Asker {
   // Those with the fabric that a line names, or all.
   static std::vector<scenario::SumsCluster> clusters_of(const ServingRow& row,
                                                         const scenario::SumsSpan& sums) {
-    const std::string words = small(row.strategy + " " + row.source + " " + row.cautions);
+    const std::string words = lowercase(row.strategy + " " + row.source + " " + row.cautions);
     std::vector<scenario::SumsCluster> named;
     std::copy_if(sums.clusters.begin(), sums.clusters.end(), std::back_inserter(named),
-                 [&](const auto& cluster) { return has(words, small(cluster.fabric)); });
+                 [&](const auto& cluster) { return has(words, lowercase(cluster.fabric)); });
     return named.empty() ? sums.clusters : named;
   }
 
@@ -609,18 +750,20 @@ class Asker {
     if (!row.requests_per_gpu && !(row.concurrency && row.gpus)) {
       return CannotAsk{"the batch is not stated"};
     }
-    const std::string word = small(row.kv_precision);
     using models::Precision;
     std::vector<Precision> tried;
     const auto& recipes = terms_.eight_bit_caches;
-    if (word == "fp8" || (word.empty() && recipes && is_of(row, recipes->lines))) {
-      tried = {Precision::fp8};
-    } else if (word == "bf16") {
-      tried = {Precision::bf16};
-    } else if (word.empty()) {
+    if (row.kv_precision.empty()) {
       tried = {Precision::bf16, Precision::fp8};
+      if (recipes && is_of(row, recipes->lines)) tried = {Precision::fp8};
     } else {
-      return CannotAsk{fmt::format("a cache of \"{}\" is not known", row.kv_precision)};
+      const std::vector<std::string> words = words_of(row.kv_precision);
+      for (const auto& [written, precision] : terms_.caches) {
+        if (words_of(written) == words) tried = {precision};
+      }
+      if (tried.empty()) {
+        return CannotAsk{fmt::format("a cache of \"{}\" is not known", row.kv_precision)};
+      }
     }
     for (const Precision precision : tried) {
       out.deployment.attention_precision =
@@ -821,9 +964,11 @@ static const KeyTable& keys_of(const ServingEngine* /*of*/) {
       "engine", "What an engine does that is in no kernel, as its own sources say.",
       {
           key<&E::title>("title", "As people write it."),
-          key<&E::names>("names",
-                         "That the table may write, in small letters; the first engine that is "
-                         "named in a line is its engine."),
+          key<&E::names>(
+              "names",
+              "That the table may write, in small letters, with signs or spaces between "
+              "its words and a \"v\" before numbers; the first engine that is named in a "
+              "line is its engine."),
           key<&E::kernels>("kernels", "Its own in calibrations, a star for any letters.")
               .optional(),
           key<&E::kernels_by_library>("kernels_by_library",
@@ -876,6 +1021,76 @@ static const KeyTable& keys_of(const ServingEngine* /*of*/) {
               "execution_over_nodes",
               "Where expert parallelism spans nodes; the same where absent."),
           key<&E::source>("source", "Where all of it was found."),
+      });
+  return table;
+}
+
+static const KeyTable& keys_of(const ServingTerms::Strategies* /*of*/) {
+  using S = ServingTerms::Strategies;
+  static const KeyTable table = key_table<S>(
+      "strategies",
+      "Words of strategies, in letters of any case, with any signs between them and other words "
+      "around them.",
+      {
+          key<&S::prefill_elsewhere>("prefill_elsewhere", "The GPUs that decode do nothing else."),
+          key<&S::prefill_on_the_same>("prefill_on_the_same", "They work on prompts too."),
+      });
+  return table;
+}
+
+static std::span<const Named<WeightPart>> weight_part_names() {
+  static constexpr std::array<Named<WeightPart>, 4> kNames = {{{"attention", WeightPart::attention},
+                                                               {"dense", WeightPart::dense},
+                                                               {"shared", WeightPart::shared},
+                                                               {"routed", WeightPart::routed}}};
+  return kNames;
+}
+
+static const KeyTable& keys_of(const ServingWeights::Kept* /*of*/) {
+  using K = ServingWeights::Kept;
+  static const KeyTable table = key_table<K>(
+      "", "",
+      {
+          key<&K::parts>("parts",
+                         "Of a checkpoint: attention's projections, dense FFNs, shared and routed "
+                         "experts.",
+                         weight_part_names()),
+          key_in<&K::weights, &models::WeightFormat::precision>("weights_precision", "",
+                                                                models::precision_names()),
+          key_in<&K::weights, &models::WeightFormat::scales>("weights_scales", "").optional(),
+          key<&K::compute>("compute_precision", "What matrix units do with them.",
+                           models::precision_names()),
+      });
+  return table;
+}
+
+ServingWeights::Kept ServingWeights::of(WeightPart part) const {
+  for (const Kept& each : kept) {
+    if (std::find(each.parts.begin(), each.parts.end(), part) != each.parts.end()) return each;
+  }
+  return {};
+}
+
+static const KeyTable& keys_of(const ServingWeights* /*of*/) {
+  using W = ServingWeights;
+  static const KeyTable table = key_table<W>(
+      "weights", "A precision of weights as tables write it, and what a checkpoint in it keeps.",
+      {
+          key<&W::names>("names",
+                         "Words of the cell, in letters of any case, with any signs between them "
+                         "and other words around them; the longest that stand there count.",
+                         keys::AtLeastOne{"at least one name"}),
+          key<&W::models>("models",
+                          "Of these alone, as tables write them: with such words a line of one of "
+                          "them means this, and not what stands behind it.")
+              .optional(),
+          key<&W::shipped>(
+              "shipped",
+              "Whether these models are published so and not otherwise, so that a line "
+              "need not say it.")
+              .optional(),
+          key<&W::kept>("kept", "The other parts are in BF16."),
+          key<&W::source>("source", "Where it was found."),
       });
   return table;
 }
@@ -1094,6 +1309,15 @@ static void check_names(const JsonNode& node, const ServingTerms& terms) {
   };
   check_all("models", terms.models, models::model_names(), "a model");
   check_all("chips", terms.chips, chips, "a chip");
+  for (std::size_t i = 0; i < terms.weights.size(); ++i) {
+    const std::vector<std::string>& names = terms.weights[i].models;
+    for (std::size_t j = 0; j < names.size(); ++j) {
+      if (model_named(terms.models, names[j])) continue;
+      node.child("weights").child(i).child("models").child(j).expected(
+          "the name of a model that ships, or of one among \"models\"",
+          did_you_mean(names[j], models::model_names()));
+    }
+  }
   check_all("calibrations", terms.calibrations, hw::calibrated::calibration_names(),
             "a calibration");
   std::vector<std::string> with_norm;
@@ -1144,7 +1368,14 @@ const KeyTable& keys_of(const ServingTerms* /*of*/) {
           {
               key<&T::rows>("rows", "The CSV file, from this file's folder."),
               key<&T::models>("models", "As the table writes them -> as Ridge does."),
-              key<&T::chips>("chips", "Likewise."),
+              key<&T::chips>("chips", "Likewise.").optional(),
+              key<&T::chip_words>("chip_words", "In small letters: that leave the chip the same.")
+                  .optional(),
+              key<&T::strategies>("strategies", ""),
+              key<&T::caches>("caches", "As the table writes their precision -> as Ridge does.",
+                              models::precision_names()),
+              key<&T::weights>("weights",
+                               "The first that fits a line's model and words is what they mean."),
               key<&T::calibrations>("calibrations", "Of chips that have none of their own."),
               key<&T::engines>("engines", ""),
               key<&T::expert_popularity>("expert_popularity", "Unless routing was imposed."),

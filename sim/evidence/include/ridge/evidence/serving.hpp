@@ -88,11 +88,39 @@ struct ServingEngine {
   std::string source;
 };
 
+// What a checkpoint keeps in several formats.
+enum class WeightPart : std::uint8_t { attention, dense, shared, routed };
+
+// What words on the precision of weights mean; the parts that none of them keeps are in BF16.
+struct ServingWeights {
+  struct Kept {
+    std::vector<WeightPart> parts;
+    models::WeightFormat weights;
+    models::Precision compute = models::Precision::bf16;
+  };
+  std::vector<std::string> names;
+  std::vector<std::string> models;  // as tables write them; none: any
+  bool shipped = false;             // these ship so and not otherwise: a line need not say it
+  std::vector<Kept> kept;
+  std::string source;
+
+  [[nodiscard]] Kept of(WeightPart part) const;
+};
+
 // A table of measurements, and how its words are to be taken.
 struct ServingTerms {
-  std::string rows;                                 // the CSV file, from the folder of the terms
-  std::map<std::string, std::string> models;        // as the table writes it -> as Ridge does
-  std::map<std::string, std::string> chips;         // likewise
+  std::string rows;                           // the CSV file, from the folder of the terms
+  std::map<std::string, std::string> models;  // as the table writes it -> as Ridge does
+  std::map<std::string, std::string> chips;   // likewise
+  std::vector<std::string> chip_words;        // of packages and machines, not of chips
+  // Words of strategies: whether the GPUs that decode work on prompts too.
+  struct Strategies {
+    std::vector<std::string> prefill_elsewhere;
+    std::vector<std::string> prefill_on_the_same;
+  };
+  Strategies strategies;
+  std::map<std::string, models::Precision> caches;  // as the table writes their precision
+  std::vector<ServingWeights> weights;              // the first that fits a line's model and words
   std::map<std::string, std::string> calibrations;  // of chips that have none of their own
   std::vector<ServingEngine> engines;
   // Of tensor parallelism over several nodes, where no sums were measured over so many: what it
