@@ -472,6 +472,22 @@ TEST(Serving, TermsThatNameWhatIsNotThereAreMistakes) {
             HasSubstr("/serving/norms_apart/chips/0: expected the name of a chip"),
             HasSubstr("/serving/norms_apart/releases/0/engine: expected the title of one")));
   EXPECT_THAT(complaint_of_terms([](json& terms) {
+                terms["engines"][2]["kernels"][0] = "vlm:*";
+                terms["engines"][4]["kernels_by_library"][0] = "sglang:depepmoe";
+                terms["kernels_by_line"][0]["kernels"][0] = "trtllm:defualt";
+                terms["norm_in_all_reduce"][1]["kernels"][0] = "trtllm:TRTLM";
+                terms["norms_apart"]["kernels"][0] = "vllm:custom_grapf";
+              }),
+              AllOf(HasSubstr("terms.json: /serving/engines/2/kernels/0: expected the name of a "
+                              "kernel that a calibration has a curve of or facts are known of, got "
+                              "\"vlm:*\"; did you mean \"vllm:*\"?"),
+                    HasSubstr("/serving/engines/4/kernels_by_library/0: expected the name of"),
+                    HasSubstr("did you mean \"sglang:deepepmoe\"?"),
+                    HasSubstr("/serving/kernels_by_line/0/kernels/0: expected the name of"),
+                    HasSubstr("did you mean \"trtllm:default\"?"),
+                    HasSubstr("/serving/norm_in_all_reduce/1/kernels/0: expected the name of"),
+                    HasSubstr("/serving/norms_apart/kernels/0: expected the name of")));
+  EXPECT_THAT(complaint_of_terms([](json& terms) {
                 terms["chips"]["Hopper"] = "h101";
                 terms["weights"][3]["models"][0] = "Kimi-K9";
               }),

@@ -2,6 +2,7 @@
 
 #include "ridge/base/catalog.hpp"
 #include "ridge/base/error.hpp"
+#include "ridge/base/file.hpp"
 #include "ridge/base/keys.hpp"
 #include "ridge/base/nearest_name.hpp"
 #include "ridge/hwmodels/calibrated/kernel_facts.hpp"
@@ -10,11 +11,14 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <filesystem>
 #include <iterator>
+#include <set>
 #include <tuple>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <nlohmann/json.hpp>
 
 namespace ridge::hw::calibrated {
 
@@ -474,6 +478,48 @@ Calibration load_calibration(const std::string& name_or_path) {
 
 std::vector<std::string> calibration_names() {
   return catalog().names();
+}
+
+namespace {
+
+// What stands under "kernel" and in lists under "kernels", at any depth.
+void collect_kernels(const nlohmann::json& json, std::set<std::string>& out) {
+  const auto add = [&](const nlohmann::json& name) {
+    if (name.is_string() && !name.get_ref<const std::string&>().empty()) {
+      out.insert(name.get<std::string>());
+    }
+  };
+  if (json.is_object()) {
+    for (const auto& [key, value] : json.items()) {
+      if (key == "kernel") add(value);
+      if (key == "kernels") std::for_each(value.begin(), value.end(), add);
+      collect_kernels(value, out);
+    }
+  } else if (json.is_array()) {
+    for (const auto& each : json) {
+      if (each.is_structured()) collect_kernels(each, out);
+    }
+  }
+}
+
+}  // namespace
+
+const std::vector<std::string>& known_kernels() {
+  static const ReadOnce kKernels([] {
+    std::set<std::string> out;
+    for (const std::string& name : calibration_names()) {
+      try {
+        collect_kernels(JsonDocument::read(catalog().resolve(name)).json(), out);
+      } catch (const UserError&) {  // is told where it is asked
+      }
+    }
+    for (const auto& file :
+         std::filesystem::directory_iterator(data_root() / "hwmodels/data/kernels")) {
+      collect_kernels(JsonDocument::read(file.path()).json(), out);
+    }
+    return std::vector<std::string>(out.begin(), out.end());
+  });
+  return *kKernels;
 }
 
 }  // namespace ridge::hw::calibrated

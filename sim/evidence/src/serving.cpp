@@ -1293,6 +1293,49 @@ static const KeyTable& keys_of(const ServingTerms::StandIn* /*of*/) {
   return table;
 }
 
+static bool is_known_kernel(const std::string& name) {
+  const std::vector<std::string>& known = hw::calibrated::known_kernels();
+  return std::any_of(known.begin(), known.end(), [&](const std::string& kernel) {
+    return hw::calibrated::is_named(kernel, name) || hw::calibrated::is_named(name, kernel);
+  });
+}
+
+// A kernel that no calibration has is taken for one that was measured on other chips alone.
+static void check_kernels(const JsonNode& node, const ServingTerms& terms) {
+  const auto check = [](const JsonNode& list, const std::vector<std::string>& names) {
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      if (is_known_kernel(names[i])) continue;
+      std::vector<std::string> known = hw::calibrated::known_kernels();
+      if (has(names[i], "*")) {
+        // Of a name for several what may be meant is whose they are.
+        for (std::string& kernel : known) kernel = kernel.substr(0, kernel.find(':')) + ":*";
+      }
+      list.child(i).expected(
+          "the name of a kernel that a calibration has a curve of or facts are known of",
+          did_you_mean(names[i], known));
+    }
+  };
+  for (std::size_t i = 0; i < terms.engines.size(); ++i) {
+    const JsonNode engine = node.child("engines").child(i);
+    const ServingEngine& each = terms.engines[i];
+    if (!each.kernels.empty()) check(engine.child("kernels"), each.kernels);
+    if (!each.kernels_by_library.empty()) {
+      check(engine.child("kernels_by_library"), each.kernels_by_library);
+    }
+  }
+  for (std::size_t i = 0; i < terms.kernels_by_line.size(); ++i) {
+    check(node.child("kernels_by_line").child(i).child("kernels"),
+          terms.kernels_by_line[i].kernels);
+  }
+  for (std::size_t i = 0; i < terms.norm_in_all_reduce.size(); ++i) {
+    const std::vector<std::string>& names = terms.norm_in_all_reduce[i].kernels;
+    if (!names.empty()) check(node.child("norm_in_all_reduce").child(i).child("kernels"), names);
+  }
+  if (terms.norms_apart && !terms.norms_apart->kernels.empty()) {
+    check(node.child("norms_apart").child("kernels"), terms.norms_apart->kernels);
+  }
+}
+
 // That names are of something: what is misspelled would be passed over in silence.
 static void check_names(const JsonNode& node, const ServingTerms& terms) {
   const std::vector<std::string> chips = hw::chip_names();
@@ -1320,6 +1363,7 @@ static void check_names(const JsonNode& node, const ServingTerms& terms) {
   }
   check_all("calibrations", terms.calibrations, hw::calibrated::calibration_names(),
             "a calibration");
+  check_kernels(node, terms);
   std::vector<std::string> with_norm;
   for (std::size_t i = 0; i < terms.norm_in_all_reduce.size(); ++i) {
     const JsonNode list = node.child("norm_in_all_reduce").child(i).child("chips");

@@ -121,5 +121,8 @@ void borrow_elementwise(Calibration& calibration);
 // The shipped calibration of this name, or the file at this path. Throws UserError.
 [[nodiscard]] Calibration load_calibration(const std::string& name_or_path);
 [[nodiscard]] std::vector<std::string> calibration_names();
+// Those that calibrations have curves of or facts are known of, the latter with a star for any
+// letters.
+[[nodiscard]] const std::vector<std::string>& known_kernels();
 
 }  // namespace ridge::hw::calibrated
