@@ -600,8 +600,9 @@ TEST(Serving, LinesAreAskedAlikeHoweverTheirWordsAreWritten) {
   const Ledger known = line("llama-3.1-70b,h100,aggregated,fp8,TPOT,10,ms");
   ASSERT_EQ(known.rows.size(), 1U);
   for (const char* words :
-       {"meta-llama/Meta-Llama-3.1-70B-Instruct,NVIDIA H100 80GB HBM3,IFB,fp8_e4m3,mean ITL,10,ms",
-        "Llama-3.3-70B-Instruct-FP8,H100 SXM5,TP2 agg,FP8 E4M3,median TPOT,0.01,s",
+       {"meta-llama/Meta-Llama-3.1-70B-Instruct,NVIDIA H100 80GB HBM3,IFB,fp8_e4m3,mean "
+        "ITL,10,ms/token",
+        "Llama-3.3-70B-Instruct-FP8,H100 SXM5,\"TP2, single node\",FP8 E4M3,median TPOT,0.01,s",
         "Llama 3.1 70B,H100-SXM-80GB,in-flight batching,e4m3,median "
         "interactivity,100,tok/s/user"}) {
     const Ledger ledger = line(words);
@@ -645,14 +646,18 @@ TEST(Serving, ATableWithoutAColumnOfEnginesNamesThemBehindThatWord) {
 }
 
 TEST(Serving, ChipsThatHaveNoCalibrationTakeThatOfAChipLikeThem) {
-  for (const auto& [chip, like] :
-       {std::pair{"A800", "a100"}, {"H20", "h800"}, {"B300", "b200"}, {"GB300", "gb200"}}) {
+  for (const auto& [chip, like] : {std::pair{"A800", "a100"},
+                                   {"H20", "h800"},
+                                   {"B300", "b200"},
+                                   {"GB300", "gb200"},
+                                   {"L20", "l40s"},
+                                   {"NVIDIA L4", "l40s"}}) {
     EXPECT_THAT(
         predicted_line(
             fmt::format("id,source,engine,model,chip,gpus,strategy,attention_tp,attention_dp,"
                         "moe_tp,moe_ep,weight_precision,mean_context,requests_per_gpu,metric,"
                         "value,unit\n"
-                        "a,ours,vLLM,Qwen3-32B,{},1,disaggregated,1,1,1,1,bf16,1024,1,TPOT,100,"
+                        "a,ours,vLLM,Qwen3-8B,{},1,disaggregated,1,1,1,1,bf16,1024,1,TPOT,100,"
                         "ms\n",
                         chip))
             .provenance,

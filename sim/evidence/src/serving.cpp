@@ -244,8 +244,9 @@ std::variant<bool, CannotAsk> shares_with_prefill(const ServingRow& row,
       {&terms.strategies.prefill_elsewhere, &terms.strategies.prefill_on_the_same}, row.strategy);
   if (told.size() == 1) return told.front() == 1;
   if (told.empty()) {
-    // "TP" and no more is an engine on one node that does both.
-    if (words == "tp") return true;
+    // "TP" and no more is an engine on one node that does both, as is one that says it.
+    const std::vector<std::string> said = words_of(row.strategy);
+    if (words == "tp" || mentions(said, "single node") || mentions(said, "single gpu")) return true;
     // Words on the cut ("TP16, 2 nodes", "wide EP") say nothing of prompts.
     for (const char* cut : {"tp", "dp", "ep", "tep", "dep", "wide-ep", "large-ep", "large-scale-ep",
                             "tensor-parallel", "data-parallel", "expert-parallel"}) {
@@ -534,18 +535,20 @@ class Asker {
       return CannotAsk{
           fmt::format("the metric \"{}\": of requests their mean alone is predicted", row.metric)};
     }
-    const std::string unit = hyphened(row.unit);
     const bool between = says("itl") || says("inter token latency") || says("time between tokens");
     if (says("tpot") || says("time per output token") || between) {
       if (between && whole(row.drafts, 0) > 0) {
         return CannotAsk{"time between tokens of which several come at once"};
       }
-      if (unit != "ms" && unit != "s") return unknown;
+      const std::vector<std::string> unit = words_of(row.unit);
+      const std::string_view time = unit.empty() ? std::string_view() : unit.front();
+      const bool ms = time == "ms" || time == "milliseconds";
+      if (!ms && time != "s" && time != "seconds") return unknown;
       out.figure = kTimePerToken;
-      out.row.measured = unit == "s" ? 1e3 * row.value : row.value;
+      out.row.measured = ms ? row.value : 1e3 * row.value;
       return std::nullopt;
     }
-    const std::optional<std::string> whose = whose_tokens(unit);
+    const std::optional<std::string> whose = whose_tokens(row.unit);
     if (!whose) return unknown;
     if (says("input") || says("prefill") || (says("total") && !says("output"))) {
       return CannotAsk{"throughput that counts the tokens of prompts"};
@@ -569,15 +572,19 @@ class Asker {
 
   // Of a unit of tokens a second: "user", "gpu", empty for those of all.
   static std::optional<std::string> whose_tokens(std::string_view unit) {
-    for (const std::string_view tokens : {"tokens/s", "tok/s", "tokens/sec", "tps"}) {
-      if (unit == tokens) return "";
-      for (const char* user : {"/user", "/request"}) {
-        if (unit == std::string(tokens) + user) return "user";
-      }
-      for (const char* chip : {"/gpu", "/chip", "/npu", "/device"}) {
-        if (unit == std::string(tokens) + chip) return "gpu";
-      }
-    }
+    std::vector<std::string> words = words_of(unit);
+    std::erase_if(words, [](const std::string& word) {
+      return word == "output" || word == "per" || word == "s" || word == "sec" ||
+             word == "second" || word == "1";
+    });
+    const auto among = [](const std::string& word, std::initializer_list<std::string_view> names) {
+      return std::find(names.begin(), names.end(), word) != names.end();
+    };
+    if (words.empty() || words.size() > 2) return std::nullopt;
+    if (!among(words.front(), {"tokens", "token", "tok", "toks", "tps"})) return std::nullopt;
+    if (words.size() == 1) return "";
+    if (among(words.back(), {"user", "request"})) return "user";
+    if (among(words.back(), {"gpu", "chip", "npu", "device"})) return "gpu";
     return std::nullopt;
   }
 
