@@ -578,6 +578,16 @@ TEST(Serving, FourBitsWithoutAKindAreThoseThatTheModelShipsIn) {
   EXPECT_NE(predicted("nvfp4"), predicted("mxfp4"));
 }
 
+// NVIDIA's NVFP4 of some dense models has attention's projections too.
+TEST(Serving, FourBitsHoldAttentionWhereTheCheckpointSaysSo) {
+  const auto attention = [](const char* precision, const char* model) {
+    return part_of(line_in(precision, model, "B200"), "attention");
+  };
+  EXPECT_NE(attention("nvfp4", "nvidia/Llama-3.3-70B-Instruct"),
+            attention("bf16", "nvidia/Llama-3.3-70B-Instruct"));
+  EXPECT_EQ(attention("nvfp4", "Qwen3-32B"), attention("bf16", "Qwen3-32B"));
+}
+
 TEST(Serving, WordsOnWeightsThatContradictEachOtherAreNotGuessedAt) {
   EXPECT_EQ(reason_in("fp8 attention and nvfp4 experts", "DeepSeek-R1"),
             "weights of \"fp8 attention and nvfp4 experts\" are not known");
