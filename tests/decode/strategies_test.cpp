@@ -91,6 +91,32 @@ TEST(WideExpertParallel, TokensAndSumsCanGoToAllGpus) {
   EXPECT_NEAR(step(ExchangeWay::gather_scatter), compute + 6 * 1.25 * gather, 1e-9);
 }
 
+// Experts sliced by all GPUs, or by the GPUs of two groups, need the same tokens; a dense FFN those
+// of its group.
+TEST(WideExpertParallel, SlicedExpertsGatherAllTokensAndSlicedDenseFfnsThoseOfTheirGroup) {
+  const auto step = [](std::int64_t tp, bool dense) {
+    auto input = wide_expert_parallel(6, 1);
+    Deployment& d = input.deployment;
+    d.pools[0].gpus_per_node = 8;
+    d.exchange = ExchangeWay::gather_scatter;
+    d.ffn_tensor_parallel = tp;
+    d.ffn_expert_parallel = 8 / tp;
+    if (dense) {
+      for (models::FfnBlock& block : d.model.ffns)
+        block.kind = models::DenseFfn{.intermediate = 64};
+    }
+    return test::run(input).mean_tpot.value() - (6 * (7e-6 + 9e-6) + 2e-6);
+  };
+  const auto gathers = [](double tokens, double ranks) {
+    return 6 * 2 * tokens * test::kWireBytesPerToken * (ranks - 1) / ranks / 5e9;
+  };
+  EXPECT_NEAR(step(8, false), gathers(32, 8), 1e-9);
+  EXPECT_NEAR(step(2, false), gathers(32, 8), 1e-9);
+  EXPECT_NEAR(step(8, true), gathers(32, 8), 1e-9);
+  EXPECT_NEAR(step(2, true), gathers(8, 2), 1e-9);
+  EXPECT_NEAR(step(1, true), 0.0, 1e-9);
+}
+
 // In two nodes of four a GPU gathers from its node over the links, and from the other, with its
 // fellow there, its part over its NIC. One batch's gathers keep the other's kernels waiting where
 // links do not overlap with them.
@@ -934,7 +960,14 @@ TEST(Strategies, SayWhatMakesADeploymentImpossible) {
                 d.pools.pop_back();
                 d.pools[0].roles = kAllRoles;
               }),
-              Contains(HasSubstr("splits experts over all 4 GPUs")));
+              Contains(HasSubstr("splits FFNs over all 4 GPUs")));
+  EXPECT_THAT(problems([](Deployment& d) {
+                d.strategy = "wide_expert_parallel";
+                d.pools.pop_back();
+                d.pools[0].roles = kAllRoles;
+                d.ffn_expert_parallel = 1;
+              }),
+              Contains(HasSubstr("tensor_parallel 4 slices experts, whose tokens all GPUs need")));
   EXPECT_THAT(problems([](Deployment& d) { d.schedule = Schedule::staged; }),
               Contains(HasSubstr("orders of \"wide_expert_parallel\", not of \"afd\"")));
 }

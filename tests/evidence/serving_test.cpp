@@ -26,6 +26,7 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 const GroupError& group(const std::vector<GroupError>& groups, const std::string& name) {
   for (const GroupError& each : groups) {
@@ -846,6 +847,26 @@ TEST(Serving, NotesAreListsUnderHeadings) {
                 HasSubstr(fmt::format("\n## {}\n\n- {}\n", note.heading, note.points.front())));
     EXPECT_THAT(text, HasSubstr(fmt::format("\n{}\n\n- {}\n", note.heading, note.points.front())));
   }
+}
+
+TEST(Serving, DataParallelAttentionMayStandBesideSlicedExperts) {
+  const auto line = [](const char* cut) {
+    return predicted_line(fmt::format(
+        "id,source,engine,model,chip,gpus,strategy,attention_tp,attention_dp,moe_tp,moe_ep,"
+        "weight_precision,kv_precision,isl,osl,requests_per_gpu,metric,value,unit\n"
+        "a,ours,SGLang,DeepSeek-R1,H200,8,disaggregated,{},fp8,fp8,1024,512,4,TPOT,9,ms\n",
+        cut));
+  };
+  const LedgerRow sliced = line("1,8,8,1");
+  const LedgerRow whole = line("1,8,1,8");
+  EXPECT_EQ(sliced.figure, "a: DeepSeek-R1 on 8 H200, DP8, FFN TP8");
+  EXPECT_EQ(line("2,4,4,2").figure, "a: DeepSeek-R1 on 8 H200, TP2 DP4, FFN TP4 EP2");
+  EXPECT_EQ(part_of(sliced, "attention"), part_of(whole, "attention"));
+  EXPECT_GT(part_of(sliced, "in-node links"), 0.0);
+  EXPECT_THAT(sliced.note, HasSubstr("gathers are timed as measured by themselves"));
+  EXPECT_THAT(whole.note, Not(HasSubstr("gathers are timed")));
+  EXPECT_THAT(sliced.note, HasSubstr("the context is not stated: taken as a prompt and half an "
+                                     "answer, 1280"));
 }
 
 TEST(Serving, WhatCannotBeAskedSaysWhy) {

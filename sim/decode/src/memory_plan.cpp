@@ -115,7 +115,8 @@ double tokens_of_gpu(const Deployment& d, const Pool& pool, double tokens) {
 double widest_rows(const Deployment& d, const Pool& pool, double tokens) {
   const models::ModelSpec& model = d.model;
   const double value = bytes_per_value(model.precisions.activations).value();
-  const double own = tokens_of_gpu(d, pool, tokens);
+  const double own = std::max(tokens_of_gpu(d, pool, tokens),
+                              tokens / static_cast<double>(d.ffn_expert_parallel));
   double widest = 0.0;
   if (pool.roles.has(Role::ffn)) {
     const auto slices = static_cast<double>(d.ffn_tensor_parallel);

@@ -277,7 +277,9 @@ class Asker {
   Asker(const std::string& file, const ServingTerms& terms, scenario::Library& library)
       : file_(file), terms_(terms), library_(library) {}
 
-  std::variant<Question, CannotAsk> ask(const ServingRow& row) const {
+  std::variant<Question, CannotAsk> ask(ServingRow row) const {
+    const bool context_from_lengths = !row.mean_context && row.isl && row.osl;
+    if (context_from_lengths) row.mean_context = *row.isl + 0.5 * *row.osl;
     const auto strategy = shares_with_prefill(row, terms_);
     if (const auto* problem = std::get_if<CannotAsk>(&strategy)) return *problem;
     const bool shares = std::get<bool>(strategy);
@@ -370,6 +372,15 @@ class Asker {
       if (!question.row.note.empty()) question.row.note += "; ";
       question.row.note += text;
     };
+    if (context_from_lengths) {
+      note(fmt::format("the context is not stated: taken as a prompt and half an answer, {:.0f}",
+                       *row.mean_context));
+    }
+    if (gathers(scenario.deployment.exchange) && terms_.gathers_as_all_to_all) {
+      note(
+          "gathers are timed as measured by themselves, where steps with them were seen to take "
+          "longer");
+    }
     if (!question.none_of.empty()) {
       note(fmt::format("the engine's release is not told: asked as none of {}",
                        in_words(question.none_of)));
@@ -493,11 +504,12 @@ class Asker {
     scenario::Deployment& d = out.deployment;
     if (dp == 1) {
       d.strategy = "tensor_parallel";
-    } else if (moe != nullptr && gpus.ffn_expert_parallel == gpus.gpus_per_instance) {
+    } else if (moe != nullptr) {
       d.strategy = "wide_expert_parallel";
       gpus.redundant_experts = redundant(row, *moe, gpus.ffn_expert_parallel);
+      if (gpus.ffn_tensor_parallel > 1) d.exchange = decode::ExchangeWay::gather_scatter;
     } else {
-      return CannotAsk{"data-parallel attention with experts that are sliced"};
+      return CannotAsk{"data-parallel attention of a model without experts"};
     }
     d.micro_batches = row.overlap == "yes" ? 2 : 1;
     d.collectives = decode::CollectiveTiming::kernel_model;
@@ -884,8 +896,9 @@ class Asker {
 
   static std::string figure_words(const ServingRow& row, const scenario::Pool& gpus) {
     std::string cut = fmt::format("TP{}", gpus.attention_tensor_parallel);
-    if (gpus.attention_tensor_parallel < gpus.gpus_per_instance) {
-      cut = fmt::format("DP{}", gpus.gpus_per_instance / gpus.attention_tensor_parallel);
+    if (const std::int64_t dp = gpus.gpus_per_instance / gpus.attention_tensor_parallel; dp > 1) {
+      cut = fmt::format("{}DP{}", gpus.attention_tensor_parallel > 1 ? cut + " " : "", dp);
+      if (gpus.ffn_tensor_parallel > 1) cut += fmt::format(", FFN TP{}", gpus.ffn_tensor_parallel);
     }
     if (gpus.ffn_expert_parallel > 1) cut += fmt::format(" EP{}", gpus.ffn_expert_parallel);
     return fmt::format("{}: {} on {} {}, {}", row.id, row.model, gpus.gpus_per_instance, row.chip,

@@ -458,7 +458,8 @@ KeyTable pool_table(std::string name, Holds holds) {
     all.push_back(
         key<&P::ffn_tensor_parallel>("ffn_tensor_parallel",
                                      "GPUs that share the columns of an expert or a dense "
-                                     "FFN.",
+                                     "FFN. In wide_expert_parallel more than one only where "
+                                     "tokens are gathered (exchange).",
                                      between(1, kMaxGpus)));
     all.push_back(key<&P::ffn_expert_parallel>(
         "ffn_expert_parallel", "Groups that hold whole experts.", between(1, kMaxGpus)));

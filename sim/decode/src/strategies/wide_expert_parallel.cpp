@@ -1,6 +1,7 @@
 // Wide expert parallelism (DeepSeek-V3's deployment): every GPU keeps its own requests and a few
 // experts; each MoE layer sends the tokens to their experts and back, all GPUs to all. With two
-// micro-batches the messages of one overlap the kernels of the other (two-batch overlap).
+// micro-batches the messages of one overlap the kernels of the other (two-batch overlap). Where all
+// GPUs gather all tokens, FFNs may also be sliced (data-parallel attention, as SGLang calls it).
 #include "ridge/models/messages.hpp"
 #include "strategies.hpp"
 
@@ -20,14 +21,19 @@ void check_wide_expert_parallel(const Deployment& d, Problems& problems) {
     problems.push_back(
         "strategy \"wide_expert_parallel\" is one synchronous group: instances is 1");
   }
-  if (d.ffn_expert_parallel != d.pools[0].gpus_per_instance || d.ffn_tensor_parallel != 1) {
+  const Pool& gpus = d.pools[0];
+  if (d.ffn_expert_parallel * d.ffn_tensor_parallel != gpus.gpus_per_instance) {
     problems.push_back(
-        fmt::format("strategy \"wide_expert_parallel\" splits experts over all {} "
-                    "GPUs and nothing else: expert_parallel {}, tensor_parallel {}",
-                    d.pools[0].gpus_per_instance, d.ffn_expert_parallel, d.ffn_tensor_parallel));
+        fmt::format("strategy \"wide_expert_parallel\" splits FFNs over all {} GPUs: "
+                    "expert_parallel {} times tensor_parallel {} is not that",
+                    gpus.gpus_per_instance, d.ffn_expert_parallel, d.ffn_tensor_parallel));
+  } else if (d.ffn_tensor_parallel != 1 && !gathers(d.exchange)) {
+    problems.push_back(fmt::format(
+        "tensor_parallel {} slices experts, whose tokens all GPUs need: expected an exchange "
+        "\"gather_scatter\" or \"gather_sum\", or expert_parallel {}",
+        d.ffn_tensor_parallel, gpus.gpus_per_instance));
   }
   if (!gathers(d.exchange)) return;
-  const Pool& gpus = d.pools[0];
   if (gpus.gpus_per_instance <= gpus.gpus_per_node) return;
   if (d.collectives == CollectiveTiming::kernel_model) {
     problems.push_back(fmt::format(
@@ -84,6 +90,13 @@ class WideStep {
                        .ranks = static_cast<std::uint32_t>(d_.attention_tensor_parallel)};
     layer.experts = {
         .block = block, .layer = step_layer.expert_layer, .queries = step_layer.queries};
+    if (moe == nullptr && d_.ffn_tensor_parallel > 1) {
+      // Each group that slices it works on its own tokens.
+      gather(step_layer, d_.model.hidden, static_cast<std::uint32_t>(d_.ffn_tensor_parallel),
+             layer);
+      in_turn(layer);
+      return;
+    }
     // Layers without exchanges are in the stage of what is behind them.
     if (moe == nullptr || ranks_ == 1) {
       compute(layer.attention);
@@ -96,7 +109,7 @@ class WideStep {
     const models::Precisions& precisions = d_.model.precisions;
     layer.shared = moe->shared_intermediate > 0;
     if (gathers(d_.exchange)) {
-      gather(step_layer, width, layer);
+      gather(step_layer, width, ranks_, layer);
       add_moe(layer);
       return;
     }
@@ -118,11 +131,14 @@ class WideStep {
 
   // Tokens travel in the activations' precision, or in four bits where experts compute in them
   // (TensorRT-LLM's fused_moe_cutlass.py quantizes first, as SGLang can); sums in the former.
-  void gather(const StepLayer& step_layer, std::int64_t width, Layer& layer) const {
+  // `ranks`: that gather what they have, all such groups at once.
+  void gather(const StepLayer& step_layer, std::int64_t width, std::uint32_t ranks,
+              Layer& layer) const {
     const models::FfnBlock& ffn = d_.model.ffns[step_layer.blocks.ffn];
     const models::Precisions& precisions = d_.model.precisions;
-    const double values = static_cast<double>(width) * step_layer.queries;
-    Collective way{.pattern = Collective::Pattern::all_gather, .ranks = ranks_, .padded = true};
+    const double values =
+        static_cast<double>(width) * step_layer.queries * ranks / static_cast<double>(ranks_);
+    Collective way{.pattern = Collective::Pattern::all_gather, .ranks = ranks, .padded = true};
     const bool four_bits = ffn.compute == models::Precision::fp4;
     const models::Precision sent = four_bits ? ffn.compute : precisions.activations;
     way.bytes_per_token = values * bytes_per_value(sent).value();
@@ -141,11 +157,15 @@ class WideStep {
         return add_ping_pong(layer);
       case Schedule::fifo:
       case Schedule::cyclic:
-        compute(layer.attention);
-        exchange(layer.dispatch);
-        compute(layer.experts);
-        exchange(layer.combine);
+        return in_turn(layer);
     }
+  }
+
+  void in_turn(const Layer& layer) {
+    compute(layer.attention);
+    exchange(layer.dispatch);
+    compute(layer.experts);
+    exchange(layer.combine);
   }
 
   // The five stages of SGLang's two-batch overlap (_compute_moe_deepseek_blog_decode in its
