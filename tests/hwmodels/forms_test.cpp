@@ -1,6 +1,9 @@
 // Times of the forms worked out by hand, with all but a few of their parameters out of the way.
 #include "ridge/hwmodels/calibrated/forms.hpp"
 
+#include <algorithm>
+#include <string_view>
+
 #include <gtest/gtest.h>
 
 namespace ridge::hw::calibrated {
@@ -123,6 +126,26 @@ TEST(GemmForm, ALastRowOfTilesCostsTheRowsItLacks) {
   };
   EXPECT_NEAR(us(512), 0.0, 1e-12);
   EXPECT_NEAR(us(512 + 32), 4 * 0.75, 1e-12);  // four steps, three quarters of 128 rows
+}
+
+// Of a product of one row on four units.
+double learned_from(std::string_view feature, double n) {
+  const auto at = std::find(GemmForm::kFeatures.begin(), GemmForm::kFeatures.end(), feature);
+  return GemmForm::features(machine(4), {}, {.m = 1, .n = n, .k = 64})
+      .at(static_cast<std::size_t>(at - GemmForm::kFeatures.begin()));
+}
+
+TEST(GemmForm, WhatIsLearnedSeesWhether64AndWhether128DivideTheColumns) {
+  EXPECT_DOUBLE_EQ(learned_from("n_fill_64", 2112), 1.0);
+  EXPECT_DOUBLE_EQ(learned_from("n_fill_128", 2112), 16.5 / 17.0);
+  EXPECT_DOUBLE_EQ(learned_from("n_fill_64", 288), 4.5 / 5.0);
+  EXPECT_DOUBLE_EQ(learned_from("n_fill_128", 288), 2.25 / 3.0);
+}
+
+TEST(GemmForm, WhatIsLearnedSeesHowFullAWaveOfEachTileIs) {
+  EXPECT_DOUBLE_EQ(learned_from("wave_fill_64x64", 288), 5.0 / 8.0);
+  EXPECT_DOUBLE_EQ(learned_from("wave_fill_128x128", 288), 3.0 / 4.0);
+  EXPECT_DOUBLE_EQ(learned_from("wave_fill_128x256", 288), 2.0 / 4.0);
 }
 
 TEST(GroupedGemmForm, EveryExpertWithRowsTakesWholeTiles) {

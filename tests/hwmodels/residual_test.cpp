@@ -61,6 +61,27 @@ TEST(Residual, LearnsAStepThatDependsOnTwoFeatures) {
   EXPECT_LT(mean_error(boost(data.features, 2, data.target), truth), 0.005);
 }
 
+TEST(Residual, ARareValueOfFewIsToldApartWhereItsRowsAreEnough) {
+  // One row of a hundred at 0.5, all others at 1: thresholds that are spread over the rows, a
+  // twenty-fifth apart, all lie at 1.
+  std::vector<double> features(2000, 1.0);
+  std::vector<double> target(2000, 0.0);
+  for (std::size_t i = 0; i < 20; ++i) {
+    features[i] = 0.5;
+    target[i] = 0.1;
+  }
+  const auto learned = [&](double least_weight) {
+    return boost(features, 1, target,
+                 {.trees = 1, .rate = 1.0, .clip = 0.1, .least_weight = least_weight});
+  };
+  const Residual of_each = learned(12.0);
+  const double half_a_unit = 0.5 * ResidualTree::kLeafUnit;
+  EXPECT_NEAR(of_each(std::vector{0.5}), 0.1 * 20 / 32, half_a_unit);
+  EXPECT_EQ(of_each(std::vector{1.0}), 0.0);
+  const Residual of_all = learned(30.0);
+  EXPECT_EQ(of_all(std::vector{0.5}), of_all(std::vector{1.0}));
+}
+
 TEST(Residual, OfNoiseIsSmall) {
   const auto nothing = [](double, double) { return 0.0; };
   const Made data = made(nothing, 0.05, 2);

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <limits>
 #include <numeric>
 #include <utility>
@@ -92,20 +93,27 @@ std::size_t Residual::crowded() const {
 namespace {
 
 // Each feature's thresholds: midpoints between neighboring values, at most `bins` of them, spread
-// evenly over the rows.
+// evenly over the rows. Where all of a feature's are no more, as finely as `least` rows, so that
+// those of a rare value are told apart, too, where they are enough to say something.
 std::vector<std::vector<float>> thresholds_of(std::span<const double> features, std::size_t count,
-                                              std::size_t bins) {
+                                              std::size_t bins, double least) {
   const std::size_t rows = features.size() / count;
+  const auto finely = static_cast<std::size_t>(static_cast<double>(rows) / std::max(1.0, least));
   std::vector<std::vector<float>> all(count);
   std::vector<double> values(rows);
+  std::vector<double> distinct;
   for (std::size_t f = 0; f < count; ++f) {
     for (std::size_t row = 0; row < rows; ++row) values[row] = features[row * count + f];
     std::sort(values.begin(), values.end());
-    for (std::size_t b = 1; b <= bins; ++b) {
-      const std::size_t at = b * (rows - 1) / (bins + 1);
-      const auto next = std::upper_bound(values.begin(), values.end(), values[at]);
-      if (next == values.end()) break;
-      const auto middle = static_cast<float>(0.5 * (values[at] + *next));
+    distinct.clear();
+    std::unique_copy(values.begin(), values.end(), std::back_inserter(distinct));
+    const bool few = distinct.size() <= bins + 1;
+    const std::size_t parts = few ? std::max(bins + 1, finely) : bins + 1;
+    for (std::size_t part = 1; part < parts; ++part) {
+      const double value = values[part * (rows - 1) / parts];
+      const auto next = std::upper_bound(distinct.begin(), distinct.end(), value);
+      if (next == distinct.end()) break;
+      const auto middle = static_cast<float>(0.5 * (value + *next));
       if (all[f].empty() || middle > all[f].back()) all[f].push_back(middle);
     }
   }
@@ -120,7 +128,7 @@ class Booster {
         rows_(target.size()),
         options_(options),
         random_(options.seed),
-        thresholds_(thresholds_of(features, count, options.bins)),
+        thresholds_(thresholds_of(features, count, options.bins, options.least_weight)),
         bin_(count * rows_),
         left_(rows_),
         pull_(rows_),

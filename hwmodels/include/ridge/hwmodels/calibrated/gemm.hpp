@@ -99,8 +99,8 @@ struct GemmForm {
                                                                  "m_fill_64",
                                                                  "m_fill_128",
                                                                  "m_last_128",
+                                                                 "n_fill_64",
                                                                  "n_fill_128",
-                                                                 "n_fill_256",
                                                                  "log2_tiles",
                                                                  "wave_fill_128x128",
                                                                  "wave_fill_64x64",
@@ -112,14 +112,14 @@ struct GemmForm {
                                                                      const Shape& s) {
     const double units = machine.compute_units;
     const Pair rows = {s.m / 64.0, s.m / 128.0};
-    const Pair columns = {s.n / 128.0, s.n / 256.0};
+    const Pair columns = {s.n / 64.0, s.n / 128.0};
     const Pair row_tiles = round_up(rows);
     const Pair column_tiles = round_up(columns);
     const double MB = 1e-6 * s.batch * s.n * s.k * s.weight_bytes;
-    const Pair waves = Pair{s.batch * row_tiles[1] * column_tiles[0],
-                            s.batch * row_tiles[0] * round_up(s.n / 64.0)} /
-                       units;
-    const Pair wide = Pair{s.batch * row_tiles[1] * column_tiles[1], s.m * s.n * s.k} /
+    const Pair waves =
+        Pair{s.batch * row_tiles[1] * column_tiles[1], s.batch * row_tiles[0] * column_tiles[0]} /
+        units;
+    const Pair wide = Pair{s.batch * row_tiles[1] * round_up(s.n / 256.0), s.m * s.n * s.k} /
                       Pair{units, s.m * s.k + s.n * s.k + s.m * s.n};
     const Pair row_fill = rows / row_tiles;
     const Pair column_fill = columns / column_tiles;
