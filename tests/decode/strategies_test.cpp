@@ -720,6 +720,17 @@ TEST(Strategies, TheKernelOfAnAllReduceDoesTheNormBehindIt) {
   EXPECT_NEAR(before - test::run(input).mean_tpot.value(), 6 * (3e-6 + 4e-6 - 2e-6), 1e-11);
 }
 
+// In front of a layer it has the results of an exchange, but behind attention that GPUs share a sum.
+TEST(Strategies, NoNormIsDoneByAnAllReduceThatIsNotThere) {
+  auto input = wide_expert_parallel(6, 1);
+  input.deployment.attention_tensor_parallel = 2;
+  input.deployment.pools[0].kernels =
+      test::named_kernels({{"attention_norm", 3e-6}, {"ffn_norm", 4e-6}, {"final_norm", 5e-6}});
+  const double before = test::run(input).mean_tpot.value();
+  input.deployment.execution.all_reduce_with_norm = true;
+  EXPECT_NEAR(before - test::run(input).mean_tpot.value(), 6 * 4e-6, 1e-11);
+}
+
 TEST(Strategies, KernelsThatChooseExpertsTakeWhatTheEngineSays) {
   auto input = tensor_parallel(6, 1);
   input.deployment.pools[0].kernels = test::named_kernels({{"route", 3e-6}});
@@ -961,13 +972,14 @@ TEST(Strategies, SayWhatMakesADeploymentImpossible) {
                 d.pools[0].roles = kAllRoles;
               }),
               Contains(HasSubstr("splits FFNs over all 4 GPUs")));
-  EXPECT_THAT(problems([](Deployment& d) {
-                d.strategy = "wide_expert_parallel";
-                d.pools.pop_back();
-                d.pools[0].roles = kAllRoles;
-                d.ffn_expert_parallel = 1;
-              }),
-              Contains(HasSubstr("tensor_parallel 4 slices experts, whose tokens all GPUs need")));
+  EXPECT_THAT(
+      problems([](Deployment& d) {
+        d.strategy = "wide_expert_parallel";
+        d.pools.pop_back();
+        d.pools[0].roles = kAllRoles;
+        d.ffn_expert_parallel = 1;
+      }),
+      Contains(HasSubstr("ffn_tensor_parallel 4 slices FFNs, so that every GPU needs all tokens")));
   EXPECT_THAT(problems([](Deployment& d) { d.schedule = Schedule::staged; }),
               Contains(HasSubstr("orders of \"wide_expert_parallel\", not of \"afd\"")));
 }

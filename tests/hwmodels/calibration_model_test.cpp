@@ -310,6 +310,18 @@ TEST(CalibratedModel, AKernelAttendsToChosenTokensOverCachesOfTheFormatsThatFact
   models::DecodeAttention chosen = latent(models::DecodeAttention::Kind::sparse_latent, 2048);
   chosen.cache = Precision::fp8;
   EXPECT_EQ(model->basis(op(chosen)), Basis::no_curve);
+
+  // Nor does one that does so over a BF16 cache stand in for one over FP8, as another may.
+  Calibration c = of_latent_kernels(Format::bf16);
+  c.curves.push_back(
+      curve_of<DecodeAttentionForm>(Family::sparse_latent_attention, Format::bf16, 576));
+  c.curves.back().key.kernel = "its:own";
+  values_of(c.curves.back().fitted)[DecodeAttentionForm::launch_us] += 20.0;
+  const auto both = calibrated_model(chip_named("testchip"), c);
+  EXPECT_EQ(both->kernel(op(chosen)), "its:own");
+  EXPECT_EQ(both->basis(op(chosen)), Basis::stand_in);
+  chosen.cache = Precision::bf16;
+  EXPECT_EQ(both->kernel(op(chosen)), "sglang:flash_attention");
 }
 
 TEST(CalibratedModel, WhatIsDrawnOfChosenTokensSpreadsByTheirErrorToo) {

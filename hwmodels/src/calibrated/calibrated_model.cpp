@@ -42,9 +42,6 @@ constexpr double kErrorOfHeadSize = 0.15;       // attention of another head siz
 constexpr double kErrorOfCacheFormat = 0.20;    // attention over a cache of another format
 constexpr double kErrorOfProductFormat = 0.35;  // products of another number format
 constexpr double kErrorPerOctave = 0.02;        // outside the range a curve was fitted on
-// Of a kernel measured over whole caches that attends to chosen tokens, by whole modules in which
-// others chose them: their median error beside what the sum of their kernels' curves explains.
-constexpr double kErrorOfChosenTokens = 0.10;
 
 // What exchanges were mostly measured with, for those that only say their bytes.
 constexpr double kUsualTopK = 8.0;
@@ -94,11 +91,11 @@ class CalibratedModel final : public KernelModel {
       : chip_(std::move(chip)), calibration_(std::move(calibration)) {
     for (const Curve& curve : calibration_.curves) {
       errors_.push_back(curve.standard_error());
+      const auto over_chosen = calibrated::error_over_chosen_tokens(curve.key);
+      errors_over_chosen_.push_back(over_chosen.value_or(0.0));
       if (!std::holds_alternative<Fitted<DecodeAttentionForm>>(curve.fitted)) continue;
       add_attention(curve.key.family, curve.key);
-      if (calibrated::attends_to_chosen_tokens(curve.key)) {
-        add_attention(Family::sparse_latent_attention, curve.key);
-      }
+      if (over_chosen) add_attention(Family::sparse_latent_attention, curve.key);
     }
     std::stable_sort(attention_.begin(), attention_.end(),
                      [](const auto& a, const auto& b) { return a.head_dim < b.head_dim; });
@@ -269,10 +266,12 @@ class CalibratedModel final : public KernelModel {
       return a.family == family && a.format == key.format && a.head_dim == key.head_dim;
     });
     if (known) return;
+    const Slot& all = slot(family, key.format, key.head_dim);
     attention_.push_back({.family = family,
                           .format = key.format,
                           .head_dim = key.head_dim,
-                          .slot = slot(family, key.format, key.head_dim)});
+                          .slot = all,
+                          .measured = measured_as(all)});
   }
 
   // Whether FP8's curves tell of this precision: whole numbers of eight bits are as fast on some
@@ -306,6 +305,15 @@ class CalibratedModel final : public KernelModel {
       if (!borrowed.all.empty()) return borrowed;
     }
     return {};
+  }
+
+  // Of a slot, what was measured over what it is of.
+  static Slot measured_as(Slot slot) {
+    const auto other = [&](const Curve* curve) { return curve->key.family != slot.family; };
+    std::erase_if(slot.all, other);
+    std::erase_if(slot.usable, other);
+    if (slot.usable.empty()) slot.usable = slot.all;
+    return slot;
   }
 
   // The same where any other is left.
@@ -476,16 +484,16 @@ class CalibratedModel final : public KernelModel {
     const Said said = fastest(asked.slot->usable, asked);
     const double outside = kErrorPerOctave * said.octaves_outside + asked.added_error;
     const bool within = outside == 0.0;
-    const bool chosen_tokens = asked.slot->family == Family::sparse_latent_attention &&
-                               said.curve->key.family == Family::latent_attention;
-    const double unmeasured = outside + (chosen_tokens ? kErrorOfChosenTokens : 0.0);
+    const auto place = static_cast<std::size_t>(said.curve - calibration_.curves.data());
+    const bool over_chosen = said.curve->key.family != asked.slot->family &&
+                             asked.slot->family == Family::sparse_latent_attention;
+    const double unmeasured = outside + (over_chosen ? errors_over_chosen_[place] : 0.0);
     const double stray = unmeasured == 0.0 || said.curve->stray == 0.0
                              ? 1.0
                              : std::exp(said.curve->stray * unmeasured);
     return {.time = Seconds{said.estimate.us * asked.part * said.curve->factor * stray * 1e-6},
             .bound = said.estimate.bound,
-            .error = errors_[static_cast<std::size_t>(said.curve - calibration_.curves.data())] +
-                     unmeasured,
+            .error = errors_[place] + unmeasured,
             .within_range = within,
             .octaves_outside = said.octaves_outside};
   }
@@ -559,6 +567,9 @@ class CalibratedModel final : public KernelModel {
     Format format;
     std::int64_t head_dim;
     Slot slot;
+    // That may stand in for other formats and head sizes: kernels that also do this do it as they
+    // were stated to.
+    Slot measured;
   };
 
   // What a kind of attention is calibrated as; nothing where no measurement is of it.
@@ -593,6 +604,7 @@ class CalibratedModel final : public KernelModel {
       if (each.family != *family) continue;
       const bool fits = each.format == format;
       if (fits && each.head_dim == op.qk_dim) return &each;
+      if (each.measured.all.empty()) continue;
       if (chosen == nullptr || (chosen->format != format && fits) ||
           (fits && chosen->head_dim < op.qk_dim && each.head_dim > chosen->head_dim)) {
         chosen = &each;
@@ -635,11 +647,13 @@ class CalibratedModel final : public KernelModel {
       return with(Answered{roofline(models::demand(op))});
     }
     const Format format = eight_bits_or_less(shape.cache) ? Format::fp8 : Format::bf16;
+    const bool own_format = found->format == format;
+    const bool own_size = found->head_dim == shape.qk_dim;
     with(Asked<DecodeAttentionForm>{
-        .slot = &found->slot,
+        .slot = own_size && own_format ? &found->slot : &found->measured,
         .shape = shape_of(shape),
-        .added_error = (found->head_dim == shape.qk_dim ? 0.0 : kErrorOfHeadSize) +
-                       (found->format == format ? 0.0 : kErrorOfCacheFormat)});
+        .added_error =
+            (own_size ? 0.0 : kErrorOfHeadSize) + (own_format ? 0.0 : kErrorOfCacheFormat)});
   }
 
   template <typename With>
@@ -825,7 +839,8 @@ class CalibratedModel final : public KernelModel {
 
   ChipSpec chip_;
   Calibration calibration_;
-  std::vector<double> errors_;  // standard_error() of each curve
+  std::vector<double> errors_;              // standard_error() of each curve
+  std::vector<double> errors_over_chosen_;  // beside it, of each
   std::map<std::tuple<Family, Format, std::int64_t>, Slot> slots_;
   std::vector<AttentionSlot> attention_;
   ByPrecision gemm_{};

@@ -44,6 +44,7 @@ struct PromptKernels {
 struct ChosenTokenKernels {
   std::vector<std::string> names;
   std::optional<Format> format;
+  double error = 0.0;
   std::string source;
 };
 
@@ -288,6 +289,10 @@ static const KeyTable& keys_of(const ChosenTokenKernels* /*of*/) {
           key<&C::names>("kernels", kKernelNames, kOneKernel),
           key<&C::format>("format", "Of the caches over which they do; any where absent.",
                           format_names()),
+          key<&C::error>("error",
+                         "Relative, of times over chosen tokens, beside the curve's own: as far as "
+                         "whole modules tell.",
+                         between(0.0, 1.0)),
           key<&C::source>("source", kKnownHow),
       });
   return table;
@@ -296,7 +301,8 @@ static const KeyTable& keys_of(const ChosenTokenKernels* /*of*/) {
 static const KeyTable& keys_of(const HeadProducts* /*of*/) {
   using H = HeadProducts;
   static const KeyTable table =
-      key_table<H>("products_by_head", "Products with weights for each head or group of heads, as around absorbed MLA.",
+      key_table<H>("products_by_head",
+                   "Products with weights for each head or group of heads, as around absorbed MLA.",
                    {
                        key<&H::precision>("precision", "In which engines compute them.",
                                           models::precision_names()),
@@ -323,7 +329,8 @@ static const KeyTable& keys_of(const AttentionKernels* /*of*/) {
                                           "the chosen tokens too, as a cache of that length.")
                   .optional(),
               key<&K::head_products>("products_by_head",
-                                     "Where the weights' precision is not the products'.")
+                                     "In what engines compute products of one kind, whatever the "
+                                     "format of their weights.")
                   .optional(),
           })
           .file("facts of public decode attention kernels");
@@ -568,13 +575,15 @@ bool made_for_prompts(std::string_view kernel) {
   });
 }
 
-bool attends_to_chosen_tokens(const CurveKey& key) {
-  if (key.family != Family::latent_attention) return false;
-  const auto& all = attention_kernels().over_chosen_tokens;
-  return std::any_of(all.begin(), all.end(), [&](const ChosenTokenKernels& each) {
-    return each.format.value_or(key.format) == key.format &&
-           std::find(each.names.begin(), each.names.end(), key.kernel) != each.names.end();
-  });
+std::optional<double> error_over_chosen_tokens(const CurveKey& key) {
+  if (key.family != Family::latent_attention) return std::nullopt;
+  for (const ChosenTokenKernels& each : attention_kernels().over_chosen_tokens) {
+    if (each.format.value_or(key.format) == key.format &&
+        std::find(each.names.begin(), each.names.end(), key.kernel) != each.names.end()) {
+      return each.error;
+    }
+  }
+  return std::nullopt;
 }
 
 std::optional<Precision> precision_of_head_products() {

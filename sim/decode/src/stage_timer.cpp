@@ -9,6 +9,7 @@
 #include <map>
 #include <numeric>
 #include <tuple>
+#include <utility>
 
 namespace ridge::decode {
 namespace {
@@ -208,18 +209,20 @@ hw::Timing StageTimer::timing(const hw::KernelModel& kernels, std::size_t place)
 }
 
 template <typename Piece>
-Seconds StageTimer::total(const Pool& pool, bool behind_all_reduce, Piece piece) {
+Seconds StageTimer::total(const Pool& pool, SumsOfResidual sums, Piece piece) {
   const hw::KernelModel& kernels = *pool.kernels;
   const Execution& how = deployment_.execution;
   Launches launched;
   Seconds sum;
   Seconds beside;       // kernels of the shared experts
   Seconds beside_work;  // what they ask of the roofline
+  bool next_sum = sums.before;
   for (std::size_t place = 0; place < scratch_.size(); ++place) {
     const models::Operator& op = scratch_[place];
+    const bool norm = op.purpose == models::Purpose::residual_norm;
+    const bool summed = norm && std::exchange(next_sum, sums.after);
     if (!decode::launches(piece, scratch_, place)) continue;
-    if (how.all_reduce_with_norm && behind_all_reduce &&
-        op.purpose == models::Purpose::residual_norm) {
+    if (how.all_reduce_with_norm && summed) {
       sum += how.norm_in_all_reduce;
       continue;
     }
@@ -311,7 +314,11 @@ void StageTimer::time_work(const AttentionWork& work, const Batch& batch, std::s
         attention->sequences = requests;  // what pads a batch has no KV to read
       }
     }
-    Seconds time = total(pool, d.attention_tensor_parallel > 1, work.piece);
+    // Of the FFN before, results are summed where the same GPUs share the attention; else they come
+    // by an exchange.
+    const bool shared = d.attention_tensor_parallel > 1;
+    const bool all_share = d.one_pool() && d.attention_tensor_parallel == pool.gpus_per_instance;
+    Seconds time = total(pool, {.before = shared && all_share, .after = shared}, work.piece);
     if (work.piece == AttentionPiece::projections) {
       ranks[r] = time.value();
       continue;
@@ -417,7 +424,7 @@ void StageTimer::time_work(const FfnWork& work, const Batch& batch, std::span<do
       }
       scratch_.clear();
       models::ffn_operators(block, d.model.precisions, d.model.hidden, tokens, shard, scratch_);
-      Seconds time = total(d.pools[work.at.pool], false, work.piece);
+      Seconds time = total(d.pools[work.at.pool], {}, work.piece);
       if (moe != nullptr && work.piece != FfnPiece::shared) {
         time += on_gpu(&ExchangeKernels::dispatch_receive, batch, work.queries) +
                 on_gpu(&ExchangeKernels::combine_send, batch, work.queries);
@@ -453,7 +460,7 @@ void StageTimer::time_work(const HeadWork& work, const Batch& batch, std::span<d
       const double shared = rows * static_cast<double>(sharing) / static_cast<double>(gpus);
       // An engine's step carries all micro-batches: once in it the GPUs wait for the host.
       const Seconds waiting = waiting_for_hosts_ / static_cast<double>(deployment_.micro_batches);
-      time = total(pool, false, FfnPiece::whole) + waiting +
+      time = total(pool, {}, FfnPiece::whole) + waiting +
              vocabulary_exchange(pool, shared * work.queries);
       if (const std::int64_t drafts = deployment_.drafting.tokens; drafts > 0) {
         // Each draft is one token of each sequence, proposed through the same head. In front of
@@ -465,7 +472,7 @@ void StageTimer::time_work(const HeadWork& work, const Batch& batch, std::span<d
                      models::Gemm{.m = shared, .n = hidden, .k = 2 * hidden});
         models::head_operators(deployment_.model, rows, split, scratch_);
         time += static_cast<double>(drafts) *
-                (total(pool, false, FfnPiece::whole) + vocabulary_exchange(pool, shared));
+                (total(pool, {}, FfnPiece::whole) + vocabulary_exchange(pool, shared));
       }
       if (rows == 0.0) time = Seconds{};
       last_rows = rows;

@@ -360,7 +360,8 @@ static const view::AnswerKeys<ModuleJudgment>& answer_keys(const ModuleJudgment*
        {"products", "Their number format.", [](const M& m) { return name_of(m.products); }},
        {"cache", "Its number format.", [](const M& m) { return name_of(m.cache); }},
        {"kernel", "That was measured, as its engine calls it.", &M::kernel},
-       {"preferred", "What it calls and its engine's kernels, where the calibration has some; else null.",
+       {"preferred",
+        "What it calls and its engine's kernels, where the calibration has some; else null.",
         [](const M& m) { return view::told(m.preferred); }},
        view::figures_of<M>(module_figures()),
        {"operators", "What the sum is made of, the greatest first.", &M::operators}});

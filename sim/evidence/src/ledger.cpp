@@ -16,6 +16,7 @@
 #include "ridge/scenario/library.hpp"
 #include "ridge/scenario/scenario_files.hpp"
 #include "ridge/view/answer_keys.hpp"
+#include "ridge/view/terminal.hpp"
 #include "ridge/view/text_table.hpp"
 
 #include <algorithm>
@@ -23,6 +24,7 @@
 #include <cmath>
 #include <filesystem>
 #include <optional>
+#include <set>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -408,6 +410,34 @@ std::string summary(const Ledger& ledger) {
   return out + beside_words(ledger);
 }
 
+// What lines leave open and was assumed, each once with its rows.
+std::string assumed_text(const Ledger& ledger) {
+  std::vector<std::pair<std::string, std::vector<std::string>>> all;
+  for (const LedgerRow& row : ledger.rows) {
+    for (const std::string& text : row.assumed) {
+      auto at =
+          std::find_if(all.begin(), all.end(), [&](const auto& e) { return e.first == text; });
+      if (at == all.end()) at = all.insert(at, {text, {}});
+      at->second.push_back(row.id);
+    }
+  }
+  if (all.empty()) return {};
+  constexpr std::size_t kNamed = 6;
+  std::string out = "\nAssumed\n";
+  for (auto& [text, ids] : all) {
+    const std::size_t more = ids.size() > kNamed ? ids.size() - kNamed : 0;
+    ids.resize(ids.size() - more);
+    const std::string whose = fmt::format("{}{}", fmt::join(ids, ", "),
+                                          more > 0 ? fmt::format(" and {} more", more) : "");
+    std::string_view begin = "- ";
+    for (const auto& line : view::wrapped(whose + ": " + text, view::output_width() - 2)) {
+      out += fmt::format("{}{}\n", begin, line);
+      begin = "  ";
+    }
+  }
+  return out;
+}
+
 std::string table(const Ledger& ledger) {
   view::TextTable text;
   text.column("figure", view::Align::left);
@@ -424,7 +454,7 @@ std::string table(const Ledger& ledger) {
          group_errors(ledger).empty() ? provenance_letter(ledger, row) : short_provenance(row)});
   }
   return ledger.title + "\n\n" + text.text() + provenance_text(ledger) + "\n" + summary(ledger) +
-         tables_text(ledger) + notes_text(ledger);
+         assumed_text(ledger) + tables_text(ledger) + notes_text(ledger);
 }
 
 std::string csv(const Ledger& ledger) {
@@ -598,7 +628,7 @@ Ledger read_ledger(const std::string& name_or_path, const std::string& table, in
   const auto passes = static_cast<double>(1 + serving_mechanisms().size());
   double pass = 0.0;
   const GoOn within_pass = [&](double share) { return !go_on || go_on((pass + share) / passes); };
-  if (!predict_serving(measured, path, terms, draws, samples, library, ledger, within_pass)) {
+  if (!predict_serving(measured, path, terms, draws, samples, library, true, ledger, within_pass)) {
     return ledger;
   }
   for (const ServingMechanism& mechanism : serving_mechanisms()) {
@@ -606,7 +636,7 @@ Ledger read_ledger(const std::string& name_or_path, const std::string& table, in
     ServingTerms less = terms;
     mechanism.without(less);
     Ledger other;
-    if (!predict_serving(measured, path, less, draws, 0, library, other, within_pass))
+    if (!predict_serving(measured, path, less, draws, 0, library, false, other, within_pass))
       return ledger;
     ledger.without.push_back({std::string(mechanism.name), group_errors(other)});
   }
@@ -660,11 +690,17 @@ std::vector<std::string> write_scenarios(const Ledger& ledger, const std::string
   }
   make_folder(folder);
   std::vector<std::string> out;
+  std::set<std::string> taken;  // ids that differ may be alike as names of files
   for (const LedgerRow& row : ledger.rows) {
-    const std::string name = file_name_of(row.figure.substr(0, row.figure.find(':')));
+    std::string stem = file_name_of(row.id);
+    if (stem.empty()) stem = "line";
     for (std::size_t i = 0; i < row.scenarios.size(); ++i) {
       const std::string which = row.scenarios.size() > 1 ? fmt::format("-{}", i + 1) : "";
-      out.push_back((std::filesystem::path(folder) / (name + which + ".json")).string());
+      std::string name = stem + which;
+      for (int more = 2; !taken.insert(name).second; ++more) {
+        name = fmt::format("{}{}.{}", stem, which, more);
+      }
+      out.push_back((std::filesystem::path(folder) / (name + ".json")).string());
       write_file(out.back(), row.scenarios[i]);
     }
   }

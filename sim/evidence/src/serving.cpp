@@ -277,7 +277,7 @@ class Asker {
   Asker(const std::string& file, const ServingTerms& terms, scenario::Library& library)
       : file_(file), terms_(terms), library_(library) {}
 
-  std::variant<Question, CannotAsk> ask(ServingRow row) const {
+  [[nodiscard]] std::variant<Question, CannotAsk> ask(ServingRow row) const {
     const bool context_from_lengths = !row.mean_context && row.isl && row.osl;
     if (context_from_lengths) row.mean_context = *row.isl + 0.5 * *row.osl;
     const auto strategy = shares_with_prefill(row, terms_);
@@ -306,6 +306,9 @@ class Asker {
     const Layout layout{.one_group = gpus.attention_tensor_parallel == gpus.gpus_per_instance,
                         .over_nodes = gpus.gpus_per_instance > *node,
                         .large_domain = *node > kGpusOfAHost};
+    if (layout.over_nodes && !layout.one_group && gpus.ffn_tensor_parallel > 1) {
+      return CannotAsk{"data-parallel attention beside FFNs that are sliced over several nodes"};
+    }
     for (const ServingTerms::KernelsByLine& named : terms_.kernels_by_line) {
       if (is_of(row, named.lines)) prefer(named.kernels, gpus);
     }
@@ -367,10 +370,12 @@ class Asker {
     }
     question.row.figure = figure_words(row, gpus);
     question.row.source = row.source;
+    question.row.id = row.id;
     question.row.note = row.cautions;
     const auto note = [&](const std::string& text) {
       if (!question.row.note.empty()) question.row.note += "; ";
       question.row.note += text;
+      question.row.assumed.push_back(text);
     };
     if (context_from_lengths) {
       note(fmt::format("the context is not stated: taken as a prompt and half an answer, {:.0f}",
@@ -378,8 +383,8 @@ class Asker {
     }
     if (gathers(scenario.deployment.exchange) && terms_.gathers_as_all_to_all) {
       note(
-          "gathers are timed as measured by themselves, where steps with them were seen to take "
-          "longer");
+          "gathers take what they take by themselves; steps of engines that gather were seen to "
+          "take longer");
     }
     if (!question.none_of.empty()) {
       note(fmt::format("the engine's release is not told: asked as none of {}",
@@ -390,7 +395,7 @@ class Asker {
                        question.weights_from));
     }
     if (const std::string what = not_measured(*scenario.model.spec, gpus); !what.empty()) {
-      note(fmt::format("{}: {} has no curve in that format, and another's stands in", what,
+      note(fmt::format("{}: {} has no such curve, and another format's stands in", what,
                        gpus.kernel_model));
     }
     return question;
@@ -404,10 +409,11 @@ class Asker {
     const auto kernels = library_.kernels(choice, *library_.chip(gpus.chip.name), file_);
     std::vector<std::string> out;
     const auto look = [&](const models::Operator& op, std::string_view what,
-                          models::Precision weights) {
+                          models::Precision weights, models::Precision compute) {
       const hw::Basis basis = kernels->basis(op);
       if (basis != hw::Basis::stand_in && basis != hw::Basis::no_curve) return;
       std::string words = fmt::format("{} in {}", what, models::name_of(weights));
+      if (compute != weights) words += fmt::format(" times {}", models::name_of(compute));
       if (std::find(out.begin(), out.end(), words) == out.end()) out.push_back(std::move(words));
     };
     constexpr double kTokens = 8.0;
@@ -419,9 +425,9 @@ class Asker {
                             operators);
       for (const models::Operator& op : operators) {
         if (const auto* gemm = std::get_if<models::Gemm>(&op.shape)) {
-          look(op, "dense products", gemm->weights);
+          look(op, "dense products", gemm->weights, gemm->compute);
         } else if (const auto* grouped = std::get_if<models::GroupedGemm>(&op.shape)) {
-          look(op, "experts", grouped->weights);
+          look(op, "experts", grouped->weights, grouped->compute);
         }
       }
     }
@@ -555,17 +561,21 @@ class Asker {
       const std::vector<std::string> unit = words_of(row.unit);
       const std::string_view time = unit.empty() ? std::string_view() : unit.front();
       const bool ms = time == "ms" || time == "milliseconds";
-      if (!ms && time != "s" && time != "seconds") return unknown;
+      const bool s = time == "s" || time == "seconds";
+      const bool each =
+          unit.size() > 1 && (unit[1] == "token" || unit[1] == "tok" || unit[1] == "per");
+      if ((!ms && !s) || (unit.size() > 1 && !each)) return unknown;
       out.figure = kTimePerToken;
       out.row.measured = ms ? row.value : 1e3 * row.value;
       return std::nullopt;
     }
     const std::optional<std::string> whose = whose_tokens(row.unit);
-    if (!whose) return unknown;
+    if (!whose || says("node") || says("server") || says("instance")) return unknown;
     if (says("input") || says("prefill") || (says("total") && !says("output"))) {
       return CannotAsk{"throughput that counts the tokens of prompts"};
     }
     const bool of_all = whose->empty();
+    if (*whose == "gpu" && (says("user") || says("request"))) return unknown;
     if (*whose == "user" || (of_all && (says("user") || says("request")))) {
       out.figure = kTimePerToken;
       out.row.measured = 1e3 / row.value;
@@ -579,12 +589,20 @@ class Asker {
 
   // "p99"; the median stands for the mean.
   static bool is_percentile(const std::string& word) {
-    return word.size() == 3 && word.front() == 'p' && word != "p50" && is_number(word.substr(1));
+    constexpr std::array<std::string_view, 9> kOthers = {
+        "percentile", "percentiles", "max", "maximum", "min", "minimum", "tail", "worst", "best"};
+    const bool ordinal = word.ends_with("th") && is_number(word.substr(0, word.size() - 2));
+    return (word.front() == 'p' && word != "p50" && is_number(word.substr(1))) || ordinal ||
+           std::find(kOthers.begin(), kOthers.end(), word) != kOthers.end();
   }
 
   // Of a unit of tokens a second: "user", "gpu", empty for those of all.
   static std::optional<std::string> whose_tokens(std::string_view unit) {
     std::vector<std::string> words = words_of(unit);
+    const bool each_second = std::any_of(words.begin(), words.end(), [](const std::string& word) {
+      return word == "s" || word == "sec" || word == "second" || word == "tps";
+    });
+    if (!each_second) return std::nullopt;
     std::erase_if(words, [](const std::string& word) {
       return word == "output" || word == "per" || word == "s" || word == "sec" ||
              word == "second" || word == "1";
@@ -624,10 +642,12 @@ class Asker {
     auto found = named_as_written(terms_.chips, known, name);
     if (!found || !gigabytes) return found;
     const auto memory = library_.chip(*found)->memory.value;
-    constexpr double kOtherwiseCounted = 0.1;  // 180 and 192 GB of one chip
-    const bool same =
-        memory && std::abs(1e9 * *gigabytes / memory->value() - 1.0) <= kOtherwiseCounted;
-    return same ? found : std::nullopt;
+    // Sellers count in GB or in GiB, and some leave a part out (180 and 192 GB of one chip).
+    constexpr double kAlike = 0.07;
+    const auto same = [&](double unit) {
+      return memory && std::abs(unit * *gigabytes / memory->value() - 1.0) <= kAlike;
+    };
+    return same(1e9) || same(1024.0 * 1024.0 * 1024.0) ? found : std::nullopt;
   }
 
   std::optional<CannotAsk> kernels(const ServingRow& row, scenario::Scenario& out) const {
@@ -683,7 +703,7 @@ class Asker {
     const auto on_this = [&](const std::vector<std::string>& chips) {
       return std::find(chips.begin(), chips.end(), gpus.chip.name) != chips.end();
     };
-    const bool sums = gpus.attention_tensor_parallel > 1 || gpus.ffn_tensor_parallel > 1;
+    const bool sums = gpus.attention_tensor_parallel > 1;
     if (!sums || !how.all_reduce_with_norm) return;
     const auto& apart = terms_.norms_apart;
     if (apart && on_this(apart->chips)) {
@@ -954,10 +974,12 @@ void answer_to(const Question& question, scenario::Library& library,
 }
 
 LedgerRow predict(Question& question, const scenario::InputDraws& draws, int samples,
-                  scenario::Library& library) {
+                  scenario::Library& library, bool with_scenarios) {
   LedgerRow row = std::move(question.row);
-  for (const scenario::LocatedScenario& asked : question.scenarios) {
-    row.scenarios.push_back(json_text(asked.scenario));
+  if (with_scenarios) {
+    for (const scenario::LocatedScenario& asked : question.scenarios) {
+      row.scenarios.push_back(json_text(asked.scenario));
+    }
   }
   answer_to(question, library, nullptr, 0, row);
   if (samples == 0) return row;
@@ -1585,7 +1607,8 @@ std::span<const ServingMechanism> serving_mechanisms() {
 
 bool predict_serving(const std::vector<ServingRow>& rows, const std::string& file,
                      const ServingTerms& terms, const scenario::InputDraws& draws, int samples,
-                     scenario::Library& library, Ledger& ledger, const GoOn& go_on) {
+                     scenario::Library& library, bool with_scenarios, Ledger& ledger,
+                     const GoOn& go_on) {
   const Asker asker(file, terms, library);
   std::atomic<bool> stopped{false};
   std::vector<std::variant<LedgerRow, LedgerGap>> out(rows.size());
@@ -1601,7 +1624,7 @@ bool predict_serving(const std::vector<ServingRow>& rows, const std::string& fil
         if (const auto* cannot = std::get_if<CannotAsk>(&question)) {
           out[i] = LedgerGap{.figure = row.id, .source = row.source, .reason = cannot->reason};
         } else {
-          out[i] = predict(std::get<Question>(question), draws, samples, library);
+          out[i] = predict(std::get<Question>(question), draws, samples, library, with_scenarios);
         }
       } catch (const UserError& e) {
         // A deployment that cannot be run as the table says.

@@ -369,7 +369,6 @@ std::string provenances(const Plan& plan) {
   return fmt::format("{}", fmt::join(out, ", "));
 }
 
-// "AFD 5A2F" is "afd-5a2f".
 // A part of a plan's answer with the plan, which knows what its numbers mean.
 template <typename Part>
 struct Of {

@@ -319,9 +319,8 @@ Ranges over(
   if (own.sums_over_nodes && shipped.sums_over_nodes) {
     out.sums_over_nodes = over(*own.sums_over_nodes, *shipped.sums_over_nodes);
   }
-  // Those of the question first, since the first answers; whichever takes the place of a shipped
-  // one takes its random numbers too.
-  // By its name alone, so that a range draws the same whatever stands beside it.
+  // A range draws by its name alone: the same whatever stands beside it, and in place of a shipped
+  // one of that name.
   for (InputRange& range : out.inputs) range.stream = stream_of(range.name);
   for (const InputRange& range : shipped.inputs) {
     bool replaced = false;

@@ -25,12 +25,12 @@ void check_wide_expert_parallel(const Deployment& d, Problems& problems) {
   if (d.ffn_expert_parallel * d.ffn_tensor_parallel != gpus.gpus_per_instance) {
     problems.push_back(
         fmt::format("strategy \"wide_expert_parallel\" splits FFNs over all {} GPUs: "
-                    "expert_parallel {} times tensor_parallel {} is not that",
+                    "ffn_expert_parallel {} times ffn_tensor_parallel {} is not that",
                     gpus.gpus_per_instance, d.ffn_expert_parallel, d.ffn_tensor_parallel));
   } else if (d.ffn_tensor_parallel != 1 && !gathers(d.exchange)) {
     problems.push_back(fmt::format(
-        "tensor_parallel {} slices experts, whose tokens all GPUs need: expected an exchange "
-        "\"gather_scatter\" or \"gather_sum\", or expert_parallel {}",
+        "ffn_tensor_parallel {} slices FFNs, so that every GPU needs all tokens: expected an "
+        "exchange \"gather_scatter\" or \"gather_sum\", or ffn_expert_parallel {}",
         d.ffn_tensor_parallel, gpus.gpus_per_instance));
   }
   if (!gathers(d.exchange)) return;

@@ -29,9 +29,10 @@ namespace ridge::hw::calibrated {
 // decode with another.
 [[nodiscard]] bool made_for_prompts(std::string_view kernel);
 
-// Whether that file says that the kernel of this curve of MLA also attends to the tokens that an
-// indexer chose, through pages of one token each.
-[[nodiscard]] bool attends_to_chosen_tokens(const CurveKey& key);
+// Where that file says that the kernel of this curve of MLA also attends to the tokens that an
+// indexer chose, through pages of one token each: the relative error of its times over them, beside
+// the curve's own. Nothing where it does not.
+[[nodiscard]] std::optional<double> error_over_chosen_tokens(const CurveKey& key);
 
 // In which engines compute the products that have weights for each head, whatever the precision of
 // the others; nothing where the file does not say so.

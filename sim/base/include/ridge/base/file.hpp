@@ -96,7 +96,8 @@ void write_file(const std::filesystem::path& path, std::string_view contents);
 // With all above it, where they are missing. Throws UserError.
 void make_folder(const std::filesystem::path& path);
 
-// A title as part of a file's name: small letters and digits, and a hyphen for all between them.
+// A title as part of a file's name: small letters and digits, and a hyphen for all between them
+// ("AFD 5A2F" is "afd-5a2f"); empty where it has none.
 [[nodiscard]] std::string file_name_of(std::string_view title);
 
 }  // namespace ridge

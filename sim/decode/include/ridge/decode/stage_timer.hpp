@@ -142,10 +142,15 @@ class StageTimer {
   [[nodiscard]] double routed_share(const std::optional<RoutedShare>& routed) const;
   // Of one of the operators at hand.
   [[nodiscard]] hw::Timing timing(const hw::KernelModel& kernels, std::size_t place);
-  // Of the operators at hand; `behind_all_reduce`: the residual before them was added up over GPUs.
-  // And of a piece of a stage.
+  // Whether the residual was added up over GPUs in front of a stage, and in front of the norm after
+  // it.
+  struct SumsOfResidual {
+    bool before = false;
+    bool after = false;
+  };
+  // Of the operators at hand, and of a piece of a stage.
   template <typename Piece>
-  [[nodiscard]] Seconds total(const Pool& pool, bool behind_all_reduce, Piece piece);
+  [[nodiscard]] Seconds total(const Pool& pool, SumsOfResidual sums, Piece piece);
   using ExchangeKernels = Execution::ExchangeKernels;
   [[nodiscard]] Seconds exchange_kernels(const AttentionWork& work, const Batch& batch) const;
   [[nodiscard]] Seconds on_gpu(Seconds ExchangeKernels::*part, const Batch& batch,

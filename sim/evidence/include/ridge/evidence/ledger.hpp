@@ -46,8 +46,11 @@ struct LedgerRow {
   std::string source;                // of the measured figure
   std::string explanation;
   std::string note;  // in a few words, where rows are many
-  // Of a line of serving: what was simulated, each the text of a scenario's file. Of two, batches
-  // lie between two captured sizes.
+  // Of a line of serving: its name; what it leaves open and was assumed, also part of `note`; and
+  // what was simulated, each the text of a scenario's file. Of two, the batch lies between two
+  // whole numbers.
+  std::string id;
+  std::vector<std::string> assumed;
   std::vector<std::string> scenarios;
   // What the predicted time is made of, by the models; the values add up to it.
   std::vector<LedgerPart> parts;

@@ -32,7 +32,7 @@ struct ModuleJudgment {
   std::string model;  // as the tables call it
   hw::calibrated::Format products = hw::calibrated::Format::any;
   hw::calibrated::Format cache = hw::calibrated::Format::any;
-  std::string kernel;     // as its engine calls it
+  std::string kernel;  // as its engine calls it
   // Kernels that it calls, then its engine's; empty where the calibration has none of them.
   std::string preferred;
   std::int64_t measurements = 0;

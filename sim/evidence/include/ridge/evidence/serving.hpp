@@ -235,9 +235,10 @@ struct ServingMechanism {
 
 // Predicts each line that can be asked; the others are left out, with the reason. Asks `go_on` from
 // any thread, and leaves the ledger alone where it says no: whether it never did. Intervals are of
-// `samples` draws.
+// `samples` draws; rows keep what was simulated where `with_scenarios` says so.
 bool predict_serving(const std::vector<ServingRow>& rows, const std::string& file,
                      const ServingTerms& terms, const scenario::InputDraws& draws, int samples,
-                     scenario::Library& library, Ledger& ledger, const GoOn& go_on = {});
+                     scenario::Library& library, bool with_scenarios, Ledger& ledger,
+                     const GoOn& go_on = {});
 
 }  // namespace ridge::evidence
