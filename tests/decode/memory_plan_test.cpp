@@ -97,8 +97,8 @@ TEST(MemoryPlan, AProfiledStepKeepsWhatItTook) {
   // 800 tokens with two choices each on two ranks of four slices.
   EXPECT_DOUBLE_EQ(profiled[1] - none[1],
                    2.0 * 400 * 128 * 2 + 800.0 * 2 * (2 * 128 + 3 * 256 / 4));
-  // From 128 sequences on each is sorted by itself: with its places before and after in 8 bytes, and
-  // room for both.
+  // From 128 sequences on each is sorted by itself: with its places before and after in 8 bytes,
+  // and room for both.
   input.admission.profile->sequences = 200;
   EXPECT_DOUBLE_EQ(reserve()[0] - none[0],
                    2.0 * 100 * 128 * 2 + 200.0 * 1024 * (2 + 4 + (4 + 8) + 8 + (4 + 8)));
@@ -178,6 +178,29 @@ TEST(MemoryPlan, ActivationsGrowWithTheBatch) {
   // quarter of 256 columns.
   EXPECT_NEAR(reserve(1, 100) - reserve(1, 0), 2 * 2 * 2 * 200 * 128 + 400 * 2 * (2 * 128 + 3 * 64),
               1.0);
+}
+
+TEST(MemoryPlan, WhoeverSlicesADenseFfnHasTheTokensOfAllThatDo) {
+  auto input = test::two_to_two(10, 1, {});
+  Deployment& d = input.deployment;
+  d.strategy = "wide_expert_parallel";
+  d.exchange = ExchangeWay::gather_scatter;
+  d.pools.resize(1);
+  d.pools[0].roles = kAllRoles;
+  d.pools[0].instances = 1;
+  d.pools[0].gpus_per_instance = 4;
+  d.pools[0].memory_reserve.reset();
+  d.model.vocabulary = 16;  // so that logits are not what takes most
+  for (models::FfnBlock& block : d.model.ffns) block.kind = models::DenseFfn{.intermediate = 256};
+  const auto reserve = [&](std::int64_t tp, std::int64_t requests_per_group) {
+    d.ffn_tensor_parallel = tp;
+    d.ffn_expert_parallel = 4 / tp;
+    const Workload workload{.requests_per_group = requests_per_group, .steady = true};
+    return plan_memory(d, input.admission, workload).pools[0].reserve.value();
+  };
+  const double own = 2 * 100 * 128 * 2;
+  EXPECT_NEAR(reserve(1, 100) - reserve(1, 0), own + 100 * 2 * (2 * 128 + 3 * 256), 1.0);
+  EXPECT_NEAR(reserve(4, 100) - reserve(4, 0), own + 400 * 2 * (2 * 128 + 3 * 64), 1.0);
 }
 
 TEST(MemoryPlan, WhatDoesNotFitSaysByHowMuch) {

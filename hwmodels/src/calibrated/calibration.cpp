@@ -227,6 +227,12 @@ std::string_view words_of(Use use) {
   throw InvariantError("a use without words");
 }
 
+std::string use_words(const Calibration& calibration, const Curve& curve) {
+  std::string words(words_of(use_of(calibration, curve)));
+  if (error_over_chosen_tokens(curve.key)) words += "; also over chosen tokens";
+  return words;
+}
+
 std::vector<const Curve*> usable(const Calibration& calibration, Family family, Format format,
                                  std::int64_t head_dim) {
   std::vector<const Curve*> result;

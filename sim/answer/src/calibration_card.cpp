@@ -18,7 +18,7 @@ using hw::calibrated::Curve;
 using hw::calibrated::HeldOutError;
 
 std::string note_of(const Calibration& calibration, const Curve& curve) {
-  std::string note(words_of(use_of(calibration, curve)));
+  std::string note = use_words(calibration, curve);
   if (curve.borrowed) {
     note += fmt::format("; from {}, + {:.0f} %", curve.borrowed->from,
                         100.0 * curve.borrowed->added_error);
@@ -113,13 +113,12 @@ std::string calibration_ledger(const Calibration& calibration) {
   const auto percent = [](double x) { return fmt::format("{:.1f} %", 100.0 * x); };
   const Curve* last = nullptr;
   for (const Curve& curve : calibration.curves) {
-    const auto use = use_of(calibration, curve);
     const bool on_the_wire =
         last != nullptr && last->key.family >= hw::calibrated::Family::all_reduce;
     if (last != nullptr && last->key.family != curve.key.family && !on_the_wire) table.rule();
     last = &curve;
     const HeldOutError& e = curve.held_out;
-    std::string note(words_of(use));
+    std::string note = use_words(calibration, curve);
     if (curve.borrowed) {
       note += fmt::format("; borrowed ({}), + {:.0f} %", curve.borrowed->from,
                           100.0 * curve.borrowed->added_error);

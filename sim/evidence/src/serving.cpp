@@ -1091,15 +1091,17 @@ static std::span<const Named<WeightPart>> weight_part_names() {
 static const KeyTable& keys_of(const ServingWeights::Kept* /*of*/) {
   using K = ServingWeights::Kept;
   static const KeyTable table = key_table<K>(
-      "", "",
+      "kept", "Parts that a checkpoint keeps in one format, and computes with.",
       {
           key<&K::parts>("parts",
                          "Of a checkpoint: attention's projections, dense FFNs, shared and routed "
                          "experts.",
                          weight_part_names()),
-          key_in<&K::weights, &models::WeightFormat::precision>("weights_precision", "",
+          key_in<&K::weights, &models::WeightFormat::precision>("weights_precision", "As stored.",
                                                                 models::precision_names()),
-          key_in<&K::weights, &models::WeightFormat::scales>("weights_scales", "").optional(),
+          key_in<&K::weights, &models::WeightFormat::scales>(
+              "weights_scales", "That groups of them share, where there are any.")
+              .optional(),
           key<&K::compute>("compute_precision", "What matrix units do with them.",
                            models::precision_names()),
       });
@@ -1457,7 +1459,7 @@ const KeyTable& keys_of(const ServingTerms* /*of*/) {
               key<&T::chips>("chips", "Likewise.").optional(),
               key<&T::chip_words>("chip_words", "In small letters: that leave the chip the same.")
                   .optional(),
-              key<&T::strategies>("strategies", ""),
+              key<&T::strategies>("strategies", "What words on a line's strategy say of prompts."),
               key<&T::caches>("caches", "As the table writes their precision -> as Ridge does.",
                               models::precision_names()),
               key<&T::weights>("weights",

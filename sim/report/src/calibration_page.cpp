@@ -44,7 +44,7 @@ static std::vector<view::PageCell> row_of(const Calibration& calibration, const 
   } else {
     row.resize(row.size() + 7);
   }
-  std::string use(words_of(use_of(calibration, curve)));
+  std::string use = use_words(calibration, curve);
   if (curve.borrowed) {
     use += fmt::format("; borrowed ({}), + {:.0f} %", curve.borrowed->from,
                        100.0 * curve.borrowed->added_error);

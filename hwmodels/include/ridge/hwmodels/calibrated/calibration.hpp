@@ -45,6 +45,8 @@ enum class Use : std::uint8_t {
 };
 [[nodiscard]] Use use_of(const Calibration& calibration, const Curve& curve);
 [[nodiscard]] std::string_view words_of(Use use);
+// The use of a curve in words, with what else it answers for: "used; also over chosen tokens".
+[[nodiscard]] std::string use_words(const Calibration& calibration, const Curve& curve);
 // Whether a curve is of a slot: its own, or that of attention over chosen tokens, which some
 // kernels of MLA do too (kernel_facts.hpp).
 [[nodiscard]] bool answers(const Curve& curve, Family family, Format format,
