@@ -54,8 +54,7 @@ bool leaves_shapes(std::string_view word) {
 }  // namespace
 
 std::vector<std::string> written_names(std::string_view name) {
-  std::string words = lowercase(name);
-  std::replace(words.begin(), words.end(), ' ', '-');
+  std::string words = hyphened(name);
   std::vector<std::string> out{words};
   if (const std::size_t slash = words.find('/'); slash != std::string::npos) {
     out.push_back(words.erase(0, slash + 1));

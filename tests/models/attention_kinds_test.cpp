@@ -131,6 +131,14 @@ TEST_P(Context, OfBlockSparseAttentionIsScoredWholeAndReadInSixteenBlocks) {
   EXPECT_EQ(demand(find(list, "attention")).cache_read.value(), 2.0 * 4 * 128 * read);
   EXPECT_EQ(std::get<TopK>(find(list, "index_choice").shape).candidates, c / 128);
   EXPECT_EQ(find(list, "attention").kernel(), Kernel::block_sparse_attention);
+
+  // Index keys of two bytes beside a cache of one.
+  AttentionBlock wide = block;
+  std::get<GroupedQueryAttention>(wide.kind).block_sparse->key_precision = Precision::bf16;
+  EXPECT_EQ(cache_bytes(wide, c).value(), (2.0 * 4 * 128 + 2 * 128) * c);
+  const OperatorList both = operators(wide, 6144, c);
+  EXPECT_EQ(demand(find(both, "index_scores")).cache_read.value(), 2 * 128 * c);
+  EXPECT_EQ(demand(find(both, "attention")).cache_read.value(), 2.0 * 4 * 128 * read);
 }
 
 // DeepSeek-V4-Flash: 64 heads of 512 over one head that is key and value; a window of 128.

@@ -2,6 +2,7 @@
 
 #include "ridge/base/catalog.hpp"
 #include "ridge/base/file.hpp"
+#include "ridge/base/lowercase.hpp"
 #include "ridge/base/nearest_name.hpp"
 #include "ridge/hwmodels/calibrated/calibration.hpp"
 #include "ridge/models/model_spec.hpp"
@@ -170,7 +171,7 @@ std::optional<ModuleModel> module_model(const std::string& name) {
   for (const std::string& written : models::written_names(name)) {
     std::string shipped = written;
     for (const NamedModuleModel& each : measured_modules().models) {
-      if (models::written_names(each.name).front() != written) continue;
+      if (hyphened(each.name) != written) continue;
       if (!each.shipped) return ModuleModel{*each.hidden, each.attentions};
       shipped = *each.shipped;
     }

@@ -38,6 +38,10 @@ void emit(const GroupedQueryAttention& kind, const AttentionContext& c) {
                  .v_dim = 0,
                  .cache_values_per_token = index.head_dim},
                 context);
+    if (index.key_precision) {
+      auto& scores = std::get<DecodeAttention>(c.out.last().shape);
+      scores.cache = scores.compute = *index.key_precision;
+    }
     const double all = context / static_cast<double>(index.block_tokens);
     const double chosen = std::min(all, static_cast<double>(index.blocks));
     c.out.add("index_choice", Part::elementwise,
@@ -77,8 +81,13 @@ void count(const GroupedQueryAttention& kind, double hidden, ProjectionParameter
 
 Bytes cache(const GroupedQueryAttention& kind, Precision precision, double tokens) {
   const std::int64_t own = kind.reuses_cache ? 0 : kind.kv_heads * (kind.head_dim + kind.v_dim());
-  const std::int64_t index = kind.block_sparse ? kind.block_sparse->head_dim : 0;
-  return tokens * static_cast<double>(own + index) * bytes_per_value(precision);
+  Bytes each = static_cast<double>(own) * bytes_per_value(precision);
+  if (kind.block_sparse) {
+    const BlockIndex& index = *kind.block_sparse;
+    each += static_cast<double>(index.head_dim) *
+            bytes_per_value(index.key_precision.value_or(precision));
+  }
+  return tokens * each;
 }
 
 std::int64_t cache_ranks(const GroupedQueryAttention& kind, std::int64_t tensor_parallel) {
@@ -102,6 +111,9 @@ static const KeyTable& keys_of(const BlockIndex* /*of*/) {
                        key<&B::block_tokens>("block_tokens", "Of each.", between(1, kMaxTokens)),
                        key<&B::heads>("index_heads", "", heads()),
                        key<&B::head_dim>("index_head_dim", "", dims()),
+                       key<&B::key_precision>("index_key_precision",
+                                              "Of the cached index keys; the cache's where absent.",
+                                              precision_names()),
                    });
   return table;
 }

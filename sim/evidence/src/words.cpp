@@ -7,12 +7,6 @@
 
 namespace ridge::evidence {
 
-std::string hyphened(std::string_view text) {
-  std::string out = lowercase(text);
-  std::replace(out.begin(), out.end(), ' ', '-');
-  return out;
-}
-
 std::vector<std::string> words_of(std::string_view text) {
   std::vector<std::string> words;
   bool within = false;

@@ -8,9 +8,6 @@
 
 namespace ridge::evidence {
 
-// In small letters, with hyphens for spaces.
-[[nodiscard]] std::string hyphened(std::string_view text);
-
 // In small letters, cut wherever no letter or digit stands.
 [[nodiscard]] std::vector<std::string> words_of(std::string_view text);
 

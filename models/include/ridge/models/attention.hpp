@@ -28,6 +28,7 @@ struct BlockIndex {
   std::int64_t block_tokens = 0;
   std::int64_t heads = 0;
   std::int64_t head_dim = 0;
+  std::optional<Precision> key_precision{};  // of index keys; the cache's where empty
 };
 
 // Query heads in groups over kv_heads key-value heads: MHA (kv_heads = query_heads), MQA (1), GQA.

@@ -1,6 +1,7 @@
 // Text in small letters.
 #pragma once
 
+#include <algorithm>
 #include <cctype>
 #include <string>
 #include <string_view>
@@ -15,6 +16,13 @@ namespace ridge {
 [[nodiscard]] inline std::string lowercase(std::string_view text) {
   std::string out(text);
   for (char& letter : out) letter = lowercase(letter);
+  return out;
+}
+
+// And hyphens for spaces, as names of models and chips are written.
+[[nodiscard]] inline std::string hyphened(std::string_view text) {
+  std::string out = lowercase(text);
+  std::replace(out.begin(), out.end(), ' ', '-');
   return out;
 }
 
