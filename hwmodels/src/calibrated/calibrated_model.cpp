@@ -567,8 +567,8 @@ class CalibratedModel final : public KernelModel {
     Format format;
     std::int64_t head_dim;
     Slot slot;
-    // That may stand in for other formats and head sizes: kernels that also do this do it as they
-    // were stated to.
+    // What may stand in for other formats and head sizes: not kernels of another family that are
+    // stated to do this too, over their own format and head size alone.
     Slot measured;
   };
 
