@@ -308,8 +308,7 @@ std::string what_ifs_table(const Explanation& e) {
 
 std::string table(const Explanation& e) {
   const SimulationReport& r = e.report;
-  std::string out = fmt::format("{}\nSimulated; kernel times: {}\nlinks: {}\n\n", r.title,
-                                r.provenance, r.link_provenance);
+  std::string out = r.title + "\n" + provenance_words(r);
   out += fmt::format(
       "  TPOT           {} ms\n"
       "  bottleneck     {}: {:.0f} % of the critical path is it, or waits for it\n\n",

@@ -328,6 +328,12 @@ void check_requests(const scenario::LocatedScenario& located, std::string_view o
                   option));
 }
 
+std::string provenance_words(const SimulationReport& report) {
+  std::string out = fmt::format("Simulated; kernel times: {}\n", report.provenance);
+  if (!report.link_provenance.empty()) out += fmt::format("links: {}\n", report.link_provenance);
+  return out + "\n";
+}
+
 std::string requests_csv(const SimulationReport& report) {
   std::string out =
       "arrival_s,admitted_s,first_token_s,finish_s,context_tokens,output_tokens,tpot_ms,refused\n";
@@ -717,8 +723,7 @@ std::string table(const SimulationReport& report) {
     out += view::colored("PARTIAL", view::Color::yellow) +
            ": stopped before the measurement was over; the figures cover what ran.\n";
   }
-  out += fmt::format("Simulated; kernel times: {}\nlinks: {}\n\n", report.provenance,
-                     report.link_provenance);
+  out += provenance_words(report);
   out += tpot_words(report) + throughput_words(report) + uncertainty_words(report) +
          floor_words(report) + request_words(report) + memory_words(report);
   for (const auto& link : r.links) {

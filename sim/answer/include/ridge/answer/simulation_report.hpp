@@ -145,6 +145,10 @@ struct RunOptions {
                                       const std::vector<std::string>& fixed = {},
                                       const std::vector<std::string>& others = {});
 
+// What kernel times rest on, and links where the scenario says what of them is asked: the head of a
+// table, with an empty line behind it.
+[[nodiscard]] std::string provenance_words(const SimulationReport& report);
+
 // A line for every request that arrived, warm-up included: when it came, was admitted, got its
 // first and its last token, and how many it got. check_ throws UserError for a closed loop, whose
 // requests are always there; `option` asked for them.
